@@ -1,0 +1,1 @@
+//! Segment snapshots of Amazon Connect Customer Profiles.

@@ -1,0 +1,1 @@
+//! Verifies what landed in S3 and seals it in a receipt.

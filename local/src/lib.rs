@@ -1,0 +1,1 @@
+//! Runs the whole flow on one machine.

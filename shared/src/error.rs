@@ -1,0 +1,161 @@
+//! The named errors.
+//!
+//! What must stay true: the state machine branches on [`ErrorKind::name`], never on a Rust type name, so every handler
+//! returns [`Error`] and nothing boxed. A message says what happened, to which job, and what the user can do; it never
+//! holds personal data, a presigned link or a credential.
+
+use std::fmt;
+
+use lambda_runtime::Diagnostic;
+use serde::{Deserialize, Serialize};
+
+/// Why something failed: the part of an error that the state machine, alarms and callers branch on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ErrorKind {
+    /// The event is not a request that Landfall or the service accepts. Trying again does not help.
+    InvalidEvent,
+    /// The deployment's allow list, IAM or a bucket policy refuses it.
+    Forbidden,
+    /// A domain, segment, job, bucket or key does not exist.
+    NotFound,
+    /// A service or S3 asked to slow down.
+    Throttled,
+    /// Somebody else holds the claim, or a service limit says to wait in line. Trying later helps.
+    Busy,
+    /// A service or S3 did not answer, or answered with a server error.
+    Unavailable,
+    /// The service no longer offers this job.
+    Retired,
+    /// The service itself says that the job failed.
+    JobFailed,
+    /// The job did not end before its deadline.
+    TimedOut,
+    /// The files that landed do not prove a complete export.
+    OutputRejected,
+    /// A defect of Landfall or of its deployment.
+    Internal,
+}
+
+impl ErrorKind {
+    /// Every kind, in the order of the documentation.
+    pub const ALL: [Self; 11] = [
+        Self::InvalidEvent,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::Throttled,
+        Self::Busy,
+        Self::Unavailable,
+        Self::Retired,
+        Self::JobFailed,
+        Self::TimedOut,
+        Self::OutputRejected,
+        Self::Internal,
+    ];
+
+    /// The published name, used as Lambda's `errorType` and in `ErrorEquals` of the state machine.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InvalidEvent => "Landfall.InvalidEvent",
+            Self::Forbidden => "Landfall.Forbidden",
+            Self::NotFound => "Landfall.NotFound",
+            Self::Throttled => "Landfall.Throttled",
+            Self::Busy => "Landfall.Busy",
+            Self::Unavailable => "Landfall.Unavailable",
+            Self::Retired => "Landfall.Retired",
+            Self::JobFailed => "Landfall.JobFailed",
+            Self::TimedOut => "Landfall.TimedOut",
+            Self::OutputRejected => "Landfall.OutputRejected",
+            Self::Internal => "Landfall.Internal",
+        }
+    }
+
+    /// The kind of a published name; `None` for a name that is not ours, such as one of Lambda's own.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Whether the same call may succeed later without anybody changing anything.
+    pub const fn is_transient(self) -> bool {
+        matches!(self, Self::Throttled | Self::Busy | Self::Unavailable)
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A named error with a message for the person who has to act on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// What the state machine branches on.
+    pub kind: ErrorKind,
+    /// What happened, to which job, and what can be done.
+    pub message: String,
+}
+
+/// The result of everything in Landfall that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error of a kind.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+
+    /// A defect of Landfall or of its deployment: [`ErrorKind::Internal`].
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Internal, message)
+    }
+
+    /// The same error with what was being done put before its message.
+    #[must_use]
+    pub fn context(mut self, doing: impl fmt::Display) -> Self {
+        self.message = format!("{doing}: {}", self.message);
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind, self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Error> for Diagnostic {
+    fn from(error: Error) -> Self {
+        Self {
+            error_type: error.kind.name().to_owned(),
+            error_message: error.message,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_lead_back() {
+        for kind in ErrorKind::ALL {
+            assert_eq!(ErrorKind::from_name(kind.name()), Some(kind));
+            assert_eq!(format!("Landfall.{kind:?}"), kind.name());
+        }
+        assert_eq!(ErrorKind::from_name("Lambda.Unknown"), None);
+    }
+
+    #[test]
+    fn lambda_reports_the_name_and_not_a_type() {
+        let diagnostic = Diagnostic::from(Error::new(ErrorKind::Busy, "wait"));
+        assert_eq!(
+            serde_json::to_value(&diagnostic).unwrap(),
+            serde_json::json!({"errorType": "Landfall.Busy", "errorMessage": "wait"})
+        );
+    }
+}

@@ -1,0 +1,10 @@
+//! What every Landfall function shares.
+//!
+//! Landfall starts export jobs of AWS services that offer neither a `.sync` integration nor a completion event, waits
+//! for them, and proves that their files landed in S3. This crate holds what is the same for every kind of job: the
+//! event, the job key, the gate, the ledger, the poll policy, S3 access and the named errors. It knows no export
+//! service; a service joins by implementing [`service::JobService`].
+
+pub mod error;
+pub mod s3_uri;
+pub mod store;

@@ -1,0 +1,194 @@
+//! `s3://bucket/prefix/`: where jobs write and receipts lie.
+//!
+//! What must stay true: a parsed URI has one reading. Dot segments, empty segments, percent signs, backslashes and
+//! control characters are refused, because S3, the export service and the allow list could each read them differently.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// A bucket and a key or key prefix in it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct S3Uri {
+    /// The bucket's name, 3 to 63 characters.
+    pub bucket: String,
+    /// The key or prefix without a leading slash; may be empty.
+    pub key: String,
+}
+
+impl S3Uri {
+    /// The URI as a folder: its key is empty or ends with a slash.
+    #[must_use]
+    pub fn as_folder(&self) -> Self {
+        let mut folder = self.clone();
+        if !folder.key.is_empty() && !folder.key.ends_with('/') {
+            folder.key.push('/');
+        }
+        folder
+    }
+
+    /// A key beneath this folder. `name` is appended after a slash.
+    #[must_use]
+    pub fn join(&self, name: &str) -> Self {
+        let mut joined = self.as_folder();
+        joined.key.push_str(name);
+        joined
+    }
+
+    /// Whether `self` lies in `folder` or is it, compared by bucket and by whole path segments.
+    pub fn is_within(&self, folder: &Self) -> bool {
+        self.bucket == folder.bucket && self.as_folder().key.starts_with(&folder.as_folder().key)
+    }
+}
+
+impl fmt::Display for S3Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s3://{}/{}", self.bucket, self.key)
+    }
+}
+
+impl From<S3Uri> for String {
+    fn from(uri: S3Uri) -> Self {
+        uri.to_string()
+    }
+}
+
+impl TryFrom<String> for S3Uri {
+    type Error = InvalidS3Uri;
+
+    fn try_from(text: String) -> Result<Self, InvalidS3Uri> {
+        text.parse()
+    }
+}
+
+/// Why a text is not an S3 URI that Landfall accepts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidS3Uri(pub &'static str);
+
+impl fmt::Display for InvalidS3Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for InvalidS3Uri {}
+
+impl FromStr for S3Uri {
+    type Err = InvalidS3Uri;
+
+    fn from_str(text: &str) -> Result<Self, InvalidS3Uri> {
+        let rest = text
+            .strip_prefix("s3://")
+            .ok_or(InvalidS3Uri("does not begin with s3://"))?;
+        let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+        check_bucket(bucket)?;
+        check_key(key)?;
+        Ok(Self {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+        })
+    }
+}
+
+/// General purpose bucket naming rules, as far as they exclude a second reading of the name.
+fn check_bucket(bucket: &str) -> Result<(), InvalidS3Uri> {
+    let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-' || c == b'.';
+    let edge = |c: Option<&u8>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    if !(3..=63).contains(&bucket.len()) {
+        return Err(InvalidS3Uri("its bucket name is not 3 to 63 characters long"));
+    }
+    if !bucket.bytes().all(allowed) {
+        return Err(InvalidS3Uri(
+            "its bucket name has characters other than a-z, 0-9, '-' and '.'",
+        ));
+    }
+    if !edge(bucket.as_bytes().first()) || !edge(bucket.as_bytes().last()) || bucket.contains("..") {
+        return Err(InvalidS3Uri(
+            "its bucket name does not begin and end with a letter or digit, or has '..'",
+        ));
+    }
+    Ok(())
+}
+
+fn check_key(key: &str) -> Result<(), InvalidS3Uri> {
+    if key.len() > 1024 {
+        return Err(InvalidS3Uri("its key is longer than 1,024 bytes"));
+    }
+    if key
+        .chars()
+        .any(|c| c.is_control() || matches!(c, '%' | '\\' | '?' | '#' | '*'))
+    {
+        return Err(InvalidS3Uri("its key has a control character or one of % \\ ? # *"));
+    }
+    let segments = key.strip_suffix('/').unwrap_or(key);
+    if !key.is_empty() && segments.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+        return Err(InvalidS3Uri("its key has an empty or dot segment"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn uri(text: &str) -> S3Uri {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn refuses_every_second_reading() {
+        for text in [
+            "https://bucket/key",
+            "S3://bucket/key",
+            "s3://",
+            "s3:///key",
+            "s3://Bucket/key",
+            "s3://bucket-/key",
+            "s3://buc..ket/key",
+            "s3://bucket/a//b",
+            "s3://bucket//",
+            "s3://bucket/../b",
+            "s3://bucket/a/./b",
+            "s3://bucket/a/..",
+            "s3://bucket/a%2Fb",
+            "s3://bucket/a\\b",
+            "s3://bucket/a\nb",
+        ] {
+            assert!(text.parse::<S3Uri>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn containment_is_by_whole_segments() {
+        let folder = uri("s3://bucket/exports");
+        assert!(uri("s3://bucket/exports").is_within(&folder));
+        assert!(uri("s3://bucket/exports/a/b/").is_within(&folder));
+        assert!(!uri("s3://bucket/exports-2/a").is_within(&folder));
+        assert!(!uri("s3://bucket2/exports/a").is_within(&folder));
+        assert!(!uri("s3://bucket/").is_within(&folder));
+        assert!(uri("s3://bucket/anything").is_within(&uri("s3://bucket")));
+    }
+
+    proptest! {
+        #[test]
+        fn what_parses_prints_the_same(bucket in "[a-z0-9][a-z0-9-]{1,20}[a-z0-9]", key in "([a-zA-Z0-9=_. -]{1,8}/){0,4}") {
+            let text = format!("s3://{bucket}/{key}");
+            if let Ok(uri) = text.parse::<S3Uri>() {
+                prop_assert_eq!(uri.to_string(), text);
+                prop_assert!(uri.join("x").is_within(&uri));
+            }
+        }
+
+        #[test]
+        fn nothing_escapes_its_folder(key in ".{0,40}") {
+            let folder = uri("s3://bucket/allowed/");
+            if let Ok(inner) = format!("s3://bucket/allowed/{key}").parse::<S3Uri>() {
+                prop_assert!(inner.is_within(&folder));
+                prop_assert!(!inner.key.split('/').any(|segment| segment == ".."));
+            }
+        }
+    }
+}

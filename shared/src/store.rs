@@ -1,0 +1,123 @@
+//! Objects in S3, as far as Landfall needs them.
+//!
+//! What must stay true: a listing is complete or an error; every read after the listing is pinned to the listed ETag;
+//! a conditional write says which of its outcomes happened and never hides one in an error.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+use crate::error::Result;
+
+/// One row of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The whole key.
+    pub key: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// The entity tag, with its quotes, as S3 gives it. Not an MD5 in general.
+    pub etag: String,
+    /// When the current version was created; S3 gives whole seconds.
+    pub last_modified: DateTime<Utc>,
+}
+
+/// What HeadObject says of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Size in bytes.
+    pub size: u64,
+    /// The entity tag, with its quotes.
+    pub etag: String,
+    /// When the current version was created.
+    pub last_modified: DateTime<Utc>,
+    /// The version, where the bucket keeps versions.
+    pub version_id: Option<String>,
+    /// `AES256`, `aws:kms`, `aws:kms:dsse`, …
+    pub encryption: Option<String>,
+    /// ARN of the KMS key, where one was used.
+    pub kms_key: Option<String>,
+    /// S3's own SHA-256 of the whole object, base64; absent for other algorithms and for composite checksums.
+    pub checksum_sha256: Option<String>,
+}
+
+/// A small object read whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The entity tag, for the next conditional write.
+    pub etag: String,
+    /// The content.
+    pub body: Bytes,
+}
+
+/// When a write may happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// `If-None-Match: *`: only if no object has the key.
+    Absent,
+    /// `If-Match`: only if the object still has this ETag.
+    Unchanged(String),
+}
+
+/// What became of a conditional write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It happened; the new ETag.
+    Done {
+        /// Entity tag of what was written.
+        etag: String,
+    },
+    /// The condition did not hold (412), or the object to match is gone (404).
+    Refused,
+}
+
+/// The objects of S3. Implemented by the S3 client and, in tests, by a reference model that is held against it.
+///
+/// Every method fails with [`crate::error::ErrorKind`] `NotFound`, `Forbidden`, `Throttled`, `Unavailable` or
+/// `Internal`, each for what its name says.
+#[async_trait]
+pub trait ObjectStore: Send + Sync {
+    /// All objects whose key begins with `prefix`, in key order. Fails with `Internal` beyond `limit` objects rather
+    /// than giving a part for the whole.
+    async fn list(&self, bucket: &str, prefix: &str, limit: usize) -> Result<Vec<Listed>>;
+
+    /// Metadata of one object; `None` if it does not exist.
+    async fn head(&self, bucket: &str, key: &str) -> Result<Option<Head>>;
+
+    /// A whole small object; `None` if it does not exist.
+    async fn get(&self, bucket: &str, key: &str) -> Result<Option<Stored>>;
+
+    /// Bytes `start..end` of the object that has this ETag. Fails with `OutputRejected` if the object has changed or
+    /// vanished since, and with `Internal` if `start..end` is not within it.
+    async fn read(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Bytes>;
+
+    /// Writes a small object under a condition. A conflicting concurrent write (409) is tried again within.
+    async fn put(&self, bucket: &str, key: &str, body: Bytes, condition: Condition) -> Result<Written>;
+}
+
+/// What time it is, and waiting. Apart from [`SystemClock`] only tests implement it.
+#[async_trait]
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> DateTime<Utc>;
+
+    /// Waits.
+    async fn sleep(&self, duration: Duration);
+}
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+#[async_trait]
+impl Clock for SystemClock {
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
