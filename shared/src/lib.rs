@@ -5,6 +5,18 @@
 //! event, the job key, the gate, the ledger, the poll policy, S3 access and the named errors. It knows no export
 //! service; a service joins by implementing [`service::JobService`].
 
+pub mod config;
 pub mod error;
+pub mod event;
+pub mod fault;
+pub mod gate;
+pub mod invocation;
+pub mod job;
+pub mod ledger;
+pub mod poll;
+pub mod polling;
+pub mod runtime;
 pub mod s3_uri;
+pub mod service;
+pub mod start;
 pub mod store;

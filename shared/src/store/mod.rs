@@ -3,6 +3,8 @@
 //! What must stay true: a listing is complete or an error; every read after the listing is pinned to the listed ETag;
 //! a conditional write says which of its outcomes happened and never hides one in an error.
 
+pub mod s3;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -73,7 +75,7 @@ pub enum Written {
     Refused,
 }
 
-/// The objects of S3. Implemented by the S3 client and, in tests, by a reference model that is held against it.
+/// The objects of S3. Implemented by [`s3::S3Store`] and, in tests, by a reference model that is held against it.
 ///
 /// Every method fails with [`crate::error::ErrorKind`] `NotFound`, `Forbidden`, `Throttled`, `Unavailable` or
 /// `Internal`, each for what its name says.

@@ -1,0 +1,204 @@
+//! The configuration of a deployment.
+//!
+//! What must stay true: this is the only module that reads the environment (the AWS SDK reads its own variables), it
+//! names every fault of it at once, and what is not configured is not allowed.
+
+use std::time::Duration;
+
+use crate::{
+    error::{Error, Result},
+    gate::AllowList,
+    polling::Bounds,
+    s3_uri::S3Uri,
+};
+
+/// Longest deadline of a job: a day. The state machine's own time-out lies beyond it.
+pub const MAX_DEADLINE_SECONDS: u64 = 24 * 60 * 60;
+
+/// What a deployment sets. Each field names its environment variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `LANDFALL_LEDGER_BUCKET`: the bucket of the ledger, the reports and the receipts of failures.
+    pub ledger_bucket: String,
+    /// `LANDFALL_EXPECTED_BUCKET_OWNER`: the account, 12 digits, that every bucket must belong to.
+    pub bucket_owner: Option<String>,
+    /// `LANDFALL_ALLOWED_DESTINATIONS`, `LANDFALL_ALLOWED_ROLES`, `LANDFALL_ALLOWED_KEYS`: each a list separated by
+    /// blanks or commas.
+    pub allowed: AllowList,
+    /// `LANDFALL_DEFAULT_DESTINATION`: where exports go whose request names no destination.
+    pub default_destination: Option<S3Uri>,
+    /// `LANDFALL_DEFAULT_ROLE_ARN`: the role of requests that name none.
+    pub default_role: Option<String>,
+    /// `LANDFALL_DEADLINE_SECONDS`: how long a job may take. 6 hours when unset.
+    pub deadline: Duration,
+    /// `LANDFALL_POLL_MIN_SECONDS` and `LANDFALL_POLL_MAX_SECONDS`: the waits between polls. 30 and 300 when unset.
+    pub polling: Bounds,
+    /// `LANDFALL_SETTLE_SECONDS`: time between the two listings of the output. 5 when unset.
+    pub settle: Duration,
+}
+
+impl Config {
+    /// Reads the process's environment. Fails with `Internal`, naming every variable that is missing or wrong.
+    pub fn from_env() -> Result<Self> {
+        Self::read(|name| std::env::var(name).ok())
+    }
+
+    /// Reads variables from anywhere.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let mut reader = Reader {
+            variable,
+            faults: Vec::new(),
+        };
+        let config = Self {
+            ledger_bucket: reader.required("LANDFALL_LEDGER_BUCKET"),
+            bucket_owner: reader.account("LANDFALL_EXPECTED_BUCKET_OWNER"),
+            allowed: AllowList {
+                destinations: reader.uris("LANDFALL_ALLOWED_DESTINATIONS"),
+                roles: reader.list("LANDFALL_ALLOWED_ROLES"),
+                keys: reader.list("LANDFALL_ALLOWED_KEYS"),
+            },
+            default_destination: reader.uris("LANDFALL_DEFAULT_DESTINATION").into_iter().next(),
+            default_role: reader.text("LANDFALL_DEFAULT_ROLE_ARN"),
+            deadline: reader.seconds("LANDFALL_DEADLINE_SECONDS", 6 * 60 * 60, 1, MAX_DEADLINE_SECONDS),
+            polling: Bounds {
+                min: reader.seconds("LANDFALL_POLL_MIN_SECONDS", 30, 1, 3600),
+                max: reader.seconds("LANDFALL_POLL_MAX_SECONDS", 300, 1, 3600),
+            },
+            settle: reader.seconds("LANDFALL_SETTLE_SECONDS", 5, 0, 60),
+        };
+        if config.polling.min > config.polling.max {
+            reader
+                .faults
+                .push("LANDFALL_POLL_MIN_SECONDS is larger than LANDFALL_POLL_MAX_SECONDS".to_owned());
+        }
+        if reader.faults.is_empty() {
+            Ok(config)
+        } else {
+            Err(Error::internal(format!(
+                "the function's environment is wrong: {}",
+                reader.faults.join("; ")
+            )))
+        }
+    }
+}
+
+struct Reader<F> {
+    variable: F,
+    faults: Vec<String>,
+}
+
+impl<F: Fn(&str) -> Option<String>> Reader<F> {
+    /// An unset and an empty variable are the same: CloudFormation cannot leave one out.
+    fn text(&self, name: &str) -> Option<String> {
+        (self.variable)(name)
+            .map(|value| value.trim().to_owned())
+            .filter(|value| !value.is_empty())
+    }
+
+    fn required(&mut self, name: &str) -> String {
+        self.text(name).unwrap_or_else(|| {
+            self.faults.push(format!("{name} is not set"));
+            String::new()
+        })
+    }
+
+    fn list(&self, name: &str) -> Vec<String> {
+        let text = self.text(name).unwrap_or_default();
+        text.split(|c: char| c == ',' || c.is_whitespace())
+            .filter(|item| !item.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn uris(&mut self, name: &str) -> Vec<S3Uri> {
+        let mut uris = Vec::new();
+        for item in self.list(name) {
+            match item.parse() {
+                Ok(uri) => uris.push(uri),
+                Err(why) => self.faults.push(format!("{name}: {item} {why}")),
+            }
+        }
+        uris
+    }
+
+    fn account(&mut self, name: &str) -> Option<String> {
+        let account = self.text(name)?;
+        if account.len() != 12 || !account.bytes().all(|c| c.is_ascii_digit()) {
+            self.faults.push(format!("{name} is not an account id of 12 digits"));
+        }
+        Some(account)
+    }
+
+    fn seconds(&mut self, name: &str, default: u64, least: u64, most: u64) -> Duration {
+        let Some(text) = self.text(name) else {
+            return Duration::from_secs(default);
+        };
+        match text.parse::<u64>() {
+            Ok(value) if (least..=most).contains(&value) => Duration::from_secs(value),
+            _ => {
+                self.faults.push(format!(
+                    "{name} is {text}, not a number of seconds from {least} to {most}"
+                ));
+                Duration::from_secs(default)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config> {
+        Config::read(|name| {
+            variables
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn defaults_allow_nothing() {
+        let config = read(&[("LANDFALL_LEDGER_BUCKET", "ledger")]).unwrap();
+        assert_eq!(config.allowed, AllowList::default());
+        assert_eq!(config.deadline, Duration::from_secs(21_600));
+        assert_eq!(config.polling.min, Duration::from_secs(30));
+        assert_eq!(config.default_role, None);
+    }
+
+    #[test]
+    fn lists_take_blanks_and_commas() {
+        let config = read(&[
+            ("LANDFALL_LEDGER_BUCKET", "ledger"),
+            ("LANDFALL_ALLOWED_DESTINATIONS", "s3://aaa/x/, s3://bbb/"),
+            ("LANDFALL_ALLOWED_ROLES", "arn:a arn:b\n"),
+            ("LANDFALL_DEFAULT_ROLE_ARN", " "),
+        ])
+        .unwrap();
+        assert_eq!(config.allowed.destinations.len(), 2);
+        assert_eq!(config.allowed.roles, ["arn:a", "arn:b"]);
+        assert_eq!(config.default_role, None);
+    }
+
+    #[test]
+    fn every_fault_is_named() {
+        let message = read(&[
+            ("LANDFALL_EXPECTED_BUCKET_OWNER", "12"),
+            ("LANDFALL_ALLOWED_DESTINATIONS", "bucket/x"),
+            ("LANDFALL_POLL_MIN_SECONDS", "600"),
+            ("LANDFALL_DEADLINE_SECONDS", "soon"),
+        ])
+        .unwrap_err()
+        .message;
+        for name in [
+            "LANDFALL_LEDGER_BUCKET is not set",
+            "LANDFALL_EXPECTED_BUCKET_OWNER is not an account",
+            "LANDFALL_ALLOWED_DESTINATIONS: bucket/x does not begin with s3://",
+            "LANDFALL_POLL_MIN_SECONDS is larger",
+            "LANDFALL_DEADLINE_SECONDS is soon",
+        ] {
+            assert!(message.contains(name), "{name} in {message}");
+        }
+    }
+}

@@ -1,0 +1,493 @@
+//! From an event to what it asks for.
+//!
+//! What must stay true: the job key is derived and never random, so the same trigger gives the same key; unknown members
+//! are faults; all faults of an event are reported at once.
+
+use std::sync::OnceLock;
+
+use aws_lambda_events::event::eventbridge::EventBridgeEvent;
+use chrono::{DateTime, Utc};
+use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
+use regex::Regex;
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    config::MAX_DEADLINE_SECONDS,
+    error::{Error, ErrorKind, Result},
+    fault::Faults,
+    job::Kind,
+    s3_uri::S3Uri,
+    service::JobService,
+};
+
+/// The member of `detail` that holds our own options.
+pub const OPTIONS: &str = "Landfall";
+
+/// Landfall's options in an event, all of them optional.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct Options {
+    /// A name for people; it stands in the receipt and in the announcement.
+    #[schemars(length(min = 1, max = 128))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Seconds from the first start call until the job is given up; the deployment's default when absent.
+    #[schemars(range(min = 1, max = MAX_DEADLINE_SECONDS))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_seconds: Option<u64>,
+    /// Two events with the same key are one trigger, whatever their ids and times.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,64}$"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+    /// The generation of a rerun, from 1: the same trigger with another generation is another job.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun: Option<u32>,
+    /// Waits between polls; the deployment's default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll: Option<PollOptions>,
+    /// What the output must be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<VerificationOptions>,
+}
+
+/// Waits between polls.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct PollOptions {
+    /// Shortest wait in seconds.
+    #[schemars(range(min = 1, max = 3600))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_seconds: Option<u64>,
+    /// Longest wait in seconds.
+    #[schemars(range(min = 1, max = 3600))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_seconds: Option<u64>,
+}
+
+/// What the output must be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct VerificationOptions {
+    /// Whether an export without a single row is a success. False when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_empty: Option<bool>,
+    /// Seconds between the two listings of the output.
+    #[schemars(range(min = 0, max = 60))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settle_seconds: Option<u64>,
+}
+
+/// What set a job off, with all that the ledger needs to know it again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trigger {
+    /// The derived key of the job.
+    pub job_key: String,
+    /// The event's id.
+    pub event_id: Option<String>,
+    /// The event's source.
+    pub source: String,
+    /// The event's time: of a schedule the planned time.
+    pub time: DateTime<Utc>,
+    /// The rule or schedule that fired.
+    pub schedule: Option<String>,
+    /// The account that the event names.
+    pub account: Option<String>,
+    /// SHA-256 of the canonical request, hex.
+    pub request_sha256: String,
+}
+
+/// An event that was read and found right.
+#[derive(Clone, Debug)]
+pub struct Requested<R> {
+    /// What set it off.
+    pub trigger: Trigger,
+    /// The API request.
+    pub request: R,
+    /// Our options.
+    pub options: Options,
+    /// The destination that the event names, or the deployment's default.
+    pub destination: S3Uri,
+}
+
+/// Reads an event of a service's kind. Fails with `InvalidEvent`, naming every fault.
+pub fn parse<S: JobService>(event: &Value, default_destination: Option<&S3Uri>) -> Result<Requested<S::Request>> {
+    let schema = schema::<S>();
+    let mut faults = Faults::default();
+    let validator = validator(&schema)?;
+    for error in validator.iter_errors(event) {
+        report(&error, &schema, &mut faults);
+    }
+    let detail = event.get("detail").unwrap_or(&Value::Null);
+    let destination = check_destination::<S>(detail, default_destination, &mut faults);
+    check_poll_options(detail, &mut faults);
+    S::check(detail, &mut faults);
+    faults.into_result()?;
+
+    let trigger = identify(&S::kind(), event)?;
+    let (request, options) = split_detail(event)?;
+    let read =
+        |error: serde_json::Error| Error::internal(format!("the schema took a request that the types refuse: {error}"));
+    Ok(Requested {
+        trigger,
+        request: serde_json::from_value(request).map_err(read)?,
+        options: serde_json::from_value(options).map_err(read)?,
+        destination: destination
+            .ok_or_else(|| Error::internal("a destination was neither found nor reported missing"))?,
+    })
+}
+
+/// The trigger of an event whose kind is known, without reading the request itself: enough to find its job in the
+/// ledger. Fails with `InvalidEvent` if the envelope or our options cannot be read.
+pub fn identify(kind: &Kind, event: &Value) -> Result<Trigger> {
+    let invalid = |why: String| Error::new(ErrorKind::InvalidEvent, why);
+    let envelope: EventBridgeEvent<Value> = serde_json::from_value(event.clone())
+        .map_err(|error| invalid(format!("the event is not an EventBridge envelope: {error}")))?;
+    let (request, options) = split_detail(event)?;
+    let options: Options = serde_json::from_value(options)
+        .map_err(|error| invalid(format!("$.detail.{OPTIONS} is not readable: {error}")))?;
+    let time = envelope.time.ok_or_else(|| invalid("$.time is missing".to_owned()))?;
+    let request_sha256 = sha256_hex(&canonical(&request)?);
+
+    let schedule = envelope
+        .resources
+        .iter()
+        .flatten()
+        .find(|arn| is_schedule(arn))
+        .cloned();
+    // What makes two deliveries the same trigger. EventBridge may run a rule twice for one planned time, with two event
+    // ids, so a schedule counts by its ARN and time; the request is in, because one rule may have several targets.
+    let identity = match (&options.idempotency_key, &schedule, &envelope.id) {
+        (Some(key), _, _) => json!({"idempotency_key": key}),
+        (None, Some(arn), _) => json!({"schedule": arn, "time": time, "request": request}),
+        (None, None, Some(id)) => json!({"event": id, "time": time, "request": request}),
+        (None, None, None) => {
+            return Err(invalid(
+                "$.id is missing, and no rule, schedule or IdempotencyKey stands in".into(),
+            ));
+        }
+    };
+    let hash = sha256_hex(&canonical(
+        &json!({"kind": kind.as_str(), "trigger": identity, "rerun": options.rerun}),
+    )?);
+    // A key that the user chose stands for itself: the times of its events may differ.
+    let head = options
+        .idempotency_key
+        .unwrap_or_else(|| time.format("%Y%m%dT%H%M%SZ").to_string());
+    Ok(Trigger {
+        job_key: format!("{head}-{}", &hash[..8]),
+        event_id: envelope.id,
+        source: envelope.source,
+        time,
+        schedule,
+        account: envelope.account,
+        request_sha256,
+    })
+}
+
+/// The canonical form (RFC 8785) that keys and hashes are taken of.
+pub fn canonical(value: &Value) -> Result<Vec<u8>> {
+    serde_json_canonicalizer::to_vec(value)
+        .map_err(|error| Error::internal(format!("cannot canonicalise JSON: {error}")))
+}
+
+/// SHA-256 in lower-case hex.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+/// `detail` without our options, and our options.
+fn split_detail(event: &Value) -> Result<(Value, Value)> {
+    let mut request = event
+        .get("detail")
+        .and_then(Value::as_object)
+        .cloned()
+        .ok_or_else(|| Error::new(ErrorKind::InvalidEvent, "$.detail is missing or not an object"))?;
+    let options = match request.remove(OPTIONS) {
+        None | Some(Value::Null) => Value::Object(Map::new()),
+        Some(options) => options,
+    };
+    Ok((Value::Object(request), options))
+}
+
+fn is_schedule(arn: &str) -> bool {
+    let mut parts = arn.splitn(6, ':');
+    let service = parts.nth(2);
+    let resource = parts.nth(2).unwrap_or_default();
+    match service {
+        Some("events") => resource.starts_with("rule/"),
+        Some("scheduler") => resource.starts_with("schedule/"),
+        _ => false,
+    }
+}
+
+fn check_destination<S: JobService>(detail: &Value, default: Option<&S3Uri>, faults: &mut Faults) -> Option<S3Uri> {
+    let Some(named) = S::named_resources(detail).destination else {
+        if default.is_none() && detail.is_object() {
+            faults.add(
+                "$.detail",
+                "no destination",
+                "name one (s3://bucket/prefix/), or set the stack's default: the service needs one outside of its console",
+            );
+        }
+        return default.cloned();
+    };
+    let uri: S3Uri = match named.value.parse() {
+        Ok(uri) => uri,
+        Err(why) => {
+            faults.add(
+                named.path,
+                quoted(&named.value),
+                format!("must be s3://bucket/prefix/, and this {why}"),
+            );
+            return None;
+        }
+    };
+    // The service is given `<destination>/run=<job key>-<attempt>/`.
+    let key_length = identify(
+        &S::kind(),
+        &json!({"detail-type": "", "source": "", "id": "", "time": "2000-01-01T00:00:00Z", "detail": detail}),
+    )
+    .map_or(0, |trigger| trigger.job_key.len());
+    let length = uri.as_folder().to_string().chars().count() + "run=-9/".len() + key_length;
+    if length > S::DESTINATION_MAX {
+        faults.add(
+            named.path,
+            format!(
+                "{} characters, {length} with the run's own prefix",
+                named.value.chars().count()
+            ),
+            format!("the service takes at most {} in all; shorten it", S::DESTINATION_MAX),
+        );
+    }
+    Some(uri)
+}
+
+fn check_poll_options(detail: &Value, faults: &mut Faults) {
+    let seconds = |name: &str| {
+        detail
+            .pointer(&format!("/{OPTIONS}/Poll/{name}"))
+            .and_then(Value::as_u64)
+    };
+    if let (Some(min), Some(max)) = (seconds("MinSeconds"), seconds("MaxSeconds"))
+        && min > max
+    {
+        faults.add(
+            "$.detail.Landfall.Poll.MinSeconds",
+            min,
+            format!("must not be larger than MaxSeconds, which is {max}"),
+        );
+    }
+}
+
+/// The JSON Schema of the events of a kind, everything inline.
+pub fn schema<S: JobService>() -> Value {
+    let settings = || SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let mut detail = settings()
+        .into_generator()
+        .into_root_schema_for::<S::Request>()
+        .to_value();
+    let mut options = settings().into_generator().into_root_schema_for::<Options>().to_value();
+    for schema in [&mut detail, &mut options] {
+        if let Some(schema) = schema.as_object_mut() {
+            schema.remove("$schema");
+        }
+    }
+    if let Some(properties) = detail.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.insert(OPTIONS.to_owned(), options);
+    }
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": S::kind().detail_type(),
+        "description": format!("An event that asks Landfall for a {}.", S::KIND),
+        "type": "object",
+        "required": ["detail-type", "source", "time", "detail"],
+        "properties": {
+            "version": {"type": "string"},
+            "id": {"type": "string", "minLength": 1, "maxLength": 128},
+            "detail-type": {"const": S::kind().detail_type()},
+            "source": {"type": "string", "minLength": 1, "maxLength": 256},
+            "account": {"type": "string", "pattern": "^[0-9]{12}$"},
+            "time": {"type": "string", "format": "date-time"},
+            "region": {"type": "string"},
+            "resources": {"type": "array", "items": {"type": "string"}},
+            "detail": detail,
+        },
+    })
+}
+
+fn validator(schema: &Value) -> Result<Validator> {
+    jsonschema::options()
+        .should_validate_formats(true)
+        .build(schema)
+        .map_err(|error| Error::internal(format!("the event schema is wrong: {error}")))
+}
+
+/// Turns one schema error into faults.
+fn report(error: &ValidationError<'_>, schema: &Value, faults: &mut Faults) {
+    let pointer = error.instance_path().as_str();
+    let path = json_path(pointer);
+    let here = subschema(schema, pointer);
+    let found = || match here.get("writeOnly") {
+        Some(Value::Bool(true)) => "a value that is not shown".to_owned(),
+        _ => describe_found(error.instance()),
+    };
+    match error.kind() {
+        ValidationErrorKind::Required { property } => {
+            let name = property.as_str().unwrap_or_default();
+            let member = here.pointer(&format!("/properties/{name}")).unwrap_or(&Value::Null);
+            faults.add(
+                member_path(&path, name),
+                "nothing",
+                format!("it is required: {}", describe_allowed(member)),
+            );
+        }
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            let known: Vec<_> = here
+                .get("properties")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flat_map(Map::keys)
+                .collect();
+            for name in unexpected {
+                let near = known
+                    .iter()
+                    .map(|known| (strsim::jaro_winkler(&known.to_lowercase(), &name.to_lowercase()), known))
+                    .filter(|(likeness, _)| *likeness > 0.85)
+                    .max_by(|a, b| a.0.total_cmp(&b.0));
+                let hint = near
+                    .map(|(_, known)| format!("did you mean {known}? "))
+                    .unwrap_or_default();
+                let names: Vec<_> = known.iter().map(|known| known.as_str()).collect();
+                faults.add(
+                    member_path(&path, name),
+                    "an unknown member",
+                    format!("{hint}allowed here: {}", names.join(", ")),
+                );
+            }
+        }
+        // An optional member is `anyOf` its type and null: what counts is what is wrong with the branch that was meant.
+        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            let is_other_type = |error: &ValidationError<'_>| {
+                error.instance_path().as_str() == pointer && matches!(error.kind(), ValidationErrorKind::Type { .. })
+            };
+            match context.iter().find(|errors| !errors.iter().any(is_other_type)) {
+                Some(errors) => errors.iter().for_each(|error| report(error, schema, faults)),
+                None => faults.add(path, found(), format!("must be {}", describe_allowed(here))),
+            }
+        }
+        _ => faults.add(path, found(), format!("must be {}", describe_allowed(here))),
+    }
+}
+
+/// What the schema allows at a place, in words.
+fn describe_allowed(schema: &Value) -> String {
+    if let Some(value) = schema.get("const") {
+        return value.to_string();
+    }
+    let options: Vec<_> = match (schema.get("enum"), schema.get("oneOf")) {
+        (Some(Value::Array(values)), _) => values
+            .iter()
+            .filter(|value| !value.is_null())
+            .map(Value::to_string)
+            .collect(),
+        (_, Some(Value::Array(cases))) => cases
+            .iter()
+            .filter_map(|case| case.get("const"))
+            .map(Value::to_string)
+            .collect(),
+        _ => Vec::new(),
+    };
+    if !options.is_empty() {
+        return format!("one of {}", options.join(", "));
+    }
+    let number = |name: &str| schema.get(name).and_then(Value::as_u64);
+    let kind = match schema.get("type") {
+        Some(Value::String(kind)) => kind.as_str(),
+        Some(Value::Array(kinds)) => kinds
+            .iter()
+            .filter_map(Value::as_str)
+            .find(|kind| *kind != "null")
+            .unwrap_or("value"),
+        _ => "value",
+    };
+    let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    };
+    let mut words = format!("{article} {kind}");
+    match (number("minLength"), number("maxLength")) {
+        (Some(min), Some(max)) => words += &format!(" of {min} to {max} characters"),
+        (None, Some(max)) => words += &format!(" of at most {max} characters"),
+        (Some(min), None) => words += &format!(" of at least {min} characters"),
+        (None, None) => {}
+    }
+    if let (Some(min), Some(max)) = (number("minimum"), number("maximum")) {
+        words += &format!(" from {min} to {max}");
+    }
+    if let (Some(min), Some(max)) = (number("minItems"), number("maxItems")) {
+        words += &format!(" of {min} to {max} items");
+    }
+    if let Some(pattern) = schema.get("pattern").and_then(Value::as_str) {
+        words += &format!(" matching {pattern}");
+    }
+    if schema.get("format").and_then(Value::as_str) == Some("date-time") {
+        words += ", a time such as 2026-11-01T05:00:00Z";
+    }
+    words
+}
+
+fn describe_found(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(text) => quoted(text),
+        Value::Array(items) => format!("an array of {} items", items.len()),
+        Value::Object(members) => format!("an object of {} members", members.len()),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+/// `/detail/Files/0` as `$.detail.Files[0]`.
+fn json_path(pointer: &str) -> String {
+    pointer.split('/').skip(1).fold("$".to_owned(), |path, segment| {
+        let name = segment.replace("~1", "/").replace("~0", "~");
+        match name.parse::<usize>() {
+            Ok(index) => format!("{path}[{index}]"),
+            Err(_) => member_path(&path, &name),
+        }
+    })
+}
+
+fn member_path(path: &str, name: &str) -> String {
+    static PLAIN: OnceLock<Option<Regex>> = OnceLock::new();
+    let plain = PLAIN.get_or_init(|| Regex::new("^[A-Za-z_][A-Za-z0-9_-]*$").ok());
+    if plain.as_ref().is_some_and(|plain| plain.is_match(name)) {
+        format!("{path}.{name}")
+    } else {
+        format!("{path}[{}]", quoted(name))
+    }
+}
+
+/// The part of an inline schema that governs the value at a JSON pointer.
+fn subschema<'a>(schema: &'a Value, pointer: &str) -> &'a Value {
+    pointer.split('/').skip(1).fold(schema, |schema, segment| {
+        let name = segment.replace("~1", "/").replace("~0", "~");
+        let step = |schema: &'a Value| {
+            schema
+                .pointer(&format!("/properties/{name}"))
+                .or_else(|| schema.get("items"))
+        };
+        let branches = schema.get("anyOf").and_then(Value::as_array).into_iter().flatten();
+        step(schema)
+            .or_else(|| branches.into_iter().find_map(step))
+            .unwrap_or(&Value::Null)
+    })
+}

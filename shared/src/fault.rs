@@ -1,0 +1,108 @@
+//! What is wrong with an event, all of it at once.
+//!
+//! What must stay true: a fault names the place as a JSON path, what was found and what is allowed; it never quotes a
+//! value that the schema marks as sensitive (`writeOnly`).
+
+use std::fmt;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// How much of a found value a message shows, in characters.
+const SHOWN: usize = 80;
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fault {
+    /// JSON path, such as `$.detail.DataFormat`.
+    pub path: String,
+    /// What was found there.
+    pub found: String,
+    /// What is allowed, or what to do.
+    pub allowed: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: found {}; {}", self.path, self.found, self.allowed)
+    }
+}
+
+/// All faults of an event, in the order of their paths.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Faults(Vec<Fault>);
+
+impl Faults {
+    /// Adds a fault. `found` is cut to a readable length.
+    pub fn add(&mut self, path: impl Into<String>, found: impl fmt::Display, allowed: impl Into<String>) {
+        let found = shorten(&found.to_string());
+        let fault = Fault {
+            path: path.into(),
+            found,
+            allowed: allowed.into(),
+        };
+        if let Err(place) = self.0.binary_search(&fault) {
+            self.0.insert(place, fault);
+        }
+    }
+
+    /// Whether anything was found at this path.
+    pub fn has(&self, path: &str) -> bool {
+        self.0.iter().any(|fault| fault.path == path)
+    }
+
+    /// The faults, in the order of their paths.
+    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+        self.0.iter()
+    }
+
+    /// `Ok` without faults, else one [`ErrorKind::InvalidEvent`] that lists them, one a line.
+    pub fn into_result(self) -> Result<()> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let count = match self.0.len() {
+            1 => "1 fault".to_owned(),
+            n => format!("{n} faults"),
+        };
+        let lines: String = self.0.iter().map(|fault| format!("\n  {fault}")).collect();
+        Err(Error::new(
+            ErrorKind::InvalidEvent,
+            format!("the event has {count}; nothing was started. Correct it and send it again:{lines}"),
+        ))
+    }
+}
+
+/// A text cut to what a message shows.
+fn shorten(text: &str) -> String {
+    if text.chars().count() <= SHOWN {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(SHOWN).collect();
+    format!("{head}… ({} characters)", text.chars().count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_each_fault_once_in_order_of_path() {
+        let mut faults = Faults::default();
+        faults.add("$.detail.b", "2", "1");
+        faults.add("$.detail.a", "\"x\"".repeat(100), "1");
+        faults.add("$.detail.b", "2", "1");
+        let error = faults.into_result().unwrap_err();
+        assert_eq!(error.kind, ErrorKind::InvalidEvent);
+        let lines: Vec<_> = error.message.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines[0].contains("2 faults"));
+        assert!(lines[1].starts_with("  $.detail.a: found \"x\""));
+        assert!(lines[1].contains("… (300 characters); 1"));
+        assert_eq!(lines[2], "  $.detail.b: found 2; 1");
+    }
+
+    #[test]
+    fn no_fault_is_no_error() {
+        assert_eq!(Faults::default().into_result(), Ok(()));
+    }
+}

@@ -1,0 +1,40 @@
+//! What a handler is given besides its input.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    config::Config,
+    store::{Clock, ObjectStore},
+};
+
+/// What is built once in `main` and passed to every invocation.
+#[derive(Clone)]
+pub struct Deployment {
+    /// The configuration.
+    pub config: Config,
+    /// Objects in S3.
+    pub store: Arc<dyn ObjectStore>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// One invocation of a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invocation {
+    /// Lambda's request id.
+    pub request_id: String,
+    /// When Lambda ends the function.
+    pub deadline: DateTime<Utc>,
+}
+
+impl From<&lambda_runtime::Context> for Invocation {
+    fn from(context: &lambda_runtime::Context) -> Self {
+        let millis = i64::try_from(context.deadline).unwrap_or(i64::MAX);
+        Self {
+            request_id: context.request_id.clone(),
+            deadline: DateTime::from_timestamp_millis(millis).unwrap_or(DateTime::<Utc>::MAX_UTC),
+        }
+    }
+}

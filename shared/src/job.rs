@@ -1,0 +1,334 @@
+//! The one value that goes through the state machine.
+//!
+//! What must stay true: a [`Job`] stays a few KB (lists and reports lie in S3, it carries pointers and counts), holds no
+//! value that a service marks as sensitive, and whatever a state needs to know is in it or in the ledger.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{polling::Bounds, s3_uri::S3Uri};
+
+/// The schema of [`Job`]; its number changes when a reader of the old one would misread the new one.
+pub const SCHEMA: &str = "landfall.job/1";
+
+/// The kind of a job, such as `segment-snapshot`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Kind(String);
+
+impl Kind {
+    /// A kind by its name: lower-case letters and hyphens.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// The kind that a `detail-type` asks for: `Segment Snapshot Requested` is `segment-snapshot`. `None` for a
+    /// `detail-type` of another form.
+    pub fn of_detail_type(detail_type: &str) -> Option<Self> {
+        let words = detail_type.strip_suffix(" Requested")?;
+        let is_name = |c: char| c.is_ascii_alphabetic() || c == ' ';
+        (!words.is_empty() && words.chars().all(is_name)).then(|| Self(words.to_ascii_lowercase().replace(' ', "-")))
+    }
+
+    /// The `detail-type` of events that ask for this kind.
+    pub fn detail_type(&self) -> String {
+        let capital = |word: &str| word[..1].to_ascii_uppercase() + &word[1..];
+        let words: Vec<_> = self.0.split('-').filter(|word| !word.is_empty()).map(capital).collect();
+        format!("{} Requested", words.join(" "))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How far a job is: what the state machine branches on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// The service works on it.
+    Running,
+    /// The service says that it is done.
+    Succeeded,
+    /// The service says that it failed.
+    Failed,
+    /// It did not end before its deadline.
+    TimedOut,
+    /// Its outcome is decided and stands in the ledger.
+    Sealed,
+}
+
+/// The format that a job's files must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Format {
+    /// Comma-separated values with a header row.
+    #[serde(rename = "CSV")]
+    Csv,
+    /// One JSON object a line.
+    #[serde(rename = "JSONL")]
+    Jsonl,
+    /// Apache ORC.
+    #[serde(rename = "ORC")]
+    Orc,
+}
+
+impl Format {
+    /// The name that requests and receipts use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Csv => "CSV",
+            Self::Jsonl => "JSONL",
+            Self::Orc => "ORC",
+        }
+    }
+}
+
+/// Parts of the work that are done, as the service counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Progress {
+    /// Parts done.
+    pub done: u64,
+    /// All parts.
+    pub total: u64,
+}
+
+impl Progress {
+    /// The share that is done, 0 to 1; `None` while the total is unknown.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn share(self) -> Option<f64> {
+        (self.total > 0).then(|| (self.done as f64 / self.total as f64).min(1.0))
+    }
+}
+
+/// What the service says it handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Counts {
+    /// Rows handled.
+    pub processed: u64,
+    /// Rows that failed.
+    pub failed: u64,
+}
+
+/// An error as Step Functions carries it: its name and its cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskError {
+    /// The name, such as `Landfall.TimedOut` or one of Lambda's own.
+    #[serde(rename = "Error")]
+    pub error: String,
+    /// For an error of a function the JSON of `errorType` and `errorMessage`, else a text.
+    #[serde(rename = "Cause", default)]
+    pub cause: String,
+}
+
+impl TaskError {
+    /// The message for a person: the function's own `errorMessage` where the cause is Lambda's JSON.
+    pub fn message(&self) -> String {
+        let payload = serde_json::from_str::<Value>(&self.cause).ok();
+        let message = payload
+            .as_ref()
+            .and_then(|payload| payload.get("errorMessage"))
+            .and_then(Value::as_str);
+        message.unwrap_or(&self.cause).to_owned()
+    }
+}
+
+impl From<crate::error::Error> for TaskError {
+    fn from(error: crate::error::Error) -> Self {
+        Self {
+            error: error.kind.name().to_owned(),
+            cause: error.message,
+        }
+    }
+}
+
+/// What the output of a job must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Output {
+    /// The folder of this attempt; everything the service writes lies beneath it.
+    #[schemars(with = "String")]
+    pub prefix: S3Uri,
+    /// The format asked for.
+    pub format: Format,
+    /// ARN of the KMS key asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kms_key: Option<String>,
+    /// Whether a complete export may have no rows.
+    pub allow_empty: bool,
+    /// Seconds between the two listings.
+    pub settle_seconds: u64,
+}
+
+/// Where the report of the verification lies, with what it found in short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReportPointer {
+    /// Key in the ledger bucket.
+    pub key: String,
+    /// SHA-256 of the report's bytes, hex.
+    pub sha256: String,
+    /// `passed`, `passed_with_warnings` or `failed`.
+    pub verdict: String,
+    /// Data objects.
+    pub objects: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+}
+
+/// How a job ended, for good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Outcome {
+    /// `succeeded` or `failed`.
+    pub verdict: Verdict,
+    /// Why it failed; the name is one of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<TaskError>,
+    /// Where the receipt lies.
+    #[schemars(with = "String")]
+    pub receipt: S3Uri,
+    /// Whether this execution is the one that announces it.
+    pub announce: bool,
+    /// The execution that decided it.
+    pub sealed_by: String,
+    /// When it was decided.
+    pub sealed_at: DateTime<Utc>,
+}
+
+/// The two ways a job can end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The output is complete and proved.
+    Succeeded,
+    /// Anything else.
+    Failed,
+}
+
+/// The event that says how a job ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Announcement {
+    /// `Export Job Succeeded` or `Export Job Failed`.
+    pub detail_type: String,
+    /// ARNs that rules can match on: the execution.
+    pub resources: Vec<String>,
+    /// Kind, job key, receipt and, for a failure, the error.
+    pub detail: Value,
+}
+
+/// One run of one request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Job {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The kind.
+    pub kind: Kind,
+    /// `<trigger time>-<hash>`; the same trigger gives the same key.
+    pub job_key: String,
+    /// The user's own name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// ARN of the execution that carries this value.
+    pub execution: String,
+    /// How far it is.
+    pub status: Status,
+    /// The request as the service was given it, without what is sensitive.
+    pub request: Value,
+    /// The service's id of the attempt that counts.
+    pub service_id: String,
+    /// Number of that attempt, from 1.
+    pub attempt: u32,
+    /// How this execution came to it.
+    pub adopted: bool,
+    /// When the service was asked to start.
+    pub started_at: DateTime<Utc>,
+    /// When the job is given up.
+    pub deadline_at: DateTime<Utc>,
+    /// What must come out.
+    pub output: Output,
+    /// Waits between polls.
+    pub polling: Bounds,
+    /// Seconds until the next poll.
+    pub wait_seconds: u32,
+    /// Polls so far, by this execution.
+    pub polls: u32,
+    /// Polls in a row that brought no news.
+    pub quiet_polls: u32,
+    /// The service's own word for the state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_status: Option<String>,
+    /// The service's own message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_message: Option<String>,
+    /// How far the work is, where the service says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// Rows, where the service counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
+    /// When the end was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<DateTime<Utc>>,
+    /// What verification found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportPointer>,
+    /// What went wrong on the way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<TaskError>,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// What is told to the event bus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announcement: Option<Announcement>,
+}
+
+impl Job {
+    /// Names the job in a message: kind, key and the service's id.
+    pub fn label(&self) -> String {
+        format!("{} {} (service id {})", self.kind, self.job_key, self.service_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kind_and_detail_type_lead_to_each_other() {
+        for (kind, detail_type) in [
+            ("segment-snapshot", "Segment Snapshot Requested"),
+            ("endpoint-import", "Endpoint Import Requested"),
+            ("dashboard-snapshot", "Dashboard Snapshot Requested"),
+        ] {
+            assert_eq!(Kind::new(kind).detail_type(), detail_type);
+            assert_eq!(Kind::of_detail_type(detail_type), Some(Kind::new(kind)));
+        }
+        for other in ["Scheduled Event", "Requested", " Requested", "Ä Requested", ""] {
+            assert_eq!(Kind::of_detail_type(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_message_of_a_lambda_error_is_its_own() {
+        let lambda = TaskError {
+            error: "X".into(),
+            cause: r#"{"errorType":"X","errorMessage":"why"}"#.into(),
+        };
+        assert_eq!(lambda.message(), "why");
+        let plain = TaskError {
+            error: "States.Timeout".into(),
+            cause: "late".into(),
+        };
+        assert_eq!(plain.message(), "late");
+    }
+}

@@ -1,0 +1,258 @@
+//! The durable record of jobs.
+//!
+//! What must stay true: an entry is created with `If-None-Match: *` before the service is called and changed with
+//! `If-Match` only, so that of two writers one wins and the other knows it. Each write carries a token of its own: a
+//! write that S3 refuses because an earlier try of the very same write had succeeded is recognised by it. An outcome,
+//! once there, never changes.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{
+    error::{Error, Result},
+    event::Trigger,
+    job::{Counts, Format, Kind, ReportPointer, TaskError, Verdict},
+    s3_uri::S3Uri,
+    store::{Condition, ObjectStore, Written},
+};
+
+/// The schema of [`Entry`].
+pub const SCHEMA: &str = "landfall.ledger/1";
+
+/// How far an attempt is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptState {
+    /// Somebody is about to make the start call, is making it, or died doing so.
+    Claimed,
+    /// The service gave an id.
+    Started,
+    /// The call was made and brought no id: a job may exist.
+    Uncertain,
+    /// The service refused the call: no job exists.
+    Refused,
+}
+
+/// One start call at the service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// From 1.
+    pub number: u32,
+    /// Unique to the attempt; used as the service's job id where the caller chooses it.
+    pub key: String,
+    /// The attempt's own prefix.
+    pub prefix: S3Uri,
+    /// How far it is.
+    pub state: AttemptState,
+    /// Who makes the call: an execution and an invocation.
+    pub owner: String,
+    /// When it was claimed.
+    pub claimed_at: DateTime<Utc>,
+    /// Until when the owner may still be at it.
+    pub lease_until: DateTime<Utc>,
+    /// The service's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_id: Option<String>,
+    /// When the service gave the id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<DateTime<Utc>>,
+    /// Why there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<TaskError>,
+}
+
+/// How a job ended: all that its receipt is made of, apart from the report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// How.
+    pub verdict: Verdict,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<TaskError>,
+    /// Where the receipt lies.
+    pub receipt: S3Uri,
+    /// The execution whose outcome stands.
+    pub sealed_by: String,
+    /// When it was decided.
+    pub sealed_at: DateTime<Utc>,
+    /// Number of the attempt that counts, if one was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// Polls of the execution whose outcome stands.
+    pub polls: u32,
+    /// When the end of the job was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<DateTime<Utc>>,
+    /// The service's last word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_status: Option<String>,
+    /// The service's last message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_message: Option<String>,
+    /// Rows as the service counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
+    /// What verification found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportPointer>,
+}
+
+/// The record of one job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The kind.
+    pub kind: Kind,
+    /// What set it off, with the job key.
+    pub trigger: Trigger,
+    /// The user's own name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The request, without what is sensitive; null if the job was never started.
+    pub request: Value,
+    /// The format asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    /// When the entry was created.
+    pub created_at: DateTime<Utc>,
+    /// When the job is given up.
+    pub deadline_at: DateTime<Utc>,
+    /// Start calls, oldest first. The last one counts.
+    pub attempts: Vec<Attempt>,
+    /// Jobs that were started and do not count: their output is never sealed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orphans: Vec<Orphan>,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Token of the write that made this version.
+    pub written_by: String,
+}
+
+/// A job at the service that lost to another attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orphan {
+    /// The attempt that started it.
+    pub attempt: u32,
+    /// The service's id.
+    pub service_id: String,
+    /// Where it writes.
+    pub prefix: S3Uri,
+}
+
+/// An entry and the ETag it was read or written with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Versioned {
+    /// The entry.
+    pub entry: Entry,
+    /// For the next change.
+    pub etag: String,
+}
+
+/// The ledger of one deployment, as one invocation sees it.
+pub struct Ledger<'a> {
+    store: &'a dyn ObjectStore,
+    bucket: &'a str,
+    owner: String,
+    writes: AtomicU32,
+}
+
+impl<'a> Ledger<'a> {
+    /// A ledger whose writes are marked with `owner`, which no other invocation has.
+    pub fn new(store: &'a dyn ObjectStore, bucket: &'a str, owner: impl Into<String>) -> Self {
+        Self {
+            store,
+            bucket,
+            owner: owner.into(),
+            writes: AtomicU32::new(0),
+        }
+    }
+
+    /// The bucket.
+    pub fn bucket(&self) -> &str {
+        self.bucket
+    }
+
+    /// Where the entry of a job lies.
+    pub fn entry_key(kind: &Kind, job_key: &str) -> String {
+        format!("jobs/{kind}/{job_key}.json")
+    }
+
+    /// The entry of a job, if there is one.
+    pub async fn load(&self, kind: &Kind, job_key: &str) -> Result<Option<Versioned>> {
+        let key = Self::entry_key(kind, job_key);
+        let Some(stored) = self.store.get(self.bucket, &key).await? else {
+            return Ok(None);
+        };
+        let entry: Entry = self.decode(&key, &stored.body)?;
+        if entry.schema != SCHEMA {
+            return Err(Error::internal(format!(
+                "s3://{}/{key} is of schema {}, this version reads {SCHEMA}; deploy the version that wrote it",
+                self.bucket, entry.schema
+            )));
+        }
+        Ok(Some(Versioned {
+            entry,
+            etag: stored.etag,
+        }))
+    }
+
+    /// Creates an entry; `None` if the job has one already.
+    pub async fn create(&self, entry: Entry) -> Result<Option<Versioned>> {
+        self.write(entry, Condition::Absent).await
+    }
+
+    /// Replaces an entry; `None` if somebody else changed it since it was read.
+    pub async fn update(&self, entry: Entry, etag: String) -> Result<Option<Versioned>> {
+        self.write(entry, Condition::Unchanged(etag)).await
+    }
+
+    /// Writes a value that is named by its content or written once; `false` if the key is taken.
+    pub async fn put_once<T: Serialize>(&self, key: &str, value: &T) -> Result<bool> {
+        let body = encode(value)?;
+        Ok(self.store.put(self.bucket, key, body, Condition::Absent).await? != Written::Refused)
+    }
+
+    /// Reads a value.
+    pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        let Some(stored) = self.store.get(self.bucket, key).await? else {
+            return Ok(None);
+        };
+        self.decode(key, &stored.body).map(Some)
+    }
+
+    async fn write(&self, mut entry: Entry, condition: Condition) -> Result<Option<Versioned>> {
+        entry.written_by = format!("{}#{}", self.owner, self.writes.fetch_add(1, Ordering::Relaxed));
+        let key = Self::entry_key(&entry.kind, &entry.trigger.job_key);
+        match self.store.put(self.bucket, &key, encode(&entry)?, condition).await? {
+            Written::Done { etag } => Ok(Some(Versioned { entry, etag })),
+            // The client tries a PUT again whose answer it lost. If the first try had succeeded, the second is refused
+            // by its own success.
+            Written::Refused => match self.load(&entry.kind, &entry.trigger.job_key).await? {
+                Some(current) if current.entry.written_by == entry.written_by => Ok(Some(current)),
+                _ => Ok(None),
+            },
+        }
+    }
+
+    fn decode<T: DeserializeOwned>(&self, key: &str, body: &[u8]) -> Result<T> {
+        serde_json::from_slice(body).map_err(|error| {
+            Error::internal(format!(
+                "s3://{}/{key} is not what Landfall writes there: {error}",
+                self.bucket
+            ))
+        })
+    }
+}
+
+/// JSON as it is stored: indented, since people read it too.
+pub fn encode<T: Serialize>(value: &T) -> Result<Bytes> {
+    serde_json::to_vec_pretty(value)
+        .map(Bytes::from)
+        .map_err(|error| Error::internal(format!("cannot write JSON: {error}")))
+}

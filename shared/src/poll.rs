@@ -1,0 +1,102 @@
+//! The step that looks.
+//!
+//! What must stay true: one status read and never a sleep; a read that fails for a passing reason is no news about the
+//! job, and comes back as a running job with a longer wait; a job that is past its deadline is given up.
+
+use chrono::TimeDelta;
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    invocation::Deployment,
+    job::{Job, Status},
+    polling::{self, MAX_POLLS, Sight},
+    service::{JobService, Observation, ServiceState},
+    start::spread,
+};
+
+/// How long after the start a job that the service does not know yet may still appear.
+const APPEARS_WITHIN: TimeDelta = TimeDelta::seconds(60);
+
+/// Runs the step.
+pub async fn poll<S: JobService>(deployment: &Deployment, service: &S, mut job: Job) -> Result<Job> {
+    if job.status != Status::Running {
+        return Ok(job);
+    }
+    job.polls += 1;
+    let answer = service.poll(&job).await;
+    let now = deployment.clock.now();
+    match answer {
+        Ok(observation) => see(&mut job, observation),
+        Err(error) if error.kind.is_transient() => miss(&mut job, &error),
+        Err(error) if error.kind == ErrorKind::NotFound && now - job.started_at < APPEARS_WITHIN => {
+            miss(&mut job, &error)
+        }
+        Err(error) => return Err(error.context(format!("polling {}", job.label()))),
+    }
+    match job.status {
+        Status::Running if now >= job.deadline_at => {
+            let message = format!(
+                "{} did not end by its deadline {}; the service's last word was {}. It may still end: send the event \
+                 with a higher Landfall.Rerun and a longer Landfall.DeadlineSeconds to export again",
+                job.label(),
+                job.deadline_at,
+                job.service_status.as_deref().unwrap_or("none"),
+            );
+            job.status = Status::TimedOut;
+            job.error = Some(Error::new(ErrorKind::TimedOut, message).into());
+        }
+        Status::Running if job.polls >= MAX_POLLS => {
+            return Err(Error::internal(format!(
+                "{} was polled {} times without an end",
+                job.label(),
+                job.polls
+            )));
+        }
+        Status::Running => {
+            let sight = Sight {
+                elapsed: (now - job.started_at).to_std().unwrap_or_default(),
+                remaining: (job.deadline_at - now).to_std().unwrap_or_default(),
+                progress: job.progress.and_then(crate::job::Progress::share),
+                quiet_polls: job.quiet_polls,
+                spread: spread(&job.job_key, job.polls),
+            };
+            job.wait_seconds = polling::next_wait(job.polling, sight);
+        }
+        _ => job.ended_at = Some(now),
+    }
+    Ok(job)
+}
+
+/// Takes in what the service said.
+fn see(job: &mut Job, observation: Observation) {
+    job.quiet_polls = 0;
+    job.service_status = Some(observation.status);
+    job.service_message = observation.message;
+    job.progress = observation.progress.or(job.progress);
+    job.counts = observation.counts.or(job.counts);
+    match observation.state {
+        ServiceState::Running => {}
+        ServiceState::Succeeded => job.status = Status::Succeeded,
+        ServiceState::Failed => {
+            let message = format!(
+                "the service reports {} for {}: {}",
+                job.service_status.as_deref().unwrap_or("failure"),
+                job.label(),
+                job.service_message.as_deref().unwrap_or("it gives no reason"),
+            );
+            job.status = Status::Failed;
+            job.error = Some(Error::new(ErrorKind::JobFailed, message).into());
+        }
+    }
+}
+
+/// Takes in that the service said nothing.
+fn miss(job: &mut Job, error: &Error) {
+    job.quiet_polls += 1;
+    tracing::warn!(
+        job_key = job.job_key,
+        error = error.kind.name(),
+        "no news from the poll: {}",
+        error.message
+    );
+}

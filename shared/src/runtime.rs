@@ -1,0 +1,88 @@
+//! What every function's `main` does: configuration, clients, and the handler under the Lambda runtime.
+//!
+//! What must stay true: clients are built once, before the first invocation, and passed as arguments; an input that a
+//! handler cannot read is an error with one of our names.
+
+use std::{future::Future, sync::Arc};
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{
+    config::Config,
+    error::{Error, Result},
+    invocation::{Deployment, Invocation},
+    poll,
+    service::JobService,
+    start::{self, Received},
+    store::{SystemClock, s3::S3Store},
+};
+
+/// Serves invocations of a handler that `build` makes of the deployment and the SDK's configuration.
+pub async fn serve<H, F, O>(build: impl FnOnce(Deployment, &SdkConfig) -> H) -> Result<(), lambda_runtime::Error>
+where
+    H: Fn(Value, Invocation) -> F,
+    F: Future<Output = Result<O>>,
+    O: Serialize,
+{
+    lambda_runtime::tracing::init_default_subscriber();
+    let config = Config::from_env()?;
+    let sdk = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    let store = Arc::new(S3Store::new(aws_sdk_s3::Client::new(&sdk), config.bucket_owner.clone()));
+    let handler = build(
+        Deployment {
+            config,
+            store,
+            clock: Arc::new(SystemClock),
+        },
+        &sdk,
+    );
+    let handler = &handler;
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+        let invocation = Invocation::from(&event.context);
+        let result = handler(event.payload, invocation).await;
+        if let Err(error) = &result {
+            tracing::error!(error = error.kind.name(), "{}", error.message);
+        }
+        result
+    }))
+    .await
+}
+
+/// `main` of a kind's start function.
+pub async fn serve_start<S: JobService>(build: impl FnOnce(&SdkConfig) -> S) -> Result<(), lambda_runtime::Error> {
+    serve(|deployment, sdk| {
+        let parts = Arc::new((deployment, build(sdk)));
+        move |input, invocation| {
+            let parts = Arc::clone(&parts);
+            async move {
+                let received = Received::read::<S>(input, &invocation);
+                start::start(&parts.0, &parts.1, &received, &invocation).await
+            }
+        }
+    })
+    .await
+}
+
+/// `main` of a kind's poll function.
+pub async fn serve_poll<S: JobService>(build: impl FnOnce(&SdkConfig) -> S) -> Result<(), lambda_runtime::Error> {
+    serve(|deployment, sdk| {
+        let parts = Arc::new((deployment, build(sdk)));
+        move |input, _| {
+            let parts = Arc::clone(&parts);
+            async move { poll::poll(&parts.0, &parts.1, read_input(input)?).await }
+        }
+    })
+    .await
+}
+
+/// Reads a handler's input. Fails with `Internal`: what a state hands on was written by Landfall itself.
+pub fn read_input<T: DeserializeOwned>(input: Value) -> Result<T> {
+    serde_json::from_value(input).map_err(|error| {
+        Error::internal(format!(
+            "the input is not what the state before this one gives: {error}"
+        ))
+    })
+}

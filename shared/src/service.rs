@@ -1,0 +1,143 @@
+//! How an export service joins Landfall.
+//!
+//! What must stay true: everything that is particular to a service lies behind [`JobService`]. The steps (claim, start,
+//! adopt, poll, give up) are the same for all and live in [`crate::start`] and [`crate::poll`].
+
+use std::future::Future;
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{
+    error::Error,
+    fault::Faults,
+    job::{Counts, Format, Job, Kind, Progress},
+    s3_uri::S3Uri,
+};
+
+/// A value of the request and its JSON path, for the gate and for messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// JSON path, such as `$.detail.DestinationUri`.
+    pub path: &'static str,
+    /// The value as the event has it.
+    pub value: String,
+}
+
+impl Named {
+    /// The string member `name` of `detail`, if it is there.
+    pub fn member(detail: &Value, name: &str, path: &'static str) -> Option<Self> {
+        let value = detail.get(name)?.as_str()?.to_owned();
+        Some(Self { path, value })
+    }
+}
+
+/// What a request names that the gate has to see.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamedResources {
+    /// `s3://bucket/prefix/` that the export is to be written beneath.
+    pub destination: Option<Named>,
+    /// ARN of the role that the service assumes.
+    pub role: Option<Named>,
+    /// ARN of the KMS key for the output.
+    pub kms_key: Option<Named>,
+}
+
+/// A start call that is about to be made, or was made and may have been lost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StartCall<R> {
+    /// The request, aimed at this attempt's own prefix.
+    pub request: R,
+    /// Unique to this attempt: the job key, with `-<number>` from the second attempt on.
+    pub attempt_key: String,
+    /// This attempt's own prefix.
+    pub prefix: S3Uri,
+    /// When the attempt was claimed: no job of it is older.
+    pub claimed_at: DateTime<Utc>,
+}
+
+/// Why a start call brought no id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartError {
+    /// The service refused: no job was made, and the same call will be refused again.
+    Refused(Error),
+    /// A job may have been made: the answer was lost, or the service throttled or failed.
+    Uncertain(Error),
+}
+
+/// What became of a start call whose answer was lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It made the job with this id.
+    Started(String),
+    /// It made none, and the same attempt may be started.
+    Absent,
+    /// The service cannot say: the next attempt needs a prefix of its own.
+    Unknowable,
+}
+
+/// The state of a job as the service tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceState {
+    /// Not ended, or a word that Landfall does not know.
+    Running,
+    /// Ended well.
+    Succeeded,
+    /// Ended badly.
+    Failed,
+}
+
+/// What one poll saw.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observation {
+    /// What the word means.
+    pub state: ServiceState,
+    /// The service's own word.
+    pub status: String,
+    /// The service's own message.
+    pub message: Option<String>,
+    /// How far the work is.
+    pub progress: Option<Progress>,
+    /// Rows, where the service counts them.
+    pub counts: Option<Counts>,
+}
+
+/// A service that runs export jobs of one kind.
+pub trait JobService: Send + Sync {
+    /// The kind's name, such as `segment-snapshot`.
+    const KIND: &'static str;
+
+    /// Longest destination that the service takes, in characters.
+    const DESTINATION_MAX: usize;
+
+    /// The API's request, in its own member names; its JSON Schema holds every documented constraint.
+    type Request: JsonSchema + Serialize + DeserializeOwned + Clone + Send + Sync;
+
+    /// The kind.
+    fn kind() -> Kind {
+        Kind::new(Self::KIND)
+    }
+
+    /// What the gate has to see, read from a `detail` that may be wrong elsewhere.
+    fn named_resources(detail: &Value) -> NamedResources;
+
+    /// Rules that the schema cannot express, on a `detail` that may be wrong elsewhere.
+    fn check(_detail: &Value, _faults: &mut Faults) {}
+
+    /// The request with its destination replaced by `prefix` and, where it names no role, with `role`.
+    fn aim(request: Self::Request, prefix: &S3Uri, role: Option<&str>) -> Self::Request;
+
+    /// The format that the request asks for.
+    fn format(request: &Self::Request) -> Format;
+
+    /// Makes the one start call. Never tries again by itself: a second call may make a second job.
+    fn start(&self, call: &StartCall<Self::Request>) -> impl Future<Output = Result<String, StartError>> + Send;
+
+    /// Looks for the job of a start call whose answer was lost.
+    fn find(&self, call: &StartCall<Self::Request>) -> impl Future<Output = Result<Found, Error>> + Send;
+
+    /// Reads the job's state once.
+    fn poll(&self, job: &Job) -> impl Future<Output = Result<Observation, Error>> + Send;
+}

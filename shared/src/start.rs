@@ -1,0 +1,476 @@
+//! The first step: parse, authorise, claim in the ledger, start or adopt.
+//!
+//! What must stay true: no start call is made without a claim that is in the ledger first; whoever finds a claim with an
+//! id adopts it; whoever finds one without an id waits until its owner cannot be at it any more and then looks before
+//! it starts again. What one cannot look for gets a new attempt with a prefix of its own, so outputs never mix.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    config::Config,
+    error::{Error, ErrorKind, Result},
+    event::{self, Requested},
+    invocation::{Deployment, Invocation},
+    job::{self, Job, Kind, Output, Status, TaskError},
+    ledger::{Attempt, AttemptState, Entry, Ledger, Orphan, Versioned},
+    polling::{self, Bounds, Sight},
+    s3_uri::S3Uri,
+    service::{Found, JobService, StartCall, StartError},
+};
+
+/// Most attempts of one job. Reached only if a service accepts calls and loses every answer.
+pub const MAX_ATTEMPTS: u32 = 9;
+
+/// How often a lost race in the ledger is followed by another look within one invocation.
+const MAX_TURNS: usize = 8;
+
+/// Added to the owner's deadline: clocks differ, and Lambda ends a function a little late.
+const LEASE_MARGIN: TimeDelta = TimeDelta::seconds(5);
+
+/// What the state machine hands to the first step, and to the last one if the first failed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Received {
+    /// The state machine's kind.
+    pub kind: Kind,
+    /// ARN of the execution.
+    pub execution: String,
+    /// The event as it came.
+    pub event: Value,
+    /// Why the first step failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<TaskError>,
+}
+
+impl Received {
+    /// Reads the input of the first step: what the state machine hands over, or a bare event as `cargo lambda invoke`
+    /// sends it, which then stands for an execution of its own.
+    pub fn read<S: JobService>(input: Value, invocation: &Invocation) -> Self {
+        let execution = format!("invocation:{}", invocation.request_id);
+        serde_json::from_value(input.clone()).unwrap_or(Self {
+            kind: S::kind(),
+            execution,
+            event: input,
+            error: None,
+        })
+    }
+}
+
+/// What to do about an entry that is there already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    /// The job has an outcome.
+    Sealed,
+    /// The last attempt has an id.
+    Adopt,
+    /// The service refused the last attempt.
+    Refused,
+    /// Somebody may still be at the start call.
+    WaitUntil(DateTime<Utc>),
+    /// The start call was lost, or its owner.
+    Settle,
+    /// There is no attempt yet.
+    Begin,
+}
+
+fn decide(entry: &Entry, now: DateTime<Utc>) -> Step {
+    if entry.outcome.is_some() {
+        return Step::Sealed;
+    }
+    let Some(attempt) = entry.attempts.last() else {
+        return Step::Begin;
+    };
+    match attempt.state {
+        AttemptState::Started => Step::Adopt,
+        AttemptState::Refused => Step::Refused,
+        AttemptState::Uncertain => Step::Settle,
+        AttemptState::Claimed if now <= attempt.lease_until => Step::WaitUntil(attempt.lease_until),
+        AttemptState::Claimed => Step::Settle,
+    }
+}
+
+/// Runs the first step.
+pub async fn start<S: JobService>(
+    deployment: &Deployment,
+    service: &S,
+    received: &Received,
+    invocation: &Invocation,
+) -> Result<Job> {
+    let config = &deployment.config;
+    let requested = event::parse::<S>(&received.event, config.default_destination.as_ref())?;
+    check_gate::<S>(config, &received.event, &requested)?;
+    let owner = format!("{}/{}", received.execution, invocation.request_id);
+    let starter = Starter {
+        deployment,
+        service,
+        received,
+        invocation,
+        requested: &requested,
+        ledger: Ledger::new(deployment.store.as_ref(), &config.ledger_bucket, owner.clone()),
+        owner,
+    };
+    let label = format!("{} {}", S::KIND, requested.trigger.job_key);
+    starter.run().await.map_err(|error| error.context(label))
+}
+
+/// Holds all that an event names against the allow list. The default role was set by the deployment itself.
+fn check_gate<S: JobService>(config: &Config, event: &Value, requested: &Requested<S::Request>) -> Result<()> {
+    let named = S::named_resources(event.get("detail").unwrap_or(&Value::Null));
+    let path = named
+        .destination
+        .as_ref()
+        .map_or("the default destination", |destination| destination.path);
+    config.allowed.check_location(path, &requested.destination)?;
+    if let Some(role) = &named.role {
+        config.allowed.check_role(role.path, &role.value)?;
+    }
+    if let Some(key) = named.kms_key.as_ref().filter(|key| !key.value.is_empty()) {
+        config.allowed.check_key(key.path, &key.value)?;
+    }
+    Ok(())
+}
+
+struct Starter<'a, S: JobService> {
+    deployment: &'a Deployment,
+    service: &'a S,
+    received: &'a Received,
+    invocation: &'a Invocation,
+    requested: &'a Requested<S::Request>,
+    ledger: Ledger<'a>,
+    owner: String,
+}
+
+impl<S: JobService> Starter<'_, S> {
+    async fn run(&self) -> Result<Job> {
+        let first = self.entry()?;
+        let (mut current, mut is_ours) = match self.ledger.create(first).await? {
+            Some(created) => (created, true),
+            None => (self.reload().await?, false),
+        };
+        for _ in 0..MAX_TURNS {
+            if is_ours {
+                match self.launch(current).await? {
+                    Ok(started) => return self.job(&started.entry, false),
+                    Err(changed) => current = changed,
+                }
+            }
+            if current.entry.trigger.request_sha256 != self.requested.trigger.request_sha256 {
+                return Err(Error::new(
+                    ErrorKind::InvalidEvent,
+                    "its IdempotencyKey was used before, for another request; use another key",
+                ));
+            }
+            let claimed = match decide(&current.entry, self.now()) {
+                Step::Sealed | Step::Adopt => return self.job(&current.entry, true),
+                Step::Refused => return Err(recorded_refusal(&current.entry)),
+                Step::WaitUntil(until) => {
+                    return Err(Error::new(
+                        ErrorKind::Busy,
+                        format!("another delivery of the same trigger is starting it; its claim ends at {until}"),
+                    ));
+                }
+                Step::Begin => self.claim(current, 1).await?,
+                Step::Settle => match self.settle(current).await? {
+                    Settled::Claimed(claimed) => claimed,
+                    Settled::Started(started) => return self.job(&started.entry, true),
+                },
+            };
+            is_ours = claimed.is_some();
+            current = match claimed {
+                Some(claimed) => claimed,
+                None => self.reload().await?,
+            };
+        }
+        Err(Error::new(ErrorKind::Busy, "others keep changing its ledger entry"))
+    }
+
+    /// Settles a start call that was lost, or whose owner was. `Claimed(None)` if somebody else did so meanwhile.
+    async fn settle(&self, current: Versioned) -> Result<Settled> {
+        let Some(attempt) = current.entry.attempts.last() else {
+            return Ok(Settled::Claimed(None));
+        };
+        let number = attempt.number;
+        match self.service.find(&self.call(attempt)).await? {
+            Found::Started(service_id) => {
+                let recorded = self.record_started(current, service_id).await?;
+                Ok(recorded.map_or(Settled::Claimed(None), Settled::Started))
+            }
+            Found::Absent => self.claim(current, number).await.map(Settled::Claimed),
+            Found::Unknowable if number < MAX_ATTEMPTS => self.claim(current, number + 1).await.map(Settled::Claimed),
+            Found::Unknowable => Err(Error::new(
+                ErrorKind::JobFailed,
+                format!("{MAX_ATTEMPTS} start calls were made and none of them brought an id"),
+            )),
+        }
+    }
+
+    /// Claims an attempt, new or lost; `None` if somebody else changed the entry meanwhile.
+    async fn claim(&self, current: Versioned, number: u32) -> Result<Option<Versioned>> {
+        let mut entry = current.entry;
+        entry.attempts.retain(|attempt| attempt.number != number);
+        entry.attempts.push(self.attempt(number));
+        self.ledger.update(entry, current.etag).await
+    }
+
+    /// Makes the start call of a claim that is ours. The inner error is the entry as somebody else changed it.
+    async fn launch(&self, current: Versioned) -> Result<Result<Versioned, Versioned>> {
+        let Some(attempt) = current.entry.attempts.last().cloned() else {
+            return Err(Error::internal("a claim was written without an attempt"));
+        };
+        if self.now() > attempt.lease_until {
+            // We were paused and somebody else may be at it by now.
+            return self.reload().await.map(Err);
+        }
+        match self.service.start(&self.call(&attempt)).await {
+            Ok(service_id) => match self.record_started(current, service_id.clone()).await? {
+                Some(started) => Ok(Ok(started)),
+                None => self.record_orphan(&attempt, service_id).await.map(Err),
+            },
+            Err(StartError::Refused(error)) => {
+                self.record_failure(current, AttemptState::Refused, &error).await?;
+                Err(error)
+            }
+            Err(StartError::Uncertain(error)) => {
+                self.record_failure(current, AttemptState::Uncertain, &error).await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn record_started(&self, current: Versioned, service_id: String) -> Result<Option<Versioned>> {
+        let mut entry = current.entry;
+        if let Some(attempt) = entry.attempts.last_mut() {
+            attempt.state = AttemptState::Started;
+            attempt.service_id = Some(service_id);
+            attempt.started_at = Some(self.now());
+            attempt.error = None;
+        }
+        self.ledger.update(entry, current.etag).await
+    }
+
+    /// Notes why a start call brought no id. If somebody else changed the entry meanwhile, they know better.
+    async fn record_failure(&self, current: Versioned, state: AttemptState, error: &Error) -> Result<()> {
+        let mut entry = current.entry;
+        if let Some(attempt) = entry.attempts.last_mut() {
+            attempt.state = state;
+            attempt.error = Some(error.clone().into());
+        }
+        self.ledger.update(entry, current.etag).await.map(drop)
+    }
+
+    /// Notes a job that we started after somebody else had taken our claim over, so that the receipt can name it.
+    async fn record_orphan(&self, attempt: &Attempt, service_id: String) -> Result<Versioned> {
+        for _ in 0..MAX_TURNS {
+            let current = self.reload().await?;
+            // Services that take our key as the job's id give both of us the same job.
+            if current
+                .entry
+                .attempts
+                .iter()
+                .any(|other| other.service_id.as_ref() == Some(&service_id))
+            {
+                return Ok(current);
+            }
+            let mut entry = current.entry;
+            entry.orphans.push(Orphan {
+                attempt: attempt.number,
+                service_id: service_id.clone(),
+                prefix: attempt.prefix.clone(),
+            });
+            if let Some(noted) = self.ledger.update(entry, current.etag).await? {
+                return Ok(noted);
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Busy,
+            format!("others keep changing its entry; orphan job {service_id} is not noted"),
+        ))
+    }
+
+    async fn reload(&self) -> Result<Versioned> {
+        let job_key = &self.requested.trigger.job_key;
+        self.ledger.load(&S::kind(), job_key).await?.ok_or_else(|| {
+            Error::internal(format!(
+                "its ledger entry was deleted from s3://{} while it ran",
+                self.ledger.bucket()
+            ))
+        })
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.deployment.clock.now()
+    }
+
+    fn entry(&self) -> Result<Entry> {
+        let requested = self.requested;
+        let request = S::aim(
+            requested.request.clone(),
+            &requested.destination,
+            self.deployment.config.default_role.as_deref(),
+        );
+        let request = serde_json::to_value(&request)
+            .map_err(|error| Error::internal(format!("the request cannot be recorded: {error}")))?;
+        let deadline = requested
+            .options
+            .deadline_seconds
+            .unwrap_or(self.deployment.config.deadline.as_secs());
+        let now = self.now();
+        Ok(Entry {
+            schema: crate::ledger::SCHEMA.to_owned(),
+            kind: S::kind(),
+            trigger: requested.trigger.clone(),
+            name: requested.options.name.clone(),
+            request,
+            format: Some(S::format(&requested.request)),
+            created_at: now,
+            deadline_at: now + TimeDelta::seconds(i64::try_from(deadline).unwrap_or(i64::from(u32::MAX))),
+            attempts: vec![self.attempt(1)],
+            orphans: Vec::new(),
+            outcome: None,
+            written_by: String::new(),
+        })
+    }
+
+    fn attempt(&self, number: u32) -> Attempt {
+        let job_key = &self.requested.trigger.job_key;
+        let key = if number == 1 {
+            job_key.clone()
+        } else {
+            format!("{job_key}-{number}")
+        };
+        let now = self.now();
+        Attempt {
+            number,
+            prefix: self.requested.destination.join(&format!("run={key}/")),
+            key,
+            state: AttemptState::Claimed,
+            owner: self.owner.clone(),
+            claimed_at: now,
+            lease_until: self.invocation.deadline + LEASE_MARGIN,
+            service_id: None,
+            started_at: None,
+            error: None,
+        }
+    }
+
+    fn call(&self, attempt: &Attempt) -> StartCall<S::Request> {
+        let role = self.deployment.config.default_role.as_deref();
+        StartCall {
+            request: S::aim(self.requested.request.clone(), &attempt.prefix, role),
+            attempt_key: attempt.key.clone(),
+            prefix: attempt.prefix.clone(),
+            claimed_at: attempt.claimed_at,
+        }
+    }
+
+    /// The job as the ledger has it.
+    fn job(&self, entry: &Entry, adopted: bool) -> Result<Job> {
+        let requested = self.requested;
+        let options = &requested.options;
+        let config = &self.deployment.config;
+        let attempt = entry.attempts.last();
+        let prefix: S3Uri = match attempt {
+            Some(attempt) => attempt.prefix.clone(),
+            None => requested.destination.clone(),
+        };
+        let poll = options.poll.clone().unwrap_or_default();
+        let seconds = |option: Option<u64>, default| option.map_or(default, std::time::Duration::from_secs);
+        let min = seconds(poll.min_seconds, config.polling.min);
+        let polling = Bounds {
+            min,
+            max: seconds(poll.max_seconds, config.polling.max).max(min),
+        };
+        let verification = options.verification.clone().unwrap_or_default();
+        let started_at = attempt
+            .and_then(|attempt| attempt.started_at)
+            .unwrap_or(entry.created_at);
+        let now = self.now();
+        let sight = Sight {
+            elapsed: (now - started_at).to_std().unwrap_or_default(),
+            remaining: (entry.deadline_at - now).to_std().unwrap_or_default(),
+            progress: None,
+            quiet_polls: 0,
+            spread: spread(&requested.trigger.job_key, 0),
+        };
+        let outcome = entry.outcome.as_ref().map(|outcome| job::Outcome {
+            verdict: outcome.verdict,
+            error: outcome.error.clone(),
+            receipt: outcome.receipt.clone(),
+            // A job that was sealed before this delivery has been announced by the execution that sealed it.
+            announce: false,
+            sealed_by: outcome.sealed_by.clone(),
+            sealed_at: outcome.sealed_at,
+        });
+        Ok(Job {
+            schema: job::SCHEMA.to_owned(),
+            kind: S::kind(),
+            job_key: requested.trigger.job_key.clone(),
+            name: entry.name.clone(),
+            execution: self.received.execution.clone(),
+            status: if outcome.is_some() {
+                Status::Sealed
+            } else {
+                Status::Running
+            },
+            request: entry.request.clone(),
+            service_id: attempt
+                .and_then(|attempt| attempt.service_id.clone())
+                .unwrap_or_default(),
+            attempt: attempt.map_or(0, |attempt| attempt.number),
+            adopted,
+            started_at,
+            deadline_at: entry.deadline_at,
+            output: Output {
+                prefix,
+                format: S::format(&requested.request),
+                kms_key: S::named_resources(self.received.event.get("detail").unwrap_or(&Value::Null))
+                    .kms_key
+                    .map(|key| key.value)
+                    .filter(|key| !key.is_empty()),
+                allow_empty: verification.allow_empty.unwrap_or(false),
+                settle_seconds: verification.settle_seconds.unwrap_or(config.settle.as_secs()),
+            },
+            polling,
+            wait_seconds: polling::next_wait(polling, sight),
+            polls: 0,
+            quiet_polls: 0,
+            service_status: None,
+            service_message: None,
+            progress: None,
+            counts: None,
+            ended_at: None,
+            report: None,
+            error: None,
+            outcome,
+            announcement: None,
+        })
+    }
+}
+
+/// What settling a lost start call came to.
+enum Settled {
+    /// We hold a claim, or somebody else changed the entry.
+    Claimed(Option<Versioned>),
+    /// The job was found.
+    Started(Versioned),
+}
+
+fn recorded_refusal(entry: &Entry) -> Error {
+    let recorded = entry.attempts.last().and_then(|attempt| attempt.error.as_ref());
+    recorded.map_or_else(
+        || Error::internal("the service refused it, and the reason is not recorded"),
+        |error| {
+            Error::new(
+                ErrorKind::from_name(&error.error).unwrap_or(ErrorKind::Internal),
+                error.cause.clone(),
+            )
+        },
+    )
+}
+
+/// A number from 0 to 1 that spreads jobs which started together, the same for the same job and poll.
+pub(crate) fn spread(job_key: &str, poll: u32) -> f64 {
+    let hash = event::sha256_hex(format!("{job_key}/{poll}").as_bytes());
+    u16::from_str_radix(&hash[..4], 16).map_or(0.5, |number| f64::from(number) / f64::from(u16::MAX))
+}

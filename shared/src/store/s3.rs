@@ -1,0 +1,284 @@
+//! The store that is S3.
+//!
+//! What must stay true: every call names the expected bucket owner where one is configured, and the statuses that S3
+//! does not model (412, 409, and 404 of a conditional write) are told apart by status and code, never by text.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_s3::{
+    Client,
+    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    types::ChecksumMode,
+};
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError as RuntimeSdkError};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+use super::{Condition, Head, Listed, ObjectStore, Stored, Written};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How often a write that met a concurrent one (409) is tried again before the caller is told to come back.
+const CONFLICT_TRIES: u32 = 6;
+
+/// S3 through its client.
+#[derive(Clone, Debug)]
+pub struct S3Store {
+    client: Client,
+    bucket_owner: Option<String>,
+}
+
+impl S3Store {
+    /// A store whose every call names the expected bucket owner, an account id of 12 digits, if one is given.
+    pub fn new(client: Client, bucket_owner: Option<String>) -> Self {
+        Self { client, bucket_owner }
+    }
+}
+
+#[async_trait]
+impl ObjectStore for S3Store {
+    async fn list(&self, bucket: &str, prefix: &str, limit: usize) -> Result<Vec<Listed>> {
+        let mut objects = Vec::new();
+        let mut token = None;
+        loop {
+            let page = self
+                .client
+                .list_objects_v2()
+                .bucket(bucket)
+                .prefix(prefix)
+                .set_continuation_token(token)
+                .set_expected_bucket_owner(self.bucket_owner.clone())
+                .send()
+                .await
+                .map_err(|error| failure("listing", bucket, prefix, &error))?;
+            for object in page.contents.unwrap_or_default() {
+                let (Some(key), Some(size), Some(etag), Some(modified)) =
+                    (object.key, object.size, object.e_tag, object.last_modified)
+                else {
+                    return Err(Error::internal(format!(
+                        "S3 listed an incomplete row under s3://{bucket}/{prefix}"
+                    )));
+                };
+                objects.push(Listed {
+                    key,
+                    size: size.unsigned_abs(),
+                    etag,
+                    last_modified: instant(modified),
+                });
+            }
+            if objects.len() > limit {
+                return Err(Error::internal(format!(
+                    "s3://{bucket}/{prefix} holds more than {limit} objects"
+                )));
+            }
+            token = page.next_continuation_token;
+            if !page.is_truncated.unwrap_or(false) {
+                return Ok(objects);
+            }
+            if token.is_none() {
+                return Err(Error::internal(format!(
+                    "S3 cut the listing of s3://{bucket}/{prefix} short without a token"
+                )));
+            }
+        }
+    }
+
+    async fn head(&self, bucket: &str, key: &str) -> Result<Option<Head>> {
+        let answer = self
+            .client
+            .head_object()
+            .bucket(bucket)
+            .key(key)
+            .checksum_mode(ChecksumMode::Enabled)
+            .set_expected_bucket_owner(self.bucket_owner.clone())
+            .send()
+            .await;
+        let head = match answer {
+            Ok(head) => head,
+            Err(error) if status(&error) == Some(404) => return Ok(None),
+            Err(error) => return Err(failure("looking at", bucket, key, &error)),
+        };
+        // The SHA-256 of a multipart object is of its parts' checksums and says nothing about its bytes.
+        let is_whole = !head.checksum_sha256().is_some_and(|checksum| checksum.contains('-'));
+        Ok(Some(Head {
+            size: head.content_length.unwrap_or_default().unsigned_abs(),
+            etag: head.e_tag.unwrap_or_default(),
+            last_modified: head.last_modified.map(instant).unwrap_or_default(),
+            version_id: head.version_id.filter(|version| version != "null"),
+            encryption: head
+                .server_side_encryption
+                .map(|encryption| encryption.as_str().to_owned()),
+            kms_key: head.ssekms_key_id,
+            checksum_sha256: head.checksum_sha256.filter(|_| is_whole),
+        }))
+    }
+
+    async fn get(&self, bucket: &str, key: &str) -> Result<Option<Stored>> {
+        let answer = self
+            .client
+            .get_object()
+            .bucket(bucket)
+            .key(key)
+            .set_expected_bucket_owner(self.bucket_owner.clone())
+            .send()
+            .await;
+        let object = match answer {
+            Ok(object) => object,
+            Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
+            Err(error) => return Err(failure("reading", bucket, key, &error)),
+        };
+        let etag = object.e_tag.unwrap_or_default();
+        let body = object.body.collect().await.map_err(|error| {
+            Error::new(
+                ErrorKind::Unavailable,
+                format!("s3://{bucket}/{key} broke off while it was read: {error}"),
+            )
+        })?;
+        Ok(Some(Stored {
+            etag,
+            body: body.into_bytes(),
+        }))
+    }
+
+    async fn read(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Bytes> {
+        if start >= end {
+            return Ok(Bytes::new());
+        }
+        let answer = self
+            .client
+            .get_object()
+            .bucket(bucket)
+            .key(key)
+            .if_match(etag)
+            .range(format!("bytes={start}-{}", end - 1))
+            .set_expected_bucket_owner(self.bucket_owner.clone())
+            .send()
+            .await;
+        let object = match answer {
+            Ok(object) => object,
+            Err(error) if status(&error) == Some(412) || error.code() == Some("NoSuchKey") => {
+                return Err(Error::new(
+                    ErrorKind::OutputRejected,
+                    format!("s3://{bucket}/{key} changed or vanished while it was read"),
+                ));
+            }
+            Err(error) => return Err(failure("reading", bucket, key, &error)),
+        };
+        let body = object.body.collect().await.map_err(|error| {
+            Error::new(
+                ErrorKind::Unavailable,
+                format!("s3://{bucket}/{key} broke off while it was read: {error}"),
+            )
+        })?;
+        let body = body.into_bytes();
+        if body.len() as u64 != end - start {
+            let got = body.len();
+            return Err(Error::internal(format!(
+                "S3 gave {got} bytes of s3://{bucket}/{key} for {start}..{end}"
+            )));
+        }
+        Ok(body)
+    }
+
+    async fn put(&self, bucket: &str, key: &str, body: Bytes, condition: Condition) -> Result<Written> {
+        let mut tries = 0;
+        loop {
+            let request = self
+                .client
+                .put_object()
+                .bucket(bucket)
+                .key(key)
+                .content_type("application/json")
+                .body(body.clone().into())
+                .set_expected_bucket_owner(self.bucket_owner.clone());
+            let request = match &condition {
+                Condition::Absent => request.if_none_match("*"),
+                Condition::Unchanged(etag) => request.if_match(etag),
+            };
+            let error = match request.send().await {
+                Ok(written) => {
+                    return Ok(Written::Done {
+                        etag: written.e_tag.unwrap_or_default(),
+                    });
+                }
+                Err(error) => error,
+            };
+            match status(&error) {
+                Some(412) => return Ok(Written::Refused),
+                // The object to match is gone. Another 404 is a bucket that does not exist.
+                Some(404) if matches!(condition, Condition::Unchanged(_)) && error.code() == Some("NoSuchKey") => {
+                    return Ok(Written::Refused);
+                }
+                Some(409) if tries < CONFLICT_TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(20 << tries)).await;
+                }
+                Some(409) => {
+                    return Err(Error::new(
+                        ErrorKind::Busy,
+                        format!(
+                            "s3://{bucket}/{key} is being written by others; it was tried {} times",
+                            tries + 1
+                        ),
+                    ));
+                }
+                _ => return Err(failure("writing", bucket, key, &error)),
+            }
+        }
+    }
+}
+
+fn instant(time: aws_sdk_s3::primitives::DateTime) -> DateTime<Utc> {
+    DateTime::from_timestamp(time.secs(), time.subsec_nanos()).unwrap_or_default()
+}
+
+fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
+    error.raw_response().map(|response| response.status().as_u16())
+}
+
+fn failure<E>(doing: &str, bucket: &str, key: &str, error: &SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let place = format!("{doing} s3://{bucket}/{key}");
+    let kind = match (error.code(), status(error)) {
+        (Some("NoSuchBucket"), _) => ErrorKind::NotFound,
+        // A HEAD has no body, hence no code.
+        (_, Some(403)) => ErrorKind::Forbidden,
+        (_, Some(404)) => ErrorKind::NotFound,
+        (Some("SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded"), _) | (_, Some(429)) => {
+            ErrorKind::Throttled
+        }
+        (_, Some(500..=599)) => ErrorKind::Unavailable,
+        _ => transport_kind(error),
+    };
+    let remedy = match kind {
+        ErrorKind::Forbidden => "; the function's role, the bucket policy or the expected bucket owner refuses it",
+        ErrorKind::NotFound => "; the bucket does not exist in this account and region",
+        _ => "",
+    };
+    Error::new(kind, format!("{place}: {}{remedy}", describe(error)))
+}
+
+/// The kind of an error that brought no answer a service gave: a call that never left is ours, a lost one is not.
+pub fn transport_kind<E>(error: &RuntimeSdkError<E, HttpResponse>) -> ErrorKind {
+    match error {
+        RuntimeSdkError::TimeoutError(_) | RuntimeSdkError::DispatchFailure(_) | RuntimeSdkError::ResponseError(_) => {
+            ErrorKind::Unavailable
+        }
+        _ => ErrorKind::Internal,
+    }
+}
+
+/// A service's error in a line: code, message, status. Holds neither headers nor the request.
+pub fn describe<E>(error: &SdkError<E, HttpResponse>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match (error.code(), error.message(), status(error)) {
+        (Some(code), Some(message), Some(status)) => format!("{code} ({status}): {message}"),
+        (Some(code), None, Some(status)) => format!("{code} ({status})"),
+        (None, None, Some(status)) => format!("status {status}"),
+        _ => DisplayErrorContext(error).to_string(),
+    }
+}
