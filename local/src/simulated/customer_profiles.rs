@@ -1,0 +1,816 @@
+//! Amazon Connect Customer Profiles, as far as segment snapshots go.
+//!
+//! What must stay true: members, constraints and errors are those of the API model (2020-08-15, REST-JSON), and what
+//! the model lacks is lacking here: no list of snapshots, no client token, no counts, no times. Where AWS documents
+//! nothing, a comment says so and the choice is one that a verifier must be able to live with. A job's state follows
+//! from the clock alone, and COMPLETED is never told before the last file was written.
+
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Context;
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, NaiveDate, Utc};
+use futures::future::join_all;
+use http::{Method, Request, Response, StatusCode};
+use landfall::store::Clock;
+use regex::Regex;
+use serde_json::{Map, Value, json};
+
+use super::{
+    ConnectionCut, Refusal, SimulatedService, Sink, derived_hex, derived_uuid, json_response,
+    profiles::{DataFormat, Profiles},
+    scenario::{Behaviour, FaultAnswer, Flaw, Outcome, Output, Scenario},
+};
+
+/// How long after the first answer COMPLETED the late file of [`Scenario::LateFile`] lands. Counted from the answer
+/// and not from the completion, so that it lands while the caller verifies, however rarely it polls.
+pub const LATENESS: Duration = Duration::from_secs(1);
+
+/// How long a poll waits for files that are due. A large export takes longer to write; such a poll answers
+/// IN_PROGRESS and the writing goes on.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How the simulated service behaves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How many profiles the segment has.
+    pub profiles: u64,
+    /// How long a job runs.
+    pub duration: Duration,
+    /// How many data files a job writes; never more than profiles.
+    pub files: usize,
+    /// What goes wrong.
+    pub scenario: Scenario,
+    /// Where ids and profiles come from.
+    pub seed: u64,
+    /// Quota of a domain; the real service has 200 by default.
+    pub snapshots_per_day: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            profiles: 1000,
+            duration: Duration::from_secs(6),
+            files: 3,
+            scenario: Scenario::Success,
+            seed: 0,
+            snapshots_per_day: 200,
+        }
+    }
+}
+
+/// An operation of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// CreateSegmentSnapshot.
+    Create,
+    /// GetSegmentSnapshot.
+    Get,
+    /// None that the service has.
+    Unknown,
+}
+
+/// One call and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// When it came.
+    pub at: DateTime<Utc>,
+    /// What was asked for.
+    pub operation: Operation,
+    /// The HTTP status that was answered; 500 where the connection was cut.
+    pub status: u16,
+    /// The error's name, where it was answered one.
+    pub error: Option<&'static str>,
+}
+
+/// A snapshot that the service made, whether or not its maker heard of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// 32 hex digits.
+    pub id: String,
+    /// When it was created.
+    pub created: DateTime<Utc>,
+    /// As it was asked for.
+    pub destination: String,
+}
+
+/// The simulated service.
+pub struct CustomerProfiles {
+    service: Arc<Service>,
+}
+
+impl CustomerProfiles {
+    /// A service without snapshots. Its files go to `sink`; its time is the clock's.
+    pub fn new(sink: Arc<dyn Sink>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+        Self {
+            service: Arc::new(Service {
+                sink,
+                clock,
+                behaviour: settings.scenario.behaviour(),
+                settings,
+                state: Mutex::default(),
+            }),
+        }
+    }
+
+    /// From now on no domain has this name: calls that name it are answered 404.
+    pub fn remove_domain(&self, name: impl Into<String>) {
+        self.service.state().missing_domains.push(name.into());
+    }
+
+    /// Every call so far, in order.
+    pub fn calls(&self) -> Vec<Call> {
+        self.service.state().calls.clone()
+    }
+
+    /// How many CreateSegmentSnapshot calls came, refused ones included.
+    pub fn starts(&self) -> usize {
+        self.count(Operation::Create)
+    }
+
+    /// How many GetSegmentSnapshot calls came, refused ones included.
+    pub fn polls(&self) -> usize {
+        self.count(Operation::Get)
+    }
+
+    /// Every snapshot that was made, in the order of making.
+    pub fn snapshots(&self) -> Vec<Snapshot> {
+        let state = self.service.state();
+        let mut jobs: Vec<&Arc<Job>> = state.jobs.values().collect();
+        jobs.sort_by_key(|job| job.number);
+        let snapshot = |job: &&Arc<Job>| Snapshot {
+            id: job.id.clone(),
+            created: job.created,
+            destination: job.order.destination.text.clone(),
+        };
+        jobs.iter().map(snapshot).collect()
+    }
+
+    /// The ids of the snapshots made, by their DestinationUri as it was given.
+    pub fn snapshots_by_destination(&self) -> BTreeMap<String, Vec<String>> {
+        let mut ids: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for snapshot in self.snapshots() {
+            ids.entry(snapshot.destination).or_default().push(snapshot.id);
+        }
+        ids
+    }
+
+    fn count(&self, operation: Operation) -> usize {
+        let state = self.service.state();
+        state.calls.iter().filter(|call| call.operation == operation).count()
+    }
+}
+
+#[async_trait]
+impl SimulatedService for CustomerProfiles {
+    fn signing_name(&self) -> &'static str {
+        "profile"
+    }
+
+    async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let at = self.service.clock.now();
+        let route = Route::of(request.method(), request.uri().path());
+        let operation = route.operation();
+        let answer = match route {
+            Route::Create { domain, segment } => self.service.create(domain, segment, request.body()).await,
+            Route::Get { domain, segment, id } => self.service.get(domain, segment, id).await,
+            Route::Unknown => Err(Refusal::unknown_operation().into()),
+        };
+        self.service.answer(at, operation, answer)
+    }
+
+    async fn advance(&self) {
+        let jobs: Vec<Arc<Job>> = self.service.state().jobs.values().cloned().collect();
+        join_all(jobs.iter().map(|job| self.service.advance(job))).await;
+    }
+}
+
+/// What a method and a path ask for. The labels are as they stand in the path: a name that keeps to its pattern has
+/// no character that could be escaped, so an escape breaks the pattern either way.
+#[derive(Clone, Copy)]
+enum Route<'a> {
+    Create {
+        domain: &'a str,
+        segment: &'a str,
+    },
+    Get {
+        domain: &'a str,
+        segment: &'a str,
+        id: &'a str,
+    },
+    Unknown,
+}
+
+impl<'a> Route<'a> {
+    fn of(method: &Method, path: &'a str) -> Self {
+        let labels: Vec<&str> = path.split('/').collect();
+        match labels.as_slice() {
+            ["", "domains", domain, "segments", segment, "snapshots"] if method == Method::POST => {
+                Self::Create { domain, segment }
+            }
+            ["", "domains", domain, "segments", segment, "snapshots", id] if method == Method::GET => {
+                Self::Get { domain, segment, id }
+            }
+            _ => Self::Unknown,
+        }
+    }
+
+    fn operation(self) -> Operation {
+        match self {
+            Self::Create { .. } => Operation::Create,
+            Self::Get { .. } => Operation::Get,
+            Self::Unknown => Operation::Unknown,
+        }
+    }
+}
+
+/// Why a call gets no result: an error, and whether it ever reaches the caller.
+struct Failure {
+    refusal: Refusal,
+    cut: bool,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, cut: false }
+    }
+}
+
+struct Service {
+    sink: Arc<dyn Sink>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    behaviour: Behaviour,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Valid CreateSegmentSnapshot calls, for the fault that the first of them meet.
+    starts: u32,
+    /// Numbers given to jobs.
+    numbered: u32,
+    jobs: BTreeMap<String, Arc<Job>>,
+    /// Snapshots by day and domain.
+    used: BTreeMap<(NaiveDate, String), u32>,
+    missing_domains: Vec<String>,
+    calls: Vec<Call>,
+}
+
+struct Job {
+    number: u32,
+    id: String,
+    created: DateTime<Utc>,
+    order: Order,
+    parts: Vec<Part>,
+    progress: Mutex<Progress>,
+    /// Held while files are written, so that no two callers write the same one.
+    turn: tokio::sync::Mutex<()>,
+}
+
+struct Progress {
+    status: Status,
+    /// How many of the parts were written.
+    written: usize,
+    polls: u32,
+    completion_told: Option<DateTime<Utc>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Status {
+    InProgress,
+    Completed,
+    Failed(String),
+    Says(&'static str),
+}
+
+/// A data file to be written.
+#[derive(Clone, Debug)]
+struct Part {
+    rows: Range<u64>,
+    due: Due,
+    flaw: Flaw,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Due {
+    /// So long after creation.
+    AfterCreation(Duration),
+    /// [`LATENESS`] after completion was first told.
+    Late,
+}
+
+/// What comes next for a job.
+enum Step {
+    Write(usize),
+    End,
+    Nothing,
+}
+
+/// A valid CreateSegmentSnapshot request.
+#[derive(Clone, Debug)]
+struct Order {
+    domain: String,
+    segment: String,
+    format: DataFormat,
+    destination: Destination,
+    encryption_key: Option<String>,
+    role_arn: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Destination {
+    /// As it was given.
+    text: String,
+    bucket: String,
+    /// Empty, or ends with a slash.
+    prefix: String,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No lock is held across anything that can panic halfway through a change.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Service {
+    fn state(&self) -> MutexGuard<'_, State> {
+        locked(&self.state)
+    }
+
+    async fn create(&self, domain: &str, segment: &str, body: &[u8]) -> Result<Value, Failure> {
+        let order = Order::parse(domain, segment, body)?;
+        self.check_domain(domain)?;
+        let fault = {
+            let mut state = self.state();
+            state.starts = state.starts.saturating_add(1);
+            self.behaviour.start.filter(|fault| state.starts <= fault.times)
+        };
+        if let Some(fault) = fault {
+            if fault.takes_effect {
+                self.make(order.clone()).await?;
+            }
+            let doing = format!("profile:CreateSegmentSnapshot on domain {domain}");
+            return Err(failure(fault.answer, &doing, "domain", domain));
+        }
+        let id = self.make(order).await?;
+        Ok(json!({ "SnapshotId": id }))
+    }
+
+    /// Makes a job: each call makes another, because the API has neither a token nor a name for them.
+    async fn make(&self, order: Order) -> Result<String, Refusal> {
+        let created = self.clock.now();
+        let number = {
+            let mut state = self.state();
+            // When the day begins and which error says that it is used up is not documented (reference CP10).
+            let used = state
+                .used
+                .entry((created.date_naive(), order.domain.clone()))
+                .or_default();
+            if self.behaviour.quota_used_up || *used >= self.settings.snapshots_per_day {
+                return Err(throttled(
+                    "The daily quota of segment snapshots for this domain is used up.",
+                ));
+            }
+            *used += 1;
+            state.numbered = state.numbered.saturating_add(1);
+            state.numbered
+        };
+        // AWS documents that a test file is put beside the export, and neither its name nor its content (reference
+        // 1.4, CP3). Whether a bucket that cannot be written to is refused here or fails the job later is not
+        // documented either (CP17); the test file suggests that it is tried here.
+        let test = Bytes::from_static(b"Amazon Connect Customer Profiles test file\n");
+        if let Err(error) = self.put(&order, "customer-profiles-test-file", test).await {
+            return Err(bad_request(format!("Unable to write to DestinationUri: {error:#}")));
+        }
+        let id = derived_hex(self.settings.seed, &["snapshot", &number.to_string()]);
+        let job = Job {
+            number,
+            id: id.clone(),
+            created,
+            order,
+            parts: self.plan(),
+            progress: Mutex::new(Progress {
+                status: Status::InProgress,
+                written: 0,
+                polls: 0,
+                completion_told: None,
+            }),
+            turn: tokio::sync::Mutex::default(),
+        };
+        self.state().jobs.insert(id.clone(), Arc::new(job));
+        Ok(id)
+    }
+
+    async fn get(self: &Arc<Self>, domain: &str, segment: &str, id: &str) -> Result<Value, Failure> {
+        let mut faults = Faults::default();
+        faults.check_name("domainName", domain);
+        faults.check_name("segmentDefinitionName", segment);
+        faults.check_pattern("snapshotId", id, &SNAPSHOT_ID);
+        faults.into_result()?;
+        self.check_domain(domain)?;
+        let not_found = || not_found(format!("Segment snapshot {id} not found."));
+        let job = self.state().jobs.get(id).cloned().ok_or_else(not_found)?;
+        if job.order.domain != domain || job.order.segment != segment {
+            return Err(not_found().into());
+        }
+        let polls = {
+            let mut progress = locked(&job.progress);
+            progress.polls = progress.polls.saturating_add(1);
+            progress.polls
+        };
+        if let Some(fault) = self.behaviour.poll.filter(|fault| polls <= fault.times) {
+            let doing = format!("profile:GetSegmentSnapshot on domain {domain}");
+            return Err(failure(fault.answer, &doing, "segment snapshot", id));
+        }
+        // A task of its own goes on when the caller hangs up or patience ends.
+        let (service, same_job) = (Arc::clone(self), Arc::clone(&job));
+        let advancing = tokio::spawn(async move { service.advance(&same_job).await });
+        let _ = tokio::time::timeout(PATIENCE, advancing).await;
+        Ok(self.describe(&job))
+    }
+
+    /// How many profiles the segment has.
+    fn profiles(&self) -> u64 {
+        if self.behaviour.empty {
+            0
+        } else {
+            self.settings.profiles
+        }
+    }
+
+    fn describe(&self, job: &Job) -> Value {
+        let mut progress = locked(&job.progress);
+        let (status, message) = match &progress.status {
+            Status::InProgress => ("IN_PROGRESS", None),
+            Status::Completed => ("COMPLETED", None),
+            Status::Failed(message) => ("FAILED", Some(message.clone())),
+            Status::Says(status) => (*status, None),
+        };
+        if progress.status == Status::Completed {
+            progress.completion_told.get_or_insert_with(|| self.clock.now());
+        }
+        let mut body = Map::new();
+        let optional = [
+            ("StatusMessage", message.as_ref()),
+            ("EncryptionKey", job.order.encryption_key.as_ref()),
+            ("RoleArn", job.order.role_arn.as_ref()),
+        ];
+        body.insert("SnapshotId".to_owned(), json!(job.id));
+        body.insert("Status".to_owned(), json!(status));
+        body.insert("DataFormat".to_owned(), json!(job.order.format.name()));
+        body.insert("DestinationUri".to_owned(), json!(job.order.destination.text));
+        for (name, value) in optional {
+            if let Some(value) = value {
+                body.insert(name.to_owned(), json!(value));
+            }
+        }
+        Value::Object(body)
+    }
+
+    /// Which files a job writes, and when.
+    fn plan(&self) -> Vec<Part> {
+        let profiles = self.profiles();
+        let in_time = u64::try_from(self.settings.files)
+            .unwrap_or(u64::MAX)
+            .clamp(1, profiles.max(1));
+        let late = u64::from(self.behaviour.output == Output::OneLate);
+        let count = in_time + late;
+        let rows = |i: u64| {
+            // Through u128, because the product may be larger than u64.
+            let bound = |i: u64| (u128::from(profiles) * u128::from(i) / u128::from(count)) as u64;
+            bound(i)..bound(i + 1)
+        };
+        let due = |i: u64| {
+            if i >= in_time {
+                return Due::Late;
+            }
+            // Evenly over the duration, and the last one just before it is over.
+            let share = (i + 1) as f64 / in_time as f64;
+            Due::AfterCreation(self.settings.duration.mul_f64(share - share.min(0.02)))
+        };
+        let part = |i: u64| Part {
+            rows: rows(i),
+            due: due(i),
+            flaw: Flaw::None,
+        };
+        let mut parts: Vec<Part> = (0..count).map(part).collect();
+        match self.behaviour.output {
+            Output::Whole | Output::OneLate => {}
+            Output::Missing => parts.clear(),
+            Output::LastIs(flaw) => {
+                if let Some(last) = parts.last_mut() {
+                    last.flaw = flaw;
+                }
+            }
+        }
+        if matches!(self.behaviour.outcome, Outcome::Fails(_) | Outcome::Never) {
+            parts.pop();
+        }
+        parts
+    }
+
+    /// Does what is due for a job.
+    async fn advance(&self, job: &Job) {
+        let _turn = job.turn.lock().await;
+        loop {
+            let step = self.next_step(job);
+            match step {
+                Step::Nothing => return,
+                Step::End => {
+                    locked(&job.progress).status = match self.behaviour.outcome {
+                        Outcome::Fails(message) => Status::Failed(message.to_owned()),
+                        Outcome::Says(status) => Status::Says(status),
+                        Outcome::Completes | Outcome::Never => Status::Completed,
+                    };
+                }
+                Step::Write(number) => {
+                    let written = self.write(job, number).await;
+                    let mut progress = locked(&job.progress);
+                    // Whether or not it was written, it is done with: a job that could not write it has failed.
+                    progress.written += 1;
+                    if let Err(error) = written {
+                        tracing::warn!(
+                            snapshot = job.id,
+                            "a file of the export could not be written: {error:#}"
+                        );
+                        let message: String = format!("Unable to write to DestinationUri: {error:#}");
+                        progress.status = Status::Failed(message.chars().take(1000).collect());
+                        progress.written = job.parts.len();
+                    }
+                }
+            }
+        }
+    }
+
+    fn next_step(&self, job: &Job) -> Step {
+        let now = self.clock.now();
+        let passed = |since: DateTime<Utc>, duration: Duration| (now - since).to_std().is_ok_and(|age| age >= duration);
+        let progress = locked(&job.progress);
+        let next = job.parts.get(progress.written);
+        if let Some(part) = next {
+            let due = match part.due {
+                Due::AfterCreation(duration) => passed(job.created, duration),
+                Due::Late => progress.completion_told.is_some_and(|told| passed(told, LATENESS)),
+            };
+            if due {
+                return Step::Write(progress.written);
+            }
+        }
+        let all_in_time = next.is_none_or(|part| matches!(part.due, Due::Late));
+        let over = passed(job.created, self.settings.duration) && self.behaviour.outcome != Outcome::Never;
+        if progress.status == Status::InProgress && all_in_time && over {
+            return Step::End;
+        }
+        Step::Nothing
+    }
+
+    async fn write(&self, job: &Job, number: usize) -> anyhow::Result<()> {
+        let part = job.parts.get(number).context("no such part")?.clone();
+        let profiles = self.profiles();
+        let generator = Profiles::new(self.settings.seed, profiles);
+        let asked = job.order.format;
+        // Off the threads that answer requests: a large part takes seconds.
+        let body = tokio::task::spawn_blocking(move || match part.flaw {
+            Flaw::None => generator.encode(asked, part.rows),
+            Flaw::Empty => Ok(Vec::new()),
+            Flaw::Truncated => generator.encode_truncated(asked, part.rows),
+            Flaw::OtherFormat => generator.encode(asked.another(), part.rows),
+        })
+        .await??;
+        // Key names are not documented (reference CP1); this is what Spark jobs write.
+        let uuid = derived_uuid(self.settings.seed, &["part", &job.id]);
+        let name = format!("part-{number:05}-{uuid}.{}", asked.extension());
+        self.put(&job.order, &name, Bytes::from(body)).await
+    }
+
+    async fn put(&self, order: &Order, name: &str, body: Bytes) -> anyhow::Result<()> {
+        let key = format!("{}{name}", order.destination.prefix);
+        let kms_key = order.encryption_key.as_deref().filter(|key| !key.is_empty());
+        self.sink.put(&order.destination.bucket, &key, body, kms_key).await
+    }
+
+    fn check_domain(&self, domain: &str) -> Result<(), Refusal> {
+        if self.state().missing_domains.iter().any(|missing| missing == domain) {
+            return Err(not_found(format!("Domain {domain} not found.")));
+        }
+        Ok(())
+    }
+
+    fn answer(&self, at: DateTime<Utc>, operation: Operation, answer: Result<Value, Failure>) -> Response<Bytes> {
+        let mut state = self.state();
+        let id = derived_uuid(self.settings.seed, &["request", &state.calls.len().to_string()]);
+        let (response, error) = match answer {
+            Ok(body) => (json_response(StatusCode::OK, &id, &body), None),
+            Err(Failure { refusal, cut }) => {
+                let code = refusal.code;
+                let mut response = refusal.into_response(&id);
+                if cut {
+                    response.extensions_mut().insert(ConnectionCut);
+                }
+                (response, Some(code))
+            }
+        };
+        state.calls.push(Call {
+            at,
+            operation,
+            status: response.status().as_u16(),
+            error,
+        });
+        response
+    }
+}
+
+fn bad_request(message: impl Into<String>) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, "BadRequestException", message)
+}
+
+fn not_found(message: impl Into<String>) -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "ResourceNotFoundException", message)
+}
+
+fn throttled(message: impl Into<String>) -> Refusal {
+    Refusal::new(StatusCode::TOO_MANY_REQUESTS, "ThrottlingException", message)
+}
+
+/// A fault in this service's words.
+fn failure(answer: FaultAnswer, doing: &str, what: &str, name: &str) -> Failure {
+    let unavailable = || {
+        let message = "The request processing has failed because of an unknown error, exception or failure.";
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerException", message)
+    };
+    let refusal = match answer {
+        FaultAnswer::Denied => {
+            let message = format!("User is not authorized to perform: {doing}");
+            Refusal::new(StatusCode::FORBIDDEN, "AccessDeniedException", message)
+        }
+        FaultAnswer::NotFound => not_found(format!("The {what} {name} was not found.")),
+        FaultAnswer::Throttled => throttled("Rate exceeded"),
+        FaultAnswer::Unavailable | FaultAnswer::ConnectionCut => unavailable(),
+    };
+    Failure {
+        refusal,
+        cut: answer == FaultAnswer::ConnectionCut,
+    }
+}
+
+/// A pattern of the model, and how the model writes it.
+struct Pattern {
+    text: &'static str,
+    regex: LazyLock<Option<Regex>>,
+}
+
+impl Pattern {
+    fn matches(&self, value: &str) -> bool {
+        self.regex.as_ref().is_some_and(|regex| regex.is_match(value))
+    }
+}
+
+static NAME: Pattern = Pattern {
+    text: "^[a-zA-Z0-9_-]+$",
+    regex: LazyLock::new(|| Regex::new("^[a-zA-Z0-9_-]+$").ok()),
+};
+// The model writes the next two without anchors. They are taken to cover the whole value, which refuses more: what is
+// refused here cannot surprise at AWS.
+static SNAPSHOT_ID: Pattern = Pattern {
+    text: "[a-f0-9]{32}",
+    regex: LazyLock::new(|| Regex::new("^[a-f0-9]{32}$").ok()),
+};
+static ROLE_ARN: Pattern = Pattern {
+    text: "arn:aws:iam:.*:[0-9]+:.*",
+    regex: LazyLock::new(|| Regex::new("^arn:aws:iam:.*:[0-9]+:.*$").ok()),
+};
+
+/// The constraints that a request breaks, all of them, worded as AWS words them.
+#[derive(Default)]
+struct Faults(Vec<String>);
+
+impl Faults {
+    fn add(&mut self, member: &str, value: Option<&str>, constraint: &str) {
+        let value = value.map(|value| format!(" '{value}'")).unwrap_or_default();
+        self.0.push(format!(
+            "Value{value} at '{member}' failed to satisfy constraint: Member must {constraint}"
+        ));
+    }
+
+    fn check_length(&mut self, member: &str, value: &str, allowed: Range<usize>) {
+        let length = value.chars().count();
+        if length < allowed.start {
+            let constraint = format!("have length greater than or equal to {}", allowed.start);
+            self.add(member, Some(value), &constraint);
+        }
+        if length >= allowed.end {
+            let constraint = format!("have length less than or equal to {}", allowed.end - 1);
+            self.add(member, Some(value), &constraint);
+        }
+    }
+
+    fn check_pattern(&mut self, member: &str, value: &str, pattern: &Pattern) {
+        if !pattern.matches(value) {
+            let constraint = format!("satisfy regular expression pattern: {}", pattern.text);
+            self.add(member, Some(value), &constraint);
+        }
+    }
+
+    fn check_name(&mut self, member: &str, value: &str) {
+        self.check_length(member, value, 1..65);
+        self.check_pattern(member, value, &NAME);
+    }
+
+    fn into_result(self) -> Result<(), Refusal> {
+        let (count, faults) = (self.0.len(), self.0.join("; "));
+        match count {
+            0 => Ok(()),
+            1 => Err(bad_request(format!("1 validation error detected: {faults}"))),
+            _ => Err(bad_request(format!("{count} validation errors detected: {faults}"))),
+        }
+    }
+}
+
+/// A member that must be a string where it is given.
+fn string_member(body: &Map<String, Value>, name: &str) -> Result<Option<String>, Refusal> {
+    match body.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(Refusal::serialization(format!(
+            "Unexpected type for member {name}: expected a string"
+        ))),
+    }
+}
+
+impl Order {
+    fn parse(domain: &str, segment: &str, body: &[u8]) -> Result<Self, Refusal> {
+        let body = match serde_json::from_slice(body) {
+            Ok(Value::Object(members)) => members,
+            _ if body.is_empty() => Map::new(),
+            _ => return Err(Refusal::serialization("The request body is not a JSON object")),
+        };
+        // Members that the model does not have are ignored, as AWS does.
+        let format = string_member(&body, "DataFormat")?;
+        let encryption_key = string_member(&body, "EncryptionKey")?;
+        let role_arn = string_member(&body, "RoleArn")?;
+        let destination = string_member(&body, "DestinationUri")?;
+
+        let mut faults = Faults::default();
+        faults.check_name("domainName", domain);
+        faults.check_name("segmentDefinitionName", segment);
+        let parsed_format = format.as_deref().and_then(DataFormat::from_name);
+        match (&format, parsed_format) {
+            (None, _) => faults.add("dataFormat", None, "not be null"),
+            (Some(name), None) => faults.add("dataFormat", Some(name), "satisfy enum value set: [CSV, JSONL, ORC]"),
+            (Some(_), Some(_)) => {}
+        }
+        if let Some(key) = &encryption_key {
+            faults.check_length("encryptionKey", key, 0..256);
+        }
+        if let Some(arn) = &role_arn {
+            faults.check_length("roleArn", arn, 0..513);
+            faults.check_pattern("roleArn", arn, &ROLE_ARN);
+        }
+        if let Some(uri) = &destination {
+            faults.check_length("destinationUri", uri, 1..256);
+        }
+        faults.into_result()?;
+
+        let format = parsed_format.ok_or_else(|| bad_request("DataFormat is required."))?;
+        // Optional in the model; its description requires it of every caller but the Connect admin website.
+        let text = destination.ok_or_else(|| bad_request("DestinationUri is required."))?;
+        Ok(Self {
+            domain: domain.to_owned(),
+            segment: segment.to_owned(),
+            format,
+            destination: Destination::parse(text)?,
+            encryption_key,
+            role_arn,
+        })
+    }
+}
+
+impl Destination {
+    /// The grammar is not documented (reference CP8): anything with a bucket is taken, and a missing slash at the end
+    /// is added, so that no file lands beside the folder that was meant.
+    fn parse(text: String) -> Result<Self, Refusal> {
+        let invalid = || bad_request("DestinationUri must be of the form s3://bucket/prefix/.");
+        let rest = text.strip_prefix("s3://").ok_or_else(invalid)?;
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.is_empty() {
+            return Err(invalid());
+        }
+        let slash = if prefix.is_empty() || prefix.ends_with('/') {
+            ""
+        } else {
+            "/"
+        };
+        Ok(Self {
+            bucket: bucket.to_owned(),
+            prefix: format!("{prefix}{slash}"),
+            text,
+        })
+    }
+}
