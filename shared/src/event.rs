@@ -253,7 +253,7 @@ fn check_destination<S: JobService>(detail: &Value, default: Option<&S3Uri>, fau
     )
     .map_or(0, |trigger| trigger.job_key.len());
     let length = uri.as_folder().to_string().chars().count() + "run=-9/".len() + key_length;
-    if length > S::DESTINATION_MAX {
+    if length > S::DESTINATION_MAX && !faults.has(named.path) {
         faults.add(
             named.path,
             format!(

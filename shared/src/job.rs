@@ -69,7 +69,7 @@ pub enum Status {
 }
 
 /// The format that a job's files must have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Format {
     /// Comma-separated values with a header row.
     #[serde(rename = "CSV")]
@@ -83,6 +83,9 @@ pub enum Format {
 }
 
 impl Format {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Csv, Self::Jsonl, Self::Orc];
+
     /// The name that requests and receipts use.
     pub const fn name(self) -> &'static str {
         match self {
@@ -90,6 +93,12 @@ impl Format {
             Self::Jsonl => "JSONL",
             Self::Orc => "ORC",
         }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -99,6 +99,8 @@ pub struct Outcome {
     /// What verification found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportPointer>,
+    /// The version of Landfall that decided it.
+    pub landfall: String,
 }
 
 /// The record of one job.

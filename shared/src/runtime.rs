@@ -3,9 +3,10 @@
 //! What must stay true: clients are built once, before the first invocation, and passed as arguments; an input that a
 //! handler cannot read is an error with one of our names.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc};
 
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::BehaviorVersion;
+pub use aws_config::SdkConfig;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -20,11 +21,13 @@ use crate::{
     store::{SystemClock, s3::S3Store},
 };
 
+/// What a handler returns: boxed, since the layers of the runtime and of the SDK are too deep a type otherwise.
+pub type Handled<O> = Pin<Box<dyn Future<Output = Result<O>> + Send>>;
+
 /// Serves invocations of a handler that `build` makes of the deployment and the SDK's configuration.
-pub async fn serve<H, F, O>(build: impl FnOnce(Deployment, &SdkConfig) -> H) -> Result<(), lambda_runtime::Error>
+pub async fn serve<H, O>(build: impl FnOnce(Deployment, &SdkConfig) -> H) -> Result<(), lambda_runtime::Error>
 where
-    H: Fn(Value, Invocation) -> F,
-    F: Future<Output = Result<O>>,
+    H: Fn(Value, Invocation) -> Handled<O>,
     O: Serialize,
 {
     lambda_runtime::tracing::init_default_subscriber();
@@ -52,27 +55,31 @@ where
 }
 
 /// `main` of a kind's start function.
-pub async fn serve_start<S: JobService>(build: impl FnOnce(&SdkConfig) -> S) -> Result<(), lambda_runtime::Error> {
+pub async fn serve_start<S: JobService + 'static>(
+    build: impl FnOnce(&SdkConfig) -> S,
+) -> Result<(), lambda_runtime::Error> {
     serve(|deployment, sdk| {
         let parts = Arc::new((deployment, build(sdk)));
         move |input, invocation| {
             let parts = Arc::clone(&parts);
-            async move {
+            Box::pin(async move {
                 let received = Received::read::<S>(input, &invocation);
                 start::start(&parts.0, &parts.1, &received, &invocation).await
-            }
+            })
         }
     })
     .await
 }
 
 /// `main` of a kind's poll function.
-pub async fn serve_poll<S: JobService>(build: impl FnOnce(&SdkConfig) -> S) -> Result<(), lambda_runtime::Error> {
+pub async fn serve_poll<S: JobService + 'static>(
+    build: impl FnOnce(&SdkConfig) -> S,
+) -> Result<(), lambda_runtime::Error> {
     serve(|deployment, sdk| {
         let parts = Arc::new((deployment, build(sdk)));
         move |input, _| {
             let parts = Arc::clone(&parts);
-            async move { poll::poll(&parts.0, &parts.1, read_input(input)?).await }
+            Box::pin(async move { poll::poll(&parts.0, &parts.1, read_input(input)?).await })
         }
     })
     .await
