@@ -1,1 +1,3 @@
 //! Verifies what landed in S3 and seals it in a receipt.
+
+pub mod formats;

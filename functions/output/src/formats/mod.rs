@@ -1,0 +1,241 @@
+//! Decoders that read one object to its last byte.
+//!
+//! What must stay true:
+//! * Rows are counted by decoding them, never taken from a size, a line count or a footer alone.
+//! * What a decoder holds does not grow with the object: see [`Decoder::held`] and the bound that each module states.
+//! * The result does not depend on how the bytes are cut into chunks.
+//! * A [`Defect`] never quotes a cell value: exports hold personal data, and messages end up in logs and receipts.
+//! * Corrupt input is a [`Defect`], never a panic that leaves this module.
+//!
+//! A compressed form (gzip) will be one more [`Decoder`] that pushes what it inflates into an inner one.
+
+mod csv;
+mod jsonl;
+mod orc;
+mod panics;
+mod sniff;
+mod text;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    csv::CsvDecoder,
+    jsonl::{JsonlDecoder, MAX_LINE},
+    orc::{MAX_STRIPE, MAX_TAIL, Opened, OrcDecoder, TAIL_GUESS},
+    sniff::{Content, Head, sniff},
+};
+
+/// The most column names that are kept of an object.
+pub const MAX_COLUMNS: usize = 1_024;
+/// The longest column name that is kept, in characters; longer ones are cut.
+pub const MAX_COLUMN_NAME: usize = 128;
+
+/// A format in which an export can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Format {
+    /// Comma-separated values with a header row, RFC 4180.
+    Csv,
+    /// One JSON object a line.
+    Jsonl,
+    /// Apache ORC.
+    Orc,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Csv, Self::Jsonl, Self::Orc];
+
+    /// The name used in events and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Csv => "CSV",
+            Self::Jsonl => "JSONL",
+            Self::Orc => "ORC",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Decodes one object from bytes that are pushed in order.
+pub trait Decoder {
+    /// Takes the next bytes. After a defect the decoder is spent: its other methods give no meaningful answer.
+    fn push(&mut self, chunk: &[u8]) -> Result<(), Defect>;
+
+    /// Says that all bytes were pushed.
+    fn finish(self) -> Result<Decoded, Defect>
+    where
+        Self: Sized;
+
+    /// Bytes of the object's content that are held between two pushes.
+    fn held(&self) -> usize;
+}
+
+/// What an object that decoded to its end holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decoded {
+    /// Rows, without the header.
+    pub rows: u64,
+    /// Names of the columns in their order: CSV's header, the keys of the first JSON line, ORC's top-level fields.
+    /// Cut to [`MAX_COLUMNS`] names of [`MAX_COLUMN_NAME`] characters.
+    pub columns: Vec<String>,
+    /// How many columns there are, those left out of `columns` included.
+    pub column_count: u64,
+}
+
+/// What is wrong with an object, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Defect {
+    /// What is wrong, without any of the object's values.
+    pub what: String,
+    /// Byte offset in the object, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// Line, from 1, at which the faulty record begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// Record, from 1; CSV's header is not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<u64>,
+    /// ORC stripe, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stripe: Option<u64>,
+}
+
+impl Defect {
+    /// A defect without a place.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            offset: None,
+            line: None,
+            record: None,
+            stripe: None,
+        }
+    }
+
+    #[must_use]
+    fn at(mut self, offset: u64) -> Self {
+        self.offset = Some(offset);
+        self
+    }
+
+    #[must_use]
+    fn on_line(mut self, line: u64) -> Self {
+        self.line = Some(line);
+        self
+    }
+
+    #[must_use]
+    fn in_record(mut self, record: u64) -> Self {
+        self.record = Some(record);
+        self
+    }
+
+    #[must_use]
+    fn in_stripe(mut self, stripe: u64) -> Self {
+        self.stripe = Some(stripe);
+        self
+    }
+}
+
+impl fmt::Display for Defect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let places = [
+            ("stripe", self.stripe),
+            ("record", self.record),
+            ("line", self.line),
+            ("byte", self.offset),
+        ];
+        let mut between = "";
+        for (name, place) in places {
+            if let Some(place) = place {
+                write!(f, "{between}{name} {place}")?;
+                between = ", ";
+            }
+        }
+        if !between.is_empty() {
+            f.write_str(": ")?;
+        }
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Defect {}
+
+/// A column name as it is kept: cut, and without control characters.
+fn column_name(name: &str) -> String {
+    name.chars()
+        .take(MAX_COLUMN_NAME)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+/// The decoder of any format.
+#[derive(Debug)]
+pub enum AnyDecoder {
+    /// CSV.
+    Csv(Box<CsvDecoder>),
+    /// JSON lines.
+    Jsonl(Box<JsonlDecoder>),
+    /// ORC, opened with the file's tail.
+    Orc(Box<OrcDecoder>),
+}
+
+impl Decoder for AnyDecoder {
+    fn push(&mut self, chunk: &[u8]) -> Result<(), Defect> {
+        match self {
+            Self::Csv(decoder) => decoder.push(chunk),
+            Self::Jsonl(decoder) => decoder.push(chunk),
+            Self::Orc(decoder) => decoder.push(chunk),
+        }
+    }
+
+    fn finish(self) -> Result<Decoded, Defect> {
+        match self {
+            Self::Csv(decoder) => decoder.finish(),
+            Self::Jsonl(decoder) => decoder.finish(),
+            Self::Orc(decoder) => decoder.finish(),
+        }
+    }
+
+    fn held(&self) -> usize {
+        match self {
+            Self::Csv(decoder) => decoder.held(),
+            Self::Jsonl(decoder) => decoder.held(),
+            Self::Orc(decoder) => decoder.held(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_have_the_names_of_the_service() {
+        for format in Format::ALL {
+            assert_eq!(serde_json::to_value(format).unwrap(), format.name());
+        }
+    }
+
+    #[test]
+    fn a_defect_says_where() {
+        let defect = Defect::new("has 3 fields, the header 4")
+            .at(120)
+            .on_line(7)
+            .in_record(5);
+        assert_eq!(
+            defect.to_string(),
+            "record 5, line 7, byte 120: has 3 fields, the header 4"
+        );
+        assert_eq!(Defect::new("is cut off").to_string(), "is cut off");
+    }
+}

@@ -1,0 +1,158 @@
+//! Recognises a format by content.
+//!
+//! What must stay true: a magic number decides before any guess; CSV, which has none, is only ever probable, and what
+//! is recognised as something else is never taken for CSV.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{CsvDecoder, Decoder, Format};
+
+/// What an object seems to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Content {
+    /// A header of at least two columns and at least one record of the same width.
+    Csv,
+    /// A JSON object at the begin of the first line.
+    Json,
+    /// ORC's magic number.
+    Orc,
+    /// gzip's magic number.
+    Gzip,
+    /// A PDF document.
+    Pdf,
+    /// A zip archive, such as an XLSX workbook.
+    Zip,
+}
+
+impl Content {
+    /// The export format that this content fits.
+    #[must_use]
+    pub const fn format(self) -> Option<Format> {
+        match self {
+            Self::Csv => Some(Format::Csv),
+            Self::Json => Some(Format::Jsonl),
+            Self::Orc => Some(Format::Orc),
+            Self::Gzip | Self::Pdf | Self::Zip => None,
+        }
+    }
+}
+
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Csv => "CSV",
+            Self::Json => "JSON",
+            Self::Orc => "ORC",
+            Self::Gzip => "gzip",
+            Self::Pdf => "PDF",
+            Self::Zip => "zip",
+        })
+    }
+}
+
+/// The first bytes of an object.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// The bytes.
+    pub bytes: &'a [u8],
+    /// Whether they are the whole object.
+    pub whole: bool,
+}
+
+/// What an object seems to hold, from its first bytes; a few KiB are enough.
+#[must_use]
+pub fn sniff(head: Head<'_>) -> Option<Content> {
+    let bytes = head.bytes;
+    let magic: [(&[u8], Content); 5] = [
+        (b"ORC", Content::Orc),
+        (b"\x1f\x8b", Content::Gzip),
+        (b"%PDF-", Content::Pdf),
+        (b"PK\x03\x04", Content::Zip),
+        (b"PK\x05\x06", Content::Zip),
+    ];
+    if let Some((_, content)) = magic.into_iter().find(|(magic, _)| bytes.starts_with(magic)) {
+        // The name of a CSV column may begin with the letters of ORC.
+        if content != Content::Orc || !is_csv(head) {
+            return Some(content);
+        }
+    }
+    if is_json(head) {
+        return Some(Content::Json);
+    }
+    is_csv(head).then_some(Content::Csv)
+}
+
+fn is_json(head: Head<'_>) -> bool {
+    let bytes = head.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head.bytes);
+    let bytes = bytes.trim_ascii_start();
+    let Some(rest) = bytes.strip_prefix(b"{") else {
+        return false;
+    };
+    // A column of a CSV header could begin with a brace; a key in quotes behind it, or the end of an empty object,
+    // makes it JSON.
+    match rest.trim_ascii_start().first() {
+        Some(b'"' | b'}') => true,
+        Some(_) => false,
+        None => !head.whole,
+    }
+}
+
+fn is_csv(head: Head<'_>) -> bool {
+    let mut decoder = CsvDecoder::new();
+    let decoded = decoder.push(head.bytes);
+    let (rows, width) = (decoder.rows(), decoder.width());
+    let rows = match (decoded, head.whole) {
+        (Err(_), _) => return false,
+        (Ok(()), true) => match decoder.finish() {
+            Ok(decoded) if decoded.column_count >= 2 => return decoded.rows >= 1,
+            _ => return false,
+        },
+        (Ok(()), false) => rows,
+    };
+    rows >= 1 && width >= Some(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole(bytes: &[u8]) -> Option<Content> {
+        sniff(Head { bytes, whole: true })
+    }
+
+    #[test]
+    fn magic_numbers_decide() {
+        assert_eq!(whole(b"ORC\x0a\x04\x00\x01"), Some(Content::Orc));
+        assert_eq!(whole(b"ORC"), Some(Content::Orc));
+        assert_eq!(whole(b"\x1f\x8b\x08\x00"), Some(Content::Gzip));
+        assert_eq!(whole(b"%PDF-1.7\n"), Some(Content::Pdf));
+        assert_eq!(whole(b"PK\x03\x04xl/workbook.xml"), Some(Content::Zip));
+        assert_eq!(whole(b"ORCID,Name\n1,2\n"), Some(Content::Csv));
+    }
+
+    #[test]
+    fn json_is_not_taken_for_csv() {
+        assert_eq!(whole(b"{\"a\":1,\"b\":2}\n{\"a\":1,\"b\":2}\n"), Some(Content::Json));
+        assert_eq!(whole(b"{}\n"), Some(Content::Json));
+        assert_eq!(whole(b" { \"a\": 1 }"), Some(Content::Json));
+        assert_eq!(whole(b"{id},name\n1,2\n"), Some(Content::Csv));
+    }
+
+    #[test]
+    fn csv_needs_two_columns_and_a_record() {
+        assert_eq!(whole(b"a,b\n1,2\n"), Some(Content::Csv));
+        assert_eq!(whole(b"a,b\n"), None);
+        assert_eq!(whole(b"a\n1\n"), None);
+        assert_eq!(whole(b"a,b\n1,2\n3\n"), None);
+        assert_eq!(whole(b"test"), None);
+        assert_eq!(whole(b""), None);
+        assert_eq!(whole(b"a,b\n1,\"2"), None);
+        // Of a longer object the head may end anywhere.
+        let head = |bytes| sniff(Head { bytes, whole: false });
+        assert_eq!(head(b"a,b\n1,2\n3,\"x"), Some(Content::Csv));
+        assert_eq!(head(b"a,b\n1,"), None);
+    }
+}
