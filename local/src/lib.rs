@@ -1,1 +1,21 @@
-//! Runs the whole flow on one machine.
+//! Runs the whole flow on one machine: the deployed definition and the function binaries, without an AWS account.
+//!
+//! One process serves one loopback port, the [`edge`]. Every AWS client of a run is pointed to it. It answers the
+//! Lambda Invoke and Runtime APIs and so runs the functions' own binaries as child processes, it answers the export
+//! services with the [`simulated`] ones, and passes everything else (Step Functions, S3, EventBridge, SQS) to a
+//! `moto_server` that the command installs by itself. [`world::World`] puts it together; the flow tests drive it
+//! in-process and `cargo local` from the terminal.
+
+pub mod aws;
+pub mod children;
+pub mod deploy;
+pub mod edge;
+pub mod event;
+pub mod functions;
+pub mod moto;
+pub mod places;
+pub mod present;
+pub mod python;
+pub mod simulated;
+pub mod watch;
+pub mod world;

@@ -1,0 +1,267 @@
+//! Deploys into the local world what the template deploys into an account.
+//!
+//! What must stay true: the definition that runs is the deployed file, with its substitutions and nothing else
+//! replaced; a substitution that is left over is an error.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use aws_sdk_s3::{
+    Client as S3,
+    config::{BehaviorVersion, Credentials, Region},
+    types::{
+        BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, ServerSideEncryption,
+        ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration, ServerSideEncryptionRule,
+        VersioningConfiguration,
+    },
+};
+use serde_json::{Value, json};
+
+use crate::{
+    aws::Aws,
+    edge::lambda::Lambda,
+    functions::{Kind, SEAL, VERIFY},
+    places,
+};
+
+/// The account of the local world.
+pub const ACCOUNT: &str = "111122223333";
+
+/// The region of the local world.
+pub const REGION: &str = "eu-west-1";
+
+/// Where exports land.
+pub const EXPORTS: &str = "landfall-exports";
+
+/// Where the ledger lies.
+pub const LEDGER: &str = "landfall-ledger";
+
+/// Where jobs are announced.
+pub const BUS: &str = "landfall";
+
+const QUEUE: &str = "landfall-announcements";
+
+/// What a state machine is deployed with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Retries {
+    /// As in the definition.
+    #[default]
+    AsDeployed,
+    /// Every pause before a retry is at most a second: for tests that fail on purpose.
+    Short,
+}
+
+/// The environment variables that every function gets, as the template would set them, but for shorter times.
+pub fn variables() -> BTreeMap<String, String> {
+    let exports = format!("s3://{EXPORTS}/");
+    [
+        ("LANDFALL_LEDGER_BUCKET", LEDGER.to_owned()),
+        ("LANDFALL_ALLOWED_DESTINATIONS", exports.clone()),
+        (
+            "LANDFALL_ALLOWED_ROLES",
+            format!("arn:aws:iam::{ACCOUNT}:role/landfall-*"),
+        ),
+        ("LANDFALL_ALLOWED_KEYS", format!("arn:aws:kms:{REGION}:{ACCOUNT}:key/*")),
+        ("LANDFALL_DEFAULT_DESTINATION", exports),
+        (
+            "LANDFALL_DEFAULT_ROLE_ARN",
+            format!("arn:aws:iam::{ACCOUNT}:role/landfall-export"),
+        ),
+        ("LANDFALL_EXPECTED_BUCKET_OWNER", ACCOUNT.to_owned()),
+        ("LANDFALL_POLL_MIN_SECONDS", "1".to_owned()),
+        ("LANDFALL_POLL_MAX_SECONDS", "2".to_owned()),
+        ("LANDFALL_SETTLE_SECONDS", "1".to_owned()),
+        ("LANDFALL_DEADLINE_SECONDS", "120".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// How long a function may take, as the template has it.
+pub fn timeout(function: &str) -> Duration {
+    Duration::from_secs(if function == VERIFY { 900 } else { 60 })
+}
+
+/// An S3 client of the local world.
+pub fn s3(endpoint: std::net::SocketAddr) -> S3 {
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(REGION))
+        .credentials_provider(Credentials::new("local", "local", None, None, "local"))
+        .endpoint_url(format!("http://{endpoint}"))
+        .force_path_style(true)
+        .build();
+    S3::from_conf(config)
+}
+
+/// Creates the buckets: versioned and encrypted, as the template has them.
+pub async fn buckets(s3: &S3) -> Result<()> {
+    for bucket in [EXPORTS, LEDGER] {
+        let place = CreateBucketConfiguration::builder()
+            .location_constraint(BucketLocationConstraint::from(REGION))
+            .build();
+        s3.create_bucket()
+            .bucket(bucket)
+            .create_bucket_configuration(place)
+            .send()
+            .await
+            .with_context(|| format!("cannot create bucket {bucket}"))?;
+        let versioning = VersioningConfiguration::builder()
+            .status(BucketVersioningStatus::Enabled)
+            .build();
+        s3.put_bucket_versioning()
+            .bucket(bucket)
+            .versioning_configuration(versioning)
+            .send()
+            .await
+            .with_context(|| format!("cannot keep versions in bucket {bucket}"))?;
+        let default = ServerSideEncryptionByDefault::builder()
+            .sse_algorithm(ServerSideEncryption::Aes256)
+            .build()?;
+        let rule = ServerSideEncryptionRule::builder()
+            .apply_server_side_encryption_by_default(default)
+            .build();
+        let encryption = ServerSideEncryptionConfiguration::builder().rules(rule).build()?;
+        s3.put_bucket_encryption()
+            .bucket(bucket)
+            .server_side_encryption_configuration(encryption)
+            .send()
+            .await
+            .with_context(|| format!("cannot encrypt bucket {bucket}"))?;
+    }
+    Ok(())
+}
+
+/// Creates the event bus, with a rule that keeps announcements in a queue. Gives the queue's URL.
+pub async fn bus(aws: &Aws) -> Result<String> {
+    aws.call("events", "AWSEvents.CreateEventBus", &json!({"Name": BUS}))
+        .await?;
+    let queue = aws
+        .call("sqs", "AmazonSQS.CreateQueue", &json!({"QueueName": QUEUE}))
+        .await?;
+    let url = queue["QueueUrl"]
+        .as_str()
+        .context("the new queue has no URL")?
+        .to_owned();
+    let rule = json!({"Name": QUEUE, "EventBusName": BUS, "EventPattern": r#"{"source": ["landfall"]}"#});
+    aws.call("events", "AWSEvents.PutRule", &rule).await?;
+    let arn = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{QUEUE}");
+    let targets = json!({"Rule": QUEUE, "EventBusName": BUS, "Targets": [{"Id": "queue", "Arn": arn}]});
+    aws.call("events", "AWSEvents.PutTargets", &targets).await?;
+    Ok(url)
+}
+
+/// Takes what is in a queue out of it.
+pub async fn take_messages(aws: &Aws, queue: &str) -> Result<Vec<Value>> {
+    let mut bodies = Vec::new();
+    loop {
+        let input = json!({"QueueUrl": queue, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 0});
+        let answer = aws.call("sqs", "AmazonSQS.ReceiveMessage", &input).await?;
+        let messages = answer["Messages"].as_array().cloned().unwrap_or_default();
+        if messages.is_empty() {
+            return Ok(bodies);
+        }
+        for message in messages {
+            let body = message["Body"].as_str().context("a message has no body")?;
+            bodies.push(serde_json::from_str(body).with_context(|| format!("a message is not JSON: {body}"))?);
+            let delete = json!({"QueueUrl": queue, "ReceiptHandle": message["ReceiptHandle"]});
+            aws.call("sqs", "AmazonSQS.DeleteMessage", &delete).await?;
+        }
+    }
+}
+
+/// Creates the state machine of a kind and gives its ARN.
+pub async fn state_machine(
+    aws: &Aws,
+    lambda: &Lambda,
+    workspace: &Path,
+    kind: Kind,
+    retries: Retries,
+) -> Result<String> {
+    let path = workspace.join(places::DEFINITION);
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let substitutions = BTreeMap::from([
+        ("Kind", kind.name.to_owned()),
+        ("StartFunctionArn", lambda.arn(&kind.start())),
+        ("PollFunctionArn", lambda.arn(&kind.poll())),
+        ("VerifyFunctionArn", lambda.arn(VERIFY)),
+        ("SealFunctionArn", lambda.arn(SEAL)),
+        ("EventBusName", BUS.to_owned()),
+    ]);
+    let mut definition =
+        substitute(&text, &substitutions).with_context(|| format!("cannot deploy {}", path.display()))?;
+    if retries == Retries::Short {
+        let mut parsed: Value = serde_json::from_str(&definition).context("the definition is not JSON")?;
+        shorten(&mut parsed);
+        definition = parsed.to_string();
+    }
+    let role = format!("arn:aws:iam::{ACCOUNT}:role/landfall-state-machine");
+    aws.create_state_machine(&format!("landfall-{}", kind.name), &definition, &role)
+        .await
+}
+
+/// Replaces each `${Name}`. Fails with the names that have no value.
+fn substitute(text: &str, values: &BTreeMap<&str, String>) -> Result<String> {
+    let mut replaced = text.to_owned();
+    for (name, value) in values {
+        replaced = replaced.replace(&format!("${{{name}}}"), value);
+    }
+    let left: Vec<&str> = replaced
+        .split("${")
+        .skip(1)
+        .map(|rest| rest.split('}').next().unwrap_or(rest))
+        .collect();
+    if !left.is_empty() {
+        bail!("no value for ${{{}}}", left.join("}, ${"));
+    }
+    Ok(replaced)
+}
+
+/// Bounds every pause before a retry by a second, wherever it is in the definition.
+fn shorten(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            if let Some(Value::Array(retriers)) = members.get_mut("Retry") {
+                for retrier in retriers.iter_mut().filter_map(Value::as_object_mut) {
+                    retrier.insert("IntervalSeconds".to_owned(), json!(1));
+                    retrier.insert("BackoffRate".to_owned(), json!(1.0));
+                    retrier.remove("MaxDelaySeconds");
+                    retrier.remove("JitterStrategy");
+                }
+            }
+            members.values_mut().for_each(shorten);
+        }
+        Value::Array(items) => items.iter_mut().for_each(shorten),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_substitution_is_made_or_named() {
+        let values = BTreeMap::from([("Kind", "a".to_owned()), ("Arn", "b".to_owned())]);
+        assert_eq!(substitute("${Kind} ${Arn} ${Kind} $.x", &values).unwrap(), "a b a $.x");
+        let error = substitute("${Kind} ${Other} ${More}", &values).unwrap_err().to_string();
+        assert_eq!(error, "no value for ${Other}, ${More}");
+    }
+
+    #[test]
+    fn only_pauses_are_shortened() {
+        let mut definition = json!({"States": {"A": {
+            "TimeoutSeconds": 9,
+            "Retry": [{"ErrorEquals": ["X"], "IntervalSeconds": 5, "BackoffRate": 2, "MaxAttempts": 6,
+                       "MaxDelaySeconds": 300, "JitterStrategy": "FULL"}],
+        }}});
+        shorten(&mut definition);
+        assert_eq!(
+            definition,
+            json!({"States": {"A": {
+                "TimeoutSeconds": 9,
+                "Retry": [{"ErrorEquals": ["X"], "IntervalSeconds": 1, "BackoffRate": 1.0, "MaxAttempts": 6}],
+            }}})
+        );
+    }
+}

@@ -1,0 +1,100 @@
+//! Which part of the edge answers a request.
+//!
+//! What must stay true: a signed request goes to the service that it is signed for, whatever its path looks like. Only
+//! unsigned ones are told by their path.
+
+use http::request::Parts;
+use percent_encoding::percent_decode_str;
+
+pub use crate::simulated::{ConnectionCut, SimulatedService};
+
+/// The name that a request is signed for, such as `s3` or `profile`: from the `Authorization` header, or from the
+/// query of a presigned link.
+pub fn signing_name(parts: &Parts) -> Option<String> {
+    let header = parts
+        .headers
+        .get(http::header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once("Credential="))
+        .map(|(_, rest)| rest.split([',', ' ']).next().unwrap_or(rest).to_owned());
+    let query = || {
+        let (_, value) = parts
+            .uri
+            .query()?
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .find(|(name, _)| name.eq_ignore_ascii_case("X-Amz-Credential"))?;
+        Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
+    };
+    // <access key>/<date>/<region>/<service>/aws4_request
+    let scope = header.or_else(query)?;
+    let mut fields = scope.rsplit('/');
+    (fields.next() == Some("aws4_request"))
+        .then(|| fields.next())
+        .flatten()
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+}
+
+/// The signing name that an unsigned request's path belongs to, for the services that are never passed to moto.
+pub fn name_by_path(path: &str) -> Option<&'static str> {
+    const PREFIXES: [(&str, &str); 5] = [
+        ("/2015-03-31/functions", "lambda"),
+        ("/domains/", "profile"),
+        ("/v1/apps/", "mobiletargeting"),
+        ("/accounts/", "quicksight"),
+        ("/environment/", RUNTIME),
+    ];
+    PREFIXES
+        .iter()
+        .find(|(prefix, _)| path.starts_with(prefix))
+        .map(|(_, name)| *name)
+}
+
+/// Stands for the Runtime API, whose requests are never signed.
+pub(super) const RUNTIME: &str = "runtime";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(uri: &str, authorization: Option<&str>) -> Parts {
+        let mut request = http::Request::builder().uri(uri);
+        if let Some(value) = authorization {
+            request = request.header("authorization", value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn the_signature_says_the_service() {
+        let signed = "AWS4-HMAC-SHA256 Credential=AKIA/20261101/eu-west-1/profile/aws4_request, SignedHeaders=host, \
+                      Signature=0";
+        assert_eq!(
+            signing_name(&parts("/domains/x", Some(signed))).as_deref(),
+            Some("profile")
+        );
+        let botocore =
+            "AWS4-HMAC-SHA256 Credential=a/20261101/eu-west-1/s3/aws4_request,SignedHeaders=host,Signature=0";
+        assert_eq!(
+            signing_name(&parts("/environment/x", Some(botocore))).as_deref(),
+            Some("s3")
+        );
+        let presigned = "/bucket/key?X-Amz-Credential=a%2F20261101%2Feu-west-1%2Fs3%2Faws4_request&X-Amz-Date=0";
+        assert_eq!(signing_name(&parts(presigned, None)).as_deref(), Some("s3"));
+    }
+
+    #[test]
+    fn what_is_not_signed_has_no_name() {
+        for authorization in [
+            None,
+            Some("Bearer x"),
+            Some("AWS4-HMAC-SHA256 Credential=a/b"),
+            Some("Credential="),
+        ] {
+            assert_eq!(signing_name(&parts("/bucket?x=y", authorization)), None);
+        }
+        assert_eq!(name_by_path("/domains/example/segments"), Some("profile"));
+        assert_eq!(name_by_path("/landfall-exports/domains/"), None);
+    }
+}

@@ -1,0 +1,89 @@
+//! Where things lie on this machine.
+//!
+//! What must stay true: everything that a run writes lies under the build folder or under the folder that the user
+//! named, so that `cargo clean` removes it.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+
+/// The folder of the workspace: the nearest folder from the current one upwards that holds the state machine's
+/// definition, else the folder that this program was built from.
+pub fn workspace() -> Result<PathBuf> {
+    let here = env::current_dir().context("cannot read the current folder")?;
+    let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    here.ancestors()
+        .chain(built_from)
+        .find(|folder| folder.join(DEFINITION).is_file())
+        .map(Path::to_owned)
+        .with_context(|| {
+            format!("no {DEFINITION} here or above; run this inside a checkout of Landfall, whose folder it needs")
+        })
+}
+
+/// The state machine's definition, beneath the workspace.
+pub const DEFINITION: &str = "statemachine/export-job.asl.json";
+
+/// The build folder: `CARGO_TARGET_DIR`, else `target` in the workspace.
+pub fn build_folder(workspace: &Path) -> PathBuf {
+    match env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) if !folder.is_empty() => workspace.join(folder),
+        _ => workspace.join("target"),
+    }
+}
+
+/// Our own folder in the build folder; created.
+pub fn own_folder(workspace: &Path) -> Result<PathBuf> {
+    create(build_folder(workspace).join("landfall"))
+}
+
+/// A new folder for one run, `runs/<time>-<process>-<number>` in our own folder; created.
+pub fn run_folder(own: &Path) -> Result<PathBuf> {
+    let runs = create(own.join("runs"))?;
+    let time = chrono::Utc::now().format("%Y%m%dT%H%M%SZ");
+    for number in 0..1000 {
+        let folder = runs.join(format!("{time}-{}-{number}", std::process::id()));
+        match std::fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot create {}", folder.display())),
+        }
+    }
+    bail!("{} has a thousand folders of this second; remove some", runs.display())
+}
+
+/// Removes run folders beyond the newest `keep`, so that the build folder does not grow without end. Best effort: a
+/// folder that another process removes at the same time is no fault.
+pub fn prune_runs(own: &Path, keep: usize) {
+    let Ok(entries) = std::fs::read_dir(own.join("runs")) else {
+        return;
+    };
+    let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    folders.sort();
+    let surplus = folders.len().saturating_sub(keep);
+    for folder in &folders[..surplus] {
+        let _ = std::fs::remove_dir_all(folder);
+    }
+}
+
+fn create(folder: PathBuf) -> Result<PathBuf> {
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_workspace_and_never_gives_one_folder_twice() {
+        let root = workspace().unwrap();
+        assert!(root.join("local/Cargo.toml").is_file());
+        let temporary = tempfile::tempdir().unwrap();
+        let first = run_folder(temporary.path()).unwrap();
+        assert_ne!(first, run_folder(temporary.path()).unwrap());
+    }
+}

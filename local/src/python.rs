@@ -1,0 +1,293 @@
+//! Python tools in virtual environments of their own.
+//!
+//! What must stay true: an environment that carries the stamp of its requirements is whole. The stamp is written last,
+//! under a lock that every process takes, so an interrupted installation is begun anew and two runs at once install
+//! once. Nothing is installed outside of the build folder.
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    fs::{self, File},
+    io::{IsTerminal, Write},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::places;
+
+/// What `cargo local` itself needs: moto with the interpreter of state machines.
+pub const REQUIREMENTS: &str = include_str!("../requirements.txt");
+
+/// The oldest Python that the pinned packages support.
+const OLDEST: (u32, u32) = (3, 10);
+
+/// A virtual environment whose requirements are installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Environment {
+    /// Its folder.
+    pub folder: PathBuf,
+}
+
+impl Environment {
+    /// Its Python. Modules are run with `-m`: the scripts beside it break when the folder moves.
+    pub fn python(&self) -> PathBuf {
+        self.bin("python")
+    }
+
+    /// A program of one of its packages.
+    pub fn bin(&self, name: &str) -> PathBuf {
+        if cfg!(windows) {
+            self.folder.join("Scripts").join(format!("{name}.exe"))
+        } else {
+            self.folder.join("bin").join(name)
+        }
+    }
+}
+
+/// The environment of `cargo local`, installed if need be.
+pub fn ensure(workspace: &Path) -> Result<Environment> {
+    ensure_requirements(
+        workspace,
+        "python",
+        REQUIREMENTS,
+        "moto, which runs the state machine and keeps S3, EventBridge and SQS on this machine",
+    )
+}
+
+/// An environment `target/landfall/<name>` with the packages of a requirements file, installed if need be. `purpose`
+/// completes the sentence "installing …" and says what for.
+pub fn ensure_requirements(workspace: &Path, name: &str, requirements: &str, purpose: &str) -> Result<Environment> {
+    ensure_in(&places::own_folder(workspace)?, name, requirements, purpose)
+}
+
+fn ensure_in(own: &Path, name: &str, requirements: &str, purpose: &str) -> Result<Environment> {
+    let environment = Environment { folder: own.join(name) };
+    let stamp = hex::encode(Sha256::digest(requirements.as_bytes()));
+    if is_whole(&environment, &stamp) {
+        return Ok(environment);
+    }
+
+    let lock_path = own.join(format!("{name}.lock"));
+    let lock = File::create(&lock_path).with_context(|| format!("cannot create {}", lock_path.display()))?;
+    if lock.try_lock().is_err() {
+        say(&format!("waiting for another process that installs {name}"));
+        lock.lock()
+            .with_context(|| format!("cannot lock {}", lock_path.display()))?;
+    }
+    // Whoever held the lock may have installed it.
+    if is_whole(&environment, &stamp) {
+        return Ok(environment);
+    }
+    let python = find_python()?;
+    say(&format!("installing {purpose}"));
+    say(&format!(
+        "into {} (once; pinned in its requirements)",
+        environment.folder.display()
+    ));
+    install(
+        &environment,
+        &python,
+        requirements,
+        &own.join(format!("{name}.requirements.txt")),
+    )?;
+    let stamp_path = stamp_path(&environment);
+    fs::write(&stamp_path, stamp).with_context(|| format!("cannot write {}", stamp_path.display()))?;
+    Ok(environment)
+}
+
+fn stamp_path(environment: &Environment) -> PathBuf {
+    environment.folder.join("landfall-stamp")
+}
+
+/// `exists` follows the link to the Python that the environment was made with, and so notices that it went away.
+fn is_whole(environment: &Environment, stamp: &str) -> bool {
+    environment.python().exists() && fs::read_to_string(stamp_path(environment)).is_ok_and(|found| found == stamp)
+}
+
+fn install(environment: &Environment, python: &OsStr, requirements: &str, file: &Path) -> Result<()> {
+    let folder = &environment.folder;
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("cannot remove the unfinished {}", folder.display()))?;
+    }
+    run(
+        clean(Command::new(python)).args(["-m", "venv"]).arg(folder),
+        "Python could not create a virtual environment. On Debian and Ubuntu it needs: apt install python3-venv",
+    )?;
+    fs::write(file, requirements).with_context(|| format!("cannot write {}", file.display()))?;
+    let mut pip = clean(Command::new(environment.python()));
+    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input"]);
+    if !std::io::stderr().is_terminal() {
+        pip.args(["--quiet", "--progress-bar", "off"]);
+    }
+    run(
+        pip.arg("-r").arg(file),
+        "pip could not install the packages; its own words are above. It needs a package index that it can reach, or \
+         a mirror of one set in pip's configuration; run the command again to try again",
+    )
+}
+
+/// Takes away what would make Python or pip look or write elsewhere.
+fn clean(mut command: Command) -> Command {
+    for variable in [
+        "PYTHONHOME",
+        "PYTHONPATH",
+        "PIP_USER",
+        "PIP_TARGET",
+        "PIP_PREFIX",
+        "VIRTUAL_ENV",
+    ] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// Runs a command whose whole output belongs on stderr: stdout is kept for what a caller reads.
+fn run(command: &mut Command, remedy: &str) -> Result<()> {
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(std::io::stderr())
+        .status()
+        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+    if !status.success() {
+        bail!("{remedy} ({status})");
+    }
+    Ok(())
+}
+
+/// The first Python that is new enough and can make virtual environments: `LANDFALL_PYTHON` if set, else the usual
+/// names.
+fn find_python() -> Result<OsString> {
+    let named = env::var_os("LANDFALL_PYTHON").filter(|name| !name.is_empty());
+    let usual = [
+        "python3",
+        "python3.14",
+        "python3.13",
+        "python3.12",
+        "python3.11",
+        "python3.10",
+        "python",
+    ];
+    let candidates: Vec<OsString> = match named {
+        Some(name) => vec![name],
+        None => usual.iter().map(OsString::from).collect(),
+    };
+    let mut without_venv = None;
+    let mut too_old = None;
+    for candidate in &candidates {
+        let Some(found) = ask(candidate) else { continue };
+        if found.version < OLDEST {
+            too_old.get_or_insert((candidate, found.version));
+        } else if !found.has_venv {
+            without_venv.get_or_insert(candidate);
+        } else {
+            return Ok(candidate.clone());
+        }
+    }
+    if let Some(name) = without_venv {
+        bail!(
+            "{} has no `venv` module, which `cargo local` needs for its tools. On Debian and Ubuntu: apt install \
+             python3-venv; or name another Python in LANDFALL_PYTHON",
+            name.display()
+        );
+    }
+    if let Some((name, (major, minor))) = too_old {
+        bail!(
+            "{} is Python {major}.{minor}; the tools of `cargo local` need {}.{} or newer. Install one, or name it in \
+             LANDFALL_PYTHON",
+            name.display(),
+            OLDEST.0,
+            OLDEST.1
+        );
+    }
+    bail!(
+        "no Python 3 was found ({}); `cargo local` needs {}.{} or newer with its `venv` module. On Debian and Ubuntu: \
+         apt install python3 python3-venv; or name one in LANDFALL_PYTHON",
+        candidates
+            .iter()
+            .map(|name| name.display().to_string())
+            .collect::<Vec<_>>()
+            .join(", "),
+        OLDEST.0,
+        OLDEST.1
+    )
+}
+
+struct Found {
+    version: (u32, u32),
+    has_venv: bool,
+}
+
+/// What a Python says of itself; `None` if it is not there or does not answer.
+fn ask(python: &OsStr) -> Option<Found> {
+    // Debian ships `venv` without `ensurepip`, and only the latter says whether it will work.
+    let question = "import sys, importlib.util as u\n\
+                    print(*sys.version_info[:2], int(all(u.find_spec(m) for m in ('venv', 'ensurepip'))))";
+    let output = clean(Command::new(python))
+        .args(["-c", question])
+        .stdin(Stdio::null())
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let mut words = text.split_whitespace();
+    let mut number = || words.next().and_then(|word| word.parse::<u32>().ok());
+    Some(Found {
+        version: (number()?, number()?),
+        has_venv: number()? == 1,
+    })
+}
+
+/// One line of progress.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "landfall: {line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moto_is_pinned_exactly_and_every_package_has_its_hashes() {
+        assert!(REQUIREMENTS.contains("\nmoto==5.2.5 \\\n"));
+        for (number, line) in REQUIREMENTS.lines().enumerate() {
+            if line.contains("==") && !line.starts_with([' ', '#']) {
+                assert!(line.ends_with('\\'), "line {} has no hash: {line}", number + 1);
+            }
+        }
+    }
+
+    #[test]
+    fn an_environment_is_made_once_and_repaired_when_unfinished() {
+        let own = tempfile::tempdir().unwrap();
+        // Comments only: nothing is downloaded.
+        let requirements = "# nothing\n";
+        let make = |name: &str| ensure_in(own.path(), name, requirements, "nothing").unwrap();
+        // Several at once.
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| make("python"));
+            }
+        });
+        let environment = make("python");
+        assert!(environment.python().exists());
+        let mark = environment.folder.join("mark");
+        fs::write(&mark, "").unwrap();
+        make("python");
+        assert!(mark.exists(), "was made again");
+        // What an interruption leaves: a folder without the stamp.
+        fs::remove_file(stamp_path(&environment)).unwrap();
+        make("python");
+        assert!(!mark.exists(), "was not begun anew");
+        assert!(environment.python().exists());
+    }
+
+    #[test]
+    fn a_python_is_asked_for_its_version() {
+        assert!(ask(OsStr::new("no-such-python")).is_none());
+        let python = find_python().unwrap();
+        assert!(ask(&python).unwrap().version >= OLDEST);
+    }
+}

@@ -1,0 +1,451 @@
+//! The whole local world: edge, moto, functions and what is deployed.
+//!
+//! What must stay true: a world shares nothing with another one but the built binaries and the Python environment;
+//! when it is dropped or shut down, all its processes end.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use async_trait::async_trait;
+use aws_sdk_s3::{Client as S3, primitives::ByteStream, types::ServerSideEncryption};
+use bytes::Bytes;
+use landfall::store::SystemClock;
+use serde_json::Value;
+
+use crate::{
+    aws::Aws,
+    children::Guard,
+    deploy::{self, ACCOUNT, REGION, Retries},
+    edge::{
+        Edge,
+        lambda::{FunctionConfig, Lambda, Settings as LambdaSettings},
+    },
+    event,
+    functions::{self, Binaries, Kind},
+    moto::Moto,
+    places, python,
+    simulated::{
+        Sink,
+        customer_profiles::{CustomerProfiles, Settings},
+    },
+    watch::{Step, Watcher, What},
+};
+
+/// How often an execution's history is read. One read costs moto a few milliseconds.
+const WATCH_INTERVAL: Duration = Duration::from_millis(150);
+
+/// How a world is to be.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The kinds of jobs to deploy.
+    pub kinds: Vec<Kind>,
+    /// Binaries to use; built when `None`.
+    pub binaries: Option<Binaries>,
+    /// Environment variables for every function, over the default ones. An empty value takes a variable away.
+    pub variables: BTreeMap<String, String>,
+    /// Environment variables by function, over all others. An empty value takes a variable away.
+    pub function_variables: BTreeMap<String, BTreeMap<String, String>>,
+    /// Timeouts by function.
+    pub timeouts: BTreeMap<String, Duration>,
+    /// Pauses of the state machine.
+    pub retries: Retries,
+    /// How the simulated Customer Profiles behaves.
+    pub customer_profiles: Settings,
+    /// The edge's port; 0 for a free one.
+    pub port: u16,
+    /// Where logs are kept; a new folder in the build folder when `None`.
+    pub folder: Option<PathBuf>,
+    /// Whether whole requests to simulated services are kept.
+    pub capture: bool,
+}
+
+impl Options {
+    /// The usual world for one kind, such as `segment-snapshot`.
+    pub fn for_kind(name: &str) -> Result<Self> {
+        Ok(Self::for_kinds(vec![Kind::named(name)?]))
+    }
+
+    /// The usual world for some kinds.
+    pub fn for_kinds(kinds: Vec<Kind>) -> Self {
+        Self {
+            kinds,
+            binaries: None,
+            variables: BTreeMap::new(),
+            function_variables: BTreeMap::new(),
+            timeouts: BTreeMap::new(),
+            retries: Retries::default(),
+            customer_profiles: Settings::default(),
+            port: 0,
+            folder: None,
+            capture: false,
+        }
+    }
+}
+
+/// A running world. Dropping it ends all its processes.
+pub struct World {
+    // In the order in which they end: functions with the edge, then moto, then whatever is left.
+    edge: Edge,
+    moto: Moto,
+    aws: Aws,
+    s3: S3,
+    customer_profiles: Arc<CustomerProfiles>,
+    machines: BTreeMap<&'static str, String>,
+    announcements: String,
+    folder: PathBuf,
+    _guard: Guard,
+}
+
+/// One delivery of an event.
+#[derive(Clone, Debug)]
+pub struct Execution {
+    /// Its ARN.
+    pub arn: String,
+    /// Its name.
+    pub name: String,
+    /// The kind of job.
+    pub kind: Kind,
+    /// When it was started.
+    pub begun: Instant,
+}
+
+/// How an execution ended.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// `SUCCEEDED`, `FAILED`, `TIMED_OUT` or `ABORTED`.
+    pub status: String,
+    /// The output, of a success.
+    pub output: Option<Value>,
+    /// The error's name, of a failure.
+    pub error: Option<String>,
+    /// The error's cause, of a failure.
+    pub cause: Option<String>,
+    /// All events, oldest first.
+    pub history: Vec<Value>,
+}
+
+impl Finished {
+    /// Whether it succeeded.
+    pub fn is_success(&self) -> bool {
+        self.status == "SUCCEEDED"
+    }
+
+    /// The job as the execution last had it: the newest output of a state that is a job.
+    pub fn job(&self) -> Option<Value> {
+        let outputs = self.history.iter().rev().filter_map(|event| {
+            let text = event["stateExitedEventDetails"]["output"].as_str()?;
+            serde_json::from_str::<Value>(text).ok()
+        });
+        let mut jobs = outputs.filter(|output| output["job_key"].is_string() || output["outcome"].is_object());
+        jobs.next()
+    }
+
+    /// The names of the states in the order in which they were entered.
+    pub fn states(&self) -> Vec<String> {
+        self.history
+            .iter()
+            .filter_map(|event| event["stateEnteredEventDetails"]["name"].as_str())
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+impl World {
+    /// Builds, installs and starts whatever is needed.
+    pub async fn start(options: Options) -> Result<Self> {
+        let workspace = places::workspace()?;
+        // Both may take minutes, the first time; neither is async.
+        let kinds = options.kinds.clone();
+        let (binaries, python) = tokio::task::spawn_blocking({
+            let (workspace, given) = (workspace.clone(), options.binaries.clone());
+            move || -> Result<_> {
+                let python = python::ensure(&workspace)?;
+                let binaries = match given {
+                    Some(binaries) => binaries,
+                    None => functions::build(&workspace, &kinds)?,
+                };
+                Ok((binaries, python))
+            }
+        })
+        .await
+        .context("the preparation broke off")??;
+        Self::with(options, &workspace, &binaries, &python).await
+    }
+
+    async fn with(
+        options: Options,
+        workspace: &Path,
+        binaries: &Binaries,
+        python: &python::Environment,
+    ) -> Result<Self> {
+        let folder = match &options.folder {
+            Some(folder) => folder.clone(),
+            None => {
+                let own = places::own_folder(workspace)?;
+                places::prune_runs(&own, 50);
+                places::run_folder(&own)?
+            }
+        };
+        let logs = folder.join("logs");
+        std::fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
+        let guard = Guard::start()?;
+        let edge = Edge::start(options.port, |address| {
+            Lambda::new(LambdaSettings {
+                endpoint: address,
+                region: REGION.to_owned(),
+                account: ACCOUNT.to_owned(),
+                logs: logs.clone(),
+                guard: guard.clone(),
+            })
+        })
+        .await?;
+        let moto = Moto::start(python, &guard, edge.address(), ACCOUNT, REGION, &logs.join("moto.log")).await?;
+        edge.set_backend(moto.address());
+        if options.capture {
+            edge.log().capture();
+        }
+
+        let s3 = deploy::s3(moto.address());
+        let sink = Arc::new(S3Sink(s3.clone()));
+        let customer_profiles = Arc::new(CustomerProfiles::new(
+            sink,
+            Arc::new(SystemClock),
+            options.customer_profiles.clone(),
+        ));
+        edge.add_service(Arc::clone(&customer_profiles) as Arc<_>);
+
+        let aws = Aws::new(moto.address(), REGION);
+        let (buckets, announcements) = tokio::join!(deploy::buckets(&s3), deploy::bus(&aws));
+        buckets?;
+        let announcements = announcements?;
+        let mut machines = BTreeMap::new();
+        for kind in &options.kinds {
+            for name in [
+                kind.start(),
+                kind.poll(),
+                functions::VERIFY.to_owned(),
+                functions::SEAL.to_owned(),
+            ] {
+                let program = binaries
+                    .get(&name)
+                    .with_context(|| format!("there is no binary of function {name}"))?;
+                edge.lambda().create(function(&options, &name, program))?;
+            }
+            let machine = deploy::state_machine(&aws, edge.lambda(), workspace, *kind, options.retries).await?;
+            machines.insert(kind.name, machine);
+        }
+        Ok(Self {
+            edge,
+            moto,
+            aws,
+            s3,
+            customer_profiles,
+            machines,
+            announcements,
+            folder,
+            _guard: guard,
+        })
+    }
+
+    /// Delivers an event as EventBridge does: starts an execution of its kind's state machine with the event as input.
+    pub async fn deliver(&self, event: &Value) -> Result<Execution> {
+        let name = event::kind(event)?;
+        let kind = Kind::named(&name)?;
+        let machine = self
+            .machines
+            .get(kind.name)
+            .with_context(|| format!("kind {name} is not deployed in this world"))?;
+        let name = crate::edge::new_id();
+        let begun = Instant::now();
+        let arn = self.aws.start_execution(machine, &name, &event.to_string()).await?;
+        Ok(Execution { arn, name, kind, begun })
+    }
+
+    /// Waits for the end of an execution.
+    pub async fn wait(&self, execution: &Execution) -> Result<Finished> {
+        self.follow(execution, |_| {}).await
+    }
+
+    /// Waits for the end of an execution and tells each step as it happens.
+    pub async fn follow(&self, execution: &Execution, mut tell: impl FnMut(&Step)) -> Result<Finished> {
+        let mut watcher = Watcher::new(self.aws.clone(), &execution.arn);
+        loop {
+            let (steps, history) = watcher.news().await?;
+            steps.iter().for_each(&mut tell);
+            let has_ended = steps.iter().any(|step| matches!(step.what, What::Ended { .. }));
+            let description = self.aws.describe_execution(&execution.arn).await?;
+            // The status follows the last event by a moment; a stopped execution may have no last event at all.
+            if description.status != "RUNNING" && (has_ended || description.status == "ABORTED") {
+                return Ok(Finished {
+                    status: description.status,
+                    output: description.output,
+                    error: description.error,
+                    cause: description.cause,
+                    history,
+                });
+            }
+            if has_ended {
+                return self.settle(execution, history).await;
+            }
+            tokio::time::sleep(WATCH_INTERVAL).await;
+        }
+    }
+
+    async fn settle(&self, execution: &Execution, history: Vec<Value>) -> Result<Finished> {
+        for _ in 0..100 {
+            let description = self.aws.describe_execution(&execution.arn).await?;
+            if description.status != "RUNNING" {
+                return Ok(Finished {
+                    status: description.status,
+                    output: description.output,
+                    error: description.error,
+                    cause: description.cause,
+                    history,
+                });
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!(
+            "{} has ended by its history and still runs by its status",
+            execution.arn
+        )
+    }
+
+    /// Stops an execution.
+    pub async fn stop(&self, execution: &Execution) -> Result<()> {
+        self.aws.stop_execution(&execution.arn).await
+    }
+
+    /// The content of an object; `None` if it does not exist.
+    pub async fn object(&self, bucket: &str, key: &str) -> Result<Option<Bytes>> {
+        match self.s3.get_object().bucket(bucket).key(key).send().await {
+            Ok(found) => {
+                let body = found
+                    .body
+                    .collect()
+                    .await
+                    .with_context(|| format!("cannot read s3://{bucket}/{key}"))?;
+                Ok(Some(body.into_bytes()))
+            }
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot get s3://{bucket}/{key}")),
+        }
+    }
+
+    /// The keys in a bucket that begin with a prefix, in order.
+    pub async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<String>> {
+        let mut pages = self
+            .s3
+            .list_objects_v2()
+            .bucket(bucket)
+            .prefix(prefix)
+            .into_paginator()
+            .send();
+        let mut keys = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.with_context(|| format!("cannot list s3://{bucket}/{prefix}"))?;
+            keys.extend(
+                page.contents()
+                    .iter()
+                    .filter_map(|object| object.key().map(str::to_owned)),
+            );
+        }
+        Ok(keys)
+    }
+
+    /// Writes an object, as somebody else would.
+    pub async fn put(&self, bucket: &str, key: &str, body: impl Into<Bytes>) -> Result<()> {
+        S3Sink(self.s3.clone()).put(bucket, key, body.into(), None).await
+    }
+
+    /// The events that the jobs have announced since the last call.
+    pub async fn announcements(&self) -> Result<Vec<Value>> {
+        deploy::take_messages(&self.aws, &self.announcements).await
+    }
+
+    /// The edge: its Lambda, its log, its address.
+    pub fn edge(&self) -> &Edge {
+        &self.edge
+    }
+
+    /// The Lambda: invocation counts, faults to inject.
+    pub fn lambda(&self) -> &Lambda {
+        self.edge.lambda()
+    }
+
+    /// The simulated Customer Profiles.
+    pub fn customer_profiles(&self) -> &CustomerProfiles {
+        &self.customer_profiles
+    }
+
+    /// A caller of Step Functions, EventBridge and SQS.
+    pub fn aws(&self) -> &Aws {
+        &self.aws
+    }
+
+    /// A client of S3.
+    pub fn s3(&self) -> &S3 {
+        &self.s3
+    }
+
+    /// The ARN of a kind's state machine.
+    pub fn state_machine(&self, kind: &str) -> Option<&str> {
+        self.machines.get(kind).map(String::as_str)
+    }
+
+    /// Where this world keeps its logs: `logs/<function>.log` and `logs/moto.log`.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Ends all processes and waits for their end.
+    pub async fn shutdown(self) {
+        self.edge.lambda().shutdown().await;
+        self.moto.shutdown().await;
+    }
+}
+
+fn function(options: &Options, name: &str, program: &Path) -> FunctionConfig {
+    let mut variables = deploy::variables();
+    let given = [Some(&options.variables), options.function_variables.get(name)];
+    for (variable, value) in given.into_iter().flatten().flatten() {
+        variables.insert(variable.clone(), value.clone());
+    }
+    variables.retain(|_, value| !value.is_empty());
+    FunctionConfig {
+        variables,
+        timeout: options
+            .timeouts
+            .get(name)
+            .copied()
+            .unwrap_or_else(|| deploy::timeout(name)),
+        ..FunctionConfig::new(name, program)
+    }
+}
+
+/// Puts the simulated services' files into S3.
+struct S3Sink(S3);
+
+#[async_trait]
+impl Sink for S3Sink {
+    async fn put(&self, bucket: &str, key: &str, body: Bytes, kms_key: Option<&str>) -> Result<()> {
+        let encryption = kms_key.map(|_| ServerSideEncryption::AwsKms);
+        self.0
+            .put_object()
+            .bucket(bucket)
+            .key(key)
+            .body(ByteStream::from(body))
+            .set_server_side_encryption(encryption)
+            .set_ssekms_key_id(kms_key.map(str::to_owned))
+            .send()
+            .await
+            .map_err(|error| anyhow::Error::new(error.into_service_error()))
+            .with_context(|| format!("cannot write s3://{bucket}/{key}"))?;
+        Ok(())
+    }
+}
