@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Static checks of the template and the state machine: cfn-lint, sam validate, asl-validator, and what must hold of them
+# beyond their being valid (policy.py). Installs the tools into the build folder the first time. Needs no AWS account and,
+# once installed, no network.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$here/../.."
+own=${CARGO_TARGET_DIR:-target}/landfall
+venv=$own/static
+node=$own/node
+bin=$venv/bin
+
+say() { printf 'static checks: %s\n' "$*"; }
+die() {
+    printf 'static checks: %s\n' "$@" >&2
+    exit 1
+}
+
+# What a folder was made from; written last, so that an interrupted installation is begun anew.
+is_whole() { [[ -f $1/landfall-stamp && $(<"$1/landfall-stamp") == "$2" ]]; }
+
+python=${LANDFALL_PYTHON:-python3}
+command -v "$python" >/dev/null ||
+    die "there is no $python. Install Python 3.10 or newer with its venv module (Debian: apt install python3 python3-venv)," \
+        "or name one in LANDFALL_PYTHON."
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+    die "$("$python" --version) is too old: the pinned tools need Python 3.10 or newer. Name one in LANDFALL_PYTHON."
+command -v npm >/dev/null && command -v node >/dev/null ||
+    die "there is no npm or no node. Install Node.js 18 or newer with npm (Debian: apt install nodejs npm)."
+
+# One installation at a time: two runs of this script share the build folder.
+mkdir -p "$own"
+if command -v flock >/dev/null; then
+    exec 9>"$own/static.lock"
+    flock --nonblock 9 || { say "waiting for another run"; flock 9; }
+fi
+
+stamp=$("$python" --version | cut -d. -f1,2; cat "$here/requirements.txt")
+if ! is_whole "$venv" "$stamp" || [[ ! -x $bin/python ]]; then
+    say "installing cfn-lint and the SAM CLI into $venv (once, about 350 MB)"
+    rm -rf "$venv"
+    env -u PYTHONHOME -u PYTHONPATH "$python" -m venv "$venv" ||
+        die "Python could not create a virtual environment; on Debian: apt install python3-venv"
+    # --no-deps: requirements.txt names everything, so nothing unpinned can come in.
+    env -u PIP_USER -u PIP_TARGET "$bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+        --progress-bar off --no-deps --requirement "$here/requirements.txt" ||
+        die "pip could not install the packages; its own words are above."
+    printf '%s\n' "$stamp" >"$venv/landfall-stamp"
+fi
+
+stamp=$(node --version; cat "$here/package-lock.json")
+if ! is_whole "$node" "$stamp"; then
+    say "installing asl-validator into $node (once)"
+    rm -rf "$node"
+    mkdir -p "$node"
+    cp "$here/package.json" "$here/package-lock.json" "$node/"
+    npm ci --prefix "$node" --ignore-scripts --no-audit --no-fund --no-progress --loglevel=error </dev/null ||
+        die "npm could not install asl-validator; its own words are above."
+    printf '%s\n' "$stamp" >"$node/landfall-stamp"
+fi
+
+# The tools look for an account's settings and report home if they are let.
+export SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 AWS_EC2_METADATA_DISABLED=true PYTHONDONTWRITEBYTECODE=1
+unset AWS_PROFILE AWS_REGION
+
+failed=()
+run() {
+    say "$1"
+    "${@:2}" || failed+=("$1")
+}
+run "cfn-lint" "$bin/cfn-lint" template.yaml
+run "sam validate --lint" "$bin/sam" validate --lint --template-file template.yaml
+for definition in statemachine/*.asl.json; do
+    run "asl-validator $definition" node "$node/node_modules/asl-validator/dist/bin/asl-validator.js" --json-path "$definition"
+done
+run "policy" "$bin/python" "$here/policy.py"
+
+((${#failed[@]} == 0)) || die "failed: ${failed[*]}"
+say "all passed"

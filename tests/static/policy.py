@@ -1,0 +1,1048 @@
+"""What must hold of template.yaml and the state machine beyond their being valid.
+
+The template is transformed as SAM does it and its functions (Ref, Sub, If, …) are resolved twice: with no parameter
+given, and with all of them. Each check is then shown to notice what it is there for: the mutations at the end break the
+template or the definition, one way each, and the check that they name has to object. A check without a mutation is an
+error.
+"""
+
+import copy
+import json
+import logging
+import os
+import re
+import sys
+from pathlib import Path
+
+# The transform asks for a region, and nothing here may depend on the machine's own settings.
+os.environ.update(AWS_DEFAULT_REGION="eu-west-1", AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
+
+from samcli.yamlhelper import yaml_parse  # noqa: E402
+from samtranslator.translator.transform import transform  # noqa: E402
+
+logging.disable(logging.WARNING)  # the transform warns of metrics that it did not send
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFINITION = "statemachine/export-job.asl.json"
+ACCOUNT, REGION, STACK = "111122223333", "eu-west-1", "landfall"
+PSEUDO = {
+    "AWS::AccountId": ACCOUNT,
+    "AWS::Region": REGION,
+    "AWS::StackName": STACK,
+    "AWS::Partition": "aws",
+    "AWS::NoValue": None,
+}
+# Actions for which AWS knows no resource, so that "*" is all that can be written.
+WITHOUT_RESOURCE = {
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+}
+EVERYTHING = {
+    "AllowedDestinations": "s3://aaa/x/,s3://bbb/",
+    "AllowedDestinationBuckets": "aaa,bbb",
+    "AllowedRoles": f"arn:aws:iam::{ACCOUNT}:role/one,arn:aws:iam::{ACCOUNT}:role/two-*",
+    "AllowedKmsKeys": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/one",
+    "ExportRetentionDays": "30",
+    "Tracing": "true",
+    "AlarmTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms",
+    "PermissionsBoundaryArn": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
+    "ScheduleExpression": "rate(1 day)",
+    "DomainName": "shop",
+    "SegmentDefinitionName": "buyers",
+}
+
+
+class NoPolicies:
+    """Stands in for the list of AWS's managed policies, which the transform wants and we do not use."""
+
+    def load(self):
+        return {}
+
+
+class Stack:
+    """The template, transformed and resolved with some parameters."""
+
+    def __init__(self, source, parameters):
+        self.source = source
+        self.parameters = {
+            name: parameters.get(name, parameter.get("Default")) for name, parameter in source["Parameters"].items()
+        }
+        sam = copy.deepcopy(source)
+        for resource in sam["Resources"].values():
+            # Packaging puts S3 URIs in place of these paths.
+            for name in ("CodeUri", "DefinitionUri"):
+                path = resource.get("Properties", {}).get(name)
+                if isinstance(path, str):
+                    resource["Properties"][name] = f"s3://package/{path}"
+        self.raw = transform(sam, {}, NoPolicies())
+        self.resources = {}
+        for name, resource in self.raw["Resources"].items():
+            if "Condition" not in resource or self.condition(resource["Condition"]):
+                self.resources[name] = {**resource, "Properties": self.resolve(resource.get("Properties", {}))}
+
+    def condition(self, name):
+        return self.resolve(self.source["Conditions"][name])
+
+    def ref(self, name):
+        if name in PSEUDO:
+            return PSEUDO[name]
+        if name in self.parameters:
+            value = self.parameters[name]
+            is_list = self.source["Parameters"][name]["Type"] == "CommaDelimitedList"
+            return value.split(",") if is_list else value
+        resource = self.raw["Resources"][name]  # KeyError: the template refers to nothing
+        kind = resource["Type"]
+        if kind == "AWS::StepFunctions::StateMachine":
+            return self.attribute(name, "Arn")
+        if kind == "AWS::S3::Bucket":
+            return name.lower()
+        if kind == "AWS::Logs::LogGroup":
+            return self.resolve(resource["Properties"]["LogGroupName"])
+        return name
+
+    def attribute(self, name, attribute):
+        kind = self.raw["Resources"][name]["Type"]
+        if attribute != "Arn":
+            return f"{name}.{attribute}"
+        if kind == "AWS::S3::Bucket":
+            return f"arn:aws:s3:::{name.lower()}"
+        if kind == "AWS::IAM::Role":
+            path = self.resolve(self.raw["Resources"][name]["Properties"].get("Path", "/"))
+            return f"arn:aws:iam::{ACCOUNT}:role{path}{name}"
+        return f"arn:aws:{kind.split('::')[1].lower()}:{REGION}:{ACCOUNT}:{name}"
+
+    def resolve(self, node):
+        """The value of a node of the template; None stands for AWS::NoValue and leaves its member out."""
+        if isinstance(node, list):
+            return [value for value in map(self.resolve, node) if value is not None]
+        if not isinstance(node, dict):
+            return node
+        if len(node) == 1:
+            (function, argument), *_ = node.items()
+            if function == "Ref":
+                return self.ref(argument)
+            if function == "Condition" and isinstance(argument, str):
+                return self.condition(argument)
+            if function == "Fn::GetAtt":
+                return self.attribute(*argument)
+            if function == "Fn::If":
+                name, yes, no = argument
+                return self.resolve(yes if self.condition(name) else no)
+            if function == "Fn::Sub":
+                text, extra = (argument, {}) if isinstance(argument, str) else argument
+                return re.sub(r"\$\{([^!}]+)\}", lambda match: str(self.variable(match[1], extra)), text)
+            if function == "Fn::Join":
+                separator, values = argument
+                return separator.join(self.resolve(values))
+            if function == "Fn::Split":
+                separator, text = argument
+                return self.resolve(text).split(separator)
+            if function == "Fn::Equals":
+                left, right = self.resolve(argument)
+                return str(left) == str(right)
+            if function == "Fn::Not":
+                return not self.resolve(argument[0])
+            if function == "Fn::And":
+                return all(self.resolve(argument))
+            if function.startswith("Fn::"):
+                raise ValueError(f"policy.py does not know {function}")
+        members = {name: self.resolve(value) for name, value in node.items()}
+        return {name: value for name, value in members.items() if value is not None}
+
+    def variable(self, name, extra):
+        if name in extra:
+            return self.resolve(extra[name])
+        return self.attribute(*name.split(".")) if "." in name else self.ref(name)
+
+    def of(self, *kinds):
+        return {name: r["Properties"] for name, r in self.resources.items() if r["Type"] in kinds}
+
+    def statements(self):
+        """Every Allow of a role or a managed policy, as (role or policy, statement)."""
+        for name, properties in self.of("AWS::IAM::Role", "AWS::IAM::ManagedPolicy").items():
+            documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+            documents += [properties["PolicyDocument"]] if "PolicyDocument" in properties else []
+            for document in documents:
+                for statement in document["Statement"]:
+                    if statement["Effect"] == "Allow":
+                        yield name, statement
+
+    def allowed(self, action):
+        """The resources for which each role may do something: {role: {resource}}."""
+        found = {}
+        for name, statement in self.statements():
+            if action in listed(statement["Action"]):
+                found.setdefault(name, set()).update(listed(statement["Resource"]))
+        return found
+
+    def functions(self):
+        return self.of("AWS::Lambda::Function")
+
+    def role_of(self, arn):
+        return next((name for name in self.of("AWS::IAM::Role") if self.attribute(name, "Arn") == arn), None)
+
+    def function_roles(self):
+        return {self.role_of(properties["Role"]) for properties in self.functions().values()}
+
+    def bucket_statements(self, bucket):
+        for properties in self.of("AWS::S3::BucketPolicy").values():
+            if properties["Bucket"] == self.ref(bucket):
+                yield from properties["PolicyDocument"]["Statement"]
+
+
+class Facts:
+    """All that the checks look at."""
+
+    def __init__(self, template, definition, text):
+        self.template, self.definition, self.text = template, definition, text
+        self.plain = Stack(template, {})
+        self.full = Stack(template, EVERYTHING)
+        self.stacks = (self.plain, self.full)
+        self.machine = json.loads(definition)
+
+    def tasks(self):
+        return {name: state for name, state in self.machine["States"].items() if state["Type"] == "Task"}
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+CHECKS = {}
+
+
+def check(function):
+    """A check yields one line for each thing that is wrong."""
+    CHECKS[function.__name__] = function
+    return function
+
+
+# --- Who may do what ------------------------------------------------------------------------------------------------
+
+
+@check
+def each_function_has_a_role_of_its_own(facts):
+    roles = [properties["Role"] for properties in facts.plain.functions().values()]
+    for name, properties in facts.plain.functions().items():
+        if roles.count(properties["Role"]) != 1:
+            yield f"{name} shares its role"
+        role = facts.plain.role_of(properties["Role"])
+        trust = facts.plain.of("AWS::IAM::Role")[role]["AssumeRolePolicyDocument"]["Statement"]
+        if [statement["Principal"] for statement in trust] != [{"Service": "lambda.amazonaws.com"}]:
+            yield f"{role} is not trusted to Lambda alone"
+
+
+@check
+def roles_that_services_assume_name_the_account(facts):
+    for name, properties in facts.plain.of("AWS::IAM::Role").items():
+        for statement in properties["AssumeRolePolicyDocument"]["Statement"]:
+            services = listed(statement["Principal"].get("Service", "nobody"))
+            condition = statement.get("Condition", {}).get("StringEquals", {}).get("aws:SourceAccount")
+            if services != ["lambda.amazonaws.com"] and condition != ACCOUNT:
+                yield f"{name} may be assumed by {services} on behalf of any account"
+
+
+@check
+def no_grant_is_wider_than_it_has_to_be(facts):
+    for stack in facts.stacks:
+        for name, statement in stack.statements():
+            for action in listed(statement["Action"]):
+                if "*" in action:
+                    yield f"{name} allows {action}"
+            for resource in listed(statement["Resource"]):
+                if not resource or (resource == "*" and not set(listed(statement["Action"])) <= WITHOUT_RESOURCE):
+                    yield f"{name} allows {statement['Action']} on {resource!r}"
+        for name, properties in stack.of("AWS::IAM::Role").items():
+            for policy in properties.get("ManagedPolicyArns", []):
+                if policy != "TracingPolicy":
+                    yield f"{name} has the managed policy {policy}"
+
+
+@check
+def roles_are_passed_to_their_service_only(facts):
+    for name, statement in facts.full.statements():
+        if "iam:PassRole" in listed(statement["Action"]):
+            if not statement.get("Condition", {}).get("StringEquals", {}).get("iam:PassedToService"):
+                yield f"{name} may pass a role to any service"
+    expected = {facts.full.attribute("SegmentSnapshotExportRole", "Arn"), *EVERYTHING["AllowedRoles"].split(",")}
+    if facts.full.allowed("iam:PassRole").get("SegmentSnapshotStartRole") != expected:
+        yield "segment-snapshot-start may not pass just the export role and AllowedRoles"
+
+
+@check
+def only_seal_writes_receipts(facts):
+    stack = facts.full
+    writers = stack.allowed("s3:PutObject")
+    exports = {role: {r for r in resources if ":::ledgerbucket" not in r} for role, resources in writers.items()}
+    for role in stack.function_roles() - {"SealReceiptRole"}:
+        if exports.get(role):
+            yield f"{role} may write {sorted(exports[role])}"
+    expected = {f"arn:aws:s3:::{folder}*/_receipt.json" for folder in ("exportbucket/", "aaa/x/", "bbb/")}
+    if exports.get("SealReceiptRole") != expected:
+        yield f"SealReceiptRole may write {sorted(exports.get('SealReceiptRole', ()))}, not {sorted(expected)}"
+    ledger = {
+        role: {r.split("/", 1)[1] for r in resources if ":::ledgerbucket" in r} for role, resources in writers.items()
+    }
+    for role, allowed in {"VerifyOutputRole": {"reports/*"}, "SealReceiptRole": {"jobs/*", "receipts/*"}}.items():
+        if ledger.get(role) != allowed:
+            yield f"{role} may write {ledger.get(role)} in the ledger, not {allowed}"
+    for role, keys in ledger.items():
+        if role not in ("VerifyOutputRole", "SealReceiptRole") and keys and keys != {"jobs/*"}:
+            yield f"{role} may write {keys} in the ledger"
+
+
+@check
+def verify_reads_what_events_may_name(facts):
+    for stack, folders, buckets in (
+        (facts.plain, {"exportbucket/"}, {"exportbucket"}),
+        (facts.full, {"exportbucket/", "aaa/x/", "bbb/"}, {"exportbucket", "aaa", "bbb"}),
+    ):
+        read = {r for r in stack.allowed("s3:GetObject").get("VerifyOutputRole", set()) if ":::ledgerbucket" not in r}
+        if read != {f"arn:aws:s3:::{folder}*" for folder in folders}:
+            yield f"VerifyOutputRole may read {sorted(read)}"
+        listable = stack.allowed("s3:ListBucket").get("VerifyOutputRole", set()) - {"arn:aws:s3:::ledgerbucket"}
+        if listable != {f"arn:aws:s3:::{bucket}" for bucket in buckets}:
+            yield f"VerifyOutputRole may list {sorted(listable)}"
+    keys = facts.full.allowed("kms:Decrypt").get("VerifyOutputRole")
+    if keys != set(EVERYTHING["AllowedKmsKeys"].split(",")) or "VerifyOutputRole" in facts.plain.allowed("kms:Decrypt"):
+        yield f"VerifyOutputRole may decrypt with {keys}"
+
+
+@check
+def an_absent_key_answers_404(facts):
+    """Whoever reads objects may list their bucket: S3 answers 403 for an absent key otherwise.
+
+    Not so for receipts beside the data: seal-receipt reads only one that S3 has just refused to overwrite.
+    """
+    for stack in facts.stacks:
+        listable = stack.allowed("s3:ListBucket")
+        for role, resources in stack.allowed("s3:GetObject").items():
+            resources = {resource for resource in resources if not resource.endswith("/_receipt.json")}
+            for bucket in {resource.split("/")[0] for resource in resources} - listable.get(role, set()):
+                yield f"{role} reads {bucket} without s3:ListBucket"
+
+
+@check
+def every_role_takes_the_boundary(facts):
+    for name, properties in facts.full.of("AWS::IAM::Role").items():
+        if properties.get("PermissionsBoundary") != EVERYTHING["PermissionsBoundaryArn"]:
+            yield f"{name} ignores PermissionsBoundaryArn"
+    for name, properties in facts.plain.of("AWS::IAM::Role").items():
+        if "PermissionsBoundary" in properties:
+            yield f"{name} has a boundary that nobody asked for"
+
+
+# --- Functions ------------------------------------------------------------------------------------------------------
+
+
+@check
+def functions_are_the_built_binaries(facts):
+    for name, resource in facts.template["Resources"].items():
+        if resource["Type"] != "AWS::Serverless::Function":
+            continue
+        binary = kebab(name.removesuffix("Function"))
+        if resource["Properties"]["CodeUri"] != f"target/lambda/{binary}/":
+            yield f"{name} is not made of target/lambda/{binary}/"
+        if resource.get("Metadata", {}).get("SkipBuild") is not True:
+            yield f"{name} would be built by `sam build`, which cannot"
+        sources = [*ROOT.glob(f"functions/*/src/bin/{binary}.rs"), *ROOT.glob(f"functions/*/src/bin/{binary}/main.rs")]
+        if len(sources) != 1:
+            yield f"{name}: no binary {binary} in functions/"
+    for name, properties in facts.plain.functions().items():
+        if (properties["Runtime"], properties["Handler"]) != ("provided.al2023", "bootstrap"):
+            yield f"{name} does not run {properties['Handler']} on provided.al2023"
+
+
+@check
+def functions_log_to_groups_of_their_own(facts):
+    groups = {facts.plain.ref(name): properties for name, properties in facts.plain.of("AWS::Logs::LogGroup").items()}
+    for group, properties in groups.items():
+        if not properties.get("RetentionInDays"):
+            yield f"{group} is kept for ever"
+    used = [properties["LoggingConfig"].get("LogGroup") for properties in facts.plain.functions().values()]
+    for name, properties in facts.plain.functions().items():
+        group = properties["LoggingConfig"].get("LogGroup")
+        if group not in groups or used.count(group) != 1 or properties["LoggingConfig"]["LogFormat"] != "JSON":
+            yield f"{name} has no log group of its own, in JSON"
+            continue
+        own = {
+            facts.plain.attribute(n, "Arn")
+            for n in facts.plain.of("AWS::Logs::LogGroup")
+            if facts.plain.ref(n) == group
+        }
+        role = facts.plain.role_of(properties["Role"])
+        if facts.plain.allowed("logs:PutLogEvents").get(role) != own:
+            yield f"{role} may not write {group} alone"
+
+
+@check
+def functions_get_the_variables_that_the_code_reads(facts):
+    config = (ROOT / "shared/src/config.rs").read_text()
+    read = set(re.findall(r'"(LANDFALL_[A-Z_]+)"', config.split("#[cfg(test)]")[0]))
+    if not read:
+        yield "shared/src/config.rs reads no variable; has the reading of the environment moved?"
+    environments = {
+        name: {key for key in properties["Environment"]["Variables"] if key.startswith("LANDFALL_")}
+        for name, properties in facts.plain.functions().items()
+    }
+    for name, variables in environments.items():
+        if variables - read:
+            yield f"{name} is given {sorted(variables - read)}, which nothing reads"
+        # What an event may name is decided where it is read; the other steps get the job.
+        starts = name.endswith("StartFunction")
+        needed = (
+            read
+            if starts
+            else read
+            - {
+                "LANDFALL_ALLOWED_ROLES",
+                "LANDFALL_DEFAULT_DESTINATION",
+                "LANDFALL_DEFAULT_ROLE_ARN",
+            }
+        )
+        if needed - variables:
+            yield f"{name} lacks {sorted(needed - variables)}"
+
+
+@check
+def functions_get_lists_that_they_can_read(facts):
+    for stack, destinations, roles, keys in (
+        (facts.plain, [], [], ""),
+        (facts.full, ["s3://aaa/x/", "s3://bbb/"], EVERYTHING["AllowedRoles"].split(","), EVERYTHING["AllowedKmsKeys"]),
+    ):
+        variables = stack.functions()["SegmentSnapshotStartFunction"]["Environment"]["Variables"]
+        export_role = stack.attribute("SegmentSnapshotExportRole", "Arn")
+        for name, expected in {
+            "LANDFALL_ALLOWED_DESTINATIONS": " ".join(["s3://exportbucket/", *destinations]),
+            "LANDFALL_ALLOWED_ROLES": " ".join([export_role, *roles]),
+            "LANDFALL_ALLOWED_KEYS": keys,
+            "LANDFALL_DEFAULT_ROLE_ARN": export_role,
+            "LANDFALL_EXPECTED_BUCKET_OWNER": ACCOUNT,
+        }.items():
+            if variables[name] != expected:
+                yield f"{name} is {variables[name]!r}, not {expected!r}"
+        default = variables["LANDFALL_DEFAULT_DESTINATION"]
+        if not default.startswith("s3://exportbucket/") or not default.endswith("/"):
+            yield f"the default destination {default} is no folder of the export bucket"
+
+
+@check
+def parameters_agree_with_the_code(facts):
+    """A value that the template takes and the code refuses would break every function at its first start."""
+    config = (ROOT / "shared/src/config.rs").read_text()
+    number = lambda text: eval(text, {"__builtins__": {}}, {"MAX_DEADLINE_SECONDS": most_deadline})  # noqa: E731
+    constant = re.search(r"MAX_DEADLINE_SECONDS: u64 = ([0-9* ]+);", config)
+    calls = re.findall(r'seconds\(\s*"(LANDFALL_\w+)",\s*([^,]+),\s*([^,]+),\s*([^,)]+?),?\s*\)', config)
+    if not constant or len(calls) != 4:
+        yield "shared/src/config.rs no longer says the ranges of its seconds as this check reads them"
+        return
+    most_deadline = eval(constant[1], {"__builtins__": {}})
+    variables = facts.template["Globals"]["Function"]["Environment"]["Variables"]
+    for variable, default, least, most in calls:
+        name = variables[variable]["Ref"]
+        parameter = facts.template["Parameters"][name]
+        if int(parameter["Default"]) != number(default):
+            yield f"{name} is {parameter['Default']} by default, in the code {default}"
+        if parameter["MinValue"] < number(least) or parameter["MaxValue"] > number(most):
+            yield f"{name} may be {parameter['MinValue']} to {parameter['MaxValue']}, in the code {least} to {most}"
+    parameters = facts.template["Parameters"]
+    if parameters["PollMinSeconds"]["MaxValue"] > parameters["PollMaxSeconds"]["MinValue"]:
+        yield "PollMinSeconds can be larger than PollMaxSeconds"
+
+
+# --- The state machine ----------------------------------------------------------------------------------------------
+
+
+def machines(stack):
+    return stack.of("AWS::StepFunctions::StateMachine")
+
+
+@check
+def substitutions_are_those_of_the_definition(facts):
+    used = set(re.findall(r"\$\{(\w+)\}", facts.definition))
+    for name, properties in machines(facts.plain).items():
+        given = set(properties["DefinitionSubstitutions"])
+        if given != used:
+            yield f"{name} substitutes {sorted(given)}, the definition has {sorted(used)}"
+    for name, resource in facts.template["Resources"].items():
+        if (
+            resource["Type"] == "AWS::Serverless::StateMachine"
+            and resource["Properties"]["DefinitionUri"] != DEFINITION
+        ):
+            yield f"{name} is not made of {DEFINITION}"
+
+
+def invoked(facts, properties):
+    """(state, its time-out, the function that it invokes) of each task that invokes one."""
+    for state, task in facts.tasks().items():
+        variable = re.fullmatch(r"\$\{(\w+)\}", task["Parameters"].get("FunctionName", ""))
+        if variable:
+            arn = properties["DefinitionSubstitutions"].get(variable[1])
+            function = next((f for f in facts.plain.functions() if facts.plain.attribute(f, "Arn") == arn), None)
+            yield state, task.get("TimeoutSeconds", 0), function
+
+
+@check
+def tasks_outlast_their_functions(facts):
+    """Else a task is tried again while its function still works."""
+    for name, properties in machines(facts.plain).items():
+        for state, timeout, function in invoked(facts, properties):
+            if function is None:
+                yield f"{name}: the state {state} invokes no function of the template"
+            elif timeout <= facts.plain.functions()[function]["Timeout"]:
+                yield f"{name}: the state {state} ends after {timeout} s, before {function}"
+
+
+@check
+def machine_outlasts_the_longest_job(facts):
+    """A machine's time-out is not caught: the job would end unsealed."""
+    longest = facts.template["Parameters"]["DeadlineSeconds"]["MaxValue"]
+    longest += sum(task["TimeoutSeconds"] for task in facts.tasks().values())
+    if longest >= facts.machine.get("TimeoutSeconds", 0):
+        yield f"a job may take {longest} s, the machine ends after {facts.machine.get('TimeoutSeconds')} s"
+
+
+@check
+def machines_may_do_what_they_do(facts):
+    for name, properties in machines(facts.plain).items():
+        role = facts.plain.role_of(properties["RoleArn"])
+        wanted = {facts.plain.attribute(function, "Arn") for _, _, function in invoked(facts, properties) if function}
+        if facts.plain.allowed("lambda:InvokeFunction").get(role) != wanted:
+            yield f"{role} may not invoke just the functions of {name}"
+        for policy_of, statement in facts.plain.statements():
+            if policy_of == role and "events:PutEvents" in listed(statement["Action"]):
+                entry = facts.machine["States"]["Announce"]["Parameters"]["Entries"][0]
+                if statement.get("Condition") != {"StringEquals": {"events:source": entry["Source"]}}:
+                    yield f"{role} may put events of other sources than {entry['Source']}"
+        bus = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"
+        if facts.plain.allowed("events:PutEvents").get(role) != {bus}:
+            yield f"{role} may not put events on the bus alone"
+
+
+@check
+def machines_log_without_data(facts):
+    for name, properties in machines(facts.plain).items():
+        logging = properties.get("LoggingConfiguration", {})
+        if logging.get("Level") not in ("ERROR", "ALL") or logging.get("IncludeExecutionData") is not False:
+            yield f"{name} logs nothing, or the data of its executions"
+        groups = [d["CloudWatchLogsLogGroup"]["LogGroupArn"] for d in logging.get("Destinations", [])]
+        names = {facts.plain.attribute(n, "Arn"): facts.plain.ref(n) for n in facts.plain.of("AWS::Logs::LogGroup")}
+        if not groups or not all(names.get(arn, "").startswith("/aws/vendedlogs/states/") for arn in groups):
+            yield f"{name} does not log beneath /aws/vendedlogs/states/"
+        if (
+            properties.get("StateMachineType") != "STANDARD"
+            or properties["TracingConfiguration"]["Enabled"] is not True
+        ):
+            yield f"{name} is not a traced STANDARD machine"
+
+
+@check
+def unsuccessful_executions_raise_an_alarm(facts):
+    watched = {}
+    for properties in facts.full.of("AWS::CloudWatch::Alarm").values():
+        for metric in properties.get("Metrics", []):
+            stat = metric.get("MetricStat", {}).get("Metric", {})
+            for dimension in stat.get("Dimensions", []):
+                if dimension["Name"] == "StateMachineArn" and metric["Id"] in properties["Metrics"][0]["Expression"]:
+                    watched.setdefault(dimension["Value"], set()).add(stat["MetricName"])
+        if properties.get("AlarmActions") != [EVERYTHING["AlarmTopicArn"]]:
+            yield f"the alarm {properties['AlarmDescription']!r} tells nobody"
+    for name in machines(facts.full):
+        missing = {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"} - watched.get(
+            facts.full.ref(name), set()
+        )
+        if missing:
+            yield f"{name}: nothing watches {sorted(missing)}"
+
+
+# --- Triggers -------------------------------------------------------------------------------------------------------
+
+
+def targets(stack):
+    for name, properties in stack.of("AWS::Events::Rule").items():
+        for target in properties["Targets"]:
+            yield name, target
+    for name, properties in stack.of("AWS::Scheduler::Schedule").items():
+        yield name, properties["Target"]
+
+
+@check
+def triggers_are_delivered_or_kept(facts):
+    queue = facts.full.attribute("DeadLetterQueue", "Arn")
+    found = set()
+    for name, target in targets(facts.full):
+        found.add(target["Arn"])
+        if target.get("DeadLetterConfig") != {"Arn": queue}:
+            yield f"{name} drops what it cannot deliver"
+        retry = target.get("RetryPolicy", {})
+        if not (retry.get("MaximumRetryAttempts", 0) > 0 and retry.get("MaximumEventAgeInSeconds", 0) >= 3600):
+            yield f"{name} leaves its retries to a default that is not documented"
+        role = facts.full.role_of(target["RoleArn"])
+        if facts.full.allowed("states:StartExecution").get(role) != {target["Arn"]}:
+            yield f"{name}: {role} may not start just its own machine"
+        if queue not in facts.full.allowed("sqs:SendMessage").get(role, set()):
+            yield f"{name}: {role} may not write the dead-letter queue"
+    for name in machines(facts.full):
+        if facts.full.ref(name) not in found:
+            yield f"nothing starts {name}"
+
+
+@check
+def dead_letters_are_kept_and_noticed(facts):
+    queue = facts.full.of("AWS::SQS::Queue")["DeadLetterQueue"]
+    if queue.get("MessageRetentionPeriod") != 1209600 or queue.get("SqsManagedSseEnabled") is not True:
+        yield "the dead-letter queue is not encrypted, or keeps less than 14 days"
+    (policy,) = facts.full.of("AWS::SQS::QueuePolicy").values()
+    senders = [s for s in policy["PolicyDocument"]["Statement"] if s["Effect"] == "Allow"]
+    if (
+        not any(
+            s["Principal"] == {"Service": "events.amazonaws.com"}
+            and s["Condition"] == {"ArnLike": {"aws:SourceArn": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/*"}}
+            for s in senders
+        )
+        or len(senders) != 1
+    ):
+        yield "not just the account's rules may write the dead-letter queue"
+    alarms = facts.full.of("AWS::CloudWatch::Alarm").values()
+    if not any(a.get("MetricName") == "ApproximateNumberOfMessagesVisible" and a["Threshold"] == 0 for a in alarms):
+        yield "nothing watches the dead-letter queue"
+
+
+@check
+def rules_hear_this_account_only(facts):
+    for name, properties in facts.plain.of("AWS::Events::Rule").items():
+        pattern = properties["EventPattern"]
+        if pattern.get("account") != [ACCOUNT] or not pattern.get("detail-type"):
+            yield f"{name} hears other accounts, or every event"
+
+
+@check
+def schedules_imitate_an_event(facts):
+    if facts.plain.of("AWS::Scheduler::Schedule"):
+        yield "there is a schedule that nobody asked for"
+    for name, properties in facts.full.of("AWS::Scheduler::Schedule").items():
+        try:
+            event = json.loads(properties["Target"]["Input"])
+        except json.JSONDecodeError as error:
+            yield f"{name}: Input is no JSON: {error}"
+            continue
+        rules = facts.full.of("AWS::Events::Rule").values()
+        detail_types = {
+            rule["EventPattern"]["detail-type"][0]
+            for rule in rules
+            if rule["Targets"][0]["Arn"] == properties["Target"]["Arn"]
+        }
+        expected = {
+            "version": "0",
+            "id": "<aws.scheduler.execution-id>",
+            "source": "landfall.scheduler",
+            "account": ACCOUNT,
+            "time": "<aws.scheduler.scheduled-time>",
+            "region": REGION,
+            "resources": ["<aws.scheduler.schedule-arn>"],
+        }
+        for member, value in expected.items():
+            if event.get(member) != value:
+                yield f"{name}: {member} is {event.get(member)!r}, not {value!r}"
+        if {event.get("detail-type")} != detail_types:
+            yield f"{name}: detail-type is {event.get('detail-type')!r}, its machine's rule has {detail_types}"
+        request = {"DomainName": "shop", "SegmentDefinitionName": "buyers", "DataFormat": "CSV"}
+        if name == "SegmentSnapshotSchedule" and event.get("detail") != request:
+            yield f"{name}: detail is {event.get('detail')}"
+
+
+# --- Buckets --------------------------------------------------------------------------------------------------------
+
+
+@check
+def buckets_are_closed_and_kept(facts):
+    for name, resource in facts.full.resources.items():
+        if resource["Type"] != "AWS::S3::Bucket":
+            continue
+        bucket = resource["Properties"]
+        block = bucket.get("PublicAccessBlockConfiguration", {})
+        if list(block.values()) != [True] * 4:
+            yield f"{name} does not block public access"
+        if bucket.get("VersioningConfiguration") != {"Status": "Enabled"}:
+            yield f"{name} is not versioned"
+        if not bucket.get("BucketEncryption"):
+            yield f"{name} leaves its encryption to a default"
+        if bucket.get("OwnershipControls") != {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}:
+            yield f"{name} can hold objects of other accounts"
+        if (resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")) != ("Retain", "Retain"):
+            yield f"{name} goes with the stack"
+        rules = bucket.get("LifecycleConfiguration", {}).get("Rules", [])
+        for member in ("NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload"):
+            if not any(member in rule for rule in rules):
+                yield f"{name} has no {member}"
+        arn = facts.full.attribute(name, "Arn")
+        if not any(
+            s["Effect"] == "Deny"
+            and s["Action"] == "s3:*"
+            and s["Principal"] == "*"
+            and set(s["Resource"]) == {arn, f"{arn}/*"}
+            and s["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+            for s in facts.full.bucket_statements(name)
+        ):
+            yield f"{name} can be reached without TLS"
+    expiring = [
+        rule
+        for stack, name in ((facts.plain, "ExportBucket"), (facts.plain, "LedgerBucket"), (facts.full, "LedgerBucket"))
+        for rule in stack.of("AWS::S3::Bucket")[name]["LifecycleConfiguration"]["Rules"]
+        if "ExpirationInDays" in rule
+    ]
+    if expiring:
+        yield "current versions expire that nobody asked to expire"
+
+
+@check
+def buckets_refuse_what_would_forge_a_proof(facts):
+    """S3 itself holds what the ledger and the receipts rest on, also against other principals of the account."""
+    stack = facts.full
+    denied = {
+        (bucket, action, resource.split(":::", 1)[1], json.dumps(statement.get("Condition"), sort_keys=True))
+        for bucket in ("ExportBucket", "LedgerBucket")
+        for statement in stack.bucket_statements(bucket)
+        if statement["Effect"] == "Deny" and statement["Principal"] == "*"
+        for action in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+    }
+    functions = f"arn:aws:iam::{ACCOUNT}:role/landfall/{STACK}/*"
+    seal = stack.attribute("SealReceiptRole", "Arn")
+    unconditional = {"Null": {"s3:if-match": "true", "s3:if-none-match": "true"}}
+    overwriting = {"Null": {"s3:if-none-match": "true"}}
+    for bucket, action, resource, condition in (
+        ("ExportBucket", "s3:PutObject", "exportbucket/*/_receipt.json", {"ArnNotEquals": {"aws:PrincipalArn": seal}}),
+        ("ExportBucket", "s3:PutObject", "exportbucket/*/_receipt.json", overwriting),
+        ("LedgerBucket", "s3:PutObject", "ledgerbucket/*", {"ArnNotLike": {"aws:PrincipalArn": functions}}),
+        ("LedgerBucket", "s3:PutObject", "ledgerbucket/*", unconditional),
+        ("LedgerBucket", "s3:PutObject", "ledgerbucket/receipts/*", overwriting),
+        ("LedgerBucket", "s3:DeleteObject", "ledgerbucket/*", None),
+        ("LedgerBucket", "s3:DeleteObjectVersion", "ledgerbucket/*", None),
+    ):
+        if (bucket, action, resource, json.dumps(condition, sort_keys=True)) not in denied:
+            yield f"{bucket} does not deny {action} on {resource} under {condition}"
+    prefix = functions.removesuffix("*")
+    for role in stack.of("AWS::IAM::Role"):
+        if stack.attribute(role, "Arn").startswith(prefix) != (role in stack.function_roles()):
+            yield f"{role}: the path of the functions' roles is theirs alone"
+
+
+# --- Layout ---------------------------------------------------------------------------------------------------------
+
+
+def kebab(name):
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
+
+
+@check
+def each_kind_is_one_block(facts):
+    """What is shared names no kind, and a kind names no other, so that a kind is added by copying one block."""
+    names = list(facts.template["Resources"])
+    kind_of, kind, blocks = {}, None, set()
+    for line in facts.text.splitlines():
+        start, end = re.match(r"  # === Kind: ([a-z-]+)", line), re.match(r"  # === End of kind: ([a-z-]+)", line)
+        name = re.match(r"  (\w+):$", line)
+        if start:
+            kind = start[1]
+            blocks.add(kind)
+        elif end:
+            kind = None if end[1] == kind else f"unmatched {end[1]}"
+        elif line.startswith("  # === Shared") and blocks:
+            yield "something shared comes after a kind"
+        elif name and name[1] in names:
+            kind_of[name[1]] = kind
+            if kind and not kebab(name[1]).startswith(f"{kind}-"):
+                yield f"{name[1]} stands in the block of {kind}"
+            if not kind and blocks:
+                yield f"{name[1]} comes after the kinds and belongs to none"
+    if not blocks or kind or set(kind_of) != set(names):
+        yield "the blocks of the kinds are not marked"
+    for name, resource in facts.template["Resources"].items():
+        for other in references(resource) & set(names):
+            if kind_of.get(other) not in (None, kind_of.get(name)):
+                yield f"{name} refers to {other} of {kind_of[other]}"
+
+
+def references(node):
+    """The logical names that a part of the template refers to."""
+    if isinstance(node, list):
+        return set().union(*map(references, node))
+    if not isinstance(node, dict):
+        return set()
+    found = set()
+    for name, value in node.items():
+        if name == "Ref":
+            found.add(value)
+        elif name == "Fn::GetAtt":
+            found.add((value if isinstance(value, list) else value.split("."))[0])
+        elif name == "Fn::Sub":
+            text = value if isinstance(value, str) else value[0]
+            found |= {part.split(".")[0] for part in re.findall(r"\$\{([^!}]+)\}", text)}
+            found |= references(value) if isinstance(value, list) else set()
+        else:
+            found |= references(value)
+    return found
+
+
+# --- Each check notices what it is there for ------------------------------------------------------------------------
+
+MUTATIONS = []
+
+
+def breaks(checked):
+    """Registers a function that breaks the template (parsed), the definition (parsed) or the text of the template."""
+
+    def register(function):
+        MUTATIONS.append((checked.__name__, function))
+        return function
+
+    return register
+
+
+def put(path, value):
+    """Sets a property of a resource, or takes it away for None. A policy's statements are found by their Sid."""
+
+    def mutate(template, machine):
+        resource, *steps = path.split("/")
+        node = template["Resources"][resource]
+        node = node if steps[0] in ("Condition", "DeletionPolicy", "Metadata") else node["Properties"]
+        for step in steps[:-1]:
+            node = into(node, step)
+        if value is None:
+            del node[steps[-1]]
+        else:
+            node[steps[-1]] = value
+
+    mutate.__name__ = f"{path} = {value}"
+    return mutate
+
+
+def into(node, step):
+    if step == "statements":
+        policies = node.get("Policies")
+        return (policies[0]["PolicyDocument"] if policies else node["PolicyDocument"])["Statement"]
+    if isinstance(node, list):
+        if step.isdigit():
+            return node[int(step)]
+        plain = (item["Fn::If"][1] if "Fn::If" in item else item for item in node)
+        return next(item for item in plain if item.get("Sid") == step)
+    return node[step]
+
+
+MEMBERS = {
+    each_function_has_a_role_of_its_own: (("SealReceiptFunction/Role", {"Fn::GetAtt": ["VerifyOutputRole", "Arn"]}),),
+    roles_that_services_assume_name_the_account: (
+        ("SegmentSnapshotExportRole/AssumeRolePolicyDocument/Statement/0/Condition", None),
+    ),
+    no_grant_is_wider_than_it_has_to_be: (
+        ("SealReceiptRole/statements/CloseJob/Action", "s3:*"),
+        ("SealReceiptRole/statements/CloseJob/Resource", "*"),
+        ("SegmentSnapshotStartRole/statements/PassAllowedRoles/Resource", "*"),
+        ("SealReceiptRole/ManagedPolicyArns", ["arn:aws:iam::aws:policy/AdministratorAccess"]),
+    ),
+    roles_are_passed_to_their_service_only: (
+        ("SegmentSnapshotStartRole/statements/PassExportRole/Condition", None),
+        ("SegmentSnapshotStartRole/statements/PassAllowedRoles/Condition", None),
+        ("SegmentSnapshotStartRole/statements/PassExportRole/Resource", ["arn:aws:iam::111122223333:role/*"]),
+    ),
+    only_seal_writes_receipts: (
+        ("SealReceiptRole/statements/WriteReceipt/Resource", {"Fn::Sub": "${ExportBucket.Arn}/*"}),
+        ("VerifyOutputRole/statements/ReadExports/Action", ["s3:GetObject", "s3:PutObject"]),
+        ("SegmentSnapshotStartRole/statements/ClaimJob/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/*"}),
+    ),
+    verify_reads_what_events_may_name: (
+        ("VerifyOutputRole/statements/ReadFurtherDestinations/Resource", ["arn:aws:s3:::aaa/*"]),
+        ("VerifyOutputRole/statements/ListExports/Action", "s3:GetBucketLocation"),
+        ("VerifyOutputRole/statements/DecryptExports/Action", "kms:DescribeKey"),
+    ),
+    an_absent_key_answers_404: (("SegmentSnapshotStartRole/statements/ListLedger/Action", "s3:GetBucketLocation"),),
+    every_role_takes_the_boundary: (("SegmentSnapshotTriggerRole/PermissionsBoundary", None),),
+    functions_are_the_built_binaries: (
+        ("VerifyOutputFunction/CodeUri", "target/lambda/seal-receipt/"),
+        ("VerifyOutputFunction/Metadata/SkipBuild", False),
+    ),
+    functions_log_to_groups_of_their_own: (
+        ("SealReceiptFunction/LoggingConfig/LogGroup", {"Ref": "VerifyOutputLogs"}),
+        ("SealReceiptLogs/RetentionInDays", None),
+        ("SealReceiptRole/statements/Log/Resource", {"Fn::GetAtt": ["VerifyOutputLogs", "Arn"]}),
+    ),
+    functions_get_the_variables_that_the_code_reads: (
+        ("SegmentSnapshotStartFunction/Environment/Variables/LANDFALL_DEFAULT_ROLE_ARN", None),
+        ("SegmentSnapshotStartFunction/Environment/Variables/LANDFALL_LEGDER", "x"),
+    ),
+    functions_get_lists_that_they_can_read: (
+        ("SegmentSnapshotStartFunction/Environment/Variables/LANDFALL_ALLOWED_ROLES", {"Ref": "AllowedDestinations"}),
+    ),
+    substitutions_are_those_of_the_definition: (
+        ("SegmentSnapshotStateMachine/DefinitionSubstitutions/Kind", None),
+        ("SegmentSnapshotStateMachine/DefinitionUri", "other.json"),
+    ),
+    tasks_outlast_their_functions: (("SealReceiptFunction/Timeout", 120),),
+    machines_may_do_what_they_do: (
+        ("SegmentSnapshotStateMachineRole/statements/Invoke/Resource", {"Fn::GetAtt": ["SealReceiptFunction", "Arn"]}),
+        ("SegmentSnapshotStateMachineRole/statements/Announce/Condition", None),
+    ),
+    machines_log_without_data: (
+        ("SegmentSnapshotStateMachine/Logging/IncludeExecutionData", True),
+        ("SegmentSnapshotStateMachineLogs/LogGroupName", "/landfall/states"),
+    ),
+    unsuccessful_executions_raise_an_alarm: (
+        ("SegmentSnapshotAlarm/Metrics/2/MetricStat/Metric/MetricName", "ExecutionsStarted"),
+        ("DeadLetterAlarm/AlarmActions", None),
+    ),
+    triggers_are_delivered_or_kept: (
+        ("SegmentSnapshotRule/Targets/0/DeadLetterConfig", None),
+        ("SegmentSnapshotRule/Targets/0/RetryPolicy", None),
+        ("SegmentSnapshotSchedule/Target/DeadLetterConfig", None),
+        ("SegmentSnapshotSchedule/Target/RetryPolicy", None),
+        ("SegmentSnapshotTriggerRole/statements/GiveUp/Action", "sqs:GetQueueUrl"),
+    ),
+    dead_letters_are_kept_and_noticed: (
+        ("DeadLetterQueue/SqsManagedSseEnabled", False),
+        ("DeadLetterQueuePolicy/statements/RulesOfThisAccount/Condition", {}),
+        ("DeadLetterAlarm/Threshold", 10),
+    ),
+    rules_hear_this_account_only: (("SegmentSnapshotRule/EventPattern/account", None),),
+    schedules_imitate_an_event: (
+        ("SegmentSnapshotSchedule/Condition", None),
+        ("SegmentSnapshotSchedule/Target/Input", {"Fn::Sub": '{"id":${DomainName}}'}),
+        ("SegmentSnapshotSchedule/Target/Input", "{}"),
+        ("SegmentSnapshotRule/EventPattern/detail-type", ["Other Requested"]),
+    ),
+    buckets_are_closed_and_kept: (
+        ("ExportBucket/PublicAccessBlockConfiguration/BlockPublicPolicy", False),
+        ("LedgerBucket/VersioningConfiguration", None),
+        ("LedgerBucket/BucketEncryption", None),
+        ("LedgerBucket/OwnershipControls", None),
+        ("LedgerBucket/LifecycleConfiguration/Rules/0/AbortIncompleteMultipartUpload", None),
+        ("LedgerBucket/LifecycleConfiguration/Rules/0/ExpirationInDays", 9),
+        ("LedgerBucket/DeletionPolicy", "Delete"),
+        ("ExportBucketPolicy/statements/OnlyTls/Effect", "Allow"),
+    ),
+    buckets_refuse_what_would_forge_a_proof: (
+        ("ExportBucketPolicy/statements/OnlySealWritesReceipts/Resource", "x:::x"),
+        ("LedgerBucketPolicy/statements/OnlyConditionalWrites/Condition", {"Null": {"s3:if-match": "true"}}),
+        ("LedgerBucketPolicy/statements/NothingIsDeleted/Action", "s3:DeleteObject"),
+        ("SegmentSnapshotPollRole/Path", "/"),
+        ("SegmentSnapshotExportRole/Path", {"Fn::Sub": "/landfall/${AWS::StackName}/"}),
+    ),
+    each_kind_is_one_block: (("SealReceiptFunction/Role", {"Fn::GetAtt": ["SegmentSnapshotPollRole", "Arn"]}),),
+}
+for checked, members in MEMBERS.items():
+    for path, value in members:
+        breaks(checked)(put(path, value))
+
+
+@breaks(parameters_agree_with_the_code)
+def poll_ranges_overlap(template, machine):
+    template["Parameters"]["PollMinSeconds"]["MaxValue"] = 61
+
+
+@breaks(parameters_agree_with_the_code)
+def a_deadline_that_the_code_refuses(template, machine):
+    template["Parameters"]["DeadlineSeconds"]["MaxValue"] = 86401
+
+
+@breaks(parameters_agree_with_the_code)
+def another_default(template, machine):
+    template["Parameters"]["SettleSeconds"]["Default"] = 6
+
+
+@breaks(functions_get_the_variables_that_the_code_reads)
+def no_ledger(template, machine):
+    del template["Globals"]["Function"]["Environment"]["Variables"]["LANDFALL_LEDGER_BUCKET"]
+
+
+@breaks(functions_are_the_built_binaries)
+def another_runtime(template, machine):
+    template["Globals"]["Function"]["Runtime"] = "provided.al2"
+
+
+@breaks(substitutions_are_those_of_the_definition)
+def another_variable(template, machine):
+    machine["Comment"] = "${Other}"
+
+
+@breaks(tasks_outlast_their_functions)
+def a_short_task(template, machine):
+    machine["States"]["Verify"]["TimeoutSeconds"] = 900
+
+
+@breaks(tasks_outlast_their_functions)
+def a_task_without_time_out(template, machine):
+    del machine["States"]["Poll"]["TimeoutSeconds"]
+
+
+@breaks(machine_outlasts_the_longest_job)
+def a_short_machine(template, machine):
+    machine["TimeoutSeconds"] = 86400
+
+
+def block_is_not_closed(text):
+    return text.replace("# === End of kind: segment-snapshot", "# ")
+
+
+def block_is_torn(text):
+    return text.replace("\n  SegmentSnapshotAlarm:\n", "\n  # === Shared\n\n  SegmentSnapshotAlarm:\n")
+
+
+TEXT_MUTATIONS = [
+    (each_kind_is_one_block.__name__, block_is_not_closed),
+    (each_kind_is_one_block.__name__, block_is_torn),
+]
+
+
+def main():
+    text = (ROOT / "template.yaml").read_text()
+    definition = (ROOT / DEFINITION).read_text()
+    template = yaml_parse(text)
+    failed = passed = 0
+
+    def report(name, problems):
+        nonlocal failed, passed
+        failed, passed = failed + bool(problems), passed + (not problems)
+        for problem in problems:
+            print(f"FAILED {name}: {problem}")
+
+    facts = Facts(template, definition, text)
+    for name, function in CHECKS.items():
+        report(name, list(dict.fromkeys(function(facts))))
+
+    def notices(name, mutation, broken):
+        try:
+            problems = list(CHECKS[name](broken()))
+        except Exception as error:  # a check that stumbles over what is broken has noticed it, but does not say so
+            report(name, [f"stumbled over {mutation}: {error!r}"])
+            return
+        report(name, [] if problems else [f"did not notice {mutation}"])
+
+    for name, mutate in MUTATIONS:
+
+        def broken(mutate=mutate):
+            other, machine = copy.deepcopy(template), json.loads(definition)
+            mutate(other, machine)
+            return Facts(other, json.dumps(machine), text)
+
+        notices(name, mutate.__name__, broken)
+    for name, mutate in TEXT_MUTATIONS:
+        changed = mutate(text)
+        assert changed != text, mutate.__name__
+        notices(name, mutate.__name__, lambda changed=changed: Facts(yaml_parse(changed), definition, changed))
+
+    tried = {name for name, _ in [*MUTATIONS, *TEXT_MUTATIONS]}
+    report("every check has a mutation", sorted(set(CHECKS) - tried))
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
