@@ -752,6 +752,8 @@ def each_kind_is_one_block(facts):
         start, end = re.match(r"  # === Kind: ([a-z-]+)", line), re.match(r"  # === End of kind: ([a-z-]+)", line)
         name = re.match(r"  (\w+):$", line)
         if start:
+            if kind:
+                yield f"the block of {kind} is not closed before {start[1]}"
             kind = start[1]
             blocks.add(kind)
         elif end:
