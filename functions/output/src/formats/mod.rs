@@ -18,6 +18,7 @@ mod text;
 
 use std::fmt;
 
+pub use landfall::job::Format;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -31,38 +32,6 @@ pub use self::{
 pub const MAX_COLUMNS: usize = 1_024;
 /// The longest column name that is kept, in characters; longer ones are cut.
 pub const MAX_COLUMN_NAME: usize = 128;
-
-/// A format in which an export can be asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Format {
-    /// Comma-separated values with a header row, RFC 4180.
-    Csv,
-    /// One JSON object a line.
-    Jsonl,
-    /// Apache ORC.
-    Orc,
-}
-
-impl Format {
-    /// Every format.
-    pub const ALL: [Self; 3] = [Self::Csv, Self::Jsonl, Self::Orc];
-
-    /// The name used in events and reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Csv => "CSV",
-            Self::Jsonl => "JSONL",
-            Self::Orc => "ORC",
-        }
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// Decodes one object from bytes that are pushed in order.
 pub trait Decoder {
@@ -218,13 +187,6 @@ impl Decoder for AnyDecoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn formats_have_the_names_of_the_service() {
-        for format in Format::ALL {
-            assert_eq!(serde_json::to_value(format).unwrap(), format.name());
-        }
-    }
 
     #[test]
     fn a_defect_says_where() {

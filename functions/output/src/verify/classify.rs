@@ -1,0 +1,160 @@
+//! Which objects are the export's data.
+//!
+//! What must stay true: AWS documents neither the names of the files nor that of the test file that comes with them, so
+//! a known suffix claims to be data and is held to it, and an object of any other name is data only if its content
+//! says so convincingly. Nothing that could be data is passed over in silence: it fails a check or is listed as extra.
+
+use crate::formats::{Content, Format, Head, sniff};
+
+/// What is to be done with an object, by its name and size alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// Nothing: by Hive's convention, which Athena and Spark follow, names that begin with `_` or `.` are not data.
+    Ignore,
+    /// It is no data and need not be read.
+    Extra,
+    /// It is data of the format asked for, or claims to be: read it to its end.
+    Data,
+    /// It claims to be data and is empty.
+    Empty,
+    /// It claims to be data of another format; the text says of which.
+    Foreign(String),
+    /// Its content decides.
+    Sniff,
+}
+
+/// Decides what to do with an object. `named` says that the service itself names it as a file of the export.
+#[must_use]
+pub fn plan(prefix: &str, key: &str, size: u64, asked: Format, named: bool) -> Plan {
+    if !named && is_hidden(prefix, key) {
+        return Plan::Ignore;
+    }
+    if key.ends_with('/') && size == 0 {
+        return Plan::Extra;
+    }
+    match Suffix::of(key) {
+        Suffix::Plain(format) if format == asked || named => {}
+        Suffix::Plain(format) => return Plan::Foreign(format!("has the suffix of {format}")),
+        Suffix::Gzip => {
+            return Plan::Foreign("has the suffix of a gzip-compressed file, which is not decoded".to_owned());
+        }
+        Suffix::Unknown if named => {}
+        Suffix::Unknown if size == 0 => return Plan::Extra,
+        Suffix::Unknown => return Plan::Sniff,
+    }
+    if size == 0 { Plan::Empty } else { Plan::Data }
+}
+
+/// What the first bytes of a [`Plan::Sniff`] object make of it.
+#[must_use]
+pub fn is_data(head: Head<'_>, asked: Format) -> (bool, Option<Content>) {
+    let content = sniff(head);
+    (content.and_then(Content::format) == Some(asked), content)
+}
+
+/// What another format the first bytes of a [`Plan::Data`] object show; `None` if decoding has to tell.
+#[must_use]
+pub fn foreign(head: Head<'_>, asked: Format) -> Option<String> {
+    let content = sniff(head)?;
+    (content.format() != Some(asked)).then(|| match content {
+        Content::Csv => "looks like CSV".to_owned(),
+        _ => format!("holds {content}"),
+    })
+}
+
+/// Whether a part of the path beneath the prefix begins with `_` or `.`.
+fn is_hidden(prefix: &str, key: &str) -> bool {
+    let beneath = key.strip_prefix(prefix).unwrap_or(key);
+    beneath
+        .split('/')
+        .any(|part| part.starts_with('_') || part.starts_with('.'))
+}
+
+enum Suffix {
+    Plain(Format),
+    Gzip,
+    Unknown,
+}
+
+impl Suffix {
+    fn of(key: &str) -> Self {
+        let name = key.rsplit('/').next().unwrap_or(key).to_ascii_lowercase();
+        let plain = |name: &str| match name.rsplit_once('.')?.1 {
+            "csv" => Some(Format::Csv),
+            "jsonl" | "json" => Some(Format::Jsonl),
+            "orc" => Some(Format::Orc),
+            _ => None,
+        };
+        match plain(&name) {
+            Some(format) => Self::Plain(format),
+            None if name.strip_suffix(".gz").and_then(plain).is_some() => Self::Gzip,
+            None => Self::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn csv(key: &str, size: u64) -> Plan {
+        plan("out/run=1/", &format!("out/run=1/{key}"), size, Format::Csv, false)
+    }
+
+    #[test]
+    fn names_decide_where_they_can() {
+        assert_eq!(csv("part-0.csv", 1), Plan::Data);
+        assert_eq!(csv("a/b/PART.CSV", 1), Plan::Data);
+        assert_eq!(csv("part-0.csv", 0), Plan::Empty);
+        assert_eq!(csv("part-0.json", 1), Plan::Foreign("has the suffix of JSONL".into()));
+        assert_eq!(csv("part-0.jsonl", 0), Plan::Foreign("has the suffix of JSONL".into()));
+        assert_eq!(csv("part-0.orc", 1), Plan::Foreign("has the suffix of ORC".into()));
+        assert!(matches!(csv("part-0.csv.gz", 1), Plan::Foreign(_)));
+        assert_eq!(csv("part-0", 1), Plan::Sniff);
+        assert_eq!(csv("csv", 1), Plan::Sniff);
+        assert_eq!(csv("test.txt", 1), Plan::Sniff);
+        assert_eq!(csv("test", 0), Plan::Extra);
+        assert_eq!(csv("folder/", 0), Plan::Extra);
+        assert_eq!(csv("", 0), Plan::Extra);
+    }
+
+    #[test]
+    fn hidden_names_are_not_data() {
+        assert_eq!(csv("_receipt.json", 9), Plan::Ignore);
+        assert_eq!(csv("_temporary/part-0.csv", 9), Plan::Ignore);
+        assert_eq!(csv("a/.part-0.csv.crc", 9), Plan::Ignore);
+        assert_eq!(csv("a_b.csv", 9), Plan::Data);
+        // Of the prefix itself nothing is hidden.
+        assert_eq!(plan("_out/", "_out/a.csv", 9, Format::Csv, false), Plan::Data);
+    }
+
+    #[test]
+    fn what_the_service_names_is_data() {
+        for key in ["_a", "part-0", "a.json", "a.csv"] {
+            assert_eq!(plan("", key, 9, Format::Csv, true), Plan::Data, "{key}");
+            assert_eq!(plan("", key, 0, Format::Csv, true), Plan::Empty, "{key}");
+        }
+    }
+
+    #[test]
+    fn content_decides_where_names_do_not() {
+        let whole = |bytes| Head { bytes, whole: true };
+        assert_eq!(is_data(whole(b"a,b\n1,2\n"), Format::Csv), (true, Some(Content::Csv)));
+        assert_eq!(
+            is_data(whole(b"a,b\n1,2\n"), Format::Jsonl),
+            (false, Some(Content::Csv))
+        );
+        assert_eq!(is_data(whole(b"test"), Format::Csv), (false, None));
+        assert_eq!(
+            is_data(whole(b"{\"a\":1}\n"), Format::Jsonl),
+            (true, Some(Content::Json))
+        );
+        assert_eq!(is_data(whole(b"ORC\x0a\x00"), Format::Orc), (true, Some(Content::Orc)));
+        assert_eq!(is_data(whole(b"ORC\x0a\x00"), Format::Csv), (false, Some(Content::Orc)));
+
+        assert_eq!(foreign(whole(b"a\n1\n"), Format::Csv), None);
+        assert_eq!(foreign(whole(b"{\"a\":1}\n"), Format::Csv).unwrap(), "holds JSON");
+        assert_eq!(foreign(whole(b"\x1f\x8b\x08"), Format::Csv).unwrap(), "holds gzip");
+        assert_eq!(foreign(whole(b"a,b\n1,2\n"), Format::Orc).unwrap(), "looks like CSV");
+    }
+}

@@ -1,0 +1,240 @@
+//! What a verification found.
+//!
+//! What must stay true: the serialised form of [`Report`] is published: members are added, never changed, and the
+//! number in [`SCHEMA`] moves when an old reader would misread a new report.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use landfall::store::Listed;
+use serde::{Deserialize, Serialize};
+
+use crate::formats::{Content, Decoded, Defect};
+
+/// The schema of [`Report`].
+pub const SCHEMA: &str = "landfall.report/1";
+
+/// The result of one check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckVerdict {
+    /// It does not apply; the reason says why. Proves nothing and harms nothing.
+    Skipped,
+    /// It holds.
+    Pass,
+    /// It holds as far as could be seen, or somebody should look.
+    Warn,
+    /// It does not hold.
+    Fail,
+}
+
+impl CheckVerdict {
+    /// The published name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Skipped => "skipped",
+            Self::Pass => "pass",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+impl fmt::Display for CheckVerdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One thing that must hold of the output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// Its published name, such as `listing_stable`.
+    pub name: String,
+    /// Whether it holds.
+    pub verdict: CheckVerdict,
+    /// What was found, at which object, and what to do. Bounded; without values of the data.
+    pub reason: String,
+}
+
+/// The result of all checks: the worst of theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Every check holds or was skipped.
+    Passed,
+    /// None fails, at least one warns.
+    PassedWithWarnings,
+    /// At least one fails: the output must not be used.
+    Failed,
+}
+
+impl Verdict {
+    /// The worst of these checks.
+    #[must_use]
+    pub fn of(checks: &[Check]) -> Self {
+        let of_one = |check: &Check| match check.verdict {
+            CheckVerdict::Fail => Self::Failed,
+            CheckVerdict::Warn => Self::PassedWithWarnings,
+            CheckVerdict::Pass | CheckVerdict::Skipped => Self::Passed,
+        };
+        checks.iter().map(of_one).max().unwrap_or(Self::Passed)
+    }
+
+    /// The published name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::PassedWithWarnings => "passed_with_warnings",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What an object is to the export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// A file of the export.
+    Data,
+    /// Something else that lies there, such as the test file of the service.
+    Extra,
+}
+
+/// One object, as it was when it was verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifiedObject {
+    /// The whole key.
+    pub key: String,
+    /// What it is to the export.
+    pub role: Role,
+    /// Size in bytes.
+    pub size: u64,
+    /// The entity tag, with its quotes, to which every read was pinned.
+    pub etag: String,
+    /// The version, where the bucket keeps versions; data objects only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
+    /// When this version was created.
+    pub last_modified: DateTime<Utc>,
+    /// SHA-256 of the bytes that were read, hex; only of a data object that was read to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Rows that were decoded; only of a data object that decoded to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// Server-side encryption, such as `aws:kms`; data objects only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<String>,
+    /// ARN of the KMS key; data objects only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kms_key: Option<String>,
+}
+
+/// All that reading one object gave: what the checks are judged by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// The object.
+    pub object: VerifiedObject,
+    /// What it holds.
+    pub finding: Finding,
+    /// S3's own SHA-256 of the whole object, base64, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored_sha256: Option<String>,
+}
+
+impl Reading {
+    /// Whether this is a reading of that very content.
+    #[must_use]
+    pub fn is_of(&self, listed: &Listed) -> bool {
+        self.object.key == listed.key && self.object.etag == listed.etag && self.object.size == listed.size
+    }
+}
+
+/// What an object holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finding {
+    /// Data that decoded to its end.
+    Whole(Decoded),
+    /// Data that did not.
+    Defective(Defect),
+    /// A data object of zero bytes.
+    Empty,
+    /// A data object of another format than the one asked for; the text says of which.
+    Foreign(String),
+    /// No data: a folder marker, an empty object of an unknown name, or what its content seems to be.
+    Extra(Option<Content>),
+}
+
+/// The report of a verification.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// When the verification ended.
+    pub checked_at: DateTime<Utc>,
+    /// The worst of the checks.
+    pub verdict: Verdict,
+    /// Data and extra objects in the order of their keys. Objects whose name begins with `_` or `.` are left out.
+    pub objects: Vec<VerifiedObject>,
+    /// Rows of all data objects that decoded to their end.
+    pub rows: u64,
+    /// Bytes of all data objects.
+    pub bytes: u64,
+    /// Every check, in a fixed order.
+    pub checks: Vec<Check>,
+}
+
+impl Report {
+    /// The check of a name.
+    #[must_use]
+    pub fn check(&self, name: &str) -> Option<&Check> {
+        self.checks.iter().find(|check| check.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verdict_is_the_worst() {
+        use CheckVerdict::{Fail, Pass, Skipped, Warn};
+        let of = |verdicts: &[CheckVerdict]| {
+            let check = |verdict: &CheckVerdict| Check {
+                name: "format".to_owned(),
+                verdict: *verdict,
+                reason: String::new(),
+            };
+            Verdict::of(&verdicts.iter().map(check).collect::<Vec<_>>())
+        };
+        assert_eq!(of(&[]), Verdict::Passed);
+        assert_eq!(of(&[Pass, Skipped]), Verdict::Passed);
+        assert_eq!(of(&[Pass, Warn, Skipped]), Verdict::PassedWithWarnings);
+        assert_eq!(of(&[Warn, Fail, Pass]), Verdict::Failed);
+    }
+
+    #[test]
+    fn names_are_those_of_the_serialised_form() {
+        for verdict in [Verdict::Passed, Verdict::PassedWithWarnings, Verdict::Failed] {
+            assert_eq!(serde_json::to_value(verdict).unwrap(), verdict.name());
+        }
+        for verdict in [
+            CheckVerdict::Skipped,
+            CheckVerdict::Pass,
+            CheckVerdict::Warn,
+            CheckVerdict::Fail,
+        ] {
+            assert_eq!(serde_json::to_value(verdict).unwrap(), verdict.name());
+        }
+    }
+}
