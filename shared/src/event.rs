@@ -96,6 +96,8 @@ pub struct Trigger {
     pub schedule: Option<String>,
     /// The account that the event names.
     pub account: Option<String>,
+    /// The region that the event names.
+    pub region: Option<String>,
     /// SHA-256 of the canonical request, hex.
     pub request_sha256: String,
 }
@@ -109,8 +111,8 @@ pub struct Requested<R> {
     pub request: R,
     /// Our options.
     pub options: Options,
-    /// The destination that the event names, or the deployment's default.
-    pub destination: S3Uri,
+    /// The destination that the event names, or the deployment's default; `None` for kinds that write nothing.
+    pub destination: Option<S3Uri>,
 }
 
 /// Reads an event of a service's kind. Fails with `InvalidEvent`, naming every fault.
@@ -123,6 +125,7 @@ pub fn parse<S: JobService>(event: &Value, default_destination: Option<&S3Uri>) 
     }
     let detail = event.get("detail").unwrap_or(&Value::Null);
     let destination = check_destination::<S>(detail, default_destination, &mut faults);
+    check_source::<S>(detail, &mut faults);
     check_poll_options(detail, &mut faults);
     S::check(detail, &mut faults);
     faults.into_result()?;
@@ -135,8 +138,7 @@ pub fn parse<S: JobService>(event: &Value, default_destination: Option<&S3Uri>) 
         trigger,
         request: serde_json::from_value(request).map_err(read)?,
         options: serde_json::from_value(options).map_err(read)?,
-        destination: destination
-            .ok_or_else(|| Error::internal("a destination was neither found nor reported missing"))?,
+        destination,
     })
 }
 
@@ -184,6 +186,7 @@ pub fn identify(kind: &Kind, event: &Value) -> Result<Trigger> {
         time,
         schedule,
         account: envelope.account,
+        region: envelope.region,
         request_sha256,
     })
 }
@@ -225,6 +228,9 @@ fn is_schedule(arn: &str) -> bool {
 }
 
 fn check_destination<S: JobService>(detail: &Value, default: Option<&S3Uri>, faults: &mut Faults) -> Option<S3Uri> {
+    if !S::WRITES_OUTPUT {
+        return None;
+    }
     let Some(named) = S::named_resources(detail).destination else {
         if default.is_none() && detail.is_object() {
             faults.add(
@@ -264,6 +270,18 @@ fn check_destination<S: JobService>(detail: &Value, default: Option<&S3Uri>, fau
         );
     }
     Some(uri)
+}
+
+fn check_source<S: JobService>(detail: &Value, faults: &mut Faults) {
+    if let Some(named) = S::named_resources(detail).source
+        && let Err(why) = named.value.parse::<S3Uri>()
+    {
+        faults.add(
+            named.path,
+            quoted(&named.value),
+            format!("must be s3://bucket/key, and this {why}"),
+        );
+    }
 }
 
 fn check_poll_options(detail: &Value, faults: &mut Faults) {

@@ -166,8 +166,9 @@ pub struct Output {
     /// The folder of this attempt; everything the service writes lies beneath it.
     #[schemars(with = "String")]
     pub prefix: S3Uri,
-    /// The format asked for.
-    pub format: Format,
+    /// The format asked for; absent where the service names each file with its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
     /// ARN of the KMS key asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kms_key: Option<String>,
@@ -175,6 +176,38 @@ pub struct Output {
     pub allow_empty: bool,
     /// Seconds between the two listings.
     pub settle_seconds: u64,
+}
+
+/// A file that the service names as its output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NamedFile {
+    /// What was asked for, such as `FileGroups[0] CSV`.
+    pub label: String,
+    /// The format asked for.
+    pub format: Format,
+    /// Where the service says it lies; never a presigned link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub uri: Option<S3Uri>,
+    /// The service's code and words for why there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// What a job reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Source {
+    /// Where.
+    #[schemars(with = "String")]
+    pub uri: S3Uri,
+    /// The format that it was found to have.
+    pub format: Format,
+    /// Objects.
+    pub objects: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// Rows in them.
+    pub rows: u64,
 }
 
 /// Where the report of the verification lies, with what it found in short.
@@ -262,8 +295,12 @@ pub struct Job {
     pub started_at: DateTime<Utc>,
     /// When the job is given up.
     pub deadline_at: DateTime<Utc>,
-    /// What must come out.
-    pub output: Output,
+    /// What must come out; absent for kinds that write nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Output>,
+    /// What goes in; absent for kinds that read nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
     /// Waits between polls.
     pub polling: Bounds,
     /// Seconds until the next poll.
@@ -284,6 +321,12 @@ pub struct Job {
     /// Rows, where the service counts them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
+    /// The first failures that the service names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
+    /// The files that the service names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Vec<NamedFile>>,
     /// When the end was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<DateTime<Utc>>,

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::{
     error::{Error, Result},
     event::Trigger,
-    job::{Counts, Format, Kind, ReportPointer, TaskError, Verdict},
+    job::{Counts, Format, Kind, ReportPointer, Source, TaskError, Verdict},
     s3_uri::S3Uri,
     store::{Condition, ObjectStore, Written},
 };
@@ -35,6 +35,8 @@ pub enum AttemptState {
     Uncertain,
     /// The service refused the call: no job exists.
     Refused,
+    /// The service was full: no job exists, and the call is made again later.
+    Waiting,
 }
 
 /// One start call at the service.
@@ -96,6 +98,9 @@ pub struct Outcome {
     /// Rows as the service counts them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
+    /// The first failures that the service names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
     /// What verification found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportPointer>,
@@ -120,6 +125,9 @@ pub struct Entry {
     /// The format asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
+    /// What the job reads, as it was found before the start call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
     /// When the entry was created.
     pub created_at: DateTime<Utc>,
     /// When the job is given up.

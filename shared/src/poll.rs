@@ -74,6 +74,8 @@ fn see(job: &mut Job, observation: Observation) {
     job.service_message = observation.message;
     job.progress = observation.progress.or(job.progress);
     job.counts = observation.counts.or(job.counts);
+    job.failures = observation.failures;
+    job.files = observation.files;
     match observation.state {
         ServiceState::Running => {}
         ServiceState::Succeeded => job.status = Status::Succeeded,

@@ -13,8 +13,9 @@ use serde_json::Value;
 use crate::{
     error::Error,
     fault::Faults,
-    job::{Counts, Format, Job, Kind, Progress},
+    job::{Counts, Format, Job, Kind, NamedFile, Progress, Source},
     s3_uri::S3Uri,
+    store::ObjectStore,
 };
 
 /// A value of the request and its JSON path, for the gate and for messages.
@@ -39,10 +40,27 @@ impl Named {
 pub struct NamedResources {
     /// `s3://bucket/prefix/` that the export is to be written beneath.
     pub destination: Option<Named>,
+    /// `s3://bucket/prefix` that is read.
+    pub source: Option<Named>,
     /// ARN of the role that the service assumes.
     pub role: Option<Named>,
     /// ARN of the KMS key for the output.
     pub kms_key: Option<Named>,
+}
+
+/// What Landfall puts into a request before it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Aim<'a> {
+    /// Unique to the attempt, for services that take the job's id from the caller.
+    pub attempt_key: &'a str,
+    /// The attempt's own prefix; for kinds without output the ledger's, which nothing is written to.
+    pub prefix: &'a S3Uri,
+    /// The role for requests that name none.
+    pub role: Option<&'a str>,
+    /// The account that the event names, 12 digits.
+    pub account: Option<&'a str>,
+    /// The region that the event names.
+    pub region: Option<&'a str>,
 }
 
 /// A start call that is about to be made, or was made and may have been lost.
@@ -63,6 +81,8 @@ pub struct StartCall<R> {
 pub enum StartError {
     /// The service refused: no job was made, and the same call will be refused again.
     Refused(Error),
+    /// The service is full: no job was made, and the same call is made again later. The error is `Busy`.
+    Full(Error),
     /// A job may have been made: the answer was lost, or the service throttled or failed.
     Uncertain(Error),
 }
@@ -102,6 +122,26 @@ pub struct Observation {
     pub progress: Option<Progress>,
     /// Rows, where the service counts them.
     pub counts: Option<Counts>,
+    /// The first failures that the service names, bounded by the service's crate.
+    pub failures: Vec<String>,
+    /// The files that the service names, once it is done.
+    pub files: Option<Vec<NamedFile>>,
+}
+
+impl Observation {
+    /// A state with nothing but its word.
+    pub fn of(state: ServiceState, status: impl Into<String>) -> Self {
+        let status = status.into();
+        Self {
+            state,
+            status,
+            message: None,
+            progress: None,
+            counts: None,
+            failures: Vec::new(),
+            files: None,
+        }
+    }
 }
 
 /// A service that runs export jobs of one kind.
@@ -111,6 +151,9 @@ pub trait JobService: Send + Sync {
 
     /// Longest destination that the service takes, in characters.
     const DESTINATION_MAX: usize;
+
+    /// Whether a job writes files: then it needs a destination, and success means that they were verified.
+    const WRITES_OUTPUT: bool = true;
 
     /// The API's request, in its own member names; its JSON Schema holds every documented constraint.
     type Request: JsonSchema + Serialize + DeserializeOwned + Clone + Send + Sync;
@@ -126,11 +169,26 @@ pub trait JobService: Send + Sync {
     /// Rules that the schema cannot express, on a `detail` that may be wrong elsewhere.
     fn check(_detail: &Value, _faults: &mut Faults) {}
 
-    /// The request with its destination replaced by `prefix` and, where it names no role, with `role`.
-    fn aim(request: Self::Request, prefix: &S3Uri, role: Option<&str>) -> Self::Request;
+    /// The request as it is sent: with the attempt's own prefix, and with what it leaves to the deployment.
+    fn aim(request: Self::Request, aim: &Aim<'_>) -> Self::Request;
 
-    /// The format that the request asks for.
-    fn format(request: &Self::Request) -> Format;
+    /// The request as it may be recorded: without what the service marks as sensitive.
+    fn record(request: &Self::Request) -> Result<Value, Error> {
+        serde_json::to_value(request)
+            .map_err(|error| Error::internal(format!("the request cannot be recorded: {error}")))
+    }
+
+    /// The format of the whole output; `None` where the service names each file with its own.
+    fn format(request: &Self::Request) -> Option<Format>;
+
+    /// What the job reads, checked before the start call; `None` for kinds that read nothing. An error is a refusal.
+    fn source(
+        &self,
+        _store: &dyn ObjectStore,
+        _request: &Self::Request,
+    ) -> impl Future<Output = Result<Option<Source>, Error>> + Send {
+        async { Ok(None) }
+    }
 
     /// Makes the one start call. Never tries again by itself: a second call may make a second job.
     fn start(&self, call: &StartCall<Self::Request>) -> impl Future<Output = Result<String, StartError>> + Send;

@@ -17,7 +17,7 @@ use crate::{
     ledger::{Attempt, AttemptState, Entry, Ledger, Orphan, Versioned},
     polling::{self, Bounds, Sight},
     s3_uri::S3Uri,
-    service::{Found, JobService, StartCall, StartError},
+    service::{Aim, Found, JobService, StartCall, StartError},
 };
 
 /// Most attempts of one job. Reached only if a service accepts calls and loses every answer.
@@ -70,8 +70,8 @@ enum Step {
     WaitUntil(DateTime<Utc>),
     /// The start call was lost, or its owner.
     Settle,
-    /// There is no attempt yet.
-    Begin,
+    /// There is no attempt yet, or the last one stands in line and nothing was started: claim it, by number.
+    Claim(u32),
 }
 
 fn decide(entry: &Entry, now: DateTime<Utc>) -> Step {
@@ -79,12 +79,13 @@ fn decide(entry: &Entry, now: DateTime<Utc>) -> Step {
         return Step::Sealed;
     }
     let Some(attempt) = entry.attempts.last() else {
-        return Step::Begin;
+        return Step::Claim(1);
     };
     match attempt.state {
         AttemptState::Started => Step::Adopt,
         AttemptState::Refused => Step::Refused,
         AttemptState::Uncertain => Step::Settle,
+        AttemptState::Waiting => Step::Claim(attempt.number),
         AttemptState::Claimed if now <= attempt.lease_until => Step::WaitUntil(attempt.lease_until),
         AttemptState::Claimed => Step::Settle,
     }
@@ -117,11 +118,20 @@ pub async fn start<S: JobService>(
 /// Holds all that an event names against the allow list. The default role was set by the deployment itself.
 fn check_gate<S: JobService>(config: &Config, event: &Value, requested: &Requested<S::Request>) -> Result<()> {
     let named = S::named_resources(event.get("detail").unwrap_or(&Value::Null));
-    let path = named
-        .destination
-        .as_ref()
-        .map_or("the default destination", |destination| destination.path);
-    config.allowed.check_location(path, &requested.destination)?;
+    if let Some(destination) = &requested.destination {
+        let path = named
+            .destination
+            .as_ref()
+            .map_or("the default destination", |destination| destination.path);
+        config.allowed.check_location(path, destination)?;
+    }
+    if let Some(source) = &named.source {
+        let uri = source
+            .value
+            .parse()
+            .map_err(|why| Error::internal(format!("{}: {why}", source.path)))?;
+        config.allowed.check_location(source.path, &uri)?;
+    }
     if let Some(role) = &named.role {
         config.allowed.check_role(role.path, &role.value)?;
     }
@@ -170,7 +180,7 @@ impl<S: JobService> Starter<'_, S> {
                         format!("another delivery of the same trigger is starting it; its claim ends at {until}"),
                     ));
                 }
-                Step::Begin => self.claim(current, 1).await?,
+                Step::Claim(number) => self.claim(current, number).await?,
                 Step::Settle => match self.settle(current).await? {
                     Settled::Claimed(claimed) => claimed,
                     Settled::Started(started) => return self.job(&started.entry, true),
@@ -222,19 +232,43 @@ impl<S: JobService> Starter<'_, S> {
             // We were paused and somebody else may be at it by now.
             return self.reload().await.map(Err);
         }
+        let current = match self.read_source(current).await? {
+            Ok(current) => current,
+            Err(changed) => return Ok(Err(changed)),
+        };
         match self.service.start(&self.call(&attempt)).await {
             Ok(service_id) => match self.record_started(current, service_id.clone()).await? {
                 Some(started) => Ok(Ok(started)),
                 None => self.record_orphan(&attempt, service_id).await.map(Err),
             },
-            Err(StartError::Refused(error)) => {
-                self.record_failure(current, AttemptState::Refused, &error).await?;
-                Err(error)
+            Err(StartError::Refused(error)) => self.fail(current, AttemptState::Refused, error).await,
+            Err(StartError::Full(error)) => self.fail(current, AttemptState::Waiting, error).await,
+            Err(StartError::Uncertain(error)) => self.fail(current, AttemptState::Uncertain, error).await,
+        }
+    }
+
+    /// Checks what the job reads, before the service sees it.
+    async fn read_source(&self, current: Versioned) -> Result<Result<Versioned, Versioned>> {
+        if current.entry.source.is_some() {
+            return Ok(Ok(current));
+        }
+        match self
+            .service
+            .source(self.deployment.store.as_ref(), &self.requested.request)
+            .await
+        {
+            Ok(None) => Ok(Ok(current)),
+            Ok(Some(source)) => {
+                let mut entry = current.entry;
+                entry.source = Some(source);
+                match self.ledger.update(entry, current.etag).await? {
+                    Some(noted) => Ok(Ok(noted)),
+                    None => self.reload().await.map(Err),
+                }
             }
-            Err(StartError::Uncertain(error)) => {
-                self.record_failure(current, AttemptState::Uncertain, &error).await?;
-                Err(error)
-            }
+            // Nothing was asked of the service, so a passing error leaves the attempt to be claimed again.
+            Err(error) if error.kind.is_transient() => self.fail(current, AttemptState::Waiting, error).await,
+            Err(error) => self.fail(current, AttemptState::Refused, error).await,
         }
     }
 
@@ -249,14 +283,16 @@ impl<S: JobService> Starter<'_, S> {
         self.ledger.update(entry, current.etag).await
     }
 
-    /// Notes why a start call brought no id. If somebody else changed the entry meanwhile, they know better.
-    async fn record_failure(&self, current: Versioned, state: AttemptState, error: &Error) -> Result<()> {
+    /// Notes why a start call brought no id, and fails with it. If somebody else changed the entry meanwhile, they know
+    /// better.
+    async fn fail<T>(&self, current: Versioned, state: AttemptState, error: Error) -> Result<T> {
         let mut entry = current.entry;
         if let Some(attempt) = entry.attempts.last_mut() {
             attempt.state = state;
             attempt.error = Some(error.clone().into());
         }
-        self.ledger.update(entry, current.etag).await.map(drop)
+        self.ledger.update(entry, current.etag).await?;
+        Err(error)
     }
 
     /// Notes a job that we started after somebody else had taken our claim over, so that the receipt can name it.
@@ -304,13 +340,8 @@ impl<S: JobService> Starter<'_, S> {
 
     fn entry(&self) -> Result<Entry> {
         let requested = self.requested;
-        let request = S::aim(
-            requested.request.clone(),
-            &requested.destination,
-            self.deployment.config.default_role.as_deref(),
-        );
-        let request = serde_json::to_value(&request)
-            .map_err(|error| Error::internal(format!("the request cannot be recorded: {error}")))?;
+        let attempt = self.attempt(1);
+        let request = S::record(&self.call(&attempt).request)?;
         let deadline = requested
             .options
             .deadline_seconds
@@ -322,10 +353,11 @@ impl<S: JobService> Starter<'_, S> {
             trigger: requested.trigger.clone(),
             name: requested.options.name.clone(),
             request,
-            format: Some(S::format(&requested.request)),
+            format: S::format(&requested.request),
+            source: None,
             created_at: now,
             deadline_at: now + TimeDelta::seconds(i64::try_from(deadline).unwrap_or(i64::from(u32::MAX))),
-            attempts: vec![self.attempt(1)],
+            attempts: vec![attempt],
             orphans: Vec::new(),
             outcome: None,
             written_by: String::new(),
@@ -342,7 +374,13 @@ impl<S: JobService> Starter<'_, S> {
         let now = self.now();
         Attempt {
             number,
-            prefix: self.requested.destination.join(&format!("run={key}/")),
+            prefix: match &self.requested.destination {
+                Some(destination) => destination.join(&format!("run={key}/")),
+                None => S3Uri {
+                    bucket: self.ledger.bucket().to_owned(),
+                    key: format!("runs/{}/{key}/", S::KIND),
+                },
+            },
             key,
             state: AttemptState::Claimed,
             owner: self.owner.clone(),
@@ -355,9 +393,16 @@ impl<S: JobService> Starter<'_, S> {
     }
 
     fn call(&self, attempt: &Attempt) -> StartCall<S::Request> {
-        let role = self.deployment.config.default_role.as_deref();
+        let trigger = &self.requested.trigger;
+        let aim = Aim {
+            attempt_key: &attempt.key,
+            prefix: &attempt.prefix,
+            role: self.deployment.config.default_role.as_deref(),
+            account: trigger.account.as_deref(),
+            region: trigger.region.as_deref(),
+        };
         StartCall {
-            request: S::aim(self.requested.request.clone(), &attempt.prefix, role),
+            request: S::aim(self.requested.request.clone(), &aim),
             attempt_key: attempt.key.clone(),
             prefix: attempt.prefix.clone(),
             claimed_at: attempt.claimed_at,
@@ -370,10 +415,6 @@ impl<S: JobService> Starter<'_, S> {
         let options = &requested.options;
         let config = &self.deployment.config;
         let attempt = entry.attempts.last();
-        let prefix: S3Uri = match attempt {
-            Some(attempt) => attempt.prefix.clone(),
-            None => requested.destination.clone(),
-        };
         let poll = options.poll.clone().unwrap_or_default();
         let seconds = |option: Option<u64>, default| option.map_or(default, std::time::Duration::from_secs);
         let min = seconds(poll.min_seconds, config.polling.min);
@@ -393,6 +434,8 @@ impl<S: JobService> Starter<'_, S> {
             quiet_polls: 0,
             spread: spread(&requested.trigger.job_key, 0),
         };
+        let named = S::named_resources(self.received.event.get("detail").unwrap_or(&Value::Null));
+        let kms_key = named.kms_key.map(|key| key.value).filter(|key| !key.is_empty());
         let outcome = entry.outcome.as_ref().map(|outcome| job::Outcome {
             verdict: outcome.verdict,
             error: outcome.error.clone(),
@@ -421,16 +464,14 @@ impl<S: JobService> Starter<'_, S> {
             adopted,
             started_at,
             deadline_at: entry.deadline_at,
-            output: Output {
-                prefix,
-                format: S::format(&requested.request),
-                kms_key: S::named_resources(self.received.event.get("detail").unwrap_or(&Value::Null))
-                    .kms_key
-                    .map(|key| key.value)
-                    .filter(|key| !key.is_empty()),
+            output: attempt.filter(|_| S::WRITES_OUTPUT).map(|attempt| Output {
+                prefix: attempt.prefix.clone(),
+                format: entry.format,
+                kms_key,
                 allow_empty: verification.allow_empty.unwrap_or(false),
                 settle_seconds: verification.settle_seconds.unwrap_or(config.settle.as_secs()),
-            },
+            }),
+            source: entry.source.clone(),
             polling,
             wait_seconds: polling::next_wait(polling, sight),
             polls: 0,
@@ -439,6 +480,8 @@ impl<S: JobService> Starter<'_, S> {
             service_message: None,
             progress: None,
             counts: None,
+            failures: Vec::new(),
+            files: None,
             ended_at: None,
             report: None,
             error: None,

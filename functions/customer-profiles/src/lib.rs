@@ -18,8 +18,7 @@ use landfall::{
     fault::Faults,
     job::{Format, Job},
     runtime::SdkConfig,
-    s3_uri::S3Uri,
-    service::{Found, JobService, Named, NamedResources, Observation, ServiceState, StartCall, StartError},
+    service::{Aim, Found, JobService, Named, NamedResources, Observation, ServiceState, StartCall, StartError},
     store::s3::{describe, transport_kind},
 };
 use schemars::JsonSchema;
@@ -113,6 +112,7 @@ impl JobService for SegmentSnapshots {
     fn named_resources(detail: &Value) -> NamedResources {
         NamedResources {
             destination: Named::member(detail, "DestinationUri", "$.detail.DestinationUri"),
+            source: None,
             role: Named::member(detail, "RoleArn", "$.detail.RoleArn"),
             kms_key: Named::member(detail, "EncryptionKey", "$.detail.EncryptionKey"),
         }
@@ -132,18 +132,18 @@ impl JobService for SegmentSnapshots {
         }
     }
 
-    fn aim(mut request: CreateSegmentSnapshot, prefix: &S3Uri, role: Option<&str>) -> CreateSegmentSnapshot {
-        request.destination_uri = Some(prefix.to_string());
-        request.role_arn = request.role_arn.or_else(|| role.map(str::to_owned));
+    fn aim(mut request: CreateSegmentSnapshot, aim: &Aim<'_>) -> CreateSegmentSnapshot {
+        request.destination_uri = Some(aim.prefix.to_string());
+        request.role_arn = request.role_arn.or_else(|| aim.role.map(str::to_owned));
         request
     }
 
-    fn format(request: &CreateSegmentSnapshot) -> Format {
-        match request.data_format {
+    fn format(request: &CreateSegmentSnapshot) -> Option<Format> {
+        Some(match request.data_format {
             SnapshotFormat::Csv => Format::Csv,
             SnapshotFormat::Jsonl => Format::Jsonl,
             SnapshotFormat::Orc => Format::Orc,
-        }
+        })
     }
 
     async fn start(&self, call: &StartCall<CreateSegmentSnapshot>) -> Result<String, StartError> {
@@ -205,12 +205,10 @@ impl JobService for SegmentSnapshots {
             // A word that is not known is no end.
             _ => ServiceState::Running,
         };
+        let status = snapshot.status.as_str();
         Ok(Observation {
-            state,
-            status: snapshot.status.as_str().to_owned(),
-            message: snapshot.status_message,
-            progress: None,
-            counts: None,
+            message: snapshot.status_message.clone(),
+            ..Observation::of(state, status)
         })
     }
 }
@@ -288,7 +286,7 @@ mod tests {
     fn a_right_event_is_read() {
         let requested = parse::<SegmentSnapshots>(&event(&detail()), None).unwrap();
         assert_eq!(requested.request.data_format, SnapshotFormat::Csv);
-        assert_eq!(requested.destination.to_string(), "s3://exports/segments/");
+        assert_eq!(requested.destination.unwrap().to_string(), "s3://exports/segments/");
         assert!(requested.trigger.job_key.starts_with("20261101T050000Z-"));
         assert_eq!(requested.trigger.job_key.len(), 25);
     }
@@ -324,9 +322,9 @@ mod tests {
         let mut without = detail();
         without.as_object_mut().unwrap().remove("DestinationUri");
         assert_eq!(faults(&without).len(), 1);
-        let default: S3Uri = "s3://exports/".parse().unwrap();
+        let default: landfall::s3_uri::S3Uri = "s3://exports/".parse().unwrap();
         let requested = parse::<SegmentSnapshots>(&event(&without), Some(&default)).unwrap();
-        assert_eq!(requested.destination, default);
+        assert_eq!(requested.destination, Some(default));
     }
 
     #[test]
