@@ -80,11 +80,20 @@ pub enum Format {
     /// Apache ORC.
     #[serde(rename = "ORC")]
     Orc,
+    /// JSON lines compressed with gzip.
+    #[serde(rename = "JSONL_GZIP")]
+    JsonlGzip,
+    /// Portable Document Format.
+    #[serde(rename = "PDF")]
+    Pdf,
+    /// An Excel workbook, XLSX.
+    #[serde(rename = "EXCEL")]
+    Excel,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 3] = [Self::Csv, Self::Jsonl, Self::Orc];
+    pub const ALL: [Self; 6] = [Self::Csv, Self::Jsonl, Self::Orc, Self::JsonlGzip, Self::Pdf, Self::Excel];
 
     /// The name that requests and receipts use.
     pub const fn name(self) -> &'static str {
@@ -92,6 +101,9 @@ impl Format {
             Self::Csv => "CSV",
             Self::Jsonl => "JSONL",
             Self::Orc => "ORC",
+            Self::JsonlGzip => "JSONL_GZIP",
+            Self::Pdf => "PDF",
+            Self::Excel => "EXCEL",
         }
     }
 }
