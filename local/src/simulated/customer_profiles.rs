@@ -33,8 +33,8 @@ use super::{
 pub const LATENESS: Duration = Duration::from_secs(1);
 
 /// How long a poll waits for files that are due. A large export takes longer to write; such a poll answers
-/// IN_PROGRESS and the writing goes on.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// IN_PROGRESS and the writing goes on. [`CustomerProfiles::advance`] waits for as long as it takes.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How the simulated service behaves.
 #[derive(Clone, Debug)]
@@ -115,6 +115,7 @@ impl CustomerProfiles {
                 clock,
                 behaviour: settings.scenario.behaviour(),
                 settings,
+                patience: PATIENCE,
                 state: Mutex::default(),
             }),
         }
@@ -215,7 +216,9 @@ impl<'a> Route<'a> {
             ["", "domains", domain, "segments", segment, "snapshots"] if method == Method::POST => {
                 Self::Create { domain, segment }
             }
-            ["", "domains", domain, "segments", segment, "snapshots", id] if method == Method::GET => {
+            ["", "domains", domain, "segments", segment, "snapshots", id]
+                if method == Method::GET && !id.is_empty() =>
+            {
                 Self::Get { domain, segment, id }
             }
             _ => Self::Unknown,
@@ -248,6 +251,7 @@ struct Service {
     clock: Arc<dyn Clock>,
     settings: Settings,
     behaviour: Behaviour,
+    patience: Duration,
     state: Mutex<State>,
 }
 
@@ -432,7 +436,7 @@ impl Service {
         // A task of its own goes on when the caller hangs up or patience ends.
         let (service, same_job) = (Arc::clone(self), Arc::clone(&job));
         let advancing = tokio::spawn(async move { service.advance(&same_job).await });
-        let _ = tokio::time::timeout(PATIENCE, advancing).await;
+        let _ = tokio::time::timeout(self.patience, advancing).await;
         Ok(self.describe(&job))
     }
 
@@ -814,3 +818,6 @@ impl Destination {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

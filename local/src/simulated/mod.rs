@@ -158,8 +158,9 @@ mod tests {
             derived_hex(1, &["abc"]),
             derived_hex(2, &["abc"]),
         ];
+        let shape = regex::Regex::new("^[a-f0-9]{32}$").unwrap();
         for (i, id) in ids.iter().enumerate() {
-            assert!(regex::Regex::new("^[a-f0-9]{32}$").unwrap().is_match(id));
+            assert!(shape.is_match(id));
             assert!(!ids[..i].contains(id));
         }
         let uuid = derived_uuid(1, &["x"]);

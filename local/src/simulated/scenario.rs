@@ -1,6 +1,6 @@
 //! What goes wrong in a simulated run.
 //!
-//! What must stay true: a scenario is one entry of [`Scenario::spec`], made of the few parts of [`Behaviour`] that
+//! What must stay true: a scenario is one entry of `Scenario::spec`, made of the few parts of `Behaviour` that
 //! every simulated service obeys. No service asks which scenario it plays.
 
 use std::{fmt, str::FromStr};
