@@ -1,1 +1,4 @@
 //! Helpers of the tests.
+
+pub mod clock;
+pub mod memory_store;

@@ -1,0 +1,550 @@
+//! S3 as a reference model in memory.
+//!
+//! What must stay true: it does what `ObjectStore` promises and S3 documents, nothing more lenient: conditional writes
+//! are atomic, a delete marker counts as absence, an ETag follows from the content, times are whole seconds. Every call
+//! is numbered, logged, and can be made to fail before or after its effect, or be preceded by somebody else's act.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::Range,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, SubsecRound, Utc};
+use landfall::{
+    error::{Error, ErrorKind, Result},
+    store::{Clock, Condition, Head, Listed, ObjectStore, Stored, Written},
+};
+use sha2::{Digest, Sha256};
+
+/// The operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Op {
+    /// `list`; its key is the prefix.
+    List,
+    /// `head`.
+    Head,
+    /// `get`.
+    Get,
+    /// `read`.
+    Read,
+    /// `put`.
+    Put,
+}
+
+/// A call that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// What was called.
+    pub op: Op,
+    /// The bucket.
+    pub bucket: String,
+    /// The key, or the prefix of a listing.
+    pub key: String,
+    /// The bytes asked for by a `read`.
+    pub range: Option<Range<u64>>,
+}
+
+/// The content of an object.
+#[derive(Clone)]
+enum Body {
+    Bytes(Bytes),
+    /// Made anew at every read, so that an object can be larger than memory.
+    Made {
+        size: u64,
+        make: Arc<dyn Fn(Range<u64>) -> Vec<u8> + Send + Sync>,
+    },
+}
+
+impl Body {
+    fn size(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Made { size, .. } => *size,
+        }
+    }
+
+    fn range(&self, range: Range<u64>) -> Vec<u8> {
+        match self {
+            Self::Bytes(bytes) => bytes[range.start as usize..range.end as usize].to_vec(),
+            Self::Made { make, .. } => make(range),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Version {
+    body: Option<Body>,
+    etag: String,
+    last_modified: DateTime<Utc>,
+    version_id: String,
+    encryption: Option<String>,
+    kms_key: Option<String>,
+    checksum_sha256: Option<String>,
+}
+
+type Act = Box<dyn FnOnce(&MemoryStore) + Send>;
+
+#[derive(Default)]
+struct State {
+    buckets: BTreeSet<String>,
+    objects: BTreeMap<(String, String), Vec<Version>>,
+    written: u64,
+    calls: Vec<Call>,
+    fail_before: BTreeMap<usize, ErrorKind>,
+    fail_after: BTreeMap<usize, ErrorKind>,
+    acts: Vec<(Op, usize, Act)>,
+}
+
+impl State {
+    fn current(&self, bucket: &str, key: &str) -> Option<(&Version, &Body)> {
+        let version = self.objects.get(&(bucket.to_owned(), key.to_owned()))?.last()?;
+        Some((version, version.body.as_ref()?))
+    }
+}
+
+/// Objects in memory. Buckets are versioned and come to be with their first object.
+pub struct MemoryStore {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+    out: Arc<Gauge>,
+}
+
+/// Bytes that `read` gave out and that are still held.
+#[derive(Debug, Default)]
+struct Gauge {
+    now: AtomicUsize,
+    peak: AtomicUsize,
+}
+
+struct Counted {
+    bytes: Vec<u8>,
+    gauge: Arc<Gauge>,
+}
+
+impl Counted {
+    fn new(bytes: Vec<u8>, gauge: &Arc<Gauge>) -> Self {
+        let now = gauge.now.fetch_add(bytes.len(), Ordering::SeqCst) + bytes.len();
+        gauge.peak.fetch_max(now, Ordering::SeqCst);
+        Self {
+            bytes,
+            gauge: Arc::clone(gauge),
+        }
+    }
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.gauge.now.fetch_sub(self.bytes.len(), Ordering::SeqCst);
+    }
+}
+
+/// Changes an object that was just inserted.
+#[derive(Debug)]
+pub struct Inserted<'a> {
+    store: &'a MemoryStore,
+    bucket: String,
+    key: String,
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        f.debug_struct("MemoryStore")
+            .field("objects", &state.objects.keys().collect::<Vec<_>>())
+            .field("calls", &state.calls.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl MemoryStore {
+    /// An empty store; `clock` gives the times of what is written.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            state: Mutex::default(),
+            out: Arc::default(),
+        }
+    }
+
+    /// Makes a bucket without objects.
+    pub fn create_bucket(&self, bucket: &str) {
+        self.state().buckets.insert(bucket.to_owned());
+    }
+
+    /// Writes an object whatever was there.
+    pub fn insert(&self, bucket: &str, key: &str, body: impl Into<Bytes>) -> Inserted<'_> {
+        self.write(bucket, key, Body::Bytes(body.into()))
+    }
+
+    /// Writes an object of `size` bytes that `make` makes range by range.
+    pub fn insert_made(
+        &self,
+        bucket: &str,
+        key: &str,
+        size: u64,
+        make: impl Fn(Range<u64>) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Inserted<'_> {
+        let make = Arc::new(make);
+        self.write(bucket, key, Body::Made { size, make })
+    }
+
+    fn write(&self, bucket: &str, key: &str, body: Body) -> Inserted<'_> {
+        write(&mut self.state(), self.clock.now(), bucket, key, body);
+        Inserted {
+            store: self,
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+        }
+    }
+
+    /// Deletes an object: a delete marker becomes its current version.
+    pub fn remove(&self, bucket: &str, key: &str) {
+        let mut state = self.state();
+        state.written += 1;
+        let marker = Version {
+            body: None,
+            etag: String::new(),
+            last_modified: self.clock.now().trunc_subsecs(0),
+            version_id: format!("v{}", state.written),
+            encryption: None,
+            kms_key: None,
+            checksum_sha256: None,
+        };
+        if let Some(versions) = state.objects.get_mut(&(bucket.to_owned(), key.to_owned())) {
+            versions.push(marker);
+        }
+    }
+
+    /// The content of an object, `None` if it is not there. Not a call.
+    #[must_use]
+    pub fn body(&self, bucket: &str, key: &str) -> Option<Bytes> {
+        let state = self.state();
+        let (_, body) = state.current(bucket, key)?;
+        Some(body.range(0..body.size()).into())
+    }
+
+    /// The keys of a bucket. Not a call.
+    #[must_use]
+    pub fn keys(&self, bucket: &str) -> Vec<String> {
+        let state = self.state();
+        let keys = state.objects.keys().filter(|(of, _)| of == bucket);
+        keys.filter(|(_, key)| state.current(bucket, key).is_some()).map(|(_, key)| key.clone()).collect()
+    }
+
+    /// How many versions of an object were written, deletions included. Not a call.
+    #[must_use]
+    pub fn versions(&self, bucket: &str, key: &str) -> usize {
+        self.state().objects.get(&(bucket.to_owned(), key.to_owned())).map_or(0, Vec::len)
+    }
+
+    /// Makes the n-th call from now, from 0, fail without an effect.
+    pub fn fail_at(&self, n: usize, kind: ErrorKind) {
+        let mut state = self.state();
+        let n = state.calls.len() + n;
+        state.fail_before.insert(n, kind);
+    }
+
+    /// Makes the n-th call from now, from 0, fail after it had its effect.
+    pub fn fail_after(&self, n: usize, kind: ErrorKind) {
+        let mut state = self.state();
+        let n = state.calls.len() + n;
+        state.fail_after.insert(n, kind);
+    }
+
+    /// Does `act` right before the n-th call of `op` from now, from 0.
+    pub fn before(&self, op: Op, n: usize, act: impl FnOnce(&Self) + Send + 'static) {
+        self.state().acts.push((op, n, Box::new(act)));
+    }
+
+    /// Every call so far.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.state().calls.clone()
+    }
+
+    /// How often `op` was called.
+    #[must_use]
+    pub fn count(&self, op: Op) -> usize {
+        self.state().calls.iter().filter(|call| call.op == op).count()
+    }
+
+    /// The most bytes given out by `read` that were held at one time.
+    #[must_use]
+    pub fn peak_bytes_held(&self) -> usize {
+        self.out.peak.load(Ordering::SeqCst)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Logs a call, does what somebody else does before it, and fails it if it is to fail before its effect. Gives
+    /// its number.
+    async fn begin(&self, call: Call) -> Result<usize> {
+        tokio::task::yield_now().await;
+        let mut due: Vec<Act> = Vec::new();
+        {
+            let mut state = self.state();
+            let acts = std::mem::take(&mut state.acts);
+            for (op, n, act) in acts {
+                match (op == call.op, n) {
+                    (true, 0) => due.push(act),
+                    (true, n) => state.acts.push((op, n - 1, act)),
+                    (false, n) => state.acts.push((op, n, act)),
+                }
+            }
+        }
+        for act in due {
+            act(self);
+        }
+        let mut state = self.state();
+        let number = state.calls.len();
+        state.calls.push(call);
+        match state.fail_before.remove(&number) {
+            Some(kind) => Err(injected(kind)),
+            None => Ok(number),
+        }
+    }
+
+    fn end<T>(&self, number: usize, answer: T) -> Result<T> {
+        match self.state().fail_after.remove(&number) {
+            Some(kind) => Err(injected(kind)),
+            None => Ok(answer),
+        }
+    }
+}
+
+impl Inserted<'_> {
+    /// When it was written; whole seconds.
+    pub fn last_modified(&self, at: DateTime<Utc>) -> &Self {
+        self.change(|version| version.last_modified = at.trunc_subsecs(0))
+    }
+
+    /// Its encryption, such as `aws:kms`, and the ARN of its key.
+    pub fn encryption(&self, encryption: &str, kms_key: Option<&str>) -> &Self {
+        self.change(|version| {
+            version.encryption = Some(encryption.to_owned());
+            version.kms_key = kms_key.map(str::to_owned);
+        })
+    }
+
+    /// What S3 says its SHA-256 is, base64.
+    pub fn checksum(&self, sha256: &str) -> &Self {
+        self.change(|version| version.checksum_sha256 = Some(sha256.to_owned()))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Version)) -> &Self {
+        let mut state = self.store.state();
+        let versions = state.objects.get_mut(&(self.bucket.clone(), self.key.clone()));
+        if let Some(version) = versions.and_then(|versions| versions.last_mut()) {
+            change(version);
+        }
+        self
+    }
+}
+
+fn write(state: &mut State, now: DateTime<Utc>, bucket: &str, key: &str, body: Body) -> String {
+    state.written += 1;
+    let etag = match &body {
+        Body::Bytes(bytes) => format!("\"{}\"", &hex(&Sha256::digest(bytes))[..32]),
+        Body::Made { size, .. } => format!("\"made-{}-{size}\"", state.written),
+    };
+    let version = Version {
+        body: Some(body),
+        etag: etag.clone(),
+        last_modified: now.trunc_subsecs(0),
+        version_id: format!("v{}", state.written),
+        encryption: Some("AES256".to_owned()),
+        kms_key: None,
+        checksum_sha256: None,
+    };
+    state.buckets.insert(bucket.to_owned());
+    state
+        .objects
+        .entry((bucket.to_owned(), key.to_owned()))
+        .or_default()
+        .push(version);
+    etag
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn injected(kind: ErrorKind) -> Error {
+    Error::new(kind, "injected by the test")
+}
+
+fn call(op: Op, bucket: &str, key: &str) -> Call {
+    Call {
+        op,
+        bucket: bucket.to_owned(),
+        key: key.to_owned(),
+        range: None,
+    }
+}
+
+fn bucket_exists(state: &State, bucket: &str) -> Result<()> {
+    if state.buckets.contains(bucket) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::NotFound, format!("the bucket {bucket} does not exist")))
+}
+
+#[async_trait]
+impl ObjectStore for MemoryStore {
+    async fn list(&self, bucket: &str, prefix: &str, limit: usize) -> Result<Vec<Listed>> {
+        let number = self.begin(call(Op::List, bucket, prefix)).await?;
+        let listed: Vec<Listed> = {
+            let state = self.state();
+            bucket_exists(&state, bucket)?;
+            let from = (bucket.to_owned(), prefix.to_owned());
+            let beneath = state.objects.range(from..);
+            beneath
+                .take_while(|((of, key), _)| of == bucket && key.starts_with(prefix))
+                .filter_map(|((_, key), _)| Some((key, state.current(bucket, key)?)))
+                .map(|(key, (version, body))| Listed {
+                    key: key.clone(),
+                    size: body.size(),
+                    etag: version.etag.clone(),
+                    last_modified: version.last_modified,
+                })
+                .collect()
+        };
+        if listed.len() > limit {
+            return Err(Error::internal(format!("more than {limit} objects beneath s3://{bucket}/{prefix}")));
+        }
+        self.end(number, listed)
+    }
+
+    async fn head(&self, bucket: &str, key: &str) -> Result<Option<Head>> {
+        let number = self.begin(call(Op::Head, bucket, key)).await?;
+        let head = self.state().current(bucket, key).map(|(version, body)| Head {
+            size: body.size(),
+            etag: version.etag.clone(),
+            last_modified: version.last_modified,
+            version_id: Some(version.version_id.clone()),
+            encryption: version.encryption.clone(),
+            kms_key: version.kms_key.clone(),
+            checksum_sha256: version.checksum_sha256.clone(),
+        });
+        self.end(number, head)
+    }
+
+    async fn get(&self, bucket: &str, key: &str) -> Result<Option<Stored>> {
+        let number = self.begin(call(Op::Get, bucket, key)).await?;
+        let stored = {
+            let state = self.state();
+            bucket_exists(&state, bucket)?;
+            state.current(bucket, key).map(|(version, body)| Stored {
+                etag: version.etag.clone(),
+                body: body.range(0..body.size()).into(),
+            })
+        };
+        self.end(number, stored)
+    }
+
+    async fn read(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Bytes> {
+        let range = Some(start..end);
+        let number = self.begin(Call { range, ..call(Op::Read, bucket, key) }).await?;
+        let body = {
+            let state = self.state();
+            bucket_exists(&state, bucket)?;
+            match state.current(bucket, key) {
+                Some((version, body)) if version.etag == etag => body.clone(),
+                _ => {
+                    let text = format!("s3://{bucket}/{key} was replaced or removed since it was listed");
+                    return Err(Error::new(ErrorKind::OutputRejected, text));
+                }
+            }
+        };
+        if start >= end || end > body.size() {
+            return Err(Error::internal(format!("bytes {start}..{end} are not within s3://{bucket}/{key}")));
+        }
+        let counted = Counted::new(body.range(start..end), &self.out);
+        self.end(number, Bytes::from_owner(counted))
+    }
+
+    async fn put(&self, bucket: &str, key: &str, body: Bytes, condition: Condition) -> Result<Written> {
+        let number = self.begin(call(Op::Put, bucket, key)).await?;
+        let written = {
+            let mut state = self.state();
+            bucket_exists(&state, bucket)?;
+            let holds = match (&condition, state.current(bucket, key)) {
+                (Condition::Absent, current) => current.is_none(),
+                (Condition::Unchanged(etag), Some((version, _))) => version.etag == *etag,
+                (Condition::Unchanged(_), None) => false,
+            };
+            if holds {
+                let etag = write(&mut state, self.clock.now(), bucket, key, Body::Bytes(body));
+                Written::Done { etag }
+            } else {
+                Written::Refused
+            }
+        };
+        self.end(number, written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    fn store() -> MemoryStore {
+        MemoryStore::new(Arc::new(ManualClock::at(DateTime::UNIX_EPOCH)))
+    }
+
+    #[tokio::test]
+    async fn conditions_hold() -> Result<()> {
+        let store = store();
+        store.create_bucket("b");
+        let done = store.put("b", "k", "1".into(), Condition::Absent).await?;
+        let Written::Done { etag } = done else { panic!("refused") };
+        assert_eq!(store.put("b", "k", "2".into(), Condition::Absent).await?, Written::Refused);
+        let changed = store.put("b", "k", "3".into(), Condition::Unchanged(etag.clone())).await?;
+        assert!(matches!(changed, Written::Done { .. }));
+        assert_eq!(store.put("b", "k", "4".into(), Condition::Unchanged(etag.clone())).await?, Written::Refused);
+        assert_eq!(store.read("b", "k", &etag, 0, 1).await.unwrap_err().kind, ErrorKind::OutputRejected);
+        store.remove("b", "k");
+        assert_eq!(store.get("b", "k").await?, None);
+        assert!(store.list("b", "", 10).await?.is_empty());
+        assert!(matches!(store.put("b", "k", "5".into(), Condition::Absent).await?, Written::Done { .. }));
+        assert_eq!(store.versions("b", "k"), 4);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn faults_hit_their_call() -> Result<()> {
+        let store = store();
+        store.create_bucket("b");
+        store.fail_at(0, ErrorKind::Throttled);
+        store.fail_after(1, ErrorKind::Unavailable);
+        let put = || store.put("b", "k", "1".into(), Condition::Absent);
+        assert_eq!(put().await.unwrap_err().kind, ErrorKind::Throttled);
+        assert_eq!(store.body("b", "k"), None);
+        assert_eq!(put().await.unwrap_err().kind, ErrorKind::Unavailable);
+        assert_eq!(store.body("b", "k"), Some("1".into()));
+        assert_eq!(put().await?, Written::Refused);
+        store.before(Op::List, 1, |store| store.remove("b", "k"));
+        assert_eq!(store.list("b", "", 10).await?.len(), 1);
+        assert_eq!(store.list("b", "", 10).await?.len(), 0);
+        assert_eq!(store.list("other", "", 10).await.unwrap_err().kind, ErrorKind::NotFound);
+        assert_eq!(store.count(Op::List), 3);
+        Ok(())
+    }
+}
