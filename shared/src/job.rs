@@ -93,7 +93,14 @@ pub enum Format {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 6] = [Self::Csv, Self::Jsonl, Self::Orc, Self::JsonlGzip, Self::Pdf, Self::Excel];
+    pub const ALL: [Self; 6] = [
+        Self::Csv,
+        Self::Jsonl,
+        Self::Orc,
+        Self::JsonlGzip,
+        Self::Pdf,
+        Self::Excel,
+    ];
 
     /// The name that requests and receipts use.
     pub const fn name(self) -> &'static str {
@@ -303,7 +310,7 @@ pub struct Job {
     pub attempt: u32,
     /// How this execution came to it.
     pub adopted: bool,
-    /// When the service was asked to start.
+    /// When the attempt was claimed, right before its start call: nothing that it writes is older.
     pub started_at: DateTime<Utc>,
     /// When the job is given up.
     pub deadline_at: DateTime<Utc>,

@@ -423,9 +423,7 @@ impl<S: JobService> Starter<'_, S> {
             max: seconds(poll.max_seconds, config.polling.max).max(min),
         };
         let verification = options.verification.clone().unwrap_or_default();
-        let started_at = attempt
-            .and_then(|attempt| attempt.started_at)
-            .unwrap_or(entry.created_at);
+        let started_at = attempt.map_or(entry.created_at, |attempt| attempt.claimed_at);
         let now = self.now();
         let sight = Sight {
             elapsed: (now - started_at).to_std().unwrap_or_default(),

@@ -215,6 +215,7 @@ impl Reader {
                 let permit = self.reserve(buffers + decoder.needs()).await?;
                 (AnyDecoder::Orc(decoder), permit)
             }
+            format => return Err(Defect::new(format!("cannot be checked: this version decodes no {format}")).into()),
         })
     }
 

@@ -1,0 +1,16 @@
+//! Checks what a job wrote to S3.
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    landfall::runtime::serve(|deployment, _| {
+        let deployment = std::sync::Arc::new(deployment);
+        move |input, invocation| {
+            let deployment = std::sync::Arc::clone(&deployment);
+            Box::pin(async move {
+                let job = landfall::runtime::read_input(input)?;
+                landfall_output::step::verify_job(&deployment, job, &invocation).await
+            })
+        }
+    })
+    .await
+}

@@ -1,0 +1,289 @@
+//! The sealed proof of a finished job.
+//!
+//! What must stay true: a receipt is a pure function of the ledger entry, whose outcome is decided once, and of the
+//! report that the outcome points to. Whoever has to finish a seal that somebody else began writes the same receipt.
+
+use chrono::{DateTime, Utc};
+use landfall::{
+    event::Trigger,
+    job::{Counts, Format, Kind, Source, TaskError, Verdict},
+    ledger::{AttemptState, Entry, Orphan, Outcome},
+    s3_uri::S3Uri,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::verify::{Check, Report, VerifiedObject};
+
+/// The schema of [`Receipt`].
+pub const SCHEMA: &str = "landfall.receipt/1";
+
+/// The object's name in the run's prefix. Athena, Spark and Hive skip names that begin with an underscore.
+pub const NAME: &str = "_receipt.json";
+
+/// Most objects that a receipt lists; the report that it points to lists all.
+pub const MAX_OBJECTS: usize = 1_000;
+
+/// Price of a Standard state transition in us-east-1, in US dollars. Source: the Step Functions pricing page.
+const TRANSITION_USD: f64 = 0.025 / 1_000.0;
+
+/// One start call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// From 1.
+    pub number: u32,
+    /// How far it came.
+    pub state: AttemptState,
+    /// Where it writes.
+    pub prefix: S3Uri,
+    /// When it was claimed.
+    pub claimed_at: DateTime<Utc>,
+    /// When the service gave an id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<DateTime<Utc>>,
+    /// The service's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_id: Option<String>,
+    /// Why there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<TaskError>,
+}
+
+/// When what happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Times {
+    /// The trigger's own time: of a schedule the planned one.
+    pub triggered_at: DateTime<Utc>,
+    /// The claim in the ledger.
+    pub claimed_at: DateTime<Utc>,
+    /// The service gave an id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<DateTime<Utc>>,
+    /// The end was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<DateTime<Utc>>,
+    /// The output was checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_at: Option<DateTime<Utc>>,
+    /// The outcome was decided.
+    pub sealed_at: DateTime<Utc>,
+    /// When the job would have been given up.
+    pub deadline_at: DateTime<Utc>,
+}
+
+/// What the service said last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// Its id of the attempt that counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Its word for the state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Its message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Rows as it counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
+    /// The first failures that it names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
+}
+
+/// What landed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Output {
+    /// The prefix that holds it.
+    pub prefix: S3Uri,
+    /// The format asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    /// Number of data objects.
+    pub object_count: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// The objects, at most [`MAX_OBJECTS`].
+    pub objects: Vec<VerifiedObject>,
+    /// How many more the report lists.
+    pub objects_omitted: u64,
+}
+
+/// What was checked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verification {
+    /// `passed`, `passed_with_warnings` or `failed`.
+    pub verdict: String,
+    /// Every check with its verdict and reason.
+    pub checks: Vec<Check>,
+    /// The whole report.
+    pub report: S3Uri,
+    /// SHA-256 of the report's bytes, hex.
+    pub report_sha256: String,
+}
+
+/// What the execution whose outcome stands cost at Step Functions, without tries that were made again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// States entered.
+    pub state_transitions: u64,
+    /// Functions invoked.
+    pub invocations: u64,
+    /// The transitions at the price of us-east-1, in US dollars, without the free tier.
+    pub state_transitions_usd: f64,
+}
+
+/// The proof, as it stands in S3.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The version of Landfall that sealed it.
+    pub landfall: String,
+    /// How the job ended.
+    pub verdict: Verdict,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<TaskError>,
+    /// The kind.
+    pub kind: Kind,
+    /// The job key.
+    pub job_key: String,
+    /// The user's own name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What set it off.
+    pub trigger: Trigger,
+    /// The request, without what is sensitive; null for a job that was never started.
+    pub request: Value,
+    /// What the service said last.
+    pub service: Service,
+    /// When what happened.
+    pub times: Times,
+    /// Polls of the execution whose outcome stands.
+    pub polls: u32,
+    /// Every start call.
+    pub attempts: Vec<Attempt>,
+    /// Jobs that were started and do not count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orphans: Vec<Orphan>,
+    /// What was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// What landed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Output>,
+    /// What was checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
+    /// The execution whose outcome stands.
+    pub execution: String,
+    /// What it cost.
+    pub cost: Cost,
+}
+
+impl Receipt {
+    /// The receipt of an entry whose outcome is decided.
+    pub fn new(entry: &Entry, outcome: &Outcome, report: Option<Report>, ledger_bucket: &str) -> Self {
+        let counted = outcome
+            .attempt
+            .and_then(|number| entry.attempts.iter().find(|attempt| attempt.number == number));
+        let verified_at = report.as_ref().map(|report| report.checked_at);
+        let parts = outcome.report.as_ref().zip(report);
+        let (output, verification) = match parts {
+            Some((pointer, report)) => {
+                let omitted = report.objects.len().saturating_sub(MAX_OBJECTS);
+                let output = counted.map(|attempt| Output {
+                    prefix: attempt.prefix.clone(),
+                    format: entry.format,
+                    object_count: pointer.objects,
+                    rows: pointer.rows,
+                    bytes: pointer.bytes,
+                    objects: report.objects.into_iter().take(MAX_OBJECTS).collect(),
+                    objects_omitted: omitted as u64,
+                });
+                let verification = Verification {
+                    verdict: pointer.verdict.clone(),
+                    checks: report.checks,
+                    report: S3Uri {
+                        bucket: ledger_bucket.to_owned(),
+                        key: pointer.key.clone(),
+                    },
+                    report_sha256: pointer.sha256.clone(),
+                };
+                (output, Some(verification))
+            }
+            None => (None, None),
+        };
+        Self {
+            schema: SCHEMA.to_owned(),
+            landfall: outcome.landfall.clone(),
+            verdict: outcome.verdict,
+            error: outcome.error.clone(),
+            kind: entry.kind.clone(),
+            job_key: entry.trigger.job_key.clone(),
+            name: entry.name.clone(),
+            trigger: entry.trigger.clone(),
+            request: entry.request.clone(),
+            service: Service {
+                id: counted.and_then(|attempt| attempt.service_id.clone()),
+                status: outcome.service_status.clone(),
+                message: outcome.service_message.clone(),
+                counts: outcome.counts,
+                failures: outcome.failures.clone(),
+            },
+            times: Times {
+                triggered_at: entry.trigger.time,
+                claimed_at: entry.created_at,
+                started_at: counted.and_then(|attempt| attempt.started_at),
+                ended_at: outcome.ended_at,
+                verified_at,
+                sealed_at: outcome.sealed_at,
+                deadline_at: entry.deadline_at,
+            },
+            polls: outcome.polls,
+            attempts: entry.attempts.iter().map(attempt).collect(),
+            orphans: entry.orphans.clone(),
+            source: entry.source.clone(),
+            cost: cost(outcome, verification.is_some()),
+            output,
+            verification,
+            execution: outcome.sealed_by.clone(),
+        }
+    }
+
+    /// Whether `other` is of the same outcome, which is decided once: another version of Landfall may have written it.
+    pub fn is_of_same_outcome(&self, other: &Self) -> bool {
+        (&self.kind, &self.job_key, &self.execution, self.times.sealed_at)
+            == (&other.kind, &other.job_key, &other.execution, other.times.sealed_at)
+    }
+}
+
+fn attempt(attempt: &landfall::ledger::Attempt) -> Attempt {
+    Attempt {
+        number: attempt.number,
+        state: attempt.state,
+        prefix: attempt.prefix.clone(),
+        claimed_at: attempt.claimed_at,
+        started_at: attempt.started_at,
+        service_id: attempt.service_id.clone(),
+        error: attempt.error.clone(),
+    }
+}
+
+/// Receive, Start, then Seal, Sealed, Announce, Outcome and the end; Status after each of Start and the polls, which
+/// come with a Wait; Verify if it came so far.
+fn cost(outcome: &Outcome, verified: bool) -> Cost {
+    let (polls, verified) = (u64::from(outcome.polls), u64::from(verified));
+    let started = u64::from(outcome.attempt.is_some());
+    let state_transitions = 7 + started + 3 * polls + verified;
+    #[allow(clippy::cast_precision_loss)]
+    let state_transitions_usd = state_transitions as f64 * TRANSITION_USD;
+    Cost {
+        state_transitions,
+        invocations: 2 + polls + verified,
+        state_transitions_usd,
+    }
+}

@@ -1,0 +1,448 @@
+//! The last step: decides a job's outcome, once, and writes its receipt.
+//!
+//! What must stay true: the outcome is decided by one conditional write in the ledger, and everything after it follows
+//! from what stands there. So any number of executions may seal the same job, and each step of a seal may be repeated:
+//! one outcome stands, one receipt is written, and only the execution whose outcome stands announces it. A success is
+//! sealed in the run's own prefix; a failure never leaves a receipt there.
+
+use chrono::{DateTime, Utc};
+use landfall::{
+    error::{Error, ErrorKind, Result},
+    event::{self, Trigger, canonical, sha256_hex},
+    invocation::{Deployment, Invocation},
+    job::{self, Announcement, Job, Kind, Status, TaskError, Verdict},
+    ledger::{self, AttemptState, Entry, Ledger, Outcome, Versioned, encode},
+    runtime::read_input,
+    s3_uri::S3Uri,
+    start::Received,
+    store::{Condition, Written},
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{
+    receipt::{self, Receipt},
+    verify::Report,
+};
+
+/// How often a lost race in the ledger is followed by another look within one invocation.
+const MAX_TURNS: usize = 8;
+
+/// Longest cause that goes on through the state machine, in characters.
+const MAX_CAUSE: usize = 4_000;
+
+/// What the step gives: a sealed job, or the outcome of an event that never became one.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Sealed {
+    /// A job.
+    Job(Box<Job>),
+    /// An event that no job was made of.
+    Unstarted(Unstarted),
+}
+
+impl Sealed {
+    /// How it ended.
+    pub fn outcome(&self) -> Option<&job::Outcome> {
+        match self {
+            Self::Job(job) => job.outcome.as_ref(),
+            Self::Unstarted(unstarted) => Some(&unstarted.outcome),
+        }
+    }
+}
+
+/// The outcome of an event that no job was made of.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Unstarted {
+    /// The kind.
+    pub kind: Kind,
+    /// The job key, or what stands for it where the event is too wrong to have one.
+    pub job_key: String,
+    /// The execution.
+    pub execution: String,
+    /// Always [`Status::Sealed`].
+    pub status: Status,
+    /// How it ended.
+    pub outcome: job::Outcome,
+    /// What is told to the event bus.
+    pub announcement: Announcement,
+}
+
+/// Runs the step.
+pub async fn seal(deployment: &Deployment, input: Value, invocation: &Invocation) -> Result<Sealed> {
+    let is_job = input.get("job_key").is_some();
+    if is_job {
+        let job: Job = read_input(input)?;
+        let execution = job.execution.clone();
+        let sealer = Sealer::new(deployment, invocation, &execution);
+        let label = job.label();
+        sealer
+            .seal_job(job)
+            .await
+            .map_err(|error| error.context(format!("sealing {label}")))
+    } else {
+        let received: Received = read_input(input)?;
+        let sealer = Sealer::new(deployment, invocation, &received.execution);
+        sealer
+            .seal_unstarted(&received)
+            .await
+            .map_err(|error| error.context(format!("sealing a {}", received.kind)))
+    }
+}
+
+struct Sealer<'a> {
+    deployment: &'a Deployment,
+    ledger: Ledger<'a>,
+    execution: &'a str,
+}
+
+impl<'a> Sealer<'a> {
+    fn new(deployment: &'a Deployment, invocation: &Invocation, execution: &'a str) -> Self {
+        let owner = format!("{execution}/{}", invocation.request_id);
+        let ledger = Ledger::new(deployment.store.as_ref(), &deployment.config.ledger_bucket, owner);
+        Self {
+            deployment,
+            ledger,
+            execution,
+        }
+    }
+
+    async fn seal_job(&self, mut job: Job) -> Result<Sealed> {
+        let current = self.ledger.load(&job.kind, &job.job_key).await?.ok_or_else(|| {
+            Error::internal(format!(
+                "its entry is missing in s3://{}: it was deleted",
+                self.ledger.bucket()
+            ))
+        })?;
+        let draft = self.draft(&job);
+        let entry = self.decide(current, draft).await?;
+        let outcome = self.finish(&entry).await?;
+        job.announcement = Some(announcement(&entry, &outcome));
+        job.outcome = Some(self.as_seen_here(&outcome));
+        job.status = Status::Sealed;
+        Ok(Sealed::Job(Box::new(job)))
+    }
+
+    /// Seals an execution whose first step failed.
+    async fn seal_unstarted(&self, received: &Received) -> Result<Sealed> {
+        let error = named(received.error.as_ref());
+        let invalid = error.error == ErrorKind::InvalidEvent.name();
+        let trigger = match event::identify(&received.kind, &received.event) {
+            Ok(trigger) => trigger,
+            Err(_) => return self.reject(received, error).await,
+        };
+        let known = self.ledger.load(&received.kind, &trigger.job_key).await?;
+        let current = match known {
+            // The event took another job's idempotency key: that job is not ours to close.
+            Some(known) if known.entry.trigger.request_sha256 != trigger.request_sha256 => {
+                return self.reject(received, error).await;
+            }
+            Some(known) => known,
+            None if invalid => return self.reject(received, error).await,
+            None => match self.ledger.create(self.empty_entry(received, trigger.clone())).await? {
+                Some(created) => created,
+                None => self.reload(&received.kind, &trigger.job_key).await?,
+            },
+        };
+        let outcome = Outcome {
+            attempt: None,
+            service_status: None,
+            ..self.failure(&received.kind, &current.entry.trigger.job_key, error)
+        };
+        let entry = self.decide(current, outcome).await?;
+        let outcome = self.finish(&entry).await?;
+        Ok(self.unstarted(&entry, &outcome))
+    }
+
+    /// Seals an event that is too wrong to have a job, beneath a key made of the event itself.
+    async fn reject(&self, received: &Received, error: TaskError) -> Result<Sealed> {
+        let hash = sha256_hex(&canonical(&json!([received.kind.as_str(), received.event]))?);
+        let job_key = format!("rejected-{}", &hash[..16]);
+        let time = received.event.get("time").and_then(Value::as_str);
+        let time = time
+            .and_then(|time| DateTime::parse_from_rfc3339(time).ok())
+            .map(|time| time.to_utc());
+        let trigger = Trigger {
+            job_key: job_key.clone(),
+            event_id: received.event.get("id").and_then(Value::as_str).map(str::to_owned),
+            source: received
+                .event
+                .get("source")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
+            time: time.unwrap_or_else(|| self.now()),
+            schedule: None,
+            account: None,
+            region: None,
+            request_sha256: hash,
+        };
+        let mut entry = self.empty_entry(received, trigger);
+        let outcome = self.failure(&received.kind, &job_key, error);
+        entry.outcome = Some(outcome);
+        let entry = match self.ledger.create(entry).await? {
+            Some(created) => created.entry,
+            None => self.reload(&received.kind, &job_key).await?.entry,
+        };
+        let outcome = self.finish(&entry).await?;
+        Ok(self.unstarted(&entry, &outcome))
+    }
+
+    /// Writes the outcome into the entry, unless one stands there.
+    async fn decide(&self, mut current: Versioned, draft: Outcome) -> Result<Entry> {
+        for _ in 0..MAX_TURNS {
+            if current.entry.outcome.is_some() {
+                return Ok(current.entry);
+            }
+            let mut entry = current.entry.clone();
+            let mut outcome = draft.clone();
+            if let Some(error) = &outcome.error {
+                tracing::warn!(kind = %entry.kind, job_key = entry.trigger.job_key, error = error.error, "the job failed");
+            }
+            // What an execution that never saw the job start cannot know.
+            if outcome.attempt.is_none() {
+                let started = entry
+                    .attempts
+                    .last()
+                    .filter(|attempt| attempt.state == AttemptState::Started);
+                outcome.attempt = started.map(|attempt| attempt.number);
+            }
+            entry.outcome = Some(outcome);
+            match self.ledger.update(entry, current.etag).await? {
+                Some(decided) => return Ok(decided.entry),
+                None => current = self.reload(&current.entry.kind, &current.entry.trigger.job_key).await?,
+            }
+        }
+        Err(Error::new(ErrorKind::Busy, "others keep changing its ledger entry"))
+    }
+
+    /// Writes the receipt of a decided entry, unless it is there.
+    async fn finish(&self, entry: &Entry) -> Result<Outcome> {
+        let outcome = entry
+            .outcome
+            .clone()
+            .ok_or_else(|| Error::internal("a decided entry has no outcome"))?;
+        let report: Option<Report> = match &outcome.report {
+            Some(pointer) => Some(self.ledger.get(&pointer.key).await?.ok_or_else(|| {
+                Error::internal(format!(
+                    "its report s3://{}/{} was deleted",
+                    self.ledger.bucket(),
+                    pointer.key
+                ))
+            })?),
+            None => None,
+        };
+        let receipt = Receipt::new(entry, &outcome, report, self.ledger.bucket());
+        let place = &outcome.receipt;
+        let store = &self.deployment.store;
+        let written = store
+            .put(&place.bucket, &place.key, encode(&receipt)?, Condition::Absent)
+            .await?;
+        if written == Written::Refused {
+            let standing = store.get(&place.bucket, &place.key).await?;
+            let standing = standing.and_then(|stored| serde_json::from_slice::<Receipt>(&stored.body).ok());
+            if !standing.is_some_and(|standing| standing.is_of_same_outcome(&receipt)) {
+                return Err(Error::new(
+                    ErrorKind::Internal,
+                    format!("{place} is taken by something that this job did not write; move it away and redrive"),
+                ));
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// The outcome as this execution would have it.
+    fn draft(&self, job: &Job) -> Outcome {
+        let rejected = job.report.as_ref().is_none_or(|report| report.verdict == "failed");
+        let error = match (&job.error, job.status) {
+            (Some(error), _) => Some(named(Some(error))),
+            (None, Status::Succeeded) if !rejected => None,
+            (None, status) => Some(
+                Error::internal(format!(
+                    "it came to the seal as {status:?} without a report and without an error"
+                ))
+                .into(),
+            ),
+        };
+        let verdict = if error.is_none() {
+            Verdict::Succeeded
+        } else {
+            Verdict::Failed
+        };
+        let receipt = match (verdict, &job.output) {
+            (Verdict::Succeeded, Some(output)) => output.prefix.join(receipt::NAME),
+            _ => self.ledger_receipt(&job.kind, &job.job_key),
+        };
+        Outcome {
+            verdict,
+            error,
+            receipt,
+            sealed_by: self.execution.to_owned(),
+            sealed_at: self.now(),
+            attempt: Some(job.attempt),
+            polls: job.polls,
+            ended_at: job.ended_at,
+            service_status: job.service_status.clone(),
+            service_message: job.service_message.clone(),
+            counts: job.counts,
+            failures: job.failures.clone(),
+            report: job.report.clone(),
+            landfall: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    fn failure(&self, kind: &Kind, job_key: &str, error: TaskError) -> Outcome {
+        Outcome {
+            verdict: Verdict::Failed,
+            error: Some(error),
+            receipt: self.ledger_receipt(kind, job_key),
+            sealed_by: self.execution.to_owned(),
+            sealed_at: self.now(),
+            attempt: None,
+            polls: 0,
+            ended_at: None,
+            service_status: None,
+            service_message: None,
+            counts: None,
+            failures: Vec::new(),
+            report: None,
+            landfall: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// Where the receipts of failures lie, and of jobs that write nothing.
+    fn ledger_receipt(&self, kind: &Kind, job_key: &str) -> S3Uri {
+        S3Uri {
+            bucket: self.ledger.bucket().to_owned(),
+            key: format!("receipts/{kind}/{job_key}.json"),
+        }
+    }
+
+    /// The entry of a job that was never claimed.
+    fn empty_entry(&self, received: &Received, trigger: Trigger) -> Entry {
+        let now = self.now();
+        Entry {
+            schema: ledger::SCHEMA.to_owned(),
+            kind: received.kind.clone(),
+            trigger,
+            name: None,
+            request: Value::Null,
+            format: None,
+            source: None,
+            created_at: now,
+            deadline_at: now,
+            attempts: Vec::new(),
+            orphans: Vec::new(),
+            outcome: None,
+            written_by: String::new(),
+        }
+    }
+
+    fn as_seen_here(&self, outcome: &Outcome) -> job::Outcome {
+        job::Outcome {
+            verdict: outcome.verdict,
+            error: outcome.error.clone(),
+            receipt: outcome.receipt.clone(),
+            announce: outcome.sealed_by == self.execution,
+            sealed_by: outcome.sealed_by.clone(),
+            sealed_at: outcome.sealed_at,
+        }
+    }
+
+    fn unstarted(&self, entry: &Entry, outcome: &Outcome) -> Sealed {
+        Sealed::Unstarted(Unstarted {
+            kind: entry.kind.clone(),
+            job_key: entry.trigger.job_key.clone(),
+            execution: self.execution.to_owned(),
+            status: Status::Sealed,
+            outcome: self.as_seen_here(outcome),
+            announcement: announcement(entry, outcome),
+        })
+    }
+
+    async fn reload(&self, kind: &Kind, job_key: &str) -> Result<Versioned> {
+        self.ledger
+            .load(kind, job_key)
+            .await?
+            .ok_or_else(|| Error::internal("its ledger entry was deleted meanwhile"))
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.deployment.clock.now()
+    }
+}
+
+/// An error under one of our names, with a message for a person.
+fn named(error: Option<&TaskError>) -> TaskError {
+    let Some(error) = error else {
+        return Error::internal("the first step failed without an error").into();
+    };
+    let message = error.message();
+    let (name, message) = match ErrorKind::from_name(&error.error) {
+        Some(kind) => (kind.name(), message),
+        None => (
+            ErrorKind::Internal.name(),
+            format!("{}: {message}; see the function's log", error.error),
+        ),
+    };
+    TaskError {
+        error: name.to_owned(),
+        cause: message.chars().take(MAX_CAUSE).collect(),
+    }
+}
+
+fn announcement(entry: &Entry, outcome: &Outcome) -> Announcement {
+    let (detail_type, verdict) = match outcome.verdict {
+        Verdict::Succeeded => ("Export Job Succeeded", "succeeded"),
+        Verdict::Failed => ("Export Job Failed", "failed"),
+    };
+    let counted = outcome
+        .attempt
+        .and_then(|number| entry.attempts.iter().find(|attempt| attempt.number == number));
+    Announcement {
+        detail_type: detail_type.to_owned(),
+        resources: vec![outcome.sealed_by.clone()],
+        detail: json!({
+            "kind": entry.kind,
+            "job_key": entry.trigger.job_key,
+            "name": entry.name,
+            "verdict": verdict,
+            "receipt": outcome.receipt,
+            "prefix": counted.map(|attempt| &attempt.prefix),
+            "objects": outcome.report.as_ref().map(|report| report.objects),
+            "rows": outcome.report.as_ref().map(|report| report.rows),
+            "bytes": outcome.report.as_ref().map(|report| report.bytes),
+            "error": outcome.error,
+            "execution": outcome.sealed_by,
+            "sealed_at": outcome.sealed_at,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_names_leave_the_seal() {
+        let lambda = TaskError {
+            error: "Sandbox.Timedout".into(),
+            cause: r#"{"errorMessage":"late"}"#.into(),
+        };
+        let error = named(Some(&lambda));
+        assert_eq!(error.error, "Landfall.Internal");
+        assert!(error.cause.starts_with("Sandbox.Timedout: late"));
+        let ours = TaskError {
+            error: "Landfall.Forbidden".into(),
+            cause: r#"{"errorMessage":"no"}"#.into(),
+        };
+        assert_eq!(
+            named(Some(&ours)),
+            TaskError {
+                error: "Landfall.Forbidden".into(),
+                cause: "no".into()
+            }
+        );
+        assert_eq!(named(None).error, "Landfall.Internal");
+    }
+}
