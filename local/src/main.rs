@@ -1,3 +1,8 @@
-//! `cargo local`.
+//! `cargo local EVENT`: the whole flow on one machine. See `--help`.
 
-fn main() {}
+mod cli;
+
+#[tokio::main]
+async fn main() -> std::process::ExitCode {
+    cli::main().await
+}

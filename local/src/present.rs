@@ -1,1 +1,628 @@
-//! What a run looks like.
+//! What a run looks like to a person.
+//!
+//! What must stay true: everything here is a pure function from steps and receipts to text, so it looks the same
+//! wherever it is shown. It reads the general members of jobs and receipts and shows less where one is missing: it
+//! never fails, and it knows no export service.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use chrono::{DateTime, Utc};
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use serde_json::Value;
+
+use crate::watch::{Step, What};
+
+/// How a text is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// As it is.
+    Plain,
+    /// Beside the point.
+    Faint,
+    /// It went well.
+    Good,
+    /// It needs a look.
+    Warning,
+    /// It went wrong.
+    Bad,
+    /// A heading.
+    Strong,
+}
+
+/// Whether colours are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paint(pub bool);
+
+impl Paint {
+    /// The text in the colour of its tone.
+    pub fn paint(self, tone: Tone, text: &str) -> String {
+        let code = match tone {
+            Tone::Plain => return text.to_owned(),
+            Tone::Faint => "2",
+            Tone::Good => "32",
+            Tone::Warning => "33",
+            Tone::Bad => "31",
+            Tone::Strong => "1",
+        };
+        if self.0 && !text.is_empty() {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// One line of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Since the execution began.
+    pub since: Duration,
+    /// The state.
+    pub state: String,
+    /// What became of it.
+    pub text: String,
+    /// How that is meant.
+    pub tone: Tone,
+    /// The state that was chosen then.
+    pub next: Option<String>,
+}
+
+impl Line {
+    /// The line in aligned columns. `label` tells deliveries apart.
+    pub fn render(&self, label: &str, paint: Paint) -> String {
+        let since = format!("{:>6.1} s", self.since.as_secs_f64());
+        let next = self
+            .next
+            .as_ref()
+            .map_or_else(String::new, |next| format!("  → {next}"));
+        let line = format!(
+            "{}{}  {} {}{}",
+            paint.paint(Tone::Faint, label),
+            paint.paint(Tone::Faint, &since),
+            paint.paint(Tone::Strong, &format!("{:<10}", self.state)),
+            paint.paint(self.tone, &self.text),
+            paint.paint(Tone::Faint, &next),
+        );
+        line.trim_end().to_owned()
+    }
+}
+
+/// Turns steps into lines. A state's line is shown when it is left and the next one is known, a wait's and an error's
+/// at once.
+#[derive(Clone, Debug, Default)]
+pub struct Narrator {
+    begun: Option<DateTime<Utc>>,
+    inputs: BTreeMap<String, (Value, DateTime<Utc>)>,
+    held: Option<Line>,
+    now: Option<String>,
+}
+
+impl Narrator {
+    /// The lines that a step completes.
+    pub fn tell(&mut self, step: &Step) -> Vec<Line> {
+        let begun = *self.begun.get_or_insert(step.at);
+        let since = |at: DateTime<Utc>| (at - begun).to_std().unwrap_or_default();
+        let line = |text: String, tone: Tone| Line {
+            since: since(step.at),
+            state: step.state.clone(),
+            text,
+            tone,
+            next: None,
+        };
+        let mut lines = Vec::new();
+        match &step.what {
+            What::Started => {}
+            What::Entered { state_type, input } => {
+                self.now = Some(doing(state_type, &step.state, input));
+                self.inputs.insert(step.state.clone(), (input.clone(), step.at));
+                // A choice is told as what it chose.
+                if state_type != "Choice" {
+                    lines.extend(self.held.take().map(|mut held| {
+                        held.next = Some(step.state.clone());
+                        held
+                    }));
+                }
+                if state_type == "Wait" {
+                    let seconds = input["wait_seconds"].as_u64();
+                    lines.push(line(
+                        seconds.map_or_else(String::new, |seconds| format!("{seconds} s")),
+                        Tone::Faint,
+                    ));
+                }
+            }
+            What::TaskFailed { error, message } => {
+                let first = message.lines().next().unwrap_or_default();
+                lines.push(line(format!("{error}: {first}"), Tone::Warning));
+            }
+            What::Retried { attempt } => {
+                lines.push(line(format!("tries again ({})", ordinal(*attempt)), Tone::Faint));
+            }
+            What::Exited { state_type, output } => {
+                let (input, entered) = self.inputs.remove(&step.state).unwrap_or((Value::Null, step.at));
+                if matches!(state_type.as_str(), "Task" | "Pass") {
+                    let (text, tone) = result(&step.state, &input, output);
+                    self.held = Some(Line {
+                        since: since(entered),
+                        ..line(text, tone)
+                    });
+                }
+            }
+            What::Ended { .. } => {
+                lines.extend(self.held.take());
+                self.now = None;
+            }
+        }
+        lines
+    }
+
+    /// What is going on now, for a line that is drawn anew.
+    pub fn now(&self) -> Option<&str> {
+        self.now.as_deref()
+    }
+}
+
+fn ordinal(n: u32) -> String {
+    match n {
+        2 => "second time".to_owned(),
+        3 => "third time".to_owned(),
+        n => format!("time {n}"),
+    }
+}
+
+fn doing(state_type: &str, state: &str, input: &Value) -> String {
+    match (state_type, input["wait_seconds"].as_u64()) {
+        ("Wait", Some(seconds)) => {
+            let progress = progress(input).map_or_else(String::new, |text| format!(", {text}"));
+            format!("{state} {seconds} s{progress}")
+        }
+        _ => state.to_owned(),
+    }
+}
+
+/// What a state did, by what is new in its output.
+fn result(state: &str, input: &Value, output: &Value) -> (String, Tone) {
+    let is_new = |member: &str| !output[member].is_null() && output[member] != input[member];
+    if is_new("outcome") {
+        let verdict = text(&output["outcome"]["verdict"]);
+        return match output["outcome"]["error"]["Error"].as_str() {
+            Some(error) => (format!("{verdict}: {error}"), Tone::Bad),
+            None => (verdict, Tone::Good),
+        };
+    }
+    if is_new("report") {
+        let report = &output["report"];
+        let verdict = text(&report["verdict"]);
+        let tone = match verdict.as_str() {
+            "passed" => Tone::Good,
+            "failed" => Tone::Bad,
+            _ => Tone::Warning,
+        };
+        return (format!("{}: {}", amounts(report), verdict.replace('_', " ")), tone);
+    }
+    if is_new("error") {
+        let error = &output["error"];
+        return (format!("gave up: {}", text(&error["Error"])), Tone::Bad);
+    }
+    if is_new("polls") && !input["polls"].is_null() {
+        let status = output["service_status"].as_str().unwrap_or("no news");
+        let progress = progress(output).map_or_else(String::new, |text| format!("  {text}"));
+        let tone = match output["status"].as_str() {
+            Some("succeeded") => Tone::Good,
+            Some("failed" | "timed_out") => Tone::Bad,
+            _ => Tone::Plain,
+        };
+        return (format!("{status}{progress}"), tone);
+    }
+    if is_new("job_key") {
+        let id = text(&output["service_id"]);
+        let what = match (output["status"].as_str(), output["adopted"].as_bool()) {
+            (Some("sealed"), _) => "was sealed before".to_owned(),
+            (_, Some(true)) => format!("adopted {id}"),
+            _ => format!("started {id}"),
+        };
+        return (what, Tone::Plain);
+    }
+    if is_new("event") {
+        return (text(&output["event"]["detail-type"]), Tone::Plain);
+    }
+    if state == "Announce" {
+        return (text(&output["announcement"]["detail_type"]), Tone::Plain);
+    }
+    (String::new(), Tone::Plain)
+}
+
+fn progress(job: &Value) -> Option<String> {
+    let done = job["progress"]["done"].as_u64()?;
+    let total = job["progress"]["total"].as_u64()?;
+    let share = done.min(total) * 100 / total.max(1);
+    Some(format!("{} of {} ({share}%)", grouped(done), grouped(total)))
+}
+
+/// Objects, rows and bytes of a report or of a receipt's output.
+fn amounts(of: &Value) -> String {
+    let number = |names: [&str; 2]| names.iter().find_map(|name| of[name].as_u64());
+    let mut parts = Vec::new();
+    if let Some(objects) = number(["objects", "object_count"]) {
+        parts.push(counted(objects, "object"));
+    }
+    if let Some(rows) = number(["rows", "rows"]) {
+        parts.push(counted(rows, "row"));
+    }
+    if let Some(size) = number(["bytes", "bytes"]) {
+        parts.push(bytes(size));
+    }
+    parts.join(", ")
+}
+
+fn counted(n: u64, noun: &str) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", grouped(n))
+}
+
+/// A number with commas between thousands.
+pub fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A size in bytes, for people.
+#[allow(clippy::cast_precision_loss)]
+pub fn bytes(n: u64) -> String {
+    let mut size = n as f64;
+    for unit in ["B", "kB", "MB", "GB"] {
+        if size < 1000.0 || unit == "GB" {
+            return if unit == "B" {
+                format!("{n} B")
+            } else {
+                format!("{size:.1} {unit}")
+            };
+        }
+        size /= 1000.0;
+    }
+    format!("{n} B")
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// Most objects that a table shows.
+const SHOWN_OBJECTS: usize = 12;
+
+/// A receipt as short tables: the job, its checks, its objects.
+pub fn receipt(receipt: &Value, paint: Paint) -> String {
+    let mut facts = table(paint, &[]);
+    let mut fact = |name: &str, value: String, tone: Tone| {
+        if !value.is_empty() {
+            facts.add_row([cell(name, Tone::Faint, paint), cell(&value, tone, paint)]);
+        }
+    };
+    let verdict = text(&receipt["verdict"]);
+    let tone = if verdict == "succeeded" { Tone::Good } else { Tone::Bad };
+    fact("verdict", verdict, tone);
+    fact("error", text(&receipt["error"]["Error"]), Tone::Bad);
+    let key = [text(&receipt["kind"]), text(&receipt["job_key"])].join(" ");
+    fact("job", key.trim().to_owned(), Tone::Plain);
+    fact("service", service(&receipt["service"]), Tone::Plain);
+    let output = &receipt["output"];
+    if output.is_object() {
+        let format = output["format"]
+            .as_str()
+            .map_or_else(String::new, |format| format!(" of {format}"));
+        fact("output", format!("{}{format}", amounts(output)), Tone::Plain);
+        fact("at", text(&output["prefix"]), Tone::Plain);
+    }
+    fact("took", took(receipt), Tone::Plain);
+    let mut parts = vec![facts.trim_fmt()];
+
+    if let Some(checks) = receipt["verification"]["checks"]
+        .as_array()
+        .filter(|checks| !checks.is_empty())
+    {
+        let mut rows = table(paint, &["check", "verdict", "reason"]);
+        for check in checks {
+            let verdict = text(&check["verdict"]);
+            let tone = match verdict.as_str() {
+                "pass" | "passed" => Tone::Good,
+                "warn" | "warning" => Tone::Warning,
+                "fail" | "failed" => Tone::Bad,
+                _ => Tone::Faint,
+            };
+            rows.add_row([
+                cell(&text(&check["name"]), Tone::Plain, paint),
+                cell(&verdict, tone, paint),
+                cell(&text(&check["reason"]), Tone::Plain, paint),
+            ]);
+        }
+        parts.push(rows.trim_fmt());
+    }
+
+    if let Some(objects) = output["objects"].as_array().filter(|objects| !objects.is_empty()) {
+        let prefix = text(&output["prefix"]);
+        let key_prefix = prefix.splitn(4, '/').nth(3).unwrap_or_default();
+        let mut rows = table(paint, &["object", "rows", "bytes"]);
+        for object in objects.iter().take(SHOWN_OBJECTS) {
+            let key = text(&object["key"]);
+            let number = |names: [&str; 2]| {
+                let found = names.iter().find_map(|name| object[name].as_u64());
+                Cell::new(found.map_or_else(String::new, grouped)).set_alignment(CellAlignment::Right)
+            };
+            rows.add_row([
+                Cell::new(key.strip_prefix(key_prefix).unwrap_or(&key)),
+                number(["rows", "rows"]),
+                number(["size", "bytes"]),
+            ]);
+        }
+        parts.push(rows.trim_fmt());
+        let more = objects.len().saturating_sub(SHOWN_OBJECTS) as u64 + output["objects_omitted"].as_u64().unwrap_or(0);
+        if more > 0 {
+            parts.push(format!("  and {}", counted(more, "more object")));
+        }
+    }
+    parts.join("\n\n")
+}
+
+fn service(service: &Value) -> String {
+    let mut parts: Vec<String> = [&service["id"], &service["status"]].map(text).into();
+    parts.retain(|part| !part.is_empty());
+    let mut line = parts.join(" ");
+    if let Some(message) = service["message"].as_str() {
+        line.push_str(&format!(": {message}"));
+    }
+    line
+}
+
+fn took(receipt: &Value) -> String {
+    let time = |name: &str| receipt["times"][name].as_str()?.parse::<DateTime<Utc>>().ok();
+    let mut parts = Vec::new();
+    if let (Some(claimed), Some(sealed)) = (time("claimed_at"), time("sealed_at")) {
+        let duration = (sealed - claimed).to_std().unwrap_or_default();
+        parts.push(format!("{:.1} s", duration.as_secs_f64()));
+    }
+    if let Some(polls) = receipt["polls"].as_u64() {
+        parts.push(counted(polls, "poll"));
+    }
+    if let Some(transitions) = receipt["cost"]["state_transitions"].as_u64() {
+        parts.push(counted(transitions, "state transition"));
+    }
+    parts.join(", ")
+}
+
+/// What became of one delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// From 1.
+    pub number: usize,
+    /// The event's file.
+    pub event: String,
+    /// `SUCCEEDED`, `FAILED`, …
+    pub status: String,
+    /// `started it`, `adopted it`, `found it sealed`, or the error.
+    pub became: String,
+    /// The job's key, where there is one.
+    pub job_key: String,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What became of a delivered event, in words.
+pub fn became(job: Option<&Value>, error: Option<&str>) -> String {
+    if let Some(error) = error {
+        return error.to_owned();
+    }
+    match job {
+        Some(job) if job["outcome"]["sealed_by"].is_string() && job["adopted"] == true => {
+            if job["outcome"]["sealed_by"] == job["execution"] {
+                "adopted it, sealed it"
+            } else {
+                "adopted it"
+            }
+            .to_owned()
+        }
+        Some(job) if job["adopted"] == false => if job["outcome"]["sealed_by"] == job["execution"] {
+            "started it, sealed it"
+        } else {
+            "started it"
+        }
+        .to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// One row for each delivery.
+pub fn deliveries(all: &[Delivery], paint: Paint) -> String {
+    let mut rows = table(paint, &["#", "event", "execution", "took", "what became of it", "job"]);
+    for delivery in all {
+        let tone = if delivery.status == "SUCCEEDED" {
+            Tone::Good
+        } else {
+            Tone::Bad
+        };
+        rows.add_row([
+            Cell::new(delivery.number).set_alignment(CellAlignment::Right),
+            Cell::new(&delivery.event),
+            cell(&delivery.status, tone, paint),
+            Cell::new(format!("{:.1} s", delivery.took.as_secs_f64())).set_alignment(CellAlignment::Right),
+            Cell::new(&delivery.became),
+            Cell::new(&delivery.job_key),
+        ]);
+    }
+    rows.trim_fmt()
+}
+
+fn table(paint: Paint, header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    if !paint.0 {
+        // Whole lines for whoever reads them with a program.
+        table.force_no_tty();
+    } else {
+        table.set_content_arrangement(ContentArrangement::Dynamic).enforce_styling();
+    }
+    if !header.is_empty() {
+        table.set_header(header.iter().map(|name| cell(name, Tone::Faint, paint)));
+    }
+    table
+}
+
+fn cell(text: &str, tone: Tone, paint: Paint) -> Cell {
+    let cell = Cell::new(text);
+    let color = match tone {
+        _ if !paint.0 => return cell,
+        Tone::Plain | Tone::Strong => return cell,
+        Tone::Faint => Color::DarkGrey,
+        Tone::Good => Color::Green,
+        Tone::Warning => Color::Yellow,
+        Tone::Bad => Color::Red,
+    };
+    cell.fg(color)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const PLAIN: Paint = Paint(false);
+
+    fn at(milliseconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(milliseconds).unwrap()
+    }
+
+    fn step(milliseconds: i64, state: &str, what: What) -> Step {
+        Step {
+            at: at(milliseconds),
+            state: state.to_owned(),
+            what,
+        }
+    }
+
+    fn entered(ms: i64, state: &str, state_type: &str, input: Value) -> Step {
+        let state_type = state_type.to_owned();
+        step(ms, state, What::Entered { state_type, input })
+    }
+
+    fn exited(ms: i64, state: &str, state_type: &str, output: Value) -> Step {
+        let state_type = state_type.to_owned();
+        step(ms, state, What::Exited { state_type, output })
+    }
+
+    #[test]
+    fn a_run_is_told_state_by_state() {
+        let event = json!({"event": {"detail-type": "Segment Snapshot Requested"}});
+        let started = json!({"job_key": "k", "service_id": "abc", "adopted": false, "status": "running", "polls": 0,
+                             "wait_seconds": 2});
+        let mut polled = started.clone();
+        polled["polls"] = json!(1);
+        polled["service_status"] = json!("IN_PROGRESS");
+        polled["progress"] = json!({"done": 1500, "total": 3000});
+        let steps = [
+            step(0, "", What::Started),
+            entered(0, "Start", "Task", event),
+            step(
+                100,
+                "Start",
+                What::TaskFailed {
+                    error: "Landfall.Busy".into(),
+                    message: "wait\nmore".into(),
+                },
+            ),
+            step(200, "Start", What::Retried { attempt: 2 }),
+            exited(400, "Start", "Task", started.clone()),
+            entered(400, "Status", "Choice", started.clone()),
+            exited(400, "Status", "Choice", started.clone()),
+            entered(400, "Wait", "Wait", started.clone()),
+            exited(2400, "Wait", "Wait", started.clone()),
+            entered(2400, "Poll", "Task", started),
+            exited(2500, "Poll", "Task", polled.clone()),
+            entered(2500, "Verify", "Task", polled.clone()),
+            exited(3000, "Verify", "Task", {
+                let mut verified = polled;
+                verified["report"] = json!({"objects": 3, "rows": 10_000, "bytes": 1_234_567, "verdict": "passed"});
+                verified
+            }),
+            step(
+                3100,
+                "",
+                What::Ended {
+                    status: "SUCCEEDED".into(),
+                    error: None,
+                    message: None,
+                },
+            ),
+        ];
+        let mut narrator = Narrator::default();
+        let lines: Vec<String> = steps
+            .iter()
+            .flat_map(|step| narrator.tell(step))
+            .map(|line| line.render("", PLAIN))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "   0.1 s  Start      Landfall.Busy: wait",
+                "   0.2 s  Start      tries again (second time)",
+                "   0.0 s  Start      started abc  → Wait",
+                "   0.4 s  Wait       2 s",
+                "   2.4 s  Poll       IN_PROGRESS  1,500 of 3,000 (50%)  → Verify",
+                "   2.5 s  Verify     3 objects, 10,000 rows, 1.2 MB: passed",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_receipt_is_shown_as_far_as_it_goes() {
+        let whole = json!({
+            "verdict": "succeeded", "kind": "segment-snapshot", "job_key": "k", "polls": 4,
+            "service": {"id": "abc", "status": "COMPLETED"},
+            "times": {"claimed_at": "2026-11-01T05:00:00Z", "sealed_at": "2026-11-01T05:00:08.500Z"},
+            "output": {"prefix": "s3://b/run=k/", "format": "CSV", "object_count": 1, "rows": 1000, "bytes": 999,
+                       "objects": [{"key": "run=k/part-0.csv", "rows": 1000, "size": 999}], "objects_omitted": 2},
+            "verification": {"checks": [{"name": "landed", "verdict": "pass", "reason": "1 object"}]},
+            "cost": {"state_transitions": 20},
+        });
+        let text = receipt(&whole, PLAIN);
+        for part in [
+            "succeeded",
+            "segment-snapshot k",
+            "abc COMPLETED",
+            "1 object, 1,000 rows, 999 B of CSV",
+            "8.5 s, 4 polls",
+            "landed",
+            "part-0.csv",
+            "and 2 more objects",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        assert!(!text.contains('\u{1b}'));
+        assert!(receipt(&json!({}), PLAIN).lines().count() < 3);
+    }
+
+    #[test]
+    fn numbers_are_for_people() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(bytes(999), "999 B");
+        assert_eq!(bytes(1_500), "1.5 kB");
+        assert_eq!(bytes(u64::MAX / 1_000_000), "18446.7 GB");
+    }
+
+    #[test]
+    fn colours_only_where_wanted() {
+        assert_eq!(Paint(true).paint(Tone::Good, "x"), "\u{1b}[32mx\u{1b}[0m");
+        assert_eq!(PLAIN.paint(Tone::Bad, "x"), "x");
+    }
+}

@@ -1,0 +1,626 @@
+//! The command line.
+//!
+//! What must stay true: progress goes to stderr and the result to stdout; the exit status is 0 only if every delivery
+//! ended in a sealed success whose receipt could be read; otherwise the named error is the last thing on stderr.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::{
+    io::IsTerminal,
+    path::{Component, Path, PathBuf},
+    process::ExitCode,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
+use indicatif::{ProgressBar, ProgressStyle};
+use landfall_local::{
+    deploy::{EXPORTS, LEDGER, REGION},
+    event,
+    functions::{KINDS, Kind, SEAL, VERIFY},
+    present::{self, Delivery, Narrator, Paint, Tone},
+    simulated::{customer_profiles::Settings, scenario::Scenario},
+    watch::message_of,
+    world::{Execution, Finished, Options, World},
+};
+use serde_json::{Value, json};
+
+/// Runs export jobs on this machine: the deployed state machine and the real function binaries, against simulated
+/// services.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo local",
+    bin_name = "cargo local",
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: Run,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Keeps the local world up, for the aws command, boto3 and cargo lambda.
+    Serve(Serve),
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    /// Event files, such as events/segment-snapshot.json; delivered one after the other
+    #[arg(required = true, value_name = "EVENT")]
+    events: Vec<PathBuf>,
+    #[command(flatten)]
+    simulation: Simulation,
+    /// Sets detail.DataFormat of the events
+    #[arg(long, value_name = "FORMAT", ignore_case = true)]
+    format: Option<Format>,
+    /// Delivers each event this many times at once
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+    repeat: u16,
+    /// Keeps exported files, receipts, execution histories and logs in this folder
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Prints one JSON document instead of tables
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    #[command(flatten)]
+    simulation: Simulation,
+    /// Port to listen on; a free one if not given
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    port: u16,
+}
+
+#[derive(Debug, Args)]
+struct Simulation {
+    /// Profiles in the simulated segment
+    #[arg(long, value_name = "N")]
+    profiles: Option<u64>,
+    /// How long a simulated job runs
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    duration: Option<Duration>,
+    /// What goes wrong in the simulated service
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(scenarios()), hide_possible_values = true,
+          long_help = scenario_help())]
+    scenario: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    #[value(name = "CSV")]
+    Csv,
+    #[value(name = "JSONL")]
+    Jsonl,
+    #[value(name = "ORC")]
+    Orc,
+}
+
+fn scenarios() -> Vec<&'static str> {
+    Scenario::ALL.iter().map(|scenario| scenario.name()).collect()
+}
+
+fn scenario_help() -> String {
+    let width = scenarios().iter().map(|name| name.len()).max().unwrap_or(0);
+    let mut help = "What goes wrong in the simulated service:\n".to_owned();
+    for scenario in Scenario::ALL {
+        help.push_str(&format!("  {:<width$}  {}\n", scenario.name(), scenario.description()));
+    }
+    help
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text} is not a number of seconds from 0 to 3600");
+    let seconds: f64 = text.parse().map_err(|_| wrong())?;
+    if !(0.0..=3600.0).contains(&seconds) {
+        return Err(wrong());
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+}
+
+impl Simulation {
+    fn settings(&self) -> Result<Settings> {
+        let mut settings = Settings::default();
+        if let Some(profiles) = self.profiles {
+            settings.profiles = profiles;
+        }
+        if let Some(duration) = self.duration {
+            settings.duration = duration;
+        }
+        if let Some(name) = &self.scenario {
+            settings.scenario = name.parse()?;
+        }
+        Ok(settings)
+    }
+}
+
+/// Runs the command line and says how it ended.
+pub(crate) async fn main() -> ExitCode {
+    // Usage errors end the process here, with status 2.
+    let cli = Cli::parse();
+    let work = async {
+        match &cli.command {
+            Some(Command::Serve(options)) => serve(options).await.map(|()| ExitCode::SUCCESS),
+            None => run(&cli.run).await,
+        }
+    };
+    // Whichever ends first: dropping the work ends all child processes.
+    let ended = tokio::select! {
+        ended = work => Some(ended),
+        () = interrupted() => None,
+    };
+    match ended {
+        Some(Ok(code)) => code,
+        Some(Err(error)) => {
+            eprintln!("landfall: {error:#}");
+            ExitCode::FAILURE
+        }
+        None => {
+            eprintln!("landfall: interrupted; all its processes were ended");
+            // Not by returning: a build that still runs in a blocking thread would be waited for.
+            std::process::exit(130);
+        }
+    }
+}
+
+async fn interrupted() {
+    let ctrl_c = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+            return ctrl_c.await;
+        };
+        tokio::select! {
+            () = ctrl_c => {}
+            _ = terminate.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    ctrl_c.await;
+}
+
+/// What is known of one delivery at its end.
+struct Done {
+    event: PathBuf,
+    execution: Execution,
+    finished: Finished,
+    job: Option<Value>,
+    receipt_uri: Option<String>,
+    receipt: Option<Value>,
+    took: Duration,
+}
+
+impl Done {
+    fn is_sealed_success(&self) -> bool {
+        self.finished.is_success()
+            && self
+                .receipt
+                .as_ref()
+                .is_some_and(|receipt| receipt["verdict"] == "succeeded")
+    }
+
+    /// The named error and its message; `None` for a sealed success.
+    fn error(&self) -> Option<(String, String)> {
+        if self.is_sealed_success() {
+            return None;
+        }
+        if self.finished.is_success() {
+            let uri = self.receipt_uri.as_deref().unwrap_or("no place");
+            let message = format!("the execution succeeded, but there is no receipt of a success at {uri}");
+            return Some(("Landfall.Internal".to_owned(), message));
+        }
+        let name = self
+            .finished
+            .error
+            .clone()
+            .unwrap_or_else(|| self.finished.status.clone());
+        Some((name, message_of(self.finished.cause.as_deref().unwrap_or_default())))
+    }
+
+    fn delivery(&self, number: usize) -> Delivery {
+        Delivery {
+            number,
+            event: file_name(&self.event),
+            status: self.finished.status.clone(),
+            became: present::became(self.job.as_ref(), self.error().as_ref().map(|(name, _)| name.as_str())),
+            job_key: self
+                .job
+                .as_ref()
+                .and_then(|job| job["job_key"].as_str())
+                .unwrap_or_default()
+                .to_owned(),
+            took: self.took,
+        }
+    }
+
+    fn document(&self) -> Value {
+        let error = self
+            .error()
+            .map(|(name, message)| json!({"name": name, "message": message}));
+        json!({
+            "event": self.event.display().to_string(),
+            "kind": self.execution.kind.name,
+            "execution": self.execution.arn,
+            "status": self.finished.status,
+            "sealed_success": self.is_sealed_success(),
+            "seconds": self.took.as_secs_f64(),
+            "job_key": self.job.as_ref().map(|job| job["job_key"].clone()),
+            "adopted": self.job.as_ref().map(|job| job["adopted"].clone()),
+            "error": error,
+            "states": self.finished.states(),
+            "receipt_uri": self.receipt_uri,
+            "receipt": self.receipt,
+        })
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).display().to_string()
+}
+
+async fn run(options: &Run) -> Result<ExitCode> {
+    let mut events = Vec::new();
+    let mut kinds: Vec<Kind> = Vec::new();
+    for path in &options.events {
+        let mut event = event::read(path)?;
+        let named = |error: anyhow::Error| error.context(path.display().to_string());
+        if let Some(format) = options.format {
+            let name = format.to_possible_value().context("a format has no name")?;
+            event::set_format(&mut event, name.get_name()).map_err(named)?;
+        }
+        let kind = event::kind(&event).and_then(|name| Kind::named(&name)).map_err(named)?;
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+        events.push((path, event));
+    }
+
+    let world = World::start(Options {
+        customer_profiles: options.simulation.settings()?,
+        folder: options.out.clone(),
+        ..Options::for_kinds(kinds)
+    })
+    .await?;
+
+    let screen = Screen::new(options.json);
+    let mut all = Vec::new();
+    for (path, event) in &events {
+        screen.heading(&format!("{}  {}", event::kind(event)?, path.display()));
+        let mut executions = Vec::new();
+        for _ in 0..options.repeat {
+            executions.push(world.deliver(event).await?);
+        }
+        let first = all.len() + 1;
+        let followed = executions.into_iter().enumerate().map(|(i, execution)| {
+            let label = if options.repeat == 1 {
+                String::new()
+            } else {
+                format!("{:>3} ", format!("#{}", first + i))
+            };
+            follow(&world, path, execution, label, &screen)
+        });
+        for done in futures::future::join_all(followed).await {
+            all.push(done?);
+        }
+        screen.rest();
+    }
+
+    if let Some(folder) = &options.out {
+        keep(&world, &all, folder).await?;
+    }
+    let logs = world.folder().join("logs");
+    world.shutdown().await;
+    report(options, &all, &logs)
+}
+
+async fn follow(world: &World, path: &Path, execution: Execution, label: String, screen: &Screen) -> Result<Done> {
+    let mut narrator = Narrator::default();
+    let finished = world
+        .follow(&execution, |step| {
+            for line in narrator.tell(step) {
+                screen.line(&line.render(&label, screen.paint));
+            }
+            screen.doing(narrator.now().unwrap_or_default());
+        })
+        .await?;
+    let took = execution.begun.elapsed();
+    let job = finished.job();
+    let receipt_uri = job
+        .as_ref()
+        .and_then(|job| job["outcome"]["receipt"].as_str())
+        .map(str::to_owned);
+    let receipt = match receipt_uri
+        .as_deref()
+        .and_then(|uri| uri.strip_prefix("s3://")?.split_once('/'))
+    {
+        Some((bucket, key)) => world
+            .object(bucket, key)
+            .await?
+            .and_then(|body| serde_json::from_slice(&body).ok()),
+        None => None,
+    };
+    Ok(Done {
+        event: path.to_owned(),
+        execution,
+        finished,
+        job,
+        receipt_uri,
+        receipt,
+        took,
+    })
+}
+
+/// Prints the result and decides the exit status.
+fn report(options: &Run, all: &[Done], logs: &Path) -> Result<ExitCode> {
+    let succeeded = all.iter().all(Done::is_sealed_success);
+    if options.json {
+        let document = json!({
+            "sealed_success": succeeded,
+            "deliveries": all.iter().map(Done::document).collect::<Vec<_>>(),
+            "logs": logs.display().to_string(),
+            "out": options.out.as_ref().map(|folder| folder.display().to_string()),
+        });
+        println!("{}", serde_json::to_string_pretty(&document)?);
+    } else {
+        let paint = Paint(colours(std::io::stdout().is_terminal()));
+        // The same receipt once, however many deliveries led to it.
+        let mut shown: Vec<&str> = Vec::new();
+        for done in all {
+            let (Some(receipt), Some(uri)) = (&done.receipt, &done.receipt_uri) else {
+                continue;
+            };
+            if shown.contains(&uri.as_str()) {
+                continue;
+            }
+            shown.push(uri);
+            println!("\n{}  {uri}\n", paint.paint(Tone::Strong, "Receipt"));
+            println!("{}", present::receipt(receipt, paint));
+        }
+        if all.len() > 1 {
+            let rows: Vec<Delivery> = all.iter().enumerate().map(|(i, done)| done.delivery(i + 1)).collect();
+            println!("\n{}\n", paint.paint(Tone::Strong, "Deliveries"));
+            println!("{}", present::deliveries(&rows, paint));
+        }
+        match &options.out {
+            Some(folder) => println!("\nKept in {}", folder.display()),
+            None => println!("\nLogs are in {}; --out FOLDER keeps the files too.", logs.display()),
+        }
+    }
+    let mut said = Vec::new();
+    for done in all {
+        let Some((name, message)) = done.error() else { continue };
+        // Deliveries of one event mostly fail alike.
+        let error = (file_name(&done.event), name, message);
+        if said.contains(&error) {
+            continue;
+        }
+        let (event, name, message) = &error;
+        let paint = Paint(colours(std::io::stderr().is_terminal()));
+        let place = if options.events.len() > 1 {
+            format!("{event}: ")
+        } else {
+            String::new()
+        };
+        eprintln!("\n{place}{}: {message}", paint.paint(Tone::Bad, name));
+        said.push(error);
+    }
+    Ok(if succeeded {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Keeps what the world would forget: objects, receipts, histories. The logs are in the folder already.
+async fn keep(world: &World, all: &[Done], folder: &Path) -> Result<()> {
+    for bucket in [EXPORTS, LEDGER] {
+        for key in world.list(bucket, "").await? {
+            let Some(path) = below(&folder.join(bucket), &key) else {
+                bail!("s3://{bucket}/{key} cannot be kept: its key is not a path");
+            };
+            write(&path, &world.object(bucket, &key).await?.unwrap_or_default())?;
+        }
+    }
+    for (i, done) in all.iter().enumerate() {
+        let folder = folder.join("deliveries").join((i + 1).to_string());
+        write(
+            &folder.join("history.json"),
+            &serde_json::to_vec_pretty(&done.finished.history)?,
+        )?;
+        write(
+            &folder.join("delivery.json"),
+            &serde_json::to_vec_pretty(&done.document())?,
+        )?;
+        if let Some(receipt) = &done.receipt {
+            write(&folder.join("receipt.json"), &serde_json::to_vec_pretty(receipt)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// A path of a key beneath a folder; `None` if it would lead out of it.
+fn below(folder: &Path, key: &str) -> Option<PathBuf> {
+    let relative = Path::new(key);
+    let is_plain = relative.components().all(|part| matches!(part, Component::Normal(_)));
+    (is_plain && !key.ends_with('/')).then(|| folder.join(relative))
+}
+
+fn write(path: &Path, body: &[u8]) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    }
+    std::fs::write(path, body).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn colours(is_terminal: bool) -> bool {
+    is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Progress on stderr: lines, and on a terminal a last one that is drawn anew.
+struct Screen {
+    paint: Paint,
+    quiet: bool,
+    bar: Mutex<Option<ProgressBar>>,
+}
+
+impl Screen {
+    fn new(json: bool) -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        let bar = is_terminal.then(|| {
+            let style =
+                ProgressStyle::with_template("  {spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let bar = ProgressBar::new_spinner().with_style(style);
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        });
+        Self {
+            paint: Paint(colours(is_terminal)),
+            // A program that reads JSON reads no progress.
+            quiet: json && !is_terminal,
+            bar: Mutex::new(bar),
+        }
+    }
+
+    fn heading(&self, text: &str) {
+        self.line("");
+        self.line(&self.paint.paint(Tone::Strong, text));
+    }
+
+    fn line(&self, line: &str) {
+        if self.quiet {
+            return;
+        }
+        match &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    fn doing(&self, text: &str) {
+        if let Some(bar) = &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
+            bar.set_message(text.to_owned());
+        }
+    }
+
+    fn rest(&self) {
+        self.doing("");
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if let Some(bar) = self.bar.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+async fn serve(options: &Serve) -> Result<()> {
+    let world = World::start(Options {
+        customer_profiles: options.simulation.settings()?,
+        port: options.port,
+        ..Options::for_kinds(KINDS.to_vec())
+    })
+    .await?;
+    let paint = Paint(colours(std::io::stdout().is_terminal()));
+    let (url, port) = (world.edge().url(), world.edge().address().port());
+    let heading = |text: &str| println!("\n{}", paint.paint(Tone::Strong, text));
+    heading("Environment for aws, boto3 and every AWS SDK");
+    for (name, value) in [
+        ("AWS_ENDPOINT_URL", url.as_str()),
+        ("AWS_REGION", REGION),
+        ("AWS_DEFAULT_REGION", REGION),
+        ("AWS_ACCESS_KEY_ID", "local"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+    ] {
+        println!("export {name}={value}");
+    }
+    heading("What is there");
+    for kind in KINDS {
+        let machine = world.state_machine(kind.name).unwrap_or_default();
+        println!("state machine  {machine}");
+        for name in [kind.start(), kind.poll()] {
+            println!("function       {name}");
+        }
+    }
+    println!("function       {VERIFY}\nfunction       {SEAL}");
+    println!("buckets        s3://{EXPORTS}/  s3://{LEDGER}/");
+    println!("logs           {}", world.folder().join("logs").display());
+    let kind = KINDS.first().context("there is no kind of job")?;
+    let machine = world.state_machine(kind.name).unwrap_or_default();
+    let sample = format!("events/{}.json", kind.name);
+    heading("To try");
+    println!("aws stepfunctions start-execution --state-machine-arn {machine} --input file://{sample}");
+    println!("aws stepfunctions list-executions --state-machine-arn {machine}");
+    println!("aws s3 ls --recursive s3://{EXPORTS}/");
+    println!(
+        "aws lambda invoke --function-name {} --payload fileb://{sample} /dev/stdout",
+        kind.start()
+    );
+    println!(
+        "cargo lambda invoke {} --invoke-address 127.0.0.1 --invoke-port {port} --data-file {sample}",
+        kind.start()
+    );
+    println!("python3 -c 'import boto3; print(boto3.client(\"s3\").list_buckets()[\"Buckets\"])'");
+    println!("\nCtrl-C ends it.");
+    std::future::pending().await
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+        let cli = Cli::parse_from([
+            "x",
+            "a.json",
+            "--format",
+            "orc",
+            "--duration",
+            "1.5",
+            "--scenario",
+            "stuck",
+        ]);
+        assert_eq!(cli.run.simulation.settings().unwrap().scenario, Scenario::Stuck);
+        assert_eq!(
+            cli.run.simulation.settings().unwrap().duration,
+            Duration::from_millis(1500)
+        );
+        assert!(matches!(
+            Cli::parse_from(["x", "serve"]).command,
+            Some(Command::Serve(_))
+        ));
+        for wrong in [
+            &["x"][..],
+            &["x", "a", "--repeat", "0"],
+            &["x", "a", "--duration", "-1"],
+            &["x", "a", "--scenario", "y"],
+        ] {
+            assert!(Cli::try_parse_from(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_outside_of_the_folder() {
+        let folder = Path::new("out");
+        assert_eq!(below(folder, "a/b=1/c.csv"), Some(PathBuf::from("out/a/b=1/c.csv")));
+        for key in ["../x", "/etc/x", "a/../../x", "a/"] {
+            assert_eq!(below(folder, key), None, "{key}");
+        }
+    }
+}
