@@ -1,4 +1,5 @@
 //! Helpers of the tests.
 
 pub mod clock;
+pub mod in_process;
 pub mod memory_store;

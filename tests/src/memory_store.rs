@@ -242,13 +242,18 @@ impl MemoryStore {
     pub fn keys(&self, bucket: &str) -> Vec<String> {
         let state = self.state();
         let keys = state.objects.keys().filter(|(of, _)| of == bucket);
-        keys.filter(|(_, key)| state.current(bucket, key).is_some()).map(|(_, key)| key.clone()).collect()
+        keys.filter(|(_, key)| state.current(bucket, key).is_some())
+            .map(|(_, key)| key.clone())
+            .collect()
     }
 
     /// How many versions of an object were written, deletions included. Not a call.
     #[must_use]
     pub fn versions(&self, bucket: &str, key: &str) -> usize {
-        self.state().objects.get(&(bucket.to_owned(), key.to_owned())).map_or(0, Vec::len)
+        self.state()
+            .objects
+            .get(&(bucket.to_owned(), key.to_owned()))
+            .map_or(0, Vec::len)
     }
 
     /// Makes the n-th call from now, from 0, fail without an effect.
@@ -402,7 +407,10 @@ fn bucket_exists(state: &State, bucket: &str) -> Result<()> {
     if state.buckets.contains(bucket) {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::NotFound, format!("the bucket {bucket} does not exist")))
+    Err(Error::new(
+        ErrorKind::NotFound,
+        format!("the bucket {bucket} does not exist"),
+    ))
 }
 
 #[async_trait]
@@ -426,7 +434,9 @@ impl ObjectStore for MemoryStore {
                 .collect()
         };
         if listed.len() > limit {
-            return Err(Error::internal(format!("more than {limit} objects beneath s3://{bucket}/{prefix}")));
+            return Err(Error::internal(format!(
+                "more than {limit} objects beneath s3://{bucket}/{prefix}"
+            )));
         }
         self.end(number, listed)
     }
@@ -460,7 +470,12 @@ impl ObjectStore for MemoryStore {
 
     async fn read(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Bytes> {
         let range = Some(start..end);
-        let number = self.begin(Call { range, ..call(Op::Read, bucket, key) }).await?;
+        let number = self
+            .begin(Call {
+                range,
+                ..call(Op::Read, bucket, key)
+            })
+            .await?;
         let body = {
             let state = self.state();
             bucket_exists(&state, bucket)?;
@@ -473,7 +488,9 @@ impl ObjectStore for MemoryStore {
             }
         };
         if start >= end || end > body.size() {
-            return Err(Error::internal(format!("bytes {start}..{end} are not within s3://{bucket}/{key}")));
+            return Err(Error::internal(format!(
+                "bytes {start}..{end} are not within s3://{bucket}/{key}"
+            )));
         }
         let counted = Counted::new(body.range(start..end), &self.out);
         self.end(number, Bytes::from_owner(counted))
@@ -514,16 +531,34 @@ mod tests {
         let store = store();
         store.create_bucket("b");
         let done = store.put("b", "k", "1".into(), Condition::Absent).await?;
-        let Written::Done { etag } = done else { panic!("refused") };
-        assert_eq!(store.put("b", "k", "2".into(), Condition::Absent).await?, Written::Refused);
-        let changed = store.put("b", "k", "3".into(), Condition::Unchanged(etag.clone())).await?;
+        let Written::Done { etag } = done else {
+            panic!("refused")
+        };
+        assert_eq!(
+            store.put("b", "k", "2".into(), Condition::Absent).await?,
+            Written::Refused
+        );
+        let changed = store
+            .put("b", "k", "3".into(), Condition::Unchanged(etag.clone()))
+            .await?;
         assert!(matches!(changed, Written::Done { .. }));
-        assert_eq!(store.put("b", "k", "4".into(), Condition::Unchanged(etag.clone())).await?, Written::Refused);
-        assert_eq!(store.read("b", "k", &etag, 0, 1).await.unwrap_err().kind, ErrorKind::OutputRejected);
+        assert_eq!(
+            store
+                .put("b", "k", "4".into(), Condition::Unchanged(etag.clone()))
+                .await?,
+            Written::Refused
+        );
+        assert_eq!(
+            store.read("b", "k", &etag, 0, 1).await.unwrap_err().kind,
+            ErrorKind::OutputRejected
+        );
         store.remove("b", "k");
         assert_eq!(store.get("b", "k").await?, None);
         assert!(store.list("b", "", 10).await?.is_empty());
-        assert!(matches!(store.put("b", "k", "5".into(), Condition::Absent).await?, Written::Done { .. }));
+        assert!(matches!(
+            store.put("b", "k", "5".into(), Condition::Absent).await?,
+            Written::Done { .. }
+        ));
         assert_eq!(store.versions("b", "k"), 4);
         Ok(())
     }

@@ -38,7 +38,7 @@ pub enum Sealed {
     /// A job.
     Job(Box<Job>),
     /// An event that no job was made of.
-    Unstarted(Unstarted),
+    Unstarted(Box<Unstarted>),
 }
 
 impl Sealed {
@@ -350,14 +350,14 @@ impl<'a> Sealer<'a> {
     }
 
     fn unstarted(&self, entry: &Entry, outcome: &Outcome) -> Sealed {
-        Sealed::Unstarted(Unstarted {
+        Sealed::Unstarted(Box::new(Unstarted {
             kind: entry.kind.clone(),
             job_key: entry.trigger.job_key.clone(),
             execution: self.execution.to_owned(),
             status: Status::Sealed,
             outcome: self.as_seen_here(outcome),
             announcement: announcement(entry, outcome),
-        })
+        }))
     }
 
     async fn reload(&self, kind: &Kind, job_key: &str) -> Result<Versioned> {

@@ -1,0 +1,117 @@
+//! The functions in one process: their own handlers and SDK clients, with the simulated services in place of the network.
+//!
+//! What must stay true: a request goes through the SDK's own serialisation, signing and parsing, so what a handler sees
+//! is what it would see of AWS; only the connection is replaced. Faults hit one numbered call of a run, service or S3.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use aws_smithy_runtime_api::client::{
+    http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
+    orchestrator::{HttpRequest, HttpResponse},
+    result::ConnectorError,
+    runtime_components::RuntimeComponents,
+};
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use landfall_local::simulated::{ConnectionCut, SimulatedService};
+
+/// When a fault hits the call that it is meant for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// The call has no effect.
+    Before,
+    /// The call has its effect, and the answer is lost.
+    After,
+}
+
+/// Numbers calls and says which of them a fault hits.
+#[derive(Debug, Default)]
+pub struct Faults {
+    calls: AtomicUsize,
+    hit: Option<(usize, Moment)>,
+}
+
+impl Faults {
+    /// No fault.
+    pub fn none() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// A fault at the n-th call, from 0.
+    pub fn at(call: usize, moment: Moment) -> Arc<Self> {
+        Arc::new(Self {
+            calls: AtomicUsize::new(0),
+            hit: Some((call, moment)),
+        })
+    }
+
+    /// Counts a call and says whether and when the fault hits it.
+    pub fn next(&self) -> Option<Moment> {
+        let number = self.calls.fetch_add(1, Ordering::SeqCst);
+        self.hit.filter(|(call, _)| *call == number).map(|(_, moment)| moment)
+    }
+
+    /// Calls so far.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
+/// An HTTP client of the SDK whose server is a simulated service.
+#[derive(Clone)]
+pub struct SimulatedHttp {
+    service: Arc<dyn SimulatedService>,
+    faults: Arc<Faults>,
+}
+
+impl SimulatedHttp {
+    /// A client of `service` that loses what `faults` says.
+    pub fn new(service: Arc<dyn SimulatedService>, faults: Arc<Faults>) -> Self {
+        Self { service, faults }
+    }
+}
+
+impl fmt::Debug for SimulatedHttp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimulatedHttp")
+            .field("service", &self.service.signing_name())
+            .finish()
+    }
+}
+
+impl HttpConnector for SimulatedHttp {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let this = self.clone();
+        HttpConnectorFuture::new(async move {
+            let lost = || ConnectorError::io("the connection was lost".into());
+            let moment = this.faults.next();
+            if moment == Some(Moment::Before) {
+                return Err(lost());
+            }
+            let request = request
+                .try_into_http1x()
+                .map_err(|error| ConnectorError::user(error.into()))?;
+            let (parts, body) = request.into_parts();
+            let body = Bytes::copy_from_slice(body.bytes().unwrap_or_default());
+            let response = this.service.handle(http::Request::from_parts(parts, body)).await;
+            if moment == Some(Moment::After) || response.extensions().get::<ConnectionCut>().is_some() {
+                return Err(lost());
+            }
+            let (parts, body) = response.into_parts();
+            let response = http::Response::from_parts(parts, SdkBody::from(body));
+            HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
+        })
+    }
+}
+
+impl HttpClient for SimulatedHttp {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}

@@ -1,0 +1,342 @@
+//! The whole flow: the deployed definition on an interpreter, the functions' own binaries, simulated export services.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use landfall_local::{
+    deploy::{EXPORTS, LEDGER, Retries},
+    edge::lambda::Fault,
+    simulated::{customer_profiles::Settings, scenario::Scenario},
+    world::{Finished, Options, World},
+};
+use serde_json::{Value, json};
+
+const KIND: &str = "segment-snapshot";
+const PROFILES: u64 = 500;
+
+fn options(scenario: Scenario) -> Options {
+    let mut options = Options::for_kind(KIND).expect("the kind is known");
+    options.retries = Retries::Short;
+    options.customer_profiles = Settings {
+        profiles: PROFILES,
+        duration: Duration::from_secs(1),
+        scenario,
+        ..Settings::default()
+    };
+    options
+}
+
+fn sample() -> Value {
+    serde_json::from_str(include_str!("../../events/segment-snapshot.json")).expect("the sample is JSON")
+}
+
+/// An event like the sample, with another id, so that it is another trigger.
+fn event(id: &str, detail: &Value) -> Value {
+    let mut event = sample();
+    event["id"] = json!(id);
+    for (name, value) in detail.as_object().into_iter().flatten() {
+        event["detail"][name] = value.clone();
+    }
+    event
+}
+
+async fn run(scenario: Scenario, event: &Value) -> Result<(World, Finished)> {
+    let world = World::start(options(scenario)).await?;
+    let execution = world.deliver(event).await?;
+    let finished = world.wait(&execution).await?;
+    Ok((world, finished))
+}
+
+async fn json_object(world: &World, uri: &str) -> Result<Value> {
+    let (bucket, key) = uri
+        .trim_start_matches("s3://")
+        .split_once('/')
+        .context("not an S3 URI")?;
+    let body = world
+        .object(bucket, key)
+        .await?
+        .with_context(|| format!("{uri} is not there"))?;
+    Ok(serde_json::from_slice(&body)?)
+}
+
+async fn receipts(world: &World) -> Result<(Vec<String>, Vec<String>)> {
+    let in_exports = world
+        .list(EXPORTS, "")
+        .await?
+        .into_iter()
+        .filter(|key| key.ends_with("_receipt.json"))
+        .collect();
+    Ok((in_exports, world.list(LEDGER, "receipts/").await?))
+}
+
+/// A failure ends sealed in the ledger, announced, in `Fail`, and leaves nothing beside the data that looks sealed.
+async fn assert_failed(world: &World, finished: &Finished, name: &str) -> Result<Value> {
+    assert_eq!(finished.status, "FAILED", "{finished:#?}");
+    assert_eq!(finished.error.as_deref(), Some(name), "{:?}", finished.cause);
+    let (in_exports, in_ledger) = receipts(world).await?;
+    assert_eq!(in_exports, Vec::<String>::new());
+    assert_eq!(in_ledger.len(), 1, "{in_ledger:?}");
+    let receipt = json_object(world, &format!("s3://{LEDGER}/{}", in_ledger[0])).await?;
+    assert_eq!(receipt["verdict"], "failed");
+    assert_eq!(receipt["error"]["Error"], name);
+    let announced = world.announcements().await?;
+    assert_eq!(announced.len(), 1, "{announced:#?}");
+    assert_eq!(announced[0]["detail-type"], "Export Job Failed");
+    assert_eq!(announced[0]["source"], "landfall");
+    assert_eq!(announced[0]["detail"]["error"]["Error"], name);
+    assert_eq!(
+        announced[0]["detail"]["receipt"],
+        format!("s3://{LEDGER}/{}", in_ledger[0])
+    );
+    Ok(receipt)
+}
+
+fn failed_checks(receipt: &Value) -> Vec<&str> {
+    let checks = receipt["verification"]["checks"].as_array().into_iter().flatten();
+    checks
+        .filter(|check| check["verdict"] == "fail")
+        .filter_map(|check| check["name"].as_str())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_success_in_every_format_is_sealed_once_and_announced_once() -> Result<()> {
+    let world = World::start(options(Scenario::Success)).await?;
+    for (number, format) in ["CSV", "JSONL", "ORC"].into_iter().enumerate() {
+        let execution = world.deliver(&event(format, &json!({"DataFormat": format}))).await?;
+        let finished = world.wait(&execution).await?;
+        assert!(finished.is_success(), "{finished:#?}");
+        let states = finished.states();
+        assert_eq!(states[..4], ["Receive", "Start", "Status", "Wait"]);
+        assert_eq!(
+            states[states.len() - 6..],
+            ["Verify", "Seal", "Sealed", "Announce", "Outcome", "Succeeded"]
+        );
+
+        let job = finished.job().context("no job")?;
+        let uri = job["outcome"]["receipt"].as_str().context("no receipt")?;
+        let job_key = job["job_key"].as_str().context("no key")?;
+        assert_eq!(
+            uri,
+            format!("s3://{EXPORTS}/segments/high-value-customers/run={job_key}/_receipt.json")
+        );
+        let receipt = json_object(&world, uri).await?;
+        assert_eq!(receipt["verdict"], "succeeded");
+        assert_eq!(receipt["output"]["rows"], PROFILES);
+        assert_eq!(receipt["output"]["format"], format);
+        assert_eq!(receipt["output"]["object_count"], 3);
+        assert_eq!(failed_checks(&receipt), Vec::<&str>::new());
+        // What the execution cost is what its history shows.
+        assert_eq!(receipt["cost"]["state_transitions"], states.len() as u64);
+        let report = json_object(&world, receipt["verification"]["report"].as_str().context("no report")?).await?;
+        assert_eq!(report["rows"], PROFILES);
+
+        let announced = world.announcements().await?;
+        assert_eq!(announced.len(), 1, "{announced:#?}");
+        assert_eq!(announced[0]["detail-type"], "Export Job Succeeded");
+        assert_eq!(announced[0]["detail"]["receipt"], uri);
+        assert_eq!(world.customer_profiles().starts(), number + 1);
+    }
+    let (in_exports, in_ledger) = receipts(&world).await?;
+    assert_eq!((in_exports.len(), in_ledger.len()), (3, 0));
+
+    // The same event again, after the end: the first outcome, nothing started, nothing announced.
+    let again = world.deliver(&event("CSV", &json!({"DataFormat": "CSV"}))).await?;
+    let again = world.wait(&again).await?;
+    assert!(again.is_success());
+    assert_eq!(again.states(), ["Receive", "Start", "Status", "Outcome", "Succeeded"]);
+    assert_eq!(world.customer_profiles().starts(), 3);
+    assert_eq!(world.announcements().await?, Vec::<Value>::new());
+
+    // A rerun is another job.
+    let rerun = event("CSV", &json!({"DataFormat": "CSV", "Landfall": {"Rerun": 1}}));
+    let rerun = world.deliver(&rerun).await?;
+    assert!(world.wait(&rerun).await?.is_success());
+    assert_eq!(world.customer_profiles().starts(), 4);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_event_twice_at_once_is_one_job() -> Result<()> {
+    let world = World::start(options(Scenario::Success)).await?;
+    let event = sample();
+    let (one, two) = tokio::try_join!(world.deliver(&event), world.deliver(&event))?;
+    let (one, two) = tokio::try_join!(world.wait(&one), world.wait(&two))?;
+    assert!(one.is_success() && two.is_success(), "{one:#?}\n{two:#?}");
+    let (one, two) = (one.job().context("no job")?, two.job().context("no job")?);
+    assert_eq!(one["job_key"], two["job_key"]);
+    assert_eq!(one["outcome"]["receipt"], two["outcome"]["receipt"]);
+    assert_eq!(one["service_id"], two["service_id"]);
+    assert!(one["adopted"] != two["adopted"] || one["adopted"] == true);
+    assert_eq!(world.customer_profiles().starts(), 1);
+    let (in_exports, in_ledger) = receipts(&world).await?;
+    assert_eq!((in_exports.len(), in_ledger.len()), (1, 0));
+    assert_eq!(world.announcements().await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_the_service_fails_is_sealed_as_failed() -> Result<()> {
+    let (world, finished) = run(Scenario::ServiceFailed, &sample()).await?;
+    let receipt = assert_failed(&world, &finished, "Landfall.JobFailed").await?;
+    assert_eq!(receipt["service"]["status"], "FAILED");
+    assert!(receipt["service"]["message"].is_string());
+    assert!(!finished.states().contains(&"Verify".to_owned()));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_throttled_poll_is_no_news() -> Result<()> {
+    for scenario in [Scenario::PollThrottled, Scenario::PollUnavailable] {
+        let (world, finished) = run(scenario, &sample()).await?;
+        assert!(finished.is_success(), "{scenario}: {finished:#?}");
+        assert_eq!(world.customer_profiles().starts(), 1);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denied_start_is_forbidden() -> Result<()> {
+    let (world, finished) = run(Scenario::Denied, &sample()).await?;
+    let receipt = assert_failed(&world, &finished, "Landfall.Forbidden").await?;
+    assert_eq!(receipt["attempts"][0]["state"], "refused");
+    assert_eq!(world.customer_profiles().starts(), 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_segment_is_not_found() -> Result<()> {
+    let (world, finished) = run(Scenario::NotFound, &sample()).await?;
+    assert_failed(&world, &finished, "Landfall.NotFound").await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_output_is_rejected() -> Result<()> {
+    let (world, finished) = run(Scenario::OutputMissing, &sample()).await?;
+    let receipt = assert_failed(&world, &finished, "Landfall.OutputRejected").await?;
+    assert_eq!(failed_checks(&receipt), ["output_present"]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn corrupt_output_is_rejected_in_every_format() -> Result<()> {
+    for format in ["CSV", "JSONL", "ORC"] {
+        let (world, finished) = run(Scenario::OutputCorrupt, &event(format, &json!({"DataFormat": format}))).await?;
+        let receipt = assert_failed(&world, &finished, "Landfall.OutputRejected").await?;
+        assert!(failed_checks(&receipt).contains(&"format"), "{format}: {receipt:#}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_past_its_deadline_is_given_up() -> Result<()> {
+    let event = event("late", &json!({"Landfall": {"DeadlineSeconds": 3}}));
+    let (world, finished) = run(Scenario::Stuck, &event).await?;
+    let receipt = assert_failed(&world, &finished, "Landfall.TimedOut").await?;
+    assert_eq!(receipt["service"]["status"], "IN_PROGRESS");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_segment_fails_unless_it_may_be_empty() -> Result<()> {
+    let world = World::start(options(Scenario::EmptySegment)).await?;
+    let execution = world
+        .deliver(&event(
+            "a",
+            &json!({"Landfall": {"Verification": {"AllowEmpty": true}}}),
+        ))
+        .await?;
+    assert!(world.wait(&execution).await?.is_success());
+    let execution = world.deliver(&event("b", &json!({}))).await?;
+    assert_eq!(
+        world.wait(&execution).await?.error.as_deref(),
+        Some("Landfall.OutputRejected")
+    );
+    Ok(())
+}
+
+/// The start call is made and its answer never arrives: the job goes on as a second attempt beneath its own prefix, and
+/// what the lost call writes is not in the receipt.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_start_goes_on_as_a_second_attempt() -> Result<()> {
+    for scenario in [
+        Scenario::LostAnswer,
+        Scenario::StartThrottledButAccepted,
+        Scenario::StartThrottled,
+    ] {
+        let (world, finished) = run(scenario, &sample()).await?;
+        assert!(finished.is_success(), "{scenario}: {finished:#?}");
+        assert_eq!(world.customer_profiles().starts(), 2, "{scenario}");
+        let (in_exports, _) = receipts(&world).await?;
+        assert_eq!(in_exports.len(), 1);
+        assert!(in_exports[0].ends_with("-2/_receipt.json"), "{in_exports:?}");
+        let receipt = json_object(&world, &format!("s3://{EXPORTS}/{}", in_exports[0])).await?;
+        assert_eq!(receipt["output"]["rows"], PROFILES);
+        assert_eq!(receipt["attempts"][0]["state"], "uncertain");
+        assert_eq!(receipt["attempts"][1]["state"], "started");
+    }
+    Ok(())
+}
+
+/// The function dies after it made the start call and before it recorded the id.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_crashes_waits_for_its_lease_and_goes_on() -> Result<()> {
+    let mut options = options(Scenario::Success);
+    // The lease ends with the invocation's own deadline, so a short timeout keeps the test short.
+    options
+        .timeouts
+        .insert("segment-snapshot-start".to_owned(), Duration::from_secs(4));
+    let world = World::start(options).await?;
+    world.lambda().inject("segment-snapshot-start", 1, Fault::DieAfter)?;
+    let execution = world.deliver(&sample()).await?;
+    let finished = world.wait(&execution).await?;
+    assert!(finished.is_success(), "{finished:#?}");
+    // The crash came after the answer was recorded, so the second invocation adopts.
+    assert_eq!(world.customer_profiles().starts(), 1);
+    assert_eq!(world.lambda().invocations("segment-snapshot-start"), 2);
+    assert_eq!(finished.job().context("no job")?["adopted"], true);
+    Ok(())
+}
+
+/// A function that crashes or hangs is reported as Lambda reports it, and tried again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_of_any_function_is_survived() -> Result<()> {
+    let world = World::start(options(Scenario::Success)).await?;
+    for function in ["segment-snapshot-poll", "verify-output", "seal-receipt"] {
+        world.lambda().inject(function, 1, Fault::DieBefore)?;
+    }
+    world.lambda().inject("seal-receipt", 2, Fault::DieAfter)?;
+    let execution = world.deliver(&sample()).await?;
+    let finished = world.wait(&execution).await?;
+    assert!(finished.is_success(), "{finished:#?}");
+    assert_eq!(world.lambda().invocations("seal-receipt"), 3);
+    assert_eq!(world.announcements().await?.len(), 1);
+    let (in_exports, in_ledger) = receipts(&world).await?;
+    assert_eq!((in_exports.len(), in_ledger.len()), (1, 0));
+    let errors: Vec<_> = finished
+        .history
+        .iter()
+        .filter_map(|event| event["taskFailedEventDetails"]["error"].as_str())
+        .collect();
+    assert_eq!(errors, ["Runtime.ExitError"; 4]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invalid_event_is_sealed_and_announced_too() -> Result<()> {
+    let event: Value = serde_json::from_str(include_str!("../../events/malformed-request.json"))?;
+    let (world, finished) = run(Scenario::Success, &event).await?;
+    assert_failed(&world, &finished, "Landfall.InvalidEvent").await?;
+    let cause = finished.cause.context("no cause")?;
+    for place in [
+        "$.detail.DomainName",
+        "$.detail.DataFormat",
+        "$.detail.DestinationUri",
+        "$.detail.SegmentDefinitonName",
+    ] {
+        assert!(cause.contains(place), "{place} in {cause}");
+    }
+    assert_eq!(world.customer_profiles().starts(), 0);
+    Ok(())
+}
