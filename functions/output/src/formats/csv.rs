@@ -3,7 +3,8 @@
 //! What must stay true: the first record is the header, and every other has as many fields; a quote that is never
 //! closed is a defect, since otherwise a file cut off in the middle of a value would pass. Quoted line breaks, CRLF,
 //! LF or CR, a byte order mark, blank lines, and a last record without a line break are fine. A file that was cut off
-//! exactly behind a record cannot be told from a whole one: only a count reported elsewhere finds that.
+//! exactly behind a record, or within the unquoted last value of one, cannot be told from a whole one: only a count
+//! reported elsewhere finds the first, and nothing the second.
 //!
 //! Memory: the header, at most 128 KiB, and a fixed scratch of 32 KiB; records are never held.
 

@@ -14,7 +14,7 @@
 
 use std::{io, ops::Range, sync::Arc};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use orc_rust::{
     ArrowSchemaOptions, TimestampPrecision,
     array_decoder::NaiveStripeDecoder,
@@ -68,7 +68,7 @@ pub struct OrcDecoder {
     /// The stripe that is awaited or being collected.
     current: usize,
     /// Its bytes so far.
-    collected: BytesMut,
+    collected: Vec<u8>,
     /// Offset of the next byte to be pushed.
     offset: u64,
     size: u64,
@@ -166,7 +166,7 @@ impl OrcDecoder {
             stripes: metadata.stripe_metadatas().to_vec(),
             metadata: Arc::new(metadata),
             current: 0,
-            collected: BytesMut::new(),
+            collected: Vec::new(),
             offset: 0,
             size,
             rows: 0,
@@ -182,7 +182,7 @@ impl OrcDecoder {
 
     fn stripe(&mut self) -> Result<(), Defect> {
         let number = self.current as u64 + 1;
-        let bytes = self.collected.split().freeze();
+        let bytes = Bytes::from(std::mem::take(&mut self.collected));
         let Some(stripe) = self.stripes.get(self.current) else {
             return Ok(());
         };
@@ -196,10 +196,6 @@ impl OrcDecoder {
             .map_err(|defect| defect.in_stripe(number).at(stripe.offset()))?;
         self.rows += rows;
         self.current += 1;
-        // A buffer of a stripe's size is worth keeping only while another stripe comes.
-        if self.current == self.stripes.len() {
-            self.collected = BytesMut::new();
-        }
         Ok(())
     }
 }
@@ -226,6 +222,9 @@ impl Decoder for OrcDecoder {
             };
             let taken = chunk.len().min((until - self.offset) as usize);
             if inside {
+                // Exactly what is needed: growing by doubling would hold up to twice of it.
+                let missing = (span.end - span.start) as usize - self.collected.len();
+                self.collected.reserve_exact(missing);
                 self.collected.extend_from_slice(&chunk[..taken]);
             }
             chunk.advance(taken);
@@ -586,7 +585,7 @@ mod tests {
         let mut decoder = open(bytes, guess)?;
         for chunk in bytes.chunks(size) {
             decoder.push(chunk)?;
-            assert!(decoder.held() as u64 <= decoder.needs());
+            assert!(decoder.held() as u64 <= decoder.needs() / 2);
         }
         decoder.finish()
     }

@@ -28,14 +28,16 @@ pub enum Content {
 }
 
 impl Content {
-    /// The export format that this content fits.
+    /// The export format that this content fits, as far as first bytes tell.
     #[must_use]
-    pub const fn format(self) -> Option<Format> {
+    pub const fn format(self) -> Format {
         match self {
-            Self::Csv => Some(Format::Csv),
-            Self::Json => Some(Format::Jsonl),
-            Self::Orc => Some(Format::Orc),
-            Self::Gzip | Self::Pdf | Self::Zip => None,
+            Self::Csv => Format::Csv,
+            Self::Json => Format::Jsonl,
+            Self::Orc => Format::Orc,
+            Self::Gzip => Format::JsonlGzip,
+            Self::Pdf => Format::Pdf,
+            Self::Zip => Format::Excel,
         }
     }
 }

@@ -35,7 +35,9 @@ pub fn plan(prefix: &str, key: &str, size: u64, asked: Format, named: bool) -> P
     match Suffix::of(key) {
         Suffix::Plain(format) if format == asked || named => {}
         Suffix::Plain(format) => return Plan::Foreign(format!("has the suffix of {format}")),
-        Suffix::Gzip => {
+        Suffix::Gzip(Format::Jsonl) if asked == Format::JsonlGzip => {}
+        Suffix::Gzip(_) if named => {}
+        Suffix::Gzip(_) => {
             return Plan::Foreign("has the suffix of a gzip-compressed file, which is not decoded".to_owned());
         }
         Suffix::Unknown if named => {}
@@ -49,14 +51,14 @@ pub fn plan(prefix: &str, key: &str, size: u64, asked: Format, named: bool) -> P
 #[must_use]
 pub fn is_data(head: Head<'_>, asked: Format) -> (bool, Option<Content>) {
     let content = sniff(head);
-    (content.and_then(Content::format) == Some(asked), content)
+    (content.is_some_and(|content| content.format() == asked), content)
 }
 
 /// What another format the first bytes of a [`Plan::Data`] object show; `None` if decoding has to tell.
 #[must_use]
 pub fn foreign(head: Head<'_>, asked: Format) -> Option<String> {
     let content = sniff(head)?;
-    (content.format() != Some(asked)).then(|| match content {
+    (content.format() != asked).then(|| match content {
         Content::Csv => "looks like CSV".to_owned(),
         _ => format!("holds {content}"),
     })
@@ -72,7 +74,8 @@ fn is_hidden(prefix: &str, key: &str) -> bool {
 
 enum Suffix {
     Plain(Format),
-    Gzip,
+    /// The suffix of that format before the one of gzip.
+    Gzip(Format),
     Unknown,
 }
 
@@ -85,10 +88,10 @@ impl Suffix {
             "orc" => Some(Format::Orc),
             _ => None,
         };
+        let gzip = || name.strip_suffix(".gz").and_then(plain);
         match plain(&name) {
             Some(format) => Self::Plain(format),
-            None if name.strip_suffix(".gz").and_then(plain).is_some() => Self::Gzip,
-            None => Self::Unknown,
+            None => gzip().map_or(Self::Unknown, Self::Gzip),
         }
     }
 }
@@ -110,6 +113,7 @@ mod tests {
         assert_eq!(csv("part-0.jsonl", 0), Plan::Foreign("has the suffix of JSONL".into()));
         assert_eq!(csv("part-0.orc", 1), Plan::Foreign("has the suffix of ORC".into()));
         assert!(matches!(csv("part-0.csv.gz", 1), Plan::Foreign(_)));
+        assert_eq!(plan("", "a.json.gz", 1, Format::JsonlGzip, false), Plan::Data);
         assert_eq!(csv("part-0", 1), Plan::Sniff);
         assert_eq!(csv("csv", 1), Plan::Sniff);
         assert_eq!(csv("test.txt", 1), Plan::Sniff);

@@ -130,7 +130,8 @@ impl Case<'_> {
     fn is_empty_export(&self) -> bool {
         let no_rows = |reading: &&Reading| match &reading.finding {
             Finding::Whole(decoded) => decoded.rows == 0,
-            Finding::Empty => self.asked.format != Format::Orc,
+            // Only text may be an export without a single byte.
+            Finding::Empty => matches!(self.asked.format, Format::Csv | Format::Jsonl),
             _ => false,
         };
         self.data.iter().all(no_rows)
