@@ -582,3 +582,156 @@ fn changed(changes: &Changes) -> String {
     .collect::<Vec<_>>()
     .join("; ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        formats::{Content, Decoded, Defect},
+        verify::report::VerifiedObject,
+    };
+    use std::time::Duration;
+
+    fn asked() -> Expectation {
+        Expectation {
+            prefix: "s3://exports/run=1/".parse().unwrap(),
+            format: Format::Csv,
+            started_at: DateTime::UNIX_EPOCH,
+            allow_empty: false,
+            kms_key: None,
+            settle: Duration::from_secs(5),
+            rows: None,
+            files: None,
+        }
+    }
+
+    fn reading(name: &str, size: u64, finding: Finding) -> Reading {
+        let data = !matches!(finding, Finding::Extra(_));
+        let rows = match &finding {
+            Finding::Whole(decoded) => Some(decoded.rows),
+            _ => None,
+        };
+        Reading {
+            object: VerifiedObject {
+                key: format!("run=1/{name}"),
+                role: if data { Role::Data } else { Role::Extra },
+                size,
+                etag: "\"e\"".to_owned(),
+                version_id: None,
+                last_modified: DateTime::UNIX_EPOCH,
+                sha256: rows.map(|_| "00".repeat(32)),
+                rows,
+                encryption: None,
+                kms_key: None,
+            },
+            finding,
+            stored_sha256: None,
+        }
+    }
+
+    fn whole(rows: u64) -> Finding {
+        Finding::Whole(Decoded {
+            rows,
+            ..Decoded::default()
+        })
+    }
+
+    fn judged(asked: &Expectation, readings: Vec<Reading>, settling: Settling) -> Report {
+        let evidence = Evidence {
+            readings,
+            settling,
+            hidden: 0,
+        };
+        judge(asked, evidence, DateTime::UNIX_EPOCH)
+    }
+
+    fn settled() -> Settling {
+        Settling {
+            listings: 2,
+            settled: true,
+            ..Settling::default()
+        }
+    }
+
+    fn verdict(report: &Report, name: &str) -> CheckVerdict {
+        report.check(name).unwrap().verdict
+    }
+
+    #[test]
+    fn whatever_is_not_whole_fails() {
+        let bad = [
+            reading("b.csv", 9, Finding::Defective(Defect::new("is cut off"))),
+            reading("b.csv", 9, Finding::Foreign("holds gzip".to_owned())),
+            reading("b.csv", 0, Finding::Empty),
+        ];
+        for allow_empty in [false, true] {
+            for bad in &bad {
+                let asked = Expectation { allow_empty, ..asked() };
+                let report = judged(&asked, vec![reading("a.csv", 9, whole(1)), bad.clone()], settled());
+                assert_eq!(report.verdict, Verdict::Failed, "{bad:?}");
+                assert_eq!(verdict(&report, "rows_counted"), CheckVerdict::Skipped);
+            }
+            let asked = Expectation { allow_empty, ..asked() };
+            let report = judged(&asked, vec![reading("a.csv", 9, whole(1))], Settling::default());
+            assert_eq!(verdict(&report, "listing_stable"), CheckVerdict::Fail);
+            assert_eq!(verdict(&report, "rows_counted"), CheckVerdict::Skipped);
+        }
+    }
+
+    #[test]
+    fn a_reported_number_is_never_matched_by_a_part() {
+        let asked = Expectation {
+            rows: Some(1),
+            ..asked()
+        };
+        let report = judged(
+            &asked,
+            vec![reading("a.csv", 9, whole(1)), reading("b.csv", 0, Finding::Empty)],
+            settled(),
+        );
+        assert_eq!(verdict(&report, "row_count_matches"), CheckVerdict::Fail);
+        let report = judged(&asked, vec![reading("a.csv", 9, whole(1))], settled());
+        assert_eq!(verdict(&report, "row_count_matches"), CheckVerdict::Pass);
+        assert_eq!((report.rows, report.bytes), (1, 9));
+    }
+
+    #[test]
+    fn a_test_file_is_expected_and_more_is_not() {
+        let of = |extra: Vec<Reading>| {
+            let mut readings = vec![reading("a.csv", 9, whole(1))];
+            readings.extend(extra);
+            verdict(&judged(&asked(), readings, settled()), "extra_objects")
+        };
+        let unknown = |name, size| reading(name, size, Finding::Extra(None));
+        assert_eq!(of(vec![]), CheckVerdict::Pass);
+        assert_eq!(
+            of(vec![unknown("x", TEST_FILE), unknown("y/", 0), unknown("z", 0)]),
+            CheckVerdict::Pass
+        );
+        assert_eq!(of(vec![unknown("x", TEST_FILE + 1)]), CheckVerdict::Warn);
+        assert_eq!(of(vec![unknown("x", 1), unknown("y", 1)]), CheckVerdict::Warn);
+        assert_eq!(
+            of(vec![reading("x", 1, Finding::Extra(Some(Content::Gzip)))]),
+            CheckVerdict::Warn
+        );
+    }
+
+    #[test]
+    fn every_check_has_its_own_name() {
+        let report = judged(&asked(), Vec::new(), settled());
+        let mut names: Vec<_> = report.checks.iter().map(|check| check.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), 11);
+    }
+
+    #[test]
+    fn texts_are_cut_and_printable() {
+        assert_eq!(cut("äöü", 3), "äöü");
+        assert_eq!(cut("äöüß", 3), "äö…");
+        assert_eq!(shown("a\nb"), "a\\nb");
+        let items = |count: usize| named((0..count).map(|n| n.to_string()).collect::<Vec<_>>().into_iter());
+        assert_eq!(items(2), "0, 1");
+        assert_eq!(items(7), "0, 1, 2, 3, 4 and 2 more");
+    }
+}
