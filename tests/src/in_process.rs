@@ -7,10 +7,11 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
+use async_trait::async_trait;
 use aws_smithy_runtime_api::client::{
     http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
     orchestrator::{HttpRequest, HttpResponse},
@@ -19,6 +20,10 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
+use landfall::{
+    error::{Error, ErrorKind, Result},
+    store::{Condition, Head, Listed, ObjectStore, Stored, Written},
+};
 use landfall_local::simulated::{ConnectionCut, SimulatedService};
 
 /// When a fault hits the call that it is meant for.
@@ -30,11 +35,21 @@ pub enum Moment {
     After,
 }
 
-/// Numbers calls and says which of them a fault hits.
+/// What a fault does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Harm {
+    /// One call is lost.
+    Lose,
+    /// The function dies: that call and all further ones of the invocation are lost.
+    Die,
+}
+
+/// Numbers the calls of a run, service and S3 together, and says which of them a fault hits.
 #[derive(Debug, Default)]
 pub struct Faults {
     calls: AtomicUsize,
-    hit: Option<(usize, Moment)>,
+    hit: Option<(usize, Moment, Harm)>,
+    dead: AtomicBool,
 }
 
 impl Faults {
@@ -44,22 +59,77 @@ impl Faults {
     }
 
     /// A fault at the n-th call, from 0.
-    pub fn at(call: usize, moment: Moment) -> Arc<Self> {
+    pub fn at(call: usize, moment: Moment, harm: Harm) -> Arc<Self> {
         Arc::new(Self {
-            calls: AtomicUsize::new(0),
-            hit: Some((call, moment)),
+            hit: Some((call, moment, harm)),
+            ..Self::default()
         })
     }
 
-    /// Counts a call and says whether and when the fault hits it.
+    /// Counts a call and says whether and when a fault hits it.
     pub fn next(&self) -> Option<Moment> {
         let number = self.calls.fetch_add(1, Ordering::SeqCst);
-        self.hit.filter(|(call, _)| *call == number).map(|(_, moment)| moment)
+        if self.dead.load(Ordering::SeqCst) {
+            return Some(Moment::Before);
+        }
+        let (_, moment, harm) = self.hit.filter(|(call, ..)| *call == number)?;
+        self.dead.store(harm == Harm::Die, Ordering::SeqCst);
+        Some(moment)
+    }
+
+    /// Begins an invocation: the function lives again. Says whether the one before had died.
+    pub fn revive(&self) -> bool {
+        self.dead.swap(false, Ordering::SeqCst)
     }
 
     /// Calls so far.
     pub fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
+    }
+}
+
+/// A store that loses what the faults say.
+pub struct FaultyStore {
+    store: Arc<dyn ObjectStore>,
+    faults: Arc<Faults>,
+}
+
+impl FaultyStore {
+    /// A store around another one.
+    pub fn new(store: Arc<dyn ObjectStore>, faults: Arc<Faults>) -> Self {
+        Self { store, faults }
+    }
+
+    async fn call<T: Send>(&self, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let lost = || Error::new(ErrorKind::Unavailable, "the connection to S3 was lost");
+        match self.faults.next() {
+            None => call.await,
+            Some(Moment::Before) => Err(lost()),
+            Some(Moment::After) => call.await.and_then(|_| Err(lost())),
+        }
+    }
+}
+
+#[async_trait]
+impl ObjectStore for FaultyStore {
+    async fn list(&self, bucket: &str, prefix: &str, limit: usize) -> Result<Vec<Listed>> {
+        self.call(self.store.list(bucket, prefix, limit)).await
+    }
+
+    async fn head(&self, bucket: &str, key: &str) -> Result<Option<Head>> {
+        self.call(self.store.head(bucket, key)).await
+    }
+
+    async fn get(&self, bucket: &str, key: &str) -> Result<Option<Stored>> {
+        self.call(self.store.get(bucket, key)).await
+    }
+
+    async fn read(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Bytes> {
+        self.call(self.store.read(bucket, key, etag, start, end)).await
+    }
+
+    async fn put(&self, bucket: &str, key: &str, body: Bytes, condition: Condition) -> Result<Written> {
+        self.call(self.store.put(bucket, key, body, condition)).await
     }
 }
 

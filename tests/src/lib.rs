@@ -1,5 +1,6 @@
 //! Helpers of the tests.
 
 pub mod clock;
+pub mod harness;
 pub mod in_process;
 pub mod memory_store;

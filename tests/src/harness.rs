@@ -1,0 +1,244 @@
+//! One job in one process: the steps of the definition in their order, with its retries, a manual clock and no network.
+//!
+//! What must stay true: the order of steps is that of `statemachine/export-job.asl.json`; the flow tests run the same
+//! steps through the real interpreter.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use async_trait::async_trait;
+use aws_credential_types::Credentials;
+use aws_sdk_customerprofiles::config::{BehaviorVersion, Builder, Region};
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use landfall::{
+    config::Config,
+    error::{Error, ErrorKind},
+    invocation::{Deployment, Invocation},
+    job::{Job, Kind, Status},
+    poll::poll,
+    service::JobService,
+    start::{Received, start},
+    store::{Clock, Condition, ObjectStore},
+};
+use landfall_customer_profiles::SegmentSnapshots;
+use landfall_local::simulated::{
+    Sink,
+    customer_profiles::{CustomerProfiles, Settings},
+};
+use landfall_output::{
+    seal::{Sealed, seal},
+    step::verify_job,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    clock::ManualClock,
+    in_process::{Faults, FaultyStore, SimulatedHttp},
+    memory_store::MemoryStore,
+};
+
+/// Where exports land.
+pub const EXPORTS: &str = "landfall-exports";
+
+/// Where the ledger lies.
+pub const LEDGER: &str = "landfall-ledger";
+
+/// How long a function may run.
+const FUNCTION_TIMEOUT: TimeDelta = TimeDelta::seconds(60);
+
+/// How often a step that fails for a passing reason is tried.
+const TRIES: usize = 12;
+
+struct MemorySink(Arc<MemoryStore>);
+
+#[async_trait]
+impl Sink for MemorySink {
+    async fn put(&self, bucket: &str, key: &str, body: Bytes, _: Option<&str>) -> Result<()> {
+        self.0.put(bucket, key, body, Condition::Absent).await?;
+        Ok(())
+    }
+}
+
+/// A deployment with its simulated service.
+pub struct Harness {
+    /// S3, without faults: for looking.
+    pub store: Arc<MemoryStore>,
+    /// The time.
+    pub clock: ManualClock,
+    /// The simulated service.
+    pub customer_profiles: Arc<CustomerProfiles>,
+    /// What is lost.
+    pub faults: Arc<Faults>,
+    deployment: Deployment,
+    service: SegmentSnapshots,
+}
+
+impl Harness {
+    /// A deployment whose simulated service behaves as `settings` say, and whose calls meet `faults`.
+    pub fn new(settings: Settings, faults: Arc<Faults>) -> Result<Self> {
+        let now = DateTime::parse_from_rfc3339("2026-11-01T05:00:02Z")?.to_utc();
+        let clock = ManualClock::at(now);
+        let store = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
+        store.create_bucket(EXPORTS);
+        store.create_bucket(LEDGER);
+        let sink = Arc::new(MemorySink(Arc::clone(&store)));
+        let customer_profiles = Arc::new(CustomerProfiles::new(sink, Arc::new(clock.clone()), settings));
+        let http = SimulatedHttp::new(Arc::clone(&customer_profiles) as Arc<_>, Arc::clone(&faults));
+        let builder = Builder::new()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(Credentials::for_tests())
+            .http_client(http);
+        let config = Config::read(|name| {
+            let value = match name {
+                "LANDFALL_LEDGER_BUCKET" => LEDGER,
+                "LANDFALL_ALLOWED_DESTINATIONS" => "s3://landfall-exports/",
+                "LANDFALL_ALLOWED_ROLES" => "arn:aws:iam::111122223333:role/landfall-*",
+                "LANDFALL_ALLOWED_KEYS" => "arn:aws:kms:eu-west-1:111122223333:key/*",
+                "LANDFALL_DEFAULT_DESTINATION" => "s3://landfall-exports/",
+                "LANDFALL_DEFAULT_ROLE_ARN" => "arn:aws:iam::111122223333:role/landfall-export",
+                _ => return None,
+            };
+            Some(value.to_owned())
+        })?;
+        let faulty = FaultyStore::new(Arc::clone(&store) as Arc<dyn ObjectStore>, Arc::clone(&faults));
+        let deployment = Deployment {
+            config,
+            store: Arc::new(faulty),
+            clock: Arc::new(clock.clone()),
+        };
+        let service = SegmentSnapshots::from_builder(builder);
+        Ok(Self {
+            store,
+            clock,
+            customer_profiles,
+            faults,
+            deployment,
+            service,
+        })
+    }
+
+    /// The input of the first step for an event that an execution received.
+    pub fn received(execution: &str, event: &Value) -> Received {
+        Received {
+            kind: Kind::new(SegmentSnapshots::KIND),
+            execution: format!("arn:aws:states:eu-west-1:111122223333:execution:segment-snapshot:{execution}"),
+            event: event.clone(),
+            error: None,
+        }
+    }
+
+    /// A new invocation of a function.
+    pub fn invoke(&self) -> Invocation {
+        let request_id = format!("request-{}", self.faults.calls());
+        Invocation {
+            request_id,
+            deadline: self.clock.now() + FUNCTION_TIMEOUT,
+        }
+    }
+
+    /// The first step, once.
+    pub async fn start(&self, received: &Received) -> Result<Job, Error> {
+        start(&self.deployment, &self.service, received, &self.invoke()).await
+    }
+
+    /// A look, once.
+    pub async fn poll(&self, job: Job) -> Result<Job, Error> {
+        poll(&self.deployment, &self.service, job).await
+    }
+
+    /// The verification, once.
+    pub async fn verify(&self, job: Job) -> Result<Job, Error> {
+        verify_job(&self.deployment, job, &self.invoke()).await
+    }
+
+    /// The seal, once.
+    pub async fn seal(&self, input: Value) -> Result<Sealed, Error> {
+        seal(&self.deployment, input, &self.invoke()).await
+    }
+
+    /// The whole execution of an event, as the definition has it.
+    pub async fn run(&self, execution: &str, event: &Value) -> Result<Value> {
+        let received = Self::received(execution, event);
+        let mut job = match self.retried(|| self.start(&received)).await {
+            Ok(job) => job,
+            Err(error) => {
+                let received = Received {
+                    error: Some(error.into()),
+                    ..received
+                };
+                return self.sealed(json!(received)).await;
+            }
+        };
+        while job.status == Status::Running {
+            self.clock.advance(Duration::from_secs(job.wait_seconds.into()));
+            match self.retried(|| self.poll(job.clone())).await {
+                Ok(seen) => job = seen,
+                Err(error) => job.error = Some(error.into()),
+            }
+            if job.error.is_some() {
+                break;
+            }
+        }
+        if job.status == Status::Sealed {
+            return Ok(serde_json::to_value(&job)?);
+        }
+        if job.status == Status::Succeeded {
+            match self.retried(|| self.verify(job.clone())).await {
+                Ok(verified) => job = verified,
+                Err(error) => job.error = Some(error.into()),
+            }
+        }
+        self.sealed(json!(job)).await
+    }
+
+    async fn sealed(&self, input: Value) -> Result<Value> {
+        let sealed = self.retried(|| self.seal(input.clone())).await?;
+        serde_json::to_value(&sealed).context("the outcome is not JSON")
+    }
+
+    /// Tries a step as the definition does: again after a passing error or a crash, with pauses that outlast a lease.
+    async fn retried<T, F: Future<Output = Result<T, Error>>>(&self, step: impl Fn() -> F) -> Result<T, Error> {
+        let mut last = None;
+        for _ in 0..TRIES {
+            self.faults.revive();
+            let result = step().await;
+            let died = self.faults.revive();
+            match result {
+                Ok(value) if !died => return Ok(value),
+                Err(error) if !died && !error.kind.is_transient() => return Err(error),
+                Ok(_) => {}
+                Err(error) => last = Some(error),
+            }
+            self.clock.advance(Duration::from_secs(30));
+        }
+        Err(last.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, "the function died again and again")))
+    }
+
+    /// The JSON of an object.
+    pub fn json(&self, uri: &str) -> Result<Value> {
+        let Some((bucket, key)) = uri.strip_prefix("s3://").and_then(|uri| uri.split_once('/')) else {
+            bail!("{uri} is not an S3 URI")
+        };
+        let body = self
+            .store
+            .body(bucket, key)
+            .with_context(|| format!("{uri} is not there"))?;
+        Ok(serde_json::from_slice(&body)?)
+    }
+
+    /// The receipts of successes.
+    pub fn receipts(&self) -> Vec<String> {
+        self.store
+            .keys(EXPORTS)
+            .into_iter()
+            .filter(|key| key.ends_with("_receipt.json"))
+            .collect()
+    }
+
+    /// Now.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+}

@@ -1,0 +1,262 @@
+//! Every handler against the simulated service, with the n-th call failing for every n.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use landfall::{error::ErrorKind, job::Status, ledger::Ledger};
+use landfall_local::simulated::{customer_profiles::Settings, scenario::Scenario};
+use landfall_tests::{
+    harness::{EXPORTS, Harness, LEDGER},
+    in_process::{Faults, Harm, Moment},
+};
+use serde_json::{Value, json};
+
+const PROFILES: u64 = 40;
+
+fn settings(scenario: Scenario) -> Settings {
+    Settings {
+        profiles: PROFILES,
+        duration: Duration::from_secs(45),
+        scenario,
+        ..Settings::default()
+    }
+}
+
+fn harness(scenario: Scenario) -> Harness {
+    Harness::new(settings(scenario), Faults::none()).expect("the harness is right")
+}
+
+fn event() -> Value {
+    serde_json::from_str(include_str!("../../events/segment-snapshot.json")).expect("the sample is JSON")
+}
+
+/// One job, one receipt of it, all rows, and whoever comes later gets the same.
+async fn assert_sealed_once(harness: &Harness, sealed: &Value, case: &str) -> Result<()> {
+    assert_eq!(sealed["outcome"]["verdict"], "succeeded", "{case}: {sealed:#}");
+    let receipts = harness.receipts();
+    assert_eq!(receipts.len(), 1, "{case}: {receipts:?}");
+    let uri = format!("s3://{EXPORTS}/{}", receipts[0]);
+    assert_eq!(sealed["outcome"]["receipt"], uri, "{case}");
+    let receipt = harness.json(&uri)?;
+    assert_eq!(receipt["output"]["rows"], PROFILES, "{case}");
+    assert_eq!(harness.store.versions(EXPORTS, &receipts[0]), 1, "{case}");
+    // What was read lies beneath the attempt that counts, and nothing else does.
+    let prefix = receipt["output"]["prefix"].as_str().context("no prefix")?;
+    for object in receipt["output"]["objects"].as_array().context("no objects")? {
+        let key = object["key"].as_str().context("no key")?;
+        assert!(format!("s3://{EXPORTS}/{key}").starts_with(prefix), "{case}: {key}");
+    }
+
+    let starts = harness.customer_profiles.starts();
+    let again = harness.run("later", &event()).await?;
+    assert_eq!(again["status"], "sealed", "{case}");
+    assert_eq!(again["outcome"]["receipt"], uri, "{case}");
+    assert_eq!(again["outcome"]["announce"], false, "{case}");
+    assert_eq!(harness.customer_profiles.starts(), starts, "{case}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_run_without_faults() -> Result<()> {
+    let harness = harness(Scenario::Success);
+    let sealed = harness.run("first", &event()).await?;
+    assert_eq!(sealed["outcome"]["announce"], true);
+    assert_eq!(sealed["announcement"]["detail_type"], "Export Job Succeeded");
+    assert_sealed_once(&harness, &sealed, "no fault").await
+}
+
+/// Each call of a run, one after the other, is lost before or after its effect, alone or with the function that made it.
+#[tokio::test]
+async fn any_one_call_may_be_lost() -> Result<()> {
+    let quiet = harness(Scenario::Success);
+    quiet.run("first", &event()).await?;
+    let calls = quiet.faults.calls();
+    assert!(calls > 10, "{calls} calls");
+    for call in 0..calls {
+        for moment in [Moment::Before, Moment::After] {
+            for harm in [Harm::Lose, Harm::Die] {
+                let case = format!("call {call} of {calls}, {moment:?}, {harm:?}");
+                let harness = Harness::new(settings(Scenario::Success), Faults::at(call, moment, harm))?;
+                let sealed = harness.run("first", &event()).await.with_context(|| case.clone())?;
+                assert!(harness.customer_profiles.starts() <= 2, "{case}");
+                assert_sealed_once(&harness, &sealed, &case).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A step that is repeated with the same input gives the same and changes nothing.
+#[tokio::test]
+async fn every_step_may_run_twice() -> Result<()> {
+    let harness = harness(Scenario::Success);
+    let received = Harness::received("first", &event());
+    let job = harness.start(&received).await?;
+    let again = harness.start(&received).await?;
+    assert_eq!(
+        (again.service_id.clone(), again.adopted),
+        (job.service_id.clone(), true)
+    );
+    assert_eq!(harness.customer_profiles.starts(), 1);
+
+    harness.clock.advance(Duration::from_secs(60));
+    let done = harness.poll(job.clone()).await?;
+    assert_eq!(done.status, Status::Succeeded);
+    assert_eq!(harness.poll(job).await?.status, Status::Succeeded);
+
+    let verified = harness.verify(done.clone()).await?;
+    let twice = harness.verify(done).await?;
+    let rows = |job: &landfall::job::Job| job.report.as_ref().map(|report| (report.rows, report.verdict.clone()));
+    assert_eq!(rows(&verified), Some((PROFILES, "passed".to_owned())));
+    assert_eq!(rows(&twice), rows(&verified));
+
+    let sealed = harness.seal(json!(verified)).await?;
+    harness.clock.advance(Duration::from_secs(60));
+    let resealed = harness.seal(json!(verified)).await?;
+    assert_eq!(sealed.outcome(), resealed.outcome());
+    assert_eq!(harness.receipts().len(), 1);
+    Ok(())
+}
+
+/// Two executions of one trigger, step by step beside each other.
+#[tokio::test]
+async fn two_deliveries_share_one_job_and_one_announces() -> Result<()> {
+    let harness = Arc::new(harness(Scenario::Success));
+    let (one, two) = (event(), event());
+    let first = harness.start(&Harness::received("one", &one)).await?;
+    let second = harness.start(&Harness::received("two", &two)).await?;
+    assert_eq!(first.service_id, second.service_id);
+    assert!(!first.adopted && second.adopted);
+    let first = harness.run("one", &one).await?;
+    let second = harness.run("two", &two).await?;
+    assert_eq!(first["outcome"]["announce"], true);
+    assert_eq!(second["outcome"]["announce"], false);
+    assert_eq!(first["outcome"]["receipt"], second["outcome"]["receipt"]);
+    assert_eq!(harness.customer_profiles.starts(), 1);
+    Ok(())
+}
+
+/// Whoever meets a claim whose owner may still be at it waits, and takes it over once the owner cannot be.
+#[tokio::test]
+async fn a_claim_is_taken_over_only_after_its_lease() -> Result<()> {
+    // The second call of a run is the start call: the owner dies right before it.
+    let harness = Harness::new(settings(Scenario::Success), Faults::at(1, Moment::Before, Harm::Die))?;
+    let received = Harness::received("one", &event());
+    assert_eq!(harness.start(&received).await.unwrap_err().kind, ErrorKind::Unavailable);
+    harness.faults.revive();
+    let busy = harness.start(&Harness::received("two", &event())).await.unwrap_err();
+    assert_eq!(busy.kind, ErrorKind::Busy);
+    assert!(
+        busy.message.contains("its claim ends at 2026-11-01T05:01:07Z") || busy.message.contains("05:01:07"),
+        "{busy}"
+    );
+    assert_eq!(harness.customer_profiles.starts(), 0);
+
+    harness.clock.advance(Duration::from_secs(66));
+    let job = harness.start(&Harness::received("two", &event())).await?;
+    assert_eq!(job.attempt, 2, "whether the first call was made cannot be known");
+    assert_eq!(harness.customer_profiles.starts(), 1);
+    Ok(())
+}
+
+/// An owner that wakes up after its claim was taken over changes nothing, and its job is named as an orphan.
+#[tokio::test]
+async fn a_late_owner_leaves_an_orphan_and_adopts() -> Result<()> {
+    // The start call has its effect, its answer and everything after it is lost.
+    let harness = Harness::new(settings(Scenario::Success), Faults::at(1, Moment::After, Harm::Die))?;
+    harness.start(&Harness::received("one", &event())).await.unwrap_err();
+    let sealed = harness.run("two", &event()).await?;
+    assert_sealed_once(&harness, &sealed, "late owner").await?;
+    assert_eq!(harness.customer_profiles.starts(), 2);
+    let receipt = harness.json(sealed["outcome"]["receipt"].as_str().context("no receipt")?)?;
+    assert_eq!(receipt["attempts"].as_array().map(Vec::len), Some(2));
+    assert!(
+        receipt["output"]["prefix"]
+            .as_str()
+            .is_some_and(|prefix| prefix.ends_with("-2/")),
+        "{receipt:#}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_not_allowed_is_never_started() -> Result<()> {
+    let harness = harness(Scenario::Success);
+    for (path, value) in [
+        ("DestinationUri", "s3://somebody-elses-bucket/x/"),
+        ("RoleArn", "arn:aws:iam::999999999999:role/landfall-export"),
+        ("EncryptionKey", "arn:aws:kms:eu-west-1:999999999999:key/1"),
+    ] {
+        let mut event = event();
+        event["id"] = json!(path);
+        event["detail"][path] = json!(value);
+        let error = harness.start(&Harness::received("one", &event)).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Forbidden, "{error}");
+        assert!(error.message.contains(&format!("$.detail.{path}")), "{error}");
+        let sealed = harness.run("one", &event).await?;
+        assert_eq!(sealed["outcome"]["error"]["Error"], "Landfall.Forbidden");
+    }
+    assert_eq!(harness.customer_profiles.starts(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_refusal_of_the_service_has_its_name() -> Result<()> {
+    for (scenario, kind) in [
+        (Scenario::Denied, ErrorKind::Forbidden),
+        (Scenario::NotFound, ErrorKind::NotFound),
+        (Scenario::StartThrottled, ErrorKind::Throttled),
+        (Scenario::StartUnavailable, ErrorKind::Unavailable),
+        (Scenario::LostAnswer, ErrorKind::Unavailable),
+        (Scenario::QuotaExceeded, ErrorKind::Throttled),
+    ] {
+        let harness = harness(scenario);
+        let error = harness.start(&Harness::received("one", &event())).await.unwrap_err();
+        assert_eq!(error.kind, kind, "{scenario}: {error}");
+        assert!(error.message.contains("CreateSegmentSnapshot"), "{scenario}: {error}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_unknown_status_is_no_end() -> Result<()> {
+    let harness = harness(Scenario::UnknownStatus);
+    let job = harness.start(&Harness::received("one", &event())).await?;
+    let job = harness.poll(job).await?;
+    assert_eq!(job.status, Status::Running);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_quota_that_stays_exceeded_ends_sealed() -> Result<()> {
+    let harness = harness(Scenario::QuotaExceeded);
+    let sealed = harness.run("one", &event()).await?;
+    assert_eq!(sealed["outcome"]["verdict"], "failed");
+    let error = sealed["outcome"]["error"]["Error"].as_str().context("no error")?;
+    assert!(["Landfall.Throttled", "Landfall.JobFailed"].contains(&error), "{error}");
+    assert_eq!(harness.receipts(), Vec::<String>::new());
+    assert!(harness.customer_profiles.starts() <= 9);
+    Ok(())
+}
+
+/// The key of another job must not close that job.
+#[tokio::test]
+async fn an_idempotency_key_belongs_to_one_request() -> Result<()> {
+    let harness = harness(Scenario::Success);
+    let mut first = event();
+    first["detail"]["Landfall"] = json!({"IdempotencyKey": "nightly"});
+    let mut other = first.clone();
+    other["detail"]["DataFormat"] = json!("ORC");
+    let job = harness.start(&Harness::received("one", &first)).await?;
+    let sealed = harness.run("two", &other).await?;
+    assert_eq!(sealed["outcome"]["error"]["Error"], "Landfall.InvalidEvent");
+    assert!(
+        sealed["job_key"]
+            .as_str()
+            .is_some_and(|key| key.starts_with("rejected-")),
+        "{sealed:#}"
+    );
+    let entry = harness.json(&format!("s3://{LEDGER}/{}", Ledger::entry_key(&job.kind, &job.job_key)))?;
+    assert!(entry["outcome"].is_null());
+    Ok(())
+}
