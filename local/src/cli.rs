@@ -19,7 +19,9 @@ use landfall_local::{
     deploy::{EXPORTS, LEDGER, REGION},
     event,
     functions::{KINDS, Kind, SEAL, VERIFY},
+    places,
     present::{self, Delivery, Narrator, Paint, Tone},
+    python,
     simulated::{customer_profiles::Settings, scenario::Scenario},
     watch::message_of,
     world::{Execution, Finished, Options, World},
@@ -394,7 +396,7 @@ fn report(options: &Run, all: &[Done], logs: &Path) -> Result<ExitCode> {
         }
         match &options.out {
             Some(folder) => println!("\nKept in {}", folder.display()),
-            None => println!("\nLogs are in {}; --out FOLDER keeps the files too.", logs.display()),
+            None => println!("\nLogs are in {}; --out FOLDER keeps the files too.", relative(logs)),
         }
     }
     let mut said = Vec::new();
@@ -447,6 +449,12 @@ async fn keep(world: &World, all: &[Done], folder: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A path as a person would write it here.
+fn relative(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path).display().to_string()
 }
 
 /// A path of a key beneath a folder; `None` if it would lead out of it.
@@ -556,7 +564,7 @@ async fn serve(options: &Serve) -> Result<()> {
     }
     println!("function       {VERIFY}\nfunction       {SEAL}");
     println!("buckets        s3://{EXPORTS}/  s3://{LEDGER}/");
-    println!("logs           {}", world.folder().join("logs").display());
+    println!("logs           {}", relative(&world.folder().join("logs")));
     let kind = KINDS.first().context("there is no kind of job")?;
     let machine = world.state_machine(kind.name).unwrap_or_default();
     let sample = format!("events/{}.json", kind.name);
@@ -572,7 +580,12 @@ async fn serve(options: &Serve) -> Result<()> {
         "cargo lambda invoke {} --invoke-address 127.0.0.1 --invoke-port {port} --data-file {sample}",
         kind.start()
     );
-    println!("python3 -c 'import boto3; print(boto3.client(\"s3\").list_buckets()[\"Buckets\"])'");
+    // The environment that moto was installed into has boto3.
+    let python = python::ensure(&places::workspace()?)?.python();
+    println!(
+        "{} -c 'import boto3; print(boto3.client(\"s3\").list_buckets()[\"Buckets\"])'",
+        relative(&python)
+    );
     println!("\nCtrl-C ends it.");
     std::future::pending().await
 }

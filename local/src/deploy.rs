@@ -82,6 +82,11 @@ pub fn timeout(function: &str) -> Duration {
     Duration::from_secs(if function == VERIFY { 900 } else { 60 })
 }
 
+/// How much memory a function has, as the template has it.
+pub fn memory_mb(function: &str) -> u32 {
+    if function == VERIFY { 1769 } else { 256 }
+}
+
 /// An S3 client of the local world.
 pub fn s3(endpoint: std::net::SocketAddr) -> S3 {
     let config = aws_sdk_s3::Config::builder()

@@ -57,6 +57,12 @@ pub const VERIFY: &str = "verify-output";
 /// The name of the function that writes the receipt.
 pub const SEAL: &str = "seal-receipt";
 
+/// The names of all functions of some kinds.
+pub fn functions(kinds: &[Kind]) -> Vec<String> {
+    let own = kinds.iter().flat_map(|kind| [kind.start(), kind.poll()]);
+    own.chain([VERIFY.to_owned(), SEAL.to_owned()]).collect()
+}
+
 /// Paths of the binaries by function name.
 pub type Binaries = BTreeMap<String, PathBuf>;
 
@@ -64,18 +70,21 @@ pub type Binaries = BTreeMap<String, PathBuf>;
 pub fn build(workspace: &Path, kinds: &[Kind]) -> Result<Binaries> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(workspace).args([
-        "build",
-        "--bins",
-        "--message-format=json-render-diagnostics",
-        "-p",
-        SHARED_PACKAGE,
-    ]);
+    command
+        .current_dir(workspace)
+        .args(["build", "--message-format=json-render-diagnostics"])
+        // Builds nothing of this crate; but with it named, cargo gives the dependencies the features that this program
+        // was built with, and need not build them a second time.
+        .args(["-p", env!("CARGO_PKG_NAME"), "-p", SHARED_PACKAGE]);
     let mut packages: Vec<&str> = kinds.iter().map(|kind| kind.package).collect();
     packages.sort_unstable();
     packages.dedup();
     for package in packages {
         command.args(["-p", package]);
+    }
+    let names = functions(kinds);
+    for name in &names {
+        command.args(["--bin", name]);
     }
     let mut child = command
         .stdin(Stdio::null())
@@ -93,14 +102,9 @@ pub fn build(workspace: &Path, kinds: &[Kind]) -> Result<Binaries> {
     if !status.success() {
         bail!("the functions do not build; cargo's words are above ({status})");
     }
-    for kind in kinds {
-        for name in [kind.start(), kind.poll(), VERIFY.to_owned(), SEAL.to_owned()] {
-            if !binaries.contains_key(&name) {
-                bail!(
-                    "cargo built no binary {name}; packages {} and {SHARED_PACKAGE} should have it in src/bin/",
-                    kind.package
-                );
-            }
+    for name in &names {
+        if !binaries.contains_key(name) {
+            bail!("cargo says that it built all, but not where {name} is");
         }
     }
     Ok(binaries)

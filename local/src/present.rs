@@ -132,9 +132,16 @@ impl Narrator {
             }
             What::TaskFailed { error, message } => {
                 let first = message.lines().next().unwrap_or_default();
+                // What follows is told with its own time, so that times only grow.
+                if let Some((_, entered)) = self.inputs.get_mut(&step.state) {
+                    *entered = step.at;
+                }
                 lines.push(line(format!("{error}: {first}"), Tone::Warning));
             }
             What::Retried { attempt } => {
+                if let Some((_, entered)) = self.inputs.get_mut(&step.state) {
+                    *entered = step.at;
+                }
                 lines.push(line(format!("tries again ({})", ordinal(*attempt)), Tone::Faint));
             }
             What::Exited { state_type, output } => {
@@ -351,7 +358,7 @@ pub fn receipt(receipt: &Value, paint: Paint) -> String {
     if let Some(objects) = output["objects"].as_array().filter(|objects| !objects.is_empty()) {
         let prefix = text(&output["prefix"]);
         let key_prefix = prefix.splitn(4, '/').nth(3).unwrap_or_default();
-        let mut rows = table(paint, &["object", "rows", "bytes"]);
+        let mut rows = table(paint, &["object", "", "rows", "bytes"]);
         for object in objects.iter().take(SHOWN_OBJECTS) {
             let key = text(&object["key"]);
             let number = |names: [&str; 2]| {
@@ -360,6 +367,7 @@ pub fn receipt(receipt: &Value, paint: Paint) -> String {
             };
             rows.add_row([
                 Cell::new(key.strip_prefix(key_prefix).unwrap_or(&key)),
+                cell(&text(&object["role"]).replace('_', " "), Tone::Faint, paint),
                 number(["rows", "rows"]),
                 number(["size", "bytes"]),
             ]);
@@ -468,7 +476,9 @@ fn table(paint: Paint, header: &[&str]) -> Table {
         // Whole lines for whoever reads them with a program.
         table.force_no_tty();
     } else {
-        table.set_content_arrangement(ContentArrangement::Dynamic).enforce_styling();
+        table
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .enforce_styling();
     }
     if !header.is_empty() {
         table.set_header(header.iter().map(|name| cell(name, Tone::Faint, paint)));
@@ -574,7 +584,7 @@ mod tests {
             [
                 "   0.1 s  Start      Landfall.Busy: wait",
                 "   0.2 s  Start      tries again (second time)",
-                "   0.0 s  Start      started abc  → Wait",
+                "   0.2 s  Start      started abc  → Wait",
                 "   0.4 s  Wait       2 s",
                 "   2.4 s  Poll       IN_PROGRESS  1,500 of 3,000 (50%)  → Verify",
                 "   2.5 s  Verify     3 objects, 10,000 rows, 1.2 MB: passed",

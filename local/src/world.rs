@@ -6,7 +6,10 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -18,7 +21,7 @@ use landfall::store::SystemClock;
 use serde_json::Value;
 
 use crate::{
-    aws::Aws,
+    aws::{Aws, Description},
     children::Guard,
     deploy::{self, ACCOUNT, REGION, Retries},
     edge::{
@@ -36,8 +39,11 @@ use crate::{
     watch::{Step, Watcher, What},
 };
 
-/// How often an execution's history is read. One read costs moto a few milliseconds.
-const WATCH_INTERVAL: Duration = Duration::from_millis(150);
+/// The pause between two readings of an execution's history, of which one costs moto some milliseconds.
+const PAUSE: Duration = Duration::from_millis(150);
+
+/// How many executions may be followed at once before the pauses grow, so that moto can still run them.
+const UNHURRIED: u32 = 4;
 
 /// How a world is to be.
 #[derive(Clone, Debug)]
@@ -98,6 +104,7 @@ pub struct World {
     machines: BTreeMap<&'static str, String>,
     announcements: String,
     folder: PathBuf,
+    followed: AtomicU32,
     _guard: Guard,
 }
 
@@ -223,19 +230,14 @@ impl World {
         let (buckets, announcements) = tokio::join!(deploy::buckets(&s3), deploy::bus(&aws));
         buckets?;
         let announcements = announcements?;
+        for name in functions::functions(&options.kinds) {
+            let program = binaries
+                .get(&name)
+                .with_context(|| format!("there is no binary of function {name}"))?;
+            edge.lambda().create(function(&options, &name, program))?;
+        }
         let mut machines = BTreeMap::new();
         for kind in &options.kinds {
-            for name in [
-                kind.start(),
-                kind.poll(),
-                functions::VERIFY.to_owned(),
-                functions::SEAL.to_owned(),
-            ] {
-                let program = binaries
-                    .get(&name)
-                    .with_context(|| format!("there is no binary of function {name}"))?;
-                edge.lambda().create(function(&options, &name, program))?;
-            }
             let machine = deploy::state_machine(&aws, edge.lambda(), workspace, *kind, options.retries).await?;
             machines.insert(kind.name, machine);
         }
@@ -248,6 +250,7 @@ impl World {
             machines,
             announcements,
             folder,
+            followed: AtomicU32::new(0),
             _guard: guard,
         })
     }
@@ -274,39 +277,35 @@ impl World {
     /// Waits for the end of an execution and tells each step as it happens.
     pub async fn follow(&self, execution: &Execution, mut tell: impl FnMut(&Step)) -> Result<Finished> {
         let mut watcher = Watcher::new(self.aws.clone(), &execution.arn);
-        loop {
+        let following = Following::new(&self.followed);
+        for turn in 1_u32.. {
             let (steps, history) = watcher.news().await?;
             steps.iter().for_each(&mut tell);
             let has_ended = steps.iter().any(|step| matches!(step.what, What::Ended { .. }));
-            let description = self.aws.describe_execution(&execution.arn).await?;
-            // The status follows the last event by a moment; a stopped execution may have no last event at all.
-            if description.status != "RUNNING" && (has_ended || description.status == "ABORTED") {
-                return Ok(Finished {
-                    status: description.status,
-                    output: description.output,
-                    error: description.error,
-                    cause: description.cause,
-                    history,
-                });
+            // Only now and then: a stopped execution may have no last event.
+            if has_ended || turn.is_multiple_of(10) {
+                let described = self.described(execution, has_ended).await?;
+                if described.status != "RUNNING" {
+                    return Ok(Finished {
+                        status: described.status,
+                        output: described.output,
+                        error: described.error,
+                        cause: described.cause,
+                        history,
+                    });
+                }
             }
-            if has_ended {
-                return self.settle(execution, history).await;
-            }
-            tokio::time::sleep(WATCH_INTERVAL).await;
+            tokio::time::sleep(following.pause()).await;
         }
+        bail!("{} never ended", execution.arn)
     }
 
-    async fn settle(&self, execution: &Execution, history: Vec<Value>) -> Result<Finished> {
+    /// How an execution is. The status follows the last event of the history by a moment, which is waited for.
+    async fn described(&self, execution: &Execution, has_ended: bool) -> Result<Description> {
         for _ in 0..100 {
-            let description = self.aws.describe_execution(&execution.arn).await?;
-            if description.status != "RUNNING" {
-                return Ok(Finished {
-                    status: description.status,
-                    output: description.output,
-                    error: description.error,
-                    cause: description.cause,
-                    history,
-                });
+            let described = self.aws.describe_execution(&execution.arn).await?;
+            if described.status != "RUNNING" || !has_ended {
+                return Ok(described);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -410,6 +409,26 @@ impl World {
     }
 }
 
+/// Counts as following while it lives.
+struct Following<'a>(&'a AtomicU32);
+
+impl<'a> Following<'a> {
+    fn new(count: &'a AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+
+    fn pause(&self) -> Duration {
+        PAUSE * self.0.load(Ordering::Relaxed).div_ceil(UNHURRIED).max(1)
+    }
+}
+
+impl Drop for Following<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 fn function(options: &Options, name: &str, program: &Path) -> FunctionConfig {
     let mut variables = deploy::variables();
     let given = [Some(&options.variables), options.function_variables.get(name)];
@@ -424,6 +443,7 @@ fn function(options: &Options, name: &str, program: &Path) -> FunctionConfig {
             .get(name)
             .copied()
             .unwrap_or_else(|| deploy::timeout(name)),
+        memory_mb: deploy::memory_mb(name),
         ..FunctionConfig::new(name, program)
     }
 }
