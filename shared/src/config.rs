@@ -115,7 +115,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         for item in self.list(name) {
             match item.parse() {
                 Ok(uri) => uris.push(uri),
-                Err(why) => self.faults.push(format!("{name}: {item} {why}")),
+                Err(why) => self.faults.push(format!("{name}: {item}: {why}")),
             }
         }
         uris
@@ -194,7 +194,7 @@ mod tests {
         for name in [
             "LANDFALL_LEDGER_BUCKET is not set",
             "LANDFALL_EXPECTED_BUCKET_OWNER is not an account",
-            "LANDFALL_ALLOWED_DESTINATIONS: bucket/x does not begin with s3://",
+            "LANDFALL_ALLOWED_DESTINATIONS: bucket/x: it does not begin with s3://",
             "LANDFALL_POLL_MIN_SECONDS is larger",
             "LANDFALL_DEADLINE_SECONDS is soon",
         ] {

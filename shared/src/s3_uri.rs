@@ -80,7 +80,7 @@ impl FromStr for S3Uri {
     fn from_str(text: &str) -> Result<Self, InvalidS3Uri> {
         let rest = text
             .strip_prefix("s3://")
-            .ok_or(InvalidS3Uri("does not begin with s3://"))?;
+            .ok_or(InvalidS3Uri("it does not begin with s3://"))?;
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         check_bucket(bucket)?;
         check_key(key)?;

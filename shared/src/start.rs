@@ -99,8 +99,7 @@ pub async fn start<S: JobService>(
     invocation: &Invocation,
 ) -> Result<Job> {
     let config = &deployment.config;
-    let requested = event::parse::<S>(&received.event, config.default_destination.as_ref())?;
-    check_gate::<S>(config, &received.event, &requested)?;
+    let requested = admit::<S>(config, &received.event)?;
     let owner = format!("{}/{}", received.execution, invocation.request_id);
     let starter = Starter {
         deployment,
@@ -113,6 +112,13 @@ pub async fn start<S: JobService>(
     };
     let label = format!("{} {}", S::KIND, requested.trigger.job_key);
     starter.run().await.map_err(|error| error.context(label))
+}
+
+/// Reads an event and lets it through the gate. Nothing is called.
+pub fn admit<S: JobService>(config: &Config, event: &Value) -> Result<Requested<S::Request>> {
+    let requested = event::parse::<S>(event, config.default_destination.as_ref())?;
+    check_gate::<S>(config, event, &requested)?;
+    Ok(requested)
 }
 
 /// Holds all that an event names against the allow list. The default role was set by the deployment itself.

@@ -23,7 +23,7 @@ use landfall::{
 };
 use landfall_customer_profiles::SegmentSnapshots;
 use landfall_local::simulated::{
-    Sink,
+    SimulatedService, Sink,
     customer_profiles::{CustomerProfiles, Settings},
 };
 use landfall_output::{
@@ -50,6 +50,22 @@ const FUNCTION_TIMEOUT: TimeDelta = TimeDelta::seconds(60);
 /// How often a step that fails for a passing reason is tried.
 const TRIES: usize = 12;
 
+/// The configuration of the local world, as far as it decides what an event may name.
+pub fn config() -> Result<Config, Error> {
+    Config::read(|name| {
+        let value = match name {
+            "LANDFALL_LEDGER_BUCKET" => LEDGER,
+            "LANDFALL_ALLOWED_DESTINATIONS" => "s3://landfall-exports/",
+            "LANDFALL_ALLOWED_ROLES" => "arn:aws:iam::111122223333:role/landfall-*",
+            "LANDFALL_ALLOWED_KEYS" => "arn:aws:kms:eu-west-1:111122223333:key/*",
+            "LANDFALL_DEFAULT_DESTINATION" => "s3://landfall-exports/",
+            "LANDFALL_DEFAULT_ROLE_ARN" => "arn:aws:iam::111122223333:role/landfall-export",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    })
+}
+
 struct MemorySink(Arc<MemoryStore>);
 
 #[async_trait]
@@ -58,6 +74,15 @@ impl Sink for MemorySink {
         self.0.put(bucket, key, body, Condition::Absent).await?;
         Ok(())
     }
+}
+
+fn client(service: Arc<dyn SimulatedService>, faults: &Arc<Faults>) -> SegmentSnapshots {
+    let builder = Builder::new()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-west-1"))
+        .credentials_provider(Credentials::for_tests())
+        .http_client(SimulatedHttp::new(service, Arc::clone(faults)));
+    SegmentSnapshots::from_builder(builder)
 }
 
 /// A deployment with its simulated service.
@@ -84,31 +109,14 @@ impl Harness {
         store.create_bucket(LEDGER);
         let sink = Arc::new(MemorySink(Arc::clone(&store)));
         let customer_profiles = Arc::new(CustomerProfiles::new(sink, Arc::new(clock.clone()), settings));
-        let http = SimulatedHttp::new(Arc::clone(&customer_profiles) as Arc<_>, Arc::clone(&faults));
-        let builder = Builder::new()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("eu-west-1"))
-            .credentials_provider(Credentials::for_tests())
-            .http_client(http);
-        let config = Config::read(|name| {
-            let value = match name {
-                "LANDFALL_LEDGER_BUCKET" => LEDGER,
-                "LANDFALL_ALLOWED_DESTINATIONS" => "s3://landfall-exports/",
-                "LANDFALL_ALLOWED_ROLES" => "arn:aws:iam::111122223333:role/landfall-*",
-                "LANDFALL_ALLOWED_KEYS" => "arn:aws:kms:eu-west-1:111122223333:key/*",
-                "LANDFALL_DEFAULT_DESTINATION" => "s3://landfall-exports/",
-                "LANDFALL_DEFAULT_ROLE_ARN" => "arn:aws:iam::111122223333:role/landfall-export",
-                _ => return None,
-            };
-            Some(value.to_owned())
-        })?;
+        let config = config()?;
         let faulty = FaultyStore::new(Arc::clone(&store) as Arc<dyn ObjectStore>, Arc::clone(&faults));
         let deployment = Deployment {
             config,
             store: Arc::new(faulty),
             clock: Arc::new(clock.clone()),
         };
-        let service = SegmentSnapshots::from_builder(builder);
+        let service = client(Arc::clone(&customer_profiles) as Arc<_>, &faults);
         Ok(Self {
             store,
             clock,
@@ -117,6 +125,11 @@ impl Harness {
             deployment,
             service,
         })
+    }
+
+    /// Lets the functions talk to another service from now on.
+    pub fn talk_to(&mut self, service: Arc<dyn SimulatedService>) {
+        self.service = client(service, &self.faults);
     }
 
     /// The input of the first step for an event that an execution received.

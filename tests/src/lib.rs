@@ -4,3 +4,4 @@ pub mod clock;
 pub mod harness;
 pub mod in_process;
 pub mod memory_store;
+pub mod wire;

@@ -1,0 +1,164 @@
+//! What goes over the wire, kept for botocore to judge.
+//!
+//! What must stay true: requests are those that the functions' own SDK clients made, answers those that the simulated
+//! services gave; the judge reads them by botocore's models, in `tests/python/wire.py`, and knows nothing of ours.
+
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::{Context, Result, bail};
+use async_trait::async_trait;
+use bytes::Bytes;
+use landfall_local::{
+    places, python,
+    simulated::{Refusal, SimulatedService},
+};
+use serde::{Deserialize, Serialize};
+
+/// One request and its answer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Exchange {
+    /// The HTTP method.
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// Headers of the request.
+    pub headers: Vec<(String, String)>,
+    /// Body of the request.
+    pub body: String,
+    /// Status of the answer.
+    pub status: u16,
+    /// Headers of the answer.
+    pub answer_headers: Vec<(String, String)>,
+    /// Body of the answer.
+    pub answer: String,
+}
+
+fn headers(map: &http::HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    map.iter()
+        .map(|(name, value)| (name.to_string(), text(value)))
+        .collect()
+}
+
+/// A service that keeps what it is asked and what it answers.
+pub struct Recorder {
+    service: Arc<dyn SimulatedService>,
+    exchanges: Mutex<Vec<Exchange>>,
+}
+
+impl Recorder {
+    /// Keeps what goes to and from a service.
+    pub fn new(service: Arc<dyn SimulatedService>) -> Arc<Self> {
+        Arc::new(Self {
+            service,
+            exchanges: Mutex::default(),
+        })
+    }
+
+    /// What was kept so far.
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        self.exchanges.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[async_trait]
+impl SimulatedService for Recorder {
+    fn signing_name(&self) -> &'static str {
+        self.service.signing_name()
+    }
+
+    async fn handle(&self, request: http::Request<Bytes>) -> http::Response<Bytes> {
+        let target = request
+            .uri()
+            .path_and_query()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let mut exchange = Exchange {
+            method: request.method().to_string(),
+            target,
+            headers: headers(request.headers()),
+            body: String::from_utf8_lossy(request.body()).into_owned(),
+            status: 0,
+            answer_headers: Vec::new(),
+            answer: String::new(),
+        };
+        let response = self.service.handle(request).await;
+        exchange.status = response.status().as_u16();
+        exchange.answer_headers = headers(response.headers());
+        exchange.answer = String::from_utf8_lossy(response.body()).into_owned();
+        self.exchanges
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(exchange);
+        response
+    }
+
+    async fn advance(&self) {
+        self.service.advance().await;
+    }
+}
+
+/// A service that refuses everything in one way.
+pub struct Refusing(pub &'static str, pub Refusal);
+
+#[async_trait]
+impl SimulatedService for Refusing {
+    fn signing_name(&self) -> &'static str {
+        self.0
+    }
+
+    async fn handle(&self, _: http::Request<Bytes>) -> http::Response<Bytes> {
+        self.1.clone().into_response("00000000-0000-4000-8000-000000000000")
+    }
+
+    async fn advance(&self) {}
+}
+
+/// An error of an operation, as botocore's model has it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ModelledError {
+    /// The operation, such as `GetSegmentSnapshot`.
+    pub operation: String,
+    /// The code on the wire.
+    pub code: String,
+    /// The HTTP status.
+    pub status: u16,
+}
+
+/// The errors that botocore's model gives for some operations of a service.
+pub fn modelled_errors(service: &str, operations: &[&str]) -> Result<Vec<ModelledError>> {
+    let said = judge(&["errors", service], &serde_json::to_vec(operations)?)?;
+    serde_json::from_slice(&said).context("botocore's errors are not readable")
+}
+
+/// Lets botocore judge exchanges: each must be a request of the service's model and an answer to it. Gives the names of
+/// the operations, and for an error the name of the exception class, in their order.
+pub fn conform(service: &str, exchanges: &[Exchange]) -> Result<Vec<String>> {
+    let said = judge(&["conform", service], &serde_json::to_vec(exchanges)?)?;
+    serde_json::from_slice(&said).context("botocore's judgement is not readable")
+}
+
+fn judge(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>> {
+    let workspace = places::workspace()?;
+    let python = python::ensure(&workspace)?;
+    let mut child = Command::new(python.python())
+        .arg(workspace.join("tests/python/wire.py"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot start Python")?;
+    let mut stdin = child.stdin.take().context("Python has no input")?;
+    stdin.write_all(input)?;
+    drop(stdin);
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        bail!("botocore objects:\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(output.stdout)
+}

@@ -1,0 +1,215 @@
+//! The definition held against the code: error names, statuses, bounds.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+use landfall::{
+    config::MAX_DEADLINE_SECONDS,
+    error::ErrorKind,
+    job::{Status, Verdict},
+    polling::MAX_POLLS,
+};
+use serde_json::{Value, json};
+
+fn definition() -> Value {
+    serde_json::from_str(include_str!("../../statemachine/export-job.asl.json")).expect("the definition is JSON")
+}
+
+fn state(name: &str) -> Value {
+    definition()["States"][name].clone()
+}
+
+/// Every text of a member, anywhere in a value.
+fn members<'a>(value: &'a Value, name: &str, found: &mut Vec<&'a Value>) {
+    match value {
+        Value::Object(object) => {
+            found.extend(object.get(name));
+            object.values().for_each(|value| members(value, name, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| members(value, name, found)),
+        _ => {}
+    }
+}
+
+fn retried_errors(state: &Value) -> BTreeSet<String> {
+    let mut found = Vec::new();
+    members(&state["Retry"], "ErrorEquals", &mut found);
+    found
+        .into_iter()
+        .flat_map(|errors| errors.as_array().into_iter().flatten())
+        .filter_map(|error| error.as_str().map(str::to_owned))
+        .collect()
+}
+
+#[test]
+fn the_definition_names_only_errors_that_exist() {
+    let definition = definition();
+    let mut found = Vec::new();
+    members(&definition, "ErrorEquals", &mut found);
+    let names: BTreeSet<&str> = found
+        .into_iter()
+        .flat_map(|errors| errors.as_array().into_iter().flatten())
+        .filter_map(Value::as_str)
+        .collect();
+    let ours: Vec<_> = names.iter().filter(|name| name.starts_with("Landfall.")).collect();
+    assert!(!ours.is_empty());
+    for name in ours {
+        assert!(
+            ErrorKind::from_name(name).is_some(),
+            "{name} is no error of the functions"
+        );
+    }
+}
+
+/// What may pass is tried again in every function, what cannot pass is not.
+#[test]
+fn exactly_the_transient_errors_are_tried_again() {
+    let lambda = [
+        // The two lists that AWS documents, together.
+        "Lambda.ClientExecutionTimeoutException",
+        "Lambda.ServiceException",
+        "Lambda.AWSLambdaException",
+        "Lambda.SdkClientException",
+        "Lambda.TooManyRequestsException",
+        // A function that crashed or hung.
+        "Lambda.Unknown",
+        "Runtime.ExitError",
+        "Sandbox.Timedout",
+        "States.Timeout",
+    ];
+    let ours = ErrorKind::ALL
+        .into_iter()
+        .filter(|kind| kind.is_transient())
+        .map(|kind| kind.name());
+    let expected: BTreeSet<String> = lambda.into_iter().chain(ours).map(str::to_owned).collect();
+    for name in ["Start", "Poll", "Verify", "Seal"] {
+        let state = state(name);
+        assert_eq!(retried_errors(&state), expected, "{name}");
+        for retrier in state["Retry"].as_array().into_iter().flatten() {
+            assert_eq!(retrier["JitterStrategy"], "FULL", "{name}: {retrier}");
+            assert!(
+                retrier["BackoffRate"].as_f64().is_some_and(|rate| rate > 1.0),
+                "{name}: {retrier}"
+            );
+            assert!(
+                retrier["MaxDelaySeconds"].is_u64() && retrier["MaxAttempts"].is_u64(),
+                "{name}: {retrier}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_error_on_the_way_is_sealed() {
+    for name in ["Start", "Poll", "Verify"] {
+        let caught = json!([{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "Seal"}]);
+        assert_eq!(state(name)["Catch"], caught, "{name}");
+    }
+    // What cannot be sealed or announced fails where a redrive resumes it.
+    for name in ["Seal", "Announce"] {
+        assert!(state(name)["Catch"].is_null(), "{name}");
+    }
+    // Success is reached by way of a verdict alone.
+    let mut nexts = Vec::new();
+    let definition = definition();
+    members(&definition, "Next", &mut nexts);
+    assert_eq!(nexts.iter().filter(|next| **next == "Succeeded").count(), 1);
+    assert_eq!(state("Outcome")["Choices"][0]["Variable"], "$.outcome.verdict");
+    assert_eq!(
+        state("Outcome")["Choices"][0]["StringEquals"],
+        json!(Verdict::Succeeded)
+    );
+    assert_eq!(state("Outcome")["Default"], "Failed");
+}
+
+#[test]
+fn the_choice_knows_every_status() {
+    let choices = state("Status")["Choices"].clone();
+    let next = |status: Status| {
+        let choice = choices
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|choice| choice["StringEquals"] == json!(status));
+        choice.map_or(state("Status")["Default"].clone(), |choice| choice["Next"].clone())
+    };
+    assert_eq!(next(Status::Running), "Wait");
+    assert_eq!(next(Status::Succeeded), "Verify");
+    assert_eq!(next(Status::Failed), "Seal");
+    assert_eq!(next(Status::TimedOut), "Seal");
+    assert_eq!(next(Status::Sealed), "Outcome");
+}
+
+/// No variables, no JSONata, and nothing but the substitutions that the template gives.
+#[test]
+fn the_definition_is_plain() {
+    let text = include_str!("../../statemachine/export-job.asl.json");
+    assert!(!text.contains("JSONata") && !text.contains("\"Assign\""));
+    let mut names: Vec<&str> = text
+        .split("${")
+        .skip(1)
+        .filter_map(|rest| rest.split('}').next())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(
+        names,
+        [
+            "EventBusName",
+            "Kind",
+            "PollFunctionArn",
+            "SealFunctionArn",
+            "StartFunctionArn",
+            "VerifyFunctionArn"
+        ]
+    );
+}
+
+/// Entered, scheduled, started, succeeded, exited.
+const EVENTS_OF_TASK: u64 = 5;
+/// Entered and exited.
+const EVENTS_OF_OTHER: u64 = 2;
+/// Scheduled, started, failed.
+const EVENTS_OF_RETRY: u64 = 3;
+/// The hard limit of Step Functions.
+const HISTORY_LIMIT: u64 = 25_000;
+
+fn most_retries(state: &Value) -> u64 {
+    state["Retry"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|retrier| retrier["MaxAttempts"].as_u64())
+        .sum()
+}
+
+/// With the most polls and, in every one of them, as many failures as are tried again.
+#[test]
+fn the_worst_execution_stays_within_its_history() {
+    let poll = state("Poll");
+    let turn = EVENTS_OF_OTHER + EVENTS_OF_TASK + EVENTS_OF_OTHER;
+    assert_eq!(turn, 9, "the documentation says so");
+    let polls = u64::from(MAX_POLLS) * (turn + EVENTS_OF_RETRY * most_retries(&poll));
+    let tasks: u64 = ["Start", "Verify", "Seal", "Announce"]
+        .into_iter()
+        .map(|name| EVENTS_OF_TASK + EVENTS_OF_RETRY * most_retries(&state(name)))
+        .sum();
+    let others = 8 * EVENTS_OF_OTHER + 2;
+    let worst = polls + tasks + others;
+    assert!(
+        worst < HISTORY_LIMIT - 1,
+        "{worst} events, and a redrive needs fewer than 24,999"
+    );
+}
+
+/// The machine's own time-out comes after everything that ends sealed, or the job would end unsealed.
+#[test]
+fn the_machine_outlives_the_longest_job() -> Result<()> {
+    let machine = definition()["TimeoutSeconds"].as_u64().context("no time-out")?;
+    let tasks: u64 = ["Verify", "Seal", "Announce"]
+        .into_iter()
+        .filter_map(|name| state(name)["TimeoutSeconds"].as_u64())
+        .sum();
+    assert!(machine > MAX_DEADLINE_SECONDS + tasks, "{machine} s");
+    Ok(())
+}

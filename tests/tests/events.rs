@@ -1,0 +1,68 @@
+//! Every sample event is accepted, or refused with its expected text.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use anyhow::{Context, Result};
+use landfall::{config::Config, job::Kind, service::JobService, start::admit};
+use landfall_customer_profiles::SegmentSnapshots;
+use landfall_tests::harness::config;
+use serde_json::Value;
+
+/// What a kind makes of an event, in words.
+fn outcome<S: JobService>(config: &Config, event: &Value) -> String {
+    match admit::<S>(config, event) {
+        Ok(requested) => {
+            let destination = requested
+                .destination
+                .map_or("no destination".to_owned(), |uri| uri.to_string());
+            format!("accepted as {}\nto {destination}", requested.trigger.job_key)
+        }
+        Err(error) => format!("refused with {error}"),
+    }
+}
+
+type Reader = fn(&Config, &Value) -> String;
+
+fn readers() -> BTreeMap<Kind, Reader> {
+    BTreeMap::from([(SegmentSnapshots::kind(), outcome::<SegmentSnapshots> as Reader)])
+}
+
+fn samples() -> Result<BTreeMap<String, Value>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events");
+    let mut samples = BTreeMap::new();
+    for file in fs::read_dir(&folder)? {
+        let path = file?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let name = path
+                .file_stem()
+                .and_then(|name| name.to_str())
+                .context("a name that is not UTF-8")?;
+            let event = serde_json::from_slice(&fs::read(&path)?).with_context(|| format!("{name} is not JSON"))?;
+            samples.insert(name.to_owned(), event);
+        }
+    }
+    Ok(samples)
+}
+
+#[test]
+fn every_sample_has_its_outcome() -> Result<()> {
+    let (config, readers) = (config()?, readers());
+    let samples = samples()?;
+    assert!(samples.len() >= 10, "{} samples", samples.len());
+    for (name, event) in samples {
+        let detail_type = event["detail-type"]
+            .as_str()
+            .with_context(|| format!("{name} has no detail-type"))?;
+        let kind = Kind::of_detail_type(detail_type).with_context(|| format!("{name} is of no kind"))?;
+        let Some(reader) = readers.get(&kind) else { continue };
+        let outcome = reader(&config, &event);
+        let expected = match name.split('-').next() {
+            Some("malformed") => "refused with Landfall.InvalidEvent",
+            Some("forbidden") => "refused with Landfall.Forbidden",
+            _ => "accepted",
+        };
+        assert!(outcome.starts_with(expected), "{name}: {outcome}");
+        insta::assert_snapshot!(name, outcome);
+    }
+    Ok(())
+}
