@@ -128,6 +128,7 @@ pub fn parse<S: JobService>(event: &Value, default_destination: Option<&S3Uri>) 
     check_source::<S>(detail, &mut faults);
     check_poll_options(detail, &mut faults);
     S::check(detail, &mut faults);
+    S::check_envelope(event, &mut faults);
     faults.into_result()?;
 
     let trigger = identify(&S::kind(), event)?;
@@ -247,7 +248,7 @@ fn check_destination<S: JobService>(detail: &Value, default: Option<&S3Uri>, fau
             faults.add(
                 named.path,
                 quoted(&named.value),
-                format!("must be s3://bucket/prefix/, and this {why}"),
+                format!("must be s3://bucket/prefix/: {why}"),
             );
             return None;
         }
@@ -279,7 +280,7 @@ fn check_source<S: JobService>(detail: &Value, faults: &mut Faults) {
         faults.add(
             named.path,
             quoted(&named.value),
-            format!("must be s3://bucket/key, and this {why}"),
+            format!("must be s3://bucket/key: {why}"),
         );
     }
 }

@@ -169,6 +169,10 @@ pub trait JobService: Send + Sync {
     /// Rules that the schema cannot express, on a `detail` that may be wrong elsewhere.
     fn check(_detail: &Value, _faults: &mut Faults) {}
 
+    /// Rules about members of `detail` that repeat or replace a part of the envelope, on an event that may be wrong
+    /// elsewhere.
+    fn check_envelope(_event: &Value, _faults: &mut Faults) {}
+
     /// The request as it is sent: with the attempt's own prefix, and with what it leaves to the deployment.
     fn aim(request: Self::Request, aim: &Aim<'_>) -> Self::Request;
 
