@@ -1,9 +1,9 @@
 """What must hold of template.yaml and the state machine beyond their being valid.
 
-The template is transformed as SAM does it and its functions (Ref, Sub, If, …) are resolved twice: with no parameter
-given, and with all of them. Each check is then shown to notice what it is there for: the mutations at the end break the
-template or the definition, one way each, and the check that they name has to object. A check without a mutation is an
-error.
+The template is transformed as SAM does it and its functions (Ref, Sub, If, …) are resolved with no parameter given, with
+all of them, and with each choice of kinds. Each check is then shown to notice what it is there for: the mutations at the
+end break the template or the definition, one way each, and the check that they name has to object. A check without a
+mutation is an error.
 """
 
 import copy
@@ -12,7 +12,9 @@ import logging
 import os
 import re
 import sys
+from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 # The transform asks for a region, and nothing here may depend on the machine's own settings.
 os.environ.update(AWS_DEFAULT_REGION="eu-west-1", AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
@@ -54,10 +56,49 @@ EVERYTHING = {
     "Tracing": "true",
     "AlarmTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms",
     "PermissionsBoundaryArn": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
+    "SegmentSnapshots": "true",
     "ScheduleExpression": "rate(1 day)",
+    "ScheduleExpressionTimezone": "Europe/Berlin",
     "DomainName": "shop",
     "SegmentDefinitionName": "buyers",
 }
+
+
+class Kind(NamedTuple):
+    """What a kind of job has to have, and no more."""
+
+    name: str
+    parameter: str  # deploys it when "true"
+    crate: str  # that makes its calls
+    api: str  # before the colon of its actions
+    resources: str  # what its actions are allowed on
+    start: set  # actions of its start function
+    poll: set  # actions of its poll function
+    request: dict  # of its schedule, if everything is given
+    role: str | None = None  # that it passes to the service
+    service: str | None = None  # that assumes the role
+    writes: bool = True  # whether it needs a destination
+    reads: bool = False  # whether its start function reads a source
+    trust: dict = {}  # what else the role's trust asks of the service
+
+    def resource(self, suffix):
+        return "".join(map(str.title, self.name.split("-"))) + suffix
+
+
+KINDS = [
+    Kind(
+        name="segment-snapshot",
+        parameter="SegmentSnapshots",
+        crate="customer-profiles",
+        api="profile",
+        resources=f"arn:aws:profile:{REGION}:{ACCOUNT}:domains/*",
+        start={"CreateSegmentSnapshot"},
+        poll={"GetSegmentSnapshot"},
+        request={"DomainName": "shop", "SegmentDefinitionName": "buyers", "DataFormat": "CSV"},
+        role="SegmentSnapshotExportRole",
+        service="profile.amazonaws.com",
+    ),
+]
 
 
 class NoPolicies:
@@ -67,26 +108,45 @@ class NoPolicies:
         return {}
 
 
+def transformed(source):
+    sam = copy.deepcopy(source)
+    for resource in sam["Resources"].values():
+        # Packaging puts S3 URIs in place of these paths.
+        for name in ("CodeUri", "DefinitionUri"):
+            path = resource.get("Properties", {}).get(name)
+            if isinstance(path, str):
+                resource["Properties"][name] = f"s3://package/{path}"
+    return transform(sam, {}, NoPolicies())
+
+
 class Stack:
     """The template, transformed and resolved with some parameters."""
 
-    def __init__(self, source, parameters):
-        self.source = source
+    def __init__(self, source, raw, parameters):
+        self.source, self.raw = source, raw
         self.parameters = {
             name: parameters.get(name, parameter.get("Default")) for name, parameter in source["Parameters"].items()
         }
-        sam = copy.deepcopy(source)
-        for resource in sam["Resources"].values():
-            # Packaging puts S3 URIs in place of these paths.
-            for name in ("CodeUri", "DefinitionUri"):
-                path = resource.get("Properties", {}).get(name)
-                if isinstance(path, str):
-                    resource["Properties"][name] = f"s3://package/{path}"
-        self.raw = transform(sam, {}, NoPolicies())
-        self.resources = {}
-        for name, resource in self.raw["Resources"].items():
-            if "Condition" not in resource or self.condition(resource["Condition"]):
-                self.resources[name] = {**resource, "Properties": self.resolve(resource.get("Properties", {}))}
+        made = {name: resource for name, resource in raw["Resources"].items() if self.is_made(resource)}
+        self.made, self.dangling = set(made), set()
+        self.resources = {
+            name: {**resource, "Properties": self.resolve(resource.get("Properties", {}))}
+            for name, resource in made.items()
+        }
+        outputs = source.get("Outputs", {})
+        self.outputs = {name: self.resolve(output["Value"]) for name, output in outputs.items() if self.is_made(output)}
+
+    def is_made(self, part):
+        return "Condition" not in part or self.condition(part["Condition"])
+
+    def refused(self):
+        """The rules of the template that these parameters break."""
+        return {
+            name
+            for name, rule in self.source.get("Rules", {}).items()
+            if self.resolve(rule.get("RuleCondition", True))
+            and not all(self.resolve(assertion["Assert"]) for assertion in rule["Assertions"])
+        }
 
     def condition(self, name):
         return self.resolve(self.source["Conditions"][name])
@@ -99,6 +159,7 @@ class Stack:
             is_list = self.source["Parameters"][name]["Type"] == "CommaDelimitedList"
             return value.split(",") if is_list else value
         resource = self.raw["Resources"][name]  # KeyError: the template refers to nothing
+        self.dangling |= {name} - self.made
         kind = resource["Type"]
         if kind == "AWS::StepFunctions::StateMachine":
             return self.attribute(name, "Arn")
@@ -109,6 +170,7 @@ class Stack:
         return name
 
     def attribute(self, name, attribute):
+        self.dangling |= {name} - self.made
         kind = self.raw["Resources"][name]["Type"]
         if attribute != "Arn":
             return f"{name}.{attribute}"
@@ -152,6 +214,8 @@ class Stack:
                 return not self.resolve(argument[0])
             if function == "Fn::And":
                 return all(self.resolve(argument))
+            if function == "Fn::Or":
+                return any(self.resolve(argument))
             if function.startswith("Fn::"):
                 raise ValueError(f"policy.py does not know {function}")
         members = {name: self.resolve(value) for name, value in node.items()}
@@ -203,10 +267,14 @@ class Facts:
 
     def __init__(self, template, definition, text):
         self.template, self.definition, self.text = template, definition, text
-        self.plain = Stack(template, {})
-        self.full = Stack(template, EVERYTHING)
+        self.raw = transformed(template)
+        self.plain = self.stack({})
+        self.full = self.stack(EVERYTHING)
         self.stacks = (self.plain, self.full)
         self.machine = json.loads(definition)
+
+    def stack(self, parameters):
+        return Stack(self.template, self.raw, parameters)
 
     def tasks(self):
         return {name: state for name, state in self.machine["States"].items() if state["Type"] == "Task"}
@@ -230,19 +298,19 @@ def check(function):
 
 @check
 def each_function_has_a_role_of_its_own(facts):
-    roles = [properties["Role"] for properties in facts.plain.functions().values()]
-    for name, properties in facts.plain.functions().items():
+    roles = [properties["Role"] for properties in facts.full.functions().values()]
+    for name, properties in facts.full.functions().items():
         if roles.count(properties["Role"]) != 1:
             yield f"{name} shares its role"
-        role = facts.plain.role_of(properties["Role"])
-        trust = facts.plain.of("AWS::IAM::Role")[role]["AssumeRolePolicyDocument"]["Statement"]
+        role = facts.full.role_of(properties["Role"])
+        trust = facts.full.of("AWS::IAM::Role")[role]["AssumeRolePolicyDocument"]["Statement"]
         if [statement["Principal"] for statement in trust] != [{"Service": "lambda.amazonaws.com"}]:
             yield f"{role} is not trusted to Lambda alone"
 
 
 @check
 def roles_that_services_assume_name_the_account(facts):
-    for name, properties in facts.plain.of("AWS::IAM::Role").items():
+    for name, properties in facts.full.of("AWS::IAM::Role").items():
         for statement in properties["AssumeRolePolicyDocument"]["Statement"]:
             services = listed(statement["Principal"].get("Service", "nobody"))
             condition = statement.get("Condition", {}).get("StringEquals", {}).get("aws:SourceAccount")
@@ -268,13 +336,59 @@ def no_grant_is_wider_than_it_has_to_be(facts):
 
 @check
 def roles_are_passed_to_their_service_only(facts):
-    for name, statement in facts.full.statements():
-        if "iam:PassRole" in listed(statement["Action"]):
-            if not statement.get("Condition", {}).get("StringEquals", {}).get("iam:PassedToService"):
-                yield f"{name} may pass a role to any service"
-    expected = {facts.full.attribute("SegmentSnapshotExportRole", "Arn"), *EVERYTHING["AllowedRoles"].split(",")}
-    if facts.full.allowed("iam:PassRole").get("SegmentSnapshotStartRole") != expected:
-        yield "segment-snapshot-start may not pass just the export role and AllowedRoles"
+    expected = {}
+    for kind in KINDS:
+        if kind.role:
+            own = facts.full.attribute(kind.role, "Arn")
+            expected[kind.resource("StartRole")] = {own, *EVERYTHING["AllowedRoles"].split(",")}, kind.service
+            trust = facts.full.of("AWS::IAM::Role")[kind.role]["AssumeRolePolicyDocument"]["Statement"]
+            condition = {"StringEquals": {"aws:SourceAccount": ACCOUNT}, **kind.trust}
+            if [(s["Principal"], s.get("Condition")) for s in trust] != [({"Service": kind.service}, condition)]:
+                yield f"{kind.role} is not trusted to {kind.service} alone, under {condition}"
+    passed = facts.full.allowed("iam:PassRole")
+    for name in {*passed, *expected}:
+        roles, service = expected.get(name, (set(), None))
+        if passed.get(name, set()) != roles:
+            yield f"{name} may pass {sorted(passed.get(name, ()))}, not {sorted(roles)}"
+        for role, statement in facts.full.statements():
+            if role == name and "iam:PassRole" in listed(statement["Action"]):
+                if statement.get("Condition") != {"StringEquals": {"iam:PassedToService": service}}:
+                    yield f"{name} may pass a role to others than {service}"
+
+
+@check
+def functions_call_their_own_api_alone(facts):
+    expected = {}
+    for kind in KINDS:
+        for suffix, actions in (("StartRole", kind.start), ("PollRole", kind.poll)):
+            for action in actions:
+                expected[kind.resource(suffix), f"{kind.api}:{action}"] = {kind.resources}
+    granted = {}
+    apis = {kind.api for kind in KINDS}
+    for role, statement in facts.full.statements():
+        for action in listed(statement["Action"]):
+            if action.split(":")[0] in apis:
+                granted.setdefault((role, action), set()).update(listed(statement["Resource"]))
+    for role, action in {*expected, *granted}:
+        have, want = granted.get((role, action)), expected.get((role, action))
+        if have != want:
+            yield f"{role} may do {action} on {have}, not {want}"
+
+
+@check
+def grants_are_what_the_code_calls(facts):
+    for crate in {kind.crate for kind in KINDS}:
+        source = "".join(path.read_text() for path in sorted(ROOT.glob(f"functions/{crate}/src/**/*.rs")))
+        calls = {name.replace("_", "") for name in re.findall(r"\bclient\s*\.\s*([a-z_]+)\(\)", source)}
+        apis = {kind.api for kind in KINDS if kind.crate == crate}
+        granted = {
+            action.split(":")[1].lower()
+            for _, statement in facts.full.statements()
+            for action in listed(statement["Action"])
+            if action.split(":")[0] in apis
+        }
+        if calls != granted:
+            yield f"functions/{crate} calls {sorted(calls)}, its roles allow {sorted(granted)}"
 
 
 @check
@@ -356,30 +470,30 @@ def functions_are_the_built_binaries(facts):
         sources = [*ROOT.glob(f"functions/*/src/bin/{binary}.rs"), *ROOT.glob(f"functions/*/src/bin/{binary}/main.rs")]
         if len(sources) != 1:
             yield f"{name}: no binary {binary} in functions/"
-    for name, properties in facts.plain.functions().items():
+    for name, properties in facts.full.functions().items():
         if (properties["Runtime"], properties["Handler"]) != ("provided.al2023", "bootstrap"):
             yield f"{name} does not run {properties['Handler']} on provided.al2023"
 
 
 @check
 def functions_log_to_groups_of_their_own(facts):
-    groups = {facts.plain.ref(name): properties for name, properties in facts.plain.of("AWS::Logs::LogGroup").items()}
+    groups = {facts.full.ref(name): properties for name, properties in facts.full.of("AWS::Logs::LogGroup").items()}
     for group, properties in groups.items():
         if not properties.get("RetentionInDays"):
             yield f"{group} is kept for ever"
-    used = [properties["LoggingConfig"].get("LogGroup") for properties in facts.plain.functions().values()]
-    for name, properties in facts.plain.functions().items():
+    used = [properties["LoggingConfig"].get("LogGroup") for properties in facts.full.functions().values()]
+    for name, properties in facts.full.functions().items():
         group = properties["LoggingConfig"].get("LogGroup")
         if group not in groups or used.count(group) != 1 or properties["LoggingConfig"]["LogFormat"] != "JSON":
             yield f"{name} has no log group of its own, in JSON"
             continue
         own = {
-            facts.plain.attribute(n, "Arn")
-            for n in facts.plain.of("AWS::Logs::LogGroup")
-            if facts.plain.ref(n) == group
+            facts.full.attribute(n, "Arn")
+            for n in facts.full.of("AWS::Logs::LogGroup")
+            if facts.full.ref(n) == group
         }
-        role = facts.plain.role_of(properties["Role"])
-        if facts.plain.allowed("logs:PutLogEvents").get(role) != own:
+        role = facts.full.role_of(properties["Role"])
+        if facts.full.allowed("logs:PutLogEvents").get(role) != own:
             yield f"{role} may not write {group} alone"
 
 
@@ -389,49 +503,43 @@ def functions_get_the_variables_that_the_code_reads(facts):
     read = set(re.findall(r'"(LANDFALL_[A-Z_]+)"', config.split("#[cfg(test)]")[0]))
     if not read:
         yield "shared/src/config.rs reads no variable; has the reading of the environment moved?"
-    environments = {
-        name: {key for key in properties["Environment"]["Variables"] if key.startswith("LANDFALL_")}
-        for name, properties in facts.plain.functions().items()
+    # What an event may name is decided where it is read; the other steps get the job.
+    of_roles = {"LANDFALL_ALLOWED_ROLES", "LANDFALL_DEFAULT_ROLE_ARN"}
+    of_output = {"LANDFALL_DEFAULT_DESTINATION"}
+    of_start = {
+        kind.resource("StartFunction"): (of_roles if kind.role else set()) | (of_output if kind.writes else set())
+        for kind in KINDS
     }
-    for name, variables in environments.items():
-        if variables - read:
-            yield f"{name} is given {sorted(variables - read)}, which nothing reads"
-        # What an event may name is decided where it is read; the other steps get the job.
-        starts = name.endswith("StartFunction")
-        needed = (
-            read
-            if starts
-            else read
-            - {
-                "LANDFALL_ALLOWED_ROLES",
-                "LANDFALL_DEFAULT_DESTINATION",
-                "LANDFALL_DEFAULT_ROLE_ARN",
-            }
-        )
-        if needed - variables:
-            yield f"{name} lacks {sorted(needed - variables)}"
+    for name, properties in facts.full.functions().items():
+        variables = {key for key in properties["Environment"]["Variables"] if key.startswith("LANDFALL_")}
+        needed = read - of_roles - of_output | of_start.get(name, set())
+        if variables != needed:
+            yield f"{name} lacks {sorted(needed - variables)} and has no use for {sorted(variables - needed)}"
 
 
 @check
 def functions_get_lists_that_they_can_read(facts):
+    every_kind = {kind.parameter: "true" for kind in KINDS}
     for stack, destinations, roles, keys in (
-        (facts.plain, [], [], ""),
+        (facts.stack(every_kind), [], [], ""),
         (facts.full, ["s3://aaa/x/", "s3://bbb/"], EVERYTHING["AllowedRoles"].split(","), EVERYTHING["AllowedKmsKeys"]),
     ):
-        variables = stack.functions()["SegmentSnapshotStartFunction"]["Environment"]["Variables"]
-        export_role = stack.attribute("SegmentSnapshotExportRole", "Arn")
-        for name, expected in {
-            "LANDFALL_ALLOWED_DESTINATIONS": " ".join(["s3://exportbucket/", *destinations]),
-            "LANDFALL_ALLOWED_ROLES": " ".join([export_role, *roles]),
-            "LANDFALL_ALLOWED_KEYS": keys,
-            "LANDFALL_DEFAULT_ROLE_ARN": export_role,
-            "LANDFALL_EXPECTED_BUCKET_OWNER": ACCOUNT,
-        }.items():
-            if variables[name] != expected:
-                yield f"{name} is {variables[name]!r}, not {expected!r}"
-        default = variables["LANDFALL_DEFAULT_DESTINATION"]
-        if not default.startswith("s3://exportbucket/") or not default.endswith("/"):
-            yield f"the default destination {default} is no folder of the export bucket"
+        for kind in KINDS:
+            variables = stack.functions()[kind.resource("StartFunction")]["Environment"]["Variables"]
+            expected = {
+                "LANDFALL_ALLOWED_DESTINATIONS": " ".join(["s3://exportbucket/", *destinations]),
+                "LANDFALL_ALLOWED_KEYS": keys,
+                "LANDFALL_EXPECTED_BUCKET_OWNER": ACCOUNT,
+            }
+            if kind.role:
+                own = stack.attribute(kind.role, "Arn")
+                expected["LANDFALL_ALLOWED_ROLES"] = " ".join([own, *roles])
+                expected["LANDFALL_DEFAULT_ROLE_ARN"] = own
+            if kind.writes:
+                expected["LANDFALL_DEFAULT_DESTINATION"] = f"s3://exportbucket/{kind.name}/"
+            for name, value in expected.items():
+                if variables.get(name) != value:
+                    yield f"{kind.name}: {name} is {variables.get(name)!r}, not {value!r}"
 
 
 @check
@@ -468,7 +576,7 @@ def machines(stack):
 @check
 def substitutions_are_those_of_the_definition(facts):
     used = set(re.findall(r"\$\{(\w+)\}", facts.definition))
-    for name, properties in machines(facts.plain).items():
+    for name, properties in machines(facts.full).items():
         given = set(properties["DefinitionSubstitutions"])
         if given != used:
             yield f"{name} substitutes {sorted(given)}, the definition has {sorted(used)}"
@@ -486,18 +594,18 @@ def invoked(facts, properties):
         variable = re.fullmatch(r"\$\{(\w+)\}", task["Parameters"].get("FunctionName", ""))
         if variable:
             arn = properties["DefinitionSubstitutions"].get(variable[1])
-            function = next((f for f in facts.plain.functions() if facts.plain.attribute(f, "Arn") == arn), None)
+            function = next((f for f in facts.full.functions() if facts.full.attribute(f, "Arn") == arn), None)
             yield state, task.get("TimeoutSeconds", 0), function
 
 
 @check
 def tasks_outlast_their_functions(facts):
     """Else a task is tried again while its function still works."""
-    for name, properties in machines(facts.plain).items():
+    for name, properties in machines(facts.full).items():
         for state, timeout, function in invoked(facts, properties):
             if function is None:
                 yield f"{name}: the state {state} invokes no function of the template"
-            elif timeout <= facts.plain.functions()[function]["Timeout"]:
+            elif timeout <= facts.full.functions()[function]["Timeout"]:
                 yield f"{name}: the state {state} ends after {timeout} s, before {function}"
 
 
@@ -512,29 +620,29 @@ def machine_outlasts_the_longest_job(facts):
 
 @check
 def machines_may_do_what_they_do(facts):
-    for name, properties in machines(facts.plain).items():
-        role = facts.plain.role_of(properties["RoleArn"])
-        wanted = {facts.plain.attribute(function, "Arn") for _, _, function in invoked(facts, properties) if function}
-        if facts.plain.allowed("lambda:InvokeFunction").get(role) != wanted:
+    for name, properties in machines(facts.full).items():
+        role = facts.full.role_of(properties["RoleArn"])
+        wanted = {facts.full.attribute(function, "Arn") for _, _, function in invoked(facts, properties) if function}
+        if facts.full.allowed("lambda:InvokeFunction").get(role) != wanted:
             yield f"{role} may not invoke just the functions of {name}"
-        for policy_of, statement in facts.plain.statements():
+        for policy_of, statement in facts.full.statements():
             if policy_of == role and "events:PutEvents" in listed(statement["Action"]):
                 entry = facts.machine["States"]["Announce"]["Parameters"]["Entries"][0]
                 if statement.get("Condition") != {"StringEquals": {"events:source": entry["Source"]}}:
                     yield f"{role} may put events of other sources than {entry['Source']}"
         bus = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"
-        if facts.plain.allowed("events:PutEvents").get(role) != {bus}:
+        if facts.full.allowed("events:PutEvents").get(role) != {bus}:
             yield f"{role} may not put events on the bus alone"
 
 
 @check
 def machines_log_without_data(facts):
-    for name, properties in machines(facts.plain).items():
+    for name, properties in machines(facts.full).items():
         logging = properties.get("LoggingConfiguration", {})
         if logging.get("Level") not in ("ERROR", "ALL") or logging.get("IncludeExecutionData") is not False:
             yield f"{name} logs nothing, or the data of its executions"
         groups = [d["CloudWatchLogsLogGroup"]["LogGroupArn"] for d in logging.get("Destinations", [])]
-        names = {facts.plain.attribute(n, "Arn"): facts.plain.ref(n) for n in facts.plain.of("AWS::Logs::LogGroup")}
+        names = {facts.full.attribute(n, "Arn"): facts.full.ref(n) for n in facts.full.of("AWS::Logs::LogGroup")}
         if not groups or not all(names.get(arn, "").startswith("/aws/vendedlogs/states/") for arn in groups):
             yield f"{name} does not log beneath /aws/vendedlogs/states/"
         if (
@@ -618,7 +726,7 @@ def dead_letters_are_kept_and_noticed(facts):
 
 @check
 def rules_hear_this_account_only(facts):
-    for name, properties in facts.plain.of("AWS::Events::Rule").items():
+    for name, properties in facts.full.of("AWS::Events::Rule").items():
         pattern = properties["EventPattern"]
         if pattern.get("account") != [ACCOUNT] or not pattern.get("detail-type"):
             yield f"{name} hears other accounts, or every event"
@@ -654,9 +762,19 @@ def schedules_imitate_an_event(facts):
                 yield f"{name}: {member} is {event.get(member)!r}, not {value!r}"
         if {event.get("detail-type")} != detail_types:
             yield f"{name}: detail-type is {event.get('detail-type')!r}, its machine's rule has {detail_types}"
-        request = {"DomainName": "shop", "SegmentDefinitionName": "buyers", "DataFormat": "CSV"}
-        if name == "SegmentSnapshotSchedule" and event.get("detail") != request:
-            yield f"{name}: detail is {event.get('detail')}"
+    for kind in KINDS:
+        schedule = facts.full.of("AWS::Scheduler::Schedule").get(kind.resource("Schedule"))
+        if not schedule:
+            yield f"{kind.name} has no schedule"
+            continue
+        if schedule["ScheduleExpressionTimezone"] != EVERYTHING["ScheduleExpressionTimezone"]:
+            yield f"{kind.name} ignores the time zone"
+        try:
+            detail = json.loads(schedule["Target"]["Input"]).get("detail")
+        except json.JSONDecodeError:
+            continue
+        if detail != kind.request:
+            yield f"{kind.name} is scheduled with {detail}, not {kind.request}"
 
 
 # --- Buckets --------------------------------------------------------------------------------------------------------
@@ -745,8 +863,9 @@ def kebab(name):
 
 @check
 def each_kind_is_one_block(facts):
-    """What is shared names no kind, and a kind names no other, so that a kind is added by copying one block."""
+    """What is shared refers to no kind, and a kind to no other, so that a kind is added by copying one block."""
     names = list(facts.template["Resources"])
+    known = {kind.name for kind in KINDS}
     kind_of, kind, blocks = {}, None, set()
     for line in facts.text.splitlines():
         start, end = re.match(r"  # === Kind: ([a-z-]+)", line), re.match(r"  # === End of kind: ([a-z-]+)", line)
@@ -766,12 +885,61 @@ def each_kind_is_one_block(facts):
                 yield f"{name[1]} stands in the block of {kind}"
             if not kind and blocks:
                 yield f"{name[1]} comes after the kinds and belongs to none"
-    if not blocks or kind or set(kind_of) != set(names):
-        yield "the blocks of the kinds are not marked"
+    if blocks != known or kind or set(kind_of) != set(names):
+        yield f"the blocks of the kinds are not marked: {sorted(blocks)}"
     for name, resource in facts.template["Resources"].items():
         for other in references(resource) & set(names):
             if kind_of.get(other) not in (None, kind_of.get(name)):
                 yield f"{name} refers to {other} of {kind_of[other]}"
+
+
+@check
+def kinds_are_deployed_when_they_are_asked_for(facts):
+    """And whatever is chosen, nothing refers to what is not made."""
+    always = {name for name in facts.template["Resources"] if not kind_of_resource(name)}
+    parameters = sorted({kind.parameter for kind in KINDS})
+    for base, choice in product(({}, EVERYTHING), product(("true", "false"), repeat=len(parameters))):
+        chosen = dict(zip(parameters, choice))
+        stack = facts.stack({**base, **chosen})
+        for name in sorted(stack.dangling):
+            yield f"something refers to {name}, which {chosen} does not make"
+        for kind in KINDS:
+            own = {name for name in facts.template["Resources"] if kind_of_resource(name) == kind.name}
+            made = own & stack.made
+            wanted = own if chosen[kind.parameter] == "true" else set()
+            if not base:
+                wanted = wanted - {kind.resource("Schedule")}
+            if made != wanted:
+                yield f"{chosen} makes {sorted(made)} of {kind.name}, not {sorted(wanted)}"
+            shown = {name for name in stack.outputs if kind_of_resource(name) == kind.name}
+            if bool(shown) != bool(wanted):
+                yield f"{chosen} shows {sorted(shown)} of {kind.name}"
+        for name in sorted(always - stack.made - {"TracingPolicy"}):
+            yield f"{chosen} does not make {name}, which is shared"
+    defaults = {kind.name for kind in KINDS if kind.resource("StateMachine") in facts.plain.made}
+    if defaults != {"segment-snapshot"}:
+        yield f"without parameters {sorted(defaults)} are deployed"
+
+
+def kind_of_resource(name):
+    return next((kind.name for kind in KINDS if name.startswith(kind.resource(""))), None)
+
+
+@check
+def parameters_that_contradict_each_other_are_refused(facts):
+    if refused := facts.plain.refused() | facts.full.refused():
+        yield f"{sorted(refused)} refuse what is right"
+    for parameters, rule in HALVES:
+        if rule not in facts.stack(parameters).refused():
+            yield f"{rule} takes {parameters}"
+
+
+SEGMENT_SCHEDULE = {"ScheduleExpression": "rate(1 day)", "DomainName": "shop", "SegmentDefinitionName": "buyers"}
+HALVES = [
+    ({**SEGMENT_SCHEDULE, "DomainName": ""}, "ScheduleIsWhole"),
+    ({**SEGMENT_SCHEDULE, "SegmentDefinitionName": ""}, "ScheduleIsWhole"),
+    ({**SEGMENT_SCHEDULE, "SegmentSnapshots": "false"}, "ScheduleIsWhole"),
+]
 
 
 def references(node):
@@ -855,6 +1023,16 @@ MEMBERS = {
         ("SegmentSnapshotStartRole/statements/PassExportRole/Condition", None),
         ("SegmentSnapshotStartRole/statements/PassAllowedRoles/Condition", None),
         ("SegmentSnapshotStartRole/statements/PassExportRole/Resource", ["arn:aws:iam::111122223333:role/*"]),
+        ("SegmentSnapshotPollRole/statements/Poll/Action", "iam:PassRole"),
+        ("SegmentSnapshotExportRole/AssumeRolePolicyDocument/Statement/0/Principal/Service", "s3.amazonaws.com"),
+    ),
+    functions_call_their_own_api_alone: (
+        ("SegmentSnapshotPollRole/statements/Poll/Action", "profile:CreateSegmentSnapshot"),
+        ("SegmentSnapshotStartRole/statements/Start/Resource", {"Fn::Sub": "arn:aws:profile:*:*:*"}),
+        ("SealReceiptRole/statements/ReadReport/Action", ["s3:GetObject", "profile:GetSegmentSnapshot"]),
+    ),
+    grants_are_what_the_code_calls: (
+        ("SegmentSnapshotPollRole/statements/Poll/Action", "profile:GetSegmentDefinition"),
     ),
     only_seal_writes_receipts: (
         ("SealReceiptRole/statements/WriteReceipt/Resource", {"Fn::Sub": "${ExportBucket.Arn}/*"}),
@@ -880,6 +1058,7 @@ MEMBERS = {
     functions_get_the_variables_that_the_code_reads: (
         ("SegmentSnapshotStartFunction/Environment/Variables/LANDFALL_DEFAULT_ROLE_ARN", None),
         ("SegmentSnapshotStartFunction/Environment/Variables/LANDFALL_LEGDER", "x"),
+        ("SealReceiptFunction/Environment", {"Variables": {"LANDFALL_DEFAULT_ROLE_ARN": "x"}}),
     ),
     functions_get_lists_that_they_can_read: (
         ("SegmentSnapshotStartFunction/Environment/Variables/LANDFALL_ALLOWED_ROLES", {"Ref": "AllowedDestinations"}),
@@ -937,6 +1116,13 @@ MEMBERS = {
         ("SegmentSnapshotPollRole/Path", "/"),
         ("SegmentSnapshotExportRole/Path", {"Fn::Sub": "/landfall/${AWS::StackName}/"}),
     ),
+    kinds_are_deployed_when_they_are_asked_for: (
+        ("SegmentSnapshotPollRole/Condition", None),
+        ("SegmentSnapshotAlarm/Condition", "IsTraced"),
+        ("SegmentSnapshotSchedule/Condition", "HasSegmentSnapshots"),
+        ("LedgerBucketPolicy/Condition", "HasSegmentSnapshots"),
+        ("SealReceiptRole/ManagedPolicyArns", [{"Ref": "TracingPolicy"}, {"Ref": "SegmentSnapshotPollRole"}]),
+    ),
     each_kind_is_one_block: (("SealReceiptFunction/Role", {"Fn::GetAtt": ["SegmentSnapshotPollRole", "Arn"]}),),
 }
 for checked, members in MEMBERS.items():
@@ -987,6 +1173,31 @@ def a_task_without_time_out(template, machine):
 @breaks(machine_outlasts_the_longest_job)
 def a_short_machine(template, machine):
     machine["TimeoutSeconds"] = 86400
+
+
+@breaks(kinds_are_deployed_when_they_are_asked_for)
+def an_output_of_nothing(template, machine):
+    del template["Outputs"]["SegmentSnapshotStateMachineArn"]["Condition"]
+
+
+@breaks(kinds_are_deployed_when_they_are_asked_for)
+def another_default_kind(template, machine):
+    template["Parameters"]["SegmentSnapshots"]["Default"] = "false"
+
+
+@breaks(parameters_that_contradict_each_other_are_refused)
+def a_rule_less(template, machine):
+    del template["Rules"]["ScheduleIsWhole"]
+
+
+@breaks(parameters_that_contradict_each_other_are_refused)
+def a_rule_that_refuses_all(template, machine):
+    template["Rules"]["ScheduleIsWhole"]["RuleCondition"] = True
+
+
+@breaks(schedules_imitate_an_event)
+def another_time_zone(template, machine):
+    template["Resources"]["SegmentSnapshotSchedule"]["Properties"]["ScheduleExpressionTimezone"] = "UTC"
 
 
 def block_is_not_closed(text):
