@@ -206,10 +206,6 @@ fn result(state: &str, input: &Value, output: &Value) -> (String, Tone) {
         };
         return (format!("{}: {}", amounts(report), verdict.replace('_', " ")), tone);
     }
-    if is_new("error") {
-        let error = &output["error"];
-        return (format!("gave up: {}", text(&error["Error"])), Tone::Bad);
-    }
     if is_new("polls") && !input["polls"].is_null() {
         let status = output["service_status"].as_str().unwrap_or("no news");
         let progress = progress(output).map_or_else(String::new, |text| format!("  {text}"));
@@ -218,7 +214,15 @@ fn result(state: &str, input: &Value, output: &Value) -> (String, Tone) {
             Some("failed" | "timed_out") => Tone::Bad,
             _ => Tone::Plain,
         };
-        return (format!("{status}{progress}"), tone);
+        let error = match output["error"]["Error"].as_str() {
+            Some(error) if is_new("error") => format!(": {error}"),
+            _ => String::new(),
+        };
+        return (format!("{status}{progress}{error}"), tone);
+    }
+    if is_new("error") {
+        let error = &output["error"];
+        return (format!("gave up: {}", text(&error["Error"])), Tone::Bad);
     }
     if is_new("job_key") {
         let id = text(&output["service_id"]);
