@@ -82,7 +82,7 @@ pub struct VerificationOptions {
 }
 
 /// What set a job off, with all that the ledger needs to know it again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Trigger {
     /// The derived key of the job.
     pub job_key: String,

@@ -183,7 +183,6 @@ impl From<crate::error::Error> for TaskError {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Output {
     /// The folder of this attempt; everything the service writes lies beneath it.
-    #[schemars(with = "String")]
     pub prefix: S3Uri,
     /// The format asked for; absent where the service names each file with its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -206,7 +205,6 @@ pub struct NamedFile {
     pub format: Format,
     /// Where the service says it lies; never a presigned link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub uri: Option<S3Uri>,
     /// The service's code and words for why there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -217,7 +215,6 @@ pub struct NamedFile {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Source {
     /// Where.
-    #[schemars(with = "String")]
     pub uri: S3Uri,
     /// The format that it was found to have.
     pub format: Format,
@@ -255,7 +252,6 @@ pub struct Outcome {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskError>,
     /// Where the receipt lies.
-    #[schemars(with = "String")]
     pub receipt: S3Uri,
     /// Whether this execution is the one that announces it.
     pub announce: bool,

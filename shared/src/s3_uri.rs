@@ -3,8 +3,9 @@
 //! What must stay true: a parsed URI has one reading. Dot segments, empty segments, percent signs, backslashes and
 //! control characters are refused, because S3, the export service and the allow list could each read them differently.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// A bucket and a key or key prefix in it.
@@ -45,6 +46,20 @@ impl S3Uri {
 impl fmt::Display for S3Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s3://{}/{}", self.bucket, self.key)
+    }
+}
+
+impl JsonSchema for S3Uri {
+    fn schema_name() -> Cow<'static, str> {
+        "S3Uri".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": "^s3://[a-z0-9.-]{3,63}/"})
     }
 }
 

@@ -4,4 +4,5 @@ pub mod clock;
 pub mod harness;
 pub mod in_process;
 pub mod memory_store;
+pub mod schema;
 pub mod wire;

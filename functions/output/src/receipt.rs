@@ -10,6 +10,7 @@ use landfall::{
     ledger::{AttemptState, Entry, Orphan, Outcome},
     s3_uri::S3Uri,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -28,7 +29,7 @@ pub const MAX_OBJECTS: usize = 1_000;
 const TRANSITION_USD: f64 = 0.025 / 1_000.0;
 
 /// One start call.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
     /// From 1.
     pub number: u32,
@@ -50,7 +51,7 @@ pub struct Attempt {
 }
 
 /// When what happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Times {
     /// The trigger's own time: of a schedule the planned one.
     pub triggered_at: DateTime<Utc>,
@@ -72,7 +73,7 @@ pub struct Times {
 }
 
 /// What the service said last.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Service {
     /// Its id of the attempt that counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,7 +93,7 @@ pub struct Service {
 }
 
 /// What landed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Output {
     /// The prefix that holds it.
     pub prefix: S3Uri,
@@ -112,7 +113,7 @@ pub struct Output {
 }
 
 /// What was checked.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verification {
     /// `passed`, `passed_with_warnings` or `failed`.
     pub verdict: String,
@@ -125,7 +126,7 @@ pub struct Verification {
 }
 
 /// What the execution whose outcome stands cost at Step Functions, without tries that were made again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cost {
     /// States entered.
     pub state_transitions: u64,
@@ -136,7 +137,7 @@ pub struct Cost {
 }
 
 /// The proof, as it stands in S3.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Receipt {
     /// [`SCHEMA`].
     pub schema: String,

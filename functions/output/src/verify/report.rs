@@ -7,6 +7,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use landfall::store::Listed;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::formats::{Content, Decoded, Defect};
@@ -15,7 +16,7 @@ use crate::formats::{Content, Decoded, Defect};
 pub const SCHEMA: &str = "landfall.report/1";
 
 /// The result of one check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckVerdict {
     /// It does not apply; the reason says why. Proves nothing and harms nothing.
@@ -48,7 +49,7 @@ impl fmt::Display for CheckVerdict {
 }
 
 /// One thing that must hold of the output.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Check {
     /// Its published name, such as `listing_stable`.
     pub name: String,
@@ -59,7 +60,7 @@ pub struct Check {
 }
 
 /// The result of all checks: the worst of theirs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Every check holds or was skipped.
@@ -100,7 +101,7 @@ impl fmt::Display for Verdict {
 }
 
 /// What an object is to the export.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// A file of the export.
@@ -110,7 +111,7 @@ pub enum Role {
 }
 
 /// One object, as it was when it was verified.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VerifiedObject {
     /// The whole key.
     pub key: String,
@@ -176,7 +177,7 @@ pub enum Finding {
 }
 
 /// The report of a verification.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// [`SCHEMA`].
     pub schema: String,

@@ -1,0 +1,32 @@
+//! The published JSON Schemas, made of the Rust types.
+
+use std::collections::BTreeMap;
+
+use landfall::{event, job::Job, service::JobService};
+use landfall_customer_profiles::SegmentSnapshots;
+use landfall_output::{receipt::Receipt, verify::Report};
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde_json::Value;
+
+/// All published schemas by file name.
+pub fn published() -> BTreeMap<String, Value> {
+    BTreeMap::from([
+        request::<SegmentSnapshots>(),
+        ("job.schema.json".to_owned(), of::<Job>()),
+        ("receipt.schema.json".to_owned(), of::<Receipt>()),
+        ("report.schema.json".to_owned(), of::<Report>()),
+    ])
+}
+
+fn request<S: JobService>() -> (String, Value) {
+    (format!("{}-event.schema.json", S::KIND), event::schema::<S>())
+}
+
+fn of<T: JsonSchema>() -> Value {
+    // As it is written: what is left out when it is empty is not required of it.
+    SchemaSettings::draft2020_12()
+        .for_serialize()
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value()
+}

@@ -1,0 +1,141 @@
+//! The published schemas are those of the types, and a validator that is not ours agrees with the functions.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result};
+use landfall_local::{places, python, simulated::customer_profiles::Settings};
+use landfall_tests::{
+    harness::{EXPORTS, Harness, LEDGER},
+    in_process::Faults,
+    schema::published,
+};
+use serde_json::{Value, json};
+
+const UPDATE: &str = "LANDFALL_UPDATE_SCHEMAS";
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schema")
+}
+
+#[test]
+fn the_published_schemas_are_those_of_the_types() -> Result<()> {
+    let mut files: Vec<String> = Vec::new();
+    for (name, schema) in published() {
+        let text = format!("{}\n", serde_json::to_string_pretty(&schema)?);
+        let path = folder().join(&name);
+        if std::env::var_os(UPDATE).is_some() {
+            fs::create_dir_all(folder())?;
+            fs::write(&path, &text)?;
+        }
+        let found = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            found == text,
+            "docs/schema/{name} is not what the types say; run the tests with {UPDATE}=1"
+        );
+        files.push(name);
+    }
+    for file in fs::read_dir(folder())? {
+        let name = file?.file_name().to_string_lossy().into_owned();
+        assert!(files.contains(&name), "docs/schema/{name} belongs to no type");
+    }
+    Ok(())
+}
+
+/// Python's jsonschema: each pair of a schema and a document; says which are valid.
+fn judge(pairs: &[(Value, Value)]) -> Result<Vec<bool>> {
+    const SCRIPT: &str = r"
+import json, sys
+from jsonschema import Draft202012Validator
+pairs = json.load(sys.stdin)
+for schema, _ in pairs:
+    Draft202012Validator.check_schema(schema)
+print(json.dumps([Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).is_valid(document) for schema, document in pairs]))
+";
+    let python = python::ensure(&places::workspace()?)?;
+    let mut child = Command::new(python.python())
+        .args(["-c", SCRIPT])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start Python")?;
+    child
+        .stdin
+        .take()
+        .context("no input")?
+        .write_all(&serde_json::to_vec(pairs)?)?;
+    let output = child.wait_with_output()?;
+    anyhow::ensure!(output.status.success(), "a schema is no JSON Schema; see above");
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// A sample names its schema, so that an editor completes it; the validator accepts what the functions accept. A fault
+/// that no schema can express is left to the functions.
+#[test]
+fn samples_name_their_schema_and_fit_it() -> Result<()> {
+    let schemas = published();
+    let (mut names, mut pairs) = (Vec::new(), Vec::new());
+    for file in fs::read_dir(folder().join("../../events"))? {
+        let path = file?.path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let event: Value = serde_json::from_slice(&fs::read(&path)?)?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let file = event["$schema"]
+            .as_str()
+            .and_then(|schema| schema.strip_prefix("../docs/schema/"));
+        let file = file.with_context(|| format!("events/{name}.json names no schema in ../docs/schema/"))?;
+        let schema = schemas
+            .get(file)
+            .with_context(|| format!("events/{name}.json names {file}, which is none"))?;
+        names.push(name);
+        pairs.push((schema.clone(), event));
+    }
+    assert!(names.len() >= 10);
+    for (name, valid) in names.iter().zip(judge(&pairs)?) {
+        let faulty_by_schema = name.starts_with("malformed-") && name != "malformed-destination";
+        assert_eq!(valid, !faulty_by_schema, "{name}");
+    }
+    Ok(())
+}
+
+/// What the functions write fits what is published.
+#[tokio::test]
+async fn what_is_written_fits_its_schema() -> Result<()> {
+    let harness = Harness::new(
+        Settings {
+            profiles: 20,
+            ..Settings::default()
+        },
+        Faults::none(),
+    )?;
+    let event: Value = serde_json::from_str(include_str!("../../events/segment-snapshot-fullest.json"))?;
+    let sealed = harness.run("one", &event).await?;
+    let receipt_uri = sealed["outcome"]["receipt"].as_str().context("no receipt")?;
+    let receipt = harness.json(receipt_uri)?;
+    let report = harness.json(receipt["verification"]["report"].as_str().context("no report")?)?;
+    let malformed: Value = serde_json::from_str(include_str!("../../events/malformed-request.json"))?;
+    let rejected = harness.run("two", &malformed).await?;
+    let rejected = harness.json(rejected["outcome"]["receipt"].as_str().context("no receipt")?)?;
+    assert!(receipt_uri.contains(EXPORTS) || receipt_uri.contains(LEDGER));
+
+    let schemas = published();
+    let pairs = [
+        (schemas["job.schema.json"].clone(), sealed),
+        (schemas["receipt.schema.json"].clone(), receipt.clone()),
+        (schemas["receipt.schema.json"].clone(), rejected),
+        (schemas["report.schema.json"].clone(), report),
+        (
+            schemas["receipt.schema.json"].clone(),
+            json!({"schema": "landfall.receipt/1"}),
+        ),
+        (schemas["job.schema.json"].clone(), receipt),
+    ];
+    assert_eq!(judge(&pairs)?, [true, true, true, true, false, false]);
+    Ok(())
+}
