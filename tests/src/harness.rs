@@ -151,6 +151,12 @@ impl Harness {
         }
     }
 
+    /// Lets time pass, in which the service works on all its jobs, those that nobody polls included.
+    pub async fn pass(&self, duration: Duration) {
+        self.clock.advance(duration);
+        self.customer_profiles.advance().await;
+    }
+
     /// The first step, once.
     pub async fn start(&self, received: &Received) -> Result<Job, Error> {
         start(&self.deployment, &self.service, received, &self.invoke()).await
@@ -185,7 +191,7 @@ impl Harness {
             }
         };
         while job.status == Status::Running {
-            self.clock.advance(Duration::from_secs(job.wait_seconds.into()));
+            self.pass(Duration::from_secs(job.wait_seconds.into())).await;
             match self.retried(|| self.poll(job.clone())).await {
                 Ok(seen) => job = seen,
                 Err(error) => job.error = Some(error.into()),
@@ -224,7 +230,7 @@ impl Harness {
                 Ok(_) => {}
                 Err(error) => last = Some(error),
             }
-            self.clock.advance(Duration::from_secs(30));
+            self.pass(Duration::from_secs(30)).await;
         }
         Err(last.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, "the function died again and again")))
     }

@@ -1,4 +1,5 @@
 //! The definition held against the code: error names, statuses, bounds.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
 //! Every sample event is accepted, or refused with its expected text.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{collections::BTreeMap, fs, path::Path};
 

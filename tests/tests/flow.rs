@@ -1,4 +1,5 @@
 //! The whole flow: the deployed definition on an interpreter, the functions' own binaries, simulated export services.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 //! Every handler against the simulated service, with the n-th call failing for every n.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{sync::Arc, time::Duration};
 

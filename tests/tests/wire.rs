@@ -1,5 +1,6 @@
 //! Wire conformance, judged by botocore's models: what the functions send, what the simulated services answer, and how
 //! every modelled error is named.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{sync::Arc, time::Duration};
 
@@ -128,7 +129,8 @@ async fn every_modelled_error_has_its_name() -> Result<()> {
 #[tokio::test]
 async fn the_judge_can_object() -> Result<()> {
     let right = exchanges(Scenario::Success, &event("plain")).await?.remove(0);
-    let broken: [(&str, fn(&mut Exchange)); 6] = [
+    type Break = fn(&mut Exchange);
+    let broken: [(&str, Break); 6] = [
         ("no operation", |exchange| exchange.target = "/nowhere".to_owned()),
         ("signed for", |exchange| {
             exchange
