@@ -1,0 +1,8 @@
+//! Looks once how far an endpoint export is.
+
+use landfall_pinpoint::EndpointExports;
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    landfall::runtime::serve_poll(EndpointExports::new).await
+}

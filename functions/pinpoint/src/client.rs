@@ -1,0 +1,604 @@
+//! Pinpoint through its SDK: calls, pages, records of jobs, named errors.
+//!
+//! What must stay true: no call is tried again by the SDK; members that the model calls required may be missing from an
+//! answer, since AWS's own samples lack them; every walk through pages is bounded.
+
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
+
+use aws_sdk_pinpoint::{
+    Client,
+    config::{Builder, retry::RetryConfig, timeout::TimeoutConfig},
+    error::{ProvideErrorMetadata, SdkError},
+    types::{ExportJobResponse, ImportJobResponse, JobStatus},
+};
+use chrono::{DateTime, Utc};
+use landfall::{
+    error::{Error, ErrorKind},
+    job::{Counts, Progress},
+    runtime::SdkConfig,
+    service::{Observation, ServiceState, StartError},
+    store::{
+        Clock, SystemClock,
+        s3::{describe, transport_kind},
+    },
+};
+
+use crate::{
+    failures,
+    retirement::{self, Answer, Judgement},
+};
+
+/// Pages of one walk. The service's own page size is not documented, and its jobs are few.
+const MAX_PAGES: usize = 100;
+
+/// What the functions take from the world besides the SDK.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// When Pinpoint's support ends.
+    pub end_of_support: DateTime<Utc>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for Surroundings {
+    /// What deployed functions have.
+    fn default() -> Self {
+        Self {
+            end_of_support: retirement::END_OF_SUPPORT,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// The two directions in which endpoints go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Export,
+    Import,
+}
+
+/// What a job was asked to do, as far as the service tells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Definition {
+    /// `S3UrlPrefix` or `S3Url`. Without it there is no definition at all.
+    pub(crate) place: Option<String>,
+    pub(crate) segment: Option<String>,
+    pub(crate) segment_name: Option<String>,
+    pub(crate) format: Option<String>,
+    pub(crate) define_segment: Option<bool>,
+    pub(crate) register_endpoints: Option<bool>,
+}
+
+/// A job as the service tells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) id: String,
+    /// The service's word; empty where it is missing.
+    pub(crate) status: String,
+    /// `None` where it is missing or not a time.
+    pub(crate) created: Option<DateTime<Utc>>,
+    pub(crate) definition: Definition,
+    completed_pieces: Option<i32>,
+    failed_pieces: Option<i32>,
+    total_pieces: Option<i32>,
+    total_processed: Option<i32>,
+    total_failures: Option<i32>,
+    failures: Vec<String>,
+}
+
+/// Reads the members that the answers of both directions share.
+macro_rules! record {
+    ($job:expr, $definition:expr) => {{
+        let job = $job;
+        Record {
+            status: job.job_status().map(JobStatus::as_str).unwrap_or_default().to_owned(),
+            created: job.creation_date().and_then(instant),
+            definition: $definition,
+            completed_pieces: job.completed_pieces(),
+            failed_pieces: job.failed_pieces(),
+            total_pieces: job.total_pieces(),
+            total_processed: job.total_processed(),
+            total_failures: job.total_failures(),
+            failures: failures::kept(job.failures()),
+            id: job.id.unwrap_or_default(),
+        }
+    }};
+}
+
+impl From<ExportJobResponse> for Record {
+    fn from(job: ExportJobResponse) -> Self {
+        let definition = job.definition().cloned().map(|definition| Definition {
+            place: definition.s3_url_prefix.filter(|place| !place.is_empty()),
+            segment: definition.segment_id,
+            ..Definition::default()
+        });
+        record!(job, definition.unwrap_or_default())
+    }
+}
+
+impl From<ImportJobResponse> for Record {
+    fn from(job: ImportJobResponse) -> Self {
+        let definition = job.definition().cloned().map(|definition| Definition {
+            place: definition.s3_url.filter(|place| !place.is_empty()),
+            segment: definition.segment_id,
+            segment_name: definition.segment_name,
+            format: definition.format.map(|format| format.as_str().to_owned()),
+            define_segment: definition.define_segment,
+            register_endpoints: definition.register_endpoints,
+        });
+        record!(job, definition.unwrap_or_default())
+    }
+}
+
+fn instant(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc())
+}
+
+impl Record {
+    /// What a poll makes of it.
+    pub(crate) fn observation(self) -> Observation {
+        let state = match self.status.as_str() {
+            "COMPLETED" => ServiceState::Succeeded,
+            "FAILED" => ServiceState::Failed,
+            // CREATED, PREPARING_FOR_INITIALIZATION, INITIALIZING, PROCESSING, PENDING_JOB, COMPLETING and FAILING are
+            // no end, and a word that is not known is none either.
+            _ => ServiceState::Running,
+        };
+        let number = |number: Option<i32>| number.and_then(|number| u64::try_from(number).ok());
+        let pieces = number(self.total_pieces);
+        let message = match (state, number(self.failed_pieces), pieces) {
+            (ServiceState::Failed, Some(failed), Some(total)) if failed > 0 => {
+                Some(format!("{failed} of {total} pieces failed"))
+            }
+            _ => None,
+        };
+        let counts = number(self.total_processed).map(|processed| Counts {
+            processed,
+            failed: number(self.total_failures).unwrap_or(0),
+        });
+        let progress = pieces.filter(|total| *total > 0).map(|total| Progress {
+            done: number(self.completed_pieces).unwrap_or(0).min(total),
+            total,
+        });
+        let status = if self.status.is_empty() {
+            "no status".to_owned()
+        } else {
+            self.status
+        };
+        Observation {
+            message,
+            progress,
+            counts,
+            failures: self.failures,
+            ..Observation::of(state, status)
+        }
+    }
+}
+
+/// How a walk through pages ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Walk<T> {
+    /// The visitor had seen enough.
+    Stopped(T),
+    /// All was seen.
+    Whole,
+    /// There is more than a walk may take.
+    CutShort,
+}
+
+/// What a failed call was.
+#[derive(Clone, Copy, Debug)]
+struct Failed<'a> {
+    operation: &'static str,
+    resource: &'a str,
+    way: Way,
+    application: &'a str,
+}
+
+/// The client, and what its errors are judged by.
+#[derive(Clone)]
+pub(crate) struct Pinpoint {
+    pub(crate) client: Client,
+    surroundings: Surroundings,
+}
+
+impl Pinpoint {
+    /// A client of its own: the SDK must not try a start call again behind the ledger's back, and a poll that fails is
+    /// tried again by the state machine.
+    pub(crate) fn new(sdk: &SdkConfig) -> Self {
+        Self::from_builder(Builder::from(sdk), Surroundings::default())
+    }
+
+    pub(crate) fn from_builder(builder: Builder, surroundings: Surroundings) -> Self {
+        // The function itself has 60 s; what does not answer in 20 s is lost.
+        let timeouts = TimeoutConfig::builder()
+            .operation_timeout(Duration::from_secs(20))
+            .build();
+        let config = builder
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts)
+            .build();
+        Self {
+            client: Client::from_conf(config),
+            surroundings,
+        }
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.surroundings.clock.now()
+    }
+
+    /// One job by its id.
+    pub(crate) async fn job(&self, way: Way, application: &str, id: &str) -> Result<Record, Error> {
+        let resource = format!("job {id} of application {application}");
+        let failed = |operation| Failed {
+            operation,
+            resource: &resource,
+            way,
+            application,
+        };
+        let record = match way {
+            Way::Export => {
+                let call = self.client.get_export_job().application_id(application).job_id(id);
+                match call.send().await {
+                    Ok(answer) => answer.export_job_response.map(Record::from),
+                    Err(error) => return Err(self.named_error(failed("GetExportJob"), &error).await),
+                }
+            }
+            Way::Import => {
+                let call = self.client.get_import_job().application_id(application).job_id(id);
+                match call.send().await {
+                    Ok(answer) => answer.import_job_response.map(Record::from),
+                    Err(error) => return Err(self.named_error(failed("GetImportJob"), &error).await),
+                }
+            }
+        };
+        Ok(record.unwrap_or_default())
+    }
+
+    /// Shows all jobs of a segment, or of an application where no segment is given, to `visit` until it has seen enough.
+    pub(crate) async fn walk<T>(
+        &self,
+        way: Way,
+        application: &str,
+        segment: Option<&str>,
+        mut visit: impl FnMut(Record) -> ControlFlow<T> + Send,
+    ) -> Result<Walk<T>, Error> {
+        let mut token = None;
+        for _ in 0..MAX_PAGES {
+            let (records, next) = self.page(way, application, segment, token.clone()).await?;
+            for record in records {
+                if let ControlFlow::Break(found) = visit(record) {
+                    return Ok(Walk::Stopped(found));
+                }
+            }
+            match next.filter(|next| !next.is_empty()) {
+                None => return Ok(Walk::Whole),
+                // The same page for ever.
+                next if next == token => return Ok(Walk::CutShort),
+                next => token = next,
+            }
+        }
+        Ok(Walk::CutShort)
+    }
+
+    async fn page(
+        &self,
+        way: Way,
+        application: &str,
+        segment: Option<&str>,
+        token: Option<String>,
+    ) -> Result<(Vec<Record>, Option<String>), Error> {
+        let resource = match segment {
+            Some(segment) => format!("segment {segment} of application {application}"),
+            None => format!("application {application}"),
+        };
+        let failed = |operation| Failed {
+            operation,
+            resource: &resource,
+            way,
+            application,
+        };
+        /// Sends one of the four calls; they differ in names only.
+        macro_rules! page {
+            ($call:expr, $operation:literal, $body:ident) => {
+                match $call.application_id(application).set_token(token).send().await {
+                    Ok(answer) => {
+                        let page = answer.$body;
+                        let next = page.as_ref().and_then(|page| page.next_token.clone());
+                        let items = page.and_then(|page| page.item).unwrap_or_default();
+                        Ok((items.into_iter().map(Record::from).collect(), next))
+                    }
+                    Err(error) => Err(self.named_error(failed($operation), &error).await),
+                }
+            };
+        }
+        let client = &self.client;
+        match (way, segment) {
+            (Way::Export, Some(segment)) => {
+                let call = client.get_segment_export_jobs().segment_id(segment);
+                page!(call, "GetSegmentExportJobs", export_jobs_response)
+            }
+            (Way::Export, None) => page!(client.get_export_jobs(), "GetExportJobs", export_jobs_response),
+            (Way::Import, Some(segment)) => {
+                let call = client.get_segment_import_jobs().segment_id(segment);
+                page!(call, "GetSegmentImportJobs", import_jobs_response)
+            }
+            (Way::Import, None) => page!(client.get_import_jobs(), "GetImportJobs", import_jobs_response),
+        }
+    }
+
+    /// Reads a job's state: from its segment's list where there is a segment, else, or if the list lacks it, by its id.
+    pub(crate) async fn look(
+        &self,
+        way: Way,
+        application: &str,
+        segment: Option<&str>,
+        id: &str,
+    ) -> Result<Record, Error> {
+        if let Some(segment) = segment {
+            let is_it = |record: Record| {
+                if record.id == id {
+                    ControlFlow::Break(record)
+                } else {
+                    ControlFlow::Continue(())
+                }
+            };
+            if let Walk::Stopped(record) = self.walk(way, application, Some(segment), is_it).await? {
+                return Ok(record);
+            }
+        }
+        self.job(way, application, id).await
+    }
+
+    /// Why a start call brought no id.
+    pub(crate) async fn start_error<E>(
+        &self,
+        way: Way,
+        operation: &'static str,
+        application: &str,
+        error: &SdkError<E>,
+    ) -> StartError
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let resource = format!("application {application}");
+        let failed = Failed {
+            operation,
+            resource: &resource,
+            way,
+            application,
+        };
+        let error = self.named_error(failed, error).await;
+        match error.kind {
+            ErrorKind::Busy => StartError::Full(error),
+            ErrorKind::Throttled | ErrorKind::Unavailable => StartError::Uncertain(error),
+            _ => StartError::Refused(error),
+        }
+    }
+
+    /// The named error of a failed call.
+    async fn named_error<E>(&self, failed: Failed<'_>, error: &SdkError<E>) -> Error
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let text = describe(error);
+        let status = error.raw_response().map(|response| response.status().as_u16());
+        let answer = Answer {
+            code: error.code(),
+            status,
+            message: error.message(),
+            unresolved: is_unresolved(error, &text),
+        };
+        let said = format!("{} for {}: {text}", failed.operation, failed.resource);
+        if answer.message.is_some_and(is_full) {
+            return Error::new(
+                ErrorKind::Busy,
+                format!("{said}; Pinpoint runs only so many of these jobs at once: the call is made again later"),
+            );
+        }
+        let (kind, remedy) = named(answer.code, status).unwrap_or((transport_kind(error), "see the function's log"));
+        let end = self.surroundings.end_of_support;
+        let day = end.format("%Y-%m-%d");
+        let instead = retirement::INSTEAD;
+        match retirement::judge(answer, self.now(), end) {
+            Judgement::AtItsWord => Error::new(kind, format!("{said}; {remedy}")),
+            Judgement::Gone => Error::new(
+                ErrorKind::Retired,
+                format!(
+                    "{said}; the support of Amazon Pinpoint ended on {day}, and this says that it is gone: {instead}"
+                ),
+            ),
+            Judgement::Unclear if !answer.unresolved && self.is_alive(failed).await => Error::new(
+                kind,
+                format!(
+                    "{said}; {remedy}. The support of Amazon Pinpoint ended on {day}, but it still lists this \
+                     application's jobs, so this error is taken at its word"
+                ),
+            ),
+            Judgement::Unclear => Error::new(
+                ErrorKind::Retired,
+                format!(
+                    "{said}; the support of Amazon Pinpoint ended on {day}, and a retired endpoint may answer so: \
+                     {instead}. If Pinpoint still answers other callers of this account, then read this as {kind}: \
+                     {remedy}"
+                ),
+            ),
+        }
+    }
+
+    /// Whether Pinpoint still answers for this application: one look at its list of jobs.
+    async fn is_alive(&self, failed: Failed<'_>) -> bool {
+        let application = failed.application;
+        let status = match failed.way {
+            // The list itself failed: another look would be the same.
+            _ if matches!(failed.operation, "GetExportJobs" | "GetImportJobs") => return false,
+            Way::Export => {
+                let call = self.client.get_export_jobs().application_id(application).page_size("1");
+                call.send().await.map(drop).map_err(|error| status_of(&error))
+            }
+            Way::Import => {
+                let call = self.client.get_import_jobs().application_id(application).page_size("1");
+                call.send().await.map(drop).map_err(|error| status_of(&error))
+            }
+        };
+        // One who asks to slow down is there.
+        matches!(status, Ok(()) | Err(Some(429)))
+    }
+}
+
+fn status_of<E>(error: &SdkError<E>) -> Option<u16> {
+    error.raw_response().map(|response| response.status().as_u16())
+}
+
+/// Whether the endpoint's name is not found. The connector has no type for it.
+fn is_unresolved<E>(error: &SdkError<E>, text: &str) -> bool {
+    matches!(error, SdkError::DispatchFailure(_))
+        && ["dns error", "failed to lookup address"]
+            .iter()
+            .any(|sign| text.contains(sign))
+}
+
+/// Whether a message says that too many jobs run. The code that comes with it is not documented, the text of exports is
+/// known from the field only, and that of imports is not known at all.
+fn is_full(message: &str) -> bool {
+    let message = message.to_lowercase();
+    let has = |word: &str| message.contains(word);
+    (has("concurrent") || has("active") || has("at the same time"))
+        && (has("export") || has("import") || has("job"))
+        && (has("limit") || has("exceed") || has("maximum"))
+}
+
+/// The kind of an answer by its code, else by its status, and what helps; `None` where there was no answer.
+fn named(code: Option<&str>, status: Option<u16>) -> Option<(ErrorKind, &'static str)> {
+    const INVALID: (ErrorKind, &str) = (
+        ErrorKind::InvalidEvent,
+        "correct the request, or let its role fit the S3 location and trust pinpoint.amazonaws.com",
+    );
+    const FORBIDDEN: (ErrorKind, &str) = (
+        ErrorKind::Forbidden,
+        "the function's role needs the mobiletargeting action, and iam:PassRole for the role in the request",
+    );
+    const NOT_FOUND: (ErrorKind, &str) = (ErrorKind::NotFound, "check the ids, the region and the account");
+    const THROTTLED: (ErrorKind, &str) = (ErrorKind::Throttled, "the call is tried again");
+    const UNAVAILABLE: (ErrorKind, &str) = (ErrorKind::Unavailable, "the call is tried again");
+    // The SDK sends the methods of the model, so a service that does not take them is not the one of the model.
+    const OUR_DEFECT: (ErrorKind, &str) = (ErrorKind::Internal, "this version does not speak to this service");
+    Some(match (code, status) {
+        (Some("BadRequestException" | "PayloadTooLargeException" | "ValidationException"), _) => INVALID,
+        (Some("ForbiddenException" | "AccessDeniedException"), _) => FORBIDDEN,
+        (Some("UnrecognizedClientException" | "ExpiredTokenException" | "InvalidSignatureException"), _) => FORBIDDEN,
+        (Some("NotFoundException"), _) => NOT_FOUND,
+        (Some("TooManyRequestsException" | "ThrottlingException"), _) => THROTTLED,
+        (Some("InternalServerErrorException"), _) => UNAVAILABLE,
+        (Some("MethodNotAllowedException" | "UnknownOperationException" | "SerializationException"), _) => OUR_DEFECT,
+        (_, Some(429)) => THROTTLED,
+        (_, Some(500..=599)) => UNAVAILABLE,
+        (_, Some(403)) => FORBIDDEN,
+        (_, Some(404)) => NOT_FOUND,
+        (_, Some(400 | 413)) => INVALID,
+        (_, Some(400..=499)) => OUR_DEFECT,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_modelled_error_has_its_name() {
+        for (code, status, kind) in [
+            ("BadRequestException", 400, ErrorKind::InvalidEvent),
+            ("ForbiddenException", 403, ErrorKind::Forbidden),
+            ("NotFoundException", 404, ErrorKind::NotFound),
+            ("MethodNotAllowedException", 405, ErrorKind::Internal),
+            ("PayloadTooLargeException", 413, ErrorKind::InvalidEvent),
+            ("TooManyRequestsException", 429, ErrorKind::Throttled),
+            ("InternalServerErrorException", 500, ErrorKind::Unavailable),
+        ] {
+            assert_eq!(named(Some(code), Some(status)).unwrap().0, kind, "{code}");
+            // A proxy may swallow the code: the status tells nearly as much.
+            assert_eq!(named(None, Some(status)).unwrap().0, kind, "{status}");
+        }
+        assert_eq!(named(None, None), None);
+        assert_eq!(named(None, Some(503)).unwrap().0, ErrorKind::Unavailable);
+    }
+
+    #[test]
+    fn a_full_service_is_known_by_its_words() {
+        for text in [
+            "Maximum concurrent exports limit exceeded",
+            "Maximum concurrent imports limit exceeded.",
+            "You have exceeded the maximum number of active import jobs.",
+        ] {
+            assert!(is_full(text), "{text}");
+        }
+        for text in [
+            "Too many requests",
+            "Rate exceeded",
+            "The bucket is not active",
+            "limit",
+        ] {
+            assert!(!is_full(text), "{text}");
+        }
+    }
+
+    fn record(status: &str) -> Record {
+        Record {
+            status: status.to_owned(),
+            ..Record::default()
+        }
+    }
+
+    #[test]
+    fn only_two_states_are_ends() {
+        for status in [
+            "CREATED",
+            "PREPARING_FOR_INITIALIZATION",
+            "INITIALIZING",
+            "PROCESSING",
+            "PENDING_JOB",
+            "COMPLETING",
+            "FAILING",
+            "SUSPENDED",
+            "",
+        ] {
+            assert_eq!(record(status).observation().state, ServiceState::Running, "{status}");
+        }
+        assert_eq!(record("COMPLETED").observation().state, ServiceState::Succeeded);
+        assert_eq!(record("FAILED").observation().state, ServiceState::Failed);
+    }
+
+    #[test]
+    fn counters_are_taken_as_far_as_they_are_there() {
+        let early = record("CREATED").observation();
+        assert_eq!((early.progress, early.counts), (None, None));
+        let job = ExportJobResponse::builder()
+            .job_status(JobStatus::Failed)
+            .total_pieces(5)
+            .completed_pieces(3)
+            .failed_pieces(2)
+            .total_processed(30)
+            .total_failures(2)
+            .failures("Invalid Address: anna@example.com")
+            .build();
+        let seen = Record::from(job).observation();
+        assert_eq!(seen.progress, Some(Progress { done: 3, total: 5 }));
+        assert_eq!(
+            seen.counts,
+            Some(Counts {
+                processed: 30,
+                failed: 2
+            })
+        );
+        assert_eq!(seen.message.as_deref(), Some("2 of 5 pieces failed"));
+        assert_eq!(seen.failures, ["Invalid Address …"]);
+    }
+
+    #[test]
+    fn an_empty_answer_is_a_running_job() {
+        let seen = Record::from(ImportJobResponse::builder().build()).observation();
+        assert_eq!((seen.state, seen.status.as_str()), (ServiceState::Running, "no status"));
+    }
+}
