@@ -8,6 +8,7 @@ use std::{
     io::IsTerminal,
     path::{Component, Path, PathBuf},
     process::ExitCode,
+    str::FromStr,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -22,7 +23,7 @@ use landfall_local::{
     places,
     present::{self, Delivery, Narrator, Paint, Tone},
     python,
-    simulated::{customer_profiles::Settings, scenario::Scenario},
+    simulated::{customer_profiles::Settings, pinpoint, scenario::Scenario},
     watch::message_of,
     world::{Execution, Finished, Options, World},
 };
@@ -104,15 +105,28 @@ enum Format {
     Orc,
 }
 
+/// The names of all scenarios, of whatever service: each service knows some of them.
 fn scenarios() -> Vec<&'static str> {
-    Scenario::ALL.iter().map(|scenario| scenario.name()).collect()
+    let mut names: Vec<_> = Scenario::ALL.iter().map(|scenario| scenario.name()).collect();
+    for scenario in pinpoint::Scenario::ALL {
+        if !names.contains(&scenario.name()) {
+            names.push(scenario.name());
+        }
+    }
+    names
 }
 
 fn scenario_help() -> String {
     let width = scenarios().iter().map(|name| name.len()).max().unwrap_or(0);
-    let mut help = "What goes wrong in the simulated service:\n".to_owned();
+    let mut help = "What goes wrong in the simulated service.\n\nSegment snapshots:\n".to_owned();
+    let mut add = |name: &str, description: &str| help.push_str(&format!("  {name:<width$}  {description}\n"));
     for scenario in Scenario::ALL {
-        help.push_str(&format!("  {:<width$}  {}\n", scenario.name(), scenario.description()));
+        add(scenario.name(), scenario.description());
+    }
+    help.push_str("\nEndpoint exports and imports:\n");
+    let mut add = |name: &str, description: &str| help.push_str(&format!("  {name:<width$}  {description}\n"));
+    for scenario in pinpoint::Scenario::ALL {
+        add(scenario.name(), scenario.description());
     }
     help
 }
@@ -127,7 +141,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl Simulation {
-    fn settings(&self) -> Result<Settings> {
+    fn settings(&self, kinds: &[Kind]) -> Result<Settings> {
         let mut settings = Settings::default();
         if let Some(profiles) = self.profiles {
             settings.profiles = profiles;
@@ -135,10 +149,35 @@ impl Simulation {
         if let Some(duration) = self.duration {
             settings.duration = duration;
         }
-        if let Some(name) = &self.scenario {
-            settings.scenario = name.parse()?;
-        }
+        settings.scenario = self.scenario_of(&["segment-snapshot"], kinds)?;
         Ok(settings)
+    }
+
+    fn pinpoint(&self, kinds: &[Kind]) -> Result<pinpoint::Settings> {
+        let mut settings = pinpoint::Settings::default();
+        if let Some(profiles) = self.profiles {
+            settings.endpoints = profiles;
+        }
+        if let Some(duration) = self.duration {
+            settings.duration = duration;
+        }
+        settings.scenario = self.scenario_of(&["endpoint-export", "endpoint-import"], kinds)?;
+        Ok(settings)
+    }
+
+    /// The scenario of the service that serves `served`. A service that is not used in this run plays its usual one.
+    fn scenario_of<S: FromStr + Default>(&self, served: &[&str], kinds: &[Kind]) -> Result<S>
+    where
+        S::Err: std::error::Error + Send + Sync + 'static,
+    {
+        match &self.scenario {
+            Some(name) if kinds.iter().any(|kind| served.contains(&kind.name)) => match name.parse() {
+                // Where several services run, those that know the scenario play it.
+                Err(_) if kinds.iter().any(|kind| !served.contains(&kind.name)) => Ok(S::default()),
+                parsed => Ok(parsed?),
+            },
+            _ => Ok(S::default()),
+        }
     }
 }
 
@@ -289,7 +328,8 @@ async fn run(options: &Run) -> Result<ExitCode> {
     }
 
     let world = World::start(Options {
-        customer_profiles: options.simulation.settings()?,
+        customer_profiles: options.simulation.settings(&kinds)?,
+        pinpoint: options.simulation.pinpoint(&kinds)?,
         folder: options.out.clone(),
         ..Options::for_kinds(kinds)
     })
@@ -536,7 +576,8 @@ impl Drop for Screen {
 
 async fn serve(options: &Serve) -> Result<()> {
     let world = World::start(Options {
-        customer_profiles: options.simulation.settings()?,
+        customer_profiles: options.simulation.settings(KINDS)?,
+        pinpoint: options.simulation.pinpoint(KINDS)?,
         port: options.port,
         ..Options::for_kinds(KINDS.to_vec())
     })
@@ -609,10 +650,17 @@ mod tests {
             "--scenario",
             "stuck",
         ]);
-        assert_eq!(cli.run.simulation.settings().unwrap().scenario, Scenario::Stuck);
+        let settings = cli.run.simulation.settings(KINDS).unwrap();
+        assert_eq!(settings.scenario, Scenario::Stuck);
+        assert_eq!(settings.duration, Duration::from_millis(1500));
+        let unused = [Kind::named("endpoint-export").unwrap()];
         assert_eq!(
-            cli.run.simulation.settings().unwrap().duration,
-            Duration::from_millis(1500)
+            cli.run.simulation.settings(&unused).unwrap().scenario,
+            Scenario::Success
+        );
+        assert_eq!(
+            cli.run.simulation.pinpoint(&unused).unwrap().scenario,
+            pinpoint::Scenario::Stuck
         );
         assert!(matches!(
             Cli::parse_from(["x", "serve"]).command,

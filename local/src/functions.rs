@@ -23,10 +23,20 @@ pub struct Kind {
 }
 
 /// Every kind. A new one is one line.
-pub const KINDS: &[Kind] = &[Kind {
-    name: "segment-snapshot",
-    package: "landfall-customer-profiles",
-}];
+pub const KINDS: &[Kind] = &[
+    Kind {
+        name: "segment-snapshot",
+        package: "landfall-customer-profiles",
+    },
+    Kind {
+        name: "endpoint-export",
+        package: "landfall-pinpoint",
+    },
+    Kind {
+        name: "endpoint-import",
+        package: "landfall-pinpoint",
+    },
+];
 
 /// The package of the functions that all kinds share: `verify-output` and `seal-receipt`.
 const SHARED_PACKAGE: &str = "landfall-output";

@@ -35,6 +35,7 @@ use crate::{
     simulated::{
         Sink,
         customer_profiles::{CustomerProfiles, Settings},
+        pinpoint::{self, Pinpoint},
     },
     watch::{Step, Watcher, What},
 };
@@ -62,6 +63,8 @@ pub struct Options {
     pub retries: Retries,
     /// How the simulated Customer Profiles behaves.
     pub customer_profiles: Settings,
+    /// How the simulated Pinpoint behaves.
+    pub pinpoint: pinpoint::Settings,
     /// The edge's port; 0 for a free one.
     pub port: u16,
     /// Where logs are kept; a new folder in the build folder when `None`.
@@ -86,6 +89,7 @@ impl Options {
             timeouts: BTreeMap::new(),
             retries: Retries::default(),
             customer_profiles: Settings::default(),
+            pinpoint: pinpoint::Settings::default(),
             port: 0,
             folder: None,
             capture: false,
@@ -101,6 +105,7 @@ pub struct World {
     aws: Aws,
     s3: S3,
     customer_profiles: Arc<CustomerProfiles>,
+    pinpoint: Arc<Pinpoint>,
     machines: BTreeMap<&'static str, String>,
     announcements: String,
     folder: PathBuf,
@@ -220,15 +225,28 @@ impl World {
         let s3 = deploy::s3(moto.address());
         let sink = Arc::new(S3Sink(s3.clone()));
         let customer_profiles = Arc::new(CustomerProfiles::new(
-            sink,
+            Arc::clone(&sink) as Arc<_>,
             Arc::new(SystemClock),
             options.customer_profiles.clone(),
         ));
         edge.add_service(Arc::clone(&customer_profiles) as Arc<_>);
+        let pinpoint = Arc::new(Pinpoint::new(
+            Arc::clone(&sink) as Arc<_>,
+            Arc::clone(&sink) as Arc<_>,
+            Arc::new(SystemClock),
+            options.pinpoint.clone(),
+        ));
+        edge.add_service(Arc::clone(&pinpoint) as Arc<_>);
 
         let aws = Aws::new(moto.address(), REGION);
         let (buckets, announcements) = tokio::join!(deploy::buckets(&s3), deploy::bus(&aws));
         buckets?;
+        if options.kinds.iter().any(|kind| kind.name == "endpoint-import") {
+            // What the sample events of imports name.
+            for (key, body) in pinpoint::samples(options.pinpoint.seed, options.pinpoint.endpoints)? {
+                sink.put(deploy::EXPORTS, key, body.into(), None).await?;
+            }
+        }
         let announcements = announcements?;
         for name in functions::functions(&options.kinds) {
             let program = binaries
@@ -247,6 +265,7 @@ impl World {
             aws,
             s3,
             customer_profiles,
+            pinpoint,
             machines,
             announcements,
             folder,
@@ -338,23 +357,7 @@ impl World {
 
     /// The keys in a bucket that begin with a prefix, in order.
     pub async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<String>> {
-        let mut pages = self
-            .s3
-            .list_objects_v2()
-            .bucket(bucket)
-            .prefix(prefix)
-            .into_paginator()
-            .send();
-        let mut keys = Vec::new();
-        while let Some(page) = pages.next().await {
-            let page = page.with_context(|| format!("cannot list s3://{bucket}/{prefix}"))?;
-            keys.extend(
-                page.contents()
-                    .iter()
-                    .filter_map(|object| object.key().map(str::to_owned)),
-            );
-        }
-        Ok(keys)
+        list(&self.s3, bucket, prefix).await
     }
 
     /// Writes an object, as somebody else would.
@@ -380,6 +383,11 @@ impl World {
     /// The simulated Customer Profiles.
     pub fn customer_profiles(&self) -> &CustomerProfiles {
         &self.customer_profiles
+    }
+
+    /// The simulated Pinpoint.
+    pub fn pinpoint(&self) -> &Pinpoint {
+        &self.pinpoint
     }
 
     /// A caller of Step Functions, EventBridge and SQS.
@@ -448,8 +456,48 @@ fn function(options: &Options, name: &str, program: &Path) -> FunctionConfig {
     }
 }
 
-/// Puts the simulated services' files into S3.
+/// The keys in a bucket that begin with a prefix, in order.
+async fn list(s3: &S3, bucket: &str, prefix: &str) -> Result<Vec<String>> {
+    let mut pages = s3
+        .list_objects_v2()
+        .bucket(bucket)
+        .prefix(prefix)
+        .into_paginator()
+        .send();
+    let mut keys = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.with_context(|| format!("cannot list s3://{bucket}/{prefix}"))?;
+        keys.extend(
+            page.contents()
+                .iter()
+                .filter_map(|object| object.key().map(str::to_owned)),
+        );
+    }
+    Ok(keys)
+}
+
+/// Puts the simulated services' files into S3, and gets what they read.
 struct S3Sink(S3);
+
+#[async_trait]
+impl pinpoint::Source for S3Sink {
+    async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<String>> {
+        list(&self.0, bucket, prefix).await
+    }
+
+    async fn get(&self, bucket: &str, key: &str) -> Result<Bytes> {
+        let place = || format!("cannot read s3://{bucket}/{key}");
+        let found = self
+            .0
+            .get_object()
+            .bucket(bucket)
+            .key(key)
+            .send()
+            .await
+            .with_context(place)?;
+        Ok(found.body.collect().await.with_context(place)?.into_bytes())
+    }
+}
 
 #[async_trait]
 impl Sink for S3Sink {
