@@ -1,0 +1,8 @@
+//! Looks once how far a dashboard snapshot is, and once it has ended which files it wrote.
+
+use landfall_quicksight::DashboardSnapshots;
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    landfall::runtime::serve_poll(DashboardSnapshots::new).await
+}

@@ -1,0 +1,8 @@
+//! Starts a dashboard snapshot, or adopts one that another delivery of the same trigger started.
+
+use landfall_quicksight::DashboardSnapshots;
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    landfall::runtime::serve_start(DashboardSnapshots::new).await
+}

@@ -1,0 +1,434 @@
+//! From the result of a snapshot job to the files that it names.
+//!
+//! What must stay true: every requested file is in the list, with a place or with the reason why it has none; a file
+//! that the service does not tell of is an error and never silence; no text of the service brings a link along.
+
+use aws_sdk_quicksight::types::{SnapshotJobResult, SnapshotJobResultFileGroup, SnapshotJobS3Result};
+use landfall::{
+    job::{Format, NamedFile},
+    s3_uri::S3Uri,
+};
+
+use crate::{request::FileGroup, s3_link};
+
+/// Most characters of a service's text that are kept.
+const TEXT_MAX: usize = 300;
+
+/// Most files that are kept: 6 groups with 5 sheet selections each. A job value has to stay a few KB.
+const FILES_MAX: usize = 30;
+
+/// What a file is told to be when the service does not tell of it.
+const UNNAMED: &str = "the service names no file";
+
+/// The files of a job, in the order of the request. `prefix` is the run's own: a file elsewhere is an error.
+pub(crate) fn named_files(
+    requested: &[FileGroup],
+    result: &SnapshotJobResult,
+    prefix: Option<&S3Uri>,
+) -> Vec<NamedFile> {
+    let anonymous = result.anonymous_users().iter().flat_map(|user| user.file_groups());
+    let registered = result.registered_users().iter().flat_map(|user| user.file_groups());
+    let mut told: Vec<&SnapshotJobResultFileGroup> = anonymous.chain(registered).collect();
+    let matches: Vec<_> = requested
+        .iter()
+        .map(|group| take(&mut told, |other| is_same(group, other)))
+        .collect();
+
+    let mut files = Vec::new();
+    for (index, (group, matched)) in requested.iter().zip(matches).enumerate() {
+        // The list of files is optional in a result: a group without one is taken in the order of the request.
+        let matched = matched.or_else(|| take(&mut told, |other| other.files().is_empty()));
+        let Some(file) = group.files.first() else { continue };
+        let format = file.format_type.format();
+        let label = format!("FileGroups[{index}] {format}");
+        let results = matched.map(SnapshotJobResultFileGroup::s3_results).unwrap_or_default();
+        if results.is_empty() {
+            files.push(unnamed(label, format, UNNAMED));
+            continue;
+        }
+        for (number, result) in results.iter().enumerate() {
+            let label = match results.len() {
+                1 => label.clone(),
+                all => format!("{label} ({} of {all})", number + 1),
+            };
+            files.push(named_file(label, format, result, prefix));
+        }
+    }
+    if files.len() > FILES_MAX {
+        let more = files.len() - FILES_MAX + 1;
+        let format = files[FILES_MAX - 1].format;
+        files.truncate(FILES_MAX - 1);
+        let error = "the service names more files than a job can hold; ask for fewer in one event";
+        files.push(unnamed(format!("{more} more files"), format, error));
+    }
+    files
+}
+
+fn take<'a>(
+    groups: &mut Vec<&'a SnapshotJobResultFileGroup>,
+    is_it: impl Fn(&SnapshotJobResultFileGroup) -> bool,
+) -> Option<&'a SnapshotJobResultFileGroup> {
+    let place = groups.iter().position(|group| is_it(group))?;
+    Some(groups.remove(place))
+}
+
+fn is_same(group: &FileGroup, told: &SnapshotJobResultFileGroup) -> bool {
+    let (own, told) = (&group.files, told.files());
+    own.len() == told.len() && own.iter().zip(told).all(|(own, told)| own.is(told))
+}
+
+fn unnamed(label: String, format: Format, error: &str) -> NamedFile {
+    NamedFile {
+        label,
+        format,
+        uri: None,
+        error: Some(error.to_owned()),
+    }
+}
+
+fn named_file(label: String, format: Format, result: &SnapshotJobS3Result, prefix: Option<&S3Uri>) -> NamedFile {
+    let (uri, unreadable) = match result.s3_uri().map(s3_link::read) {
+        None => (None, Some(UNNAMED.to_owned())),
+        Some(Ok(uri)) if prefix.is_some_and(|prefix| !uri.is_within(prefix)) => (
+            None,
+            Some("the service put it outside of the run's own prefix".to_owned()),
+        ),
+        Some(Ok(uri)) => (Some(uri), None),
+        Some(Err(why)) => (
+            None,
+            Some(format!("the place that the service names cannot be read: {}", why.0)),
+        ),
+    };
+    let errors = result.error_info();
+    let error = match errors {
+        [] => unreadable,
+        _ => {
+            let texts: Vec<_> = errors
+                .iter()
+                .map(|error| error_text(error.error_type(), error.error_message()))
+                .collect();
+            Some(plain(&texts.join("; ")))
+        }
+    };
+    NamedFile {
+        label,
+        format,
+        uri,
+        error,
+    }
+}
+
+/// Code and words of an error, either of which may be missing.
+pub(crate) fn error_text(code: Option<&str>, message: Option<&str>) -> String {
+    let text = match (code, message) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(text), None) | (None, Some(text)) => text.to_owned(),
+        (None, None) => "an error without a reason".to_owned(),
+    };
+    plain(&text)
+}
+
+/// A text of the service on one line, without links and of bounded length.
+pub(crate) fn plain(text: &str) -> String {
+    let mut line = without_links(text);
+    if let Some((end, _)) = line.char_indices().nth(TEXT_MAX) {
+        line.truncate(end);
+        line.push('…');
+    }
+    line
+}
+
+/// A text on one line, with a mark in the place of each link: it may be presigned.
+pub(crate) fn without_links(text: &str) -> String {
+    let words = text.split_whitespace().map(|word| match word.find("://") {
+        Some(_) => "<link>",
+        None if word.contains("X-Amz-") => "<link>",
+        None => word,
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// A text with a mark in the place of each secret, where it stands as a word of its own.
+pub(crate) fn without_secrets(text: &str, secrets: &[String]) -> String {
+    let mut secrets: Vec<&str> = secrets
+        .iter()
+        .map(|secret| secret.trim())
+        .filter(|secret| !secret.is_empty())
+        .collect();
+    // The longest first, so that a secret that holds another goes as a whole.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets.iter().fold(text.to_owned(), |text, secret| {
+        let mut clean = String::with_capacity(text.len());
+        let mut rest = text.as_str();
+        while let Some(at) = rest.find(secret) {
+            let (before, after) = (&rest[..at], &rest[at + secret.len()..]);
+            let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+            let stands_alone =
+                !is_word(before.chars().next_back().or(clean.chars().next_back())) && !is_word(after.chars().next());
+            clean.push_str(before);
+            clean.push_str(if stands_alone { "<hidden>" } else { secret });
+            rest = after;
+        }
+        clean.push_str(rest);
+        clean
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_quicksight::types::{
+        AnonymousUserSnapshotJobResult, RegisteredUserSnapshotJobResult, SnapshotFile as ToldFile,
+        SnapshotFileFormatType, SnapshotFileSheetSelection, SnapshotFileSheetSelectionScope,
+        SnapshotJobResultErrorInfo,
+    };
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const PREFIX: &str = "s3://exports/run=1/";
+
+    fn requested(files: &Value) -> Vec<FileGroup> {
+        serde_json::from_value(files.clone()).unwrap()
+    }
+
+    fn csv(visual: &str) -> Value {
+        json!({"Files": [{
+            "SheetSelections": [{"SheetId": "s", "SelectionScope": "SELECTED_VISUALS", "VisualIds": [visual]}],
+            "FormatType": "CSV",
+        }]})
+    }
+
+    fn pdf() -> Value {
+        json!({"Files": [{
+            "SheetSelections": [{"SheetId": "s", "SelectionScope": "ALL_VISUALS"}], "FormatType": "PDF",
+        }]})
+    }
+
+    fn told_csv(visual: &str) -> ToldFile {
+        ToldFile::builder()
+            .sheet_selections(
+                SnapshotFileSheetSelection::builder()
+                    .sheet_id("s")
+                    .selection_scope(SnapshotFileSheetSelectionScope::SelectedVisuals)
+                    .visual_ids(visual)
+                    .build()
+                    .unwrap(),
+            )
+            .format_type(SnapshotFileFormatType::Csv)
+            .build()
+            .unwrap()
+    }
+
+    fn told_pdf() -> ToldFile {
+        ToldFile::builder()
+            .sheet_selections(
+                SnapshotFileSheetSelection::builder()
+                    .sheet_id("s")
+                    .selection_scope(SnapshotFileSheetSelectionScope::AllVisuals)
+                    .build()
+                    .unwrap(),
+            )
+            .format_type(SnapshotFileFormatType::Pdf)
+            .build()
+            .unwrap()
+    }
+
+    fn at(name: &str) -> SnapshotJobS3Result {
+        SnapshotJobS3Result::builder().s3_uri(format!("{PREFIX}{name}")).build()
+    }
+
+    fn group(file: Option<ToldFile>, results: Vec<SnapshotJobS3Result>) -> SnapshotJobResultFileGroup {
+        SnapshotJobResultFileGroup::builder()
+            .set_files(file.map(|file| vec![file]))
+            .set_s3_results(Some(results))
+            .build()
+    }
+
+    fn result(groups: Vec<SnapshotJobResultFileGroup>) -> SnapshotJobResult {
+        let user = AnonymousUserSnapshotJobResult::builder()
+            .set_file_groups(Some(groups))
+            .build();
+        SnapshotJobResult::builder().anonymous_users(user).build()
+    }
+
+    fn read(requested_files: &Value, result: &SnapshotJobResult) -> Vec<(String, Option<String>, Option<String>)> {
+        let prefix = PREFIX.parse().unwrap();
+        named_files(&requested(requested_files), result, Some(&prefix))
+            .into_iter()
+            .map(|file| (file.label, file.uri.map(|uri| uri.to_string()), file.error))
+            .collect()
+    }
+
+    fn there(label: &str, name: &str) -> (String, Option<String>, Option<String>) {
+        (label.to_owned(), Some(format!("{PREFIX}{name}")), None)
+    }
+
+    fn not_there(label: &str, error: &str) -> (String, Option<String>, Option<String>) {
+        (label.to_owned(), None, Some(error.to_owned()))
+    }
+
+    #[test]
+    fn files_are_matched_by_what_was_asked_for_and_not_by_their_order() {
+        let result = result(vec![
+            group(Some(told_csv("b")), vec![at("2.csv")]),
+            group(Some(told_pdf()), vec![at("3.pdf")]),
+            group(Some(told_csv("a")), vec![at("1.csv")]),
+        ]);
+        assert_eq!(
+            read(&json!([csv("a"), csv("b"), pdf()]), &result),
+            [
+                there("FileGroups[0] CSV", "1.csv"),
+                there("FileGroups[1] CSV", "2.csv"),
+                there("FileGroups[2] PDF", "3.pdf"),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_same_file_asked_for_twice_is_two_files() {
+        let result = result(vec![
+            group(Some(told_csv("a")), vec![at("1.csv")]),
+            group(Some(told_csv("a")), vec![at("2.csv")]),
+        ]);
+        assert_eq!(
+            read(&json!([csv("a"), csv("a")]), &result),
+            [there("FileGroups[0] CSV", "1.csv"), there("FileGroups[1] CSV", "2.csv")]
+        );
+    }
+
+    #[test]
+    fn what_the_service_does_not_tell_of_is_an_error() {
+        let nothing = not_there("FileGroups[0] CSV", UNNAMED);
+        let asked = json!([csv("a")]);
+        for result in [
+            SnapshotJobResult::builder().build(),
+            result(vec![]),
+            result(vec![group(Some(told_csv("a")), vec![])]),
+            result(vec![group(
+                Some(told_csv("a")),
+                vec![SnapshotJobS3Result::builder().build()],
+            )]),
+            // A result for something else is none for this.
+            result(vec![group(Some(told_csv("b")), vec![at("1.csv")])]),
+            result(vec![group(Some(told_pdf()), vec![at("1.csv")])]),
+        ] {
+            assert_eq!(read(&asked, &result), std::slice::from_ref(&nothing));
+        }
+    }
+
+    #[test]
+    fn groups_without_files_are_taken_in_order() {
+        let result = result(vec![
+            group(None, vec![at("1.csv")]),
+            group(Some(told_pdf()), vec![at("2.pdf")]),
+            group(None, vec![at("3.csv")]),
+        ]);
+        assert_eq!(
+            read(&json!([csv("a"), pdf(), csv("b")]), &result),
+            [
+                there("FileGroups[0] CSV", "1.csv"),
+                there("FileGroups[1] PDF", "2.pdf"),
+                there("FileGroups[2] CSV", "3.csv"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_registered_users_result_counts_too() {
+        let user = RegisteredUserSnapshotJobResult::builder()
+            .file_groups(group(Some(told_csv("a")), vec![at("1.csv")]))
+            .build();
+        let result = SnapshotJobResult::builder().registered_users(user).build();
+        assert_eq!(read(&json!([csv("a")]), &result), [there("FileGroups[0] CSV", "1.csv")]);
+    }
+
+    #[test]
+    fn several_results_of_a_group_are_several_files() {
+        let two = result(vec![group(Some(told_csv("a")), vec![at("1.csv"), at("2.csv")])]);
+        assert_eq!(
+            read(&json!([csv("a")]), &two),
+            [
+                there("FileGroups[0] CSV (1 of 2)", "1.csv"),
+                there("FileGroups[0] CSV (2 of 2)", "2.csv"),
+            ]
+        );
+        let many: Vec<_> = (0..100).map(|number| at(&format!("{number}.csv"))).collect();
+        let files = read(&json!([csv("a")]), &result(vec![group(Some(told_csv("a")), many)]));
+        assert_eq!(files.len(), FILES_MAX);
+        assert_eq!(files[FILES_MAX - 1].0, "71 more files");
+        assert!(files[FILES_MAX - 1].2.is_some());
+    }
+
+    #[test]
+    fn an_error_counts_whether_or_not_there_is_a_file() {
+        let error = SnapshotJobResultErrorInfo::builder()
+            .error_type("DATASET_DELETED")
+            .error_message("The dataset\nwas deleted, see https://bucket.s3.amazonaws.com/a?X-Amz-Signature=0a now")
+            .build();
+        let text = "DATASET_DELETED: The dataset was deleted, see <link> now";
+        let failed = SnapshotJobS3Result::builder().error_info(error.clone()).build();
+        let both = SnapshotJobS3Result::builder()
+            .s3_uri(format!("{PREFIX}1.csv"))
+            .error_info(error)
+            .build();
+        let result = result(vec![
+            group(Some(told_csv("a")), vec![failed]),
+            group(Some(told_csv("b")), vec![both]),
+        ]);
+        let files = read(&json!([csv("a"), csv("b")]), &result);
+        assert_eq!(files[0], not_there("FileGroups[0] CSV", text));
+        assert_eq!(files[1].2.as_deref(), Some(text));
+        assert!(files[1].1.is_some());
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_read_is_an_error_without_the_link() {
+        for (link, why) in [
+            ("https://example.com/a.csv?token=secret", "its host is none of S3's"),
+            ("s3://exports/run=1//a.csv", "its key has an empty or dot segment"),
+            (
+                "s3://exports/run=1/a.csv?X-Amz-Signature=secret",
+                "its key has a control character or one of",
+            ),
+        ] {
+            let told = SnapshotJobS3Result::builder().s3_uri(link).build();
+            let files = read(
+                &json!([csv("a")]),
+                &result(vec![group(Some(told_csv("a")), vec![told])]),
+            );
+            let error = files[0].2.as_deref().unwrap();
+            assert!(error.contains(why), "{error}");
+            assert!(!error.contains("secret") && files[0].1.is_none());
+        }
+        for elsewhere in [
+            "s3://other/run=1/a.csv",
+            "s3://exports/run=10/a.csv",
+            "s3://exports/a.csv",
+        ] {
+            let told = SnapshotJobS3Result::builder().s3_uri(elsewhere).build();
+            let files = read(
+                &json!([csv("a")]),
+                &result(vec![group(Some(told_csv("a")), vec![told])]),
+            );
+            assert_eq!(
+                files,
+                [not_there(
+                    "FileGroups[0] CSV",
+                    "the service put it outside of the run's own prefix"
+                )]
+            );
+        }
+    }
+
+    #[test]
+    fn texts_are_short_and_hide_what_they_must() {
+        assert_eq!(plain(&"é".repeat(1000)).chars().count(), TEXT_MAX + 1);
+        assert_eq!(error_text(None, None), "an error without a reason");
+        assert_eq!(error_text(Some("A"), None), "A");
+        let secrets = ["tenant-7".to_owned(), "7".to_owned(), String::new(), "EMEA".to_owned()];
+        assert_eq!(
+            without_secrets("value 'tenant-7' of 7 in EMEA, 17 EMEAs, 7EMEA EMEA", &secrets),
+            "value '<hidden>' of <hidden> in <hidden>, 17 EMEAs, 7EMEA <hidden>"
+        );
+    }
+}
