@@ -61,6 +61,10 @@ EVERYTHING = {
     "ScheduleExpressionTimezone": "Europe/Berlin",
     "DomainName": "shop",
     "SegmentDefinitionName": "buyers",
+    "DashboardSnapshots": "true",
+    "DashboardSnapshotScheduleExpression": "rate(1 day)",
+    "DashboardSnapshotRequest": '{"DashboardId": "sales"}',
+    "QuickSightRoleArn": f"arn:aws:iam::{ACCOUNT}:role/service-role/quick",
 }
 
 
@@ -97,6 +101,16 @@ KINDS = [
         request={"DomainName": "shop", "SegmentDefinitionName": "buyers", "DataFormat": "CSV"},
         role="SegmentSnapshotExportRole",
         service="profile.amazonaws.com",
+    ),
+    Kind(
+        name="dashboard-snapshot",
+        parameter="DashboardSnapshots",
+        crate="quicksight",
+        api="quicksight",
+        resources=f"arn:aws:quicksight:{REGION}:{ACCOUNT}:dashboard/*",
+        start={"StartDashboardSnapshotJob", "DescribeDashboardSnapshotJob"},
+        poll={"DescribeDashboardSnapshotJob", "DescribeDashboardSnapshotJobResult"},
+        request={"DashboardId": "sales"},
     ),
 ]
 
@@ -379,7 +393,7 @@ def functions_call_their_own_api_alone(facts):
 def grants_are_what_the_code_calls(facts):
     for crate in {kind.crate for kind in KINDS}:
         source = "".join(path.read_text() for path in sorted(ROOT.glob(f"functions/{crate}/src/**/*.rs")))
-        calls = {name.replace("_", "") for name in re.findall(r"\bclient\s*\.\s*([a-z_]+)\(\)", source)}
+        calls = {name.replace("_", "") for name in re.findall(r"\bclient\s*\.\s*([a-z]+_[a-z_]+)\(\)", source)}
         apis = {kind.api for kind in KINDS if kind.crate == crate}
         granted = {
             action.split(":")[1].lower()
@@ -878,6 +892,53 @@ def buckets_refuse_what_would_forge_a_proof(facts):
             yield f"{role}: the path of the functions' roles is theirs alone"
 
 
+@check
+def buckets_let_in_quick_sight_alone(facts):
+    """And only where its kind is deployed. Everyone else has a role, which says what it may do."""
+    of_service = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+    of_role = {"StringEquals": {"aws:PrincipalAccount": ACCOUNT}}
+    service, role = {"Service": "quicksight.amazonaws.com"}, {"AWS": EVERYTHING["QuickSightRoleArn"]}
+    dashboards, its_role = {"DashboardSnapshots": "true"}, {"QuickSightRoleArn": EVERYTHING["QuickSightRoleArn"]}
+    for parameters, principals in (
+        ({}, []),
+        (its_role, []),
+        (dashboards, [(service, of_service)]),
+        ({**dashboards, **its_role}, [(service, of_service), (role, of_role)]),
+    ):
+        stack = facts.stack(parameters)
+        allowed = [
+            (s["Principal"], set(listed(s["Action"])), s["Resource"], s.get("Condition"))
+            for bucket in ("ExportBucket", "LedgerBucket")
+            for s in stack.bucket_statements(bucket)
+            if s["Effect"] == "Allow"
+        ]
+        expected = []
+        for principal, condition in principals:
+            write, look = {"s3:PutObject", "s3:PutObjectAcl"}, {"s3:GetBucketLocation"}
+            expected += [
+                (principal, write, "arn:aws:s3:::exportbucket/*", condition),
+                (principal, look, "arn:aws:s3:::exportbucket", condition),
+            ]
+        if allowed != expected:
+            yield f"with {parameters} the buckets let in {allowed}, not {expected}"
+
+
+@check
+def the_template_fits(facts):
+    """CloudFormation's limits, which a template from S3 has, as `sam deploy` uploads it."""
+    for what, number, most in (
+        ("bytes", len(json.dumps(facts.raw)), 1_000_000),
+        ("resources", len(facts.raw["Resources"]), 500),
+        ("parameters", len(facts.template["Parameters"]), 200),
+        ("outputs", len(facts.template["Outputs"]), 200),
+    ):
+        if number > most:
+            yield f"the template has {number} {what}, CloudFormation takes {most}"
+    for name, parameter in facts.template["Parameters"].items():
+        if len(parameter.get("Description", "")) > 4000 or not parameter.get("Description"):
+            yield f"{name} has no description, or one that is too long"
+
+
 # --- Layout ---------------------------------------------------------------------------------------------------------
 
 
@@ -940,6 +1001,13 @@ def kinds_are_deployed_when_they_are_asked_for(facts):
                 yield f"{chosen} shows {sorted(shown)} of {kind.name}"
         for name in sorted(always - stack.made - {"TracingPolicy"}):
             yield f"{chosen} does not make {name}, which is shared"
+    schedules = {kind.resource("Schedule") for kind in KINDS}
+    for kind in KINDS:
+        expression = kind.resource("ScheduleExpression")
+        without = {**EVERYTHING, expression if expression in EVERYTHING else "ScheduleExpression": ""}
+        made = set(facts.stack(without).of("AWS::Scheduler::Schedule"))
+        if made != schedules - {kind.resource("Schedule")}:
+            yield f"without the schedule of {kind.name} there are {sorted(made)}"
     defaults = {kind.name for kind in KINDS if kind.resource("StateMachine") in facts.plain.made}
     if defaults != {"segment-snapshot"}:
         yield f"without parameters {sorted(defaults)} are deployed"
@@ -959,10 +1027,13 @@ def parameters_that_contradict_each_other_are_refused(facts):
 
 
 SEGMENT_SCHEDULE = {"ScheduleExpression": "rate(1 day)", "DomainName": "shop", "SegmentDefinitionName": "buyers"}
+DASHBOARD_SCHEDULE = {name: EVERYTHING[name] for name in EVERYTHING if name.startswith("DashboardSnapshot")}
 HALVES = [
     ({**SEGMENT_SCHEDULE, "DomainName": ""}, "ScheduleIsWhole"),
     ({**SEGMENT_SCHEDULE, "SegmentDefinitionName": ""}, "ScheduleIsWhole"),
     ({**SEGMENT_SCHEDULE, "SegmentSnapshots": "false"}, "ScheduleIsWhole"),
+    ({**DASHBOARD_SCHEDULE, "DashboardSnapshotRequest": ""}, "DashboardScheduleIsWhole"),
+    ({**DASHBOARD_SCHEDULE, "DashboardSnapshots": "false"}, "DashboardScheduleIsWhole"),
 ]
 
 
@@ -1011,10 +1082,11 @@ def put(path, value):
         node = node if steps[0] in ("Condition", "DeletionPolicy", "Metadata") else node["Properties"]
         for step in steps[:-1]:
             node = into(node, step)
+        last = int(steps[-1]) if isinstance(node, list) else steps[-1]
         if value is None:
-            del node[steps[-1]]
+            del node[last]
         else:
-            node[steps[-1]] = value
+            node[last] = value
 
     mutate.__name__ = f"{path} = {value}"
     return mutate
@@ -1054,9 +1126,11 @@ MEMBERS = {
         ("SegmentSnapshotPollRole/statements/Poll/Action", "profile:CreateSegmentSnapshot"),
         ("SegmentSnapshotStartRole/statements/Start/Resource", {"Fn::Sub": "arn:aws:profile:*:*:*"}),
         ("SealReceiptRole/statements/ReadReport/Action", ["s3:GetObject", "profile:GetSegmentSnapshot"]),
+        ("DashboardSnapshotPollRole/statements/Poll/Resource", {"Fn::Sub": "arn:aws:quicksight:*:*:dashboard/*"}),
     ),
     grants_are_what_the_code_calls: (
         ("SegmentSnapshotPollRole/statements/Poll/Action", "profile:GetSegmentDefinition"),
+        ("DashboardSnapshotPollRole/statements/Poll/Action", "quicksight:DescribeDashboardSnapshotJob"),
     ),
     only_seal_writes_receipts: (
         ("SealReceiptRole/statements/WriteReceipt/Resource", {"Fn::Sub": "${ExportBucket.Arn}/*"}),
@@ -1082,6 +1156,7 @@ MEMBERS = {
     functions_get_the_variables_that_the_code_reads: (
         ("SegmentSnapshotStartFunction/Environment/Variables/LANDFALL_DEFAULT_ROLE_ARN", None),
         ("SegmentSnapshotStartFunction/Environment/Variables/LANDFALL_LEGDER", "x"),
+        ("DashboardSnapshotStartFunction/Environment/Variables/LANDFALL_ALLOWED_ROLES", "x"),
         ("SealReceiptFunction/Environment", {"Variables": {"LANDFALL_DEFAULT_ROLE_ARN": "x"}}),
     ),
     functions_get_lists_that_they_can_read: (
@@ -1121,6 +1196,8 @@ MEMBERS = {
         ("SegmentSnapshotSchedule/Condition", None),
         ("SegmentSnapshotSchedule/Target/Input", {"Fn::Sub": '{"id":${DomainName}}'}),
         ("SegmentSnapshotSchedule/Target/Input", "{}"),
+        ("DashboardSnapshotSchedule/Target/Input", {"Fn::Sub": '{"detail":${DashboardSnapshotRequest}}'}),
+        ("DashboardSnapshotSchedule/Target/Input", {"Ref": "DashboardSnapshotRequest"}),
         ("SegmentSnapshotRule/EventPattern/detail-type", ["Other Requested"]),
     ),
     buckets_are_closed_and_kept: (
@@ -1140,7 +1217,19 @@ MEMBERS = {
         ("SegmentSnapshotPollRole/Path", "/"),
         ("SegmentSnapshotExportRole/Path", {"Fn::Sub": "/landfall/${AWS::StackName}/"}),
     ),
+    buckets_let_in_quick_sight_alone: (
+        ("ExportBucketPolicy/statements/QuickSightWrites/Condition", None),
+        ("ExportBucketPolicy/statements/QuickSightWrites/Action", "s3:*"),
+        ("ExportBucketPolicy/statements/QuickSightLooks/Principal", "*"),
+        ("ExportBucketPolicy/statements/QuickSightRoleWrites/Condition", None),
+        ("ExportBucketPolicy/statements/QuickSightRoleLooks/Resource", {"Fn::GetAtt": ["LedgerBucket", "Arn"]}),
+        ("ExportBucketPolicy/PolicyDocument/Statement/3/Fn::If/0", "IsTraced"),
+        ("ExportBucketPolicy/PolicyDocument/Statement/5/Fn::If/0", "HasDashboardSnapshots"),
+        ("LedgerBucketPolicy/statements/OnlyTls/Effect", "Allow"),
+    ),
     kinds_are_deployed_when_they_are_asked_for: (
+        ("DashboardSnapshotRule/Condition", "HasSegmentSnapshots"),
+        ("DashboardSnapshotSchedule/Condition", "HasDashboardSnapshots"),
         ("SegmentSnapshotPollRole/Condition", None),
         ("SegmentSnapshotAlarm/Condition", "IsTraced"),
         ("SegmentSnapshotSchedule/Condition", "HasSegmentSnapshots"),
@@ -1220,9 +1309,29 @@ def another_default_kind(template, machine):
     template["Parameters"]["SegmentSnapshots"]["Default"] = "false"
 
 
+@breaks(the_template_fits)
+def a_parameter_for_everything(template, machine):
+    template["Parameters"].update({f"Further{n}": {"Type": "String", "Description": "?"} for n in range(200)})
+
+
+@breaks(the_template_fits)
+def a_template_that_is_too_large(template, machine):
+    template["Metadata"]["Text"] = "x" * 1_000_000
+
+
+@breaks(the_template_fits)
+def a_parameter_without_a_word(template, machine):
+    del template["Parameters"]["DomainName"]["Description"]
+
+
 @breaks(parameters_that_contradict_each_other_are_refused)
 def a_rule_less(template, machine):
     del template["Rules"]["ScheduleIsWhole"]
+
+
+@breaks(parameters_that_contradict_each_other_are_refused)
+def a_lenient_rule(template, machine):
+    del template["Rules"]["DashboardScheduleIsWhole"]["Assertions"][0]["Assert"]["Fn::And"][1]
 
 
 @breaks(parameters_that_contradict_each_other_are_refused)
