@@ -64,6 +64,11 @@ EVERYTHING = {
     "DashboardSnapshots": "true",
     "DashboardSnapshotScheduleExpression": "rate(1 day)",
     "DashboardSnapshotRequest": '{"DashboardId": "sales"}',
+    "PinpointKinds": "true",
+    "EndpointExportScheduleExpression": "rate(1 day)",
+    "EndpointExportRequest": '{"ApplicationId": "app", "ExportJobRequest": {}}',
+    "EndpointImportScheduleExpression": "rate(1 day)",
+    "EndpointImportRequest": '{"ApplicationId": "app", "ImportJobRequest": {"Format": "CSV"}}',
     "QuickSightRoleArn": f"arn:aws:iam::{ACCOUNT}:role/service-role/quick",
 }
 
@@ -89,6 +94,7 @@ class Kind(NamedTuple):
         return "".join(map(str.title, self.name.split("-"))) + suffix
 
 
+PINPOINT = f"arn:aws:mobiletargeting:{REGION}:{ACCOUNT}:apps/*"
 KINDS = [
     Kind(
         name="segment-snapshot",
@@ -111,6 +117,34 @@ KINDS = [
         start={"StartDashboardSnapshotJob", "DescribeDashboardSnapshotJob"},
         poll={"DescribeDashboardSnapshotJob", "DescribeDashboardSnapshotJobResult"},
         request={"DashboardId": "sales"},
+    ),
+    Kind(
+        name="endpoint-export",
+        parameter="PinpointKinds",
+        crate="pinpoint",
+        api="mobiletargeting",
+        resources=PINPOINT,
+        start={"CreateExportJob", "GetExportJob", "GetExportJobs", "GetSegmentExportJobs"},
+        poll={"GetExportJob", "GetExportJobs", "GetSegmentExportJobs"},
+        request={"ApplicationId": "app", "ExportJobRequest": {}},
+        role="EndpointExportRole",
+        service="pinpoint.amazonaws.com",
+        trust={"ArnLike": {"aws:SourceArn": PINPOINT}},
+    ),
+    Kind(
+        name="endpoint-import",
+        parameter="PinpointKinds",
+        crate="pinpoint",
+        api="mobiletargeting",
+        resources=PINPOINT,
+        start={"CreateImportJob", "GetImportJob", "GetImportJobs", "GetSegmentImportJobs"},
+        poll={"GetImportJob", "GetImportJobs", "GetSegmentImportJobs"},
+        request={"ApplicationId": "app", "ImportJobRequest": {"Format": "CSV"}},
+        role="EndpointImportRole",
+        service="pinpoint.amazonaws.com",
+        writes=False,
+        reads=True,
+        trust={"ArnLike": {"aws:SourceArn": PINPOINT}},
     ),
 ]
 
@@ -442,6 +476,35 @@ def verify_reads_what_events_may_name(facts):
     keys = facts.full.allowed("kms:Decrypt").get("VerifyOutputRole")
     if keys != set(EVERYTHING["AllowedKmsKeys"].split(",")) or "VerifyOutputRole" in facts.plain.allowed("kms:Decrypt"):
         yield f"VerifyOutputRole may decrypt with {keys}"
+
+
+@check
+def services_and_starts_reach_what_events_may_name(facts):
+    """A role that a service assumes writes exports or reads sources; a start function reads sources at most."""
+    folders, buckets = ("exportbucket/", "aaa/x/", "bbb/"), ("exportbucket", "aaa", "bbb")
+    objects, places = {f"arn:aws:s3:::{f}*" for f in folders}, {f"arn:aws:s3:::{b}" for b in buckets}
+    keys = set(EVERYTHING["AllowedKmsKeys"].split(","))
+    look = {"s3:ListBucket": places, "s3:GetBucketLocation": places}
+    expected = {}
+    for kind in KINDS:
+        if kind.role and kind.writes:
+            write = {"s3:PutObject": objects, "s3:AbortMultipartUpload": objects}
+            expected[kind.role] = {**write, **look, "kms:GenerateDataKey": keys, "kms:Decrypt": keys}
+        elif kind.role:
+            expected[kind.role] = {"s3:GetObject": objects, **look, "kms:Decrypt": keys}
+        read = {"s3:GetObject": objects, "s3:ListBucket": places, "kms:Decrypt": keys}
+        expected[kind.resource("StartRole")] = read if kind.reads else {}
+    for role, wanted in expected.items():
+        granted = {}
+        for name, statement in facts.full.statements():
+            for action in listed(statement["Action"]):
+                outside = {r for r in listed(statement["Resource"]) if not r.startswith("arn:aws:s3:::ledgerbucket")}
+                if name == role and action.split(":")[0] in ("s3", "kms") and outside:
+                    granted.setdefault(action, set()).update(outside)
+        for action in sorted({*granted, *wanted}):
+            have, want = sorted(granted.get(action, ())), sorted(wanted.get(action, ()))
+            if have != want:
+                yield f"{role} may do {action} on {have}, not {want}"
 
 
 @check
@@ -1028,12 +1091,18 @@ def parameters_that_contradict_each_other_are_refused(facts):
 
 SEGMENT_SCHEDULE = {"ScheduleExpression": "rate(1 day)", "DomainName": "shop", "SegmentDefinitionName": "buyers"}
 DASHBOARD_SCHEDULE = {name: EVERYTHING[name] for name in EVERYTHING if name.startswith("DashboardSnapshot")}
+EXPORT_SCHEDULE = {name: EVERYTHING[name] for name in EVERYTHING if name.startswith("EndpointExport")}
+IMPORT_SCHEDULE = {name: EVERYTHING[name] for name in EVERYTHING if name.startswith("EndpointImport")}
 HALVES = [
     ({**SEGMENT_SCHEDULE, "DomainName": ""}, "ScheduleIsWhole"),
     ({**SEGMENT_SCHEDULE, "SegmentDefinitionName": ""}, "ScheduleIsWhole"),
     ({**SEGMENT_SCHEDULE, "SegmentSnapshots": "false"}, "ScheduleIsWhole"),
     ({**DASHBOARD_SCHEDULE, "DashboardSnapshotRequest": ""}, "DashboardScheduleIsWhole"),
     ({**DASHBOARD_SCHEDULE, "DashboardSnapshots": "false"}, "DashboardScheduleIsWhole"),
+    ({**EXPORT_SCHEDULE, "PinpointKinds": "false"}, "EndpointExportScheduleIsWhole"),
+    ({**EXPORT_SCHEDULE, "PinpointKinds": "true", "EndpointExportRequest": ""}, "EndpointExportScheduleIsWhole"),
+    ({**IMPORT_SCHEDULE, "PinpointKinds": "false"}, "EndpointImportScheduleIsWhole"),
+    ({**IMPORT_SCHEDULE, "PinpointKinds": "true", "EndpointImportRequest": ""}, "EndpointImportScheduleIsWhole"),
 ]
 
 
@@ -1121,6 +1190,9 @@ MEMBERS = {
         ("SegmentSnapshotStartRole/statements/PassExportRole/Resource", ["arn:aws:iam::111122223333:role/*"]),
         ("SegmentSnapshotPollRole/statements/Poll/Action", "iam:PassRole"),
         ("SegmentSnapshotExportRole/AssumeRolePolicyDocument/Statement/0/Principal/Service", "s3.amazonaws.com"),
+        ("EndpointExportRole/AssumeRolePolicyDocument/Statement/0/Condition/ArnLike", None),
+        ("EndpointImportRole/AssumeRolePolicyDocument/Statement/0/Condition/StringEquals", {}),
+        ("EndpointImportStartRole/statements/PassRole/Resource", {"Fn::GetAtt": ["EndpointExportRole", "Arn"]}),
     ),
     functions_call_their_own_api_alone: (
         ("SegmentSnapshotPollRole/statements/Poll/Action", "profile:CreateSegmentSnapshot"),
@@ -1142,7 +1214,19 @@ MEMBERS = {
         ("VerifyOutputRole/statements/ListExports/Action", "s3:GetBucketLocation"),
         ("VerifyOutputRole/statements/DecryptExports/Action", "kms:DescribeKey"),
     ),
-    an_absent_key_answers_404: (("SegmentSnapshotStartRole/statements/ListLedger/Action", "s3:GetBucketLocation"),),
+    services_and_starts_reach_what_events_may_name: (
+        ("EndpointExportRole/statements/Write/Action", ["s3:PutObject", "s3:AbortMultipartUpload", "s3:GetObject"]),
+        ("SegmentSnapshotExportRole/statements/Write/Action", "s3:PutObject"),
+        ("EndpointImportRole/statements/Read/Resource", ["arn:aws:s3:::aaa/*"]),
+        ("EndpointImportRole/statements/Decrypt/Action", ["kms:Decrypt", "kms:GenerateDataKey"]),
+        ("EndpointImportStartRole/statements/ReadFurtherSources/Action", "s3:GetObjectVersion"),
+        ("EndpointImportStartRole/statements/ListSource/Resource", {"Fn::GetAtt": ["LedgerBucket", "Arn"]}),
+        ("EndpointExportStartRole/statements/ClaimJob/Resource", {"Fn::Sub": "${ExportBucket.Arn}/*"}),
+    ),
+    an_absent_key_answers_404: (
+        ("EndpointImportStartRole/statements/ListFurtherSources/Action", "s3:GetBucketLocation"),
+        ("SegmentSnapshotStartRole/statements/ListLedger/Action", "s3:GetBucketLocation"),
+    ),
     every_role_takes_the_boundary: (("SegmentSnapshotTriggerRole/PermissionsBoundary", None),),
     functions_are_the_built_binaries: (
         ("VerifyOutputFunction/CodeUri", "target/lambda/seal-receipt/"),
@@ -1157,6 +1241,7 @@ MEMBERS = {
         ("SegmentSnapshotStartFunction/Environment/Variables/LANDFALL_DEFAULT_ROLE_ARN", None),
         ("SegmentSnapshotStartFunction/Environment/Variables/LANDFALL_LEGDER", "x"),
         ("DashboardSnapshotStartFunction/Environment/Variables/LANDFALL_ALLOWED_ROLES", "x"),
+        ("EndpointImportStartFunction/Environment/Variables/LANDFALL_DEFAULT_DESTINATION", "x"),
         ("SealReceiptFunction/Environment", {"Variables": {"LANDFALL_DEFAULT_ROLE_ARN": "x"}}),
     ),
     functions_get_lists_that_they_can_read: (
@@ -1166,7 +1251,10 @@ MEMBERS = {
         ("SegmentSnapshotStateMachine/DefinitionSubstitutions/Kind", None),
         ("SegmentSnapshotStateMachine/DefinitionUri", "other.json"),
     ),
-    tasks_outlast_their_functions: (("SealReceiptFunction/Timeout", 120),),
+    tasks_outlast_their_functions: (
+        ("EndpointImportStartFunction/Timeout", 960),
+        ("SealReceiptFunction/Timeout", 120),
+    ),
     machines_may_do_what_they_do: (
         ("SegmentSnapshotStateMachineRole/statements/Invoke/Resource", {"Fn::GetAtt": ["SealReceiptFunction", "Arn"]}),
         ("SegmentSnapshotStateMachineRole/statements/Announce/Condition", None),
@@ -1229,6 +1317,9 @@ MEMBERS = {
     ),
     kinds_are_deployed_when_they_are_asked_for: (
         ("DashboardSnapshotRule/Condition", "HasSegmentSnapshots"),
+        ("EndpointExportAlarm/Condition", None),
+        ("EndpointImportRole/Condition", None),
+        ("EndpointImportSchedule/Condition", "HasEndpointExportSchedule"),
         ("DashboardSnapshotSchedule/Condition", "HasDashboardSnapshots"),
         ("SegmentSnapshotPollRole/Condition", None),
         ("SegmentSnapshotAlarm/Condition", "IsTraced"),
@@ -1280,7 +1371,6 @@ def a_short_task(template, machine):
 
 @breaks(tasks_outlast_their_functions)
 def a_start_that_is_cut_short(template, machine):
-    template["Resources"]["SegmentSnapshotStartFunction"]["Properties"]["Timeout"] = 900
     machine["States"]["Start"]["TimeoutSeconds"] = 120
 
 
@@ -1302,6 +1392,11 @@ def a_longer_line(template, machine):
 @breaks(kinds_are_deployed_when_they_are_asked_for)
 def an_output_of_nothing(template, machine):
     del template["Outputs"]["SegmentSnapshotStateMachineArn"]["Condition"]
+
+
+@breaks(kinds_are_deployed_when_they_are_asked_for)
+def pinpoint_by_default(template, machine):
+    template["Parameters"]["PinpointKinds"]["Default"] = "true"
 
 
 @breaks(kinds_are_deployed_when_they_are_asked_for)
