@@ -79,6 +79,19 @@ pub struct VerificationOptions {
     #[schemars(range(min = 0, max = 60))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settle_seconds: Option<u64>,
+    /// What another number of rows than the service reports does: `warn` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_count: Option<RowCount>,
+}
+
+/// What a number of rows that is not the one that the service reports does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RowCount {
+    /// The job succeeds with a warning.
+    Warn,
+    /// The job fails.
+    Fail,
 }
 
 /// What set a job off, with all that the ledger needs to know it again.

@@ -192,6 +192,9 @@ pub struct Output {
     pub kms_key: Option<String>,
     /// Whether a complete export may have no rows.
     pub allow_empty: bool,
+    /// Whether another number of rows than the service reports makes the job fail.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict_row_count: bool,
     /// Seconds between the two listings.
     pub settle_seconds: u64,
 }
@@ -235,7 +238,7 @@ pub struct ReportPointer {
     pub sha256: String,
     /// `passed`, `passed_with_warnings` or `failed`.
     pub verdict: String,
-    /// Data objects.
+    /// Data objects; those of the source, of a job that writes nothing.
     pub objects: u64,
     /// Rows in them.
     pub rows: u64,

@@ -473,6 +473,7 @@ impl<S: JobService> Starter<'_, S> {
                 format: entry.format,
                 kms_key,
                 allow_empty: verification.allow_empty.unwrap_or(false),
+                strict_row_count: verification.row_count == Some(event::RowCount::Fail),
                 settle_seconds: verification.settle_seconds.unwrap_or(config.settle.as_secs()),
             }),
             source: entry.source.clone(),
