@@ -9,6 +9,7 @@ use arrow::array::{Int64Array, RecordBatch, StringArray};
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
     error::{Error, ErrorKind, Result},
+    job::NamedFile,
     s3_uri::S3Uri,
     store::Clock,
 };
@@ -49,12 +50,14 @@ impl Case {
             store,
             asked: Expectation {
                 prefix: format!("s3://{BUCKET}/{PREFIX}").parse().expect("a URI"),
-                format,
+                format: Some(format),
                 started_at,
                 allow_empty: false,
                 kms_key: None,
                 settle: Duration::from_secs(5),
                 rows: None,
+                strict_row_count: false,
+                failed_rows: None,
                 files: None,
             },
             limits: Limits::default(),
@@ -493,6 +496,7 @@ async fn hidden_names_and_folders_are_left_out() {
 async fn the_number_of_rows_must_be_the_services() {
     let mut case = Case::good(Format::Jsonl);
     case.asked.rows = Some(3);
+    case.asked.strict_row_count = true;
     check(&case.report().await, "row_count_matches", Pass, &["3 rows"]);
     case.asked.rows = Some(5);
     only(
@@ -507,21 +511,23 @@ async fn the_number_of_rows_must_be_the_services() {
 #[tokio::test]
 async fn files_that_the_service_names_must_be_there() {
     let mut case = Case::good(Format::Csv);
-    let uri = |name: &str| S3Uri {
-        bucket: BUCKET.to_owned(),
-        key: key(name),
+    let named = |bucket: &str, name: &str| NamedFile {
+        label: "a file".to_owned(),
+        format: Format::Csv,
+        uri: Some(S3Uri {
+            bucket: bucket.to_owned(),
+            key: key(name),
+        }),
+        error: None,
     };
+    let uri = |name: &str| named(BUCKET, name);
     case.asked.files = Some(vec![uri("part-0.csv"), uri("part-1.csv")]);
     check(&case.report().await, "named_files", Pass, &["2 files"]);
     case.asked.files = Some(vec![uri("part-0.csv")]);
     check(&case.report().await, "named_files", Warn, &["part-1.csv"]);
     case.asked.files = Some(vec![uri("part-0.csv"), uri("part-1.csv"), uri("part-2.csv")]);
     only(&case.report().await, "named_files", &["1 of the 3 files", "part-2.csv"]);
-    let elsewhere = S3Uri {
-        bucket: "elsewhere".to_owned(),
-        key: key("part-0.csv"),
-    };
-    case.asked.files = Some(vec![elsewhere]);
+    case.asked.files = Some(vec![named("elsewhere", "part-0.csv")]);
     only(&case.report().await, "named_files", &["s3://elsewhere/"]);
     // What is named is data, whatever its name.
     let mut case = Case::good(Format::Csv);

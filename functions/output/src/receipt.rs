@@ -196,7 +196,8 @@ impl Receipt {
         let (output, verification) = match parts {
             Some((pointer, report)) => {
                 let omitted = report.objects.len().saturating_sub(MAX_OBJECTS);
-                let output = counted.map(|attempt| Output {
+                // A job that writes nothing has a report of what it read.
+                let output = counted.filter(|_| report.source.is_none()).map(|attempt| Output {
                     prefix: attempt.prefix.clone(),
                     format: entry.format,
                     object_count: pointer.objects,

@@ -9,7 +9,7 @@ use landfall::{
     error::{Error, ErrorKind, Result},
     event::sha256_hex,
     invocation::{Deployment, Invocation},
-    job::{Job, ReportPointer, Status},
+    job::{Job, Output, ReportPointer, Status},
     ledger::{Ledger, encode},
 };
 
@@ -26,33 +26,22 @@ pub async fn verify_job(deployment: &Deployment, mut job: Job, invocation: &Invo
             job.label()
         )));
     }
-    let Some(output) = &job.output else {
-        return Err(Error::internal(format!(
-            "{} writes nothing, so there is nothing to verify",
-            job.label()
-        )));
+    let report = match (&job.output, &job.source) {
+        (Some(output), _) => {
+            let store = std::sync::Arc::clone(&deployment.store);
+            let clock = std::sync::Arc::clone(&deployment.clock);
+            verify::verify(store, clock, &expectation(&job, output), invocation.deadline)
+                .await
+                .map_err(|error| error.context(format!("verifying {}", job.label())))?
+        }
+        (None, Some(source)) => verify::judge::judge_source(source, job.counts, deployment.clock.now()),
+        (None, None) => {
+            return Err(Error::internal(format!(
+                "{} neither writes nor reads, so there is nothing to verify",
+                job.label()
+            )));
+        }
     };
-    let format = output.format.ok_or_else(|| {
-        Error::internal(format!(
-            "{} has no format that its output could be held against",
-            job.label()
-        ))
-    })?;
-    let expectation = Expectation {
-        prefix: output.prefix.clone(),
-        format,
-        started_at: job.started_at,
-        allow_empty: output.allow_empty,
-        kms_key: output.kms_key.clone(),
-        settle: Duration::from_secs(output.settle_seconds),
-        rows: job.counts.map(|counts| counts.processed),
-        files: None,
-    };
-    let store = std::sync::Arc::clone(&deployment.store);
-    let clock = std::sync::Arc::clone(&deployment.clock);
-    let report = verify::verify(store, clock, &expectation, invocation.deadline)
-        .await
-        .map_err(|error| error.context(format!("verifying {}", job.label())))?;
 
     let sha256 = sha256_hex(&encode(&report)?);
     // Named by its content: a repeated step that finds the same writes nothing new.
@@ -65,10 +54,13 @@ pub async fn verify_job(deployment: &Deployment, mut job: Job, invocation: &Invo
     ledger.put_once(&key, &report).await?;
 
     if report.verdict == verify::Verdict::Failed {
-        let message = rejection(&job, &expectation, &report);
+        let message = rejection(&job, &report);
         job.error = Some(Error::new(ErrorKind::OutputRejected, message).into());
     }
-    let objects = report.objects.iter().filter(|object| object.role == Role::Data).count() as u64;
+    let objects = match &report.source {
+        Some(source) => source.objects,
+        None => report.objects.iter().filter(|object| object.role == Role::Data).count() as u64,
+    };
     job.report = Some(ReportPointer {
         key,
         sha256,
@@ -80,7 +72,22 @@ pub async fn verify_job(deployment: &Deployment, mut job: Job, invocation: &Invo
     Ok(job)
 }
 
-fn rejection(job: &Job, expectation: &Expectation, report: &Report) -> String {
+fn expectation(job: &Job, output: &Output) -> Expectation {
+    Expectation {
+        prefix: output.prefix.clone(),
+        format: output.format,
+        started_at: job.started_at,
+        allow_empty: output.allow_empty,
+        kms_key: output.kms_key.clone(),
+        settle: Duration::from_secs(output.settle_seconds),
+        rows: job.counts.map(|counts| counts.processed),
+        strict_row_count: output.strict_row_count,
+        failed_rows: job.counts.map(|counts| counts.failed),
+        files: job.files.clone(),
+    }
+}
+
+fn rejection(job: &Job, report: &Report) -> String {
     let failed: Vec<&Check> = report
         .checks
         .iter()
@@ -97,9 +104,13 @@ fn rejection(job: &Job, expectation: &Expectation, report: &Report) -> String {
     } else {
         String::new()
     };
-    format!(
-        "what {} wrote beneath {} is not a complete export; do not use it. Failed checks:{reasons}{more}",
-        job.label(),
-        expectation.prefix
-    )
+    let what = match &job.output {
+        Some(output) => format!(
+            "what {} wrote beneath {} is not a complete export; do not use it",
+            job.label(),
+            output.prefix
+        ),
+        None => format!("{} did not take in all of its source", job.label()),
+    };
+    format!("{what}. Failed checks:{reasons}{more}")
 }

@@ -208,6 +208,7 @@ impl Records {
             rows: self.rows,
             columns: header.columns,
             column_count: header.fields,
+            document: None,
         })
     }
 

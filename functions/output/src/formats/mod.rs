@@ -7,12 +7,15 @@
 //! * A [`Defect`] never quotes a cell value: exports hold personal data, and messages end up in logs and receipts.
 //! * Corrupt input is a [`Defect`], never a panic that leaves this module.
 //!
-//! A compressed form (gzip) will be one more [`Decoder`] that pushes what it inflates into an inner one.
+//! A compressed form (gzip) is one more [`Decoder`] that pushes what it inflates into an inner one.
 
 mod csv;
+mod excel;
+mod gzip;
 mod jsonl;
 mod orc;
 mod panics;
+mod pdf;
 mod sniff;
 mod text;
 
@@ -23,8 +26,11 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     csv::CsvDecoder,
+    excel::{ExcelDecoder, MAX_DIRECTORY, MAX_ENTRIES, MAX_MARKUP},
+    gzip::GzipDecoder,
     jsonl::{JsonlDecoder, MAX_LINE},
-    orc::{MAX_STRIPE, MAX_TAIL, Opened, OrcDecoder, TAIL_GUESS},
+    orc::{MAX_STRIPE, MAX_TAIL, OrcDecoder, TAIL_GUESS},
+    pdf::{MAX_DOCUMENT, MAX_OBJECTS, PDF_TAIL, PdfDecoder},
     sniff::{Content, Head, sniff},
 };
 
@@ -50,13 +56,32 @@ pub trait Decoder {
 /// What an object that decoded to its end holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decoded {
-    /// Rows, without the header.
+    /// Rows, without the header. Of a workbook the rows of all sheets, those of headings included.
     pub rows: u64,
     /// Names of the columns in their order: CSV's header, the keys of the first JSON line, ORC's top-level fields.
     /// Cut to [`MAX_COLUMNS`] names of [`MAX_COLUMN_NAME`] characters.
     pub columns: Vec<String>,
     /// How many columns there are, those left out of `columns` included.
     pub column_count: u64,
+    /// Of a document, which has pages and no rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<Document>,
+}
+
+/// What a document holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    /// Its pages, at least one; `None` if it is too large to count them, or encrypted with a password.
+    pub pages: Option<u64>,
+}
+
+/// What came of opening a file by its tail.
+#[derive(Debug)]
+pub enum Opened<D> {
+    /// The tail begins earlier, at this offset: read from there to the end and open again.
+    Needs(u64),
+    /// All bytes of the file can be pushed now.
+    Ready(Box<D>),
 }
 
 /// What is wrong with an object, and where.
@@ -154,8 +179,14 @@ pub enum AnyDecoder {
     Csv(Box<CsvDecoder>),
     /// JSON lines.
     Jsonl(Box<JsonlDecoder>),
+    /// JSON lines compressed with gzip.
+    JsonlGzip(Box<GzipDecoder<JsonlDecoder>>),
     /// ORC, opened with the file's tail.
     Orc(Box<OrcDecoder>),
+    /// PDF, opened with the file's tail.
+    Pdf(Box<PdfDecoder>),
+    /// Excel, opened with the file's tail.
+    Excel(Box<ExcelDecoder>),
 }
 
 impl Decoder for AnyDecoder {
@@ -163,7 +194,10 @@ impl Decoder for AnyDecoder {
         match self {
             Self::Csv(decoder) => decoder.push(chunk),
             Self::Jsonl(decoder) => decoder.push(chunk),
+            Self::JsonlGzip(decoder) => decoder.push(chunk),
             Self::Orc(decoder) => decoder.push(chunk),
+            Self::Pdf(decoder) => decoder.push(chunk),
+            Self::Excel(decoder) => decoder.push(chunk),
         }
     }
 
@@ -171,7 +205,10 @@ impl Decoder for AnyDecoder {
         match self {
             Self::Csv(decoder) => decoder.finish(),
             Self::Jsonl(decoder) => decoder.finish(),
+            Self::JsonlGzip(decoder) => decoder.finish(),
             Self::Orc(decoder) => decoder.finish(),
+            Self::Pdf(decoder) => decoder.finish(),
+            Self::Excel(decoder) => decoder.finish(),
         }
     }
 
@@ -179,7 +216,10 @@ impl Decoder for AnyDecoder {
         match self {
             Self::Csv(decoder) => decoder.held(),
             Self::Jsonl(decoder) => decoder.held(),
+            Self::JsonlGzip(decoder) => decoder.held(),
             Self::Orc(decoder) => decoder.held(),
+            Self::Pdf(decoder) => decoder.held(),
+            Self::Excel(decoder) => decoder.held(),
         }
     }
 }

@@ -30,7 +30,7 @@ use orc_rust::{
 };
 use prost::Message;
 
-use super::{Decoded, Decoder, Defect, MAX_COLUMNS, column_name, panics::caught};
+use super::{Decoded, Decoder, Defect, MAX_COLUMNS, Opened, column_name, panics::caught};
 
 /// The largest stripe that is decoded, in stored bytes. Writers aim at 64 MiB before compression.
 pub const MAX_STRIPE: u64 = 128 * 1024 * 1024;
@@ -47,15 +47,6 @@ const CRATE_TAIL: u64 = 16 * 1024;
 /// How deep types may be nested: the crate follows them by recursion.
 const MAX_DEPTH: usize = 64;
 const MAGIC: &[u8; 3] = b"ORC";
-
-/// What came of opening a file by its tail.
-#[derive(Debug)]
-pub enum Opened {
-    /// The tail begins earlier, at this offset: read from there to the end and open again.
-    Needs(u64),
-    /// All bytes of the file can be pushed now.
-    Ready(Box<OrcDecoder>),
-}
 
 /// Decodes ORC.
 #[derive(Debug)]
@@ -77,7 +68,7 @@ pub struct OrcDecoder {
 
 impl OrcDecoder {
     /// Opens a file of `size` bytes by its last bytes, those from `tail_start` on.
-    pub fn open(size: u64, tail_start: u64, tail: &Bytes) -> Result<Opened, Defect> {
+    pub fn open(size: u64, tail_start: u64, tail: &Bytes) -> Result<Opened<Self>, Defect> {
         let shorter = || Defect::new("is too short for an ORC file: it is cut off, or not ORC");
         let [.., postscript_length] = tail.as_ref() else {
             return Err(shorter());
@@ -251,6 +242,7 @@ impl Decoder for OrcDecoder {
             rows: self.rows,
             columns: self.columns,
             column_count: self.metadata.root_data_type().children().len() as u64,
+            document: None,
         })
     }
 

@@ -13,38 +13,54 @@ pub enum Plan {
     Ignore,
     /// It is no data and need not be read.
     Extra,
-    /// It is data of the format asked for, or claims to be: read it to its end.
-    Data,
-    /// It claims to be data and is empty.
-    Empty,
+    /// It is data of that format, or claims to be: read it to its end.
+    Data(Format),
+    /// It claims to be data of that format and is empty.
+    Empty(Format),
     /// It claims to be data of another format; the text says of which.
     Foreign(String),
-    /// Its content decides.
-    Sniff,
+    /// Its content decides whether it is data of that format.
+    Sniff(Format),
 }
 
-/// Decides what to do with an object. `named` says that the service itself names it as a file of the export.
+/// Decides what to do with an object. `asked` is the format of the whole output; `None` if only the files that the
+/// service names are data. `named` is the format of which the service itself names this object as a file of the export.
 #[must_use]
-pub fn plan(prefix: &str, key: &str, size: u64, asked: Format, named: bool) -> Plan {
-    if !named && is_hidden(prefix, key) {
+pub fn plan(prefix: &str, key: &str, size: u64, asked: Option<Format>, named: Option<Format>) -> Plan {
+    if let Some(format) = named {
+        return if size == 0 {
+            Plan::Empty(format)
+        } else {
+            Plan::Data(format)
+        };
+    }
+    if is_hidden(prefix, key) {
         return Plan::Ignore;
     }
+    let Some(asked) = asked else {
+        return Plan::Extra;
+    };
     if key.ends_with('/') && size == 0 {
         return Plan::Extra;
     }
     match Suffix::of(key) {
-        Suffix::Plain(format) if format == asked || named => {}
+        Suffix::Plain(format) if format == asked => {}
+        // AWS's own samples take the gzip objects of such an export and nothing else.
+        Suffix::Gzip(_) if asked == Format::JsonlGzip => {}
+        Suffix::Plain(_) | Suffix::Unknown if asked == Format::JsonlGzip && size > 0 => return Plan::Sniff(asked),
+        Suffix::Plain(_) if asked == Format::JsonlGzip => return Plan::Extra,
         Suffix::Plain(format) => return Plan::Foreign(format!("has the suffix of {format}")),
-        Suffix::Gzip(Format::Jsonl) if asked == Format::JsonlGzip => {}
-        Suffix::Gzip(_) if named => {}
-        Suffix::Gzip(_) => {
-            return Plan::Foreign("has the suffix of a gzip-compressed file, which is not decoded".to_owned());
+        Suffix::Gzip(Some(_)) => {
+            return Plan::Foreign("has the suffix of a gzip-compressed file, which was not asked for".to_owned());
         }
-        Suffix::Unknown if named => {}
-        Suffix::Unknown if size == 0 => return Plan::Extra,
-        Suffix::Unknown => return Plan::Sniff,
+        Suffix::Gzip(None) | Suffix::Unknown if size == 0 => return Plan::Extra,
+        Suffix::Gzip(None) | Suffix::Unknown => return Plan::Sniff(asked),
     }
-    if size == 0 { Plan::Empty } else { Plan::Data }
+    if size == 0 {
+        Plan::Empty(asked)
+    } else {
+        Plan::Data(asked)
+    }
 }
 
 /// What the first bytes of a [`Plan::Sniff`] object make of it.
@@ -74,8 +90,8 @@ fn is_hidden(prefix: &str, key: &str) -> bool {
 
 enum Suffix {
     Plain(Format),
-    /// The suffix of that format before the one of gzip.
-    Gzip(Format),
+    /// That of gzip, behind the suffix of that format.
+    Gzip(Option<Format>),
     Unknown,
 }
 
@@ -86,12 +102,14 @@ impl Suffix {
             "csv" => Some(Format::Csv),
             "jsonl" | "json" => Some(Format::Jsonl),
             "orc" => Some(Format::Orc),
+            "pdf" => Some(Format::Pdf),
+            "xlsx" => Some(Format::Excel),
             _ => None,
         };
-        let gzip = || name.strip_suffix(".gz").and_then(plain);
-        match plain(&name) {
-            Some(format) => Self::Plain(format),
-            None => gzip().map_or(Self::Unknown, Self::Gzip),
+        match (plain(&name), name.strip_suffix(".gz")) {
+            (Some(format), _) => Self::Plain(format),
+            (None, Some(inner)) => Self::Gzip(plain(inner)),
+            (None, None) => Self::Unknown,
         }
     }
 }
@@ -101,22 +119,24 @@ mod tests {
     use super::*;
 
     fn csv(key: &str, size: u64) -> Plan {
-        plan("out/run=1/", &format!("out/run=1/{key}"), size, Format::Csv, false)
+        plan("out/run=1/", &format!("out/run=1/{key}"), size, Some(Format::Csv), None)
     }
 
     #[test]
     fn names_decide_where_they_can() {
-        assert_eq!(csv("part-0.csv", 1), Plan::Data);
-        assert_eq!(csv("a/b/PART.CSV", 1), Plan::Data);
-        assert_eq!(csv("part-0.csv", 0), Plan::Empty);
+        assert_eq!(csv("part-0.csv", 1), Plan::Data(Format::Csv));
+        assert_eq!(csv("a/b/PART.CSV", 1), Plan::Data(Format::Csv));
+        assert_eq!(csv("part-0.csv", 0), Plan::Empty(Format::Csv));
         assert_eq!(csv("part-0.json", 1), Plan::Foreign("has the suffix of JSONL".into()));
         assert_eq!(csv("part-0.jsonl", 0), Plan::Foreign("has the suffix of JSONL".into()));
         assert_eq!(csv("part-0.orc", 1), Plan::Foreign("has the suffix of ORC".into()));
         assert!(matches!(csv("part-0.csv.gz", 1), Plan::Foreign(_)));
-        assert_eq!(plan("", "a.json.gz", 1, Format::JsonlGzip, false), Plan::Data);
-        assert_eq!(csv("part-0", 1), Plan::Sniff);
-        assert_eq!(csv("csv", 1), Plan::Sniff);
-        assert_eq!(csv("test.txt", 1), Plan::Sniff);
+        assert!(matches!(csv("part-0.pdf", 1), Plan::Foreign(_)));
+        assert!(matches!(csv("part-0.xlsx", 1), Plan::Foreign(_)));
+        assert_eq!(csv("part-0.gz", 1), Plan::Sniff(Format::Csv));
+        assert_eq!(csv("part-0", 1), Plan::Sniff(Format::Csv));
+        assert_eq!(csv("csv", 1), Plan::Sniff(Format::Csv));
+        assert_eq!(csv("test.txt", 1), Plan::Sniff(Format::Csv));
         assert_eq!(csv("test", 0), Plan::Extra);
         assert_eq!(csv("folder/", 0), Plan::Extra);
         assert_eq!(csv("", 0), Plan::Extra);
@@ -127,17 +147,38 @@ mod tests {
         assert_eq!(csv("_receipt.json", 9), Plan::Ignore);
         assert_eq!(csv("_temporary/part-0.csv", 9), Plan::Ignore);
         assert_eq!(csv("a/.part-0.csv.crc", 9), Plan::Ignore);
-        assert_eq!(csv("a_b.csv", 9), Plan::Data);
+        assert_eq!(csv("a_b.csv", 9), Plan::Data(Format::Csv));
         // Of the prefix itself nothing is hidden.
-        assert_eq!(plan("_out/", "_out/a.csv", 9, Format::Csv, false), Plan::Data);
+        assert_eq!(
+            plan("_out/", "_out/a.csv", 9, Some(Format::Csv), None),
+            Plan::Data(Format::Csv)
+        );
+    }
+
+    #[test]
+    fn of_a_gzip_export_only_gzip_is_data() {
+        let of = |key: &str, size| plan("", key, size, Some(Format::JsonlGzip), None);
+        for key in ["a.json.gz", "a.gz", "A.GZ"] {
+            assert_eq!(of(key, 1), Plan::Data(Format::JsonlGzip), "{key}");
+            assert_eq!(of(key, 0), Plan::Empty(Format::JsonlGzip), "{key}");
+        }
+        for key in ["a.json", "a.csv", "a"] {
+            assert_eq!(of(key, 1), Plan::Sniff(Format::JsonlGzip), "{key}");
+            assert_eq!(of(key, 0), Plan::Extra, "{key}");
+        }
     }
 
     #[test]
     fn what_the_service_names_is_data() {
         for key in ["_a", "part-0", "a.json", "a.csv"] {
-            assert_eq!(plan("", key, 9, Format::Csv, true), Plan::Data, "{key}");
-            assert_eq!(plan("", key, 0, Format::Csv, true), Plan::Empty, "{key}");
+            for asked in [None, Some(Format::Csv)] {
+                let of = |size, named| plan("", key, size, asked, named);
+                assert_eq!(of(9, Some(Format::Pdf)), Plan::Data(Format::Pdf), "{key}");
+                assert_eq!(of(0, Some(Format::Pdf)), Plan::Empty(Format::Pdf), "{key}");
+            }
         }
+        assert_eq!(plan("", "a.csv", 9, None, None), Plan::Extra);
+        assert_eq!(plan("", "_a.csv", 9, None, None), Plan::Ignore);
     }
 
     #[test]

@@ -4,10 +4,10 @@
 //! published name, and gives a reason that says what was found, at which object, and what to do. What is not known is
 //! never taken for good: data that was not decoded fails at least one check.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use landfall::s3_uri::S3Uri;
+use landfall::job::{Counts, NamedFile, Source};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     report::{Check, CheckVerdict, Finding, Reading, Report, Role, SCHEMA, Verdict},
     settle::{Changes, Settling},
 };
-use crate::formats::Format;
+use crate::formats::{Document, Format};
 
 /// How far our clock may run ahead of S3's.
 pub const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(5);
@@ -57,7 +57,7 @@ pub fn judge(expectation: &Expectation, evidence: Evidence, checked_at: DateTime
         settling: &evidence.settling,
         hidden: evidence.hidden,
     };
-    let judged: [(&str, Judgement); 11] = [
+    let judged: [(&str, Judgement); 12] = [
         ("output_present", case.output_present()),
         ("newer_than_start", case.newer_than_start()),
         ("listing_stable", case.listing_stable()),
@@ -65,19 +65,13 @@ pub fn judge(expectation: &Expectation, evidence: Evidence, checked_at: DateTime
         ("format", case.format()),
         ("rows_counted", case.rows_counted()),
         ("row_count_matches", case.row_count_matches()),
+        ("service_failures", service_failures(expectation.failed_rows)),
         ("named_files", case.named_files()),
         ("encryption", case.encryption()),
         ("checksum", case.checksum()),
         ("extra_objects", case.extra_objects()),
     ];
-    let checks: Vec<Check> = judged
-        .into_iter()
-        .map(|(name, (verdict, reason))| Check {
-            name: name.to_owned(),
-            verdict,
-            reason: cut(&reason, REASON_LENGTH),
-        })
-        .collect();
+    let checks = checks(judged);
     let (rows, bytes) = (case.rows(), case.data.iter().map(|reading| reading.object.size).sum());
     Report {
         schema: SCHEMA.to_owned(),
@@ -85,9 +79,78 @@ pub fn judge(expectation: &Expectation, evidence: Evidence, checked_at: DateTime
         verdict: Verdict::of(&checks),
         rows,
         bytes,
+        source: None,
         checks,
         objects: evidence.readings.into_iter().map(|reading| reading.object).collect(),
     }
+}
+
+/// Judges a job that writes nothing by what the service says of what it read.
+#[must_use]
+pub fn judge_source(source: &Source, counts: Option<Counts>, checked_at: DateTime<Utc>) -> Report {
+    let checks = checks([
+        ("source_rows_processed", source_rows_processed(source.rows, counts)),
+        ("service_failures", service_failures(counts.map(|counts| counts.failed))),
+    ]);
+    Report {
+        schema: SCHEMA.to_owned(),
+        checked_at,
+        verdict: Verdict::of(&checks),
+        rows: source.rows,
+        bytes: source.bytes,
+        source: Some(source.clone()),
+        checks,
+        objects: Vec::new(),
+    }
+}
+
+fn checks<const N: usize>(judged: [(&str, Judgement); N]) -> Vec<Check> {
+    let check = |(name, (verdict, reason)): (&str, Judgement)| Check {
+        name: name.to_owned(),
+        verdict,
+        reason: cut(&reason, REASON_LENGTH),
+    };
+    judged.into_iter().map(check).collect()
+}
+
+fn service_failures(failed: Option<u64>) -> Judgement {
+    match failed {
+        None => skipped("the service reports no number of failed rows"),
+        Some(0) => pass("the service reports no failed row"),
+        Some(failed) => fail(format!(
+            "the job completed with failures: the service reports {failed} failed rows. The receipt names the first of \
+             them, as far as the service does; mend them and run it again"
+        )),
+    }
+}
+
+/// AWS calls the number that of the rows that were handled, and does not say whether those that failed are among them.
+fn source_rows_processed(rows: u64, counts: Option<Counts>) -> Judgement {
+    let Some(Counts { processed, failed }) = counts else {
+        return warn(format!(
+            "the service does not say how many of the {rows} rows of the source it handled: look at what it made of \
+             them"
+        ));
+    };
+    if processed == rows {
+        return pass(format!("all {rows} rows of the source were handled"));
+    }
+    if processed > rows {
+        return warn(format!(
+            "the service handled {processed} rows, and the source had {rows} when it was read before the start: make \
+             sure that nobody writes there while a job runs"
+        ));
+    }
+    if processed.saturating_add(failed) >= rows {
+        return pass(format!(
+            "all {rows} rows of the source were handled: {processed} processed, {failed} failed"
+        ));
+    }
+    fail(format!(
+        "the service handled {processed} of the {rows} rows of the source, and {failed} failed: {} are unaccounted \
+         for. Run the job again",
+        rows - processed - failed
+    ))
 }
 
 type Judgement = (CheckVerdict, String);
@@ -124,14 +187,26 @@ impl Case<'_> {
 
     /// Whether every data object that is there decoded to its end.
     fn all_counted(&self) -> bool {
-        self.settling.settled && self.data.iter().all(|reading| reading.object.rows.is_some())
+        self.settling.settled
+            && self
+                .data
+                .iter()
+                .all(|reading| matches!(reading.finding, Finding::Whole(_)))
+    }
+
+    /// The documents, which have pages and no rows.
+    fn documents(&self) -> impl Iterator<Item = Document> {
+        self.data.iter().filter_map(|reading| match &reading.finding {
+            Finding::Whole(decoded) => decoded.document,
+            _ => None,
+        })
     }
 
     fn is_empty_export(&self) -> bool {
         let no_rows = |reading: &&Reading| match &reading.finding {
-            Finding::Whole(decoded) => decoded.rows == 0,
+            Finding::Whole(decoded) => decoded.rows == 0 && decoded.document.is_none(),
             // Only text may be an export without a single byte.
-            Finding::Empty => matches!(self.asked.format, Format::Csv | Format::Jsonl),
+            Finding::Empty => matches!(reading.object.format, Some(Format::Csv | Format::Jsonl)),
             _ => false,
         };
         self.data.iter().all(no_rows)
@@ -140,9 +215,17 @@ impl Case<'_> {
     fn output_present(&self) -> Judgement {
         let prefix = &self.asked.prefix;
         let with_rows = self.data.iter().filter(|reading| reading.object.rows > Some(0)).count();
-        if with_rows > 0 {
+        // A document without a page is a defect.
+        let documents = self.documents().count();
+        if with_rows + documents > 0 {
+            let what = match (with_rows, documents) {
+                (_, 0) => "rows",
+                (0, _) => "pages",
+                _ => "rows or pages",
+            };
             return pass(format!(
-                "{with_rows} of {} hold rows",
+                "{} of {} hold {what}",
+                with_rows + documents,
                 objects(self.data.len(), "data object")
             ));
         }
@@ -161,10 +244,13 @@ impl Case<'_> {
                     named(self.extra.iter().map(|reading| extra(reading)))
                 )
             };
+            let what = match self.asked.format {
+                Some(format) => format!("{format} object"),
+                None => "file that the service names".to_owned(),
+            };
             return fail(format!(
-                "no {} object lies beneath {prefix}: {others}. Look at the job's status message, and at what the \
-                 export role may write; if the export may have no rows, allow that in the event",
-                self.asked.format
+                "no {what} lies beneath {prefix}: {others}. Look at the job's status message, and at what the \
+                 export role may write; if the export may have no rows, allow that in the event"
             ));
         }
         if self
@@ -278,27 +364,50 @@ impl Case<'_> {
     }
 
     fn format(&self) -> Judgement {
-        let asked = self.asked.format;
         let mut wrong = Vec::new();
+        let mut uncounted = Vec::new();
+        let mut formats = BTreeSet::new();
         let mut read = 0_usize;
         for reading in &self.data {
+            formats.extend(reading.object.format.map(Format::name));
             match &reading.finding {
-                Finding::Whole(_) => read += 1,
+                Finding::Whole(decoded) => {
+                    read += 1;
+                    if decoded.document == Some(Document { pages: None }) {
+                        uncounted.push(key(reading));
+                    }
+                }
                 Finding::Defective(defect) => wrong.push(format!("{}: {defect}", key(reading))),
                 Finding::Foreign(what) => wrong.push(format!("{} {what}", key(reading))),
                 Finding::Empty | Finding::Extra(_) => {}
             }
         }
+        let asked = match self.asked.format {
+            Some(format) => format.name().to_owned(),
+            None => formats.into_iter().collect::<Vec<_>>().join(", "),
+        };
         if !wrong.is_empty() {
             return fail(format!(
-                "{} of {} cannot be decoded as {asked}: {}. Do not use these files; run the export again",
+                "{} of {} cannot be decoded as {}: {}. Do not use these files; run the export again",
                 wrong.len(),
                 objects(self.data.len(), "data object"),
+                if asked.is_empty() {
+                    "what they are named as"
+                } else {
+                    &asked
+                },
                 named(wrong.iter().cloned())
             ));
         }
         if read == 0 {
             return skipped("there is no data object to decode");
+        }
+        if !uncounted.is_empty() {
+            return warn(format!(
+                "{} decoded as {asked}, of which by their structure only, because they are large or encrypted: {}",
+                objects(read, "data object"),
+                named(uncounted.into_iter())
+            ));
         }
         pass(format!(
             "{} decoded to the end as {asked}",
@@ -319,15 +428,29 @@ impl Case<'_> {
                 objects(self.data.len(), "data object")
             ));
         }
+        let documents = self.documents().count();
+        if counted == 0 {
+            return skipped(format!("{} have pages and no rows", objects(documents, "document")));
+        }
+        let others = match documents {
+            0 => String::new(),
+            _ => format!("; {} without rows", objects(documents, "document")),
+        };
         pass(format!(
-            "{rows} rows in {}, each decoded",
+            "{rows} rows in {}, each decoded{others}",
             objects(counted, "data object")
         ))
     }
 
     fn row_count_matches(&self) -> Judgement {
+        let strict = self.asked.strict_row_count;
         let Some(reported) = self.asked.rows else {
-            return skipped("the service reports no number of rows");
+            let reason = "the service reports no number of rows";
+            return if strict {
+                warn(format!("{reason}, which the event wants the decoded rows held against"))
+            } else {
+                skipped(reason)
+            };
         };
         let rows = self.rows();
         if !self.all_counted() {
@@ -338,51 +461,77 @@ impl Case<'_> {
         if rows == reported {
             return pass(format!("{rows} rows, as the service reports"));
         }
-        fail(format!(
-            "{rows} rows were decoded and the service reports {reported}: {} are {}. Do not use these files; run the \
-             export again",
+        let found = format!(
+            "{rows} rows were decoded and the service reports {reported}: {} are {}",
             rows.abs_diff(reported),
             if rows < reported { "missing" } else { "too many" }
+        );
+        if strict {
+            return fail(format!("{found}. Do not use these files; run the export again"));
+        }
+        warn(format!(
+            "{found}. AWS does not say that the two must be equal; to have this fail, set \
+             Landfall.Verification.RowCount in the event to \"fail\""
         ))
     }
 
     fn named_files(&self) -> Judgement {
-        let Some(files) = &self.asked.files else {
-            return skipped("the service names no files");
+        let Some(files) = self.asked.files.as_deref().filter(|files| !files.is_empty()) else {
+            return match self.asked.format {
+                Some(_) => skipped("the service names no files"),
+                None => fail("the service names no file, and nothing else says which objects are the output"),
+            };
         };
-        let missing: Vec<&S3Uri> = files
-            .iter()
-            .filter(|file| {
-                file.bucket != self.asked.prefix.bucket
-                    || !self.data.iter().any(|reading| reading.object.key == file.key)
-            })
-            .collect();
-        if !missing.is_empty() {
+        let wrong: Vec<String> = files.iter().filter_map(|file| self.wrong_with(file)).collect();
+        if !wrong.is_empty() {
             return fail(format!(
-                "{} of the {} that the service names are not beneath {}: {}. Wait and verify again, or run the export \
-                 again",
-                missing.len(),
+                "{} of the {} that the service names cannot be had: {}. Run the export again",
+                wrong.len(),
                 objects(files.len(), "file"),
-                self.asked.prefix,
-                named(missing.iter().map(|file| shown(&file.to_string())))
+                named(wrong.into_iter())
+            ));
+        }
+        let all = format!("all {} that the service names are there", objects(files.len(), "file"));
+        let uris: BTreeSet<_> = files.iter().filter_map(|file| file.uri.as_ref()).collect();
+        if uris.len() < files.len() {
+            return warn(format!(
+                "{all}, and some of them are one and the same object: {} in all. Look whether each of them holds what \
+                 was asked for",
+                objects(uris.len(), "object")
             ));
         }
         let unnamed: Vec<_> = self
             .data
             .iter()
-            .filter(|reading| !files.iter().any(|file| file.key == reading.object.key))
+            .filter(|reading| !uris.iter().any(|uri| uri.key == reading.object.key))
             .collect();
         if !unnamed.is_empty() {
             return warn(format!(
-                "all {} that the service names are there, and further data: {}",
-                objects(files.len(), "file"),
+                "{all}, and further data: {}",
                 named(unnamed.iter().map(|reading| key(reading)))
             ));
         }
-        pass(format!(
-            "all {} that the service names are there",
-            objects(files.len(), "file")
-        ))
+        pass(all)
+    }
+
+    /// Why a file that the service names cannot be had.
+    fn wrong_with(&self, file: &NamedFile) -> Option<String> {
+        let prefix = &self.asked.prefix;
+        let label = shown(&file.label);
+        if let Some(error) = &file.error {
+            return Some(format!("{label} failed with {}", cut(error, KEY_LENGTH)));
+        }
+        let Some(uri) = &file.uri else {
+            return Some(format!("{label} has neither a place nor an error"));
+        };
+        let place = shown(&uri.to_string());
+        if !uri.is_within(prefix) {
+            return Some(format!(
+                "{label} lies at {place}, outside of this run's prefix {prefix}"
+            ));
+        }
+        let is_there = self.data.iter().any(|reading| reading.object.key == uri.key);
+        (!is_there).then(|| format!("{label} is to lie at {place}, and nothing does"))
     }
 
     fn encryption(&self) -> Judgement {
@@ -468,8 +617,10 @@ impl Case<'_> {
         );
         // Zero bytes hold nothing that could be missed.
         let filled: Vec<_> = self.extra.iter().filter(|reading| reading.object.size > 0).collect();
-        let may_be_test_file =
-            |reading: &Reading| reading.object.size <= TEST_FILE && reading.finding == Finding::Extra(None);
+        // Whoever names every file writes no others.
+        let may_be_test_file = |reading: &Reading| {
+            self.asked.format.is_some() && reading.object.size <= TEST_FILE && reading.finding == Finding::Extra(None)
+        };
         if filled.len() <= 1 && filled.iter().all(|reading| may_be_test_file(reading)) {
             return pass(format!("{found}; the service is known to write a test file"));
         }
@@ -595,12 +746,14 @@ mod tests {
     fn asked() -> Expectation {
         Expectation {
             prefix: "s3://exports/run=1/".parse().unwrap(),
-            format: Format::Csv,
+            format: Some(Format::Csv),
             started_at: DateTime::UNIX_EPOCH,
             allow_empty: false,
             kms_key: None,
             settle: Duration::from_secs(5),
             rows: None,
+            strict_row_count: false,
+            failed_rows: None,
             files: None,
         }
     }
@@ -615,12 +768,14 @@ mod tests {
             object: VerifiedObject {
                 key: format!("run=1/{name}"),
                 role: if data { Role::Data } else { Role::Extra },
+                format: data.then_some(Format::Csv),
                 size,
                 etag: "\"e\"".to_owned(),
                 version_id: None,
                 last_modified: DateTime::UNIX_EPOCH,
                 sha256: rows.map(|_| "00".repeat(32)),
                 rows,
+                pages: None,
                 encryption: None,
                 kms_key: None,
             },
@@ -722,7 +877,7 @@ mod tests {
         let mut names: Vec<_> = report.checks.iter().map(|check| check.name.as_str()).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), 11);
+        assert_eq!(names.len(), 12);
     }
 
     #[test]

@@ -11,9 +11,9 @@
 //! * No reason quotes a value of the data, and every reason and list of names in it is bounded.
 //!
 //! Memory, whatever the objects' sizes, with the default [`Limits`]: what objects are being read may hold stays beneath
-//! 96 MiB in sum (for each two ranges of 4 MiB, plus one line of at most 16 MiB for JSON lines, or twice the largest
-//! stripe for ORC). An ORC object that needs more than all of it is read alone, and holds at most 264 MiB, since stripes
-//! of more than 128 MiB are refused. To that come one decoded batch of one ORC column and the file's footer, and about
+//! 96 MiB in sum (for each two ranges of 4 MiB, plus one line of at most 16 MiB for JSON lines, twice the largest
+//! stripe for ORC, or twice the document for PDF). An object that needs more than all of it is read alone, and holds at
+//! most 264 MiB, since ORC stripes of more than 128 MiB are refused. To that come one decoded batch of one ORC column and the file's footer, and about
 //! 1 KiB for each object of the listing, of which there may be 100,000.
 
 pub mod classify;
@@ -31,6 +31,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
     error::{Error, ErrorKind, Result},
+    job::NamedFile,
     s3_uri::S3Uri,
     store::{Clock, Listed, ObjectStore},
 };
@@ -51,8 +52,8 @@ pub use crate::formats::Format;
 pub struct Expectation {
     /// The folder beneath which the job wrote, and nobody else.
     pub prefix: S3Uri,
-    /// The format that was asked for.
-    pub format: Format,
+    /// The format that was asked for; `None` if only the files that the service names are data, each of its own.
+    pub format: Option<Format>,
     /// When the job was started, by our clock, before the call.
     pub started_at: DateTime<Utc>,
     /// Whether an output without a single row is a success.
@@ -63,8 +64,12 @@ pub struct Expectation {
     pub settle: Duration,
     /// Rows that the service reports.
     pub rows: Option<u64>,
+    /// Whether another number of rows than the service reports fails, rather than warns.
+    pub strict_row_count: bool,
+    /// Rows that failed, as the service reports.
+    pub failed_rows: Option<u64>,
     /// Files that the service names.
-    pub files: Option<Vec<S3Uri>>,
+    pub files: Option<Vec<NamedFile>>,
 }
 
 /// How much is done at once, and how long is tried.
@@ -198,19 +203,20 @@ impl Verification<'_> {
             .list(&prefix.bucket, &prefix.key, self.limits.objects)
             .await
             .map_err(|error| error.context(format!("listing {prefix}")))?;
-        let named: BTreeSet<&str> = self
+        let named: BTreeMap<&str, Format> = self
             .expectation
             .files
             .iter()
             .flatten()
-            .filter(|file| file.bucket == prefix.bucket)
-            .map(|file| file.key.as_str())
+            .filter_map(|file| Some((file.uri.as_ref()?, file.format)))
+            .filter(|(uri, _)| uri.bucket == prefix.bucket)
+            .map(|(uri, format)| (uri.key.as_str(), format))
             .collect();
         let mut hidden = 0;
         let mut listing = Listing::new();
         for object in listed {
-            let is_named = named.contains(object.key.as_str());
-            match classify::plan(&prefix.key, &object.key, object.size, self.expectation.format, is_named) {
+            let of = named.get(object.key.as_str()).copied();
+            match classify::plan(&prefix.key, &object.key, object.size, self.expectation.format, of) {
                 Plan::Ignore => hidden += 1,
                 plan => {
                     listing.insert(object.key.clone(), (object, plan));

@@ -25,12 +25,17 @@ use super::{
     classify::{self, Plan},
     report::{Finding, Reading, Role, VerifiedObject},
 };
-use crate::formats::{AnyDecoder, Decoded, Decoder, Defect, Format, Head, MAX_LINE, Opened, OrcDecoder, TAIL_GUESS};
+use crate::formats::{
+    AnyDecoder, Decoded, Decoder, Defect, ExcelDecoder, Format, GzipDecoder, Head, JsonlDecoder, MAX_LINE, Opened,
+    OrcDecoder, PDF_TAIL, PdfDecoder, TAIL_GUESS,
+};
 
 /// First bytes by which a format is recognised.
 const SNIFFED: u64 = 64 * 1024;
 /// The unit in which memory is given out.
 const UNIT: u64 = 1 << 20;
+/// How often the tail of a file may turn out to begin earlier. Two are enough for a sound file.
+const OPENINGS: usize = 4;
 
 /// What became of reading an object.
 pub(super) enum Outcome {
@@ -45,7 +50,6 @@ pub(super) struct Reader {
     store: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
     bucket: String,
-    format: Format,
     stop_at: DateTime<Utc>,
     range: u64,
     memory: Arc<Semaphore>,
@@ -84,7 +88,6 @@ impl Reader {
             store,
             clock,
             bucket: expectation.prefix.bucket.clone(),
-            format: expectation.format,
             stop_at,
             range: limits.range.max(1),
             memory: Arc::new(Semaphore::new(units as usize)),
@@ -102,17 +105,19 @@ impl Reader {
         let mut object = VerifiedObject {
             key: listed.key.clone(),
             role: Role::Extra,
+            format: None,
             size: listed.size,
             etag: listed.etag.clone(),
             version_id: None,
             last_modified: listed.last_modified,
             sha256: None,
             rows: None,
+            pages: None,
             encryption: None,
             kms_key: None,
         };
         let mut stored_sha256 = None;
-        let mut data = !matches!(plan, Plan::Ignore | Plan::Extra | Plan::Sniff);
+        let mut data = !matches!(plan, Plan::Ignore | Plan::Extra | Plan::Sniff(_));
         let result = self
             .clone()
             .find(&listed, plan, &mut data, &mut object, &mut stored_sha256)
@@ -130,7 +135,8 @@ impl Reader {
             object.role = Role::Data;
         }
         if let Finding::Whole(decoded) = &finding {
-            object.rows = Some(decoded.rows);
+            object.rows = decoded.document.is_none().then_some(decoded.rows);
+            object.pages = decoded.document.and_then(|document| document.pages);
         }
         Ok(Outcome::Read(Box::new(Reading {
             object,
@@ -150,14 +156,16 @@ impl Reader {
         let mut ranges = Ranges::new(&self, listed);
         match plan {
             Plan::Ignore | Plan::Extra => return Ok(Finding::Extra(None)),
-            Plan::Data | Plan::Empty | Plan::Foreign(_) => {}
-            Plan::Sniff => {
+            Plan::Foreign(_) => {}
+            Plan::Data(format) | Plan::Empty(format) => object.format = Some(format),
+            Plan::Sniff(format) => {
                 let first = ranges.get(0, listed.size.min(SNIFFED)).await?;
-                let (is_data, content) = classify::is_data(head_of(&first, listed), self.format);
+                let (is_data, content) = classify::is_data(head_of(&first, listed), format);
                 if !is_data {
                     return Ok(Finding::Extra(content));
                 }
                 *data = true;
+                object.format = Some(format);
             }
         }
 
@@ -166,15 +174,16 @@ impl Reader {
         object.encryption = head.encryption;
         object.kms_key = head.kms_key;
         *stored_sha256 = head.checksum_sha256;
-        match plan {
-            Plan::Empty => return Ok(Finding::Empty),
+        let format = match plan {
+            Plan::Empty(_) => return Ok(Finding::Empty),
             Plan::Foreign(what) => return Ok(Finding::Foreign(what)),
-            _ => {}
-        }
+            Plan::Data(format) | Plan::Sniff(format) => format,
+            Plan::Ignore | Plan::Extra => return Ok(Finding::Extra(None)),
+        };
 
-        let (decoder, _permit) = self.decoder(&ranges, listed).await?;
+        let (decoder, _permit) = self.decoder(format, &ranges, listed).await?;
         let first = ranges.next().await?;
-        if let Some(what) = classify::foreign(head_of(&first, listed), self.format) {
+        if let Some(what) = classify::foreign(head_of(&first, listed), format) {
             return Ok(Finding::Foreign(what));
         }
         let (decoded, sha256) = self.decode(decoder, first, ranges).await?;
@@ -191,47 +200,73 @@ impl Reader {
     }
 
     /// The decoder, and the memory that it and its ranges may take.
-    async fn decoder(&self, ranges: &Ranges, listed: &Listed) -> Result<(AnyDecoder, OwnedSemaphorePermit), Stop> {
-        let buffers = 2 * self.range.min(ranges.size);
-        Ok(match self.format {
-            Format::Csv => {
-                let permit = self.reserve(buffers).await?;
-                (AnyDecoder::Csv(Box::default()), permit)
+    async fn decoder(
+        &self,
+        format: Format,
+        ranges: &Ranges,
+        listed: &Listed,
+    ) -> Result<(AnyDecoder, OwnedSemaphorePermit), Stop> {
+        let (decoder, needs) = match self.open(format, ranges).await {
+            // Its first bytes may tell more of what it is instead.
+            Err(Stop::Found(finding)) => {
+                let first = ranges.get(0, ranges.size.min(SNIFFED)).await?;
+                let foreign = classify::foreign(head_of(&first, listed), format);
+                return Err(Stop::Found(foreign.map_or(finding, Finding::Foreign)));
             }
-            Format::Jsonl => {
-                let permit = self.reserve(buffers + (MAX_LINE as u64).min(ranges.size)).await?;
-                (AnyDecoder::Jsonl(Box::default()), permit)
+            opened => opened?,
+        };
+        let buffers = 2 * self.range.min(ranges.size);
+        Ok((decoder, self.reserve(buffers + needs).await?))
+    }
+
+    /// The decoder of a format, and what it may hold.
+    async fn open(&self, format: Format, ranges: &Ranges) -> Result<(AnyDecoder, u64), Stop> {
+        let line = MAX_LINE as u64;
+        Ok(match format {
+            Format::Csv => (AnyDecoder::Csv(Box::default()), 0),
+            Format::Jsonl => (AnyDecoder::Jsonl(Box::default()), line.min(ranges.size)),
+            Format::JsonlGzip => {
+                let decoder = GzipDecoder::new(JsonlDecoder::new());
+                // What a few bytes inflate to may be a long line.
+                (
+                    AnyDecoder::JsonlGzip(Box::new(decoder)),
+                    line.min(ranges.size.saturating_mul(1_032)),
+                )
             }
             Format::Orc => {
-                let decoder = match self.open_orc(ranges).await {
-                    // Its first bytes may tell more of what it is instead.
-                    Err(Stop::Found(finding)) => {
-                        let first = ranges.get(0, ranges.size.min(SNIFFED)).await?;
-                        let foreign = classify::foreign(head_of(&first, listed), self.format);
-                        return Err(Stop::Found(foreign.map_or(finding, Finding::Foreign)));
-                    }
-                    opened => opened?,
-                };
-                let permit = self.reserve(buffers + decoder.needs()).await?;
-                (AnyDecoder::Orc(decoder), permit)
+                let decoder = self.open_by_tail(ranges, OrcDecoder::open).await?;
+                let needs = decoder.needs();
+                (AnyDecoder::Orc(decoder), needs)
             }
-            format => return Err(Defect::new(format!("cannot be checked: this version decodes no {format}")).into()),
+            Format::Excel => {
+                let decoder = self.open_by_tail(ranges, ExcelDecoder::open).await?;
+                let needs = decoder.needs();
+                (AnyDecoder::Excel(decoder), needs)
+            }
+            Format::Pdf => {
+                let tail = ranges.get(ranges.size - ranges.size.min(PDF_TAIL), ranges.size).await?;
+                let decoder = PdfDecoder::open(ranges.size, &tail)?;
+                let needs = decoder.needs();
+                (AnyDecoder::Pdf(decoder), needs)
+            }
         })
     }
 
-    async fn open_orc(&self, ranges: &Ranges) -> Result<Box<OrcDecoder>, Stop> {
+    async fn open_by_tail<D: Send + 'static>(
+        &self,
+        ranges: &Ranges,
+        open: fn(u64, u64, &Bytes) -> Result<Opened<D>, Defect>,
+    ) -> Result<Box<D>, Stop> {
         let size = ranges.size;
         let mut start = size - size.min(TAIL_GUESS);
-        // The first answer may ask for an earlier start, the second one does not.
-        for _ in 0..2 {
+        for _ in 0..OPENINGS {
             let tail = ranges.get(start, size).await?;
-            let opened = blocking(move || OrcDecoder::open(size, start, &tail)).await?;
-            match opened? {
+            match blocking(move || open(size, start, &tail)).await?? {
                 Opened::Ready(decoder) => return Ok(decoder),
                 Opened::Needs(earlier) => start = earlier,
             }
         }
-        Err(Defect::new("has an ORC tail whose begin cannot be found").into())
+        Err(Defect::new("has a tail whose begin cannot be found").into())
     }
 
     /// Decodes and hashes all ranges.

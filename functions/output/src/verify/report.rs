@@ -6,11 +6,11 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use landfall::store::Listed;
+use landfall::{job::Source, store::Listed};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::formats::{Content, Decoded, Defect};
+use crate::formats::{Content, Decoded, Defect, Format};
 
 /// The schema of [`Report`].
 pub const SCHEMA: &str = "landfall.report/1";
@@ -117,6 +117,9 @@ pub struct VerifiedObject {
     pub key: String,
     /// What it is to the export.
     pub role: Role,
+    /// The format that it was held to; data objects only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
     /// Size in bytes.
     pub size: u64,
     /// The entity tag, with its quotes, to which every read was pinned.
@@ -129,9 +132,12 @@ pub struct VerifiedObject {
     /// SHA-256 of the bytes that were read, hex; only of a data object that was read to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// Rows that were decoded; only of a data object that decoded to its end.
+    /// Rows that were decoded; only of a data object that decoded to its end, and not of a document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
+    /// Pages that were counted, of a document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pages: Option<u64>,
     /// Server-side encryption, such as `aws:kms`; data objects only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<String>,
@@ -187,10 +193,13 @@ pub struct Report {
     pub verdict: Verdict,
     /// Data and extra objects in the order of their keys. Objects whose name begins with `_` or `.` are left out.
     pub objects: Vec<VerifiedObject>,
-    /// Rows of all data objects that decoded to their end.
+    /// Rows of all data objects that decoded to their end; those of the source, of a job that writes nothing.
     pub rows: u64,
-    /// Bytes of all data objects.
+    /// Bytes of all data objects; those of the source, of a job that writes nothing.
     pub bytes: u64,
+    /// What a job that writes nothing has read; then there are no objects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
     /// Every check, in a fixed order.
     pub checks: Vec<Check>,
 }
