@@ -7,15 +7,16 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use async_trait::async_trait;
-use aws_credential_types::Credentials;
-use aws_sdk_customerprofiles::config::{BehaviorVersion, Builder, Region};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
     config::Config,
     error::{Error, ErrorKind},
     invocation::{Deployment, Invocation},
-    job::{Job, Kind, Status},
+    job::{Job, Status},
     poll::poll,
     service::JobService,
     start::{Received, start},
@@ -25,11 +26,13 @@ use landfall_customer_profiles::SegmentSnapshots;
 use landfall_local::simulated::{
     SimulatedService, Sink,
     customer_profiles::{CustomerProfiles, Settings},
+    pinpoint::{self, Pinpoint},
 };
 use landfall_output::{
     seal::{Sealed, seal},
     step::verify_job,
 };
+use landfall_pinpoint::{EndpointExports, EndpointImports, Surroundings};
 use serde_json::{Value, json};
 
 use crate::{
@@ -76,67 +79,148 @@ impl Sink for MemorySink {
     }
 }
 
-fn client(service: Arc<dyn SimulatedService>, faults: &Arc<Faults>) -> SegmentSnapshots {
-    let builder = Builder::new()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("eu-west-1"))
-        .credentials_provider(Credentials::for_tests())
-        .http_client(SimulatedHttp::new(service, Arc::clone(faults)));
-    SegmentSnapshots::from_builder(builder)
+/// Imports read from S3 too.
+struct MemorySource(Arc<MemoryStore>);
+
+#[async_trait]
+impl pinpoint::Source for MemorySource {
+    async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<String>> {
+        let listed = self.0.list(bucket, prefix, usize::MAX).await?;
+        Ok(listed.into_iter().map(|object| object.key).collect())
+    }
+
+    async fn get(&self, bucket: &str, key: &str) -> Result<Bytes> {
+        self.0
+            .body(bucket, key)
+            .with_context(|| format!("s3://{bucket}/{key} is not there"))
+    }
 }
 
-/// A deployment with its simulated service.
-pub struct Harness {
+/// What a simulated service is built on.
+pub struct World {
+    /// S3, without faults.
+    pub store: Arc<MemoryStore>,
+    /// The time.
+    pub clock: ManualClock,
+}
+
+impl World {
+    fn sink(&self) -> Arc<dyn Sink> {
+        Arc::new(MemorySink(Arc::clone(&self.store)))
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(self.clock.clone())
+    }
+}
+
+/// The SDK's configuration with a simulated service in place of the network.
+fn sdk(service: Arc<dyn SimulatedService>, faults: &Arc<Faults>) -> SdkConfig {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-west-1"))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
+        .http_client(SimulatedHttp::new(service, Arc::clone(faults)))
+        .build()
+}
+
+/// A deployment of one kind with its simulated service.
+pub struct Harness<S = SegmentSnapshots, M = CustomerProfiles> {
     /// S3, without faults: for looking.
     pub store: Arc<MemoryStore>,
     /// The time.
     pub clock: ManualClock,
     /// The simulated service.
-    pub customer_profiles: Arc<CustomerProfiles>,
+    pub simulated: Arc<M>,
     /// What is lost.
     pub faults: Arc<Faults>,
     deployment: Deployment,
-    service: SegmentSnapshots,
+    connect: fn(&SdkConfig) -> S,
+    service: S,
 }
 
 impl Harness {
-    /// A deployment whose simulated service behaves as `settings` say, and whose calls meet `faults`.
+    /// Segment snapshots.
     pub fn new(settings: Settings, faults: Arc<Faults>) -> Result<Self> {
+        let simulate = |world: &World| CustomerProfiles::new(world.sink(), world.clock(), settings);
+        Self::with(faults, simulate, SegmentSnapshots::new)
+    }
+}
+
+impl Harness<EndpointExports, Pinpoint> {
+    /// Endpoint exports, at a time when Pinpoint is supported.
+    pub fn exports(settings: pinpoint::Settings, faults: Arc<Faults>) -> Result<Self> {
+        let connect = |sdk: &SdkConfig| EndpointExports::from_builder(sdk.into(), supported());
+        Self::with(faults, |world| simulated_pinpoint(world, settings), connect)
+    }
+}
+
+impl Harness<EndpointImports, Pinpoint> {
+    /// Endpoint imports, at a time when Pinpoint is supported.
+    pub fn imports(settings: pinpoint::Settings, faults: Arc<Faults>) -> Result<Self> {
+        let connect = |sdk: &SdkConfig| EndpointImports::from_builder(sdk.into(), supported());
+        Self::with(faults, |world| simulated_pinpoint(world, settings), connect)
+    }
+}
+
+fn simulated_pinpoint(world: &World, settings: pinpoint::Settings) -> Pinpoint {
+    Pinpoint::new(
+        world.sink(),
+        Arc::new(MemorySource(Arc::clone(&world.store))),
+        world.clock(),
+        settings,
+    )
+}
+
+fn supported() -> Surroundings {
+    Surroundings {
+        end_of_support: DateTime::<Utc>::MAX_UTC,
+        ..Surroundings::default()
+    }
+}
+
+impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
+    /// A deployment of `S` whose simulated service is made by `simulate`, and whose calls meet `faults`.
+    pub fn with(faults: Arc<Faults>, simulate: impl FnOnce(&World) -> M, connect: fn(&SdkConfig) -> S) -> Result<Self> {
         let now = DateTime::parse_from_rfc3339("2026-11-01T05:00:02Z")?.to_utc();
         let clock = ManualClock::at(now);
         let store = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
         store.create_bucket(EXPORTS);
         store.create_bucket(LEDGER);
-        let sink = Arc::new(MemorySink(Arc::clone(&store)));
-        let customer_profiles = Arc::new(CustomerProfiles::new(sink, Arc::new(clock.clone()), settings));
-        let config = config()?;
+        let world = World { store, clock };
+        let simulated = Arc::new(simulate(&world));
+        let World { store, clock } = world;
         let faulty = FaultyStore::new(Arc::clone(&store) as Arc<dyn ObjectStore>, Arc::clone(&faults));
         let deployment = Deployment {
-            config,
+            config: config()?,
             store: Arc::new(faulty),
             clock: Arc::new(clock.clone()),
         };
-        let service = client(Arc::clone(&customer_profiles) as Arc<_>, &faults);
+        let service = connect(&sdk(Arc::clone(&simulated) as Arc<_>, &faults));
         Ok(Self {
             store,
             clock,
-            customer_profiles,
+            simulated,
             faults,
             deployment,
+            connect,
             service,
         })
     }
 
     /// Lets the functions talk to another service from now on.
     pub fn talk_to(&mut self, service: Arc<dyn SimulatedService>) {
-        self.service = client(service, &self.faults);
+        self.service = (self.connect)(&sdk(service, &self.faults));
     }
 
     /// The input of the first step for an event that an execution received.
     pub fn received(execution: &str, event: &Value) -> Received {
         Received {
-            kind: Kind::new(SegmentSnapshots::KIND),
-            execution: format!("arn:aws:states:eu-west-1:111122223333:execution:segment-snapshot:{execution}"),
+            kind: S::kind(),
+            execution: format!(
+                "arn:aws:states:eu-west-1:111122223333:execution:{}:{execution}",
+                S::KIND
+            ),
             event: event.clone(),
             error: None,
         }
@@ -154,7 +238,7 @@ impl Harness {
     /// Lets time pass, in which the service works on all its jobs, those that nobody polls included.
     pub async fn pass(&self, duration: Duration) {
         self.clock.advance(duration);
-        self.customer_profiles.advance().await;
+        self.simulated.advance().await;
     }
 
     /// The first step, once.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use landfall::{event, job::Job, service::JobService};
 use landfall_customer_profiles::SegmentSnapshots;
 use landfall_output::{receipt::Receipt, verify::Report};
+use landfall_pinpoint::{EndpointExports, EndpointImports};
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
 
@@ -12,6 +13,8 @@ use serde_json::Value;
 pub fn published() -> BTreeMap<String, Value> {
     BTreeMap::from([
         request::<SegmentSnapshots>(),
+        request::<EndpointExports>(),
+        request::<EndpointImports>(),
         ("job.schema.json".to_owned(), of::<Job>()),
         ("receipt.schema.json".to_owned(), of::<Receipt>()),
         ("report.schema.json".to_owned(), of::<Report>()),

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::{Context, Result};
 use landfall::{config::Config, job::Kind, service::JobService, start::admit};
 use landfall_customer_profiles::SegmentSnapshots;
+use landfall_pinpoint::{EndpointExports, EndpointImports};
 use landfall_tests::harness::config;
 use serde_json::Value;
 
@@ -25,7 +26,11 @@ fn outcome<S: JobService>(config: &Config, event: &Value) -> String {
 type Reader = fn(&Config, &Value) -> String;
 
 fn readers() -> BTreeMap<Kind, Reader> {
-    BTreeMap::from([(SegmentSnapshots::kind(), outcome::<SegmentSnapshots> as Reader)])
+    BTreeMap::from([
+        (SegmentSnapshots::kind(), outcome::<SegmentSnapshots> as Reader),
+        (EndpointExports::kind(), outcome::<EndpointExports>),
+        (EndpointImports::kind(), outcome::<EndpointImports>),
+    ])
 }
 
 fn samples() -> Result<BTreeMap<String, Value>> {

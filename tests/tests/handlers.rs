@@ -24,7 +24,7 @@ fn settings(scenario: Scenario) -> Settings {
 }
 
 fn harness(scenario: Scenario) -> Harness {
-    Harness::new(settings(scenario), Faults::none()).expect("the harness is right")
+    <Harness>::new(settings(scenario), Faults::none()).expect("the harness is right")
 }
 
 fn event() -> Value {
@@ -48,12 +48,12 @@ async fn assert_sealed_once(harness: &Harness, sealed: &Value, case: &str) -> Re
         assert!(format!("s3://{EXPORTS}/{key}").starts_with(prefix), "{case}: {key}");
     }
 
-    let starts = harness.customer_profiles.starts();
+    let starts = harness.simulated.starts();
     let again = harness.run("later", &event()).await?;
     assert_eq!(again["status"], "sealed", "{case}");
     assert_eq!(again["outcome"]["receipt"], uri, "{case}");
     assert_eq!(again["outcome"]["announce"], false, "{case}");
-    assert_eq!(harness.customer_profiles.starts(), starts, "{case}");
+    assert_eq!(harness.simulated.starts(), starts, "{case}");
     Ok(())
 }
 
@@ -77,9 +77,9 @@ async fn any_one_call_may_be_lost() -> Result<()> {
         for moment in [Moment::Before, Moment::After] {
             for harm in [Harm::Lose, Harm::Die] {
                 let case = format!("call {call} of {calls}, {moment:?}, {harm:?}");
-                let harness = Harness::new(settings(Scenario::Success), Faults::at(call, moment, harm))?;
+                let harness = <Harness>::new(settings(Scenario::Success), Faults::at(call, moment, harm))?;
                 let sealed = harness.run("first", &event()).await.with_context(|| case.clone())?;
-                assert!(harness.customer_profiles.starts() <= 2, "{case}");
+                assert!(harness.simulated.starts() <= 2, "{case}");
                 assert_sealed_once(&harness, &sealed, &case).await?;
             }
         }
@@ -91,14 +91,14 @@ async fn any_one_call_may_be_lost() -> Result<()> {
 #[tokio::test]
 async fn every_step_may_run_twice() -> Result<()> {
     let harness = harness(Scenario::Success);
-    let received = Harness::received("first", &event());
+    let received = <Harness>::received("first", &event());
     let job = harness.start(&received).await?;
     let again = harness.start(&received).await?;
     assert_eq!(
         (again.service_id.clone(), again.adopted),
         (job.service_id.clone(), true)
     );
-    assert_eq!(harness.customer_profiles.starts(), 1);
+    assert_eq!(harness.simulated.starts(), 1);
 
     harness.clock.advance(Duration::from_secs(60));
     let done = harness.poll(job.clone()).await?;
@@ -124,8 +124,8 @@ async fn every_step_may_run_twice() -> Result<()> {
 async fn two_deliveries_share_one_job_and_one_announces() -> Result<()> {
     let harness = Arc::new(harness(Scenario::Success));
     let (one, two) = (event(), event());
-    let first = harness.start(&Harness::received("one", &one)).await?;
-    let second = harness.start(&Harness::received("two", &two)).await?;
+    let first = harness.start(&<Harness>::received("one", &one)).await?;
+    let second = harness.start(&<Harness>::received("two", &two)).await?;
     assert_eq!(first.service_id, second.service_id);
     assert!(!first.adopted && second.adopted);
     let first = harness.run("one", &one).await?;
@@ -133,7 +133,7 @@ async fn two_deliveries_share_one_job_and_one_announces() -> Result<()> {
     assert_eq!(first["outcome"]["announce"], true);
     assert_eq!(second["outcome"]["announce"], false);
     assert_eq!(first["outcome"]["receipt"], second["outcome"]["receipt"]);
-    assert_eq!(harness.customer_profiles.starts(), 1);
+    assert_eq!(harness.simulated.starts(), 1);
     Ok(())
 }
 
@@ -141,22 +141,22 @@ async fn two_deliveries_share_one_job_and_one_announces() -> Result<()> {
 #[tokio::test]
 async fn a_claim_is_taken_over_only_after_its_lease() -> Result<()> {
     // The second call of a run is the start call: the owner dies right before it.
-    let harness = Harness::new(settings(Scenario::Success), Faults::at(1, Moment::Before, Harm::Die))?;
-    let received = Harness::received("one", &event());
+    let harness = <Harness>::new(settings(Scenario::Success), Faults::at(1, Moment::Before, Harm::Die))?;
+    let received = <Harness>::received("one", &event());
     assert_eq!(harness.start(&received).await.unwrap_err().kind, ErrorKind::Unavailable);
     harness.faults.revive();
-    let busy = harness.start(&Harness::received("two", &event())).await.unwrap_err();
+    let busy = harness.start(&<Harness>::received("two", &event())).await.unwrap_err();
     assert_eq!(busy.kind, ErrorKind::Busy);
     assert!(
         busy.message.contains("its claim ends at 2026-11-01T05:01:07Z") || busy.message.contains("05:01:07"),
         "{busy}"
     );
-    assert_eq!(harness.customer_profiles.starts(), 0);
+    assert_eq!(harness.simulated.starts(), 0);
 
     harness.clock.advance(Duration::from_secs(66));
-    let job = harness.start(&Harness::received("two", &event())).await?;
+    let job = harness.start(&<Harness>::received("two", &event())).await?;
     assert_eq!(job.attempt, 2, "whether the first call was made cannot be known");
-    assert_eq!(harness.customer_profiles.starts(), 1);
+    assert_eq!(harness.simulated.starts(), 1);
     Ok(())
 }
 
@@ -164,11 +164,11 @@ async fn a_claim_is_taken_over_only_after_its_lease() -> Result<()> {
 #[tokio::test]
 async fn a_late_owner_leaves_an_orphan_and_adopts() -> Result<()> {
     // The start call has its effect, its answer and everything after it is lost.
-    let harness = Harness::new(settings(Scenario::Success), Faults::at(1, Moment::After, Harm::Die))?;
-    harness.start(&Harness::received("one", &event())).await.unwrap_err();
+    let harness = <Harness>::new(settings(Scenario::Success), Faults::at(1, Moment::After, Harm::Die))?;
+    harness.start(&<Harness>::received("one", &event())).await.unwrap_err();
     let sealed = harness.run("two", &event()).await?;
     assert_sealed_once(&harness, &sealed, "late owner").await?;
-    assert_eq!(harness.customer_profiles.starts(), 2);
+    assert_eq!(harness.simulated.starts(), 2);
     let receipt = harness.json(sealed["outcome"]["receipt"].as_str().context("no receipt")?)?;
     assert_eq!(receipt["attempts"].as_array().map(Vec::len), Some(2));
     assert!(
@@ -191,13 +191,13 @@ async fn what_is_not_allowed_is_never_started() -> Result<()> {
         let mut event = event();
         event["id"] = json!(path);
         event["detail"][path] = json!(value);
-        let error = harness.start(&Harness::received("one", &event)).await.unwrap_err();
+        let error = harness.start(&<Harness>::received("one", &event)).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Forbidden, "{error}");
         assert!(error.message.contains(&format!("$.detail.{path}")), "{error}");
         let sealed = harness.run("one", &event).await?;
         assert_eq!(sealed["outcome"]["error"]["Error"], "Landfall.Forbidden");
     }
-    assert_eq!(harness.customer_profiles.starts(), 0);
+    assert_eq!(harness.simulated.starts(), 0);
     Ok(())
 }
 
@@ -212,7 +212,7 @@ async fn every_refusal_of_the_service_has_its_name() -> Result<()> {
         (Scenario::QuotaExceeded, ErrorKind::Throttled),
     ] {
         let harness = harness(scenario);
-        let error = harness.start(&Harness::received("one", &event())).await.unwrap_err();
+        let error = harness.start(&<Harness>::received("one", &event())).await.unwrap_err();
         assert_eq!(error.kind, kind, "{scenario}: {error}");
         assert!(error.message.contains("CreateSegmentSnapshot"), "{scenario}: {error}");
     }
@@ -222,7 +222,7 @@ async fn every_refusal_of_the_service_has_its_name() -> Result<()> {
 #[tokio::test]
 async fn an_unknown_status_is_no_end() -> Result<()> {
     let harness = harness(Scenario::UnknownStatus);
-    let job = harness.start(&Harness::received("one", &event())).await?;
+    let job = harness.start(&<Harness>::received("one", &event())).await?;
     let job = harness.poll(job).await?;
     assert_eq!(job.status, Status::Running);
     Ok(())
@@ -236,7 +236,7 @@ async fn a_quota_that_stays_exceeded_ends_sealed() -> Result<()> {
     let error = sealed["outcome"]["error"]["Error"].as_str().context("no error")?;
     assert!(["Landfall.Throttled", "Landfall.JobFailed"].contains(&error), "{error}");
     assert_eq!(harness.receipts(), Vec::<String>::new());
-    assert!(harness.customer_profiles.starts() <= 9);
+    assert!(harness.simulated.starts() <= 9);
     Ok(())
 }
 
@@ -248,7 +248,7 @@ async fn an_idempotency_key_belongs_to_one_request() -> Result<()> {
     first["detail"]["Landfall"] = json!({"IdempotencyKey": "nightly"});
     let mut other = first.clone();
     other["detail"]["DataFormat"] = json!("ORC");
-    let job = harness.start(&Harness::received("one", &first)).await?;
+    let job = harness.start(&<Harness>::received("one", &first)).await?;
     let sealed = harness.run("two", &other).await?;
     assert_eq!(sealed["outcome"]["error"]["Error"], "Landfall.InvalidEvent");
     assert!(

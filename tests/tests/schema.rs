@@ -108,7 +108,7 @@ fn samples_name_their_schema_and_fit_it() -> Result<()> {
 /// What the functions write fits what is published.
 #[tokio::test]
 async fn what_is_written_fits_its_schema() -> Result<()> {
-    let harness = Harness::new(
+    let harness = <Harness>::new(
         Settings {
             profiles: 20,
             ..Settings::default()

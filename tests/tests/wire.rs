@@ -29,8 +29,8 @@ async fn exchanges(scenario: Scenario, event: &Value) -> Result<Vec<Exchange>> {
         scenario,
         ..Settings::default()
     };
-    let mut harness = Harness::new(settings, Faults::none())?;
-    let recorder = Recorder::new(Arc::clone(&harness.customer_profiles) as Arc<_>);
+    let mut harness = <Harness>::new(settings, Faults::none())?;
+    let recorder = Recorder::new(Arc::clone(&harness.simulated) as Arc<_>);
     harness.talk_to(Arc::clone(&recorder) as Arc<_>);
     harness.run("one", event).await?;
     Ok(recorder.exchanges())
@@ -80,7 +80,7 @@ fn named(code: &str) -> Option<ErrorKind> {
 }
 
 async fn a_running_job(harness: &Harness) -> Result<Job> {
-    Ok(harness.start(&Harness::received("one", &event("plain"))).await?)
+    Ok(harness.start(&<Harness>::received("one", &event("plain"))).await?)
 }
 
 /// Every modelled error of every operation used: raised by botocore as its own class, named by the function.
@@ -98,11 +98,11 @@ async fn every_modelled_error_has_its_name() -> Result<()> {
         let expected = named(&code).with_context(|| format!("{code} is not known here"))?;
         let refusal = Refusal::new(StatusCode::from_u16(status)?, code.clone().leak(), "no");
         let recorder = Recorder::new(Arc::new(Refusing("profile", refusal)));
-        let mut harness = Harness::new(Settings::default(), Faults::none())?;
+        let mut harness = <Harness>::new(Settings::default(), Faults::none())?;
         if operation == "CreateSegmentSnapshot" {
             harness.talk_to(Arc::clone(&recorder) as Arc<_>);
             let error = harness
-                .start(&Harness::received("one", &event("plain")))
+                .start(&<Harness>::received("one", &event("plain")))
                 .await
                 .unwrap_err();
             assert_eq!(error.kind, expected, "{operation} {code}: {error}");
