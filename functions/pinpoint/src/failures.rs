@@ -1,8 +1,8 @@
 //! What may be told of the failures that a job names.
 //!
 //! What must stay true: Pinpoint documents that `Failures` holds the entries that failed, hence addresses, names and
-//! attributes of people. Of a failure only words of [`VOCABULARY`] and numbers of lines are kept; everything else
-//! becomes `…`, whatever it is.
+//! attributes of people. What begins like an entry is not shown at all; of anything else only words of [`VOCABULARY`] and
+//! numbers of lines are kept, and the rest becomes `…`, whatever it is.
 
 /// Failures that are kept.
 const KEPT: usize = 10;
@@ -52,7 +52,8 @@ fn safe(failure: &str) -> String {
             words.push("…");
         }
     }
-    if words.iter().all(|word| *word == "…") {
+    // A sentence begins with a word of the service, an entry does not.
+    if words.first().is_none_or(|word| *word == "…") {
         return "an entry, which is not shown".to_owned();
     }
     words.join(" ").chars().take(LONGEST).collect()
@@ -88,6 +89,7 @@ mod tests {
             ),
             ("+1 555 0100", "an entry, which is not shown"),
             ("number 15550100999", "number …"),
+            ("anna and line 7 of the file", "an entry, which is not shown"),
             ("", "an entry, which is not shown"),
         ] {
             assert_eq!(safe(failure), kept);
