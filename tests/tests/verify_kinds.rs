@@ -406,7 +406,7 @@ async fn a_job_that_writes_nothing_is_held_to_its_source() {
         (Value::Null, Warn, Skipped),
     ] {
         let (_, job, report) = verified(&Case::new(None), counts.clone()).await;
-        check(&report, "source_rows_processed", processed, &["10 rows"]);
+        check(&report, "source_rows_processed", processed, &["10"]);
         check(&report, "service_failures", failures, &[]);
         assert_eq!(report.checks.len(), 2);
         assert!(report.objects.is_empty());
@@ -430,7 +430,7 @@ async fn a_job_that_writes_nothing_is_sealed_in_the_ledger() {
         let case = Case::new(None);
         let (deployment, job, _) = verified(&case, json!({"processed": processed, "failed": 0})).await;
         let entry = json!({
-            "schema": "landfall.entry/1", "kind": "endpoint-import",
+            "schema": "landfall.ledger/1", "kind": "endpoint-import",
             "trigger": {
                 "job_key": job.job_key, "event_id": "e", "source": "s", "time": "2026-11-01T05:00:00Z",
                 "schedule": null, "account": null, "region": null, "request_sha256": "0",
