@@ -79,12 +79,17 @@ pub fn variables() -> BTreeMap<String, String> {
 
 /// How long a function may take, as the template has it.
 pub fn timeout(function: &str) -> Duration {
-    Duration::from_secs(if function == VERIFY { 900 } else { 60 })
+    Duration::from_secs(if reads_data(function) { 900 } else { 60 })
 }
 
 /// How much memory a function has, as the template has it.
 pub fn memory_mb(function: &str) -> u32 {
-    if function == VERIFY { 1769 } else { 256 }
+    if reads_data(function) { 1769 } else { 256 }
+}
+
+/// Whether a function reads data whole: what a job wrote, or what an import is to read.
+fn reads_data(function: &str) -> bool {
+    function == VERIFY || function == "endpoint-import-start"
 }
 
 /// An S3 client of the local world.
