@@ -235,13 +235,14 @@ impl Route {
             .map(|label| percent_decode_str(label).decode_utf8_lossy().into_owned())
             .collect();
         let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        /// A method of a path, and what it asks for.
+        type Known<'a> = (&'a Method, fn(Way) -> Operation);
         let way = |name: &str| match name {
             "export" => Some(Way::Export),
             "import" => Some(Way::Import),
             _ => None,
         };
-        let (application, id, name, operations): (_, _, _, &[(&Method, fn(Way) -> Operation)]) = match labels.as_slice()
-        {
+        let (application, id, name, operations): (_, _, _, &[Known<'_>]) = match labels.as_slice() {
             ["", "v1", "apps", application, "jobs", name] => (
                 application,
                 "",

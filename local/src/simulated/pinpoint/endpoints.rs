@@ -50,7 +50,7 @@ impl Endpoints {
         for (name, value) in &values {
             if let Some(name) = name.strip_prefix("Attributes.") {
                 // Several values, as an attribute may have.
-                let list = if number % 5 == 0 {
+                let list = if number.is_multiple_of(5) {
                     json!([value, "second"])
                 } else {
                     json!([value])
@@ -62,7 +62,7 @@ impl Endpoints {
             "Id": derived_uuid(self.seed, &["endpoint", &number.to_string()]),
             "ChannelType": channel,
             "Address": address,
-            "OptOut": if number % 11 == 0 { "ALL" } else { "NONE" },
+            "OptOut": if number.is_multiple_of(11) { "ALL" } else { "NONE" },
             "User": {
                 "UserId": derived_hex(self.seed, &["user", &(number / 2).to_string()]),
                 "UserAttributes": {"FirstName": [value("FirstName")], "LastName": [value("LastName")]},
@@ -74,7 +74,7 @@ impl Endpoints {
             }
         };
         set("Attributes", Value::Object(attributes));
-        if number % 3 != 0 {
+        if !number.is_multiple_of(3) {
             set(
                 "Metrics",
                 json!({"visits": number % 97, "basket": (number % 1000) as f64 / 8.0}),
@@ -112,7 +112,11 @@ impl Endpoints {
             ("ApplicationId", json!(application)),
             (
                 "EndpointStatus",
-                json!(if number % 13 == 0 { "INACTIVE" } else { "ACTIVE" }),
+                json!(if number.is_multiple_of(13) {
+                    "INACTIVE"
+                } else {
+                    "ACTIVE"
+                }),
             ),
             ("CohortId", json!((number % 100).to_string())),
             (
