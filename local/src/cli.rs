@@ -23,7 +23,7 @@ use landfall_local::{
     places,
     present::{self, Delivery, Narrator, Paint, Tone},
     python,
-    simulated::{customer_profiles::Settings, pinpoint, scenario::Scenario},
+    simulated::{customer_profiles::Settings, pinpoint, quicksight, scenario::Scenario},
     watch::message_of,
     world::{Execution, Finished, Options, World},
 };
@@ -108,9 +108,11 @@ enum Format {
 /// The names of all scenarios, of whatever service: each service knows some of them.
 fn scenarios() -> Vec<&'static str> {
     let mut names: Vec<_> = Scenario::ALL.iter().map(|scenario| scenario.name()).collect();
-    for scenario in pinpoint::Scenario::ALL {
-        if !names.contains(&scenario.name()) {
-            names.push(scenario.name());
+    let pinpoint = pinpoint::Scenario::ALL.iter().map(|scenario| scenario.name());
+    let quicksight = quicksight::Scenario::ALL.iter().map(|scenario| scenario.name());
+    for name in pinpoint.chain(quicksight) {
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
     names
@@ -126,6 +128,11 @@ fn scenario_help() -> String {
     help.push_str("\nEndpoint exports and imports:\n");
     let mut add = |name: &str, description: &str| help.push_str(&format!("  {name:<width$}  {description}\n"));
     for scenario in pinpoint::Scenario::ALL {
+        add(scenario.name(), scenario.description());
+    }
+    help.push_str("\nDashboard snapshots:\n");
+    let mut add = |name: &str, description: &str| help.push_str(&format!("  {name:<width$}  {description}\n"));
+    for scenario in quicksight::Scenario::ALL {
         add(scenario.name(), scenario.description());
     }
     help
@@ -162,6 +169,18 @@ impl Simulation {
             settings.duration = duration;
         }
         settings.scenario = self.scenario_of(&["endpoint-export", "endpoint-import"], kinds)?;
+        Ok(settings)
+    }
+
+    fn quicksight(&self, kinds: &[Kind]) -> Result<quicksight::Settings> {
+        let mut settings = quicksight::Settings::default();
+        if let Some(rows) = self.profiles {
+            settings.rows = rows;
+        }
+        if let Some(duration) = self.duration {
+            settings.duration = duration;
+        }
+        settings.scenario = self.scenario_of(&["dashboard-snapshot"], kinds)?;
         Ok(settings)
     }
 
@@ -330,6 +349,7 @@ async fn run(options: &Run) -> Result<ExitCode> {
     let world = World::start(Options {
         customer_profiles: options.simulation.settings(&kinds)?,
         pinpoint: options.simulation.pinpoint(&kinds)?,
+        quicksight: options.simulation.quicksight(&kinds)?,
         folder: options.out.clone(),
         ..Options::for_kinds(kinds)
     })
@@ -578,6 +598,7 @@ async fn serve(options: &Serve) -> Result<()> {
     let world = World::start(Options {
         customer_profiles: options.simulation.settings(KINDS)?,
         pinpoint: options.simulation.pinpoint(KINDS)?,
+        quicksight: options.simulation.quicksight(KINDS)?,
         port: options.port,
         ..Options::for_kinds(KINDS.to_vec())
     })

@@ -36,6 +36,10 @@ pub const KINDS: &[Kind] = &[
         name: "endpoint-import",
         package: "landfall-pinpoint",
     },
+    Kind {
+        name: "dashboard-snapshot",
+        package: "landfall-quicksight",
+    },
 ];
 
 /// The package of the functions that all kinds share: `verify-output` and `seal-receipt`.

@@ -36,6 +36,7 @@ use crate::{
         Sink,
         customer_profiles::{CustomerProfiles, Settings},
         pinpoint::{self, Pinpoint},
+        quicksight::{self, QuickSight},
     },
     watch::{Step, Watcher, What},
 };
@@ -65,6 +66,8 @@ pub struct Options {
     pub customer_profiles: Settings,
     /// How the simulated Pinpoint behaves.
     pub pinpoint: pinpoint::Settings,
+    /// How the simulated Quick Sight behaves.
+    pub quicksight: quicksight::Settings,
     /// The edge's port; 0 for a free one.
     pub port: u16,
     /// Where logs are kept; a new folder in the build folder when `None`.
@@ -90,6 +93,7 @@ impl Options {
             retries: Retries::default(),
             customer_profiles: Settings::default(),
             pinpoint: pinpoint::Settings::default(),
+            quicksight: quicksight::Settings::default(),
             port: 0,
             folder: None,
             capture: false,
@@ -106,6 +110,7 @@ pub struct World {
     s3: S3,
     customer_profiles: Arc<CustomerProfiles>,
     pinpoint: Arc<Pinpoint>,
+    quicksight: Arc<QuickSight>,
     machines: BTreeMap<&'static str, String>,
     announcements: String,
     folder: PathBuf,
@@ -237,6 +242,12 @@ impl World {
             options.pinpoint.clone(),
         ));
         edge.add_service(Arc::clone(&pinpoint) as Arc<_>);
+        let quicksight = Arc::new(QuickSight::new(
+            Arc::clone(&sink) as Arc<_>,
+            Arc::new(SystemClock),
+            options.quicksight.clone(),
+        ));
+        edge.add_service(Arc::clone(&quicksight) as Arc<_>);
 
         let aws = Aws::new(moto.address(), REGION);
         let (buckets, announcements) = tokio::join!(deploy::buckets(&s3), deploy::bus(&aws));
@@ -266,6 +277,7 @@ impl World {
             s3,
             customer_profiles,
             pinpoint,
+            quicksight,
             machines,
             announcements,
             folder,
@@ -388,6 +400,11 @@ impl World {
     /// The simulated Pinpoint.
     pub fn pinpoint(&self) -> &Pinpoint {
         &self.pinpoint
+    }
+
+    /// The simulated Quick Sight.
+    pub fn quicksight(&self) -> &QuickSight {
+        &self.quicksight
     }
 
     /// A caller of Step Functions, EventBridge and SQS.

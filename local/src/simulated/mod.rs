@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 pub mod customer_profiles;
 pub mod pinpoint;
 pub mod profiles;
+pub mod quicksight;
 pub mod scenario;
 
 /// A service that answers in place of the real one. The edge picks it by the signing name of a request.

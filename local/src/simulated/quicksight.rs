@@ -1,0 +1,710 @@
+//! Amazon Quick Sight, as far as dashboard snapshot jobs go.
+//!
+//! What must stay true: methods, paths, members and errors are those of the API model (2018-04-01, REST-JSON): an id is
+//! the caller's, one id is one job, the status 409 is both an id in use and a full service, denied access is 401, and
+//! Describe tells keys of tags and never their values. Where AWS documents nothing (names of files, how a prefix is
+//! joined, what an early look at a result gets), a comment says so and the choice is one that a caller must be able to
+//! live with. A job's state follows from the clock, and COMPLETED is never told before its last file was written.
+
+pub mod files;
+mod order;
+mod scenario;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Result;
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::join_all;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use landfall::store::Clock;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Map, Value, json};
+
+pub use self::scenario::{Scenario, UnknownScenario};
+use self::{
+    files::Table,
+    order::{File, FileFormat, Order, is_id},
+    scenario::{Behaviour, Fault, Last, Outcome},
+};
+use super::{ConnectionCut, Refusal, SimulatedService, Sink, derived_hex, derived_uuid, json_response};
+
+/// How long the id of a job that has ended stays in use.
+const ID_IN_USE: TimeDelta = TimeDelta::hours(24);
+
+/// Calls of a second in [`Scenario::RateLimited`].
+const CALLS_PER_SECOND: usize = 10;
+
+/// Reads of a result that do not find it in [`Scenario::ResultLate`].
+const LATE_READS: u32 = 3;
+
+/// How long a poll waits for files that are due.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Most rows of a worksheet, without its header.
+const WORKSHEET_ROWS: u64 = 1_048_575;
+
+/// What S3 leaves unescaped in a presigned link.
+const LINK: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// How the simulated service behaves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How many rows the table of a visual has.
+    pub rows: u64,
+    /// How long a job takes, its time in the queue included.
+    pub duration: Duration,
+    /// What goes wrong.
+    pub scenario: Scenario,
+    /// Where ids and rows come from.
+    pub seed: u64,
+    /// Jobs of an account that are queued or running at a time; the real service has 12 by default.
+    pub jobs_at_once: usize,
+    /// The region of the calls and so of the buckets.
+    pub region: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            rows: 1000,
+            duration: Duration::from_secs(6),
+            scenario: Scenario::Success,
+            seed: 0,
+            jobs_at_once: 12,
+            region: crate::deploy::REGION.to_owned(),
+        }
+    }
+}
+
+/// An operation of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// StartDashboardSnapshotJob.
+    Start,
+    /// DescribeDashboardSnapshotJob.
+    Describe,
+    /// DescribeDashboardSnapshotJobResult.
+    Result,
+    /// None that the service has.
+    Unknown,
+}
+
+/// One call and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// When it came.
+    pub at: DateTime<Utc>,
+    /// What was asked for.
+    pub operation: Operation,
+    /// The HTTP status that was answered; 500 where the connection was cut.
+    pub status: u16,
+    /// The error's name, where it was answered one.
+    pub error: Option<&'static str>,
+}
+
+/// A job that the service made, whether or not its maker heard of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// As it was given.
+    pub id: String,
+    /// When it was created.
+    pub created: DateTime<Utc>,
+    /// `s3://bucket/prefix/` that its files go beneath.
+    pub destination: String,
+}
+
+/// The simulated service.
+pub struct QuickSight {
+    service: Arc<Service>,
+}
+
+impl QuickSight {
+    /// A service without jobs. Its files go to `sink`; its time is the clock's.
+    pub fn new(sink: Arc<dyn Sink>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+        Self {
+            service: Arc::new(Service {
+                sink,
+                clock,
+                behaviour: settings.scenario.behaviour(),
+                settings,
+                state: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Every call so far, in order.
+    pub fn calls(&self) -> Vec<Call> {
+        self.service.state().calls.clone()
+    }
+
+    /// How many calls of an operation came, refused ones included.
+    pub fn count(&self, operation: Operation) -> usize {
+        let state = self.service.state();
+        state.calls.iter().filter(|call| call.operation == operation).count()
+    }
+
+    /// Every job that was made, in the order of making.
+    pub fn jobs(&self) -> Vec<Made> {
+        self.service.state().made.clone()
+    }
+}
+
+#[async_trait]
+impl SimulatedService for QuickSight {
+    fn signing_name(&self) -> &'static str {
+        "quicksight"
+    }
+
+    async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let service = &self.service;
+        let at = service.clock.now();
+        let (operation, name) = route(request.method(), request.uri().path());
+        let answer = match (operation, name) {
+            (Operation::Unknown, _) | (_, None) => Err(Refusal::unknown_operation().into()),
+            (operation, Some(name)) => match service.admit(&name, at) {
+                Err(failure) => Err(failure),
+                Ok(()) => match operation {
+                    Operation::Start => service.start(name, request.body()).await,
+                    Operation::Describe => service.describe(&name).await,
+                    _ => service.result(&name).await,
+                },
+            },
+        };
+        service.answer(at, operation, answer)
+    }
+
+    async fn advance(&self) {
+        let jobs: Vec<Arc<Job>> = self.service.state().jobs.values().cloned().collect();
+        join_all(jobs.iter().map(|job| self.service.advance(job))).await;
+    }
+}
+
+/// Account, dashboard and job; the job is empty in a start call.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Name {
+    account: String,
+    dashboard: String,
+    job: String,
+}
+
+/// What a method and a path ask for. Labels are taken as they stand: an escape breaks their patterns either way.
+fn route(method: &Method, path: &str) -> (Operation, Option<Name>) {
+    let labels: Vec<&str> = path.split('/').collect();
+    let name = |account: &str, dashboard: &str, job: &str| {
+        Some(Name {
+            account: account.to_owned(),
+            dashboard: dashboard.to_owned(),
+            job: job.to_owned(),
+        })
+    };
+    match labels.as_slice() {
+        ["", "accounts", account, "dashboards", dashboard, "snapshot-jobs"] if method == Method::POST => {
+            (Operation::Start, name(account, dashboard, ""))
+        }
+        ["", "accounts", account, "dashboards", dashboard, "snapshot-jobs", job] if method == Method::GET => {
+            (Operation::Describe, name(account, dashboard, job))
+        }
+        [
+            "",
+            "accounts",
+            account,
+            "dashboards",
+            dashboard,
+            "snapshot-jobs",
+            job,
+            "result",
+        ] if method == Method::GET => (Operation::Result, name(account, dashboard, job)),
+        _ => (Operation::Unknown, None),
+    }
+}
+
+/// Why a call gets no result: an error, and whether it ever reaches the caller.
+#[derive(Debug)]
+struct Failure {
+    refusal: Refusal,
+    cut: bool,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, cut: false }
+    }
+}
+
+impl Failure {
+    fn of(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Refusal::new(status, code, message).into()
+    }
+
+    fn invalid(message: impl Into<String>) -> Self {
+        Self::of(StatusCode::BAD_REQUEST, "InvalidParameterValueException", message)
+    }
+
+    fn serialization(message: &str) -> Self {
+        Refusal::serialization(message).into()
+    }
+
+    fn not_found(message: impl Into<String>) -> Self {
+        Self::of(StatusCode::NOT_FOUND, "ResourceNotFoundException", message)
+    }
+
+    fn of_fault(fault: Fault, name: &Name) -> Self {
+        match fault {
+            // 401, unlike other services.
+            Fault::Denied => Self::of(
+                StatusCode::UNAUTHORIZED,
+                "AccessDeniedException",
+                format!("User is not authorized to access dashboard {}", name.dashboard),
+            ),
+            Fault::NotFound => Self::not_found(format!("Dashboard {} is not found", name.dashboard)),
+            Fault::Throttled => Self::of(StatusCode::TOO_MANY_REQUESTS, "ThrottlingException", "Rate exceeded"),
+            Fault::Full => Self::of(
+                StatusCode::CONFLICT,
+                "LimitExceededException",
+                "Limit of concurrent dashboard snapshot jobs exceeded",
+            ),
+            Fault::Unavailable | Fault::Cut => Self {
+                cut: fault == Fault::Cut,
+                ..Self::of(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "InternalFailureException",
+                    "An internal failure occurred.",
+                )
+            },
+        }
+    }
+}
+
+struct Service {
+    sink: Arc<dyn Sink>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    behaviour: Behaviour,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Right start calls, for the fault that the first of them meet.
+    starts: u32,
+    jobs: BTreeMap<Name, Arc<Job>>,
+    made: Vec<Made>,
+    calls: Vec<Call>,
+}
+
+struct Job {
+    name: Name,
+    created: DateTime<Utc>,
+    order: Order,
+    progress: Mutex<Progress>,
+    /// Held while files are written, so that no two callers write the same one.
+    turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Progress {
+    polls: u32,
+    result_reads: u32,
+    /// When it ended, with the S3Results of each file.
+    ended: Option<(DateTime<Utc>, Vec<Vec<Value>>)>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No lock is held across anything that can panic halfway through a change.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Service {
+    fn state(&self) -> MutexGuard<'_, State> {
+        locked(&self.state)
+    }
+
+    /// What holds for every call.
+    fn admit(&self, name: &Name, at: DateTime<Utc>) -> Result<(), Failure> {
+        if name.account.len() != 12 || !name.account.bytes().all(|c| c.is_ascii_digit()) {
+            return Err(Failure::invalid(
+                "Value at 'AwsAccountId' failed to satisfy constraint: Member must satisfy regular expression pattern: \
+                 ^[0-9]{12}$",
+            ));
+        }
+        for (member, id) in [("DashboardId", &name.dashboard), ("SnapshotJobId", &name.job)] {
+            if !(is_id(id) || member == "SnapshotJobId" && id.is_empty()) {
+                return Err(Failure::invalid(format!(
+                    r"Value at '{member}' failed to satisfy constraint: Member must satisfy regular expression pattern: [\w\-]+"
+                )));
+            }
+        }
+        let state = self.state();
+        let recent = state
+            .calls
+            .iter()
+            .rev()
+            .take_while(|call| at - call.at < TimeDelta::seconds(1));
+        if self.behaviour.rate_limited && recent.count() >= CALLS_PER_SECOND {
+            return Err(Failure::of_fault(Fault::Throttled, name));
+        }
+        Ok(())
+    }
+
+    async fn start(&self, mut name: Name, body: &[u8]) -> Result<Value, Failure> {
+        let order = Order::parse(body, &self.settings.region)?;
+        name.job.clone_from(&order.id);
+        let number = {
+            let mut state = self.state();
+            state.starts = state.starts.saturating_add(1);
+            state.starts
+        };
+        let fault = self.behaviour.start.filter(|(times, _)| number <= *times);
+        if let Some((_, fault)) = fault {
+            if self.behaviour.accepted {
+                self.make(&name, order)?;
+            }
+            return Err(Failure::of_fault(fault, &name));
+        }
+        if self.behaviour.id_taken && number == 1 {
+            let mut other = order.clone();
+            if let Some(sheet) = other
+                .configuration
+                .pointer_mut("/FileGroups/0/Files/0/SheetSelections/0/SheetId")
+            {
+                *sheet = json!("another-sheet");
+            }
+            self.make(&name, other)?;
+        }
+        let arn = arn(&self.settings.region, &name);
+        self.make(&name, order)?;
+        Ok(json!({ "Arn": arn, "SnapshotJobId": name.job }))
+    }
+
+    fn make(&self, name: &Name, order: Order) -> Result<(), Failure> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        if let Some(job) = state.jobs.get(name) {
+            // Whether a call with the very same request is refused as well is not documented (reference Q4).
+            let ended = locked(&job.progress).ended.as_ref().map(|(at, _)| *at);
+            if ended.is_none_or(|at| now - at < ID_IN_USE) {
+                return Err(Failure::of(
+                    StatusCode::CONFLICT,
+                    "ResourceExistsException",
+                    format!("Dashboard snapshot job with id {} already exists", name.job),
+                ));
+            }
+        }
+        // Whether queued jobs count is not documented (reference Q5).
+        let busy = state
+            .jobs
+            .values()
+            .filter(|job| job.name.account == name.account && locked(&job.progress).ended.is_none())
+            .count();
+        if busy >= self.settings.jobs_at_once {
+            return Err(Failure::of_fault(Fault::Full, name));
+        }
+        state.made.push(Made {
+            id: name.job.clone(),
+            created: now,
+            destination: format!("s3://{}/{}", order.bucket, order.prefix),
+        });
+        let job = Job {
+            name: name.clone(),
+            created: now,
+            order,
+            progress: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+        };
+        state.jobs.insert(name.clone(), Arc::new(job));
+        Ok(())
+    }
+
+    fn job(&self, name: &Name) -> Result<Arc<Job>, Failure> {
+        let missing = || Failure::not_found(format!("Dashboard snapshot job with id {} is not found", name.job));
+        self.state().jobs.get(name).cloned().ok_or_else(missing)
+    }
+
+    async fn describe(self: &Arc<Self>, name: &Name) -> Result<Value, Failure> {
+        let job = self.job(name)?;
+        let polls = {
+            let mut progress = locked(&job.progress);
+            progress.polls = progress.polls.saturating_add(1);
+            progress.polls
+        };
+        if let Some((_, fault)) = self.behaviour.poll.filter(|(times, _)| polls <= *times) {
+            return Err(Failure::of_fault(fault, name));
+        }
+        self.catch_up(&job).await;
+        let mut body = self.describe_state(&job);
+        let more = json!({
+            "AwsAccountId": name.account,
+            "DashboardId": name.dashboard,
+            "SnapshotJobId": name.job,
+            "UserConfiguration": job.order.user,
+            "SnapshotConfiguration": job.order.configuration,
+            // In this answer the status is a member of the body.
+            "Status": 200,
+        });
+        if let Value::Object(more) = more {
+            body.extend(more);
+        }
+        Ok(Value::Object(body))
+    }
+
+    async fn result(self: &Arc<Self>, name: &Name) -> Result<Value, Failure> {
+        let job = self.job(name)?;
+        self.catch_up(&job).await;
+        let early = || {
+            // The words are documented, the error is not (reference Q12).
+            let message = format!(
+                "Dashboard Snapshot Job with id {} has not reached a terminal state.",
+                name.job
+            );
+            Failure::of(StatusCode::BAD_REQUEST, "PreconditionNotMetException", message)
+        };
+        let (results, reads) = {
+            let mut progress = locked(&job.progress);
+            let Some((_, results)) = progress.ended.clone() else {
+                return Err(early());
+            };
+            progress.result_reads = progress.result_reads.saturating_add(1);
+            (results, progress.result_reads)
+        };
+        let mut body = self.describe_state(&job);
+        if self.behaviour.result_late && reads <= LATE_READS {
+            return match reads {
+                1 => Err(early()),
+                2 => Err(Failure::invalid(format!(
+                    "The result of job {} is not ready.",
+                    name.job
+                ))),
+                _ => Ok(Value::Object(body)),
+            };
+        }
+        if self.behaviour.outcome == Outcome::Fails {
+            body.insert(
+                "ErrorInfo".to_owned(),
+                json!({"ErrorType": "INTERNAL_FAILURE", "ErrorMessage": "The dashboard could not be rendered."}),
+            );
+            return Ok(Value::Object(body));
+        }
+        let groups: Vec<_> = job
+            .order
+            .files
+            .iter()
+            .zip(results)
+            .map(|(file, results)| json!({ "Files": [file.asked], "S3Results": results }))
+            .collect();
+        body.insert(
+            "Result".to_owned(),
+            json!({ "AnonymousUsers": [{ "FileGroups": groups }] }),
+        );
+        Ok(Value::Object(body))
+    }
+
+    /// What both Describe operations tell.
+    fn describe_state(&self, job: &Job) -> Map<String, Value> {
+        let ended = locked(&job.progress).ended.as_ref().map(|(at, _)| *at);
+        let queued = self.settings.duration / 4;
+        let runs_since = job.created + TimeDelta::from_std(queued).unwrap_or_default();
+        let now = self.clock.now();
+        let (status, updated) = match ended {
+            Some(at) => {
+                let status = match self.behaviour.outcome {
+                    Outcome::Fails => "FAILED",
+                    Outcome::Says(status) => status,
+                    Outcome::Completes | Outcome::Never => "COMPLETED",
+                };
+                (status, at)
+            }
+            None if now < runs_since => ("QUEUED", job.created),
+            None => ("RUNNING", runs_since),
+        };
+        // Times are numbers of seconds.
+        let seconds = |time: DateTime<Utc>| time.timestamp_millis() as f64 / 1000.0;
+        Map::from_iter([
+            ("Arn".to_owned(), json!(arn(&self.settings.region, &job.name))),
+            ("JobStatus".to_owned(), json!(status)),
+            ("CreatedTime".to_owned(), json!(seconds(job.created))),
+            ("LastUpdatedTime".to_owned(), json!(seconds(updated))),
+        ])
+    }
+
+    /// Lets a job come to the present, for as long as a caller waits. A task of its own goes on after that.
+    async fn catch_up(self: &Arc<Self>, job: &Arc<Job>) {
+        let (service, same) = (Arc::clone(self), Arc::clone(job));
+        let advancing = tokio::spawn(async move { service.advance(&same).await });
+        let _ = tokio::time::timeout(PATIENCE, advancing).await;
+    }
+
+    /// Ends a job that is due.
+    async fn advance(&self, job: &Job) {
+        let _turn = job.turn.lock().await;
+        let now = self.clock.now();
+        let is_due = (now - job.created)
+            .to_std()
+            .is_ok_and(|age| age >= self.settings.duration);
+        let has_ended = locked(&job.progress).ended.is_some();
+        if !is_due || has_ended || self.behaviour.outcome == Outcome::Never {
+            return;
+        }
+        let mut results = Vec::new();
+        let count = job.order.files.len();
+        for (number, file) in job.order.files.iter().enumerate() {
+            let is_last = number + 1 == count;
+            // A failed job leaves its last file out.
+            if is_last && self.behaviour.outcome == Outcome::Fails {
+                continue;
+            }
+            let last = if is_last { self.behaviour.last } else { Last::Whole };
+            results.push(self.write(job, number, file, last).await);
+        }
+        locked(&job.progress).ended = Some((now, results));
+    }
+
+    /// Writes what one file of the order comes to, and gives its S3Results.
+    async fn write(&self, job: &Job, number: usize, file: &File, last: Last) -> Vec<Value> {
+        // Whether a CSV file with several sheet selections is several objects is not documented (reference Q3).
+        let parts: Vec<Vec<String>> = match file.format {
+            FileFormat::Csv => file.selections.clone(),
+            FileFormat::Pdf | FileFormat::Excel => vec![file.selections.concat()],
+        };
+        let count = parts.len();
+        let mut results = Vec::new();
+        for (part, visuals) in parts.into_iter().enumerate() {
+            let flaw = if part + 1 == count { last } else { Last::Whole };
+            let result = self.write_part(job, (number, part), file.format, visuals, flaw).await;
+            let told = match result {
+                Ok(uri) => json!({ "S3Uri": uri }),
+                Err(error) => {
+                    tracing::warn!(job = job.name.job, "a file of the snapshot was not written: {error:#}");
+                    let message = format!("{error:#}");
+                    json!({ "ErrorInfo": [{ "ErrorType": "FILE_NOT_GENERATED", "ErrorMessage": message }] })
+                }
+            };
+            let mut told = told;
+            let destination = &job.order.configuration["DestinationConfiguration"]["S3Destinations"][0];
+            told["S3DestinationConfiguration"] = destination.clone();
+            results.push(told);
+        }
+        results
+    }
+
+    async fn write_part(
+        &self,
+        job: &Job,
+        (file, part): (usize, usize),
+        format: FileFormat,
+        visuals: Vec<String>,
+        flaw: Last,
+    ) -> Result<String> {
+        if flaw == Last::HasError {
+            anyhow::bail!("The visual could not be exported.");
+        }
+        let (seed, now) = (self.settings.seed, self.clock.now());
+        let place = format!("{file}/{part}");
+        // The service gives unique names of its own; their form and extension are not documented (reference Q1).
+        let name = derived_uuid(seed, &["file", &job.name.dashboard, &job.name.job, &place]);
+        let key = format!("{}{name}.{}", job.order.prefix, format.extension());
+        let rows = self.settings.rows;
+        // Off the threads that answer requests: a large workbook takes seconds.
+        let body = tokio::task::spawn_blocking(move || encode(seed, format, &visuals, rows, now, flaw)).await??;
+        if flaw != Last::Missing {
+            self.sink.put(&job.order.bucket, &key, Bytes::from(body), None).await?;
+        }
+        let bucket = &job.order.bucket;
+        if !self.behaviour.links {
+            return Ok(format!("s3://{bucket}/{key}"));
+        }
+        let path = utf8_percent_encode(&key, LINK);
+        let region = &self.settings.region;
+        let signature = derived_hex(seed, &["signature", &key]);
+        Ok(format!(
+            "https://{bucket}.s3.{region}.amazonaws.com/{path}?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=300\
+             &X-Amz-SignedHeaders=host&X-Amz-Signature={signature}{signature}"
+        ))
+    }
+
+    fn answer(&self, at: DateTime<Utc>, operation: Operation, answer: Result<Value, Failure>) -> Response<Bytes> {
+        let mut state = self.state();
+        let id = derived_uuid(self.settings.seed, &["request", &state.calls.len().to_string()]);
+        let (response, error) = match answer {
+            Ok(mut body) => {
+                body["RequestId"] = json!(id);
+                (json_response(StatusCode::OK, &id, &body), None)
+            }
+            Err(Failure { refusal, cut }) => {
+                // ResourceType is left out: its enumeration has no value for dashboards and their jobs.
+                let body = json!({ "Message": refusal.message, "RequestId": id });
+                let mut response = json_response(refusal.status, &id, &body);
+                let code = HeaderValue::from_static(refusal.code);
+                response.headers_mut().insert("x-amzn-errortype", code);
+                if cut {
+                    response.extensions_mut().insert(ConnectionCut);
+                }
+                (response, Some(refusal.code))
+            }
+        };
+        state.calls.push(Call {
+            at,
+            operation,
+            status: response.status().as_u16(),
+            error,
+        });
+        response
+    }
+}
+
+fn arn(region: &str, name: &Name) -> String {
+    format!(
+        "arn:aws:quicksight:{region}:{}:dashboard/{}/snapshot-job/{}",
+        name.account, name.dashboard, name.job
+    )
+}
+
+/// The bytes of a file. The real service exports a limited number of rows too; which is not documented.
+fn encode(
+    seed: u64,
+    format: FileFormat,
+    visuals: &[String],
+    rows: u64,
+    now: DateTime<Utc>,
+    flaw: Last,
+) -> Result<Vec<u8>> {
+    let tables: Vec<Table<'_>> = visuals
+        .iter()
+        .map(|visual| Table {
+            seed,
+            visual,
+            rows: rows.min(WORKSHEET_ROWS),
+        })
+        .collect();
+    let none = Table {
+        seed,
+        visual: "",
+        rows: 0,
+    };
+    let first = tables.first().unwrap_or(&none);
+    let format = match (flaw, format) {
+        (Last::WrongFormat, FileFormat::Pdf) => FileFormat::Csv,
+        (Last::WrongFormat, _) => FileFormat::Pdf,
+        (_, format) => format,
+    };
+    let is_corrupt = flaw == Last::Corrupt;
+    let mut body = match format {
+        FileFormat::Csv => return files::csv(first, is_corrupt),
+        FileFormat::Pdf => files::document(first)?,
+        FileFormat::Excel => files::workbook(&tables, now)?,
+    };
+    if is_corrupt {
+        body.truncate(body.len() / 2);
+    }
+    Ok(body)
+}
