@@ -224,7 +224,8 @@ pub(crate) fn no_role(path: &str) -> Error {
     Error::new(
         ErrorKind::InvalidEvent,
         format!(
-            "{path} is missing and the stack has no default: Pinpoint needs a role. Name one, or set DefaultRoleArn"
+            "{path} is missing and the deployment has no default: Pinpoint needs a role. Name one, or set \
+             LANDFALL_DEFAULT_ROLE_ARN of the start function"
         ),
     )
 }

@@ -1,0 +1,83 @@
+//! Every sample event, through the deployed definition and the real binaries.
+
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+
+use anyhow::{Context, Result};
+use futures::{StreamExt, TryStreamExt, stream};
+use landfall_local::{
+    deploy::Retries,
+    functions::KINDS,
+    world::{Finished, Options, World},
+};
+use serde_json::Value;
+
+/// Executions that run at once: more would only wait for one another on two cores.
+const AT_ONCE: usize = 4;
+
+fn samples() -> Result<BTreeMap<String, Value>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events");
+    let mut samples = BTreeMap::new();
+    for file in fs::read_dir(folder)? {
+        let path = file?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            samples.insert(name, serde_json::from_slice(&fs::read(&path)?)?);
+        }
+    }
+    Ok(samples)
+}
+
+fn check(name: &str, finished: &Finished) {
+    let error = match name.split('-').next() {
+        Some("malformed" | "refused") => Some("Landfall.InvalidEvent"),
+        Some("forbidden") => Some("Landfall.Forbidden"),
+        _ => None,
+    };
+    assert_eq!(finished.error.as_deref(), error, "{name}: {:?}", finished.cause);
+    let job = finished.job().expect("every execution ends with an outcome");
+    assert_eq!(
+        job["outcome"]["verdict"],
+        if error.is_some() { "failed" } else { "succeeded" },
+        "{name}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_sample_ends_with_a_receipt_or_is_refused() -> Result<()> {
+    let mut options = Options::for_kinds(KINDS.to_vec());
+    options.retries = Retries::Short;
+    options.customer_profiles.duration = Duration::from_secs(1);
+    options.pinpoint.duration = Duration::from_secs(1);
+    options.quicksight.duration = Duration::from_secs(1);
+    let world = World::start(options).await?;
+    let samples = samples()?;
+    for kind in KINDS {
+        assert!(samples.contains_key(kind.name), "{} has no sample event", kind.name);
+    }
+    let runs = samples.iter().map(|(name, event)| {
+        let world = &world;
+        async move {
+            let execution = world.deliver(event).await.with_context(|| name.clone())?;
+            let finished = world.wait(&execution).await.with_context(|| name.clone())?;
+            check(name, &finished);
+            let receipt = finished.job().context("no job")?["outcome"]["receipt"]
+                .as_str()
+                .context("no receipt")?
+                .to_owned();
+            let (bucket, key) = receipt.trim_start_matches("s3://").split_once('/').context("no key")?;
+            anyhow::ensure!(
+                world.object(bucket, key).await?.is_some(),
+                "{name}: {receipt} is not there"
+            );
+            Ok::<_, anyhow::Error>(())
+        }
+    });
+    stream::iter(runs)
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<Vec<_>>()
+        .await?;
+    assert_eq!(world.announcements().await?.len(), samples.len());
+    Ok(())
+}
