@@ -1,0 +1,602 @@
+//! Dashboard snapshots against the simulated Quick Sight, in one process: what is started, adopted, waited for and
+//! named, and what never leaves.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode};
+use landfall::{
+    error::ErrorKind,
+    job::{Job, Status},
+    store::{Condition, ObjectStore},
+};
+use landfall_local::simulated::{
+    Refusal, SimulatedService, Sink, json_response,
+    quicksight::{Operation, QuickSight, Scenario, Settings},
+};
+use landfall_quicksight::DashboardSnapshots;
+use landfall_tests::{
+    harness::{EXPORTS, Harness, LEDGER, World},
+    in_process::{Faults, Harm, Moment},
+    memory_store::MemoryStore,
+    wire::{self, ModelledError, Recorder, Refusing},
+};
+use serde_json::{Value, json};
+
+const ROWS: u64 = 40;
+
+/// S3 as the simulated service sees it.
+struct Bucket(Arc<MemoryStore>);
+
+#[async_trait]
+impl Sink for Bucket {
+    async fn put(&self, bucket: &str, key: &str, body: Bytes, _: Option<&str>) -> Result<()> {
+        self.0.put(bucket, key, body, Condition::Absent).await?;
+        Ok(())
+    }
+}
+
+type Snapshots = Harness<DashboardSnapshots, QuickSight>;
+
+fn with_faults(scenario: Scenario, faults: Arc<Faults>) -> Result<Snapshots> {
+    let settings = Settings {
+        rows: ROWS,
+        duration: Duration::from_secs(45),
+        scenario,
+        ..Settings::default()
+    };
+    let simulate = |world: &World| {
+        QuickSight::new(
+            Arc::new(Bucket(Arc::clone(&world.store))),
+            Arc::new(world.clock.clone()),
+            settings,
+        )
+    };
+    Harness::with(faults, simulate, DashboardSnapshots::new)
+}
+
+fn harness(scenario: Scenario) -> Snapshots {
+    with_faults(scenario, Faults::none()).expect("the harness is right")
+}
+
+fn sample(name: &str) -> Value {
+    let text = match name {
+        "fullest" => include_str!("../../events/dashboard-snapshot-fullest.json"),
+        "excel" => include_str!("../../events/dashboard-snapshot-scheduler.json"),
+        "csv" => include_str!("../../events/dashboard-snapshot-scheduled-rule.json"),
+        "smallest" => include_str!("../../events/dashboard-snapshot-smallest.json"),
+        _ => include_str!("../../events/dashboard-snapshot.json"),
+    };
+    serde_json::from_str(text).expect("the sample is JSON")
+}
+
+fn error(sealed: &Value) -> (String, String) {
+    let text = |pointer: &str| {
+        sealed
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    (text("/outcome/error/Error"), text("/outcome/error/Cause"))
+}
+
+fn receipt(harness: &Snapshots, sealed: &Value) -> Result<Value> {
+    let uri = sealed["outcome"]["receipt"].as_str().context("no receipt")?;
+    harness.json(uri)
+}
+
+/// All that Landfall itself wrote, as text.
+fn written(harness: &Snapshots) -> String {
+    let ledger = harness.store.keys(LEDGER).into_iter().map(|key| (LEDGER, key));
+    let receipts = harness.receipts().into_iter().map(|key| (EXPORTS, key));
+    ledger
+        .chain(receipts)
+        .filter_map(|(bucket, key)| harness.store.body(bucket, &key))
+        .map(|body| String::from_utf8_lossy(&body).into_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn every_sample_ends_with_a_receipt_of_all_its_files() -> Result<()> {
+    for (name, files, rows) in [
+        ("plain", 2, ROWS),
+        ("smallest", 1, 0),
+        // Five worksheets with a row of headings each.
+        ("excel", 1, 5 * (ROWS + 1)),
+        ("csv", 1, ROWS),
+        ("fullest", 5, 3 * ROWS + 5 * (ROWS + 1)),
+    ] {
+        let harness = harness(Scenario::Success);
+        let sealed = harness.run("first", &sample(name)).await?;
+        assert_eq!(sealed["outcome"]["verdict"], "succeeded", "{name}: {sealed:#}");
+        let receipt = receipt(&harness, &sealed)?;
+        assert_eq!(
+            receipt["output"]["objects"].as_array().map(Vec::len),
+            Some(files),
+            "{name}"
+        );
+        assert_eq!(receipt["output"]["rows"], rows, "{name}");
+        let made = harness.simulated.jobs();
+        assert_eq!(made.len(), 1, "{name}");
+        assert_eq!(sealed["job_key"], json!(made[0].id), "{name}");
+        assert!(
+            made[0].destination.ends_with(&format!("/run={}/", made[0].id)),
+            "{made:?}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_sensitive_is_never_written() -> Result<()> {
+    for scenario in [
+        Scenario::Success,
+        Scenario::HttpsUri,
+        Scenario::ServiceFailed,
+        Scenario::Denied,
+    ] {
+        let harness = harness(scenario);
+        harness.run("first", &sample("fullest")).await?;
+        let written = written(&harness);
+        assert!(written.contains("RowLevelPermissionTagKeys") && written.contains("FiscalYear"));
+        for secret in [
+            "tenant-0042",
+            "EMEA",
+            "APAC",
+            "0.19",
+            "1793404800",
+            "X-Amz-",
+            "https://",
+        ] {
+            assert!(!written.contains(secret), "{scenario}: {secret} in {written}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_scenario_ends_as_it_must() -> Result<()> {
+    use ErrorKind::{Forbidden, InvalidEvent, JobFailed, NotFound, OutputRejected, TimedOut};
+    for (scenario, expected, words) in [
+        (Scenario::Success, None, ""),
+        (Scenario::PollThrottled, None, ""),
+        (Scenario::PollUnavailable, None, ""),
+        (Scenario::ResultLate, None, ""),
+        (Scenario::StartThrottled, None, ""),
+        (Scenario::StartThrottledButAccepted, None, ""),
+        (Scenario::LostAnswer, None, ""),
+        (Scenario::StartUnavailable, None, ""),
+        (Scenario::RateLimited, None, ""),
+        (Scenario::Full, None, ""),
+        (Scenario::HttpsUri, None, ""),
+        (
+            Scenario::ServiceFailed,
+            Some(JobFailed),
+            "INTERNAL_FAILURE: The dashboard could not be rendered.",
+        ),
+        (Scenario::FileError, Some(OutputRejected), "FILE_NOT_GENERATED"),
+        (Scenario::UnknownStatus, Some(TimedOut), "SUSPENDED"),
+        (Scenario::Stuck, Some(TimedOut), "RUNNING"),
+        (Scenario::Denied, Some(Forbidden), "AccessDeniedException (401)"),
+        (Scenario::NotFound, Some(NotFound), "ResourceNotFoundException (404)"),
+        (Scenario::IdTaken, Some(InvalidEvent), "Landfall.Rerun"),
+        (Scenario::OutputMissing, Some(OutputRejected), ""),
+        (Scenario::OutputCorrupt, Some(OutputRejected), ""),
+        (Scenario::OutputWrongFormat, Some(OutputRejected), ""),
+    ] {
+        for name in ["csv", "plain", "excel"] {
+            let harness = harness(scenario);
+            let sealed = harness.run("first", &sample(name)).await?;
+            let (kind, cause) = error(&sealed);
+            let expected = expected.map(ErrorKind::name).unwrap_or_default();
+            assert_eq!(kind, expected, "{scenario} {name}: {sealed:#}");
+            assert!(cause.contains(words), "{scenario} {name}: {cause}");
+            let made = harness.simulated.jobs().len();
+            let most = usize::from(!matches!(scenario, Scenario::Denied | Scenario::NotFound));
+            assert_eq!(made, most, "{scenario} {name}");
+            let is_success = expected.is_empty();
+            assert_eq!(harness.receipts().len(), usize::from(is_success), "{scenario} {name}");
+        }
+    }
+    Ok(())
+}
+
+/// Whatever call is lost, before or after its effect: one job, one receipt.
+#[tokio::test]
+async fn any_one_call_may_be_lost() -> Result<()> {
+    let quiet = harness(Scenario::Success);
+    quiet.run("first", &sample("csv")).await?;
+    let calls = quiet.faults.calls();
+    assert!(calls > 8, "{calls} calls");
+    for call in 0..calls {
+        for moment in [Moment::Before, Moment::After] {
+            for harm in [Harm::Lose, Harm::Die] {
+                let case = format!("call {call} of {calls}, {moment:?}, {harm:?}");
+                let harness = with_faults(Scenario::Success, Faults::at(call, moment, harm))?;
+                let sealed = harness.run("first", &sample("csv")).await.context(case.clone())?;
+                assert_eq!(sealed["outcome"]["verdict"], "succeeded", "{case}: {sealed:#}");
+                assert_eq!(harness.simulated.jobs().len(), 1, "{case}");
+                assert_eq!(harness.receipts().len(), 1, "{case}");
+                assert_eq!(receipt(&harness, &sealed)?["output"]["rows"], ROWS, "{case}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_lost_start_is_adopted_by_its_id() -> Result<()> {
+    for scenario in [Scenario::LostAnswer, Scenario::StartThrottledButAccepted] {
+        let harness = harness(scenario);
+        let received = Snapshots::received("first", &sample("plain"));
+        harness.start(&received).await.expect_err("the answer is lost");
+        let job = harness.start(&received).await?;
+        assert!(job.adopted, "{scenario}");
+        assert_eq!((job.attempt, &job.service_id), (1, &job.job_key), "{scenario}");
+        assert_eq!(
+            harness.simulated.count(Operation::Start),
+            1,
+            "{scenario}: looked for, not started again"
+        );
+    }
+    Ok(())
+}
+
+/// The ledger was lost between two calls, so the second one meets its own job.
+#[tokio::test]
+async fn an_id_in_use_is_ours_if_its_files_are() -> Result<()> {
+    let harness = harness(Scenario::Success);
+    let received = Snapshots::received("first", &sample("plain"));
+    let first = harness.start(&received).await?;
+    for key in harness.store.keys(LEDGER) {
+        harness.store.remove(LEDGER, &key);
+    }
+    let second = harness.start(&received).await?;
+    assert_eq!(first.service_id, second.service_id);
+    let errors: Vec<_> = harness
+        .simulated
+        .calls()
+        .into_iter()
+        .filter_map(|call| call.error)
+        .collect();
+    assert_eq!(errors, ["ResourceExistsException"]);
+    assert_eq!(harness.simulated.jobs().len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn thirteen_at_a_time_stand_in_line() -> Result<()> {
+    let harness = harness(Scenario::Success);
+    let event = |number: usize| {
+        let mut event = sample("csv");
+        event["detail"]["Landfall"] = json!({"IdempotencyKey": format!("job-{number}")});
+        event
+    };
+    for number in 0..12 {
+        harness.start(&Snapshots::received("first", &event(number))).await?;
+    }
+    let last = Snapshots::received("last", &event(12));
+    let error = harness.start(&last).await.expect_err("the service is full");
+    assert_eq!(error.kind, ErrorKind::Busy, "{error}");
+    harness.pass(Duration::from_secs(60)).await;
+    let job = harness.start(&last).await?;
+    assert_eq!(job.attempt, 1, "it waited in line and lost nothing");
+    assert_eq!(harness.simulated.jobs().len(), 13);
+    Ok(())
+}
+
+/// Answers some operation of a service in its stead.
+struct Instead {
+    service: Arc<QuickSight>,
+    /// The end of its path.
+    path: &'static str,
+    answer: fn(usize) -> (StatusCode, &'static str, Value),
+    calls: AtomicUsize,
+}
+
+#[async_trait]
+impl SimulatedService for Instead {
+    fn signing_name(&self) -> &'static str {
+        self.service.signing_name()
+    }
+
+    async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
+        if !request.uri().path().ends_with(self.path) {
+            return self.service.handle(request).await;
+        }
+        let (status, code, body) = (self.answer)(self.calls.fetch_add(1, Ordering::SeqCst));
+        let mut response = json_response(status, "00000000-0000-4000-8000-000000000000", &body);
+        if !code.is_empty() {
+            response
+                .headers_mut()
+                .insert("x-amzn-errortype", HeaderValue::from_static(code));
+        }
+        response
+    }
+
+    async fn advance(&self) {}
+}
+
+/// A job that is started, with another answer to some operation from then on.
+async fn started(
+    scenario: Scenario,
+    path: &'static str,
+    answer: fn(usize) -> (StatusCode, &'static str, Value),
+) -> Result<(Snapshots, Job)> {
+    let mut harness = harness(scenario);
+    let job = harness.start(&Snapshots::received("first", &sample("plain"))).await?;
+    harness.pass(Duration::from_secs(120)).await;
+    harness.talk_to(Arc::new(Instead {
+        service: Arc::clone(&harness.simulated),
+        path,
+        answer,
+        calls: AtomicUsize::new(0),
+    }));
+    Ok((harness, job))
+}
+
+#[tokio::test]
+async fn a_failure_without_a_reason_is_told_at_the_second_look() -> Result<()> {
+    let answers: [fn(usize) -> (StatusCode, &'static str, Value); 3] = [
+        |_| {
+            (
+                StatusCode::BAD_REQUEST,
+                "PreconditionNotMetException",
+                json!({"Message": "early"}),
+            )
+        },
+        |_| {
+            (
+                StatusCode::BAD_REQUEST,
+                "InvalidParameterValueException",
+                json!({"Message": "early"}),
+            )
+        },
+        |_| (StatusCode::OK, "", json!({"JobStatus": "FAILED"})),
+    ];
+    for answer in answers {
+        let (harness, job) = started(Scenario::ServiceFailed, "/result", answer).await?;
+        let job = harness.poll(job).await?;
+        assert_eq!(
+            (job.status, job.service_status.as_deref()),
+            (Status::Running, Some("FAILED"))
+        );
+        let job = harness.poll(job).await?;
+        assert_eq!(job.status, Status::Failed);
+        assert!(job.error.expect("an error").cause.contains("it gives no reason"));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_result_that_is_refused_is_an_error_and_no_end() -> Result<()> {
+    let (harness, job) = started(Scenario::Success, "/result", |_| {
+        (
+            StatusCode::UNAUTHORIZED,
+            "AccessDeniedException",
+            json!({"Message": "no"}),
+        )
+    })
+    .await?;
+    let error = harness.poll(job).await.expect_err("denied");
+    assert_eq!(error.kind, ErrorKind::Forbidden);
+    let (harness, job) = started(Scenario::Success, "/result", |_| {
+        (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "InternalFailureException",
+            json!({"Message": "no"}),
+        )
+    })
+    .await?;
+    let job = harness.poll(job).await?;
+    assert_eq!((job.status, job.quiet_polls), (Status::Running, 1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_error_of_the_whole_job_counts_though_it_completed() -> Result<()> {
+    let (harness, job) = started(Scenario::Success, "/result", |_| {
+        let error = json!({"ErrorType": "RLS_CHANGED", "ErrorMessage": "see https://example.com/a?X-Amz-Signature=0a"});
+        (
+            StatusCode::OK,
+            "",
+            json!({"JobStatus": "COMPLETED", "ErrorInfo": error}),
+        )
+    })
+    .await?;
+    let job = harness.poll(job).await?;
+    assert_eq!(job.status, Status::Failed);
+    let cause = job.error.expect("an error").cause;
+    assert!(cause.contains("RLS_CHANGED: see <link>"), "{cause}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refusal_never_quotes_what_is_sensitive() -> Result<()> {
+    let mut harness = harness(Scenario::Success);
+    harness.talk_to(Arc::new(Instead {
+        service: Arc::clone(&harness.simulated),
+        path: "/snapshot-jobs",
+        answer: |_| {
+            let message = "Parameter Region has no value 'EMEA' for tag tenant-0042; FiscalYear 2026, rate 0.19";
+            (
+                StatusCode::BAD_REQUEST,
+                "InvalidParameterValueException",
+                json!({"Message": message}),
+            )
+        },
+        calls: AtomicUsize::new(0),
+    }));
+    let received = Snapshots::received("first", &sample("fullest"));
+    let error = harness.start(&received).await.expect_err("refused");
+    assert_eq!(error.kind, ErrorKind::InvalidEvent);
+    let hidden = "Parameter Region has no value '<hidden>' for tag <hidden>; FiscalYear <hidden>, rate <hidden>";
+    assert!(error.message.contains(hidden), "{error}");
+    Ok(())
+}
+
+/// Codes decide, not the status: 409 is two things, and denied access is 401.
+#[tokio::test]
+async fn unknown_codes_go_by_their_status() -> Result<()> {
+    for (status, kind) in [
+        (400, ErrorKind::InvalidEvent),
+        (401, ErrorKind::Forbidden),
+        (403, ErrorKind::Forbidden),
+        (404, ErrorKind::NotFound),
+        (409, ErrorKind::Unavailable),
+        (418, ErrorKind::Internal),
+        (429, ErrorKind::Throttled),
+        (500, ErrorKind::Unavailable),
+        (503, ErrorKind::Unavailable),
+    ] {
+        let mut harness = harness(Scenario::Success);
+        let refusal = Refusal::new(StatusCode::from_u16(status)?, "SomethingNewException", "no");
+        harness.talk_to(Arc::new(Refusing("quicksight", refusal)));
+        let received = Snapshots::received("first", &sample("plain"));
+        let error = harness.start(&received).await.expect_err("refused");
+        assert_eq!(error.kind, kind, "{status}: {error}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_modelled_error_has_its_name() -> Result<()> {
+    let named = |code: &str| {
+        Some(match code {
+            "InvalidParameterValueException" => ErrorKind::InvalidEvent,
+            "AccessDeniedException" | "UnsupportedUserEditionException" | "UnsupportedPricingPlanException" => {
+                ErrorKind::Forbidden
+            }
+            "ResourceNotFoundException" => ErrorKind::NotFound,
+            "LimitExceededException" => ErrorKind::Busy,
+            "ThrottlingException" => ErrorKind::Throttled,
+            // The job that has the id is looked for, and this service answers nothing else.
+            "ResourceExistsException" => ErrorKind::Busy,
+            "InternalFailureException" => ErrorKind::Unavailable,
+            // Not the end yet.
+            "PreconditionNotMetException" => return None,
+            other => panic!("{other} is not known here"),
+        })
+    };
+    for (operation, path) in [
+        ("StartDashboardSnapshotJob", ""),
+        ("DescribeDashboardSnapshotJob", ""),
+        ("DescribeDashboardSnapshotJobResult", "/result"),
+    ] {
+        let errors = wire::modelled_errors("quicksight", &[operation])?;
+        assert!(errors.len() >= 5, "{operation}: {errors:?}");
+        let (mut codes, mut exchanges) = (Vec::new(), Vec::new());
+        for ModelledError { code, status, .. } in errors {
+            let mut harness = harness(Scenario::Success);
+            let received = Snapshots::received("first", &sample("plain"));
+            let refusal = Refusal::new(StatusCode::from_u16(status)?, code.clone().leak(), "no");
+            let recorder = Recorder::new(Arc::new(RefusingAt {
+                service: Arc::clone(&harness.simulated),
+                path,
+                refusal,
+            }));
+            let outcome = if operation.starts_with("Start") {
+                harness.talk_to(Arc::clone(&recorder) as Arc<_>);
+                harness.start(&received).await
+            } else {
+                let job = harness.start(&received).await?;
+                harness.pass(Duration::from_secs(120)).await;
+                harness.talk_to(Arc::clone(&recorder) as Arc<_>);
+                harness.poll(job).await
+            };
+            // For a result, the code of an invalid parameter is one of those that say "not yet".
+            let expected = named(&code).filter(|kind| path.is_empty() || *kind != ErrorKind::InvalidEvent);
+            match (outcome, expected) {
+                (Ok(job), None) => assert_eq!(
+                    (job.status, job.quiet_polls),
+                    (Status::Running, 0),
+                    "{operation} {code}"
+                ),
+                (Ok(job), Some(kind)) => assert!(kind.is_transient() && job.quiet_polls == 1, "{operation} {code}"),
+                (Err(error), expected) => assert_eq!(Some(error.kind), expected, "{operation} {code}: {error}"),
+            }
+            let exchanged = recorder.exchanges();
+            let refused = exchanged.into_iter().find(|exchange| exchange.status >= 400);
+            exchanges.push(refused.with_context(|| format!("{operation} was not called"))?);
+            codes.push(code);
+        }
+        assert_eq!(wire::conform("quicksight", &exchanges)?, codes, "{operation}");
+    }
+    Ok(())
+}
+
+/// Refuses the operations whose path ends in a certain way.
+struct RefusingAt {
+    service: Arc<QuickSight>,
+    path: &'static str,
+    refusal: Refusal,
+}
+
+#[async_trait]
+impl SimulatedService for RefusingAt {
+    fn signing_name(&self) -> &'static str {
+        self.service.signing_name()
+    }
+
+    async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
+        if request.uri().path().ends_with(self.path) {
+            self.refusal
+                .clone()
+                .into_response("00000000-0000-4000-8000-000000000000")
+        } else {
+            self.service.handle(request).await
+        }
+    }
+
+    async fn advance(&self) {}
+}
+
+#[tokio::test]
+async fn requests_and_answers_conform() -> Result<()> {
+    for (scenario, name, class) in [
+        (Scenario::Success, "plain", ""),
+        (Scenario::Success, "fullest", ""),
+        (Scenario::Success, "smallest", ""),
+        (Scenario::HttpsUri, "fullest", ""),
+        (Scenario::FileError, "plain", ""),
+        (Scenario::ServiceFailed, "plain", ""),
+        (Scenario::ResultLate, "plain", "PreconditionNotMetException"),
+        (Scenario::ResultLate, "plain", "InvalidParameterValueException"),
+        (Scenario::Denied, "plain", "AccessDeniedException"),
+        (Scenario::NotFound, "plain", "ResourceNotFoundException"),
+        (Scenario::StartThrottled, "plain", "ThrottlingException"),
+        (Scenario::StartUnavailable, "plain", "InternalFailureException"),
+        (Scenario::Full, "plain", "LimitExceededException"),
+        (Scenario::IdTaken, "plain", "ResourceExistsException"),
+        (Scenario::PollThrottled, "plain", "ThrottlingException"),
+    ] {
+        let mut harness = harness(scenario);
+        let recorder = Recorder::new(Arc::clone(&harness.simulated) as Arc<_>);
+        harness.talk_to(Arc::clone(&recorder) as Arc<_>);
+        harness.run("first", &sample(name)).await?;
+        let said = wire::conform("quicksight", &recorder.exchanges())?;
+        let operations = [
+            "StartDashboardSnapshotJob",
+            "DescribeDashboardSnapshotJob",
+            "DescribeDashboardSnapshotJobResult",
+        ];
+        if class.is_empty() {
+            for operation in operations {
+                assert!(said.iter().any(|name| name == operation), "{scenario} {name}: {said:?}");
+            }
+        } else {
+            assert!(said.iter().any(|name| name == class), "{scenario} {name}: {said:?}");
+        }
+    }
+    Ok(())
+}
