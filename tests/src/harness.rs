@@ -27,12 +27,14 @@ use landfall_local::simulated::{
     SimulatedService, Sink,
     customer_profiles::{CustomerProfiles, Settings},
     pinpoint::{self, Pinpoint},
+    quicksight::{self, QuickSight},
 };
 use landfall_output::{
     seal::{Sealed, seal},
     step::verify_job,
 };
 use landfall_pinpoint::{EndpointExports, EndpointImports, Surroundings};
+use landfall_quicksight::DashboardSnapshots;
 use serde_json::{Value, json};
 
 use crate::{
@@ -160,6 +162,14 @@ impl Harness<EndpointImports, Pinpoint> {
     pub fn imports(settings: pinpoint::Settings, faults: Arc<Faults>) -> Result<Self> {
         let connect = |sdk: &SdkConfig| EndpointImports::from_builder(sdk.into(), supported());
         Self::with(faults, |world| simulated_pinpoint(world, settings), connect)
+    }
+}
+
+impl Harness<DashboardSnapshots, QuickSight> {
+    /// Dashboard snapshots.
+    pub fn dashboards(settings: quicksight::Settings, faults: Arc<Faults>) -> Result<Self> {
+        let simulate = |world: &World| QuickSight::new(world.sink(), world.clock(), settings);
+        Self::with(faults, simulate, DashboardSnapshots::new)
     }
 }
 

@@ -6,6 +6,7 @@ use landfall::{event, job::Job, service::JobService};
 use landfall_customer_profiles::SegmentSnapshots;
 use landfall_output::{receipt::Receipt, verify::Report};
 use landfall_pinpoint::{EndpointExports, EndpointImports};
+use landfall_quicksight::DashboardSnapshots;
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
 
@@ -15,6 +16,7 @@ pub fn published() -> BTreeMap<String, Value> {
         request::<SegmentSnapshots>(),
         request::<EndpointExports>(),
         request::<EndpointImports>(),
+        request::<DashboardSnapshots>(),
         ("job.schema.json".to_owned(), of::<Job>()),
         ("receipt.schema.json".to_owned(), of::<Receipt>()),
         ("report.schema.json".to_owned(), of::<Report>()),

@@ -118,6 +118,37 @@ impl SimulatedService for Refusing {
     async fn advance(&self) {}
 }
 
+/// A service that refuses what ends in a path, and leaves the rest to another.
+pub struct RefusingAt {
+    /// Answers the rest.
+    pub service: Arc<dyn SimulatedService>,
+    /// The end of the path.
+    pub path: &'static str,
+    /// How it is refused.
+    pub refusal: Refusal,
+}
+
+#[async_trait]
+impl SimulatedService for RefusingAt {
+    fn signing_name(&self) -> &'static str {
+        self.service.signing_name()
+    }
+
+    async fn handle(&self, request: http::Request<Bytes>) -> http::Response<Bytes> {
+        if request.uri().path().ends_with(self.path) {
+            return self
+                .refusal
+                .clone()
+                .into_response("00000000-0000-4000-8000-000000000000");
+        }
+        self.service.handle(request).await
+    }
+
+    async fn advance(&self) {
+        self.service.advance().await;
+    }
+}
+
 /// An error of an operation, as botocore's model has it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct ModelledError {

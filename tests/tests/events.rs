@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use landfall::{config::Config, job::Kind, service::JobService, start::admit};
 use landfall_customer_profiles::SegmentSnapshots;
 use landfall_pinpoint::{EndpointExports, EndpointImports};
+use landfall_quicksight::DashboardSnapshots;
 use landfall_tests::harness::config;
 use serde_json::Value;
 
@@ -30,6 +31,7 @@ fn readers() -> BTreeMap<Kind, Reader> {
         (SegmentSnapshots::kind(), outcome::<SegmentSnapshots> as Reader),
         (EndpointExports::kind(), outcome::<EndpointExports>),
         (EndpointImports::kind(), outcome::<EndpointImports>),
+        (DashboardSnapshots::kind(), outcome::<DashboardSnapshots>),
     ])
 }
 

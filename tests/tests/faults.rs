@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use landfall::service::JobService;
-use landfall_local::simulated::{SimulatedService, pinpoint};
+use landfall_local::simulated::{SimulatedService, pinpoint, quicksight};
 use landfall_tests::{
     harness::{EXPORTS, Harness},
     in_process::{Faults, Harm, Moment},
@@ -116,6 +116,26 @@ async fn an_endpoint_import_survives() -> Result<()> {
         // It is found by its source, format, segment and time.
         most_jobs: 1,
         jobs: |pinpoint| pinpoint.jobs().len(),
+    };
+    case.check().await
+}
+
+#[tokio::test]
+async fn a_dashboard_snapshot_survives() -> Result<()> {
+    let case = Case {
+        make: |faults| {
+            let settings = quicksight::Settings {
+                rows: ROWS,
+                duration: Duration::from_secs(45),
+                ..quicksight::Settings::default()
+            };
+            Harness::dashboards(settings, faults)
+        },
+        event: sample(include_str!("../../events/dashboard-snapshot.json")),
+        starts: |quicksight| quicksight.count(quicksight::Operation::Start),
+        // Its id is our key, so it is looked up.
+        most_jobs: 1,
+        jobs: |quicksight| quicksight.jobs().len(),
     };
     case.check().await
 }

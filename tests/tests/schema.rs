@@ -74,6 +74,13 @@ print(json.dumps([Draft202012Validator(schema, format_checker=Draft202012Validat
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
+/// Samples whose fault lies between members, which no schema of ours expresses.
+const BEYOND_A_SCHEMA: [&str; 3] = [
+    "malformed-destination",
+    "malformed-dashboard-account",
+    "malformed-endpoint-import-nothing",
+];
+
 /// A sample names its schema, so that an editor completes it; the validator accepts what the functions accept. A fault
 /// that no schema can express is left to the functions.
 #[test]
@@ -99,8 +106,7 @@ fn samples_name_their_schema_and_fit_it() -> Result<()> {
     }
     assert!(names.len() >= 10);
     for (name, valid) in names.iter().zip(judge(&pairs)?) {
-        let faulty_by_schema = name.starts_with("malformed-")
-            && !["malformed-destination", "malformed-endpoint-import-nothing"].contains(&name.as_str());
+        let faulty_by_schema = name.starts_with("malformed-") && !BEYOND_A_SCHEMA.contains(&name.as_str());
         assert_eq!(valid, !faulty_by_schema, "{name}");
     }
     Ok(())

@@ -6,18 +6,20 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use http::StatusCode;
-use landfall::{error::ErrorKind, service::JobService};
+use landfall::{error::ErrorKind, job::Status, service::JobService};
 use landfall_local::simulated::{
     Refusal, SimulatedService,
     customer_profiles::Settings,
     pinpoint::{self, Pinpoint},
+    quicksight::{self, QuickSight},
     scenario::Scenario,
 };
 use landfall_pinpoint::EndpointImports;
+use landfall_quicksight::DashboardSnapshots;
 use landfall_tests::{
     harness::{EXPORTS, Harness},
     in_process::{Faults, Harm, Moment},
-    wire::{self, Exchange, ModelledError, Recorder, Refusing},
+    wire::{self, Exchange, ModelledError, Recorder, Refusing, RefusingAt},
 };
 use serde_json::{Value, json};
 
@@ -299,6 +301,141 @@ async fn pinpoint_conforms() -> Result<()> {
     ] {
         assert!(seen.contains(operation), "{operation} in {seen:?}");
     }
+    Ok(())
+}
+
+fn dashboard_event(name: &str) -> Value {
+    let text = match name {
+        "fullest" => include_str!("../../events/dashboard-snapshot-fullest.json"),
+        "smallest" => include_str!("../../events/dashboard-snapshot-smallest.json"),
+        _ => include_str!("../../events/dashboard-snapshot.json"),
+    };
+    serde_json::from_str(text).expect("the sample is JSON")
+}
+
+#[tokio::test]
+async fn dashboard_snapshots_conform() -> Result<()> {
+    use quicksight::Scenario as At;
+    let mut seen = std::collections::BTreeSet::new();
+    for (name, scenario) in [
+        ("plain", At::Success),
+        ("smallest", At::Success),
+        ("fullest", At::Success),
+        ("plain", At::ServiceFailed),
+        ("plain", At::FileError),
+        ("plain", At::HttpsUri),
+        ("plain", At::LostAnswer),
+        ("plain", At::PollThrottled),
+        ("plain", At::Full),
+        ("plain", At::Denied),
+        ("plain", At::NotFound),
+    ] {
+        let settings = quicksight::Settings {
+            scenario,
+            rows: 20,
+            ..quicksight::Settings::default()
+        };
+        let exchanges = run(Harness::dashboards(settings, Faults::none())?, &dashboard_event(name)).await?;
+        seen.extend(wire::conform("quicksight", &exchanges).with_context(|| format!("{name} {scenario}"))?);
+    }
+    for operation in [
+        "StartDashboardSnapshotJob",
+        "DescribeDashboardSnapshotJob",
+        "DescribeDashboardSnapshotJobResult",
+        "LimitExceededException",
+        "AccessDeniedException",
+        "ResourceNotFoundException",
+        "ThrottlingException",
+    ] {
+        assert!(seen.contains(operation), "{operation} in {seen:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_error_of_quick_sight_has_its_name() -> Result<()> {
+    let named = |code: &str| {
+        Some(match code {
+            "InvalidParameterValueException" => ErrorKind::InvalidEvent,
+            "AccessDeniedException" | "UnsupportedUserEditionException" | "UnsupportedPricingPlanException" => {
+                ErrorKind::Forbidden
+            }
+            "ResourceNotFoundException" => ErrorKind::NotFound,
+            "LimitExceededException" => ErrorKind::Busy,
+            "ThrottlingException" => ErrorKind::Throttled,
+            "InternalFailureException" => ErrorKind::Unavailable,
+            // The id is in use, and the look that follows meets the same answer.
+            "ResourceExistsException" => ErrorKind::Busy,
+            _ => return None,
+        })
+    };
+    let event = dashboard_event("plain");
+    for (operation, reach) in [
+        ("StartDashboardSnapshotJob", Reach::Start),
+        ("DescribeDashboardSnapshotJob", Reach::Poll),
+    ] {
+        let make = |faults| {
+            Harness::dashboards(
+                quicksight::Settings {
+                    rows: 20,
+                    ..Default::default()
+                },
+                faults,
+            )
+        };
+        every_error_has_its_name("quicksight", operation, &event, reach, make, named).await?;
+    }
+    Ok(())
+}
+
+/// The result of a job that is done: what says that it is not ready yet is no end, every other error has its name.
+#[tokio::test]
+async fn every_error_of_a_result_has_its_name() -> Result<()> {
+    let operation = "DescribeDashboardSnapshotJobResult";
+    let (mut codes, mut exchanges) = (Vec::new(), Vec::new());
+    for ModelledError { code, status, .. } in wire::modelled_errors("quicksight", &[operation])? {
+        let settings = quicksight::Settings {
+            rows: 20,
+            ..quicksight::Settings::default()
+        };
+        let mut harness = Harness::dashboards(settings, Faults::none())?;
+        let event = dashboard_event("plain");
+        let job = harness
+            .start(&Harness::<DashboardSnapshots, QuickSight>::received("one", &event))
+            .await?;
+        harness.pass(Duration::from_secs(120)).await;
+        let refusal = Refusal::new(StatusCode::from_u16(status)?, code.clone().leak(), "no");
+        let service = Arc::clone(&harness.simulated) as Arc<_>;
+        let recorder = Recorder::new(Arc::new(RefusingAt {
+            service,
+            path: "/result",
+            refusal,
+        }));
+        harness.talk_to(Arc::clone(&recorder) as Arc<_>);
+        let outcome = harness.poll(job).await;
+        let expected = match code.as_str() {
+            "PreconditionNotMetException" | "InvalidParameterValueException" => None,
+            "AccessDeniedException" | "UnsupportedUserEditionException" => Some(ErrorKind::Forbidden),
+            "ResourceNotFoundException" => Some(ErrorKind::NotFound),
+            "ThrottlingException" => Some(ErrorKind::Throttled),
+            "InternalFailureException" => Some(ErrorKind::Unavailable),
+            _ => anyhow::bail!("{code} is not known here"),
+        };
+        match (outcome, expected) {
+            (Ok(job), None) => assert_eq!((job.status, job.quiet_polls), (Status::Running, 0), "{code}"),
+            (Ok(job), Some(kind)) => {
+                assert!(
+                    kind.is_transient() && job.status == Status::Running && job.quiet_polls == 1,
+                    "{code}: {job:?}"
+                );
+            }
+            (Err(error), kind) => assert_eq!(Some(error.kind), kind, "{code}: {error}"),
+        }
+        codes.push(code);
+        exchanges.extend(recorder.exchanges().pop());
+    }
+    assert_eq!(codes.len(), 7, "{codes:?}");
+    assert_eq!(wire::conform("quicksight", &exchanges)?, codes);
     Ok(())
 }
 
