@@ -295,12 +295,15 @@ async fn thirteen_at_a_time_stand_in_line() -> Result<()> {
     Ok(())
 }
 
+/// Status, code and body of the n-th call, from 0.
+type Answer = fn(usize) -> (StatusCode, &'static str, Value);
+
 /// Answers some operation of a service in its stead.
 struct Instead {
     service: Arc<QuickSight>,
     /// The end of its path.
     path: &'static str,
-    answer: fn(usize) -> (StatusCode, &'static str, Value),
+    answer: Answer,
     calls: AtomicUsize,
 }
 
@@ -328,11 +331,7 @@ impl SimulatedService for Instead {
 }
 
 /// A job that is started, with another answer to some operation from then on.
-async fn started(
-    scenario: Scenario,
-    path: &'static str,
-    answer: fn(usize) -> (StatusCode, &'static str, Value),
-) -> Result<(Snapshots, Job)> {
+async fn started(scenario: Scenario, path: &'static str, answer: Answer) -> Result<(Snapshots, Job)> {
     let mut harness = harness(scenario);
     let job = harness.start(&Snapshots::received("first", &sample("plain"))).await?;
     harness.pass(Duration::from_secs(120)).await;
@@ -347,7 +346,7 @@ async fn started(
 
 #[tokio::test]
 async fn a_failure_without_a_reason_is_told_at_the_second_look() -> Result<()> {
-    let answers: [fn(usize) -> (StatusCode, &'static str, Value); 3] = [
+    let answers: [Answer; 3] = [
         |_| {
             (
                 StatusCode::BAD_REQUEST,
