@@ -422,7 +422,9 @@ async fn a_bad_source_never_reaches_the_service() -> Result<()> {
     let just = format!("Id,Attributes.{}\n1,x\n", "n".repeat(50));
     type File<'a> = (&'a str, &'a [u8]);
     // Files beneath `in/`, the format, what of `in/` is imported, and what the message says; none for a right one.
-    let cases: &[(&[File<'_>], &str, &str, Option<(ErrorKind, &str)>)] = &[
+    /// Files, format, what is named, and how it is refused.
+    type Case<'a> = (&'a [File<'a>], &'a str, &'a str, Option<(ErrorKind, &'a str)>);
+    let cases: &[Case<'_>] = &[
         (&[("a.csv", csv.as_bytes())], "CSV", "a.csv", None),
         (&[("a.txt", csv.as_bytes())], "CSV", "a.txt", None),
         (

@@ -622,7 +622,9 @@ impl Case<'_> {
             self.asked.format.is_some() && reading.object.size <= TEST_FILE && reading.finding == Finding::Extra(None)
         };
         if filled.len() <= 1 && filled.iter().all(|reading| may_be_test_file(reading)) {
-            return pass(format!("{found}; a service may write a test or information file beside the data"));
+            return pass(format!(
+                "{found}; a service may write a test or information file beside the data"
+            ));
         }
         warn(format!("{found}. Make sure that none of them belongs to the export"))
     }
