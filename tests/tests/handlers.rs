@@ -63,6 +63,17 @@ async fn a_run_without_faults() -> Result<()> {
     let sealed = harness.run("first", &event()).await?;
     assert_eq!(sealed["outcome"]["announce"], true);
     assert_eq!(sealed["announcement"]["detail_type"], "Export Job Succeeded");
+    // The receipt vouches for the report's very bytes.
+    let receipt = harness.json(sealed["outcome"]["receipt"].as_str().context("no receipt")?)?;
+    let report = receipt["verification"]["report"].as_str().context("no report")?;
+    let key = report
+        .strip_prefix("s3://landfall-ledger/")
+        .context("not in the ledger")?;
+    let bytes = harness.store.body(LEDGER, key).context("the report is not there")?;
+    assert_eq!(
+        receipt["verification"]["report_sha256"],
+        landfall::event::sha256_hex(&bytes)
+    );
     assert_sealed_once(&harness, &sealed, "no fault").await
 }
 
