@@ -20,6 +20,8 @@ pub const MAX_DEADLINE_SECONDS: u64 = 24 * 60 * 60;
 pub struct Config {
     /// `LANDFALL_LEDGER_BUCKET`: the bucket of the ledger, the reports and the receipts of failures.
     pub ledger_bucket: String,
+    /// `AWS_REGION`, which Lambda sets: the region that the services are called in.
+    pub region: Option<String>,
     /// `LANDFALL_EXPECTED_BUCKET_OWNER`: the account, 12 digits, that every bucket must belong to.
     pub bucket_owner: Option<String>,
     /// `LANDFALL_ALLOWED_DESTINATIONS`, `LANDFALL_ALLOWED_ROLES`, `LANDFALL_ALLOWED_KEYS`: each a list separated by
@@ -51,6 +53,7 @@ impl Config {
         };
         let config = Self {
             ledger_bucket: reader.required("LANDFALL_LEDGER_BUCKET"),
+            region: reader.text("AWS_REGION"),
             bucket_owner: reader.account("LANDFALL_EXPECTED_BUCKET_OWNER"),
             allowed: AllowList {
                 destinations: reader.uris("LANDFALL_ALLOWED_DESTINATIONS"),

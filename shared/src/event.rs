@@ -34,7 +34,7 @@ pub struct Options {
     #[schemars(length(min = 1, max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Seconds from the first start call until the job is given up; the deployment's default when absent.
+    /// Seconds from the first claim of the job until it is given up; the deployment's default when absent.
     #[schemars(range(min = 1, max = MAX_DEADLINE_SECONDS))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_seconds: Option<u64>,
@@ -266,6 +266,13 @@ fn check_destination<S: JobService>(detail: &Value, default: Option<&S3Uri>, fau
             return None;
         }
     };
+    if uri.key.split('/').any(|segment| segment.starts_with("run=")) {
+        faults.add(
+            named.path,
+            quoted(&named.value),
+            "must not lie in the prefix of another run (run=…), or the outputs of two runs would mix",
+        );
+    }
     // The service is given `<destination>/run=<job key>-<attempt>/`.
     let key_length = identify(
         &S::kind(),

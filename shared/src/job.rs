@@ -311,6 +311,8 @@ pub struct Job {
     pub adopted: bool,
     /// When the attempt was claimed, right before its start call: nothing that it writes is older.
     pub started_at: DateTime<Utc>,
+    /// When the service gave the id.
+    pub accepted_at: DateTime<Utc>,
     /// When the job is given up.
     pub deadline_at: DateTime<Utc>,
     /// What must come out; absent for kinds that write nothing.

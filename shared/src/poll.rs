@@ -28,7 +28,7 @@ pub async fn poll<S: JobService>(deployment: &Deployment, service: &S, mut job: 
     match answer {
         Ok(observation) => see(&mut job, observation),
         Err(error) if error.kind.is_transient() => miss(&mut job, &error),
-        Err(error) if error.kind == ErrorKind::NotFound && now - job.started_at < APPEARS_WITHIN => {
+        Err(error) if error.kind == ErrorKind::NotFound && now - job.accepted_at < APPEARS_WITHIN => {
             miss(&mut job, &error)
         }
         Err(error) => return Err(error.context(format!("polling {}", job.label()))),
@@ -54,7 +54,7 @@ pub async fn poll<S: JobService>(deployment: &Deployment, service: &S, mut job: 
         }
         Status::Running => {
             let sight = Sight {
-                elapsed: (now - job.started_at).to_std().unwrap_or_default(),
+                elapsed: (now - job.accepted_at).to_std().unwrap_or_default(),
                 remaining: (job.deadline_at - now).to_std().unwrap_or_default(),
                 progress: job.progress.and_then(crate::job::Progress::share),
                 quiet_polls: job.quiet_polls,

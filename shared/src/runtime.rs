@@ -3,10 +3,11 @@
 //! What must stay true: clients are built once, before the first invocation, and passed as arguments; an input that a
 //! handler cannot read is an error with one of our names.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use aws_config::BehaviorVersion;
 pub use aws_config::SdkConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -32,7 +33,15 @@ where
 {
     lambda_runtime::tracing::init_default_subscriber();
     let config = Config::from_env()?;
-    let sdk = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    // What hangs is lost: an attempt that is tried again beats an invocation that is used up by one call.
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .operation_attempt_timeout(Duration::from_secs(30))
+        .build();
+    let sdk = aws_config::defaults(BehaviorVersion::latest())
+        .timeout_config(timeouts)
+        .load()
+        .await;
     let store = Arc::new(S3Store::new(aws_sdk_s3::Client::new(&sdk), config.bucket_owner.clone()));
     let handler = build(
         Deployment {

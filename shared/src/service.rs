@@ -59,7 +59,7 @@ pub struct Aim<'a> {
     pub role: Option<&'a str>,
     /// The account that the event names, 12 digits.
     pub account: Option<&'a str>,
-    /// The region that the event names.
+    /// The region that the function runs in; without one the region that the event names.
     pub region: Option<&'a str>,
 }
 
@@ -72,8 +72,10 @@ pub struct StartCall<R> {
     pub attempt_key: String,
     /// This attempt's own prefix.
     pub prefix: S3Uri,
-    /// When the attempt was claimed: no job of it is older.
+    /// When the attempt was first claimed: no job of it is older.
     pub claimed_at: DateTime<Utc>,
+    /// When the call was over, or its caller cannot have been at it any more: a job may appear some time after.
+    pub over_at: DateTime<Utc>,
 }
 
 /// Why a start call brought no id.

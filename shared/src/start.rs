@@ -4,6 +4,8 @@
 //! id adopts it; whoever finds one without an id waits until its owner cannot be at it any more and then looks before
 //! it starts again. What one cannot look for gets a new attempt with a prefix of its own, so outputs never mix.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -25,6 +27,9 @@ pub const MAX_ATTEMPTS: u32 = 9;
 
 /// How often a lost race in the ledger is followed by another look within one invocation.
 const MAX_TURNS: usize = 8;
+
+/// Time that an invocation keeps for its last words.
+const RESERVE: TimeDelta = TimeDelta::seconds(5);
 
 /// Added to the owner's deadline: clocks differ, and Lambda ends a function a little late.
 const LEASE_MARGIN: TimeDelta = TimeDelta::seconds(5);
@@ -224,8 +229,25 @@ impl<S: JobService> Starter<'_, S> {
     /// Claims an attempt, new or lost; `None` if somebody else changed the entry meanwhile.
     async fn claim(&self, current: Versioned, number: u32) -> Result<Option<Versioned>> {
         let mut entry = current.entry;
+        if self.now() >= entry.deadline_at {
+            return Err(Error::new(
+                ErrorKind::TimedOut,
+                format!(
+                    "it was not started by its deadline {}; {}",
+                    entry.deadline_at,
+                    last_refusal(&entry)
+                ),
+            ));
+        }
+        let mut attempt = self.attempt(number);
+        // The first call of the attempt may have made a job, which is not to be taken for an older one.
+        if let Some(first) = entry.attempts.iter().find(|attempt| attempt.number == number) {
+            attempt.claimed_at = first.claimed_at;
+        }
         entry.attempts.retain(|attempt| attempt.number != number);
-        entry.attempts.push(self.attempt(number));
+        entry.attempts.push(attempt);
+        // It may have changed while the job stood in line.
+        entry.source = None;
         self.ledger.update(entry, current.etag).await
     }
 
@@ -243,7 +265,7 @@ impl<S: JobService> Starter<'_, S> {
             Err(changed) => return Ok(Err(changed)),
         };
         match self.service.start(&self.call(&attempt)).await {
-            Ok(service_id) => match self.record_started(current, service_id.clone()).await? {
+            Ok(service_id) => match self.hold_on_to(current, &service_id).await? {
                 Some(started) => Ok(Ok(started)),
                 None => self.record_orphan(&attempt, service_id).await.map(Err),
             },
@@ -278,6 +300,32 @@ impl<S: JobService> Starter<'_, S> {
         }
     }
 
+    /// Records the id of a job that was just made. Without it the job is lost, so a passing error is met with further
+    /// tries for as long as the invocation lasts.
+    async fn hold_on_to(&self, current: Versioned, service_id: &str) -> Result<Option<Versioned>> {
+        let mut pause = Duration::from_secs(1);
+        loop {
+            let error = match self.record_started(current.clone(), service_id.to_owned()).await {
+                Err(error) if error.kind.is_transient() => error,
+                recorded => return recorded,
+            };
+            let next = self.now() + pause + RESERVE;
+            if next >= self.invocation.deadline {
+                return Err(error.context(format!(
+                    "the service started {service_id}, and this could not be recorded"
+                )));
+            }
+            tracing::warn!(
+                service_id,
+                error = error.kind.name(),
+                "the started job is not recorded yet: {}",
+                error.message
+            );
+            self.deployment.clock.sleep(pause).await;
+            pause *= 2;
+        }
+    }
+
     async fn record_started(&self, current: Versioned, service_id: String) -> Result<Option<Versioned>> {
         let mut entry = current.entry;
         if let Some(attempt) = entry.attempts.last_mut() {
@@ -296,6 +344,8 @@ impl<S: JobService> Starter<'_, S> {
         if let Some(attempt) = entry.attempts.last_mut() {
             attempt.state = state;
             attempt.error = Some(error.clone().into());
+            // The call is over.
+            attempt.lease_until = self.now();
         }
         self.ledger.update(entry, current.etag).await?;
         Err(error)
@@ -405,13 +455,14 @@ impl<S: JobService> Starter<'_, S> {
             prefix: &attempt.prefix,
             role: self.deployment.config.default_role.as_deref(),
             account: trigger.account.as_deref(),
-            region: trigger.region.as_deref(),
+            region: self.deployment.config.region.as_deref().or(trigger.region.as_deref()),
         };
         StartCall {
             request: S::aim(self.requested.request.clone(), &aim),
             attempt_key: attempt.key.clone(),
             prefix: attempt.prefix.clone(),
             claimed_at: attempt.claimed_at,
+            over_at: attempt.lease_until,
         }
     }
 
@@ -422,7 +473,7 @@ impl<S: JobService> Starter<'_, S> {
         let config = &self.deployment.config;
         let attempt = entry.attempts.last();
         let poll = options.poll.clone().unwrap_or_default();
-        let seconds = |option: Option<u64>, default| option.map_or(default, std::time::Duration::from_secs);
+        let seconds = |option: Option<u64>, default| option.map_or(default, Duration::from_secs);
         let min = seconds(poll.min_seconds, config.polling.min);
         let polling = Bounds {
             min,
@@ -430,9 +481,10 @@ impl<S: JobService> Starter<'_, S> {
         };
         let verification = options.verification.clone().unwrap_or_default();
         let started_at = attempt.map_or(entry.created_at, |attempt| attempt.claimed_at);
+        let accepted_at = attempt.and_then(|attempt| attempt.started_at).unwrap_or(started_at);
         let now = self.now();
         let sight = Sight {
-            elapsed: (now - started_at).to_std().unwrap_or_default(),
+            elapsed: (now - accepted_at).to_std().unwrap_or_default(),
             remaining: (entry.deadline_at - now).to_std().unwrap_or_default(),
             progress: None,
             quiet_polls: 0,
@@ -467,6 +519,7 @@ impl<S: JobService> Starter<'_, S> {
             attempt: attempt.map_or(0, |attempt| attempt.number),
             adopted,
             started_at,
+            accepted_at,
             deadline_at: entry.deadline_at,
             output: attempt.filter(|_| S::WRITES_OUTPUT).map(|attempt| Output {
                 prefix: attempt.prefix.clone(),
@@ -502,6 +555,15 @@ enum Settled {
     Claimed(Option<Versioned>),
     /// The job was found.
     Started(Versioned),
+}
+
+/// Why the last attempt brought no job, for a message.
+fn last_refusal(entry: &Entry) -> String {
+    let recorded = entry.attempts.last().and_then(|attempt| attempt.error.as_ref());
+    recorded.map_or_else(
+        || "the start call was lost".to_owned(),
+        |error| format!("the last try met {}: {}", error.error, error.cause),
+    )
 }
 
 fn recorded_refusal(entry: &Entry) -> Error {

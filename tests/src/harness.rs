@@ -294,9 +294,6 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
                 break;
             }
         }
-        if job.status == Status::Sealed {
-            return Ok(serde_json::to_value(&job)?);
-        }
         if job.status == Status::Succeeded {
             match self.retried(|| self.verify(job.clone())).await {
                 Ok(verified) => job = verified,

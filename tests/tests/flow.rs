@@ -145,7 +145,10 @@ async fn a_success_in_every_format_is_sealed_once_and_announced_once() -> Result
     let again = world.deliver(&event("CSV", &json!({"DataFormat": "CSV"}))).await?;
     let again = world.wait(&again).await?;
     assert!(again.is_success());
-    assert_eq!(again.states(), ["Receive", "Start", "Status", "Outcome", "Succeeded"]);
+    assert_eq!(
+        again.states(),
+        ["Receive", "Start", "Status", "Seal", "Sealed", "Outcome", "Succeeded"]
+    );
     assert_eq!(world.customer_profiles().starts(), 3);
     assert_eq!(world.announcements().await?, Vec::<Value>::new());
 

@@ -5,10 +5,12 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use landfall::{error::ErrorKind, job::Status, ledger::Ledger};
-use landfall_local::simulated::{customer_profiles::Settings, scenario::Scenario};
+use landfall_local::simulated::{Refusal, customer_profiles::Settings, quicksight, scenario::Scenario};
+use landfall_quicksight::DashboardSnapshots;
 use landfall_tests::{
     harness::{EXPORTS, Harness, LEDGER},
     in_process::{Faults, Harm, Moment},
+    wire::Refusing,
 };
 use serde_json::{Value, json};
 
@@ -270,5 +272,83 @@ async fn an_idempotency_key_belongs_to_one_request() -> Result<()> {
     );
     let entry = harness.json(&format!("s3://{LEDGER}/{}", Ledger::entry_key(&job.kind, &job.job_key)))?;
     assert!(entry["outcome"].is_null());
+    Ok(())
+}
+
+/// The service made the job and S3 fails for a while: the id is held on to, and no second job is made.
+#[tokio::test]
+async fn an_id_is_not_lost_to_a_passing_error_of_the_ledger() -> Result<()> {
+    // Claim, start call, record.
+    let harness = <Harness>::new(settings(Scenario::Success), Faults::at(2, Moment::Before, Harm::Lose))?;
+    let job = harness.start(&<Harness>::received("one", &event())).await?;
+    assert_eq!((job.attempt, harness.simulated.starts()), (1, 1));
+    Ok(())
+}
+
+/// Options are no part of the key, so a second delivery may be wrong where the first was right.
+#[tokio::test]
+async fn a_delivery_that_fails_for_itself_does_not_close_the_job_of_another() -> Result<()> {
+    let harness = harness(Scenario::Success);
+    let job = harness.start(&<Harness>::received("one", &event())).await?;
+    let mut wrong = event();
+    wrong["detail"]["Landfall"] = json!({"DeadlineSeconds": 0});
+    let sealed = harness.run("two", &wrong).await?;
+    assert_eq!(sealed["outcome"]["error"]["Error"], "Landfall.InvalidEvent");
+    assert!(
+        sealed["job_key"]
+            .as_str()
+            .is_some_and(|key| key.starts_with("rejected-")),
+        "{sealed:#}"
+    );
+
+    let sealed = harness.run("one", &event()).await?;
+    assert_eq!(sealed["job_key"], job.job_key);
+    assert_sealed_once(&harness, &sealed, "the other delivery").await
+}
+
+/// The outcome was decided, and the receipt was not written: whoever comes next writes it.
+#[tokio::test]
+async fn a_seal_that_broke_off_is_finished_by_the_next_delivery() -> Result<()> {
+    let harness = harness(Scenario::Success);
+    let sealed = harness.run("one", &event()).await?;
+    let receipts = harness.receipts();
+    let written = harness.store.body(EXPORTS, &receipts[0]).context("no receipt")?;
+    harness.store.remove(EXPORTS, &receipts[0]);
+    let again = harness.run("two", &event()).await?;
+    assert_eq!(again["outcome"]["receipt"], sealed["outcome"]["receipt"]);
+    assert_eq!(harness.store.body(EXPORTS, &receipts[0]), Some(written));
+    Ok(())
+}
+
+/// A success whose answer cannot be read may have made a job, and is no refusal.
+#[tokio::test]
+async fn an_answer_without_an_id_is_uncertain() -> Result<()> {
+    let mut harness = harness(Scenario::Success);
+    let refusal = Refusal::new(http::StatusCode::OK, "Nothing", "no id");
+    harness.talk_to(Arc::new(Refusing("profile", refusal)));
+    let received = <Harness>::received("one", &event());
+    assert_eq!(harness.start(&received).await.unwrap_err().kind, ErrorKind::Unavailable);
+    harness.talk_to(Arc::clone(&harness.simulated) as Arc<_>);
+    assert_eq!(harness.start(&received).await?.attempt, 2);
+    Ok(())
+}
+
+/// A job that stood in line until its deadline is given up, not started.
+#[tokio::test]
+async fn nothing_is_started_past_its_deadline() -> Result<()> {
+    let settings = quicksight::Settings {
+        scenario: quicksight::Scenario::Full,
+        ..Default::default()
+    };
+    let harness = Harness::dashboards(settings, Faults::none())?;
+    let mut event: Value = serde_json::from_str(include_str!("../../events/dashboard-snapshot.json"))?;
+    event["detail"]["Landfall"] = json!({"DeadlineSeconds": 100});
+    let received = Harness::<DashboardSnapshots, quicksight::QuickSight>::received("one", &event);
+    assert_eq!(harness.start(&received).await.unwrap_err().kind, ErrorKind::Busy);
+    harness.pass(Duration::from_secs(101)).await;
+    let error = harness.start(&received).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::TimedOut);
+    assert!(error.message.contains("LimitExceededException"), "{error}");
+    assert_eq!(harness.simulated.jobs().len(), 0);
     Ok(())
 }

@@ -164,6 +164,11 @@ impl JobService for SegmentSnapshots {
             .send()
             .await;
         match answer {
+            // The SDK fills a missing id with an empty one.
+            Ok(started) if started.snapshot_id.is_empty() => Err(StartError::Uncertain(Error::new(
+                ErrorKind::Unavailable,
+                "CreateSegmentSnapshot succeeded, but its answer names no snapshot",
+            ))),
             Ok(started) => Ok(started.snapshot_id),
             Err(error) => {
                 let resource = format!(
@@ -325,6 +330,17 @@ mod tests {
         let default: landfall::s3_uri::S3Uri = "s3://exports/".parse().unwrap();
         let requested = parse::<SegmentSnapshots>(&event(&without), Some(&default)).unwrap();
         assert_eq!(requested.destination, Some(default));
+    }
+
+    #[test]
+    fn a_destination_is_not_in_another_run() {
+        let mut inside = detail();
+        inside["DestinationUri"] = json!("s3://exports/segments/run=20261101T050000Z-1a2b3c4d/");
+        let faults = faults(&inside);
+        assert!(
+            faults.len() == 1 && faults[0].contains("the prefix of another run"),
+            "{faults:?}"
+        );
     }
 
     #[test]

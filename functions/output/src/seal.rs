@@ -137,6 +137,11 @@ impl<'a> Sealer<'a> {
             Some(known) if known.entry.trigger.request_sha256 != trigger.request_sha256 => {
                 return self.reject(received, error).await;
             }
+            // Another execution made the start call, or is making it: the job is its own to seal, or that of whoever
+            // adopts it. This delivery failed for itself.
+            Some(known) if is_of_another(&known.entry, self.execution) => {
+                return self.reject(received, error).await;
+            }
             Some(known) => known,
             None if invalid => return self.reject(received, error).await,
             None => match self.ledger.create(self.empty_entry(received, trigger.clone())).await? {
@@ -370,6 +375,16 @@ impl<'a> Sealer<'a> {
     fn now(&self) -> DateTime<Utc> {
         self.deployment.clock.now()
     }
+}
+
+/// Whether the job of an open entry is in the hands of another execution.
+fn is_of_another(entry: &Entry, execution: &str) -> bool {
+    let ours = |owner: &str| owner.strip_prefix(execution).is_some_and(|rest| rest.starts_with('/'));
+    let open = entry
+        .attempts
+        .last()
+        .filter(|attempt| attempt.state != AttemptState::Refused);
+    entry.outcome.is_none() && open.is_some_and(|attempt| !ours(&attempt.owner))
 }
 
 /// An error under one of our names, with a message for a person.

@@ -184,8 +184,9 @@ impl JobService for EndpointExports {
             [_, _, ..] => Ok(Found::Unknowable),
             [] if found.cut_short || !found.unclear.is_empty() => Ok(Found::Unknowable),
             [] => {
-                lost::wait_for_lists(self.pinpoint.now(), claimed_at)?;
-                Ok(Found::Absent)
+                lost::wait_for_lists(self.pinpoint.now(), call.over_at)?;
+                // Should it be listed later still, its files must not mix with those of the next call.
+                Ok(Found::Unknowable)
             }
         }
     }

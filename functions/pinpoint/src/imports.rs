@@ -250,7 +250,7 @@ impl JobService for EndpointImports {
         if let Some(id) = found.fitting.first() {
             return Ok(Found::Started(id.clone()));
         }
-        lost::wait_for_lists(self.pinpoint.now(), claimed_at)?;
+        lost::wait_for_lists(self.pinpoint.now(), call.over_at)?;
         if !found.cut_short && found.unclear.is_empty() {
             return Ok(Found::Absent);
         }

@@ -14,7 +14,7 @@ use crate::client::{Definition, Pinpoint, Record, Walk, Way};
 const SKEW: TimeDelta = TimeDelta::seconds(10);
 
 /// How long after the call a job may be missing from the lists.
-const LISTED_WITHIN: TimeDelta = TimeDelta::seconds(15);
+const LISTED_WITHIN: TimeDelta = TimeDelta::seconds(30);
 
 /// Jobs without a definition that are asked for one by one.
 const MAX_ASKED: usize = 20;
@@ -102,16 +102,16 @@ pub(crate) async fn search(
     Ok(search)
 }
 
-/// Says to come back while a new job may be missing from the lists.
-pub(crate) fn wait_for_lists(now: DateTime<Utc>, claimed_at: DateTime<Utc>) -> Result<(), Error> {
-    if now >= claimed_at + LISTED_WITHIN {
+/// Says to come back while a job may be missing from the lists that a call made which was over at `over_at`.
+pub(crate) fn wait_for_lists(now: DateTime<Utc>, over_at: DateTime<Utc>) -> Result<(), Error> {
+    if now >= over_at + LISTED_WITHIN {
         return Ok(());
     }
     Err(Error::new(
         ErrorKind::Busy,
         format!(
             "the answer of its start call was lost, and Pinpoint may take until {} to list what the call made",
-            claimed_at + LISTED_WITHIN
+            over_at + LISTED_WITHIN
         ),
     ))
 }

@@ -118,14 +118,14 @@ fn named_file(label: String, format: Format, result: &SnapshotJobS3Result, prefi
     }
 }
 
-/// Code and words of an error, either of which may be missing.
+/// The code of an error. Its words may quote values of tags and parameters, which are gone by now and so cannot be
+/// masked: they stay at the service, where DescribeDashboardSnapshotJobResult tells them.
 pub(crate) fn error_text(code: Option<&str>, message: Option<&str>) -> String {
-    let text = match (code, message) {
-        (Some(code), Some(message)) => format!("{code}: {message}"),
-        (Some(text), None) | (None, Some(text)) => text.to_owned(),
+    match (code, message) {
+        (Some(code), _) => plain(code),
+        (None, Some(_)) => "an error without a code; DescribeDashboardSnapshotJobResult tells its words".to_owned(),
         (None, None) => "an error without a reason".to_owned(),
-    };
-    plain(&text)
+    }
 }
 
 /// A text of the service on one line, without links and of bounded length.
@@ -365,7 +365,8 @@ mod tests {
             .error_type("DATASET_DELETED")
             .error_message("The dataset\nwas deleted, see https://bucket.s3.amazonaws.com/a?X-Amz-Signature=0a now")
             .build();
-        let text = "DATASET_DELETED: The dataset was deleted, see <link> now";
+        // Words may quote values that nothing could mask here.
+        let text = "DATASET_DELETED";
         let failed = SnapshotJobS3Result::builder().error_info(error.clone()).build();
         let both = SnapshotJobS3Result::builder()
             .s3_uri(format!("{PREFIX}1.csv"))

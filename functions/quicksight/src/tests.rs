@@ -565,6 +565,7 @@ fn call(detail: &Value) -> StartCall<StartDashboardSnapshotJob> {
         request: DashboardSnapshots::aim(request(detail), &aim),
         attempt_key: KEY.to_owned(),
         claimed_at: "2026-11-01T05:00:00Z".parse().unwrap(),
+        over_at: "2026-11-01T05:00:00Z".parse().unwrap(),
         prefix,
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_s3::{
     Client,
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
     types::ChecksumMode,
 };
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError as RuntimeSdkError};
@@ -263,6 +263,8 @@ where
 /// The kind of an error that brought no answer a service gave: a call that never left is ours, a lost one is not.
 pub fn transport_kind<E>(error: &RuntimeSdkError<E, HttpResponse>) -> ErrorKind {
     match error {
+        // The service did what it was asked, and its answer cannot be read: it is as good as lost.
+        RuntimeSdkError::ServiceError(answered) if answered.raw().status().is_success() => ErrorKind::Unavailable,
         RuntimeSdkError::TimeoutError(_) | RuntimeSdkError::DispatchFailure(_) | RuntimeSdkError::ResponseError(_) => {
             ErrorKind::Unavailable
         }
@@ -270,7 +272,7 @@ pub fn transport_kind<E>(error: &RuntimeSdkError<E, HttpResponse>) -> ErrorKind 
     }
 }
 
-/// A service's error in a line: code, message, status. Holds neither headers nor the request.
+/// A service's error in a line: code, message, status. Holds neither headers nor bodies nor the request.
 pub fn describe<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -278,7 +280,17 @@ where
     match (error.code(), error.message(), status(error)) {
         (Some(code), Some(message), Some(status)) => format!("{code} ({status}): {message}"),
         (Some(code), None, Some(status)) => format!("{code} ({status})"),
+        (None, Some(message), Some(status)) => format!("status {status}: {message}"),
         (None, None, Some(status)) => format!("status {status}"),
-        _ => DisplayErrorContext(error).to_string(),
+        // No answer: the chain of what went wrong. The SDK's own long form would print whole structures.
+        (_, _, None) => {
+            let mut words = error.to_string();
+            let mut source = std::error::Error::source(error);
+            while let Some(cause) = source {
+                words += &format!(": {cause}");
+                source = cause.source();
+            }
+            words
+        }
     }
 }
