@@ -38,6 +38,8 @@ PSEUDO = {
 WITHOUT_RESOURCE = {
     "xray:PutTraceSegments",
     "xray:PutTelemetryRecords",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
     "logs:CreateLogDelivery",
     "logs:GetLogDelivery",
     "logs:UpdateLogDelivery",
@@ -264,6 +266,12 @@ class Stack:
                 return all(self.resolve(argument))
             if function == "Fn::Or":
                 return any(self.resolve(argument))
+            if function == "Fn::Contains":
+                members, value = self.resolve(argument)
+                return value in members
+            if function == "Fn::EachMemberEquals":
+                members, value = self.resolve(argument)
+                return all(member == value for member in members)
             if function.startswith("Fn::"):
                 raise ValueError(f"policy.py does not know {function}")
         members = {name: self.resolve(value) for name, value in node.items()}
@@ -277,14 +285,14 @@ class Stack:
     def of(self, *kinds):
         return {name: r["Properties"] for name, r in self.resources.items() if r["Type"] in kinds}
 
-    def statements(self):
-        """Every Allow of a role or a managed policy, as (role or policy, statement)."""
+    def statements(self, effect="Allow"):
+        """Every Allow (or Deny) of a role or a managed policy, as (role or policy, statement)."""
         for name, properties in self.of("AWS::IAM::Role", "AWS::IAM::ManagedPolicy").items():
             documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
             documents += [properties["PolicyDocument"]] if "PolicyDocument" in properties else []
             for document in documents:
                 for statement in document["Statement"]:
-                    if statement["Effect"] == "Allow":
+                    if statement["Effect"] == effect:
                         yield name, statement
 
     def allowed(self, action):
@@ -459,6 +467,16 @@ def only_seal_writes_receipts(facts):
     for role, keys in ledger.items():
         if role not in ("VerifyOutputRole", "SealReceiptRole") and keys and keys != {"jobs/*"}:
             yield f"{role} may write {keys} in the ledger"
+    # The roles that services assume write data; the export bucket's policy does not hold in other buckets.
+    refusal = {"Effect": "Deny", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::*/_receipt.json"}
+    for stack in facts.stacks:
+        refused = {
+            role
+            for role, statement in stack.statements("Deny")
+            if {name: value for name, value in statement.items() if name != "Sid"} == refusal
+        }
+        for role in sorted(set(stack.allowed("s3:PutObject")) - stack.function_roles() - refused):
+            yield f"{role} may write receipts beside its data"
 
 
 @check
@@ -473,6 +491,14 @@ def verify_reads_what_events_may_name(facts):
         listable = stack.allowed("s3:ListBucket").get("VerifyOutputRole", set()) - {"arn:aws:s3:::ledgerbucket"}
         if listable != {f"arn:aws:s3:::{bucket}" for bucket in buckets}:
             yield f"VerifyOutputRole may list {sorted(listable)}"
+        actions = {
+            action
+            for role, statement in stack.statements()
+            for action in listed(statement["Action"])
+            if role == "VerifyOutputRole" and action.startswith("s3:")
+        }
+        if actions != {"s3:GetObject", "s3:ListBucket", "s3:PutObject"}:
+            yield f"VerifyOutputRole may do {sorted(actions)}; its code names no version"
     keys = facts.full.allowed("kms:Decrypt").get("VerifyOutputRole")
     if keys != set(EVERYTHING["AllowedKmsKeys"].split(",")) or "VerifyOutputRole" in facts.plain.allowed("kms:Decrypt"):
         yield f"VerifyOutputRole may decrypt with {keys}"
@@ -519,6 +545,23 @@ def an_absent_key_answers_404(facts):
             resources = {resource for resource in resources if not resource.endswith("/_receipt.json")}
             for bucket in {resource.split("/")[0] for resource in resources} - listable.get(role, set()):
                 yield f"{role} reads {bucket} without s3:ListBucket"
+
+
+@check
+def tracing_has_what_step_functions_asks_for(facts):
+    wanted = {
+        "xray:PutTraceSegments",
+        "xray:PutTelemetryRecords",
+        "xray:GetSamplingRules",
+        "xray:GetSamplingTargets",
+    }
+    granted = {a for name, s in facts.full.statements() if name == "TracingPolicy" for a in listed(s["Action"])}
+    if granted != wanted:
+        yield f"TracingPolicy allows {sorted(granted)}, not {sorted(wanted)}"
+    traced = facts.full.function_roles() | {facts.full.role_of(m["RoleArn"]) for m in machines(facts.full).values()}
+    for role in sorted(traced):
+        if facts.full.of("AWS::IAM::Role")[role].get("ManagedPolicyArns") != ["TracingPolicy"]:
+            yield f"{role} may not trace"
 
 
 @check
@@ -1093,7 +1136,20 @@ SEGMENT_SCHEDULE = {"ScheduleExpression": "rate(1 day)", "DomainName": "shop", "
 DASHBOARD_SCHEDULE = {name: EVERYTHING[name] for name in EVERYTHING if name.startswith("DashboardSnapshot")}
 EXPORT_SCHEDULE = {name: EVERYTHING[name] for name in EVERYTHING if name.startswith("EndpointExport")}
 IMPORT_SCHEDULE = {name: EVERYTHING[name] for name in EVERYTHING if name.startswith("EndpointImport")}
+FOLDERS, FOLDER_BUCKETS = EVERYTHING["AllowedDestinations"], EVERYTHING["AllowedDestinationBuckets"]
 HALVES = [
+    ({"AllowedDestinations": FOLDERS}, "DestinationsAreWhole"),
+    ({"AllowedDestinationBuckets": FOLDER_BUCKETS}, "DestinationsAreWhole"),
+    *(
+        ({"AllowedDestinations": folders, "AllowedDestinationBuckets": buckets}, "DestinationsAreWhole")
+        for folders, buckets in (
+            (f"{FOLDERS},", FOLDER_BUCKETS),
+            (f",{FOLDERS}", FOLDER_BUCKETS),
+            (FOLDERS, f"{FOLDER_BUCKETS},"),
+            (f"{FOLDERS},", ""),
+            ("", f"{FOLDER_BUCKETS},"),
+        )
+    ),
     ({**SEGMENT_SCHEDULE, "DomainName": ""}, "ScheduleIsWhole"),
     ({**SEGMENT_SCHEDULE, "SegmentDefinitionName": ""}, "ScheduleIsWhole"),
     ({**SEGMENT_SCHEDULE, "SegmentSnapshots": "false"}, "ScheduleIsWhole"),
@@ -1151,7 +1207,9 @@ def put(path, value):
         node = node if steps[0] in ("Condition", "DeletionPolicy", "Metadata") else node["Properties"]
         for step in steps[:-1]:
             node = into(node, step)
-        last = int(steps[-1]) if isinstance(node, list) else steps[-1]
+        last = steps[-1]
+        if isinstance(node, list):
+            last = int(last) if last.isdigit() else node.index(into(node, last))
         if value is None:
             del node[last]
         else:
@@ -1208,11 +1266,18 @@ MEMBERS = {
         ("SealReceiptRole/statements/WriteReceipt/Resource", {"Fn::Sub": "${ExportBucket.Arn}/*"}),
         ("VerifyOutputRole/statements/ReadExports/Action", ["s3:GetObject", "s3:PutObject"]),
         ("SegmentSnapshotStartRole/statements/ClaimJob/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/*"}),
+        ("SegmentSnapshotExportRole/statements/NoReceipts", None),
+        ("SegmentSnapshotExportRole/statements/NoReceipts/Action", "s3:DeleteObject"),
+        ("EndpointExportRole/statements/NoReceipts", None),
+        ("EndpointExportRole/statements/NoReceipts/Resource", {"Fn::Sub": "${ExportBucket.Arn}/*/_receipt.json"}),
+        ("EndpointExportRole/statements/NoReceipts/Condition", {"Bool": {"aws:SecureTransport": "false"}}),
     ),
     verify_reads_what_events_may_name: (
         ("VerifyOutputRole/statements/ReadFurtherDestinations/Resource", ["arn:aws:s3:::aaa/*"]),
         ("VerifyOutputRole/statements/ListExports/Action", "s3:GetBucketLocation"),
         ("VerifyOutputRole/statements/DecryptExports/Action", "kms:DescribeKey"),
+        ("VerifyOutputRole/statements/ReadExports/Action", ["s3:GetObject", "s3:GetObjectVersion"]),
+        ("VerifyOutputRole/statements/ReadFurtherDestinations/Action", ["s3:GetObject", "s3:GetObjectVersion"]),
     ),
     services_and_starts_reach_what_events_may_name: (
         ("EndpointExportRole/statements/Write/Action", ["s3:PutObject", "s3:AbortMultipartUpload", "s3:GetObject"]),
@@ -1226,6 +1291,10 @@ MEMBERS = {
     an_absent_key_answers_404: (
         ("EndpointImportStartRole/statements/ListFurtherSources/Action", "s3:GetBucketLocation"),
         ("SegmentSnapshotStartRole/statements/ListLedger/Action", "s3:GetBucketLocation"),
+    ),
+    tracing_has_what_step_functions_asks_for: (
+        ("TracingPolicy/statements/Trace/Action", ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]),
+        ("SegmentSnapshotStateMachineRole/ManagedPolicyArns", None),
     ),
     every_role_takes_the_boundary: (("SegmentSnapshotTriggerRole/PermissionsBoundary", None),),
     functions_are_the_built_binaries: (
@@ -1422,6 +1491,26 @@ def a_parameter_without_a_word(template, machine):
 @breaks(parameters_that_contradict_each_other_are_refused)
 def a_rule_less(template, machine):
     del template["Rules"]["ScheduleIsWhole"]
+
+
+@breaks(parameters_that_contradict_each_other_are_refused)
+def no_rule_of_destinations(template, machine):
+    template["Rules"]["DestinationsAreWhole"]["Assertions"] = []
+
+
+@breaks(parameters_that_contradict_each_other_are_refused)
+def folders_without_their_buckets(template, machine):
+    del template["Rules"]["DestinationsAreWhole"]["Assertions"][0]["Assert"]["Fn::Or"][1]["Fn::And"][1]
+
+
+@breaks(parameters_that_contradict_each_other_are_refused)
+def buckets_without_their_folders(template, machine):
+    del template["Rules"]["DestinationsAreWhole"]["Assertions"][0]["Assert"]["Fn::Or"][0]["Fn::And"][0]
+
+
+@breaks(parameters_that_contradict_each_other_are_refused)
+def a_rule_that_takes_no_destinations(template, machine):
+    del template["Rules"]["DestinationsAreWhole"]["Assertions"][0]["Assert"]["Fn::Or"][1]
 
 
 @breaks(parameters_that_contradict_each_other_are_refused)
