@@ -317,6 +317,14 @@ impl World {
             if has_ended || turn.is_multiple_of(10) {
                 let described = self.described(execution, has_ended).await?;
                 if described.status != "RUNNING" {
+                    let history = if has_ended {
+                        history
+                    } else {
+                        // It ended after its history was read.
+                        let (steps, history) = watcher.news().await?;
+                        steps.iter().for_each(&mut tell);
+                        history
+                    };
                     return Ok(Finished {
                         status: described.status,
                         output: described.output,
