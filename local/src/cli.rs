@@ -74,6 +74,10 @@ struct Run {
 
 #[derive(Debug, Args)]
 struct Serve {
+    /// Kinds of job to serve; each one's functions are compiled
+    #[arg(long = "kind", value_name = "KIND", value_parser = PossibleValuesParser::new(KINDS.iter().map(|kind| kind.name)),
+          default_values_t = [KINDS[0].name.to_owned()])]
+    kinds: Vec<String>,
     #[command(flatten)]
     simulation: Simulation,
     /// Port to listen on; a free one if not given
@@ -595,12 +599,17 @@ impl Drop for Screen {
 }
 
 async fn serve(options: &Serve) -> Result<()> {
+    let kinds = options
+        .kinds
+        .iter()
+        .map(|name| Kind::named(name))
+        .collect::<Result<Vec<_>>>()?;
     let world = World::start(Options {
-        customer_profiles: options.simulation.settings(KINDS)?,
-        pinpoint: options.simulation.pinpoint(KINDS)?,
-        quicksight: options.simulation.quicksight(KINDS)?,
+        customer_profiles: options.simulation.settings(&kinds)?,
+        pinpoint: options.simulation.pinpoint(&kinds)?,
+        quicksight: options.simulation.quicksight(&kinds)?,
         port: options.port,
-        ..Options::for_kinds(KINDS.to_vec())
+        ..Options::for_kinds(kinds.clone())
     })
     .await?;
     let paint = Paint(colours(std::io::stdout().is_terminal()));
@@ -617,7 +626,7 @@ async fn serve(options: &Serve) -> Result<()> {
         println!("export {name}={value}");
     }
     heading("What is there");
-    for kind in KINDS {
+    for kind in &kinds {
         let machine = world.state_machine(kind.name).unwrap_or_default();
         println!("state machine  {machine}");
         for name in [kind.start(), kind.poll()] {
@@ -627,7 +636,7 @@ async fn serve(options: &Serve) -> Result<()> {
     println!("function       {VERIFY}\nfunction       {SEAL}");
     println!("buckets        s3://{EXPORTS}/  s3://{LEDGER}/");
     println!("logs           {}", relative(&world.folder().join("logs")));
-    let kind = KINDS.first().context("there is no kind of job")?;
+    let kind = kinds.first().context("there is no kind of job")?;
     let machine = world.state_machine(kind.name).unwrap_or_default();
     let sample = format!("events/{}.json", kind.name);
     heading("To try");
@@ -683,10 +692,15 @@ mod tests {
             cli.run.simulation.pinpoint(&unused).unwrap().scenario,
             pinpoint::Scenario::Stuck
         );
-        assert!(matches!(
-            Cli::parse_from(["x", "serve"]).command,
-            Some(Command::Serve(_))
-        ));
+        let served = |arguments: &[&str]| match Cli::parse_from(arguments).command {
+            Some(Command::Serve(serve)) => serve.kinds,
+            _ => Vec::new(),
+        };
+        assert_eq!(served(&["x", "serve"]), ["segment-snapshot"]);
+        assert_eq!(
+            served(&["x", "serve", "--kind", "endpoint-export", "--kind", "endpoint-import"]),
+            ["endpoint-export", "endpoint-import"]
+        );
         for wrong in [
             &["x"][..],
             &["x", "a", "--repeat", "0"],
