@@ -362,7 +362,8 @@ fn import(counts: Value) -> Value {
         "schema": "landfall.job/1", "kind": "endpoint-import", "job_key": "20261101T050000Z-0a1b2c3d",
         "execution": "arn:aws:states:eu-west-1:111122223333:execution:m:e", "status": "succeeded",
         "request": {}, "service_id": "job-1", "attempt": 1, "adopted": false,
-        "started_at": "2026-11-01T05:00:07Z", "deadline_at": "2026-11-01T11:00:07Z",
+        "started_at": "2026-11-01T05:00:07Z", "accepted_at": "2026-11-01T05:00:08Z",
+        "deadline_at": "2026-11-01T11:00:07Z",
         "source": source(), "polling": {"min_seconds": 5, "max_seconds": 60}, "wait_seconds": 5, "polls": 1, "quiet_polls": 0,
         "counts": counts,
     })
