@@ -137,7 +137,7 @@ pub struct Harness<S = SegmentSnapshots, M = CustomerProfiles> {
     /// What is lost.
     pub faults: Arc<Faults>,
     deployment: Deployment,
-    connect: fn(&SdkConfig) -> S,
+    connect: fn(&SdkConfig, &ManualClock) -> S,
     service: S,
 }
 
@@ -145,14 +145,15 @@ impl Harness {
     /// Segment snapshots.
     pub fn new(settings: Settings, faults: Arc<Faults>) -> Result<Self> {
         let simulate = |world: &World| CustomerProfiles::new(world.sink(), world.clock(), settings);
-        Self::with(faults, simulate, SegmentSnapshots::new)
+        Self::with(faults, simulate, |sdk, _| SegmentSnapshots::new(sdk))
     }
 }
 
 impl Harness<EndpointExports, Pinpoint> {
     /// Endpoint exports, at a time when Pinpoint is supported.
     pub fn exports(settings: pinpoint::Settings, faults: Arc<Faults>) -> Result<Self> {
-        let connect = |sdk: &SdkConfig| EndpointExports::from_builder(sdk.into(), supported());
+        let connect =
+            |sdk: &SdkConfig, clock: &ManualClock| EndpointExports::from_builder(sdk.into(), supported(clock));
         Self::with(faults, |world| simulated_pinpoint(world, settings), connect)
     }
 }
@@ -160,7 +161,8 @@ impl Harness<EndpointExports, Pinpoint> {
 impl Harness<EndpointImports, Pinpoint> {
     /// Endpoint imports, at a time when Pinpoint is supported.
     pub fn imports(settings: pinpoint::Settings, faults: Arc<Faults>) -> Result<Self> {
-        let connect = |sdk: &SdkConfig| EndpointImports::from_builder(sdk.into(), supported());
+        let connect =
+            |sdk: &SdkConfig, clock: &ManualClock| EndpointImports::from_builder(sdk.into(), supported(clock));
         Self::with(faults, |world| simulated_pinpoint(world, settings), connect)
     }
 }
@@ -169,7 +171,7 @@ impl Harness<DashboardSnapshots, QuickSight> {
     /// Dashboard snapshots.
     pub fn dashboards(settings: quicksight::Settings, faults: Arc<Faults>) -> Result<Self> {
         let simulate = |world: &World| QuickSight::new(world.sink(), world.clock(), settings);
-        Self::with(faults, simulate, DashboardSnapshots::new)
+        Self::with(faults, simulate, |sdk, _| DashboardSnapshots::new(sdk))
     }
 }
 
@@ -182,16 +184,20 @@ fn simulated_pinpoint(world: &World, settings: pinpoint::Settings) -> Pinpoint {
     )
 }
 
-fn supported() -> Surroundings {
+fn supported(clock: &ManualClock) -> Surroundings {
     Surroundings {
         end_of_support: DateTime::<Utc>::MAX_UTC,
-        ..Surroundings::default()
+        clock: Arc::new(clock.clone()),
     }
 }
 
 impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
     /// A deployment of `S` whose simulated service is made by `simulate`, and whose calls meet `faults`.
-    pub fn with(faults: Arc<Faults>, simulate: impl FnOnce(&World) -> M, connect: fn(&SdkConfig) -> S) -> Result<Self> {
+    pub fn with(
+        faults: Arc<Faults>,
+        simulate: impl FnOnce(&World) -> M,
+        connect: fn(&SdkConfig, &ManualClock) -> S,
+    ) -> Result<Self> {
         let now = DateTime::parse_from_rfc3339("2026-11-01T05:00:02Z")?.to_utc();
         let clock = ManualClock::at(now);
         let store = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
@@ -206,7 +212,7 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
             store: Arc::new(faulty),
             clock: Arc::new(clock.clone()),
         };
-        let service = connect(&sdk(Arc::clone(&simulated) as Arc<_>, &faults));
+        let service = connect(&sdk(Arc::clone(&simulated) as Arc<_>, &faults), &clock);
         Ok(Self {
             store,
             clock,
@@ -220,7 +226,7 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
 
     /// Lets the functions talk to another service from now on.
     pub fn talk_to(&mut self, service: Arc<dyn SimulatedService>) {
-        self.service = (self.connect)(&sdk(service, &self.faults));
+        self.service = (self.connect)(&sdk(service, &self.faults), &self.clock);
     }
 
     /// The input of the first step for an event that an execution received.

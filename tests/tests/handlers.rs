@@ -5,11 +5,13 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use landfall::{error::ErrorKind, job::Status, ledger::Ledger};
-use landfall_local::simulated::{Refusal, customer_profiles::Settings, quicksight, scenario::Scenario};
+use landfall_local::simulated::{Refusal, customer_profiles::Settings, pinpoint, quicksight, scenario::Scenario};
+use landfall_pinpoint::EndpointImports;
 use landfall_quicksight::DashboardSnapshots;
 use landfall_tests::{
     harness::{EXPORTS, Harness, LEDGER},
     in_process::{Faults, Harm, Moment},
+    memory_store::Op,
     wire::Refusing,
 };
 use serde_json::{Value, json};
@@ -350,5 +352,59 @@ async fn nothing_is_started_past_its_deadline() -> Result<()> {
     assert_eq!(error.kind, ErrorKind::TimedOut);
     assert!(error.message.contains("LimitExceededException"), "{error}");
     assert_eq!(harness.simulated.jobs().len(), 0);
+    Ok(())
+}
+
+fn imports(scenario: pinpoint::Scenario) -> Result<Harness<EndpointImports, pinpoint::Pinpoint>> {
+    let settings = pinpoint::Settings {
+        scenario,
+        endpoints: PROFILES,
+        ..Default::default()
+    };
+    let harness = Harness::imports(settings, Faults::none())?;
+    for (key, body) in pinpoint::samples(0, PROFILES)? {
+        harness.store.insert(EXPORTS, key, body);
+    }
+    Ok(harness)
+}
+
+fn import_received() -> Result<landfall::start::Received> {
+    let event = serde_json::from_str(include_str!("../../events/endpoint-import.json"))?;
+    Ok(Harness::<EndpointImports, pinpoint::Pinpoint>::received("one", &event))
+}
+
+/// What was right when the job got in line is checked again before it is started.
+#[tokio::test]
+async fn a_source_that_changed_in_line_is_checked_again() -> Result<()> {
+    let harness = imports(pinpoint::Scenario::Full)?;
+    let received = import_received()?;
+    assert_eq!(harness.start(&received).await.unwrap_err().kind, ErrorKind::Busy);
+    harness
+        .store
+        .insert(EXPORTS, "imports/endpoints.csv", "Id,Address\n\"never closed");
+    harness.pass(Duration::from_secs(60)).await;
+    assert_eq!(
+        harness.start(&received).await.unwrap_err().kind,
+        ErrorKind::InvalidEvent
+    );
+    assert_eq!(harness.simulated.jobs().len(), 0);
+    Ok(())
+}
+
+/// However long its source took to read, an import whose start call was lost is looked for some time after that call.
+#[tokio::test]
+async fn a_lost_import_is_believed_absent_only_some_time_after_its_call() -> Result<()> {
+    let harness = imports(pinpoint::Scenario::StartThrottled)?;
+    let clock = harness.clock.clone();
+    harness
+        .store
+        .before(Op::Read, 0, move |_| clock.advance(Duration::from_secs(40)));
+    let received = import_received()?;
+    assert_eq!(harness.start(&received).await.unwrap_err().kind, ErrorKind::Throttled);
+    assert_eq!(harness.start(&received).await.unwrap_err().kind, ErrorKind::Busy);
+    assert_eq!(harness.simulated.starts(), 1);
+    harness.pass(Duration::from_secs(31)).await;
+    harness.start(&received).await?;
+    assert_eq!((harness.simulated.starts(), harness.simulated.jobs().len()), (2, 1));
     Ok(())
 }

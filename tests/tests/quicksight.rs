@@ -61,7 +61,7 @@ fn with_faults(scenario: Scenario, faults: Arc<Faults>) -> Result<Snapshots> {
             settings,
         )
     };
-    Harness::with(faults, simulate, DashboardSnapshots::new)
+    Harness::with(faults, simulate, |sdk, _| DashboardSnapshots::new(sdk))
 }
 
 fn harness(scenario: Scenario) -> Snapshots {
