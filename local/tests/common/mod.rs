@@ -14,6 +14,9 @@ def call(method, path, body=None):
     connection = http.client.HTTPConnection(api.hostname, api.port)
     connection.request(method, base + path, body)
     answer = connection.getresponse()
+    # An environment that has ended is refused: there is no event in that answer.
+    if answer.status >= 400:
+        sys.exit(1)
     return answer.headers, answer.read()
 class Failure(Exception):
     pass
