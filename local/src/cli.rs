@@ -1,7 +1,8 @@
 //! The command line.
 //!
 //! What must stay true: progress goes to stderr and the result to stdout; the exit status is 0 only if every delivery
-//! ended in a sealed success whose receipt could be read; otherwise the named error is the last thing on stderr.
+//! ended in a sealed success whose receipt could be read; otherwise the named error is the last thing on stderr. Of
+//! `verify` it is 0 only if the output may be used, 1 if it may not, and 2 if that could not be found out.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::{
@@ -9,24 +10,31 @@ use std::{
     path::{Component, Path, PathBuf},
     process::ExitCode,
     str::FromStr,
-    sync::{Mutex, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
-use indicatif::{ProgressBar, ProgressStyle};
+use chrono::{DateTime, Utc};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use landfall::{expect::Expectations, job::Level};
 use landfall_local::{
     deploy::{EXPORTS, LEDGER, REGION},
     event,
     functions::{KINDS, Kind, SEAL, VERIFY},
     places,
-    present::{self, Delivery, Narrator, Paint, Tone},
+    present::{self, Delivery, Layout, Narrator, Paint, Tone},
     python,
     simulated::{customer_profiles::Settings, pinpoint, quicksight, scenario::Scenario},
+    verify::{self, Access, Ask, Place, Progress},
     watch::message_of,
     world::{Execution, Finished, Options, World},
 };
+use landfall_output::formats::Format as DataFormat;
 use serde_json::{Value, json};
 
 /// Runs export jobs on this machine: the deployed state machine and the real function binaries, against simulated
@@ -49,6 +57,8 @@ struct Cli {
 enum Command {
     /// Keeps the local world up, for the aws command, boto3 and cargo lambda.
     Serve(Serve),
+    /// Verifies any prefix or folder as the deployed function does, and holds it against a receipt.
+    Verify(Box<Verify>),
 }
 
 #[derive(Debug, Args)]
@@ -83,6 +93,103 @@ struct Serve {
     /// Port to listen on; a free one if not given
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     port: u16,
+}
+
+/// How the exit status is to be read, and where credentials come from.
+const VERIFY_HELP: &str = "\
+Exit status:
+  0  the output passed, with or without warnings, and is what the receipt sealed
+  1  the output is rejected, or differs from the receipt
+  2  it could not be checked: wrong usage, no such place, no access
+
+Credentials for S3 come from the environment, the keys and roles of the profile, or the container's or instance's
+role. Of a profile that signs in by SSO or by a process take them with
+  eval \"$(aws configure export-credentials --profile NAME --format env)\"
+It takes s3:ListBucket and s3:GetObject (and kms:Decrypt for a key of one's own); nothing is written.";
+
+/// Verifies any prefix or folder as the deployed function does, and holds it against a receipt.
+#[derive(Debug, Args)]
+#[command(after_help = VERIFY_HELP)]
+struct Verify {
+    /// What to verify: s3://bucket/prefix/ or a folder; the receipt's own prefix if only --receipt s3://… is given
+    #[arg(value_name = "PREFIX|FOLDER", required_unless_present = "receipt")]
+    place: Option<Place>,
+    /// The format that was asked for; recognised by the first files if not given
+    #[arg(long, value_name = "FORMAT", ignore_case = true, value_parser = data_format())]
+    format: Option<DataFormat>,
+    /// How much is looked at: keys, sizes and times; also headers, footers and directories; every byte
+    #[arg(long, value_name = "LEVEL", default_value = Level::Full.name(), value_parser = level())]
+    level: Level,
+    /// When the job was started, such as 2026-11-01T05:00:00Z; nothing may be older
+    #[arg(long, value_name = "TIME")]
+    started_at: Option<DateTime<Utc>>,
+    /// The number of rows that there must be
+    #[arg(long, value_name = "N")]
+    rows: Option<u64>,
+    /// Data without a row is good
+    #[arg(long)]
+    allow_empty: bool,
+    /// The KMS key by which everything must be encrypted: ARN, id or alias
+    #[arg(long, value_name = "KEY")]
+    kms_key: Option<String>,
+    /// Time between the two listings that must be equal; 5 for S3 and 0 for a folder if not given
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    settle: Option<Duration>,
+    /// What else is expected, as Landfall.Verification.Expect of an event has it: a file, or the JSON itself
+    #[arg(long, value_name = "FILE|JSON")]
+    expect: Option<String>,
+    /// Holds what is there against this receipt: what changed, vanished or was added
+    #[arg(long, value_name = "FILE|s3://…")]
+    receipt: Option<Place>,
+    /// Prints one JSON document instead of tables
+    #[arg(long)]
+    json: bool,
+    /// Profile of the AWS configuration
+    #[arg(long, value_name = "NAME", help_heading = "S3")]
+    profile: Option<String>,
+    /// The bucket's region
+    #[arg(long, value_name = "REGION", help_heading = "S3")]
+    region: Option<String>,
+    /// Another S3 server, such as that of cargo local serve
+    #[arg(long, value_name = "URL", help_heading = "S3", value_parser = url)]
+    endpoint_url: Option<String>,
+    /// The account that must own the bucket
+    #[arg(long, value_name = "ACCOUNT", help_heading = "S3", value_parser = account)]
+    expected_bucket_owner: Option<String>,
+}
+
+fn data_format() -> impl TypedValueParser<Value = DataFormat> {
+    PossibleValuesParser::new(DataFormat::ALL.map(DataFormat::name)).try_map(|name| {
+        let named = |format: &DataFormat| format.name().eq_ignore_ascii_case(&name);
+        DataFormat::ALL.into_iter().find(named).ok_or("it is no format")
+    })
+}
+
+fn level() -> impl TypedValueParser<Value = Level> {
+    const ALL: [Level; 3] = [Level::Listing, Level::Structure, Level::Full];
+    PossibleValuesParser::new(ALL.map(Level::name)).try_map(|name| {
+        let named = |level: &Level| level.name() == name;
+        ALL.into_iter().find(named).ok_or("it is no level")
+    })
+}
+
+fn url(text: &str) -> Result<String, String> {
+    let is_url = text.parse::<http::Uri>().is_ok_and(|url| {
+        matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some_and(|host| !host.is_empty())
+    });
+    if is_url {
+        Ok(text.to_owned())
+    } else {
+        Err("it is not http://HOST:PORT or https://HOST".to_owned())
+    }
+}
+
+fn account(text: &str) -> Result<String, String> {
+    if text.len() == 12 && text.bytes().all(|c| c.is_ascii_digit()) {
+        Ok(text.to_owned())
+    } else {
+        Err("an account id has 12 digits".to_owned())
+    }
 }
 
 #[derive(Debug, Args)]
@@ -211,6 +318,7 @@ pub(crate) async fn main() -> ExitCode {
     let work = async {
         match &cli.command {
             Some(Command::Serve(options)) => serve(options).await.map(|()| ExitCode::SUCCESS),
+            Some(Command::Verify(options)) => Ok(verify(options).await),
             None => run(&cli.run).await,
         }
     };
@@ -595,6 +703,168 @@ impl Drop for Screen {
         if let Some(bar) = self.bar.lock().unwrap_or_else(PoisonError::into_inner).take() {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// Could not be checked.
+const UNCHECKED: u8 = 2;
+
+async fn verify(options: &Verify) -> ExitCode {
+    match verified(options).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("landfall: {}", verify::escaped(&format!("{error:#}")));
+            ExitCode::from(UNCHECKED)
+        }
+    }
+}
+
+/// Verifies, prints the result, and says whether the output may be used.
+async fn verified(options: &Verify) -> Result<bool> {
+    let ask = Ask {
+        place: options.place.clone(),
+        format: options.format,
+        level: options.level,
+        started_at: options.started_at,
+        rows: options.rows,
+        allow_empty: options.allow_empty,
+        kms_key: options.kms_key.clone(),
+        settle: options.settle,
+        expect: options
+            .expect
+            .as_deref()
+            .map(expectations)
+            .transpose()?
+            .unwrap_or_default(),
+        receipt: options.receipt.clone(),
+        access: Access {
+            profile: options.profile.clone(),
+            region: options.region.clone(),
+            endpoint_url: options.endpoint_url.clone(),
+            bucket_owner: options.expected_bucket_owner.clone(),
+        },
+    };
+    let progress = Arc::new(Progress::default());
+    let mut meter = Meter::new(options.json, options.level);
+    // Not at once: what ends sooner needs no progress.
+    let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + meter.every(), meter.every());
+    let verified = {
+        let work = verify::verify(&ask, &progress);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => break done,
+                _ = tick.tick() => meter.show(progress.now()),
+            }
+        }
+    };
+    meter.end();
+    // The message is for a person at a terminal; its kind is for a state machine.
+    let verified = verified.map_err(|error| anyhow::anyhow!(error.message))?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&verified)?);
+    } else {
+        let is_terminal = std::io::stdout().is_terminal();
+        let layout = Layout {
+            paint: Paint(colours(is_terminal)),
+            width: if is_terminal {
+                comfy_table::Table::new().width()
+            } else {
+                None
+            },
+        };
+        let heading = layout.paint.paint(Tone::Strong, "Verification");
+        println!("{heading}  {}\n", verified.place);
+        println!("{}", present::verified(&verified, layout));
+    }
+    Ok(verified.is_good())
+}
+
+/// What is expected, as JSON or in a file of it.
+fn expectations(text: &str) -> Result<Expectations> {
+    let (json, place) = if text.trim_start().starts_with('{') {
+        (text.to_owned(), "--expect".to_owned())
+    } else {
+        let read = std::fs::read_to_string(text);
+        let read = read.with_context(|| format!("--expect {text}: it is neither a file that can be read nor JSON"))?;
+        (read, format!("--expect {text}"))
+    };
+    serde_json::from_str(&json)
+        .with_context(|| format!("{place}: it is not what Landfall.Verification.Expect of an event is; see the README"))
+}
+
+/// How far a verification is, on stderr: a bar on a terminal, else a line now and then.
+struct Meter {
+    level: Level,
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    /// When the first byte was seen to be read.
+    reading: Option<Instant>,
+}
+
+impl Meter {
+    fn new(json: bool, level: Level) -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        let bar = is_terminal.then(|| {
+            let template = if colours(true) {
+                "  {bar:12.cyan/dim} {wide_msg}"
+            } else {
+                "  {bar:12} {wide_msg}"
+            };
+            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()).with_style(style)
+        });
+        Self {
+            level,
+            bar,
+            // A program that reads JSON reads no progress.
+            quiet: json,
+            reading: None,
+        }
+    }
+
+    fn every(&self) -> Duration {
+        if self.bar.is_some() {
+            Duration::from_millis(120)
+        } else {
+            Duration::from_secs(5)
+        }
+    }
+
+    fn show(&mut self, numbers: [u64; 4]) {
+        let [objects, of_objects, read, of_bytes] = numbers;
+        let since = if read > 0 {
+            self.reading.get_or_insert_with(Instant::now).elapsed()
+        } else {
+            Duration::ZERO
+        };
+        let line = present::verifying(numbers, self.level, since);
+        match &self.bar {
+            Some(bar) => {
+                let (done, all) = match self.level {
+                    Level::Full => (read, of_bytes),
+                    Level::Listing | Level::Structure => (objects, of_objects),
+                };
+                bar.set_length(all);
+                bar.set_position(done);
+                bar.set_message(line);
+            }
+            None if !self.quiet && of_objects > 0 => eprintln!("  {line}"),
+            None => {}
+        }
+    }
+
+    fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

@@ -72,6 +72,7 @@ pub fn variables() -> BTreeMap<String, String> {
         ("LANDFALL_POLL_MAX_SECONDS", "2".to_owned()),
         ("LANDFALL_SETTLE_SECONDS", "1".to_owned()),
         ("LANDFALL_DEADLINE_SECONDS", "120".to_owned()),
+        ("LANDFALL_VERIFY_CONCURRENCY", "4".to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()

@@ -17,5 +17,6 @@ pub mod places;
 pub mod present;
 pub mod python;
 pub mod simulated;
+pub mod verify;
 pub mod watch;
 pub mod world;

@@ -8,9 +8,17 @@ use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use landfall::job::Level;
+use landfall_output::verify::{CheckVerdict, Verdict};
 use serde_json::Value;
 
-use crate::watch::{Step, What};
+use crate::{
+    verify::{
+        Verified, escaped,
+        sealed::{Comparison, Difference, Lone},
+    },
+    watch::{Step, What},
+};
 
 /// How a text is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,6 +204,15 @@ fn result(state: &str, input: &Value, output: &Value) -> (String, Tone) {
             None => (verdict, Tone::Good),
         };
     }
+    if is_new("verifying") {
+        let batches = output["verifying"]["batches"].as_u64().unwrap_or_default();
+        let concurrency = output["verifying"]["concurrency"].as_u64().unwrap_or_default();
+        let text = format!(
+            "too much at once: {} batches, {concurrency} at a time",
+            grouped(batches)
+        );
+        return (text, Tone::Plain);
+    }
     if is_new("report") {
         let report = &output["report"];
         let verdict = text(&report["verdict"]);
@@ -341,48 +358,351 @@ pub fn receipt(receipt: &Value, paint: Paint) -> String {
         .as_array()
         .filter(|checks| !checks.is_empty())
     {
-        let mut rows = table(paint, &["check", "verdict", "reason"]);
-        for check in checks {
-            let verdict = text(&check["verdict"]);
-            let tone = match verdict.as_str() {
-                "pass" | "passed" => Tone::Good,
-                "warn" | "warning" => Tone::Warning,
-                "fail" | "failed" => Tone::Bad,
-                _ => Tone::Faint,
-            };
-            rows.add_row([
-                cell(&text(&check["name"]), Tone::Plain, paint),
-                cell(&verdict, tone, paint),
-                cell(&text(&check["reason"]), Tone::Plain, paint),
-            ]);
-        }
-        parts.push(rows.trim_fmt());
+        parts.push(checks_table(checks, Layout::of(paint)));
     }
 
     if let Some(objects) = output["objects"].as_array().filter(|objects| !objects.is_empty()) {
         let prefix = text(&output["prefix"]);
-        let key_prefix = prefix.splitn(4, '/').nth(3).unwrap_or_default();
-        let mut rows = table(paint, &["object", "", "rows", "bytes"]);
-        for object in objects.iter().take(SHOWN_OBJECTS) {
-            let key = text(&object["key"]);
-            let number = |names: [&str; 2]| {
-                let found = names.iter().find_map(|name| object[name].as_u64());
-                Cell::new(found.map_or_else(String::new, grouped)).set_alignment(CellAlignment::Right)
-            };
-            rows.add_row([
-                Cell::new(key.strip_prefix(key_prefix).unwrap_or(&key)),
-                cell(&text(&object["role"]).replace('_', " "), Tone::Faint, paint),
-                number(["rows", "rows"]),
-                number(["size", "bytes"]),
-            ]);
-        }
-        parts.push(rows.trim_fmt());
+        let shown: Vec<&Value> = objects.iter().take(SHOWN_OBJECTS).collect();
+        parts.push(objects_table(&shown, key_of(&prefix), Layout::of(paint)));
         let more = objects.len().saturating_sub(SHOWN_OBJECTS) as u64 + output["objects_omitted"].as_u64().unwrap_or(0);
         if more > 0 {
             parts.push(format!("  and {}", counted(more, "more object")));
         }
     }
     parts.join("\n\n")
+}
+
+fn checks_table(checks: &[Value], layout: Layout) -> String {
+    let paint = layout.paint;
+    let mut rows = layout.table(&["check", "verdict", "reason"]);
+    for check in checks {
+        let verdict = text(&check["verdict"]);
+        let tone = match verdict.as_str() {
+            "pass" | "passed" => Tone::Good,
+            "warn" | "warning" => Tone::Warning,
+            "fail" | "failed" => Tone::Bad,
+            _ => Tone::Faint,
+        };
+        rows.add_row([
+            cell(&text(&check["name"]), Tone::Plain, paint),
+            cell(&verdict, tone, paint),
+            cell(&text(&check["reason"]), Tone::Plain, paint),
+        ]);
+    }
+    rows.trim_fmt()
+}
+
+/// Objects with their keys beneath a prefix.
+fn objects_table(objects: &[&Value], prefix: &str, layout: Layout) -> String {
+    let mut rows = layout.table(&["object", "", "rows", "bytes"]);
+    for object in objects {
+        let key = text(&object["key"]);
+        let number = |names: [&str; 2]| {
+            let found = names.iter().find_map(|name| object[name].as_u64());
+            Cell::new(found.map_or_else(String::new, grouped)).set_alignment(CellAlignment::Right)
+        };
+        rows.add_row([
+            Cell::new(escaped(key.strip_prefix(prefix).unwrap_or(&key))),
+            cell(&text(&object["role"]).replace('_', " "), Tone::Faint, layout.paint),
+            number(["rows", "rows"]),
+            number(["size", "bytes"]),
+        ]);
+    }
+    rows.trim_fmt()
+}
+
+/// The key of an `s3://` URI; empty for a folder, beneath which all keys begin.
+fn key_of(uri: &str) -> &str {
+    let key = uri.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
+    key.map_or("", |(_, key)| key)
+}
+
+/// Colours and lines of what is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// The colours.
+    pub paint: Paint,
+    /// Columns after which a line is broken; whole lines for whoever reads them with a program when `None`.
+    pub width: Option<u16>,
+}
+
+impl Layout {
+    /// On a terminal with colours as wide as that, else with whole lines.
+    fn of(paint: Paint) -> Self {
+        Self {
+            paint,
+            width: if paint.0 { Table::new().width() } else { None },
+        }
+    }
+
+    fn table(self, header: &[&str]) -> Table {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        match self.width {
+            Some(width) => {
+                table.set_content_arrangement(ContentArrangement::Dynamic);
+                table.set_width(width);
+            }
+            None => {
+                table.force_no_tty();
+            }
+        }
+        if self.paint.0 {
+            table.enforce_styling();
+        }
+        if !header.is_empty() {
+            table.set_header(header.iter().map(|name| cell(name, Tone::Faint, self.paint)));
+        }
+        table
+    }
+}
+
+/// A verification as short tables: the verdict, what differs from the receipt, the checks, the objects.
+pub fn verified(verified: &Verified, layout: Layout) -> String {
+    let paint = layout.paint;
+    let mut facts = layout.table(&[]);
+    let mut fact = |name: &str, value: String, tone: Tone| {
+        facts.add_row([cell(name, Tone::Faint, paint), cell(&value, tone, paint)]);
+    };
+    let (verdict, tone) = verdict(verified);
+    fact("verdict", verdict, tone);
+    if let Some(report) = &verified.report {
+        let others = report.all_objects.saturating_sub(report.data_objects);
+        let others = if others > 0 {
+            format!(", and {}", counted(others, "other object"))
+        } else {
+            String::new()
+        };
+        let format = verified
+            .format
+            .map_or_else(String::new, |format| format!(" of {format}"));
+        let data = counted(report.data_objects, "object");
+        let rows = match verified.level {
+            Level::Full => format!(", {}", counted(report.rows, "row")),
+            Level::Listing | Level::Structure => String::new(),
+        };
+        fact(
+            "output",
+            format!("{data}{rows}, {}{format}{others}", bytes(report.bytes)),
+            Tone::Plain,
+        );
+    }
+    let level = match verified.level {
+        Level::Full => "every byte read",
+        Level::Structure => "headers, footers and directories read",
+        Level::Listing => "keys, sizes and times only",
+    };
+    fact("level", format!("{}: {level}", verified.level), Tone::Plain);
+    fact("took", rate(verified), Tone::Plain);
+    if let Some(comparison) = &verified.comparison {
+        fact("receipt", comparison.receipt.clone(), Tone::Plain);
+        fact(
+            "of",
+            format!("{} {}", comparison.verdict, comparison.job_key),
+            Tone::Plain,
+        );
+        fact("against it", against(comparison), Tone::Plain);
+    }
+    let mut parts = vec![facts.trim_fmt()];
+
+    if let Some(comparison) = verified.comparison.as_ref().filter(|comparison| !comparison.same) {
+        let mut rows = layout.table(&["object", "", "sealed → now"]);
+        let of = |found: &str, lone: &Lone| (lone.key.clone(), found.to_owned(), bytes(lone.size));
+        let changed = comparison.changed.iter().map(|change| {
+            let all: Vec<String> = change.differences.iter().map(difference).collect();
+            (change.key.clone(), "changed".to_owned(), all.join(", "))
+        });
+        let vanished = comparison.vanished.iter().map(|lone| of("vanished", lone));
+        let added = comparison.added.iter().map(|lone| of("added", lone));
+        // Some of each kind, however many there are of another.
+        for (key, found, what) in changed
+            .take(SHOWN_OBJECTS)
+            .chain(vanished.take(SHOWN_OBJECTS))
+            .chain(added.take(SHOWN_OBJECTS))
+        {
+            rows.add_row([
+                Cell::new(escaped(&key)),
+                cell(&found, Tone::Bad, paint),
+                Cell::new(what),
+            ]);
+        }
+        parts.push(rows.trim_fmt());
+        let more = [
+            comparison.changed.len(),
+            comparison.vanished.len(),
+            comparison.added.len(),
+        ]
+        .map(|found| found.saturating_sub(SHOWN_OBJECTS) as u64);
+        let more: Vec<String> = ["changed", "vanished", "added"]
+            .iter()
+            .zip(more)
+            .filter(|&(_, more)| more > 0)
+            .map(|(what, more)| format!("{} more {what}", grouped(more)))
+            .collect();
+        if !more.is_empty() {
+            parts.push(format!("  and {}; --json has all", more.join(", ")));
+        }
+    }
+
+    if let Some(report) = &verified.report {
+        // The members that the tables show are those of the published form.
+        let report = serde_json::to_value(report).unwrap_or_default();
+        if let Some(checks) = report["checks"].as_array() {
+            parts.push(checks_table(checks, layout));
+        }
+        parts.extend(objects_shown(verified, &report, layout));
+    }
+    parts.join("\n\n")
+}
+
+/// The objects of which something is wrong, else the first ones.
+fn objects_shown(verified: &Verified, report: &Value, layout: Layout) -> Option<String> {
+    let objects = report["objects"].as_array().filter(|objects| !objects.is_empty())?;
+    let is_unproved = |object: &&Value| {
+        let of_data = object["role"] == "data";
+        let unread = verified.level == Level::Full && object["rows"].is_null() && object["pages"].is_null();
+        of_data && (unread || object["size"] == 0)
+    };
+    let wrong: Vec<&Value> = objects.iter().filter(is_unproved).collect();
+    let (shown, all, what) = if wrong.is_empty() {
+        let all = report["all_objects"].as_u64().unwrap_or(objects.len() as u64);
+        (objects.iter().collect(), all, "more object")
+    } else {
+        let all = wrong.len() as u64;
+        (wrong, all, "more object that could not be proved")
+    };
+    let shown: Vec<&Value> = shown.into_iter().take(SHOWN_OBJECTS).collect();
+    let mut text = objects_table(&shown, key_of(&verified.place), layout);
+    let more = all.saturating_sub(shown.len() as u64);
+    if more > 0 {
+        let what = if more == 1 {
+            what.to_owned()
+        } else {
+            what.replacen("object", "objects", 1)
+        };
+        text.push_str(&format!("\n\n  and {} {what}", grouped(more)));
+    }
+    Some(text)
+}
+
+fn verdict(verified: &Verified) -> (String, Tone) {
+    let checks = verified.report.iter().flat_map(|report| &report.checks);
+    let of = |wanted: CheckVerdict| checks.clone().filter(|check| check.verdict == wanted).count() as u64;
+    let (failed, warned) = (of(CheckVerdict::Fail), of(CheckVerdict::Warn));
+    let mut why = Vec::new();
+    if failed > 0 {
+        why.push(format!("{} failed", counted(failed, "check")));
+    }
+    if verified.comparison.as_ref().is_some_and(|comparison| !comparison.same) {
+        why.push("it differs from the receipt".to_owned());
+    }
+    if warned > 0 {
+        why.push(format!("{} warned", counted(warned, "check")));
+    }
+    let (name, tone) = match verified.verdict {
+        Verdict::Passed => ("passed", Tone::Good),
+        Verdict::PassedWithWarnings => ("passed with warnings", Tone::Warning),
+        Verdict::Failed => ("rejected", Tone::Bad),
+    };
+    if why.is_empty() {
+        (name.to_owned(), tone)
+    } else {
+        (format!("{name}: {}", why.join(", ")), tone)
+    }
+}
+
+fn rate(verified: &Verified) -> String {
+    let took = format!("{:.1} s", verified.seconds);
+    if verified.bytes_read == 0 {
+        return took;
+    }
+    format!(
+        "{took}; {} read{}",
+        bytes(verified.bytes_read),
+        per_second(verified.bytes_read, verified.working_seconds)
+    )
+}
+
+/// A rate, where the time is long enough to say one.
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
+fn per_second(n: u64, seconds: f64) -> String {
+    if seconds < 0.01 {
+        return String::new();
+    }
+    format!(" at {}/s", bytes((n as f64 / seconds) as u64))
+}
+
+fn against(comparison: &Comparison) -> String {
+    let mut parts = vec![format!("{} unchanged", grouped(comparison.unchanged))];
+    if comparison.rewritten > 0 {
+        parts.push(format!(
+            "of which {} written again with the same content",
+            grouped(comparison.rewritten)
+        ));
+    }
+    for (found, what) in [
+        (comparison.unproven, "of the same size, content not compared"),
+        (comparison.changed.len() as u64, "changed"),
+        (comparison.vanished.len() as u64, "vanished"),
+        (comparison.added.len() as u64, "added"),
+    ] {
+        if found > 0 {
+            parts.push(format!("{} {what}", grouped(found)));
+        }
+    }
+    parts.join(", ")
+}
+
+fn difference(difference: &Difference) -> String {
+    // As much of a hash as tells two apart.
+    let short = |value: &str| {
+        let value = value.trim_matches('"');
+        if value.chars().count() > 14 {
+            format!("{}…", escaped(&value.chars().take(12).collect::<String>()))
+        } else {
+            escaped(value)
+        }
+    };
+    let number = |value: &str| value.parse().map_or_else(|_| short(value), grouped);
+    let (name, sealed, now) = match difference.what {
+        "etag" => ("ETag", short(&difference.sealed), short(&difference.now)),
+        "sha256" => ("SHA-256", short(&difference.sealed), short(&difference.now)),
+        what => (what, number(&difference.sealed), number(&difference.now)),
+    };
+    format!("{name} {sealed} → {now}")
+}
+
+/// How far a verification is, in a line. The numbers are those of [`crate::verify::Progress::now`].
+pub fn verifying([objects, of_objects, read, of_bytes]: [u64; 4], level: Level, since: Duration) -> String {
+    let seconds = since.as_secs_f64();
+    if of_objects == 0 {
+        return "listing".to_owned();
+    }
+    let done = format!("{} of {}", grouped(objects), counted(of_objects, "object"));
+    if level != Level::Full {
+        return done;
+    }
+    format!(
+        "{done}, {} of {}{}{}",
+        bytes(read),
+        bytes(of_bytes),
+        per_second(read, seconds),
+        left(read, of_bytes, seconds)
+    )
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn left(read: u64, of: u64, seconds: f64) -> String {
+    if read == 0 || read >= of || seconds < 1.0 {
+        return String::new();
+    }
+    let left = seconds * (of - read) as f64 / read as f64;
+    format!(", about {left:.0} s left")
 }
 
 fn service(service: &Value) -> String {
@@ -474,20 +794,7 @@ pub fn deliveries(all: &[Delivery], paint: Paint) -> String {
 }
 
 fn table(paint: Paint, header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    if !paint.0 {
-        // Whole lines for whoever reads them with a program.
-        table.force_no_tty();
-    } else {
-        table
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .enforce_styling();
-    }
-    if !header.is_empty() {
-        table.set_header(header.iter().map(|name| cell(name, Tone::Faint, paint)));
-    }
-    table
+    Layout::of(paint).table(header)
 }
 
 fn cell(text: &str, tone: Tone, paint: Paint) -> Cell {
@@ -622,6 +929,100 @@ mod tests {
         }
         assert!(!text.contains('\u{1b}'));
         assert!(receipt(&json!({}), PLAIN).lines().count() < 3);
+    }
+
+    fn verification() -> Verified {
+        let object = |key: &str, rows: Option<u64>, size: u64| {
+            json!({"key": format!("p/{key}"), "role": "data", "size": size, "etag": "e", "rows": rows,
+                   "last_modified": "2026-11-01T05:00:00Z"})
+        };
+        let check =
+            |name: &str, verdict: &str| json!({"name": name, "verdict": verdict, "reason": "of a reason ".repeat(9)});
+        let report = json!({
+            "schema": "landfall.report/1", "checked_at": "2026-11-01T05:00:00Z", "verdict": "failed", "data_objects": 2,
+            "all_objects": 3, "rows": 1000, "bytes": 2000, "checks": [check("format", "fail"), check("checksum", "warn")],
+            "objects": [object("a.csv", Some(1000), 1500), object("b\u{1b}.csv", None, 500)],
+        });
+        Verified {
+            schema: crate::verify::SCHEMA,
+            landfall: "0.1.0",
+            place: "s3://bucket/p/".to_owned(),
+            verdict: Verdict::Failed,
+            format: Some(landfall_output::formats::Format::Csv),
+            level: Level::Full,
+            seconds: 7.0,
+            working_seconds: 2.0,
+            bytes_read: 2_000_000,
+            report: Some(serde_json::from_value(report).unwrap()),
+            comparison: None,
+        }
+    }
+
+    #[test]
+    fn a_verification_is_shown_verdict_first() {
+        let plain = |width| Layout { paint: PLAIN, width };
+        let mut verified = verification();
+        let text = super::verified(&verified, plain(None));
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        assert_eq!(
+            lines[..4],
+            [
+                " verdict  rejected: 1 check failed, 1 check warned",
+                " output   2 objects, 1,000 rows, 2.0 kB of CSV, and 1 other object",
+                " level    full: every byte read",
+                " took     7.0 s; 2.0 MB read at 1.0 MB/s",
+            ]
+        );
+        // Of the objects those that are not proved, and their keys without tricks.
+        assert!(
+            text.contains("b\\u{1b}.csv") && !text.contains('\u{1b}') && !text.contains("a.csv"),
+            "{text}"
+        );
+        assert!(
+            lines.iter().any(|line| line.len() > 100),
+            "whole lines for a program:\n{text}"
+        );
+        let narrow = super::verified(&verified, plain(Some(60)));
+        assert!(narrow.lines().all(|line| line.chars().count() <= 60), "{narrow}");
+
+        let lone = |number: u64| Lone {
+            key: number.to_string(),
+            size: number,
+        };
+        verified.comparison = Some(Comparison {
+            receipt: "r.json".to_owned(),
+            unchanged: 2_000,
+            rewritten: 1,
+            unproven: 3,
+            vanished: (0..20).map(lone).collect(),
+            added: vec![lone(99)],
+            ..Comparison::default()
+        });
+        let text = super::verified(&verified, plain(None));
+        for part in [
+            "rejected: 1 check failed, it differs from the receipt",
+            "2,000 unchanged, of which 1 written again with the same content, 3 of the same size, content not compared, \
+             20 vanished, 1 added",
+            "and 8 more vanished; --json has all",
+            "99 B",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn progress_is_told_in_a_line() {
+        let at = |numbers, level| verifying(numbers, level, Duration::from_secs(2));
+        assert_eq!(at([0, 0, 0, 0], Level::Full), "listing");
+        assert_eq!(
+            at([1, 4, 20_000_000, 80_000_000], Level::Full),
+            "1 of 4 objects, 20.0 MB of 80.0 MB at 10.0 MB/s, about 6 s left"
+        );
+        assert_eq!(
+            at([4, 4, 80_000_000, 80_000_000], Level::Full),
+            "4 of 4 objects, 80.0 MB of 80.0 MB at 40.0 MB/s"
+        );
+        assert_eq!(at([1, 1, 0, 9], Level::Listing), "1 of 1 object");
     }
 
     #[test]

@@ -15,6 +15,13 @@ use serde_json::json;
 
 const JOB: &str = "{'job_key': 'k', 'status': STATUS, 'wait_seconds': 1, 'kind': event['kind']}";
 
+const SEAL: &str = "def handler(event, headers):
+    failed = 'error' in event
+    outcome = {'verdict': 'failed' if failed else 'succeeded', 'announce': True,
+               'error': {'Error': 'Landfall.Internal', 'Cause': 'why'}, 'receipt': 's3://landfall-ledger/r'}
+    announcement = {'detail_type': 'Export Job Ended', 'resources': [], 'detail': {'failed': failed}}
+    return {**event, 'outcome': outcome, 'announcement': announcement}";
+
 #[tokio::test]
 async fn an_event_runs_through_the_deployed_definition() {
     let folder = tempfile::tempdir().unwrap();
@@ -24,18 +31,12 @@ async fn an_event_runs_through_the_deployed_definition() {
             JOB.replace("STATUS", status)
         )
     };
-    let seal = "def handler(event, headers):
-    failed = 'error' in event
-    outcome = {'verdict': 'failed' if failed else 'succeeded', 'announce': True,
-               'error': {'Error': 'Landfall.Internal', 'Cause': 'why'}, 'receipt': 's3://landfall-ledger/r'}
-    announcement = {'detail_type': 'Export Job Ended', 'resources': [], 'detail': {'failed': failed}}
-    return {**event, 'outcome': outcome, 'announcement': announcement}";
     let program = |name: &str, handler: &str| (name.to_owned(), common::program(folder.path(), name, handler));
     let binaries = BTreeMap::from([
         program("segment-snapshot-start", &handler("'running'")),
         program("segment-snapshot-poll", &handler("'succeeded'")),
         program("verify-output", &handler("'succeeded'")),
-        program("seal-receipt", seal),
+        program("seal-receipt", SEAL),
     ]);
     let options = Options {
         binaries: Some(binaries),
@@ -64,6 +65,7 @@ async fn an_event_runs_through_the_deployed_definition() {
         "Poll",
         "Status",
         "Verify",
+        "Verified",
         "Seal",
         "Sealed",
         "Announce",
@@ -124,5 +126,125 @@ async fn an_event_runs_through_the_deployed_definition() {
         Some(&b"x"[..])
     );
     assert_eq!(world.object(LEDGER, "nothing").await.unwrap(), None);
+    world.shutdown().await;
+}
+
+/// Answers twice with a list of batches, which has to be worked on in two turns each. What is called is kept in a folder,
+/// since several environments work at a time.
+const VERIFY: &str = "
+FOLDER = 'CALLS'
+def handler(event, headers):
+    if 'batch' not in event:
+        rounds = event.pop('rounds', 0)
+        event.pop('verifying', None)
+        if rounds == 2:
+            return event
+        manifest = {'bucket': 'landfall-ledger', 'key': 'verifications/k.json'}
+        verifying = {'manifest': manifest, 'work': 'w', 'batches': 4, 'concurrency': 2}
+        return {**event, 'rounds': rounds + 1, 'verifying': verifying}
+    if set(event) != {'work', 'batch'}:
+        raise Failure('Landfall.Internal', f'a batch came as {sorted(event)}')
+    with open(f'{FOLDER}/{event[\"batch\"]}', 'a+') as calls:
+        calls.write('x')
+        calls.flush()
+        calls.seek(0)
+        turns = len(calls.read())
+    if event['batch'] == 'broken':
+        raise Failure('Landfall.Internal', 'this batch cannot be read')
+    if event['batch'] == 'shaken' and turns == 1:
+        raise Failure('Landfall.Throttled', 'later')
+    return {'done': turns % 2 == 0}
+";
+
+async fn world_of_batches(folder: &std::path::Path) -> World {
+    let job = |status: &str| {
+        format!(
+            "def handler(event, headers):\n    return {}",
+            JOB.replace("STATUS", status)
+        )
+    };
+    let calls = folder.join("calls");
+    std::fs::create_dir(&calls).unwrap();
+    let program = |name: &str, handler: &str| (name.to_owned(), common::program(folder, name, handler));
+    let binaries = BTreeMap::from([
+        program("segment-snapshot-start", &job("'succeeded'")),
+        program("segment-snapshot-poll", &job("'succeeded'")),
+        program("verify-output", &VERIFY.replace("CALLS", &calls.display().to_string())),
+        program("seal-receipt", SEAL),
+    ]);
+    let options = Options {
+        binaries: Some(binaries),
+        retries: Retries::Short,
+        folder: Some(folder.join("world")),
+        ..Options::for_kind("segment-snapshot").unwrap()
+    };
+    World::start(options).await.unwrap()
+}
+
+/// Each batch is invoked until it is done; one that fails for good neither ends the others nor the job.
+#[tokio::test]
+async fn batches_are_run_until_none_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world_of_batches(folder.path()).await;
+    let batches = ["plain", "broken", "shaken", "other"].map(|batch| json!({"work": "w", "batch": batch}));
+    let manifest = json!(batches).to_string();
+    world.put(LEDGER, "verifications/k.json", manifest).await.unwrap();
+    let event = json!({"detail-type": "Segment Snapshot Requested", "detail": {}});
+    let execution = world.deliver(&event).await.unwrap();
+    let finished = world.wait(&execution).await.unwrap();
+    assert!(finished.is_success(), "{finished:?}");
+    let states = finished.states();
+    let expected = [
+        "Receive",
+        "Start",
+        "Status",
+        "Verify",
+        "Verified",
+        "VerifyBatches",
+        "Verify",
+        "Verified",
+        "VerifyBatches",
+        "Verify",
+        "Verified",
+        "Seal",
+        "Sealed",
+        "Announce",
+        "Outcome",
+        "Succeeded",
+    ];
+    assert_eq!(states, expected);
+    // The job came back from its batches as it went, and Verify took out of it what was left to do.
+    let job = finished.job().unwrap();
+    assert_eq!(job["job_key"], "k");
+    assert!(job["verifying"].is_null() && job["error"].is_null(), "{job}");
+    let calls = |batch: &str| {
+        std::fs::read_to_string(folder.path().join("calls").join(batch))
+            .unwrap()
+            .len()
+    };
+    // Two turns in each round; of the shaken one, the first is tried again.
+    assert_eq!(["plain", "other"].map(calls), [4, 4]);
+    assert_eq!(calls("shaken"), 4);
+    // It fails for good once a round.
+    assert_eq!(calls("broken"), 2);
+    assert_eq!(world.lambda().invocations("verify-output"), 3 + 3 * 4 + 2);
+    world.shutdown().await;
+}
+
+/// A list of batches that is not there is an error like any other: the job ends sealed.
+#[tokio::test]
+async fn a_lost_list_of_batches_is_sealed() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world_of_batches(folder.path()).await;
+    let event = json!({"detail-type": "Segment Snapshot Requested", "detail": {}});
+    let execution = world.deliver(&event).await.unwrap();
+    let finished = world.wait(&execution).await.unwrap();
+    assert_eq!(finished.status, "FAILED");
+    assert_eq!(finished.error.as_deref(), Some("Landfall.Internal"), "{finished:?}");
+    let states = finished.states();
+    let sealed = ["VerifyBatches", "Seal", "Sealed", "Announce", "Outcome", "Failed"];
+    assert_eq!(states[states.len() - 6..], sealed);
+    let announced = world.announcements().await.unwrap();
+    assert_eq!(announced[0]["detail"], json!({"failed": true}));
     world.shutdown().await;
 }

@@ -37,6 +37,8 @@ pub struct Config {
     pub polling: Bounds,
     /// `LANDFALL_SETTLE_SECONDS`: time between the two listings of the output. 5 when unset.
     pub settle: Duration,
+    /// `LANDFALL_VERIFY_CONCURRENCY`: batches of one verification that run at a time. 20 when unset.
+    pub verify_concurrency: u64,
 }
 
 impl Config {
@@ -68,6 +70,7 @@ impl Config {
                 max: reader.seconds("LANDFALL_POLL_MAX_SECONDS", 300, 1, 3600),
             },
             settle: reader.seconds("LANDFALL_SETTLE_SECONDS", 5, 0, 60),
+            verify_concurrency: reader.number("LANDFALL_VERIFY_CONCURRENCY", "a number", 20, 1, 10_000),
         };
         if config.polling.min > config.polling.max {
             reader
@@ -133,16 +136,19 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
     }
 
     fn seconds(&mut self, name: &str, default: u64, least: u64, most: u64) -> Duration {
+        Duration::from_secs(self.number(name, "a number of seconds", default, least, most))
+    }
+
+    fn number(&mut self, name: &str, what: &str, default: u64, least: u64, most: u64) -> u64 {
         let Some(text) = self.text(name) else {
-            return Duration::from_secs(default);
+            return default;
         };
         match text.parse::<u64>() {
-            Ok(value) if (least..=most).contains(&value) => Duration::from_secs(value),
+            Ok(value) if (least..=most).contains(&value) => value,
             _ => {
-                self.faults.push(format!(
-                    "{name} is {text}, not a number of seconds from {least} to {most}"
-                ));
-                Duration::from_secs(default)
+                self.faults
+                    .push(format!("{name} is {text}, not {what} from {least} to {most}"));
+                default
             }
         }
     }

@@ -17,8 +17,9 @@ use sha2::{Digest, Sha256};
 use crate::{
     config::MAX_DEADLINE_SECONDS,
     error::{Error, ErrorKind, Result},
+    expect::Expectations,
     fault::Faults,
-    job::Kind,
+    job::{Kind, Level},
     s3_uri::S3Uri,
     service::JobService,
 };
@@ -82,6 +83,12 @@ pub struct VerificationOptions {
     /// What another number of rows than the service reports does: `warn` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row_count: Option<RowCount>,
+    /// How much of the output is looked at: `full` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<Level>,
+    /// What is expected of the output, beyond what every output must be. What could not be looked at is violated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Expectations>,
 }
 
 /// What a number of rows that is not the one that the service reports does.
@@ -140,6 +147,7 @@ pub fn parse<S: JobService>(event: &Value, default_destination: Option<&S3Uri>) 
     let destination = check_destination::<S>(detail, default_destination, &mut faults);
     check_source::<S>(detail, &mut faults);
     check_poll_options(detail, &mut faults);
+    check_expectations(detail, &mut faults);
     S::check(detail, &mut faults);
     S::check_envelope(event, &mut faults);
     faults.into_result()?;
@@ -322,6 +330,49 @@ fn check_poll_options(detail: &Value, faults: &mut Faults) {
     }
 }
 
+/// What is expected has to be possible, and the level has to look at it.
+fn check_expectations(detail: &Value, faults: &mut Faults) {
+    let options = &detail[OPTIONS]["Verification"];
+    let place = |name: &str| format!("$.detail.{OPTIONS}.Verification.{name}");
+    let rows = &options["Expect"]["Rows"];
+    let bound = |name: &str| rows.get(name).filter(|value| !value.is_null());
+    if rows.is_object() {
+        match (bound("Min"), bound("Max")) {
+            (None, None) => faults.add(
+                place("Expect.Rows"),
+                "neither Min nor Max",
+                "name at least one of them, or leave Rows out",
+            ),
+            (Some(min), Some(max)) if min.as_u64().zip(max.as_u64()).is_some_and(|(min, max)| min > max) => {
+                faults.add(
+                    place("Expect.Rows.Min"),
+                    min,
+                    format!("must not be larger than Max, which is {max}"),
+                );
+            }
+            _ => {}
+        }
+    }
+    if options["Level"] == Level::Listing.name() {
+        let mut beyond = |name: &str, found: &Value| {
+            if !found.is_null() {
+                faults.add(
+                    place(name),
+                    describe_found(found),
+                    "the level listing looks into no object: set Level to \"full\", or to \"structure\" for what \
+                     headers and footers tell",
+                );
+            }
+        };
+        for name in ["Columns", "Rows", "Change"] {
+            beyond(&format!("Expect.{name}"), &options["Expect"][name]);
+        }
+        if options["RowCount"] == "fail" {
+            beyond("RowCount", &options["RowCount"]);
+        }
+    }
+}
+
 /// The JSON Schema of the events of a kind, everything inline.
 pub fn schema<S: JobService>() -> Value {
     let settings = || SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
@@ -334,6 +385,15 @@ pub fn schema<S: JobService>() -> Value {
         if let Some(schema) = schema.as_object_mut() {
             schema.remove("$schema");
         }
+    }
+    if !S::WRITES_OUTPUT
+        && let Some(verification) = options
+            .pointer_mut("/properties/Verification/properties")
+            .and_then(Value::as_object_mut)
+    {
+        // They would never be looked at.
+        verification.remove("Level");
+        verification.remove("Expect");
     }
     if let Some(properties) = detail.get_mut("properties").and_then(Value::as_object_mut) {
         properties.insert(OPTIONS.to_owned(), options);
@@ -465,11 +525,16 @@ fn describe_allowed(schema: &Value) -> String {
         (Some(min), None) => words += &format!(" of at least {min} characters"),
         (None, None) => {}
     }
-    if let (Some(min), Some(max)) = (number("minimum"), number("maximum")) {
-        words += &format!(" from {min} to {max}");
+    match (number("minimum"), number("maximum")) {
+        (Some(min), Some(max)) => words += &format!(" from {min} to {max}"),
+        (Some(min), None) => words += &format!(" of at least {min}"),
+        _ => {}
     }
     if let (Some(min), Some(max)) = (number("minItems"), number("maxItems")) {
         words += &format!(" of {min} to {max} items");
+    }
+    if schema.get("uniqueItems") == Some(&Value::Bool(true)) {
+        words += ", no two alike";
     }
     if let Some(pattern) = schema.get("pattern").and_then(Value::as_str) {
         words += &format!(" matching {pattern}");

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{polling::Bounds, s3_uri::S3Uri};
+use crate::{expect::Expectations, polling::Bounds, s3_uri::S3Uri};
 
 /// The schema of [`Job`]; its number changes when a reader of the old one would misread the new one.
 pub const SCHEMA: &str = "landfall.job/1";
@@ -121,6 +121,36 @@ impl fmt::Display for Format {
     }
 }
 
+/// How much of the output is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Only the listing: keys, sizes and times.
+    Listing,
+    /// Also the metadata of every object, and its ends: headers, footers, directories.
+    Structure,
+    /// Every byte, hashed and decoded.
+    #[default]
+    Full,
+}
+
+impl Level {
+    /// The name that events and receipts use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Listing => "listing",
+            Self::Structure => "structure",
+            Self::Full => "full",
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// Parts of the work that are done, as the service counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
@@ -197,6 +227,34 @@ pub struct Output {
     pub strict_row_count: bool,
     /// Seconds between the two listings.
     pub settle_seconds: u64,
+    /// How much of it is looked at.
+    #[serde(default)]
+    pub level: Level,
+    /// What the event expects of it, beyond what every output must be.
+    #[serde(default, skip_serializing_if = "Expectations::is_empty")]
+    pub expect: Expectations,
+}
+
+/// Where an object lies, in the form that a state machine can take apart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Place {
+    /// The bucket.
+    pub bucket: String,
+    /// The key.
+    pub key: String,
+}
+
+/// A verification that goes on in batches: while it stands in the job, the state machine runs them and verifies again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Verifying {
+    /// The list of batches to run: a JSON array whose items are each the input of one invocation.
+    pub manifest: Place,
+    /// How far the verification is: an object in the ledger bucket.
+    pub work: String,
+    /// Batches of the manifest.
+    pub batches: u64,
+    /// Most batches that run at a time.
+    pub concurrency: u64,
 }
 
 /// A file that the service names as its output.
@@ -303,6 +361,9 @@ pub struct Job {
     pub status: Status,
     /// The request as the service was given it, without what is sensitive.
     pub request: Value,
+    /// SHA-256 of the canonical request, hex: runs of the same request have the same.
+    #[serde(default)]
+    pub request_sha256: String,
     /// The service's id of the attempt that counts.
     pub service_id: String,
     /// Number of that attempt, from 1.
@@ -350,6 +411,9 @@ pub struct Job {
     /// When the end was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<DateTime<Utc>>,
+    /// A verification that is larger than one invocation, until it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verifying: Option<Verifying>,
     /// What verification found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportPointer>,

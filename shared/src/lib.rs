@@ -5,9 +5,11 @@
 //! event, the job key, the gate, the ledger, the poll policy, S3 access and the named errors. It knows no export
 //! service; a service joins by implementing [`service::JobService`].
 
+pub mod batches;
 pub mod config;
 pub mod error;
 pub mod event;
+pub mod expect;
 pub mod fault;
 pub mod gate;
 pub mod invocation;

@@ -513,6 +513,7 @@ impl<S: JobService> Starter<'_, S> {
                 Status::Running
             },
             request: entry.request.clone(),
+            request_sha256: entry.trigger.request_sha256.clone(),
             service_id: attempt
                 .and_then(|attempt| attempt.service_id.clone())
                 .unwrap_or_default(),
@@ -521,6 +522,7 @@ impl<S: JobService> Starter<'_, S> {
             started_at,
             accepted_at,
             deadline_at: entry.deadline_at,
+            verifying: None,
             output: attempt.filter(|_| S::WRITES_OUTPUT).map(|attempt| Output {
                 prefix: attempt.prefix.clone(),
                 format: entry.format,
@@ -528,6 +530,8 @@ impl<S: JobService> Starter<'_, S> {
                 allow_empty: verification.allow_empty.unwrap_or(false),
                 strict_row_count: verification.row_count == Some(event::RowCount::Fail),
                 settle_seconds: verification.settle_seconds.unwrap_or(config.settle.as_secs()),
+                level: verification.level.unwrap_or_default(),
+                expect: verification.expect.clone().unwrap_or_default(),
             }),
             source: entry.source.clone(),
             polling,

@@ -22,7 +22,7 @@ use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use landfall::{
     error::{Error, ErrorKind, Result},
-    store::{Condition, Head, Listed, ObjectStore, Stored, Written},
+    store::{Condition, Frames, Head, ObjectStore, Page, Stored, Written},
 };
 use landfall_local::simulated::{ConnectionCut, SimulatedService};
 
@@ -112,8 +112,8 @@ impl FaultyStore {
 
 #[async_trait]
 impl ObjectStore for FaultyStore {
-    async fn list(&self, bucket: &str, prefix: &str, limit: usize) -> Result<Vec<Listed>> {
-        self.call(self.store.list(bucket, prefix, limit)).await
+    async fn list_page(&self, bucket: &str, prefix: &str, after: Option<&str>) -> Result<Page> {
+        self.call(self.store.list_page(bucket, prefix, after)).await
     }
 
     async fn head(&self, bucket: &str, key: &str) -> Result<Option<Head>> {
@@ -128,8 +128,29 @@ impl ObjectStore for FaultyStore {
         self.call(self.store.read(bucket, key, etag, start, end)).await
     }
 
+    async fn stream(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Frames> {
+        self.call(self.store.stream(bucket, key, etag, start, end)).await
+    }
+
     async fn put(&self, bucket: &str, key: &str, body: Bytes, condition: Condition) -> Result<Written> {
         self.call(self.store.put(bucket, key, body, condition)).await
+    }
+
+    async fn begin_upload(&self, bucket: &str, key: &str) -> Result<String> {
+        self.call(self.store.begin_upload(bucket, key)).await
+    }
+
+    async fn upload_part(&self, bucket: &str, key: &str, upload: &str, number: i32, body: Bytes) -> Result<String> {
+        self.call(self.store.upload_part(bucket, key, upload, number, body))
+            .await
+    }
+
+    async fn complete_upload(&self, bucket: &str, key: &str, upload: &str, parts: &[String]) -> Result<Written> {
+        self.call(self.store.complete_upload(bucket, key, upload, parts)).await
+    }
+
+    async fn abort_upload(&self, bucket: &str, key: &str, upload: &str) -> Result<()> {
+        self.call(self.store.abort_upload(bucket, key, upload)).await
     }
 }
 

@@ -7,7 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    ops::Range,
+    ops::{Bound, Range},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -17,9 +17,10 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, SubsecRound, Utc};
+use futures::{StreamExt as _, stream};
 use landfall::{
     error::{Error, ErrorKind, Result},
-    store::{Clock, Condition, Head, Listed, ObjectStore, Stored, Written},
+    store::{Clock, Condition, Frames, Head, Listed, ObjectStore, Page, Stored, Written},
 };
 use sha2::{Digest, Sha256};
 
@@ -36,7 +37,16 @@ pub enum Op {
     Read,
     /// `put`.
     Put,
+    /// A call of an upload in parts.
+    Upload,
 }
+
+/// Rows of a page of a listing, as S3 has it.
+const PAGE: usize = 1_000;
+/// Bytes of a part of a stream.
+const FRAME: u64 = 256 << 10;
+/// What S3 wants of every part but the last.
+const SMALLEST_PART: usize = 5 << 20;
 
 /// A call that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +110,7 @@ struct State {
     fail_before: BTreeMap<usize, ErrorKind>,
     fail_after: BTreeMap<usize, ErrorKind>,
     acts: Vec<(Op, usize, Act)>,
+    uploads: BTreeMap<String, BTreeMap<i32, (String, Bytes)>>,
 }
 
 impl State {
@@ -256,6 +267,12 @@ impl MemoryStore {
             .map_or(0, Vec::len)
     }
 
+    /// How many uploads in parts were begun and neither made an object nor were given up. Not a call.
+    #[must_use]
+    pub fn uploads_open(&self) -> usize {
+        self.state().uploads.len()
+    }
+
     /// Makes the n-th call from now, from 0, fail without an effect.
     pub fn fail_at(&self, n: usize, kind: ErrorKind) {
         let mut state = self.state();
@@ -323,6 +340,30 @@ impl MemoryStore {
             Some(kind) => Err(injected(kind)),
             None => Ok(number),
         }
+    }
+
+    /// Begins a call that reads, and gives what it reads of.
+    async fn open(&self, bucket: &str, key: &str, etag: &str, range: Range<u64>) -> Result<(usize, Body)> {
+        let call = Call {
+            range: Some(range.clone()),
+            ..call(Op::Read, bucket, key)
+        };
+        let number = self.begin(call).await?;
+        let state = self.state();
+        bucket_exists(&state, bucket)?;
+        let body = match state.current(bucket, key) {
+            Some((version, body)) if version.etag == etag => body.clone(),
+            _ => {
+                let text = format!("s3://{bucket}/{key} was replaced or removed since it was listed");
+                return Err(Error::new(ErrorKind::OutputRejected, text));
+            }
+        };
+        if range.start >= range.end || range.end > body.size() {
+            return Err(Error::internal(format!(
+                "bytes {range:?} are not within s3://{bucket}/{key}"
+            )));
+        }
+        Ok((number, body))
     }
 
     fn end<T>(&self, number: usize, answer: T) -> Result<T> {
@@ -415,13 +456,16 @@ fn bucket_exists(state: &State, bucket: &str) -> Result<()> {
 
 #[async_trait]
 impl ObjectStore for MemoryStore {
-    async fn list(&self, bucket: &str, prefix: &str, limit: usize) -> Result<Vec<Listed>> {
+    async fn list_page(&self, bucket: &str, prefix: &str, after: Option<&str>) -> Result<Page> {
         let number = self.begin(call(Op::List, bucket, prefix)).await?;
-        let listed: Vec<Listed> = {
+        let mut listed: Vec<Listed> = {
             let state = self.state();
             bucket_exists(&state, bucket)?;
-            let from = (bucket.to_owned(), prefix.to_owned());
-            let beneath = state.objects.range(from..);
+            let from = match after {
+                Some(after) if after >= prefix => Bound::Excluded((bucket.to_owned(), after.to_owned())),
+                _ => Bound::Included((bucket.to_owned(), prefix.to_owned())),
+            };
+            let beneath = state.objects.range((from, Bound::Unbounded));
             beneath
                 .take_while(|((of, key), _)| of == bucket && key.starts_with(prefix))
                 .filter_map(|((_, key), _)| Some((key, state.current(bucket, key)?)))
@@ -431,14 +475,13 @@ impl ObjectStore for MemoryStore {
                     etag: version.etag.clone(),
                     last_modified: version.last_modified,
                 })
+                .take(PAGE + 1)
                 .collect()
         };
-        if listed.len() > limit {
-            return Err(Error::internal(format!(
-                "more than {limit} objects beneath s3://{bucket}/{prefix}"
-            )));
-        }
-        self.end(number, listed)
+        let is_last = listed.len() <= PAGE;
+        listed.truncate(PAGE);
+        let next = listed.last().filter(|_| !is_last).map(|last| last.key.clone());
+        self.end(number, Page { objects: listed, next })
     }
 
     async fn head(&self, bucket: &str, key: &str) -> Result<Option<Head>> {
@@ -469,31 +512,20 @@ impl ObjectStore for MemoryStore {
     }
 
     async fn read(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Bytes> {
-        let range = Some(start..end);
-        let number = self
-            .begin(Call {
-                range,
-                ..call(Op::Read, bucket, key)
-            })
-            .await?;
-        let body = {
-            let state = self.state();
-            bucket_exists(&state, bucket)?;
-            match state.current(bucket, key) {
-                Some((version, body)) if version.etag == etag => body.clone(),
-                _ => {
-                    let text = format!("s3://{bucket}/{key} was replaced or removed since it was listed");
-                    return Err(Error::new(ErrorKind::OutputRejected, text));
-                }
-            }
-        };
-        if start >= end || end > body.size() {
-            return Err(Error::internal(format!(
-                "bytes {start}..{end} are not within s3://{bucket}/{key}"
-            )));
-        }
+        let (number, body) = self.open(bucket, key, etag, start..end).await?;
         let counted = Counted::new(body.range(start..end), &self.out);
         self.end(number, Bytes::from_owner(counted))
+    }
+
+    async fn stream(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Frames> {
+        let (number, body) = self.open(bucket, key, etag, start..end).await?;
+        let out = Arc::clone(&self.out);
+        let starts = (start..end).step_by(FRAME as usize);
+        let frames = stream::iter(starts).map(move |start| {
+            let bytes = body.range(start..end.min(start + FRAME));
+            Ok(Bytes::from_owner(Counted::new(bytes, &out)))
+        });
+        self.end(number, frames.boxed())
     }
 
     async fn put(&self, bucket: &str, key: &str, body: Bytes, condition: Condition) -> Result<Written> {
@@ -515,6 +547,64 @@ impl ObjectStore for MemoryStore {
         };
         self.end(number, written)
     }
+
+    async fn begin_upload(&self, bucket: &str, key: &str) -> Result<String> {
+        let number = self.begin(call(Op::Upload, bucket, key)).await?;
+        let id = {
+            let mut state = self.state();
+            bucket_exists(&state, bucket)?;
+            state.written += 1;
+            let id = format!("upload-{}", state.written);
+            state.uploads.insert(id.clone(), BTreeMap::new());
+            id
+        };
+        self.end(number, id)
+    }
+
+    async fn upload_part(&self, bucket: &str, key: &str, upload: &str, part: i32, body: Bytes) -> Result<String> {
+        let number = self.begin(call(Op::Upload, bucket, key)).await?;
+        let etag = {
+            let mut state = self.state();
+            let etag = format!("\"{}\"", &hex(&Sha256::digest(&body))[..32]);
+            let parts = state.uploads.get_mut(upload).ok_or_else(no_upload)?;
+            parts.insert(part, (etag.clone(), body));
+            etag
+        };
+        self.end(number, etag)
+    }
+
+    async fn complete_upload(&self, bucket: &str, key: &str, upload: &str, parts: &[String]) -> Result<Written> {
+        let number = self.begin(call(Op::Upload, bucket, key)).await?;
+        let written = {
+            let mut state = self.state();
+            if state.current(bucket, key).is_some() || !state.uploads.contains_key(upload) {
+                Written::Refused
+            } else {
+                let uploaded = state.uploads.remove(upload).ok_or_else(no_upload)?;
+                if !uploaded.values().map(|(etag, _)| etag).eq(parts) {
+                    return Err(Error::internal("the parts are not those that were uploaded"));
+                }
+                let sizes: Vec<_> = uploaded.values().map(|(_, body)| body.len()).collect();
+                if sizes.iter().rev().skip(1).any(|size| *size < SMALLEST_PART) {
+                    return Err(Error::internal("a part but the last is smaller than 5 MiB"));
+                }
+                let body: Vec<u8> = uploaded.into_values().flat_map(|(_, body)| body).collect();
+                let etag = write(&mut state, self.clock.now(), bucket, key, Body::Bytes(body.into()));
+                Written::Done { etag }
+            }
+        };
+        self.end(number, written)
+    }
+
+    async fn abort_upload(&self, bucket: &str, key: &str, upload: &str) -> Result<()> {
+        let number = self.begin(call(Op::Upload, bucket, key)).await?;
+        self.state().uploads.remove(upload).ok_or_else(no_upload)?;
+        self.end(number, ())
+    }
+}
+
+fn no_upload() -> Error {
+    Error::internal("there is no such upload")
 }
 
 #[cfg(test)]

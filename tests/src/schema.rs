@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use landfall::{event, job::Job, service::JobService};
 use landfall_customer_profiles::SegmentSnapshots;
-use landfall_output::{receipt::Receipt, verify::Report};
+use landfall_output::{latest::Latest, receipt::Receipt, verify::Report};
 use landfall_pinpoint::{EndpointExports, EndpointImports};
 use landfall_quicksight::DashboardSnapshots;
 use schemars::{JsonSchema, generate::SchemaSettings};
@@ -18,6 +18,7 @@ pub fn published() -> BTreeMap<String, Value> {
         request::<EndpointImports>(),
         request::<DashboardSnapshots>(),
         ("job.schema.json".to_owned(), of::<Job>()),
+        ("latest.schema.json".to_owned(), of::<Latest>()),
         ("receipt.schema.json".to_owned(), of::<Receipt>()),
         ("report.schema.json".to_owned(), of::<Report>()),
     ])

@@ -55,6 +55,7 @@ EVERYTHING = {
     "AllowedRoles": f"arn:aws:iam::{ACCOUNT}:role/one,arn:aws:iam::{ACCOUNT}:role/two-*",
     "AllowedKmsKeys": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/one",
     "ExportRetentionDays": "30",
+    "VerifyConcurrency": "500",
     "Tracing": "true",
     "AlarmTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms",
     "PermissionsBoundaryArn": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
@@ -333,7 +334,18 @@ class Facts:
         return Stack(self.template, self.raw, parameters)
 
     def tasks(self):
+        """The tasks of the machine itself, and those of its maps."""
+        return self.own_tasks() | {name: task for _, tasks in self.map_tasks() for name, task in tasks.items()}
+
+    def own_tasks(self):
         return {name: state for name, state in self.machine["States"].items() if state["Type"] == "Task"}
+
+    def map_tasks(self):
+        """(map, its tasks) of each map."""
+        for name, state in self.machine["States"].items():
+            if state["Type"] == "Map":
+                inner = state["ItemProcessor"]["States"]
+                yield name, {name: task for name, task in inner.items() if task["Type"] == "Task"}
 
 
 def listed(value):
@@ -447,6 +459,10 @@ def grants_are_what_the_code_calls(facts):
             yield f"functions/{crate} calls {sorted(calls)}, its roles allow {sorted(granted)}"
 
 
+# What stands beside the data and is trusted: the receipt, its list of objects, the pointer to the newest receipt.
+OF_SEAL = ("_receipt.json", "_objects.jsonl", "_latest.json")
+
+
 @check
 def only_seal_writes_receipts(facts):
     stack = facts.full
@@ -455,20 +471,32 @@ def only_seal_writes_receipts(facts):
     for role in stack.function_roles() - {"SealReceiptRole"}:
         if exports.get(role):
             yield f"{role} may write {sorted(exports[role])}"
-    expected = {f"arn:aws:s3:::{folder}*/_receipt.json" for folder in ("exportbucket/", "aaa/x/", "bbb/")}
+    folders = ("exportbucket/", "aaa/x/", "bbb/")
+    beneath = {file: {f"arn:aws:s3:::{folder}*/{file}" for folder in folders} for file in OF_SEAL}
+    # The pointer lies in the destination, which an allowed folder may be; the others beneath run=….
+    beneath["_latest.json"] |= {f"arn:aws:s3:::{folder}_latest.json" for folder in folders}
+    expected = set().union(*beneath.values())
     if exports.get("SealReceiptRole") != expected:
         yield f"SealReceiptRole may write {sorted(exports.get('SealReceiptRole', ()))}, not {sorted(expected)}"
+    read = {r for r in stack.allowed("s3:GetObject").get("SealReceiptRole", set()) if ":::ledgerbucket" not in r}
+    # What stands there already is compared with what was to be written.
+    if read != beneath["_receipt.json"] | beneath["_latest.json"] | beneath["_objects.jsonl"]:
+        yield f"SealReceiptRole may read {sorted(read)}"
     ledger = {
         role: {r.split("/", 1)[1] for r in resources if ":::ledgerbucket" in r} for role, resources in writers.items()
     }
-    for role, allowed in {"VerifyOutputRole": {"reports/*"}, "SealReceiptRole": {"jobs/*", "receipts/*"}}.items():
+    for role, allowed in {
+        "VerifyOutputRole": {"reports/*", "verifications/*"},
+        "SealReceiptRole": {"jobs/*", "receipts/*"},
+    }.items():
         if ledger.get(role) != allowed:
             yield f"{role} may write {ledger.get(role)} in the ledger, not {allowed}"
     for role, keys in ledger.items():
         if role not in ("VerifyOutputRole", "SealReceiptRole") and keys and keys != {"jobs/*"}:
             yield f"{role} may write {keys} in the ledger"
     # The roles that services assume write data; the export bucket's policy does not hold in other buckets.
-    refusal = {"Effect": "Deny", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::*/_receipt.json"}
+    places = [f"arn:aws:s3:::*/{file}" for file in OF_SEAL]
+    refusal = {"Effect": "Deny", "Action": "s3:PutObject", "Resource": places}
     for stack in facts.stacks:
         refused = {
             role
@@ -497,11 +525,32 @@ def verify_reads_what_events_may_name(facts):
             for action in listed(statement["Action"])
             if role == "VerifyOutputRole" and action.startswith("s3:")
         }
-        if actions != {"s3:GetObject", "s3:ListBucket", "s3:PutObject"}:
+        if actions != {"s3:GetObject", "s3:ListBucket", "s3:PutObject", "s3:AbortMultipartUpload"}:
             yield f"VerifyOutputRole may do {sorted(actions)}; its code names no version"
+        work = {r for r in stack.allowed("s3:GetObject").get("VerifyOutputRole", set()) if ":::ledgerbucket" in r}
+        if work != {f"arn:aws:s3:::ledgerbucket/{folder}/*" for folder in ("reports", "verifications")}:
+            yield f"VerifyOutputRole may read {sorted(work)} in the ledger"
     keys = facts.full.allowed("kms:Decrypt").get("VerifyOutputRole")
     if keys != set(EVERYTHING["AllowedKmsKeys"].split(",")) or "VerifyOutputRole" in facts.plain.allowed("kms:Decrypt"):
         yield f"VerifyOutputRole may decrypt with {keys}"
+
+
+@check
+def whoever_uploads_in_parts_may_give_up(facts):
+    """Every object that is written in parts: an upload that is given up would else lie there, and cost, for days."""
+    source = (ROOT / "shared/src/store/s3.rs").read_text()
+    if "create_multipart_upload()" not in source or "abort_multipart_upload()" not in source:
+        yield "shared/src/store/s3.rs uploads nothing in parts, or gives up none"
+    ledger = {f"arn:aws:s3:::ledgerbucket/{folder}/*" for folder in ("reports", "verifications")}
+    lists = {f"arn:aws:s3:::{folder}*/_objects.jsonl" for folder in ("exportbucket/", "aaa/x/", "bbb/")}
+    services = {kind.role for kind in KINDS if kind.role and kind.writes}
+    granted = facts.full.allowed("s3:AbortMultipartUpload")
+    for role, resources in granted.items():
+        wanted = {"VerifyOutputRole": ledger, "SealReceiptRole": lists}.get(role)
+        if role not in services and resources != wanted:
+            yield f"{role} may give up uploads of {sorted(resources)}"
+    for role in {"VerifyOutputRole", "SealReceiptRole"} - set(granted):
+        yield f"{role} may not give up an upload"
 
 
 @check
@@ -537,12 +586,14 @@ def services_and_starts_reach_what_events_may_name(facts):
 def an_absent_key_answers_404(facts):
     """Whoever reads objects may list their bucket: S3 answers 403 for an absent key otherwise.
 
-    Not so for receipts beside the data: seal-receipt reads only one that S3 has just refused to overwrite.
+    Not so for the machines: a list of batches that cannot be read is the same error to them, whatever the reason.
     """
     for stack in facts.stacks:
         listable = stack.allowed("s3:ListBucket")
+        of_machines = {stack.role_of(machine["RoleArn"]) for machine in machines(stack).values()}
         for role, resources in stack.allowed("s3:GetObject").items():
-            resources = {resource for resource in resources if not resource.endswith("/_receipt.json")}
+            if role in of_machines:
+                continue
             for bucket in {resource.split("/")[0] for resource in resources} - listable.get(role, set()):
                 yield f"{role} reads {bucket} without s3:ListBucket"
 
@@ -668,8 +719,10 @@ def parameters_agree_with_the_code(facts):
     config = (ROOT / "shared/src/config.rs").read_text()
     number = lambda text: eval(text, {"__builtins__": {}}, {"MAX_DEADLINE_SECONDS": most_deadline})  # noqa: E731
     constant = re.search(r"MAX_DEADLINE_SECONDS: u64 = ([0-9* ]+);", config)
-    calls = re.findall(r'seconds\(\s*"(LANDFALL_\w+)",\s*([^,]+),\s*([^,]+),\s*([^,)]+?),?\s*\)', config)
-    if not constant or len(calls) != 4:
+    calls = re.findall(
+        r'(?:seconds|number)\(\s*"(LANDFALL_\w+)",(?:\s*"[^"]*",)?\s*([^,]+),\s*([^,]+),\s*([^,)]+?),?\s*\)', config
+    )
+    if not constant or len(calls) != 5:
         yield "shared/src/config.rs no longer says the ranges of its seconds as this check reads them"
         return
     most_deadline = eval(constant[1], {"__builtins__": {}})
@@ -749,6 +802,13 @@ def longest(task):
     return seconds
 
 
+def bounds_of_batches():
+    """The numbers of shared/src/batches.rs."""
+    source = (ROOT / "shared/src/batches.rs").read_text()
+    found = re.findall(r"pub const (\w+): u\d+ = ([0-9_* <]+);", source)
+    return {name: eval(value, {"__builtins__": {}}) for name, value in found}
+
+
 @check
 def machine_outlasts_the_longest_job(facts):
     """A machine's time-out is not caught: the job would end unsealed.
@@ -756,8 +816,12 @@ def machine_outlasts_the_longest_job(facts):
     The deadline counts from the first claim, so the line in Start counts towards it; what comes after it does not.
     """
     deadline = facts.template["Parameters"]["DeadlineSeconds"]["MaxValue"]
-    seconds = {name: longest(task) for name, task in facts.tasks().items()}
+    bounds = bounds_of_batches()
+    seconds = {name: longest(task) for name, task in facts.own_tasks().items()}
     worst = max(deadline, seconds.pop("Start")) + sum(seconds.values())
+    # Each round of batches ends in Verify. When their time is up, one is still at work.
+    worst += bounds["MAX_SECONDS"] + bounds["MAX_ROUNDS"] * seconds["Verify"]
+    worst += sum(longest(task) for _, tasks in facts.map_tasks() for task in tasks.values())
     if worst >= facts.machine.get("TimeoutSeconds", 0):
         yield f"a job may take {worst:.0f} s, the machine ends after {facts.machine.get('TimeoutSeconds')} s"
 
@@ -777,6 +841,42 @@ def machines_may_do_what_they_do(facts):
         bus = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"
         if facts.full.allowed("events:PutEvents").get(role) != {bus}:
             yield f"{role} may not put events on the bus alone"
+
+
+@check
+def machines_may_run_their_maps(facts):
+    """A Distributed Map starts executions of its own machine, follows, stops and redrives them, and reads their list.
+
+    That is what AWS documents for it, the list bounded to what verify-output writes.
+    """
+    of_map = {"states:StartExecution", "states:DescribeExecution", "states:StopExecution", "states:RedriveExecution"}
+    labels = [
+        state["Label"]
+        for state in facts.machine["States"].values()
+        if state["Type"] == "Map" and state["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED"
+    ]
+    for label in labels:
+        if not re.fullmatch(r"[A-Za-z0-9]{1,40}", label):
+            yield f"{label!r} is no label that stands in an ARN as it is"
+    states = f"arn:aws:states:{REGION}:{ACCOUNT}"
+    for name, resource in facts.full.of("AWS::StepFunctions::StateMachine").items():
+        role, machine = facts.full.role_of(resource["RoleArn"]), resource["StateMachineName"]
+        own, of_maps = f"{states}:execution:{machine}:*", [f"{states}:execution:{machine}/{label}:*" for label in labels]
+        follow = {own, *of_maps} if labels else None
+        wanted = {
+            "states:StartExecution": {f"{states}:stateMachine:{machine}"} if labels else None,
+            "states:DescribeExecution": follow,
+            "states:StopExecution": follow,
+            "states:RedriveExecution": set(of_maps) or None,
+            "s3:GetObject": {"arn:aws:s3:::ledgerbucket/verifications/*"} if labels else None,
+        }
+        for action, resources in wanted.items():
+            if facts.full.allowed(action).get(role) != resources:
+                yield f"{role} may do {action} on {facts.full.allowed(action).get(role)}, not {resources}"
+    for role, statement in facts.full.statements():
+        others = set(listed(statement["Action"])) & (of_map - {"states:StartExecution"})
+        if others and not role.endswith("StateMachineRole"):
+            yield f"{role} may do {sorted(others)}"
 
 
 @check
@@ -955,14 +1055,17 @@ def buckets_are_closed_and_kept(facts):
             for s in facts.full.bucket_statements(name)
         ):
             yield f"{name} can be reached without TLS"
-    expiring = [
-        rule
-        for stack, name in ((facts.plain, "ExportBucket"), (facts.plain, "LedgerBucket"), (facts.full, "LedgerBucket"))
-        for rule in stack.of("AWS::S3::Bucket")[name]["LifecycleConfiguration"]["Rules"]
-        if "ExpirationInDays" in rule
-    ]
-    if expiring:
-        yield "current versions expire that nobody asked to expire"
+    for stack, name, wanted in (
+        (facts.plain, "ExportBucket", []),
+        (facts.plain, "LedgerBucket", ["verifications/"]),
+        (facts.full, "LedgerBucket", ["verifications/"]),
+    ):
+        rules = stack.of("AWS::S3::Bucket")[name]["LifecycleConfiguration"]["Rules"]
+        expiring = [rule for rule in rules if "ExpirationInDays" in rule]
+        if [rule.get("Prefix") for rule in expiring] != wanted:
+            yield f"current versions of {name} expire that nobody asked to expire, or too few"
+        if any(rule["ExpirationInDays"] * 86400 <= facts.machine["TimeoutSeconds"] for rule in expiring):
+            yield f"the work of a verification in {name} expires while its execution may run"
 
 
 @check
@@ -980,12 +1083,20 @@ def buckets_refuse_what_would_forge_a_proof(facts):
     functions = f"arn:aws:iam::{ACCOUNT}:role/landfall/{STACK}/*"
     seal = stack.attribute("SealReceiptRole", "Arn")
     unconditional = {"Null": {"s3:if-match": "true", "s3:if-none-match": "true"}}
+    # A part of an upload takes no condition; the completion does.
+    creating = {**unconditional, "Bool": {"s3:ObjectCreationOperation": "true"}}
     overwriting = {"Null": {"s3:if-none-match": "true"}}
     for bucket, action, resource, condition in (
         ("ExportBucket", "s3:PutObject", "exportbucket/*/_receipt.json", {"ArnNotEquals": {"aws:PrincipalArn": seal}}),
         ("ExportBucket", "s3:PutObject", "exportbucket/*/_receipt.json", overwriting),
         ("LedgerBucket", "s3:PutObject", "ledgerbucket/*", {"ArnNotLike": {"aws:PrincipalArn": functions}}),
-        ("LedgerBucket", "s3:PutObject", "ledgerbucket/*", unconditional),
+        *(
+            ("ExportBucket", "s3:PutObject", f"exportbucket/{key}", {"ArnNotEquals": {"aws:PrincipalArn": seal}})
+            for key in ("*/_objects.jsonl", "*/_latest.json", "_latest.json")
+        ),
+        ("ExportBucket", "s3:PutObject", "exportbucket/*/_latest.json", unconditional),
+        ("ExportBucket", "s3:PutObject", "exportbucket/_latest.json", unconditional),
+        ("LedgerBucket", "s3:PutObject", "ledgerbucket/*", creating),
         ("LedgerBucket", "s3:PutObject", "ledgerbucket/receipts/*", overwriting),
         ("LedgerBucket", "s3:DeleteObject", "ledgerbucket/*", None),
         ("LedgerBucket", "s3:DeleteObjectVersion", "ledgerbucket/*", None),
@@ -1271,12 +1382,35 @@ MEMBERS = {
         ("EndpointExportRole/statements/NoReceipts", None),
         ("EndpointExportRole/statements/NoReceipts/Resource", {"Fn::Sub": "${ExportBucket.Arn}/*/_receipt.json"}),
         ("EndpointExportRole/statements/NoReceipts/Condition", {"Bool": {"aws:SecureTransport": "false"}}),
+        ("EndpointExportRole/statements/NoReceipts/Resource/2", None),
+        ("SegmentSnapshotExportRole/statements/NoReceipts/Resource/1", None),
+        ("SealReceiptRole/statements/WriteObjects/Action", ["s3:PutObject", "s3:AbortMultipartUpload"]),
+        ("SealReceiptRole/statements/MoveLatest/Resource/1", None),
+        ("SealReceiptRole/statements/MoveLatestInFurtherDestinations/Action", "s3:GetObject"),
+        ("SealReceiptRole/statements/MoveLatestBeneathFurtherDestinations/Resource", "arn:aws:s3:::aaa/*"),
+        ("VerifyOutputRole/statements/KeepWork/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/receipts/*"}),
+    ),
+    whoever_uploads_in_parts_may_give_up: (
+        ("VerifyOutputRole/statements/WriteReport/Action", "s3:PutObject"),
+        ("SealReceiptRole/statements/WriteObjects/Action", "s3:PutObject"),
+        ("SealReceiptRole/statements/CloseJob/Action", ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]),
+        ("SegmentSnapshotPollRole/statements/Poll/Action", "s3:AbortMultipartUpload"),
+    ),
+    machines_may_run_their_maps: (
+        ("SegmentSnapshotStateMachineRole/statements/ReadBatches/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/*"}),
+        ("DashboardSnapshotStateMachineRole/statements/StartBatches/Resource", {"Ref": "DashboardSnapshotStateMachine"}),
+        ("EndpointExportStateMachineRole/statements/FollowBatches/Action", "states:DescribeExecution"),
+        ("EndpointExportStateMachineRole/statements/FollowBatches/Resource/1", None),
+        ("EndpointImportStateMachineRole/statements/RedriveBatches", None),
+        ("EndpointImportStateMachine/Name", "other"),
+        ("SegmentSnapshotTriggerRole/statements/GiveUp/Action", "states:StopExecution"),
     ),
     verify_reads_what_events_may_name: (
         ("VerifyOutputRole/statements/ReadFurtherDestinations/Resource", ["arn:aws:s3:::aaa/*"]),
         ("VerifyOutputRole/statements/ListExports/Action", "s3:GetBucketLocation"),
         ("VerifyOutputRole/statements/DecryptExports/Action", "kms:DescribeKey"),
         ("VerifyOutputRole/statements/ReadExports/Action", ["s3:GetObject", "s3:GetObjectVersion"]),
+        ("VerifyOutputRole/statements/KeepWork/Action", ["s3:PutObject", "s3:AbortMultipartUpload"]),
         ("VerifyOutputRole/statements/ReadFurtherDestinations/Action", ["s3:GetObject", "s3:GetObjectVersion"]),
     ),
     services_and_starts_reach_what_events_may_name: (
@@ -1291,6 +1425,9 @@ MEMBERS = {
     an_absent_key_answers_404: (
         ("EndpointImportStartRole/statements/ListFurtherSources/Action", "s3:GetBucketLocation"),
         ("SegmentSnapshotStartRole/statements/ListLedger/Action", "s3:GetBucketLocation"),
+        ("SealReceiptRole/statements/ListExports/Action", "s3:GetBucketLocation"),
+        ("SealReceiptRole/statements/ListFurtherBuckets/Action", "s3:GetBucketLocation"),
+        ("VerifyOutputRole/statements/ListLedger/Action", "s3:GetBucketLocation"),
     ),
     tracing_has_what_step_functions_asks_for: (
         ("TracingPolicy/statements/Trace/Action", ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]),
@@ -1322,7 +1459,7 @@ MEMBERS = {
     ),
     tasks_outlast_their_functions: (
         ("EndpointImportStartFunction/Timeout", 960),
-        ("SealReceiptFunction/Timeout", 120),
+        ("SealReceiptFunction/Timeout", 961),
     ),
     machines_may_do_what_they_do: (
         ("SegmentSnapshotStateMachineRole/statements/Invoke/Resource", {"Fn::GetAtt": ["SealReceiptFunction", "Arn"]}),
@@ -1364,12 +1501,19 @@ MEMBERS = {
         ("LedgerBucket/OwnershipControls", None),
         ("LedgerBucket/LifecycleConfiguration/Rules/0/AbortIncompleteMultipartUpload", None),
         ("LedgerBucket/LifecycleConfiguration/Rules/0/ExpirationInDays", 9),
+        ("LedgerBucket/LifecycleConfiguration/Rules/1/Prefix", "jobs/"),
+        ("LedgerBucket/LifecycleConfiguration/Rules/1/ExpirationInDays", 7),
+        ("LedgerBucket/LifecycleConfiguration/Rules/1", None),
         ("LedgerBucket/DeletionPolicy", "Delete"),
         ("ExportBucketPolicy/statements/OnlyTls/Effect", "Allow"),
     ),
     buckets_refuse_what_would_forge_a_proof: (
         ("ExportBucketPolicy/statements/OnlySealWritesReceipts/Resource", "x:::x"),
         ("LedgerBucketPolicy/statements/OnlyConditionalWrites/Condition", {"Null": {"s3:if-match": "true"}}),
+        ("LedgerBucketPolicy/statements/OnlyConditionalWrites/Condition/Bool", None),
+        ("ExportBucketPolicy/statements/LatestMovesKnowingly", None),
+        ("ExportBucketPolicy/statements/OnlySealWritesReceipts/Resource/1", None),
+        ("ExportBucketPolicy/statements/OnlySealWritesReceipts/Resource/3", None),
         ("LedgerBucketPolicy/statements/NothingIsDeleted/Action", "s3:DeleteObject"),
         ("SegmentSnapshotPollRole/Path", "/"),
         ("SegmentSnapshotExportRole/Path", {"Fn::Sub": "/landfall/${AWS::StackName}/"}),
@@ -1380,8 +1524,8 @@ MEMBERS = {
         ("ExportBucketPolicy/statements/QuickSightLooks/Principal", "*"),
         ("ExportBucketPolicy/statements/QuickSightRoleWrites/Condition", None),
         ("ExportBucketPolicy/statements/QuickSightRoleLooks/Resource", {"Fn::GetAtt": ["LedgerBucket", "Arn"]}),
-        ("ExportBucketPolicy/PolicyDocument/Statement/3/Fn::If/0", "IsTraced"),
-        ("ExportBucketPolicy/PolicyDocument/Statement/5/Fn::If/0", "HasDashboardSnapshots"),
+        ("ExportBucketPolicy/PolicyDocument/Statement/4/Fn::If/0", "IsTraced"),
+        ("ExportBucketPolicy/PolicyDocument/Statement/6/Fn::If/0", "HasDashboardSnapshots"),
         ("LedgerBucketPolicy/statements/OnlyTls/Effect", "Allow"),
     ),
     kinds_are_deployed_when_they_are_asked_for: (
@@ -1439,6 +1583,21 @@ def a_short_task(template, machine):
 
 
 @breaks(tasks_outlast_their_functions)
+def a_short_batch(template, machine):
+    machine["States"]["VerifyBatches"]["ItemProcessor"]["States"]["Batch"]["TimeoutSeconds"] = 900
+
+
+@breaks(machines_may_run_their_maps)
+def another_label(template, machine):
+    machine["States"]["VerifyBatches"]["Label"] = "Batches"
+
+
+@breaks(parameters_agree_with_the_code)
+def more_batches_than_a_map_runs(template, machine):
+    template["Parameters"]["VerifyConcurrency"]["MaxValue"] = 10001
+
+
+@breaks(tasks_outlast_their_functions)
 def a_start_that_is_cut_short(template, machine):
     machine["States"]["Start"]["TimeoutSeconds"] = 120
 
@@ -1450,7 +1609,7 @@ def a_task_without_time_out(template, machine):
 
 @breaks(machine_outlasts_the_longest_job)
 def a_short_machine(template, machine):
-    machine["TimeoutSeconds"] = 100800
+    machine["TimeoutSeconds"] = 777600
 
 
 @breaks(machine_outlasts_the_longest_job)

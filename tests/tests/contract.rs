@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use landfall::{
+    batches,
     config::MAX_DEADLINE_SECONDS,
     error::ErrorKind,
     job::{Status, Verdict},
@@ -18,6 +19,11 @@ fn definition() -> Value {
 
 fn state(name: &str) -> Value {
     definition()["States"][name].clone()
+}
+
+/// A state of the executions that a map starts.
+fn batch_state(name: &str) -> Value {
+    state("VerifyBatches")["ItemProcessor"]["States"][name].clone()
 }
 
 /// Every text of a member, anywhere in a value.
@@ -83,8 +89,12 @@ fn exactly_the_transient_errors_are_tried_again() {
         .filter(|kind| kind.is_transient())
         .map(|kind| kind.name());
     let expected: BTreeSet<String> = lambda.into_iter().chain(ours).map(str::to_owned).collect();
-    for name in ["Start", "Poll", "Verify", "Seal"] {
-        let state = state(name);
+    let mut functions: Vec<_> = ["Start", "Poll", "Verify", "Seal"]
+        .into_iter()
+        .map(|name| (name, state(name)))
+        .collect();
+    functions.push(("Batch", batch_state("Batch")));
+    for (name, state) in functions {
         assert_eq!(retried_errors(&state), expected, "{name}");
         for retrier in state["Retry"].as_array().into_iter().flatten() {
             assert_eq!(retrier["JitterStrategy"], "FULL", "{name}: {retrier}");
@@ -102,7 +112,7 @@ fn exactly_the_transient_errors_are_tried_again() {
 
 #[test]
 fn every_error_on_the_way_is_sealed() {
-    for name in ["Start", "Poll", "Verify"] {
+    for name in ["Start", "Poll", "Verify", "VerifyBatches"] {
         let caught = json!([{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "Seal"}]);
         assert_eq!(state(name)["Catch"], caught, "{name}");
     }
@@ -121,6 +131,68 @@ fn every_error_on_the_way_is_sealed() {
         json!(Verdict::Succeeded)
     );
     assert_eq!(state("Outcome")["Default"], "Failed");
+}
+
+/// The job comes back from its batches as it went, and the same function is asked for a job and for a batch.
+#[test]
+fn a_verification_in_batches_comes_back_to_verify() {
+    assert_eq!(state("Verify")["Next"], "Verified");
+    let left = json!([{"Variable": "$.verifying", "IsPresent": true, "Next": "VerifyBatches"}]);
+    assert_eq!(state("Verified")["Choices"], left);
+    assert_eq!(state("Verified")["Default"], "Seal");
+    let map = state("VerifyBatches");
+    assert_eq!(map["Next"], "Verify");
+    assert_eq!(map["ResultPath"], Value::Null);
+    assert!(map.as_object().is_some_and(|map| map.contains_key("ResultPath")));
+    assert_eq!(
+        map["ItemReader"]["Parameters"],
+        json!({"Bucket.$": "$.verifying.manifest.bucket", "Key.$": "$.verifying.manifest.key"})
+    );
+    assert_eq!(map["MaxConcurrencyPath"], "$.verifying.concurrency");
+    assert_eq!(map["ItemSelector"], json!({"batch.$": "$$.Map.Item.Value"}));
+
+    let (batch, verify) = (batch_state("Batch"), state("Verify"));
+    for member in ["Resource", "Retry", "TimeoutSeconds"] {
+        assert_eq!(batch[member], verify[member], "{member}");
+    }
+    assert_eq!(
+        batch["Parameters"]["FunctionName"],
+        verify["Parameters"]["FunctionName"]
+    );
+    assert_eq!(batch["Parameters"]["Payload.$"], "$.batch");
+    // The answer stands beside the batch, so that the next invocation gets the batch alone.
+    assert_eq!(batch["ResultPath"], "$.answer");
+    assert_eq!(batch["ResultSelector"], json!({"done.$": "$.Payload.done"}));
+    assert_eq!(batch["Next"], "More");
+    let done = json!([{"Variable": "$.answer.done", "BooleanEquals": true, "Next": "BatchDone"}]);
+    assert_eq!(batch_state("More")["Choices"], done);
+    assert_eq!(batch_state("More")["Default"], "Batch");
+    let caught = json!([{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "BatchGaveUp"}]);
+    assert_eq!(batch["Catch"], caught);
+}
+
+/// A state's output, and so a map's result, whether it is kept or not.
+const OUTPUT_LIMIT: usize = 256 << 10;
+/// What a child that failed, which none should, adds to the result: its ARN, name, times, input and error.
+const FAILED_CHILD: usize = 2 << 10;
+
+/// Without a place to write results to, a map's result is the list of what its children gave.
+#[test]
+fn the_results_of_all_batches_fit() -> Result<()> {
+    let mut longest = 0;
+    for name in ["BatchDone", "BatchGaveUp"] {
+        let state = batch_state(name);
+        assert_eq!(state["Type"], "Pass");
+        assert_eq!(state["End"], true);
+        assert!(state["Result"].is_string(), "{state}");
+        longest = longest.max(state["Result"].to_string().len() + ", ".len());
+    }
+    assert!(state("VerifyBatches")["ResultWriter"].is_null());
+    let tolerated = state("VerifyBatches")["ToleratedFailureCount"].as_u64();
+    let tolerated = usize::try_from(tolerated.context("no number of failures")?)?;
+    let size = usize::try_from(batches::MAX_BATCHES)? * longest + tolerated * FAILED_CHILD;
+    assert!(size < OUTPUT_LIMIT, "{size} bytes");
+    Ok(())
 }
 
 #[test]
@@ -185,7 +257,12 @@ fn most_retries(state: &Value) -> u64 {
         .sum()
 }
 
-/// With the most polls and, in every one of them, as many failures as are tried again.
+/// Entered, started, the run started, the run succeeded, succeeded, exited.
+const EVENTS_OF_MAP: u64 = 6;
+/// The run started, the run failed, failed.
+const EVENTS_OF_MAP_RETRY: u64 = 3;
+
+/// With the most polls, the most rounds of batches and, in every task, as many failures as are tried again.
 #[test]
 fn the_worst_execution_stays_within_its_history() {
     let poll = state("Poll");
@@ -196,12 +273,27 @@ fn the_worst_execution_stays_within_its_history() {
         .into_iter()
         .map(|name| EVENTS_OF_TASK + EVENTS_OF_RETRY * most_retries(&state(name)))
         .sum();
-    let others = 8 * EVENTS_OF_OTHER + 2;
-    let worst = polls + tasks + others;
+    let (map, verify) = (state("VerifyBatches"), state("Verify"));
+    let round = EVENTS_OF_MAP
+        + EVENTS_OF_MAP_RETRY * most_retries(&map)
+        + EVENTS_OF_TASK
+        + EVENTS_OF_RETRY * most_retries(&verify)
+        + EVENTS_OF_OTHER;
+    let others = 9 * EVENTS_OF_OTHER + 2;
+    let worst = polls + tasks + u64::from(batches::MAX_ROUNDS) * round + others;
     assert!(
         worst < HISTORY_LIMIT - 1,
         "{worst} events, and a redrive needs fewer than 24,999"
     );
+}
+
+/// Each batch has a history of its own.
+#[test]
+fn the_worst_batch_stays_within_its_history() {
+    let batch = batch_state("Batch");
+    let turn = EVENTS_OF_TASK + EVENTS_OF_RETRY * most_retries(&batch) + EVENTS_OF_OTHER;
+    let worst = u64::from(batches::MAX_TURNS) * turn + EVENTS_OF_OTHER + 2;
+    assert!(worst < HISTORY_LIMIT - 1, "{worst} events");
 }
 
 /// The machine's own time-out comes after everything that ends sealed, or the job would end unsealed.
@@ -212,6 +304,8 @@ fn the_machine_outlives_the_longest_job() -> Result<()> {
         .into_iter()
         .filter_map(|name| state(name)["TimeoutSeconds"].as_u64())
         .sum();
-    assert!(machine > MAX_DEADLINE_SECONDS + tasks, "{machine} s");
+    let verify = state("Verify")["TimeoutSeconds"].as_u64().context("no time-out")?;
+    let rounds = batches::MAX_SECONDS + u64::from(batches::MAX_ROUNDS) * verify;
+    assert!(machine > MAX_DEADLINE_SECONDS + tasks + rounds, "{machine} s");
     Ok(())
 }

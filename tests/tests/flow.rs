@@ -110,8 +110,16 @@ async fn a_success_in_every_format_is_sealed_once_and_announced_once() -> Result
         let states = finished.states();
         assert_eq!(states[..4], ["Receive", "Start", "Status", "Wait"]);
         assert_eq!(
-            states[states.len() - 6..],
-            ["Verify", "Seal", "Sealed", "Announce", "Outcome", "Succeeded"]
+            states[states.len() - 7..],
+            [
+                "Verify",
+                "Verified",
+                "Seal",
+                "Sealed",
+                "Announce",
+                "Outcome",
+                "Succeeded"
+            ]
         );
 
         let job = finished.job().context("no job")?;

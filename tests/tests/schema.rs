@@ -127,6 +127,12 @@ async fn what_is_written_fits_its_schema() -> Result<()> {
     let receipt_uri = sealed["outcome"]["receipt"].as_str().context("no receipt")?;
     let receipt = harness.json(receipt_uri)?;
     let report = harness.json(receipt["verification"]["report"].as_str().context("no report")?)?;
+    let event: Value = serde_json::from_str(include_str!("../../events/segment-snapshot-expectations.json"))?;
+    let succeeded = harness.run("three", &event).await?;
+    let success = harness.json(succeeded["outcome"]["receipt"].as_str().context("no receipt")?)?;
+    assert_eq!(success["verdict"], "succeeded", "{success:#}");
+    let latest = harness.json(&format!("s3://{EXPORTS}/segments/expectations/_latest.json"))?;
+    assert_eq!(latest["receipt"], succeeded["outcome"]["receipt"]);
     let malformed: Value = serde_json::from_str(include_str!("../../events/malformed-request.json"))?;
     let rejected = harness.run("two", &malformed).await?;
     let rejected = harness.json(rejected["outcome"]["receipt"].as_str().context("no receipt")?)?;
@@ -138,12 +144,22 @@ async fn what_is_written_fits_its_schema() -> Result<()> {
         (schemas["receipt.schema.json"].clone(), receipt.clone()),
         (schemas["receipt.schema.json"].clone(), rejected),
         (schemas["report.schema.json"].clone(), report),
+        (schemas["receipt.schema.json"].clone(), success),
+        (schemas["job.schema.json"].clone(), succeeded),
+        (schemas["latest.schema.json"].clone(), latest),
         (
             schemas["receipt.schema.json"].clone(),
             json!({"schema": "landfall.receipt/1"}),
         ),
         (schemas["job.schema.json"].clone(), receipt),
+        (
+            schemas["latest.schema.json"].clone(),
+            json!({"schema": "landfall.latest/1"}),
+        ),
     ];
-    assert_eq!(judge(&pairs)?, [true, true, true, true, false, false]);
+    assert_eq!(
+        judge(&pairs)?,
+        [true, true, true, true, true, true, true, false, false, false]
+    );
     Ok(())
 }

@@ -6,8 +6,9 @@ use std::{io::Write, sync::Arc, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use flate2::{Compression, write::GzEncoder};
 use landfall::{
+    expect::Expectations,
     invocation::{Deployment, Invocation},
-    job::{Format, Job, NamedFile},
+    job::{Format, Job, Level, NamedFile},
     ledger::Ledger,
     store::Clock,
 };
@@ -54,6 +55,9 @@ impl Case {
             strict_row_count: false,
             failed_rows: None,
             files: None,
+            level: Level::Full,
+            expect: Expectations::default(),
+            previous: None,
         };
         Self { store, clock, asked }
     }
@@ -278,7 +282,8 @@ async fn broken_documents_are_found() {
     for (name, body, words) in [
         ("c/3.pdf", pdf[..pdf.len() / 2].to_vec(), "cut off"),
         ("c/3.pdf", excel.clone(), "holds zip"),
-        ("c/3.pdf", b"<html>no</html>".to_vec(), "not PDF"),
+        ("c/3.pdf", b"<html>no</html>".to_vec(), "holds HTML or XML"),
+        ("c/3.pdf", b"no document".to_vec(), "not PDF"),
         ("b/2.xlsx", excel[..excel.len() / 2].to_vec(), "cut off"),
         ("b/2.xlsx", pdf.clone(), "holds PDF"),
         ("a/1", pdf, "holds PDF"),

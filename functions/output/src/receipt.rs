@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 use landfall::{
     event::Trigger,
-    job::{Counts, Format, Kind, Source, TaskError, Verdict},
+    job::{Counts, Format, Kind, Level, Source, TaskError, Verdict},
     ledger::{AttemptState, Entry, Orphan, Outcome},
     s3_uri::S3Uri,
 };
@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::verify::{Check, Report, VerifiedObject};
+use crate::verify::{Check, MAX_OBJECTS, ObjectsFile, Report, VerifiedObject};
 
 /// The schema of [`Receipt`].
 pub const SCHEMA: &str = "landfall.receipt/1";
@@ -22,8 +22,11 @@ pub const SCHEMA: &str = "landfall.receipt/1";
 /// The object's name in the run's prefix. Athena, Spark and Hive skip names that begin with an underscore.
 pub const NAME: &str = "_receipt.json";
 
-/// Most objects that a receipt lists; the report that it points to lists all.
-pub const MAX_OBJECTS: usize = 1_000;
+/// The name of the list of all objects, beside the receipt. JSON lines, each an object as in [`Output::objects`].
+pub const OBJECTS_NAME: &str = "_objects.jsonl";
+
+/// State transitions of a batch of a Distributed Map, which is an execution of its own: its start, its state, its end.
+const BATCH_TRANSITIONS: u64 = 3;
 
 /// Price of a Standard state transition in us-east-1, in US dollars. Source: the Step Functions pricing page.
 const TRANSITION_USD: f64 = 0.025 / 1_000.0;
@@ -108,8 +111,22 @@ pub struct Output {
     pub bytes: u64,
     /// The objects, at most [`MAX_OBJECTS`].
     pub objects: Vec<VerifiedObject>,
-    /// How many more the report lists.
+    /// How many more there are, in `objects_file`.
     pub objects_omitted: u64,
+    /// All of them, if they are more than that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects_file: Option<Sidecar>,
+}
+
+/// The list of all objects, in a file of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Sidecar {
+    /// Where it lies: beside the receipt of a success; of a failure in the ledger bucket.
+    pub uri: S3Uri,
+    /// Bytes.
+    pub bytes: u64,
+    /// SHA-256 of the bytes, hex.
+    pub sha256: String,
 }
 
 /// What was checked.
@@ -117,6 +134,9 @@ pub struct Output {
 pub struct Verification {
     /// `passed`, `passed_with_warnings` or `failed`.
     pub verdict: String,
+    /// How much of the output was looked at.
+    #[serde(default)]
+    pub level: Level,
     /// Every check with its verdict and reason.
     pub checks: Vec<Check>,
     /// The whole report.
@@ -192,10 +212,14 @@ impl Receipt {
             .attempt
             .and_then(|number| entry.attempts.iter().find(|attempt| attempt.number == number));
         let verified_at = report.as_ref().map(|report| report.checked_at);
+        let batches = report.as_ref().map(|report| report.batches);
         let parts = outcome.report.as_ref().zip(report);
         let (output, verification) = match parts {
             Some((pointer, report)) => {
-                let omitted = report.objects.len().saturating_sub(MAX_OBJECTS);
+                // A report of an earlier version has no such number, and lists all.
+                let all = report.all_objects.max(report.objects.len() as u64);
+                let omitted = all - report.objects.len().min(MAX_OBJECTS) as u64;
+                let objects_file = report.objects_file.as_ref();
                 // A job that writes nothing has a report of what it read.
                 let output = counted.filter(|_| report.source.is_none()).map(|attempt| Output {
                     prefix: attempt.prefix.clone(),
@@ -204,10 +228,12 @@ impl Receipt {
                     rows: pointer.rows,
                     bytes: pointer.bytes,
                     objects: report.objects.into_iter().take(MAX_OBJECTS).collect(),
-                    objects_omitted: omitted as u64,
+                    objects_omitted: omitted,
+                    objects_file: objects_file.map(|file| sidecar(outcome, file, ledger_bucket)),
                 });
                 let verification = Verification {
                     verdict: pointer.verdict.clone(),
+                    level: report.level,
                     checks: report.checks,
                     report: S3Uri {
                         bucket: ledger_bucket.to_owned(),
@@ -249,7 +275,7 @@ impl Receipt {
             attempts: entry.attempts.iter().map(attempt).collect(),
             orphans: entry.orphans.clone(),
             source: entry.source.clone(),
-            cost: cost(outcome, verification.is_some()),
+            cost: cost(outcome, batches),
             output,
             verification,
             execution: outcome.sealed_by.clone(),
@@ -275,17 +301,50 @@ fn attempt(attempt: &landfall::ledger::Attempt) -> Attempt {
     }
 }
 
+/// Whether the outcome is sealed beside the data: only that of a job that succeeded and writes output.
+pub(crate) fn is_beside_data(outcome: &Outcome) -> bool {
+    outcome.verdict == Verdict::Succeeded && outcome.receipt.key.rsplit('/').next() == Some(NAME)
+}
+
+/// Where the list of all objects lies, for whoever reads the receipt.
+fn sidecar(outcome: &Outcome, file: &ObjectsFile, ledger_bucket: &str) -> Sidecar {
+    let uri = if is_beside_data(outcome) {
+        beside(&outcome.receipt)
+    } else {
+        S3Uri {
+            bucket: ledger_bucket.to_owned(),
+            key: file.key.clone(),
+        }
+    };
+    Sidecar {
+        uri,
+        bytes: file.bytes,
+        sha256: file.sha256.clone(),
+    }
+}
+
+/// The place of the list of all objects beside a receipt.
+pub(crate) fn beside(receipt: &S3Uri) -> S3Uri {
+    let folder = receipt.key.rfind('/').map_or("", |slash| &receipt.key[..=slash]);
+    S3Uri {
+        bucket: receipt.bucket.clone(),
+        key: format!("{folder}{OBJECTS_NAME}"),
+    }
+}
+
 /// Receive, Start, then Seal, Sealed, Announce, Outcome and the end; Status after each of Start and the polls, which
-/// come with a Wait; Verify if it came so far.
-fn cost(outcome: &Outcome, verified: bool) -> Cost {
-    let (polls, verified) = (u64::from(outcome.polls), u64::from(verified));
+/// come with a Wait; Verify and Verified if it came so far, again after the batches, and the batches.
+fn cost(outcome: &Outcome, batches: Option<u64>) -> Cost {
+    let (polls, verified) = (u64::from(outcome.polls), u64::from(batches.is_some()));
+    let batches = batches.unwrap_or_default();
+    let again = u64::from(batches > 0);
     let started = u64::from(outcome.attempt.is_some());
-    let state_transitions = 7 + started + 3 * polls + verified;
+    let state_transitions = 7 + started + 3 * polls + 2 * verified + 3 * again + BATCH_TRANSITIONS * batches;
     #[allow(clippy::cast_precision_loss)]
     let state_transitions_usd = state_transitions as f64 * TRANSITION_USD;
     Cost {
         state_transitions,
-        invocations: 2 + polls + verified,
+        invocations: 2 + polls + verified + again + batches,
         state_transitions_usd,
     }
 }

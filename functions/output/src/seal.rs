@@ -3,7 +3,8 @@
 //! What must stay true: the outcome is decided by one conditional write in the ledger, and everything after it follows
 //! from what stands there. So any number of executions may seal the same job, and each step of a seal may be repeated:
 //! one outcome stands, one receipt is written, and only the execution whose outcome stands announces it. A success is
-//! sealed in the run's own prefix; a failure never leaves a receipt there.
+//! sealed in the run's own prefix, the list of its objects before the receipt and the pointer to it after; a failure
+//! never leaves anything there.
 
 use chrono::{DateTime, Utc};
 use landfall::{
@@ -15,14 +16,19 @@ use landfall::{
     runtime::read_input,
     s3_uri::S3Uri,
     start::Received,
-    store::{Condition, Written},
+    store::{
+        Condition, Written,
+        upload::{PART, Upload},
+    },
 };
 use serde::Serialize;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::{
+    latest::{self, Latest},
     receipt::{self, Receipt},
-    verify::Report,
+    verify::{CheckVerdict, ObjectsFile, Report},
 };
 
 /// How often a lost race in the ledger is followed by another look within one invocation.
@@ -221,7 +227,7 @@ impl<'a> Sealer<'a> {
         Err(Error::new(ErrorKind::Busy, "others keep changing its ledger entry"))
     }
 
-    /// Writes the receipt of a decided entry, unless it is there.
+    /// Writes the receipt of a decided entry with what belongs to it, as far as that is not there.
     async fn finish(&self, entry: &Entry) -> Result<Outcome> {
         let outcome = entry
             .outcome
@@ -237,23 +243,119 @@ impl<'a> Sealer<'a> {
             })?),
             None => None,
         };
+        let beside_data = receipt::is_beside_data(&outcome);
+        let objects_file = report.as_ref().and_then(|report| report.objects_file.clone());
+        let latest = report
+            .as_ref()
+            .filter(|_| beside_data)
+            .and_then(|report| latest_of(entry, &outcome, report));
         let receipt = Receipt::new(entry, &outcome, report, self.ledger.bucket());
-        let place = &outcome.receipt;
-        let store = &self.deployment.store;
-        let written = store
-            .put(&place.bucket, &place.key, encode(&receipt)?, Condition::Absent)
-            .await?;
-        if written == Written::Refused {
-            let standing = store.get(&place.bucket, &place.key).await?;
-            let standing = standing.and_then(|stored| serde_json::from_slice::<Receipt>(&stored.body).ok());
-            if !standing.is_some_and(|standing| standing.is_of_same_outcome(&receipt)) {
-                return Err(Error::new(
-                    ErrorKind::Internal,
-                    format!("{place} is taken by something that this job did not write; move it away and redrive"),
-                ));
-            }
+        if let Some(file) = objects_file.filter(|_| beside_data)
+            && !self.is_finished(&receipt, &outcome.receipt).await?
+        {
+            self.copy_objects(&file, &receipt::beside(&outcome.receipt)).await?;
+        }
+        self.write_receipt(&receipt, &outcome.receipt).await?;
+        if let Some((destination, latest)) = latest {
+            latest::advance(self.deployment.store.as_ref(), &destination, &latest).await?;
         }
         Ok(outcome)
+    }
+
+    async fn write_receipt(&self, receipt: &Receipt, place: &S3Uri) -> Result<()> {
+        let body = encode(receipt)?;
+        let store = &self.deployment.store;
+        let written = store.put(&place.bucket, &place.key, body, Condition::Absent).await?;
+        // Gone since then, it was deleted: the outcome stands in the ledger, and the next delivery writes it again.
+        if written == Written::Refused && !self.is_written(receipt, place).await? {
+            return Err(Error::new(
+                ErrorKind::Busy,
+                format!("{place} was there and is not any more"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether all that the receipt names is there, because it is itself.
+    async fn is_finished(&self, receipt: &Receipt, place: &S3Uri) -> Result<bool> {
+        match self.is_written(receipt, place).await {
+            // Whoever may not list a bucket is refused to read what is not there.
+            Err(error) if error.kind == ErrorKind::Forbidden => Ok(false),
+            written => written,
+        }
+    }
+
+    /// Whether the receipt stands there. Fails with `Internal` if something else does.
+    async fn is_written(&self, receipt: &Receipt, place: &S3Uri) -> Result<bool> {
+        let Some(standing) = self.deployment.store.get(&place.bucket, &place.key).await? else {
+            return Ok(false);
+        };
+        let standing = serde_json::from_slice::<Receipt>(&standing.body).ok();
+        if standing.is_some_and(|standing| standing.is_of_same_outcome(receipt)) {
+            return Ok(true);
+        }
+        Err(Error::new(
+            ErrorKind::Internal,
+            format!("{place} is taken by something that this job did not write; move it away and redrive"),
+        ))
+    }
+
+    /// Copies the list of all objects from the ledger bucket to the data. Whoever seals the same job writes the same.
+    async fn copy_objects(&self, file: &ObjectsFile, place: &S3Uri) -> Result<()> {
+        let mut upload = Upload::new(self.deployment.store.as_ref(), place.clone());
+        match self.copy_parts(file, &mut upload).await {
+            Ok(()) => {
+                upload.finish().await?;
+                Ok(())
+            }
+            Err(error) => {
+                if let Err(abort) = upload.abort().await {
+                    tracing::warn!(
+                        "the upload to {place} is left to the bucket's lifecycle: {}",
+                        abort.message
+                    );
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn copy_parts(&self, file: &ObjectsFile, upload: &mut Upload<'_>) -> Result<()> {
+        let (store, bucket, key) = (&self.deployment.store, self.ledger.bucket(), &file.key);
+        let broken = |what: &str| {
+            Error::internal(format!(
+                "the list of its objects, s3://{bucket}/{key}, {what}; restore the version that its report names by size \
+                 and SHA-256, and redrive"
+            ))
+        };
+        let head = store.head(bucket, key).await?.ok_or_else(|| broken("was deleted"))?;
+        if head.size != file.bytes {
+            return Err(broken("has another size than its report says"));
+        }
+        let mut hash = Sha256::new();
+        let mut start = 0;
+        while start < file.bytes {
+            let end = file.bytes.min(start + PART as u64);
+            let part = match store.read(bucket, key, &head.etag, start, end).await {
+                Err(error) if error.kind == ErrorKind::OutputRejected => {
+                    return Err(broken("changed while it was copied"));
+                }
+                part => part?,
+            };
+            if part.len() as u64 != end - start {
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    format!("bytes {start}..{end} of s3://{bucket}/{key} came as {}", part.len()),
+                ));
+            }
+            hash.update(&part);
+            upload.write(&part).await?;
+            start = end;
+        }
+        if hex::encode(hash.finalize()) != file.sha256 {
+            return Err(broken("has another SHA-256 than its report says"));
+        }
+        Ok(())
     }
 
     /// The outcome as this execution would have it.
@@ -375,6 +477,31 @@ impl<'a> Sealer<'a> {
     fn now(&self) -> DateTime<Utc> {
         self.deployment.clock.now()
     }
+}
+
+/// What the destination of a success is to point to, and that destination.
+fn latest_of(entry: &Entry, outcome: &Outcome, report: &Report) -> Option<(S3Uri, Latest)> {
+    let pointer = outcome.report.as_ref()?;
+    let number = outcome.attempt?;
+    let attempt = entry.attempts.iter().find(|attempt| attempt.number == number)?;
+    let counted = report
+        .check("rows_counted")
+        .is_some_and(|check| check.verdict == CheckVerdict::Pass);
+    let latest = Latest {
+        schema: latest::SCHEMA.to_owned(),
+        kind: entry.kind.clone(),
+        job_key: entry.trigger.job_key.clone(),
+        name: entry.name.clone(),
+        receipt: outcome.receipt.clone(),
+        prefix: attempt.prefix.clone(),
+        triggered_at: entry.trigger.time,
+        sealed_at: outcome.sealed_at,
+        objects: pointer.objects,
+        rows: counted.then_some(pointer.rows),
+        bytes: pointer.bytes,
+        request_sha256: entry.trigger.request_sha256.clone(),
+    };
+    Some((latest::destination(&attempt.prefix)?, latest))
 }
 
 /// Whether the job of an open entry is in the hands of another execution.

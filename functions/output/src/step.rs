@@ -1,25 +1,86 @@
 //! The step that verifies: from a job to its report.
 //!
 //! What must stay true: rejected output is a finding, written to the report and carried on to the seal; an error is
-//! raised only for what kept the check from being made.
+//! raised only for what kept the check from being made. A job whose output does not fit in one invocation comes back
+//! with [`Job::verifying`]: the state machine has the batches read, each by [`verify_batch`], and enters the step again.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use landfall::{
     error::{Error, ErrorKind, Result},
     event::sha256_hex,
     invocation::{Deployment, Invocation},
-    job::{Job, Output, ReportPointer, Status},
+    job::{Job, Output, ReportPointer, Status, Verifying},
     ledger::{Ledger, encode},
+    runtime::read_input,
 };
+use serde::Serialize;
+use serde_json::Value;
 
-use crate::verify::{self, Check, Expectation, Report, Role};
+use crate::{
+    latest,
+    verify::{self, Begin, Check, Desk, Expectation, Item, Limits, Previous, Report, Turn},
+};
 
 /// Most failed checks that an error message spells out; the report and the receipt have all.
 const SPELLED_OUT: usize = 5;
 
-/// Runs the step.
-pub async fn verify_job(deployment: &Deployment, mut job: Job, invocation: &Invocation) -> Result<Job> {
+/// What the function answers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Verified {
+    /// To a job.
+    Job(Box<Job>),
+    /// To a batch.
+    Batch {
+        /// Whether it was read to its end, or is to be worked on again.
+        done: bool,
+    },
+}
+
+/// Runs the step, for a job or for a batch of one.
+pub async fn verify_step(deployment: &Deployment, input: Value, invocation: &Invocation) -> Result<Verified> {
+    if input.get("batch").is_some() {
+        let item = read_input(input)?;
+        let done = verify_batch(deployment, &item, invocation).await?;
+        return Ok(Verified::Batch { done });
+    }
+    let job = verify_job(deployment, read_input(input)?, invocation).await?;
+    Ok(Verified::Job(Box::new(job)))
+}
+
+/// Reads a batch as far as time goes, and says whether it was read to its end.
+pub async fn verify_batch(deployment: &Deployment, item: &Item, invocation: &Invocation) -> Result<bool> {
+    verify_batch_within(deployment, item, invocation, &Limits::default()).await
+}
+
+/// [`verify_batch`] with other limits than the default ones.
+pub async fn verify_batch_within(
+    deployment: &Deployment,
+    item: &Item,
+    invocation: &Invocation,
+    limits: &Limits,
+) -> Result<bool> {
+    let store = Arc::clone(&deployment.store);
+    let clock = Arc::clone(&deployment.clock);
+    let bucket = &deployment.config.ledger_bucket;
+    verify::run_batch(store, clock, bucket, item, invocation.deadline, limits)
+        .await
+        .map_err(|error| error.context(format!("reading the batch {}", item.batch)))
+}
+
+/// Verifies a job as far as it goes in one invocation.
+pub async fn verify_job(deployment: &Deployment, job: Job, invocation: &Invocation) -> Result<Job> {
+    verify_job_within(deployment, job, invocation, &Limits::default()).await
+}
+
+/// [`verify_job`] with other limits than the default ones.
+pub async fn verify_job_within(
+    deployment: &Deployment,
+    mut job: Job,
+    invocation: &Invocation,
+    limits: &Limits,
+) -> Result<Job> {
     if job.status != Status::Succeeded {
         return Err(Error::internal(format!(
             "{} is not done, so there is nothing to verify",
@@ -28,11 +89,26 @@ pub async fn verify_job(deployment: &Deployment, mut job: Job, invocation: &Invo
     }
     let report = match (&job.output, &job.source) {
         (Some(output), _) => {
-            let store = std::sync::Arc::clone(&deployment.store);
-            let clock = std::sync::Arc::clone(&deployment.clock);
-            verify::verify(store, clock, &expectation(&job, output), invocation.deadline)
+            let turn = turn(deployment, &job, output, invocation, limits)
                 .await
-                .map_err(|error| error.context(format!("verifying {}", job.label())))?
+                .map_err(|error| error.context(format!("verifying {}", job.label())))?;
+            match turn {
+                Turn::Report(report) => *report,
+                Turn::Batches {
+                    work,
+                    manifest,
+                    batches,
+                } => {
+                    tracing::info!(kind = %job.kind, job_key = job.job_key, batches, "the output is read in batches");
+                    job.verifying = Some(Verifying {
+                        manifest,
+                        work,
+                        batches,
+                        concurrency: deployment.config.verify_concurrency,
+                    });
+                    return Ok(job);
+                }
+            }
         }
         (None, Some(source)) => verify::judge::judge_source(source, job.counts, deployment.clock.now()),
         (None, None) => {
@@ -43,6 +119,7 @@ pub async fn verify_job(deployment: &Deployment, mut job: Job, invocation: &Invo
         }
     };
 
+    job.verifying = None;
     let sha256 = sha256_hex(&encode(&report)?);
     // Named by its content: a repeated step that finds the same writes nothing new.
     let key = format!("reports/{}/{}/{}.json", job.kind, job.job_key, &sha256[..16]);
@@ -59,7 +136,7 @@ pub async fn verify_job(deployment: &Deployment, mut job: Job, invocation: &Invo
     }
     let objects = match &report.source {
         Some(source) => source.objects,
-        None => report.objects.iter().filter(|object| object.role == Role::Data).count() as u64,
+        None => report.data_objects,
     };
     job.report = Some(ReportPointer {
         key,
@@ -70,6 +147,46 @@ pub async fn verify_job(deployment: &Deployment, mut job: Job, invocation: &Invo
         bytes: report.bytes,
     });
     Ok(job)
+}
+
+async fn turn(
+    deployment: &Deployment,
+    job: &Job,
+    output: &Output,
+    invocation: &Invocation,
+    limits: &Limits,
+) -> Result<Turn> {
+    let store = Arc::clone(&deployment.store);
+    let clock = Arc::clone(&deployment.clock);
+    let Job { kind, job_key, .. } = job;
+    let request = &invocation.request_id;
+    let desk = Desk {
+        bucket: deployment.config.ledger_bucket.clone(),
+        prefix: format!("verifications/{kind}/{job_key}/{request}/"),
+        objects: format!("reports/{kind}/{job_key}/{request}.objects.jsonl"),
+    };
+    let expectation;
+    let begin = match &job.verifying {
+        Some(verifying) => Begin::At(&verifying.work),
+        None => {
+            expectation = Expectation {
+                previous: previous(deployment, job, output).await?,
+                ..self::expectation(job, output)
+            };
+            Begin::New(&expectation)
+        }
+    };
+    verify::turn(store, clock, begin, &desk, invocation.deadline, limits).await
+}
+
+/// The success that the output is compared with, where the event asks for that.
+async fn previous(deployment: &Deployment, job: &Job, output: &Output) -> Result<Option<Previous>> {
+    let Some(destination) = latest::destination(&output.prefix).filter(|_| output.expect.change.is_some()) else {
+        return Ok(None);
+    };
+    let previous = latest::previous(deployment.store.as_ref(), &destination, &job.request_sha256).await?;
+    // Another execution of the same job may have sealed it meanwhile.
+    Ok(previous.filter(|previous| previous.job_key != job.job_key))
 }
 
 fn expectation(job: &Job, output: &Output) -> Expectation {
@@ -84,6 +201,9 @@ fn expectation(job: &Job, output: &Output) -> Expectation {
         strict_row_count: output.strict_row_count,
         failed_rows: job.counts.map(|counts| counts.failed),
         files: job.files.clone(),
+        level: output.level,
+        expect: output.expect.clone(),
+        previous: None,
     }
 }
 

@@ -444,6 +444,8 @@ impl Service {
     fn profiles(&self) -> u64 {
         if self.behaviour.empty {
             0
+        } else if self.behaviour.least_files > 1 {
+            self.settings.profiles.max(self.behaviour.least_files)
         } else {
             self.settings.profiles
         }
@@ -483,6 +485,7 @@ impl Service {
         let profiles = self.profiles();
         let in_time = u64::try_from(self.settings.files)
             .unwrap_or(u64::MAX)
+            .max(self.behaviour.least_files)
             .clamp(1, profiles.max(1));
         let late = u64::from(self.behaviour.output == Output::OneLate);
         let count = in_time + late;

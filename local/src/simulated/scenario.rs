@@ -49,7 +49,12 @@ pub enum Scenario {
     EmptySegment,
     /// The day's quota is used up.
     QuotaExceeded,
+    /// The job writes more data files than one invocation of verify-output reads.
+    ManyFiles,
 }
+
+/// How many data files [`Scenario::ManyFiles`] writes: three batches of a verification.
+pub const MANY_FILES: u64 = 1_200;
 
 /// How a service behaves, in parts.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +71,8 @@ pub(crate) struct Behaviour {
     pub(crate) empty: bool,
     /// No job is left in the day's quota.
     pub(crate) quota_used_up: bool,
+    /// How many data files a job writes at least, with a row in each.
+    pub(crate) least_files: u64,
 }
 
 /// An answer that calls get instead of the right one.
@@ -134,6 +141,7 @@ const RIGHT: Behaviour = Behaviour {
     output: Output::Whole,
     empty: false,
     quota_used_up: false,
+    least_files: 1,
 };
 
 const fn start(times: u32, answer: FaultAnswer, takes_effect: bool) -> Behaviour {
@@ -191,6 +199,7 @@ impl Scenario {
         Self::Stuck,
         Self::EmptySegment,
         Self::QuotaExceeded,
+        Self::ManyFiles,
     ];
 
     /// Its name on the command line.
@@ -307,6 +316,14 @@ impl Scenario {
                     ..RIGHT
                 },
             ),
+            Self::ManyFiles => (
+                "many-files",
+                "1,200 small data files land, which are verified in batches; takes a minute or two",
+                Behaviour {
+                    least_files: MANY_FILES,
+                    ..RIGHT
+                },
+            ),
         }
     }
 }
@@ -365,6 +382,6 @@ mod tests {
     fn an_unknown_name_is_answered_with_all_names() {
         let error = "sucess".parse::<Scenario>().unwrap_err().to_string();
         assert!(error.starts_with("no scenario is called \"sucess\"; there are success, service-failed"));
-        assert!(error.ends_with("quota-exceeded"));
+        assert!(error.ends_with("many-files"));
     }
 }

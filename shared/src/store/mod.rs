@@ -4,17 +4,20 @@
 //! a conditional write says which of its outcomes happened and never hides one in an error.
 
 pub mod s3;
+pub mod upload;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use futures::{StreamExt as _, stream, stream::BoxStream};
+use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// One row of a listing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
     /// The whole key.
     pub key: String,
@@ -24,6 +27,15 @@ pub struct Listed {
     pub etag: String,
     /// When the current version was created; S3 gives whole seconds.
     pub last_modified: DateTime<Utc>,
+}
+
+/// A part of a listing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Rows in key order.
+    pub objects: Vec<Listed>,
+    /// The key after which the next page begins; `None` if this is the last one.
+    pub next: Option<String>,
 }
 
 /// What HeadObject says of an object.
@@ -75,15 +87,37 @@ pub enum Written {
     Refused,
 }
 
+/// Parts of an object's content, in order.
+pub type Frames = BoxStream<'static, Result<Bytes>>;
+
 /// The objects of S3. Implemented by [`s3::S3Store`] and, in tests, by a reference model that is held against it.
 ///
 /// Every method fails with [`crate::error::ErrorKind`] `NotFound`, `Forbidden`, `Throttled`, `Unavailable` or
 /// `Internal`, each for what its name says.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
+    /// The next objects whose key begins with `prefix`, in key order: those behind the key `after`, or the first ones.
+    async fn list_page(&self, bucket: &str, prefix: &str, after: Option<&str>) -> Result<Page>;
+
     /// All objects whose key begins with `prefix`, in key order. Fails with `Internal` beyond `limit` objects rather
     /// than giving a part for the whole.
-    async fn list(&self, bucket: &str, prefix: &str, limit: usize) -> Result<Vec<Listed>>;
+    async fn list(&self, bucket: &str, prefix: &str, limit: usize) -> Result<Vec<Listed>> {
+        let mut objects: Vec<Listed> = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.list_page(bucket, prefix, after.as_deref()).await?;
+            objects.extend(page.objects);
+            if objects.len() > limit {
+                return Err(Error::internal(format!(
+                    "s3://{bucket}/{prefix} holds more than {limit} objects"
+                )));
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(objects),
+            }
+        }
+    }
 
     /// Metadata of one object; `None` if it does not exist.
     async fn head(&self, bucket: &str, key: &str) -> Result<Option<Head>>;
@@ -95,8 +129,27 @@ pub trait ObjectStore: Send + Sync {
     /// vanished since, and with `Internal` if `start..end` is not within it.
     async fn read(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Bytes>;
 
+    /// Bytes `start..end` of the object that has this ETag, in order, as they arrive. Fails as [`ObjectStore::read`] does,
+    /// at the call or within the stream, which ends after an error.
+    async fn stream(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Frames> {
+        let bytes = self.read(bucket, key, etag, start, end).await?;
+        Ok(stream::iter([Ok(bytes)]).boxed())
+    }
+
     /// Writes a small object under a condition. A conflicting concurrent write (409) is tried again within.
     async fn put(&self, bucket: &str, key: &str, body: Bytes, condition: Condition) -> Result<Written>;
+
+    /// Begins to write an object in parts, and gives the id of that upload. See [`upload::Upload`].
+    async fn begin_upload(&self, bucket: &str, key: &str) -> Result<String>;
+
+    /// Writes a part, numbered from 1, and gives its entity tag. Every part but the last has at least 5 MiB.
+    async fn upload_part(&self, bucket: &str, key: &str, upload: &str, number: i32, body: Bytes) -> Result<String>;
+
+    /// Makes an object of the parts, whose entity tags are given in their order, if none has the key yet.
+    async fn complete_upload(&self, bucket: &str, key: &str, upload: &str, parts: &[String]) -> Result<Written>;
+
+    /// Gives the parts up.
+    async fn abort_upload(&self, bucket: &str, key: &str, upload: &str) -> Result<()>;
 }
 
 /// What time it is, and waiting. Apart from [`SystemClock`] only tests implement it.

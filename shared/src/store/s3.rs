@@ -9,13 +9,15 @@ use async_trait::async_trait;
 use aws_sdk_s3::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
-    types::ChecksumMode,
+    primitives::ByteStream,
+    types::{ChecksumMode, CompletedMultipartUpload, CompletedPart},
 };
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError as RuntimeSdkError};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use futures::{StreamExt as _, stream};
 
-use super::{Condition, Head, Listed, ObjectStore, Stored, Written};
+use super::{Condition, Frames, Head, Listed, ObjectStore, Page, Stored, Written};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How often a write that met a concurrent one (409) is tried again before the caller is told to come back.
@@ -35,52 +37,76 @@ impl S3Store {
     }
 }
 
+impl S3Store {
+    /// Asks for a range of an object that has this ETag.
+    async fn open(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<ByteStream> {
+        let answer = self
+            .client
+            .get_object()
+            .bucket(bucket)
+            .key(key)
+            .if_match(etag)
+            .range(format!("bytes={start}-{}", end - 1))
+            .set_expected_bucket_owner(self.bucket_owner.clone())
+            .send()
+            .await;
+        match answer {
+            Ok(object) => Ok(object.body),
+            Err(error) if status(&error) == Some(412) || error.code() == Some("NoSuchKey") => Err(Error::new(
+                ErrorKind::OutputRejected,
+                format!("s3://{bucket}/{key} changed or vanished while it was read"),
+            )),
+            Err(error) => Err(failure("reading", bucket, key, &error)),
+        }
+    }
+}
+
+fn broken_off(bucket: &str, key: &str, error: &dyn std::error::Error) -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        format!("s3://{bucket}/{key} broke off while it was read: {error}"),
+    )
+}
+
 #[async_trait]
 impl ObjectStore for S3Store {
-    async fn list(&self, bucket: &str, prefix: &str, limit: usize) -> Result<Vec<Listed>> {
+    async fn list_page(&self, bucket: &str, prefix: &str, after: Option<&str>) -> Result<Page> {
+        let page = self
+            .client
+            .list_objects_v2()
+            .bucket(bucket)
+            .prefix(prefix)
+            .set_start_after(after.map(str::to_owned))
+            .set_expected_bucket_owner(self.bucket_owner.clone())
+            .send()
+            .await
+            .map_err(|error| failure("listing", bucket, prefix, &error))?;
         let mut objects = Vec::new();
-        let mut token = None;
-        loop {
-            let page = self
-                .client
-                .list_objects_v2()
-                .bucket(bucket)
-                .prefix(prefix)
-                .set_continuation_token(token)
-                .set_expected_bucket_owner(self.bucket_owner.clone())
-                .send()
-                .await
-                .map_err(|error| failure("listing", bucket, prefix, &error))?;
-            for object in page.contents.unwrap_or_default() {
-                let (Some(key), Some(size), Some(etag), Some(modified)) =
-                    (object.key, object.size, object.e_tag, object.last_modified)
-                else {
-                    return Err(Error::internal(format!(
-                        "S3 listed an incomplete row under s3://{bucket}/{prefix}"
-                    )));
-                };
-                objects.push(Listed {
-                    key,
-                    size: size.unsigned_abs(),
-                    etag,
-                    last_modified: instant(modified),
-                });
-            }
-            if objects.len() > limit {
+        for object in page.contents.unwrap_or_default() {
+            let (Some(key), Some(size), Some(etag), Some(modified)) =
+                (object.key, object.size, object.e_tag, object.last_modified)
+            else {
                 return Err(Error::internal(format!(
-                    "s3://{bucket}/{prefix} holds more than {limit} objects"
+                    "S3 listed an incomplete row under s3://{bucket}/{prefix}"
                 )));
-            }
-            token = page.next_continuation_token;
-            if !page.is_truncated.unwrap_or(false) {
-                return Ok(objects);
-            }
-            if token.is_none() {
-                return Err(Error::internal(format!(
-                    "S3 cut the listing of s3://{bucket}/{prefix} short without a token"
-                )));
-            }
+            };
+            objects.push(Listed {
+                key,
+                size: size.unsigned_abs(),
+                etag,
+                last_modified: instant(modified),
+            });
         }
+        let next = match (page.is_truncated.unwrap_or(false), objects.last()) {
+            (false, _) => None,
+            (true, Some(last)) => Some(last.key.clone()),
+            (true, None) => {
+                return Err(Error::internal(format!(
+                    "S3 cut the listing of s3://{bucket}/{prefix} short"
+                )));
+            }
+        };
+        Ok(Page { objects, next })
     }
 
     async fn head(&self, bucket: &str, key: &str) -> Result<Option<Head>> {
@@ -128,12 +154,11 @@ impl ObjectStore for S3Store {
             Err(error) => return Err(failure("reading", bucket, key, &error)),
         };
         let etag = object.e_tag.unwrap_or_default();
-        let body = object.body.collect().await.map_err(|error| {
-            Error::new(
-                ErrorKind::Unavailable,
-                format!("s3://{bucket}/{key} broke off while it was read: {error}"),
-            )
-        })?;
+        let body = object
+            .body
+            .collect()
+            .await
+            .map_err(|error| broken_off(bucket, key, &error))?;
         Ok(Some(Stored {
             etag,
             body: body.into_bytes(),
@@ -144,32 +169,8 @@ impl ObjectStore for S3Store {
         if start >= end {
             return Ok(Bytes::new());
         }
-        let answer = self
-            .client
-            .get_object()
-            .bucket(bucket)
-            .key(key)
-            .if_match(etag)
-            .range(format!("bytes={start}-{}", end - 1))
-            .set_expected_bucket_owner(self.bucket_owner.clone())
-            .send()
-            .await;
-        let object = match answer {
-            Ok(object) => object,
-            Err(error) if status(&error) == Some(412) || error.code() == Some("NoSuchKey") => {
-                return Err(Error::new(
-                    ErrorKind::OutputRejected,
-                    format!("s3://{bucket}/{key} changed or vanished while it was read"),
-                ));
-            }
-            Err(error) => return Err(failure("reading", bucket, key, &error)),
-        };
-        let body = object.body.collect().await.map_err(|error| {
-            Error::new(
-                ErrorKind::Unavailable,
-                format!("s3://{bucket}/{key} broke off while it was read: {error}"),
-            )
-        })?;
+        let body = self.open(bucket, key, etag, start, end).await?;
+        let body = body.collect().await.map_err(|error| broken_off(bucket, key, &error))?;
         let body = body.into_bytes();
         if body.len() as u64 != end - start {
             let got = body.len();
@@ -178,6 +179,25 @@ impl ObjectStore for S3Store {
             )));
         }
         Ok(body)
+    }
+
+    async fn stream(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Frames> {
+        if start >= end {
+            return Ok(stream::empty().boxed());
+        }
+        let body = self.open(bucket, key, etag, start, end).await?;
+        let place = (bucket.to_owned(), key.to_owned());
+        let frames = stream::unfold(Some(body), move |body| {
+            let (bucket, key) = place.clone();
+            async move {
+                let mut body = body?;
+                match body.next().await? {
+                    Ok(frame) => Some((Ok(frame), Some(body))),
+                    Err(error) => Some((Err(broken_off(&bucket, &key, &error)), None)),
+                }
+            }
+        });
+        Ok(frames.boxed())
     }
 
     async fn put(&self, bucket: &str, key: &str, body: Bytes, condition: Condition) -> Result<Written> {
@@ -224,6 +244,88 @@ impl ObjectStore for S3Store {
                 }
                 _ => return Err(failure("writing", bucket, key, &error)),
             }
+        }
+    }
+
+    async fn begin_upload(&self, bucket: &str, key: &str) -> Result<String> {
+        let begun = self
+            .client
+            .create_multipart_upload()
+            .bucket(bucket)
+            .key(key)
+            .set_expected_bucket_owner(self.bucket_owner.clone())
+            .send()
+            .await
+            .map_err(|error| failure("writing", bucket, key, &error))?;
+        begun
+            .upload_id
+            .ok_or_else(|| Error::internal(format!("S3 gave no id for an upload to s3://{bucket}/{key}")))
+    }
+
+    async fn upload_part(&self, bucket: &str, key: &str, upload: &str, number: i32, body: Bytes) -> Result<String> {
+        let part = self
+            .client
+            .upload_part()
+            .bucket(bucket)
+            .key(key)
+            .upload_id(upload)
+            .part_number(number)
+            .body(body.into())
+            .set_expected_bucket_owner(self.bucket_owner.clone())
+            .send()
+            .await
+            .map_err(|error| failure("writing", bucket, key, &error))?;
+        part.e_tag
+            .ok_or_else(|| Error::internal(format!("S3 gave no ETag for a part of s3://{bucket}/{key}")))
+    }
+
+    async fn complete_upload(&self, bucket: &str, key: &str, upload: &str, parts: &[String]) -> Result<Written> {
+        let parts = (1..)
+            .zip(parts)
+            .map(|(number, etag)| CompletedPart::builder().part_number(number).e_tag(etag).build())
+            .collect();
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+        let answer = self
+            .client
+            .complete_multipart_upload()
+            .bucket(bucket)
+            .key(key)
+            .upload_id(upload)
+            .multipart_upload(parts)
+            .if_none_match("*")
+            .set_expected_bucket_owner(self.bucket_owner.clone())
+            .send()
+            .await;
+        match answer {
+            Ok(written) => Ok(Written::Done {
+                etag: written.e_tag.unwrap_or_default(),
+            }),
+            // A completion whose answer was lost, and that was tried again, finds no upload any more.
+            Err(error) if status(&error) == Some(412) || error.code() == Some("NoSuchUpload") => Ok(Written::Refused),
+            // A conflict spends the upload: the parts must be sent again.
+            Err(error) if status(&error) == Some(409) => Err(Error::new(
+                ErrorKind::Busy,
+                format!("s3://{bucket}/{key} is being written by others"),
+            )),
+            Err(error) => Err(failure("writing", bucket, key, &error)),
+        }
+    }
+
+    async fn abort_upload(&self, bucket: &str, key: &str, upload: &str) -> Result<()> {
+        let answer = self
+            .client
+            .abort_multipart_upload()
+            .bucket(bucket)
+            .key(key)
+            .upload_id(upload)
+            .set_expected_bucket_owner(self.bucket_owner.clone())
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(()),
+            // It was given up before, by a call whose answer was lost.
+            Err(error) if error.code() == Some("NoSuchUpload") => Ok(()),
+            Err(error) => Err(failure("giving up the upload of", bucket, key, &error)),
         }
     }
 }

@@ -6,10 +6,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         let deployment = std::sync::Arc::new(deployment);
         move |input, invocation| {
             let deployment = std::sync::Arc::clone(&deployment);
-            Box::pin(async move {
-                let job = landfall::runtime::read_input(input)?;
-                landfall_output::step::verify_job(&deployment, job, &invocation).await
-            })
+            Box::pin(async move { landfall_output::step::verify_step(&deployment, input, &invocation).await })
         }
     })
     .await

@@ -28,7 +28,7 @@ use quick_xml::{
 };
 use rawzip::{CompressionMethod, ReaderAt, ZipLocator};
 
-use super::{Decoded, Decoder, Defect, Opened, panics::caught};
+use super::{Decoded, Decoder, Defect, Framed, Opened, panics::caught};
 
 /// The largest directory of an archive that is taken, in bytes.
 pub const MAX_DIRECTORY: u64 = 16 * 1024 * 1024;
@@ -113,8 +113,10 @@ impl ExcelDecoder {
             }
             return Ok(Opened::Needs(missed));
         }
+        let entries = result?;
+        check_parts(&entries)?;
         Ok(Opened::Ready(Box::new(Self {
-            entries: result?,
+            entries,
             current: 0,
             state: State::Between,
             scratch: vec![0; SCRATCH].into_boxed_slice(),
@@ -122,6 +124,12 @@ impl ExcelDecoder {
             offset: 0,
             size,
         })))
+    }
+
+    /// What the directory shows: nothing but that the parts of a workbook are there, without which it does not open.
+    #[must_use]
+    pub fn frame(&self) -> Framed {
+        Framed::default()
     }
 
     /// The most bytes that this decoder holds beside the directory.
@@ -237,14 +245,17 @@ fn part_of(part: &mut Part) -> Sink<'_> {
 }
 
 fn part_bytes(book: &mut Book, entry: &Entry, sink: Sink<'_>, bytes: &[u8]) -> Result<(), Defect> {
-    *sink.length += bytes.len() as u64;
-    if *sink.length > entry.size {
-        return Err(entry.defect("is longer than the zip directory says").at(entry.header));
-    }
+    // What is within its length goes first: what comes of it may not depend on where the bytes behind it begin.
+    let within = (bytes.len() as u64).min(entry.size - *sink.length) as usize;
+    let (bytes, beyond) = bytes.split_at(within);
+    *sink.length += within as u64;
     sink.crc.update(bytes);
     if let Some(xml) = sink.xml {
         xml.push(bytes, &entry.name, book)
             .map_err(|what| entry.defect(what).at(entry.header))?;
+    }
+    if !beyond.is_empty() {
+        return Err(entry.defect("is longer than the zip directory says").at(entry.header));
     }
     Ok(())
 }
@@ -410,6 +421,21 @@ fn read_directory(size: u64, window: &Window) -> Result<Vec<Entry>, Defect> {
     }
     found.sort_by_key(|entry| entry.header);
     Ok(found)
+}
+
+/// Checks that a directory has the parts that a workbook begins with. Which part is the workbook only these parts say.
+fn check_parts(entries: &[Entry]) -> Result<(), Defect> {
+    let has = |name: &str| entries.iter().any(|entry| entry.name == name && entry.size > 0);
+    if !has(CONTENT_TYPES) {
+        return Err(Defect::new("has no part [Content_Types].xml, so it is no workbook"));
+    }
+    let other = |entry: &Entry| entry.name != CONTENT_TYPES && entry.name.to_ascii_lowercase().ends_with(".xml");
+    if !has(ROOT_RELATIONS) || !entries.iter().any(other) {
+        return Err(Defect::new(
+            "has no workbook part that its content types and relations lead to",
+        ));
+    }
+    Ok(())
 }
 
 /// XML whose bytes come in pieces.
@@ -853,6 +879,42 @@ mod tests {
         }
         assert!(run(&archive(&[])).unwrap_err().what.contains("[Content_Types].xml"));
         assert!(run(b"id,name\n1,2\n").unwrap_err().what.contains("no zip directory"));
+    }
+
+    #[test]
+    fn the_directory_shows_whether_it_can_be_a_workbook() {
+        let frame = open(&workbook(3), 64 * 1024).unwrap().frame();
+        assert_eq!(frame, Framed::default());
+        for part in ["[Content_Types].xml", "_rels/.rels"] {
+            open(&small(part, None), 64 * 1024).unwrap_err();
+        }
+        open(
+            &archive(&[("[Content_Types].xml", "<Types/>"), ("_rels/.rels", "<R/>")]),
+            64 * 1024,
+        )
+        .unwrap_err();
+    }
+
+    /// A part longer than the directory says whose XML breaks before that, or behind it.
+    #[test]
+    fn the_first_fault_of_a_part_is_said_however_it_is_cut() {
+        for (text, length, what) in [
+            ("<worksheet><a></b></worksheet>", 20, "closes another"),
+            ("<worksheet><a></a></b>", 18, "longer than the zip directory says"),
+        ] {
+            let mut bytes = small("xl/worksheets/sheet1.xml", Some(text));
+            // The uncompressed size, in the directory.
+            let entry = bytes.windows(4).rposition(|window| window == b"PK\x01\x02").unwrap();
+            bytes[entry + 24] = length;
+            for size in 1..bytes.len() {
+                let found = in_chunks(&bytes, size).unwrap_err().to_string();
+                assert!(found.contains(what), "{size}: {found}");
+            }
+        }
+        let found = include_bytes!("../../../../tests/data/seeds/excel-mended/longer-than-directory-or-unclosed");
+        for size in 1..300 {
+            assert_eq!(in_chunks(found, size), run(found), "{size}");
+        }
     }
 
     #[test]

@@ -6,14 +6,19 @@
 //! so that the first fault of an object does not depend on how it was cut into chunks. A file that was cut off exactly
 //! behind a member cannot be told from a whole one: only a count reported elsewhere finds that.
 //!
-//! Memory: a scratch of 64 KiB, the inflater's window of 32 KiB, and what the inner decoder holds. However much a few
-//! bytes inflate to, it passes through the scratch.
+//! Another process can go on only where a member begins, since what an inflater knows cannot be given away.
+//!
+//! Memory: a scratch of 64 KiB, the inflater's window of 32 KiB, what the inner decoder holds, and twice that for the
+//! place to go on at. However much a few bytes inflate to, it passes through the scratch.
 
 use std::fmt;
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Decoded, Decoder, Defect};
+use super::{
+    Content, CsvDecoder, CsvState, Decoded, Decoder, Defect, Framed, Head, JsonlDecoder, JsonlState, csv, jsonl, sniff,
+};
 
 /// Inflated bytes that are passed on at once; not less than the inflater's window.
 const SCRATCH: usize = 64 * 1024;
@@ -25,15 +30,80 @@ const FLAG_EXTRA: u8 = 1 << 2;
 const FLAG_NAME: u8 = 1 << 3;
 const FLAG_COMMENT: u8 = 1 << 4;
 const FLAGS_RESERVED: u8 = 0b1110_0000;
+/// The shortest member: ten bytes of header, checksum and length; the body is never empty.
+const MIN_MEMBER: usize = 18;
+/// The longest part of a line that is kept for another process to go on, in bytes.
+const MAX_PENDING: usize = 256 * 1024;
+/// How much of the inflated text [`frame`] looks at.
+const SAMPLE: usize = 64 * 1024;
+
+/// A decoder of inflated text in whose place another one can go on.
+pub trait Resumable: Decoder + Sized {
+    /// What is needed to go on.
+    type State: Clone + fmt::Debug + PartialEq + Serialize + DeserializeOwned;
+
+    /// What is needed to go on, and the bytes that must be pushed again then, some characters and less than one.
+    /// `None` if the state is too large.
+    fn state(&self) -> Option<(Self::State, &[u8], &[u8])>;
+
+    /// A decoder that goes on where another one was.
+    fn restored(state: Self::State) -> Self;
+}
+
+impl Resumable for CsvDecoder {
+    type State = CsvState;
+
+    fn state(&self) -> Option<(CsvState, &[u8], &[u8])> {
+        let (_, state) = self.checkpoint()?;
+        Some((state, &[], self.pending()))
+    }
+
+    fn restored(state: CsvState) -> Self {
+        Self::resume(state)
+    }
+}
+
+impl Resumable for JsonlDecoder {
+    type State = JsonlState;
+
+    fn state(&self) -> Option<(JsonlState, &[u8], &[u8])> {
+        let (_, state) = self.checkpoint()?;
+        let (line, character) = self.pending();
+        Some((state, line, character))
+    }
+
+    fn restored(state: JsonlState) -> Self {
+        Self::resume(state)
+    }
+}
+
+/// Where a [`GzipDecoder`] goes on: at the begin of a member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GzipState<S> {
+    /// Where the member begins.
+    offset: u64,
+    /// Members before it.
+    members: u64,
+    inner: S,
+    /// Inflated characters that the inner decoder must get again, at most 256 KiB, and the begin of one behind them.
+    text: String,
+    character: Vec<u8>,
+}
 
 /// Inflates gzip and decodes what it holds.
-pub struct GzipDecoder<D> {
+pub struct GzipDecoder<D: Resumable> {
     inner: D,
+    /// What the inner decoder must get before all else.
+    again: Vec<u8>,
+    /// Where another process could go on: at one of the last members.
+    place: Option<GzipState<D::State>>,
     state: State,
     inflate: Decompress,
     /// Of the member that is being inflated: checksum and length.
     crc: Crc,
     scratch: Box<[u8]>,
+    /// The first bytes that the first member inflates to.
+    first: [u8; MAGIC.len()],
     /// Offset of the next byte to be pushed.
     offset: u64,
     /// Members that ended.
@@ -141,28 +211,76 @@ impl Header {
     }
 }
 
-impl<D> GzipDecoder<D> {
+impl<D: Resumable> GzipDecoder<D> {
     /// A decoder at the begin of an object, around the decoder of what it inflates to.
     pub fn new(inner: D) -> Self {
         Self {
             inner,
+            again: Vec::new(),
+            place: None,
             state: State::Between,
             inflate: Decompress::new(false),
             crc: Crc::new(),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
+            first: [0; MAGIC.len()],
             offset: 0,
             members: 0,
             began: 0,
         }
     }
 
+    /// A decoder that goes on where another one was, once the object's bytes from the offset on are pushed that came
+    /// with the state.
+    #[must_use]
+    pub fn resume(state: GzipState<D::State>) -> Self {
+        Self {
+            again: [state.text.as_bytes(), &state.character].concat(),
+            offset: state.offset,
+            members: state.members,
+            place: Some(state.clone()),
+            ..Self::new(D::restored(state.inner))
+        }
+    }
+
+    /// The offset in the object of the first byte that must be pushed again, which begins a member, and what is needed
+    /// to go on there. `None` before the end of the first member, and if the inner decoder would have to get more than
+    /// 256 KiB again.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<(u64, GzipState<D::State>)> {
+        let here = match self.state {
+            State::Between if self.members > 0 && self.again.is_empty() => self.here(),
+            _ => None,
+        };
+        let place = here.or_else(|| self.place.clone())?;
+        Some((place.offset, place))
+    }
+
+    /// The place between two members at which the decoder is.
+    fn here(&self) -> Option<GzipState<D::State>> {
+        let (inner, text, character) = self.inner.state()?;
+        if text.len() > MAX_PENDING {
+            return None;
+        }
+        Some(GzipState {
+            offset: self.offset,
+            members: self.members,
+            inner,
+            text: String::from_utf8(text.to_vec()).ok()?,
+            character: character.to_vec(),
+        })
+    }
+
+    /// Gives the inner decoder what it had already got when its state was taken.
+    fn catch_up(&mut self) -> Result<(), Defect> {
+        let again = std::mem::take(&mut self.again);
+        self.inner.push(&again).map_err(inflated_defect)
+    }
+
     /// The name of the member that is being read.
     fn member(&self) -> String {
         format!("gzip member {}", self.members + 1)
     }
-}
 
-impl<D: Decoder> GzipDecoder<D> {
     /// Inflates what has come of a member's body; gives how much of it was taken.
     fn body(&mut self, chunk: &[u8]) -> Result<usize, Defect> {
         let mut taken = 0;
@@ -176,7 +294,19 @@ impl<D: Decoder> GzipDecoder<D> {
             taken += read;
             let inflated = &self.scratch[..written];
             self.crc.update(inflated);
-            self.inner.push(inflated).map_err(inflated_defect)?;
+            if self.members == 0 {
+                let before = (self.inflate.total_out() - written as u64).min(MAGIC.len() as u64) as usize;
+                for (first, byte) in self.first[before..].iter_mut().zip(inflated) {
+                    *first = *byte;
+                }
+            }
+            self.inner.push(inflated).map_err(|defect| {
+                // No text begins with that, so it was refused at these bytes.
+                if self.members == 0 && self.first == MAGIC {
+                    return Defect::new("holds gzip within gzip: it was compressed twice").at(self.began);
+                }
+                inflated_defect(defect)
+            })?;
             match result {
                 Ok(Status::StreamEnd) => {
                     self.state = State::Trailer(Vec::with_capacity(8));
@@ -203,6 +333,13 @@ impl<D: Decoder> GzipDecoder<D> {
         }
         self.members += 1;
         self.state = State::Between;
+        // A copy for each member would cost more than the member if many are shorter than what is copied.
+        let last = self.place.as_ref().map_or(0, |place| place.offset);
+        if self.offset - last >= self.inner.held() as u64
+            && let Some(place) = self.here()
+        {
+            self.place = Some(place);
+        }
         Ok(())
     }
 }
@@ -215,8 +352,11 @@ fn inflated_defect(mut defect: Defect) -> Defect {
     defect
 }
 
-impl<D: Decoder> Decoder for GzipDecoder<D> {
+impl<D: Resumable> Decoder for GzipDecoder<D> {
     fn push(&mut self, mut chunk: &[u8]) -> Result<(), Defect> {
+        if !self.again.is_empty() {
+            self.catch_up()?;
+        }
         while let [first, ..] = chunk {
             let mut taken = 1;
             match &mut self.state {
@@ -265,7 +405,8 @@ impl<D: Decoder> Decoder for GzipDecoder<D> {
         Ok(())
     }
 
-    fn finish(self) -> Result<Decoded, Defect> {
+    fn finish(mut self) -> Result<Decoded, Defect> {
+        self.catch_up()?;
         match self.state {
             State::Between if self.members == 0 => Err(Defect::new("holds no gzip member")),
             State::Between | State::Padding => self.inner.finish().map_err(inflated_defect),
@@ -274,11 +415,12 @@ impl<D: Decoder> Decoder for GzipDecoder<D> {
     }
 
     fn held(&self) -> usize {
-        self.scratch.len() + self.inner.held()
+        let place = self.place.as_ref().map_or(0, |place| place.text.capacity());
+        self.scratch.len() + self.inner.held() + self.again.capacity() + place
     }
 }
 
-impl<D: fmt::Debug> fmt::Debug for GzipDecoder<D> {
+impl<D: Resumable + fmt::Debug> fmt::Debug for GzipDecoder<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GzipDecoder")
             .field("inner", &self.inner)
@@ -286,6 +428,71 @@ impl<D: fmt::Debug> fmt::Debug for GzipDecoder<D> {
             .field("offset", &self.offset)
             .finish_non_exhaustive()
     }
+}
+
+/// The first inflated bytes of an object.
+#[derive(Debug, Default)]
+struct Sample {
+    bytes: Vec<u8>,
+    more: bool,
+}
+
+impl Decoder for Sample {
+    fn push(&mut self, chunk: &[u8]) -> Result<(), Defect> {
+        let room = SAMPLE - self.bytes.len();
+        self.more |= chunk.len() > room;
+        self.bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Decoded, Defect> {
+        Ok(Decoded::default())
+    }
+
+    fn held(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
+
+impl Resumable for Sample {
+    type State = ();
+
+    fn state(&self) -> Option<((), &[u8], &[u8])> {
+        None
+    }
+
+    fn restored((): ()) -> Self {
+        Self::default()
+    }
+}
+
+/// Looks at the first and the last bytes of an object, at most 64 KiB each; both are the whole object if it is not
+/// larger. The first are inflated; what they inflate to gives the columns, and its faults are not reported, since what
+/// the object should hold is not known here.
+pub fn frame(head: Head<'_>, tail: &[u8]) -> Result<Framed, Defect> {
+    if head.bytes.len().max(tail.len()) < MIN_MEMBER {
+        return Err(Defect::new(format!(
+            "has {} bytes, and a gzip member has at least {MIN_MEMBER}",
+            head.bytes.len()
+        )));
+    }
+    let mut decoder = GzipDecoder::new(Sample::default());
+    decoder.push(head.bytes)?;
+    let sample = std::mem::take(&mut decoder.inner);
+    if head.whole {
+        decoder.finish()?;
+    }
+    let inflated = Head {
+        bytes: &sample.bytes,
+        whole: head.whole && !sample.more,
+    };
+    // The end of the inflated text is not at hand; an empty one fits anything.
+    let framed = match sniff(inflated) {
+        Some(Content::Json) => jsonl::frame(inflated, &[]),
+        Some(Content::Csv) => csv::frame(inflated, &[]),
+        _ => Ok(Framed::default()),
+    };
+    Ok(framed.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -296,7 +503,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::formats::JsonlDecoder;
 
     fn zipped(text: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -423,6 +629,125 @@ mod tests {
         assert_eq!(decoder.finish().unwrap().rows, 64);
     }
 
+    /// Stops behind the first `cut` bytes, and goes on in another decoder, if there is a place to go on at.
+    fn cut<D: Resumable>(new: fn() -> D, bytes: &[u8], cut: usize, size: usize) -> Option<Result<Decoded, Defect>> {
+        let mut first = GzipDecoder::new(new());
+        for chunk in bytes[..cut].chunks(size) {
+            if let Err(defect) = first.push(chunk) {
+                return Some(Err(defect));
+            }
+        }
+        let (offset, state) = first.checkpoint()?;
+        let json = serde_json::to_string(&state).unwrap();
+        let read: GzipState<D::State> = serde_json::from_str(&json).unwrap();
+        assert_eq!(read, state);
+        let mut second = GzipDecoder::<D>::resume(read);
+        assert_eq!(second.checkpoint().unwrap(), (offset, state));
+        Some(whole(&mut second, &bytes[offset as usize..], size).and_then(|()| second.finish()))
+    }
+
+    fn whole<D: Resumable>(decoder: &mut GzipDecoder<D>, bytes: &[u8], size: usize) -> Result<(), Defect> {
+        bytes.chunks(size).try_for_each(|chunk| decoder.push(chunk))
+    }
+
+    #[test]
+    fn csv_may_be_inside() {
+        let bytes = [zipped("a,b\n1,\"ö".as_bytes()), zipped("\n\"\n2,3".as_bytes())].concat();
+        let mut decoder = GzipDecoder::new(CsvDecoder::new());
+        whole(&mut decoder, &bytes, 5).unwrap();
+        let decoded = decoder.finish().unwrap();
+        assert_eq!((decoded.rows, decoded.unterminated), (2, true));
+        assert_eq!(decoded.columns, ["a", "b"]);
+        let mut decoder = GzipDecoder::new(CsvDecoder::new());
+        decoder.push(&zipped(b"a,b\n1,2\n3\n")).unwrap_err();
+    }
+
+    #[test]
+    fn gzip_within_gzip_is_said() {
+        fn found<D: Resumable>(decoder: D, bytes: &[u8], size: usize) -> Defect {
+            whole(&mut GzipDecoder::new(decoder), bytes, size).unwrap_err()
+        }
+        let mut bytes = Vec::new();
+        for level in [0, 1, 9] {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::new(level));
+            encoder.write_all(&zipped(b"{\"a\":1}\n")).unwrap();
+            bytes = encoder.finish().unwrap();
+            for size in 1..=bytes.len() {
+                for defect in [
+                    found(JsonlDecoder::new(), &bytes, size),
+                    found(CsvDecoder::new(), &bytes, size),
+                ] {
+                    assert!(defect.what.contains("gzip within gzip"), "{defect}");
+                    assert_eq!(defect.offset, Some(0));
+                }
+            }
+        }
+        // Behind other text it is what it always was.
+        let later = [zipped(b"{\"a\":1}\n"), bytes].concat();
+        assert!(found(JsonlDecoder::new(), &later, later.len()).what.contains("UTF-8"));
+        let short = zipped(b"\x1f\xff");
+        assert!(found(JsonlDecoder::new(), &short, 1).what.contains("UTF-8"));
+    }
+
+    #[test]
+    fn another_process_goes_on_at_the_last_member() {
+        let members: Vec<Vec<u8>> = ["{\"a\":1}\n{\"", "ö\":[", "1]}\n", "{}\n"]
+            .map(|text| zipped(text.as_bytes()))
+            .into();
+        let bytes = members.concat();
+        let mut decoder = GzipDecoder::new(JsonlDecoder::new());
+        let mut offset = 0;
+        for member in &members {
+            decoder.push(&member[..8]).unwrap();
+            let place = decoder.checkpoint().map(|(offset, _)| offset);
+            assert_eq!(place, (offset > 0).then_some(offset));
+            decoder.push(&member[8..]).unwrap();
+            offset += member.len() as u64;
+            assert_eq!(decoder.checkpoint().unwrap().0, offset);
+        }
+        // What the inner decoder must get again is bounded.
+        let long = [b"{\"a\":\"".to_vec(), vec![b'x'; MAX_PENDING]].concat();
+        let mut decoder = GzipDecoder::new(JsonlDecoder::new());
+        decoder.push(&zipped(&long)).unwrap();
+        assert_eq!(decoder.checkpoint(), None);
+        decoder.push(&zipped(b"\"}\n")).unwrap();
+        assert!(decoder.checkpoint().is_some());
+        assert_eq!(cut(JsonlDecoder::new, &bytes, 0, 1), None);
+    }
+
+    #[test]
+    fn the_ends_show_what_they_can() {
+        let framed = |bytes: &[u8]| {
+            let head = &bytes[..bytes.len().min(64 << 10)];
+            let whole = head.len() == bytes.len();
+            frame(
+                Head { bytes: head, whole },
+                &bytes[bytes.len().saturating_sub(64 << 10)..],
+            )
+        };
+        let small = zipped(b"{\"a\":1}\n");
+        assert_eq!(framed(&small).unwrap().columns, ["a"]);
+        assert_eq!(framed(&zipped(b"a,b\n1,2\n")).unwrap().columns, ["a", "b"]);
+        for end in 0..small.len() {
+            assert!(framed(&small[..end]).is_err(), "{end}");
+        }
+        let mut text = String::from("{\"a\":1,\"b\":2}\n");
+        let mut number = 1_u64;
+        while text.len() < 1 << 20 {
+            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            text.push_str(&format!("{{\"a\":\"{number:x}\"}}\n"));
+        }
+        let large = zipped(text.as_bytes());
+        assert!(large.len() > 128 << 10);
+        assert_eq!(framed(&large).unwrap().column_count, 2);
+        let mut wrong = large.clone();
+        wrong[3] = FLAGS_RESERVED;
+        assert!(framed(&wrong).unwrap_err().what.contains("unknown flags"));
+        let mut wrong = large;
+        wrong[10..5000].fill(0xff);
+        assert!(framed(&wrong).unwrap_err().what.contains("cannot be inflated"));
+    }
+
     proptest! {
         #[test]
         fn chunks_do_not_matter(
@@ -447,6 +772,42 @@ mod tests {
         #[test]
         fn any_bytes_are_taken(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = run(&[&[0x1f, 0x8b, 8][..], &bytes].concat());
+        }
+    }
+    proptest! {
+        // Each case goes through a text once for each of its bytes.
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn another_process_goes_on_at_a_member(
+            parts in prop::collection::vec("([a-zé\"]{0,9},[a-z]{0,9}\n|\\{\"é\":\"[a-z]{0,9}\"\\}\n|[a-zé\",\n]{0,3}){0,6}", 1..12),
+            flip in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+            split in any::<bool>(),
+            size in 1usize..100,
+        ) {
+            let mut bytes = Vec::new();
+            for part in &parts {
+                // A member may end within a character.
+                let (one, two) = part.as_bytes().split_at(if split { part.len() / 2 } else { 0 });
+                bytes.extend([zipped(one), zipped(two)].concat());
+            }
+            if let Some((index, byte)) = flip {
+                let index = index.index(bytes.len());
+                bytes[index] ^= byte;
+            }
+            let mut places = 0;
+            let json = run(&bytes);
+            let mut decoder = GzipDecoder::new(CsvDecoder::new());
+            let csv = whole(&mut decoder, &bytes, usize::MAX).and_then(|()| decoder.finish());
+            for at in (0..=bytes.len()).step_by(7) {
+                for (found, expected) in [(cut(JsonlDecoder::new, &bytes, at, size), &json), (cut(CsvDecoder::new, &bytes, at, size), &csv)] {
+                    if let Some(found) = found {
+                        places += 1;
+                        prop_assert_eq!(&found, expected, "cut at {}", at);
+                    }
+                }
+            }
+            prop_assert!(places > 0 || flip.is_some());
         }
     }
 }

@@ -4,26 +4,48 @@
 //! end; a last line without a line break must be whole. A file that was cut off exactly behind a line cannot be told
 //! from a whole one.
 //!
+//! serde_json alone says what is JSON: [`filter`] only passes lines that serde_json is sure to accept, and leaves any
+//! other line to it. So a line is strict JSON (RFC 8259), with two liberties: values may nest as deep as a line allows,
+//! and `\u` escapes in values may name half of a surrogate pair.
+//!
 //! Memory: one line, and that only if it lies across chunks: at most [`MAX_LINE`] bytes.
 
 use std::fmt;
 
+use fearless_simd::{Level, Simd, dispatch, prelude::*, u8x64};
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::error::Category;
 
-use super::{Decoded, Decoder, Defect, MAX_COLUMNS, column_name, text::Text};
+use super::{
+    Decoded, Decoder, Defect, Framed, Head, MAX_COLUMNS, column_name,
+    csv::json_size,
+    text::{Text, TextState, text_tail},
+};
 
 /// The longest line that is taken, in bytes.
 pub const MAX_LINE: usize = 16 * 1024 * 1024;
+/// The largest state of a decoder that is given away, in bytes of JSON.
+const MAX_STATE: usize = 256 * 1024;
 
 /// Decodes JSON lines.
 #[derive(Debug, Default)]
 pub struct JsonlDecoder {
     text: Text,
     lines: Lines,
+}
+
+/// Where a [`JsonlDecoder`] goes on: at the begin of a line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JsonlState {
+    text: TextState,
+    ended: u64,
+    blank: Option<u64>,
+    rows: u64,
+    columns: Vec<String>,
+    column_count: u64,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +64,54 @@ impl JsonlDecoder {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A decoder that goes on where another one was, once the object's bytes from the offset on are pushed that came
+    /// with the state.
+    #[must_use]
+    pub fn resume(state: JsonlState) -> Self {
+        Self {
+            text: Text::resume(state.text),
+            lines: Lines {
+                ended: state.ended,
+                blank: state.blank,
+                decoded: Decoded {
+                    rows: state.rows,
+                    columns: state.columns,
+                    column_count: state.column_count,
+                    ..Decoded::default()
+                },
+                ..Lines::default()
+            },
+        }
+    }
+
+    /// The offset in the object of the first byte that must be pushed again, which begins a line, and what is needed
+    /// to go on there. `None` if the names of the columns would take more than 256 KiB as JSON.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<(u64, JsonlState)> {
+        let lines = &self.lines;
+        let names: usize = lines.decoded.columns.iter().map(|name| json_size(name) + 3).sum();
+        if names > MAX_STATE - 1024 {
+            return None;
+        }
+        let mut text = self.text.checkpoint();
+        text.offset -= lines.carry.len() as u64;
+        let state = JsonlState {
+            text,
+            ended: lines.ended,
+            blank: lines.blank,
+            rows: lines.decoded.rows,
+            columns: lines.decoded.columns.clone(),
+            column_count: lines.decoded.column_count,
+        };
+        Some((text.offset, state))
+    }
+
+    /// The bytes that were pushed and lie behind the offset of a checkpoint: those of a line, and those of a character
+    /// that is not complete.
+    pub(super) fn pending(&self) -> (&[u8], &[u8]) {
+        (&self.lines.carry, self.text.pending())
     }
 
     /// Rows decoded so far.
@@ -64,6 +134,7 @@ impl Decoder for JsonlDecoder {
             .map_err(|defect| lines.placed(defect))?;
         if !lines.carry.is_empty() {
             let last = std::mem::take(&mut lines.carry);
+            lines.decoded.unterminated = true;
             lines.line(&last, true)?;
         }
         Ok(lines.decoded)
@@ -77,20 +148,42 @@ impl Decoder for JsonlDecoder {
 
 impl Lines {
     fn push(&mut self, mut bytes: &[u8]) -> Result<(), Defect> {
-        while let Some(end) = memchr::memchr(b'\n', bytes) {
-            let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
-            if self.carry.is_empty() {
-                self.line(line, false)?;
-            } else {
-                self.keep(line)?;
-                let mut line = std::mem::take(&mut self.carry);
-                self.line(&line, false)?;
-                line.clear();
-                self.carry = line;
-            }
-            bytes = rest;
+        if !self.carry.is_empty() {
+            let Some(end) = memchr::memchr(b'\n', bytes) else {
+                return self.keep(bytes);
+            };
+            self.keep(&bytes[..end])?;
+            let mut line = std::mem::take(&mut self.carry);
+            line.reserve_exact(1);
+            line.push(b'\n');
+            self.whole(&line)?;
+            line.clear();
+            self.carry = line;
+            bytes = &bytes[end + 1..];
         }
-        self.keep(bytes)
+        let whole = memchr::memrchr(b'\n', bytes).map_or(0, |end| end + 1);
+        self.whole(&bytes[..whole])?;
+        self.keep(&bytes[whole..])
+    }
+
+    /// Takes lines that all end with a line break.
+    fn whole(&mut self, mut lines: &[u8]) -> Result<(), Defect> {
+        while !lines.is_empty() {
+            // The first line is asked for its keys, and blank lines must be the last ones.
+            if self.decoded.rows > 0 && self.blank.is_none() && lines.len() <= MAX_LINE {
+                let level = Level::new();
+                let (rows, taken) = dispatch!(level, simd => filter(simd, lines));
+                self.ended += rows;
+                self.decoded.rows += rows;
+                lines = &lines[taken..];
+            }
+            let Some(end) = memchr::memchr(b'\n', lines) else {
+                break;
+            };
+            self.line(&lines[..end], false)?;
+            lines = &lines[end + 1..];
+        }
+        Ok(())
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Result<(), Defect> {
@@ -127,7 +220,7 @@ impl Lines {
         } else {
             serde_json::from_slice::<Object>(line).map(drop)
         };
-        parsed.map_err(|error| self.placed(fault(&error, last)))?;
+        parsed.map_err(|error| self.placed(fault(&error, line, last)))?;
         self.ended += 1;
         self.decoded.rows += 1;
         Ok(())
@@ -149,14 +242,26 @@ impl Lines {
 }
 
 /// Says what is wrong in our own words: the parser's own text may quote a value.
-fn fault(error: &serde_json::Error, last: bool) -> Defect {
+fn fault(error: &serde_json::Error, line: &[u8], last: bool) -> Defect {
     let column = error.column();
-    Defect::new(match error.classify() {
+    let category = match error.classify() {
+        Category::Syntax if last && ends_within_number(error, line) => Category::Eof,
+        category => category,
+    };
+    Defect::new(match category {
         Category::Data => "is not a JSON object".to_owned(),
         Category::Eof if last => format!("ends within a value at column {column} without a line break: it is cut off"),
         Category::Eof => format!("ends within a value at column {column}"),
         Category::Syntax | Category::Io => format!("is not JSON from column {column} on"),
     })
+}
+
+/// Whether a line would be a whole value's begin with one more digit: the parser takes `12.` for wrong, not for cut off.
+fn ends_within_number(error: &serde_json::Error, line: &[u8]) -> bool {
+    error.column() >= line.len()
+        && matches!(line.last(), Some(b'-' | b'+' | b'.' | b'e' | b'E'))
+        && serde_json::from_slice::<Object>(&[line, b"0"].concat())
+            .is_err_and(|error| error.classify() == Category::Eof)
 }
 
 /// Any JSON object, parsed and forgotten.
@@ -216,6 +321,271 @@ impl<'de> Deserialize<'de> for Keys {
     }
 }
 
+/// Bytes that [`filter`] takes at once.
+const BLOCK: usize = 64;
+/// Values that the filter follows into one another; deeper ones are left to the parser.
+const MAX_DEPTH: u32 = 64;
+
+/// What stands right behind a token of a kind: of 64 bytes, and whether one ended at the last byte or only spaces
+/// followed it, so that the next block has what stands behind it.
+#[derive(Clone, Copy, Default)]
+struct Behind(u64);
+
+impl Behind {
+    /// The first byte behind each of `ends`, spaces left out. `and` are bytes that stand behind such tokens already.
+    #[inline(always)]
+    fn next(&mut self, ends: u64, and: u64, spaces: u64) -> u64 {
+        let behind = (ends << 1) | self.0 | and;
+        if spaces == 0 {
+            self.0 = ends >> 63;
+            return behind;
+        }
+        // Adding to the lowest bit of a run of spaces carries to the bit behind the run.
+        let (sum, over) = (behind & spaces).overflowing_add(spaces);
+        self.0 = (ends >> 63) | u64::from(over);
+        (behind | sum) & !spaces
+    }
+}
+
+/// Goes over lines that all end with a line break. Gives how many from the first on are sure to be one JSON object each,
+/// and how many bytes they take; the line behind them may be anything.
+///
+/// As simdjson does it, bit masks of 64 bytes tell which quotes begin and end strings, and so which brackets, colons,
+/// commas, numbers and words stand outside strings. The rules of JSON say what may come behind what, and masks are
+/// enough to check them; only brackets, which say whether a comma is one of an object or of an array, and numbers and
+/// words are gone through one by one.
+#[inline(always)]
+fn filter<S: Simd>(simd: S, lines: &[u8]) -> (u64, usize) {
+    let (mut rows, mut line, mut at) = (0, 0, 0);
+    // Of the values that are open, the innermost in the lowest bit: whether it is an array.
+    let (mut arrays, mut depth) = (0_u64, 0_u32);
+    // What the block before this one ended with: all bits if in a string; and in the lowest bit whether in a string
+    // that is a key, behind a backslash, or in a number or a word.
+    let (mut within, mut in_key, mut escaped, mut in_scalar) = (0_u64, 0_u64, 0_u64, 0_u64);
+    let (mut value, mut key, mut wants_value) = (Behind::default(), Behind::default(), Behind::default());
+    let (mut wants_key, mut object, mut array) = (Behind::default(), Behind::default(), Behind::default());
+    let mut line_break = Behind(1);
+    let all = |byte| u8x64::splat(simd, byte);
+    let mut padded = [b' '; BLOCK];
+    while at < lines.len() {
+        let block = if let Some(block) = lines.get(at..at + BLOCK) {
+            u8x64::from_slice(simd, block)
+        } else {
+            padded[..lines.len() - at].copy_from_slice(&lines[at..]);
+            u8x64::from_slice(simd, &padded)
+        };
+        let backslashes = block.simd_eq(all(b'\\')).to_bitmask();
+        let mut escapes = escaped;
+        escaped = 0;
+        if backslashes != 0 {
+            // A backslash that is escaped itself escapes nothing: this goes over those that are not.
+            let mut left = backslashes & !escapes;
+            while left != 0 {
+                let behind = (left & left.wrapping_neg()) << 1;
+                escapes |= behind;
+                left &= (left - 1) & !behind;
+            }
+            escaped = (backslashes & !escapes) >> 63;
+        }
+        let quotes = block.simd_eq(all(b'"')).to_bitmask() & !escapes;
+        // From each opening quote on, up to before the closing one.
+        let inside = parity(quotes) ^ within;
+        let controls = block.simd_lt(all(b' ')).to_bitmask();
+        if controls & inside != 0 || (escapes != 0 && !escapes_are_right(lines, at, escapes, inside)) {
+            break;
+        }
+        let feeds = block.simd_eq(all(b'\n')).to_bitmask();
+        let spaces = (block.simd_eq(all(b' ')) | block.simd_eq(all(b'\t')) | block.simd_eq(all(b'\r'))).to_bitmask();
+        let spaces = spaces & !inside;
+        let colons = block.simd_eq(all(b':')).to_bitmask() & !inside;
+        let commas = block.simd_eq(all(b',')).to_bitmask() & !inside;
+        let (objects, object_ends) = (
+            block.simd_eq(all(b'{')).to_bitmask(),
+            block.simd_eq(all(b'}')).to_bitmask(),
+        );
+        let (arrays_begin, array_ends) = (
+            block.simd_eq(all(b'[')).to_bitmask(),
+            block.simd_eq(all(b']')).to_bitmask(),
+        );
+        let (objects, object_ends) = (objects & !inside, object_ends & !inside);
+        let (arrays_begin, array_ends) = (arrays_begin & !inside, array_ends & !inside);
+        let begins = objects | arrays_begin;
+        let ends = object_ends | array_ends;
+        let scalars = !(colons | commas | begins | ends | feeds | spaces | quotes | inside);
+        let shifted = (scalars << 1) | in_scalar;
+        let (scalar_begins, behind_scalars) = (scalars & !shifted, shifted & !scalars);
+
+        // The brackets, for what lies between them: which bytes stand in an array, and which outside all values.
+        let (mut in_array, mut outside) = (0, 0);
+        let mut rest = u64::MAX;
+        let mut wrong = false;
+        let mut left = begins | ends | feeds;
+        while left != 0 {
+            let bit = left & left.wrapping_neg();
+            let before = rest & (bit - 1);
+            in_array |= before & (arrays & 1).wrapping_neg();
+            outside |= before & u64::from(depth == 0).wrapping_neg();
+            rest = !(bit - 1);
+            if bit & begins != 0 {
+                wrong |= depth >= MAX_DEPTH;
+                depth = depth.wrapping_add(1);
+                arrays = (arrays << 1) | u64::from(bit & arrays_begin != 0);
+            } else if bit & ends != 0 {
+                wrong |= depth == 0 || (arrays & 1 != 0) != (bit & array_ends != 0);
+                depth = depth.wrapping_sub(1);
+                arrays >>= 1;
+            } else {
+                wrong |= depth != 0;
+            }
+            left ^= bit;
+        }
+        in_array |= rest & (arrays & 1).wrapping_neg();
+        outside |= rest & u64::from(depth == 0).wrapping_neg();
+
+        let strings = quotes & inside;
+        let values = strings | scalar_begins | begins;
+        let behind_comma = wants_key.next(commas & !in_array, 0, spaces);
+        let behind_object = object.next(objects, 0, spaces);
+        let keys = strings & (behind_comma | behind_object);
+        // Adding to the first bit of a string carries to its closing quote.
+        let (sum, over) = inside.overflowing_add(keys);
+        let (sum, over_too) = sum.overflowing_add(in_key);
+        in_key = u64::from(over | over_too);
+        let closing = quotes & !inside;
+        let key_ends = closing & sum;
+        let misplaced = (commas & outside)
+            | (behind_comma & !strings)
+            | (behind_object & !(strings | object_ends))
+            | (key.next(key_ends, 0, spaces) & !colons)
+            | (wants_value.next(colons | (commas & in_array), 0, spaces) & !values)
+            | (array.next(arrays_begin, 0, spaces) & !(values | array_ends))
+            | (value.next((closing & !key_ends) | ends, behind_scalars, spaces) & !(commas | ends | feeds))
+            | (line_break.next(feeds, 0, spaces) & !objects);
+        if wrong || misplaced != 0 {
+            break;
+        }
+        let mut left = scalar_begins;
+        while left != 0 {
+            wrong |= !scalar(&lines[at + left.trailing_zeros() as usize..]);
+            left &= left - 1;
+        }
+        if wrong {
+            break;
+        }
+        if feeds != 0 {
+            rows += u64::from(feeds.count_ones());
+            line = at + BLOCK - feeds.leading_zeros() as usize;
+        }
+        within = ((inside as i64) >> 63) as u64;
+        in_scalar = scalars >> 63;
+        at += BLOCK;
+    }
+    (rows, line)
+}
+
+/// Whether what backslashes stand before is one of JSON's escapes.
+#[cold]
+#[inline(never)]
+fn escapes_are_right(lines: &[u8], at: usize, mut escapes: u64, inside: u64) -> bool {
+    // Outside strings there are none.
+    if escapes & !inside != 0 {
+        return false;
+    }
+    while escapes != 0 {
+        let place = at + escapes.trailing_zeros() as usize;
+        let right = match lines.get(place) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => true,
+            Some(b'u') => lines
+                .get(place + 1..place + 5)
+                .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
+            _ => false,
+        };
+        if !right {
+            return false;
+        }
+        escapes &= escapes - 1;
+    }
+    true
+}
+
+/// Whether the text begins with a number or a word of JSON, and with nothing right behind it that cannot be.
+#[inline]
+fn scalar(text: &[u8]) -> bool {
+    let word = match text {
+        [b't', b'r', b'u', b'e', rest @ ..]
+        | [b'n', b'u', b'l', b'l', rest @ ..]
+        | [b'f', b'a', b'l', b's', b'e', rest @ ..] => rest,
+        _ => match number(text) {
+            Some(rest) => rest,
+            None => return false,
+        },
+    };
+    matches!(word, [b',' | b'}' | b']' | b' ' | b'\t' | b'\r', ..])
+}
+
+/// What is left behind a number.
+#[inline]
+fn number(text: &[u8]) -> Option<&[u8]> {
+    let mut rest = match text.strip_prefix(b"-").unwrap_or(text) {
+        [b'0', rest @ ..] => rest,
+        [b'1'..=b'9', rest @ ..] => digits(rest),
+        _ => return None,
+    };
+    if let [b'.', b'0'..=b'9', more @ ..] = rest {
+        rest = digits(more);
+    }
+    if let [b'e' | b'E', exponent @ ..] = rest {
+        rest = match exponent {
+            [b'+' | b'-', b'0'..=b'9', more @ ..] | [b'0'..=b'9', more @ ..] => digits(more),
+            _ => return None,
+        };
+    }
+    Some(rest)
+}
+
+#[inline]
+fn digits(mut text: &[u8]) -> &[u8] {
+    while let [b'0'..=b'9', rest @ ..] = text {
+        text = rest;
+    }
+    text
+}
+
+/// For each bit, whether an odd number of bits is set up to it.
+#[inline(always)]
+fn parity(mut bits: u64) -> u64 {
+    for shift in [1, 2, 4, 8, 16, 32] {
+        bits ^= bits << shift;
+    }
+    bits
+}
+
+/// Looks at the first and the last bytes of an object, at most 64 KiB each; both are the whole object if it is not
+/// larger. All lines that they hold whole are decoded.
+pub fn frame(head: Head<'_>, tail: &[u8]) -> Result<Framed, Defect> {
+    let mut decoder = JsonlDecoder::new();
+    decoder.push(head.bytes)?;
+    let Decoded {
+        columns, column_count, ..
+    } = if head.whole {
+        decoder.finish()?
+    } else {
+        let tail = text_tail(tail)?;
+        if let Some(first) = memchr::memchr(b'\n', tail) {
+            let mut last = JsonlDecoder::new();
+            let result = last.push(&tail[first + 1..]).and_then(|()| last.finish());
+            // Which line it is, is not known.
+            result.map_err(|defect| Defect::new(format!("has a line near its end that {}", defect.what)))?;
+        }
+        decoder.lines.decoded
+    };
+    Ok(Framed {
+        columns,
+        column_count,
+        ..Framed::default()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,6 +620,29 @@ mod tests {
     fn each_line_is_one_whole_object() {
         assert!(defect("{}\n{\"a\":").starts_with("record 2, line 2: ends within a value at column 5 without"));
         assert!(defect("{\"a\":\n{}\n").starts_with("record 1, line 1: ends within"));
+        // Wherever an object is cut, it is called that, within numbers and escapes too.
+        let object = br#"{"n":-12.5e-7,"m":{"k\u00e9":[1.0,0E+1,-0]},"t":[true,false,null,"x\\\u0041"],"z":6.02e23}"#;
+        run(object).unwrap();
+        for end in 1..object.len() {
+            for before in ["", "{}\n"] {
+                let found = defect([before.as_bytes(), &object[..end]].concat());
+                assert!(found.contains("it is cut off"), "{end}: {found}");
+            }
+        }
+        // What no further byte would mend is no cut, nor is a cut in the middle of the text.
+        for text in [
+            r#"{"a":1.."#,
+            r#"{"a":+"#,
+            r#"{"a":--"#,
+            r#"{"a":1.e"#,
+            r#"{"a":01."#,
+            r#"{"a":[1}."#,
+            "{}-",
+        ] {
+            let found = defect(text);
+            assert!(found.contains("is not JSON from column"), "{text}: {found}");
+        }
+        assert!(defect("{\"a\":12.\n{}\n").contains("is not JSON from column"));
         assert!(defect("{}\n[1]\n").starts_with("record 2, line 2: is not a JSON object"));
         assert!(defect("{}{}\n").contains("is not JSON from column 3 on"));
         assert!(defect("{}\n\n{}\n").starts_with("line 2: is blank"));
@@ -293,10 +686,320 @@ mod tests {
         assert_eq!(decoder.finish().unwrap().rows, 200_000);
     }
 
+    /// What serde_json alone makes of a text.
+    fn expected(text: &[u8]) -> Result<Decoded, Defect> {
+        let mut lines = Lines::default();
+        let mut text = text;
+        while let Some(end) = memchr::memchr(b'\n', text) {
+            lines.line(&text[..end], false)?;
+            text = &text[end + 1..];
+        }
+        if !text.is_empty() {
+            lines.decoded.unterminated = true;
+            lines.line(text, true)?;
+        }
+        Ok(lines.decoded)
+    }
+
+    fn cut(bytes: &[u8], cut: usize, size: usize) -> Result<Decoded, Defect> {
+        let mut first = JsonlDecoder::new();
+        for chunk in bytes[..cut].chunks(size) {
+            first.push(chunk)?;
+        }
+        let (offset, state) = first.checkpoint().unwrap();
+        assert!(offset == 0 || offset == 3 || bytes[offset as usize - 1] == b'\n');
+        let json = serde_json::to_string(&state).unwrap();
+        let read: JsonlState = serde_json::from_str(&json).unwrap();
+        assert_eq!(read, state);
+        let mut second = JsonlDecoder::resume(read);
+        for chunk in bytes[offset as usize..].chunks(size) {
+            second.push(chunk)?;
+        }
+        second.finish()
+    }
+
+    /// How many lines the filter takes.
+    fn filtered(text: &str) -> u64 {
+        let level = Level::new();
+        dispatch!(level, simd => filter(simd, text.as_bytes())).0
+    }
+
+    #[test]
+    fn the_filter_takes_what_is_usual() {
+        let line = r#" {"a" : [1, -0.5e+3,true,{"b":[ ]}], "é\"\\\u00e9\n{,":{ } ,"c":"" ,"d":null,"":false}"#;
+        for pad in 0..130 {
+            let text = format!("{}{line}\r\n{{}}\n{line}\t\n", " ".repeat(pad));
+            assert_eq!(filtered(&text), 3, "{pad}");
+        }
+        let nested = |depth: usize| format!("{}{{}}{}\n", "{\"a\":".repeat(depth - 1), "}".repeat(depth - 1));
+        assert_eq!(filtered(&nested(64)), 1);
+        assert_eq!(filtered(&nested(65)), 0);
+        let long = format!("{{\"a\":\"{}\\\\\"}}\n", "x\\\"".repeat(4096));
+        assert_eq!(filtered(&long.repeat(3)), 3);
+    }
+
+    #[test]
+    fn nothing_nests_too_deep() {
+        let depth = 1_000_000;
+        for (open, close) in [("{\"a\":", "}"), ("[", "]")] {
+            let deep = format!("{{\"a\":{}1{}}}\n", open.repeat(depth), close.repeat(depth));
+            assert_eq!(run(format!("{{}}\n{deep}{{}}\n")).unwrap().rows, 3);
+            assert_eq!(run(&deep).unwrap().rows, 1);
+            assert!(run(format!("{{}}\n{}", deep.replacen(close, "", 1))).is_err());
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_not_quite_json() {
+        for value in [
+            "01",
+            "-",
+            "1.",
+            ".5",
+            "1e",
+            "1e+",
+            "+1",
+            "0x1",
+            "1_0",
+            "NaN",
+            "Infinity",
+            "tru",
+            "truee",
+            "nul",
+            "True",
+            "'a'",
+            "\"\\x\"",
+            "\"\\u12g4\"",
+            "\"\\u123\"",
+            "\"\t\"",
+            "\"\u{1}\"",
+            "\"\\\"",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "{\"a\":1,}",
+            "{a:1}",
+            "{\"a\" 1}",
+            "{\"a\"}",
+            "{1:1}",
+            "[1}",
+            "{\"a\":1]",
+            "1]",
+            "",
+            "\"a\"\"b\"",
+            "1\"a\"",
+            "\"a\"1",
+            "\\n",
+            "1\\\"",
+            "true\\",
+            "//1",
+            "1 //",
+            "[1]]",
+            "\u{a0}1",
+            "\u{feff}1",
+            "1\u{b}",
+            "\"a\"\\\"b\"",
+        ] {
+            let line = format!("{{\"a\":{value}}}\n");
+            assert_eq!(filtered(&line), 0, "{value}");
+            assert!(run(format!("{{}}\n{line}")).is_err(), "{value}");
+        }
+        for line in [
+            "{}{}",
+            "{},",
+            "{}]",
+            "[]",
+            "1",
+            "\"a\"",
+            "{}\u{c}",
+            "{\"a\":1}}",
+            "}",
+            ":",
+            "",
+        ] {
+            assert_eq!(filtered(&format!("{line}\n")), 0, "{line}");
+        }
+        // Halves of surrogate pairs are taken in values, as is what no number type holds.
+        for value in [
+            "\"\\ud800\"",
+            "\"\\udc00\\ud800\"",
+            "1e999",
+            "-0",
+            "123456789012345678901234567890",
+        ] {
+            assert_eq!(run(format!("{{}}\n{{\"a\":{value}}}\n")).unwrap().rows, 2, "{value}");
+        }
+    }
+
+    #[test]
+    fn says_whether_the_last_line_ended() {
+        for (text, unterminated) in [
+            ("{}\n", false),
+            ("{}", true),
+            ("{}\n\n", false),
+            ("{}\n ", true),
+            ("", false),
+        ] {
+            assert_eq!(run(text).unwrap().unterminated, unterminated, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_state_is_bounded() {
+        let keys: Vec<String> = (0..MAX_COLUMNS)
+            .map(|n| format!("\"{n}{}\":1", "\u{10348}".repeat(128)))
+            .collect();
+        let mut decoder = JsonlDecoder::new();
+        decoder.push(format!("{{{}}}\n", keys.join(",")).as_bytes()).unwrap();
+        assert_eq!(decoder.checkpoint(), None);
+        let mut decoder = JsonlDecoder::new();
+        decoder
+            .push(format!("{{{}}}\n{{\"", keys[..400].join(",")).as_bytes())
+            .unwrap();
+        let (_, state) = decoder.checkpoint().unwrap();
+        let json = serde_json::to_string(&state).unwrap();
+        assert!(json.len() > MAX_STATE / 2 && json.len() <= MAX_STATE);
+    }
+
+    fn framed(text: &str) -> Result<Framed, Defect> {
+        let (head, tail) = (
+            &text[..text.len().min(64 << 10)],
+            &text[text.len().saturating_sub(64 << 10)..],
+        );
+        let whole = head.len() == text.len();
+        frame(
+            Head {
+                bytes: head.as_bytes(),
+                whole,
+            },
+            tail.as_bytes(),
+        )
+    }
+
+    #[test]
+    fn the_ends_show_what_is_cut_off() {
+        let text = "{\"a\":1,\"b\":\"xyz\"}\n".repeat(10_000);
+        assert_eq!(framed(&text).unwrap().columns, ["a", "b"]);
+        assert_eq!(framed(&text[..text.len() - 1]).unwrap().column_count, 2);
+        for cut in 2..18 {
+            let found = framed(&text[..text.len() - cut]).unwrap_err();
+            assert!(
+                found
+                    .what
+                    .starts_with("has a line near its end that ends within a value"),
+                "{found}"
+            );
+        }
+        assert!(framed(&text.replacen(':', ";", 1)).is_err());
+        assert!(framed("{").is_err());
+        assert_eq!(framed("").unwrap(), Framed::default());
+        // A line that is longer than the ends shows nothing.
+        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(200_000));
+        assert_eq!(framed(&long).unwrap(), Framed::default());
+    }
+
+    /// JSON, or nearly so.
+    fn line() -> impl Strategy<Value = String> {
+        let scalar = prop_oneof![
+            "\"([a-zé,:\\{\\}\\[\\]/ ]|\\\\[\"\\\\/bfnrt]|\\\\u[0-9a-fD]{4}){0,12}\"",
+            "-?(0|[1-9][0-9]{0,9})(\\.[0-9]{1,3})?([eE][+-]?[0-9]{1,2})?",
+            "true|false|null",
+            "\"[a-z]{60,70}\"",
+        ];
+        let value = scalar.prop_recursive(4, 24, 5, |inner| {
+            prop_oneof![
+                (prop::collection::vec(inner.clone(), 0..5), " ?")
+                    .prop_map(|(v, s)| format!("[{}]", v.join(&format!(",{s}")))),
+                (prop::collection::vec(inner, 0..5), " ?")
+                    .prop_map(|(v, s)| v.iter().map(|v| format!("\"k\"{s}:{s}{v}")).collect::<Vec<_>>())
+                    .prop_map(|members| format!("{{{}}}", members.join(","))),
+            ]
+        });
+        prop::collection::vec(value, 0..4)
+            .prop_map(|values| values.iter().map(|value| format!("\"é\":{value}")).collect::<Vec<_>>())
+            .prop_map(|members| format!("{{{}}}", members.join(",")))
+    }
+
+    fn text() -> impl Strategy<Value = Vec<u8>> {
+        let other = prop::sample::select(b"{}[]:,\"\\ \t\r\n0-.eEu1tn/\x01\xc3".to_vec());
+        let changes = prop::collection::vec((any::<prop::sample::Index>(), other, 0..4_u8), 0..3);
+        let lines = prop::collection::vec((line(), prop::sample::select(vec!["\n", "\n", "\r\n", " \n"])), 0..8);
+        (lines, changes, "(\u{feff})?", any::<bool>()).prop_map(|(lines, changes, begin, ended)| {
+            let lines: String = lines.into_iter().map(|(line, end)| format!("{line}{end}")).collect();
+            let mut text = format!("{begin}{{}}\n{lines}").into_bytes();
+            for (index, byte, how) in changes {
+                let at = index.index(text.len());
+                match how {
+                    0 => text[at] = byte,
+                    1 => text.insert(at, byte),
+                    2 if text.len() > 1 => drop(text.remove(at)),
+                    _ => text.extend_from_within(at..),
+                }
+            }
+            if !ended {
+                text.pop();
+            }
+            text
+        })
+    }
+
     proptest! {
+        #[test]
+        fn takes_and_refuses_what_serde_json_does(text in text(), size in 1usize..300) {
+            let found = run(&text);
+            prop_assert_eq!(in_chunks(&text, size), found.clone());
+            if let Ok(text) = std::str::from_utf8(&text) {
+                prop_assert_eq!(found, expected(text.trim_start_matches('\u{feff}').as_bytes()));
+            }
+        }
+
+        #[test]
+        fn the_filter_takes_no_line_that_serde_json_refuses(line in line(), place in any::<prop::sample::Index>()) {
+            prop_assert_eq!(filtered(&format!("{line}\n")), 1);
+            // Each byte in its turn, of those that mean something to JSON, in one place.
+            for byte in b"{}[]:,\"\\ \t\r\n\x01019-+.eEut/x".iter() {
+                let mut changed = line.clone().into_bytes();
+                let at = place.index(changed.len());
+                changed[at] = *byte;
+                if let Ok(changed) = String::from_utf8(changed) {
+                    let taken = filtered(&format!("{changed}\n"));
+                    let lines: Vec<&str> = changed.split('\n').collect();
+                    let right = lines.iter().take_while(|line| serde_json::from_str::<Object>(line).is_ok()).count();
+                    // Of lines in one block with one that is wrong, it may leave the others too.
+                    prop_assert!(taken <= right as u64, "{}", changed);
+                    if right == lines.len() {
+                        prop_assert_eq!(taken, right as u64, "{}", changed);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn a_whole_text_has_whole_ends(text in text(), size in 1usize..300) {
+            if let Ok(decoded) = run(&text) {
+                let (head, tail) = (&text[..text.len().min(size)], &text[text.len().saturating_sub(size)..]);
+                let found = frame(Head { bytes: head, whole: head.len() == text.len() }, tail).unwrap();
+                if found != Framed::default() {
+                    prop_assert_eq!(found.columns, decoded.columns);
+                }
+            }
+        }
+
         #[test]
         fn chunks_do_not_matter(text in "(\u{feff})?([\\{\\}\"a:1,\r\né ]{0,10}|\\{\"a\":\"é\"\\}\n|\\{\\}\n){0,6}", size in 1usize..9) {
             prop_assert_eq!(in_chunks(text.as_bytes(), size), run(&text));
+        }
+    }
+    proptest! {
+        // Each case goes through a text once for each of its bytes.
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn another_process_goes_on_at_any_byte(text in text(), size in 1usize..300) {
+            let whole = run(&text);
+            for at in 0..=text.len() {
+                prop_assert_eq!(cut(&text, at, size), whole.clone(), "cut at {}", at);
+            }
         }
     }
 }

@@ -19,17 +19,18 @@ mod pdf;
 mod sniff;
 mod text;
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
+use bytes::Bytes;
 pub use landfall::job::Format;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    csv::CsvDecoder,
+    csv::{CsvDecoder, CsvState, frame as frame_csv},
     excel::{ExcelDecoder, MAX_DIRECTORY, MAX_ENTRIES, MAX_MARKUP},
-    gzip::GzipDecoder,
-    jsonl::{JsonlDecoder, MAX_LINE},
-    orc::{MAX_STRIPE, MAX_TAIL, OrcDecoder, TAIL_GUESS},
+    gzip::{GzipDecoder, GzipState, Resumable, frame as frame_gzip},
+    jsonl::{JsonlDecoder, JsonlState, MAX_LINE, frame as frame_jsonl},
+    orc::{MAX_TAIL, OrcDecoder, OrcState, SMALL_STRIPE, TAIL_GUESS},
     pdf::{MAX_DOCUMENT, MAX_OBJECTS, PDF_TAIL, PdfDecoder},
     sniff::{Content, Head, sniff},
 };
@@ -64,6 +65,24 @@ pub struct Decoded {
     /// How many columns there are, those left out of `columns` included.
     pub column_count: u64,
     /// Of a document, which has pages and no rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<Document>,
+    /// Of a text, whether its last line has no line break. Nothing is wrong with that, but a file cut off within its
+    /// last value looks the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unterminated: bool,
+}
+
+/// What the ends of an object show without decoding it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Framed {
+    /// Names of the columns in their order, cut as those of [`Decoded`].
+    pub columns: Vec<String>,
+    /// How many columns there are, those left out of `columns` included.
+    pub column_count: u64,
+    /// Rows, where the object says how many it has.
+    pub rows: Option<u64>,
+    /// Of a document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<Document>,
 }
@@ -221,6 +240,105 @@ impl Decoder for AnyDecoder {
             Self::Pdf(decoder) => decoder.held(),
             Self::Excel(decoder) => decoder.held(),
         }
+    }
+}
+
+/// Where the decoding of an object can go on in another process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Offset of the first byte that is to be pushed.
+    pub offset: u64,
+    state: DecoderState,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum DecoderState {
+    Csv(CsvState),
+    Jsonl(JsonlState),
+    JsonlGzip(GzipState<JsonlState>),
+    Orc(OrcState),
+}
+
+impl AnyDecoder {
+    /// Where decoding can go on; `None` if only at the begin.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
+        let (offset, state) = match self {
+            Self::Csv(decoder) => {
+                let (offset, state) = decoder.checkpoint()?;
+                (offset, DecoderState::Csv(state))
+            }
+            Self::Jsonl(decoder) => {
+                let (offset, state) = decoder.checkpoint()?;
+                (offset, DecoderState::Jsonl(state))
+            }
+            Self::JsonlGzip(decoder) => {
+                let (offset, state) = decoder.checkpoint()?;
+                (offset, DecoderState::JsonlGzip(state))
+            }
+            Self::Orc(decoder) => {
+                let (offset, state) = decoder.checkpoint()?;
+                (offset, DecoderState::Orc(state))
+            }
+            Self::Pdf(_) | Self::Excel(_) => return None,
+        };
+        Some(Checkpoint { offset, state })
+    }
+
+    /// A decoder that was just opened, as it was at a checkpoint. Fails if the checkpoint is of another format.
+    pub fn resume(self, checkpoint: Checkpoint) -> Result<Self, Defect> {
+        Ok(match (self, checkpoint.state) {
+            (Self::Csv(_), DecoderState::Csv(state)) => Self::Csv(Box::new(CsvDecoder::resume(state))),
+            (Self::Jsonl(_), DecoderState::Jsonl(state)) => Self::Jsonl(Box::new(JsonlDecoder::resume(state))),
+            (Self::JsonlGzip(_), DecoderState::JsonlGzip(state)) => {
+                Self::JsonlGzip(Box::new(GzipDecoder::resume(state)))
+            }
+            (Self::Orc(decoder), DecoderState::Orc(state)) => Self::Orc(Box::new(decoder.resume(&state)?)),
+            _ => {
+                return Err(Defect::new(
+                    "cannot be read on from where it stopped: that was in another format",
+                ));
+            }
+        })
+    }
+
+    /// Parts of the object that are to be read out of order, and to be handed to [`Self::supply`], before more is pushed.
+    #[must_use]
+    pub fn wanted(&self) -> Vec<Range<u64>> {
+        match self {
+            Self::Orc(decoder) => decoder.wanted(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Takes a part that was wanted.
+    pub fn supply(&mut self, range: Range<u64>, bytes: Bytes) -> Result<(), Defect> {
+        match self {
+            Self::Orc(decoder) => decoder.supply(range, bytes),
+            _ => Err(Defect::new("was read where nothing was wanted")),
+        }
+    }
+
+    /// What opening the object has shown.
+    #[must_use]
+    pub fn frame(&self) -> Framed {
+        match self {
+            Self::Csv(_) | Self::Jsonl(_) | Self::JsonlGzip(_) => Framed::default(),
+            Self::Orc(decoder) => decoder.frame(),
+            Self::Pdf(decoder) => decoder.frame(),
+            Self::Excel(decoder) => decoder.frame(),
+        }
+    }
+}
+
+/// What the ends of a text show: its first bytes and its last ones. Fails for what is no text, too.
+pub fn frame(format: Format, head: Head<'_>, tail: &[u8]) -> Result<Framed, Defect> {
+    match format {
+        Format::Csv => csv::frame(head, tail),
+        Format::Jsonl => jsonl::frame(head, tail),
+        Format::JsonlGzip => gzip::frame(head, tail),
+        Format::Orc | Format::Pdf | Format::Excel => Err(Defect::new("is opened by its end, and is no text")),
     }
 }
 

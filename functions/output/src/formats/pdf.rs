@@ -20,7 +20,7 @@ use hayro_syntax::{
 };
 use memchr::memmem;
 
-use super::{Decoded, Decoder, Defect, Document, panics::caught};
+use super::{Decoded, Decoder, Defect, Document, Framed, panics::caught};
 
 /// The largest document that is looked at as a whole.
 pub const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
@@ -79,6 +79,15 @@ impl PdfDecoder {
             whole: (size <= MAX_DOCUMENT).then(Vec::new),
             offset: 0,
         }))
+    }
+
+    /// What the end of the file shows: that it is a document, whose pages were not counted.
+    #[must_use]
+    pub fn frame(&self) -> Framed {
+        Framed {
+            document: Some(Document { pages: None }),
+            ..Framed::default()
+        }
     }
 
     /// The most bytes that this decoder holds, what the PDF crate makes of the document included.
@@ -309,6 +318,13 @@ mod tests {
 
     fn run(bytes: &[u8]) -> Result<Decoded, Defect> {
         in_chunks(bytes, usize::MAX)
+    }
+
+    #[test]
+    fn the_end_shows_a_document_without_its_pages() {
+        let decoder = PdfDecoder::open(30, b"%PDF-1.7 startxref\n9\n%%EOF\n").unwrap();
+        assert_eq!(decoder.frame().document, Some(Document { pages: None }));
+        assert_eq!(decoder.frame().rows, None);
     }
 
     fn pages(bytes: &[u8]) -> Option<u64> {

@@ -25,20 +25,23 @@ pub enum Content {
     Pdf,
     /// A zip archive, such as an XLSX workbook.
     Zip,
+    /// HTML or XML, such as the page of an error.
+    Markup,
 }
 
 impl Content {
-    /// The export format that this content fits, as far as first bytes tell.
+    /// The export format that this content fits, as far as first bytes tell; `None` if it fits none.
     #[must_use]
-    pub const fn format(self) -> Format {
-        match self {
+    pub const fn format(self) -> Option<Format> {
+        Some(match self {
             Self::Csv => Format::Csv,
             Self::Json => Format::Jsonl,
             Self::Orc => Format::Orc,
             Self::Gzip => Format::JsonlGzip,
             Self::Pdf => Format::Pdf,
             Self::Zip => Format::Excel,
-        }
+            Self::Markup => return None,
+        })
     }
 }
 
@@ -51,6 +54,7 @@ impl fmt::Display for Content {
             Self::Gzip => "gzip",
             Self::Pdf => "PDF",
             Self::Zip => "zip",
+            Self::Markup => "HTML or XML",
         })
     }
 }
@@ -81,10 +85,30 @@ pub fn sniff(head: Head<'_>) -> Option<Content> {
             return Some(content);
         }
     }
+    if is_markup(head.bytes) {
+        return Some(Content::Markup);
+    }
     if is_json(head) {
         return Some(Content::Json);
     }
     is_csv(head).then_some(Content::Csv)
+}
+
+/// Whether it begins as HTML, as XML or as an error of AWS does. Any other `<` may begin the name of a CSV column.
+fn is_markup(bytes: &[u8]) -> bool {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+    let begins = |with: &str, ignore_case: bool| {
+        let Some((begin, rest)) = bytes.split_at_checked(with.len()) else {
+            return false;
+        };
+        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':');
+        let begin_is_right = begin == with.as_bytes() || (ignore_case && begin.eq_ignore_ascii_case(with.as_bytes()));
+        begin_is_right && !rest.first().is_some_and(is_name)
+    };
+    ["<!DOCTYPE html", "<html"].iter().any(|with| begins(with, true))
+        || ["<?xml", "<Error", "<ErrorResponse"]
+            .iter()
+            .any(|with| begins(with, false))
 }
 
 fn is_json(head: Head<'_>) -> bool {
@@ -141,6 +165,37 @@ mod tests {
         assert_eq!(whole(b"{}\n"), Some(Content::Json));
         assert_eq!(whole(b" { \"a\": 1 }"), Some(Content::Json));
         assert_eq!(whole(b"{id},name\n1,2\n"), Some(Content::Csv));
+    }
+
+    #[test]
+    fn error_pages_are_neither_csv_nor_anything_else() {
+        for page in [
+            "<!DOCTYPE html>\n<html>a,b\n1,2\n",
+            "<!doctype HTML PUBLIC \"x\">",
+            "\u{feff}\r\n  <HTML>\n<body>",
+            "<html",
+            "<?xml version=\"1.0\"?>\n<x a=\"1,2\"/>,\n",
+            "<Error><Code>AccessDenied</Code></Error>",
+            "<ErrorResponse xmlns=\"x\">a,b\n1,2\n",
+        ] {
+            assert_eq!(whole(page.as_bytes()), Some(Content::Markup), "{page}");
+            let head = sniff(Head {
+                bytes: page.as_bytes(),
+                whole: false,
+            });
+            assert_eq!(head, Some(Content::Markup), "{page}");
+        }
+        for table in [
+            "<id>,name\n1,2\n",
+            "<htmlcode>,b\n1,2\n",
+            "<error>,b\n1,2\n",
+            "<Errors>,b\n1,2\n",
+            "<,b\n1,2\n",
+        ] {
+            assert_eq!(whole(table.as_bytes()), Some(Content::Csv), "{table}");
+        }
+        assert_eq!(whole(b"<!DOCTYPE"), None);
+        assert_eq!(Content::Markup.format(), None);
     }
 
     #[test]

@@ -4,10 +4,13 @@
 //! a known suffix claims to be data and is held to it, and an object of any other name is data only if its content
 //! says so convincingly. Nothing that could be data is passed over in silence: it fails a check or is listed as extra.
 
+use serde::{Deserialize, Serialize};
+
 use crate::formats::{Content, Format, Head, sniff};
 
 /// What is to be done with an object, by its name and size alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Plan {
     /// Nothing: by Hive's convention, which Athena and Spark follow, names that begin with `_` or `.` are not data.
     Ignore,
@@ -67,14 +70,14 @@ pub fn plan(prefix: &str, key: &str, size: u64, asked: Option<Format>, named: Op
 #[must_use]
 pub fn is_data(head: Head<'_>, asked: Format) -> (bool, Option<Content>) {
     let content = sniff(head);
-    (content.is_some_and(|content| content.format() == asked), content)
+    (content.and_then(Content::format) == Some(asked), content)
 }
 
 /// What another format the first bytes of a [`Plan::Data`] object show; `None` if decoding has to tell.
 #[must_use]
 pub fn foreign(head: Head<'_>, asked: Format) -> Option<String> {
     let content = sniff(head)?;
-    (content.format() != asked).then(|| match content {
+    (content.format() != Some(asked)).then(|| match content {
         Content::Csv => "looks like CSV".to_owned(),
         _ => format!("holds {content}"),
     })
@@ -201,5 +204,17 @@ mod tests {
         assert_eq!(foreign(whole(b"{\"a\":1}\n"), Format::Csv).unwrap(), "holds JSON");
         assert_eq!(foreign(whole(b"\x1f\x8b\x08"), Format::Csv).unwrap(), "holds gzip");
         assert_eq!(foreign(whole(b"a,b\n1,2\n"), Format::Orc).unwrap(), "looks like CSV");
+        let page = whole(b"<html>\n<body>, <p>\n");
+        for format in [
+            Format::Csv,
+            Format::Jsonl,
+            Format::JsonlGzip,
+            Format::Orc,
+            Format::Pdf,
+            Format::Excel,
+        ] {
+            assert_eq!(foreign(page, format).unwrap(), "holds HTML or XML");
+            assert_eq!(is_data(page, format), (false, Some(Content::Markup)));
+        }
     }
 }

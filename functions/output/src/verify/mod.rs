@@ -6,44 +6,46 @@
 //! * Every byte of every data object is read once, pinned to the ETag that was listed, hashed and decoded on the way.
 //! * The listing is taken again when all was read, at least [`Expectation::settle`] after the one before; what changed
 //!   is read and listed again, a bounded number of times.
-//! * What decides is a pure function of what was found ([`classify`], [`settle`], [`judge`]); this module and [`read`]
-//!   only fetch.
+//! * What decides is a pure function of what was found ([`classify`], [`settle`], [`judge`]); [`work`] lists, plans and
+//!   joins, [`batch`] and [`read`] only fetch.
 //! * No reason quotes a value of the data, and every reason and list of names in it is bounded.
 //!
-//! Memory, whatever the objects' sizes, with the default [`Limits`]: what objects are being read may hold stays beneath
-//! 96 MiB in sum (for each two ranges of 4 MiB, plus one line of at most 16 MiB for JSON lines, twice the largest
-//! stripe for ORC, or twice the document for PDF). An object that needs more than all of it is read alone, and holds at
-//! most 264 MiB, since ORC stripes of more than 128 MiB are refused. To that come one decoded batch of one ORC column and the file's footer, and about
-//! 1 KiB for each object of the listing, of which there may be 100,000.
+//! Any size: [`verify`] does all in one process. The function takes one [`turn`] after the other: what does not fit in
+//! one batch, or in the time of one invocation, is left to other invocations ([`run_batch`]) by way of the ledger bucket.
+//!
+//! Memory, whatever the number and the sizes of the objects, with the default [`Limits`]: what objects are being read
+//! may hold stays beneath [`Limits::memory`] in sum (for each the ranges that are fetched ahead, plus one line of at
+//! most 16 MiB for JSON lines, a few MiB for ORC, or twice the document for PDF); an object
+//! that needs more than all of it is read alone. To that come a few batches of readings, at about 1 KiB an object.
 
+pub mod batch;
 pub mod classify;
 pub mod judge;
+mod objects;
 mod read;
 mod report;
 pub mod settle;
+mod work;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
-    error::{Error, ErrorKind, Result},
-    job::NamedFile,
+    batches,
+    error::{Error, Result},
+    expect::Expectations,
+    job::{Level, NamedFile},
     s3_uri::S3Uri,
-    store::{Clock, Listed, ObjectStore},
+    store::{Clock, ObjectStore},
 };
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinSet;
 
-pub use self::report::{Check, CheckVerdict, Finding, Reading, Report, Role, SCHEMA, Verdict, VerifiedObject};
-use self::{
-    classify::Plan,
-    judge::Evidence,
-    read::{Outcome, Reader},
-    settle::Settling,
+use self::work::Work;
+pub use self::{
+    report::{
+        Check, CheckVerdict, Finding, MAX_OBJECTS, ObjectsFile, Reading, Report, Role, SCHEMA, Verdict, VerifiedObject,
+    },
+    work::{Begin, Desk, Item, Turn},
 };
 pub use crate::formats::Format;
 
@@ -70,15 +72,40 @@ pub struct Expectation {
     pub failed_rows: Option<u64>,
     /// Files that the service names.
     pub files: Option<Vec<NamedFile>>,
+    /// How much is looked at.
+    pub level: Level,
+    /// What the event expects beyond all that.
+    pub expect: Expectations,
+    /// The newest sealed success in the same destination, before this one.
+    pub previous: Option<Previous>,
+}
+
+/// A sealed success that this output is compared with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Previous {
+    /// Its job key.
+    pub job_key: String,
+    /// Whether it is of the same request.
+    pub same_request: bool,
+    /// Its rows.
+    pub rows: u64,
 }
 
 /// How much is done at once, and how long is tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most objects in a listing; more is an error.
+    /// Most objects that are verified without a ledger; more is an error.
     pub objects: usize,
+    /// Most objects of a batch.
+    pub batch_objects: usize,
+    /// Bytes after which a batch is full; one object may be larger.
+    pub batch_bytes: u64,
     /// Bytes of one ranged read.
     pub range: u64,
+    /// Ranges of one object that are fetched side by side.
+    pub ranges: usize,
+    /// Bytes that one of them may hold before it waits.
+    pub held: u32,
     /// Objects that are read side by side.
     pub side_by_side: usize,
     /// Bytes that all of them may hold together.
@@ -93,12 +120,24 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             objects: 100_000,
-            range: 4 << 20,
+            batch_objects: batches::MAX_OBJECTS as usize,
+            batch_bytes: batches::MAX_BYTES,
+            // Larger ranges cost less processor and fewer requests, and hold no more.
+            range: 16 << 20,
+            ranges: 2,
+            held: 1 << 20,
             side_by_side: 4,
             memory: 96 << 20,
-            listings: 5,
+            listings: batches::MAX_ROUNDS,
             reserve: Duration::from_secs(5),
         }
+    }
+}
+
+impl Limits {
+    fn stop_at(&self, deadline: DateTime<Utc>) -> DateTime<Utc> {
+        let reserve = TimeDelta::from_std(self.reserve).unwrap_or(TimeDelta::MAX);
+        deadline.checked_sub_signed(reserve).unwrap_or(DateTime::<Utc>::MIN_UTC)
     }
 }
 
@@ -122,181 +161,39 @@ pub async fn verify_within(
     deadline: DateTime<Utc>,
     limits: &Limits,
 ) -> Result<Report> {
-    let reserve = TimeDelta::from_std(limits.reserve).unwrap_or(TimeDelta::MAX);
-    let stop_at = deadline.checked_sub_signed(reserve).unwrap_or(DateTime::<Utc>::MIN_UTC);
-    let evidence = Verification {
-        reader: Arc::new(Reader::new(
-            Arc::clone(&store),
-            Arc::clone(&clock),
-            expectation,
-            stop_at,
-            limits,
-        )),
-        store,
-        clock: Arc::clone(&clock),
-        expectation,
-        stop_at,
-        limits,
+    let work = Work::open(&store, &clock, Begin::New(expectation), None, deadline, limits).await?;
+    match work.run().await? {
+        Turn::Report(report) => Ok(*report),
+        Turn::Batches { .. } => Err(Error::internal("a verification without a ledger made batches")),
     }
-    .gather()
-    .await?;
-    Ok(judge::judge(expectation, evidence, clock.now()))
 }
 
-struct Verification<'a> {
-    reader: Arc<Reader>,
+/// Verifies a prefix as far as it goes in one invocation, and leaves the rest on the desk. Fails as [`verify`] does.
+pub async fn turn(
     store: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
-    expectation: &'a Expectation,
-    stop_at: DateTime<Utc>,
-    limits: &'a Limits,
+    begin: Begin<'_>,
+    desk: &Desk,
+    deadline: DateTime<Utc>,
+    limits: &Limits,
+) -> Result<Turn> {
+    Work::open(&store, &clock, begin, Some(desk), deadline, limits)
+        .await?
+        .run()
+        .await
 }
 
-/// The objects of a listing that count, by key, and what is to be done with each.
-type Listing = BTreeMap<String, (Listed, Plan)>;
-
-impl Verification<'_> {
-    async fn gather(&self) -> Result<Evidence> {
-        let mut readings: BTreeMap<String, Reading> = BTreeMap::new();
-        let mut settling = Settling::default();
-        let (mut listing, _) = self.list().await?;
-        let mut listed_at = self.clock.now();
-        settling.listings = 1;
-        let hidden = loop {
-            readings.retain(|key, reading| listing.get(key).is_some_and(|(listed, _)| reading.is_of(listed)));
-            let unread = listing
-                .values()
-                .filter(|(listed, _)| !readings.contains_key(&listed.key))
-                .cloned()
-                .collect();
-            self.read(unread, &mut readings, &mut settling.disturbed).await?;
-
-            self.wait_until(listed_at, listing.len()).await?;
-            let (next, hidden) = self.list().await?;
-            listed_at = self.clock.now();
-            settling.listings += 1;
-            let changes = settle::compare(
-                listing.values().map(|(listed, _)| listed),
-                next.values().map(|(listed, _)| listed),
-            );
-            let all_read = next.keys().all(|key| readings.contains_key(key));
-            listing = next;
-            settling.settled = changes.is_empty() && all_read;
-            if settling.settled || settling.listings >= self.limits.listings {
-                settling.last = changes;
-                break hidden;
-            }
-            settling.earlier.add(changes);
-        };
-        readings.retain(|key, reading| listing.get(key).is_some_and(|(listed, _)| reading.is_of(listed)));
-        Ok(Evidence {
-            readings: readings.into_values().collect(),
-            settling,
-            hidden,
-        })
-    }
-
-    async fn list(&self) -> Result<(Listing, u64)> {
-        let prefix = &self.expectation.prefix;
-        let listed = self
-            .store
-            .list(&prefix.bucket, &prefix.key, self.limits.objects)
-            .await
-            .map_err(|error| error.context(format!("listing {prefix}")))?;
-        let named: BTreeMap<&str, Format> = self
-            .expectation
-            .files
-            .iter()
-            .flatten()
-            .filter_map(|file| Some((file.uri.as_ref()?, file.format)))
-            .filter(|(uri, _)| uri.bucket == prefix.bucket)
-            .map(|(uri, format)| (uri.key.as_str(), format))
-            .collect();
-        let mut hidden = 0;
-        let mut listing = Listing::new();
-        for object in listed {
-            let of = named.get(object.key.as_str()).copied();
-            match classify::plan(&prefix.key, &object.key, object.size, self.expectation.format, of) {
-                Plan::Ignore => hidden += 1,
-                plan => {
-                    listing.insert(object.key.clone(), (object, plan));
-                }
-            }
-        }
-        Ok((listing, hidden))
-    }
-
-    /// Reads objects side by side.
-    async fn read(
-        &self,
-        objects: Vec<(Listed, Plan)>,
-        readings: &mut BTreeMap<String, Reading>,
-        disturbed: &mut BTreeSet<String>,
-    ) -> Result<()> {
-        let (total, bytes) = (
-            objects.len(),
-            objects.iter().map(|(listed, _)| listed.size).sum::<u64>(),
-        );
-        let before = self.reader.bytes_read();
-        let mut done = 0;
-        let mut waiting = objects.into_iter();
-        // Dropped on an error, it stops the other readers.
-        let mut readers = JoinSet::new();
-        loop {
-            while readers.len() < self.limits.side_by_side.max(1) {
-                let Some((listed, plan)) = waiting.next() else { break };
-                readers.spawn(Arc::clone(&self.reader).read(listed, plan));
-            }
-            let Some(read) = readers.join_next().await else {
-                return Ok(());
-            };
-            match read.map_err(|_| Error::internal("the reader of an object stopped"))? {
-                Ok(Outcome::Read(reading)) => {
-                    readings.insert(reading.object.key.clone(), *reading);
-                    done += 1;
-                }
-                Ok(Outcome::Disturbed { key, data }) => {
-                    if data {
-                        disturbed.insert(key);
-                    }
-                }
-                Err(error) if error.kind == ErrorKind::TimedOut => {
-                    let read = self.reader.bytes_read() - before;
-                    return Err(self.out_of_time(&format!(
-                        "{done} of {total} objects and {read} of {bytes} bytes were read"
-                    )));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Waits until the settling time since a listing has passed.
-    async fn wait_until(&self, listed_at: DateTime<Utc>, objects: usize) -> Result<()> {
-        let now = self.clock.now();
-        let passed = (now - listed_at).to_std().unwrap_or_default();
-        let rest = self.expectation.settle.saturating_sub(passed);
-        let left = (self.stop_at - now).to_std().unwrap_or_default();
-        if left.is_zero() || rest > left {
-            return Err(self.out_of_time(&format!(
-                "all of the {objects} objects were read, but not listed again {} s later",
-                self.expectation.settle.as_secs_f64()
-            )));
-        }
-        if !rest.is_zero() {
-            self.clock.sleep(rest).await;
-        }
-        Ok(())
-    }
-
-    fn out_of_time(&self, how_far: &str) -> Error {
-        Error::new(
-            ErrorKind::TimedOut,
-            format!(
-                "the verification of {} did not end before the function's deadline: {how_far}; give the function more \
-                 time or memory (which brings more processor)",
-                self.expectation.prefix
-            ),
-        )
-    }
+/// Reads one batch as far as it goes in one invocation, and says whether it is read to its end. `bucket` is the ledger's.
+///
+/// Fails with what the store fails with, with `Busy` if another invocation works on the same batch, and with `TimedOut`
+/// if an object cannot be read in one invocation and cannot go on in a next one.
+pub async fn run_batch(
+    store: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+    bucket: &str,
+    item: &Item,
+    deadline: DateTime<Utc>,
+    limits: &Limits,
+) -> Result<bool> {
+    work::run_batch(&store, &clock, bucket, item, deadline, limits).await
 }

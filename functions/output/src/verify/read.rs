@@ -1,37 +1,52 @@
 //! Reads one object.
 //!
-//! What must stay true: every read is pinned to the listed ETag; one range is fetched while the former is hashed and
-//! decoded, never more; decoding runs where it may block; no object begins before there is memory for what it can hold.
+//! What must stay true: every read is pinned to the listed ETag; a bounded number of ranges is fetched while one is hashed
+//! and decoded; decoding runs where it may block; no object begins before there is memory for what it can hold; what is
+//! stopped for want of time goes on where its decoder can, and its checksum is still that of all its bytes.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::VecDeque,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
+use futures::StreamExt as _;
 use landfall::{
     error::{Error, ErrorKind, Result},
     store::{Clock, Head as HeadOutput, Listed, ObjectStore},
 };
-use sha2::{Digest, Sha256};
+use serde::{Deserialize, Serialize};
+use sha2::{
+    Digest, Sha256,
+    digest::common::hazmat::{SerializableState, SerializedState},
+};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinHandle,
 };
 
 use super::{
-    Expectation, Limits,
+    Expectation, Level, Limits,
+    batch::{Disturbed, Task},
     classify::{self, Plan},
     report::{Finding, Reading, Role, VerifiedObject},
 };
 use crate::formats::{
-    AnyDecoder, Decoded, Decoder, Defect, ExcelDecoder, Format, GzipDecoder, Head, JsonlDecoder, MAX_LINE, Opened,
-    OrcDecoder, PDF_TAIL, PdfDecoder, TAIL_GUESS,
+    AnyDecoder, Checkpoint, Decoded, Decoder, Defect, ExcelDecoder, Format, GzipDecoder, Head, JsonlDecoder, MAX_LINE,
+    Opened, OrcDecoder, PDF_TAIL, PdfDecoder, TAIL_GUESS, frame,
 };
 
 /// First bytes by which a format is recognised.
 const SNIFFED: u64 = 64 * 1024;
+/// Bytes that are hashed and decoded in one go, where so many are there.
+const TAKEN: usize = 512 * 1024;
+/// How often a range may break off, if something of it came each time.
+const MAX_BREAKS: usize = 16;
 /// The unit in which memory is given out.
 const UNIT: u64 = 1 << 20;
 /// How often the tail of a file may turn out to begin earlier. Two are enough for a sound file.
@@ -42,7 +57,38 @@ pub(super) enum Outcome {
     /// It was read.
     Read(Box<Reading>),
     /// It was replaced or removed since it was listed.
-    Disturbed { key: String, data: bool },
+    Disturbed(Disturbed),
+    /// Time was up.
+    Paused {
+        key: String,
+        /// Where it can go on; `None` if where it began this time.
+        at: Option<Box<Resume>>,
+    },
+}
+
+/// Where the reading of an object goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Resume {
+    /// Of the decoder.
+    checkpoint: Checkpoint,
+    /// Bytes that were hashed: as many as the checkpoint's offset, or more.
+    hashed: u64,
+    /// The state of SHA-256 after them, hex.
+    hash: String,
+}
+
+impl Resume {
+    /// Offset of the first byte that is to be decoded.
+    pub(super) fn offset(&self) -> u64 {
+        self.checkpoint.offset
+    }
+
+    fn hash(&self) -> Result<Sha256, Stop> {
+        let unreadable = || Stop::Failed(Error::internal("the state of a checksum cannot be read"));
+        let state = hex::decode(&self.hash).map_err(|_| unreadable())?;
+        let state = SerializedState::<Sha256>::try_from(state.as_slice()).map_err(|_| unreadable())?;
+        Sha256::deserialize(&state).map_err(|_| unreadable())
+    }
 }
 
 /// Reads objects of one bucket.
@@ -50,8 +96,12 @@ pub(super) struct Reader {
     store: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
     bucket: String,
+    level: Level,
     stop_at: DateTime<Utc>,
     range: u64,
+    ranges: usize,
+    /// Bytes that a range on its way may hold.
+    held: u32,
     memory: Arc<Semaphore>,
     units: u32,
     bytes: AtomicU64,
@@ -63,6 +113,8 @@ enum Stop {
     Disturbed,
     /// The object is not what it should be.
     Found(Finding),
+    /// There is no time left. Where it goes on, if not where it began.
+    Paused(Option<Box<Resume>>),
     /// It could not be read.
     Failed(Error),
 }
@@ -75,8 +127,8 @@ impl From<Defect> for Stop {
 
 impl Reader {
     pub(super) fn new(
-        store: Arc<dyn ObjectStore>,
-        clock: Arc<dyn Clock>,
+        store: &Arc<dyn ObjectStore>,
+        clock: &Arc<dyn Clock>,
         expectation: &Expectation,
         stop_at: DateTime<Utc>,
         limits: &Limits,
@@ -85,11 +137,14 @@ impl Reader {
             .unwrap_or(u32::MAX)
             .clamp(1, 1 << 20);
         Self {
-            store,
-            clock,
+            store: Arc::clone(store),
+            clock: Arc::clone(clock),
             bucket: expectation.prefix.bucket.clone(),
+            level: expectation.level,
             stop_at,
             range: limits.range.max(1),
+            ranges: limits.ranges.max(1),
+            held: limits.held.clamp(1, 1 << 28),
             memory: Arc::new(Semaphore::new(units as usize)),
             units,
             bytes: AtomicU64::new(0),
@@ -101,7 +156,14 @@ impl Reader {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    pub(super) async fn read(self: Arc<Self>, listed: Listed, plan: Plan) -> Result<Outcome> {
+    /// Whether there is time to read on.
+    pub(super) fn has_time(&self) -> bool {
+        self.clock.now() < self.stop_at
+    }
+
+    /// Reads an object, from where it stopped if it was begun.
+    pub(super) async fn read(self: Arc<Self>, task: Task, resume: Option<Resume>) -> Result<Outcome> {
+        let Task { listed, plan } = task;
         let mut object = VerifiedObject {
             key: listed.key.clone(),
             role: Role::Extra,
@@ -120,13 +182,12 @@ impl Reader {
         let mut data = !matches!(plan, Plan::Ignore | Plan::Extra | Plan::Sniff(_));
         let result = self
             .clone()
-            .find(&listed, plan, &mut data, &mut object, &mut stored_sha256)
+            .find(&listed, plan, resume, &mut data, &mut object, &mut stored_sha256)
             .await;
         let finding = match result {
             Ok(finding) | Err(Stop::Found(finding)) => finding,
-            Err(Stop::Disturbed) => {
-                return Ok(Outcome::Disturbed { key: listed.key, data });
-            }
+            Err(Stop::Disturbed) => return Ok(Outcome::Disturbed(Disturbed { listed, data })),
+            Err(Stop::Paused(at)) => return Ok(Outcome::Paused { key: listed.key, at }),
             Err(Stop::Failed(error)) => {
                 return Err(error.context(format_args!("reading s3://{}/{}", self.bucket, listed.key)));
             }
@@ -134,9 +195,13 @@ impl Reader {
         if data {
             object.role = Role::Data;
         }
-        if let Finding::Whole(decoded) = &finding {
-            object.rows = decoded.document.is_none().then_some(decoded.rows);
-            object.pages = decoded.document.and_then(|document| document.pages);
+        match &finding {
+            Finding::Whole(decoded) => {
+                object.rows = decoded.document.is_none().then_some(decoded.rows);
+                object.pages = decoded.document.and_then(|document| document.pages);
+            }
+            Finding::Framed(framed) => object.pages = framed.document.and_then(|document| document.pages),
+            _ => {}
         }
         Ok(Outcome::Read(Box::new(Reading {
             object,
@@ -149,17 +214,20 @@ impl Reader {
         self: Arc<Self>,
         listed: &Listed,
         plan: Plan,
+        resume: Option<Resume>,
         data: &mut bool,
         object: &mut VerifiedObject,
         stored_sha256: &mut Option<String>,
     ) -> Result<Finding, Stop> {
-        let mut ranges = Ranges::new(&self, listed);
+        let mut content = Content::new(&self, listed);
         match plan {
             Plan::Ignore | Plan::Extra => return Ok(Finding::Extra(None)),
             Plan::Foreign(_) => {}
             Plan::Data(format) | Plan::Empty(format) => object.format = Some(format),
+            // Only its content could tell.
+            Plan::Sniff(_) if self.level == Level::Listing => return Ok(Finding::Extra(None)),
             Plan::Sniff(format) => {
-                let first = ranges.get(0, listed.size.min(SNIFFED)).await?;
+                let first = content.get(0, listed.size.min(SNIFFED)).await?;
                 let (is_data, content) = classify::is_data(head_of(&first, listed), format);
                 if !is_data {
                     return Ok(Finding::Extra(content));
@@ -168,27 +236,52 @@ impl Reader {
                 object.format = Some(format);
             }
         }
-
-        let head = self.head(listed).await?;
-        object.version_id = head.version_id;
-        object.encryption = head.encryption;
-        object.kms_key = head.kms_key;
-        *stored_sha256 = head.checksum_sha256;
+        if self.level > Level::Listing {
+            let head = self.head(listed).await?;
+            object.version_id = head.version_id;
+            object.encryption = head.encryption;
+            object.kms_key = head.kms_key;
+            *stored_sha256 = head.checksum_sha256;
+        }
         let format = match plan {
             Plan::Empty(_) => return Ok(Finding::Empty),
             Plan::Foreign(what) => return Ok(Finding::Foreign(what)),
             Plan::Data(format) | Plan::Sniff(format) => format,
             Plan::Ignore | Plan::Extra => return Ok(Finding::Extra(None)),
         };
+        match self.level {
+            Level::Listing => Ok(Finding::Listed),
+            Level::Structure => self.frame(format, &content, listed).await,
+            Level::Full => {
+                let (decoder, _permit) = self.decoder(format, &content, listed, resume.as_ref()).await?;
+                if resume.is_none() {
+                    let first = content.peek().await?;
+                    if let Some(what) = classify::foreign(head_of(&first, listed), format) {
+                        return Ok(Finding::Foreign(what));
+                    }
+                }
+                let (decoded, sha256) = self.decode(decoder, content, resume).await?;
+                object.sha256 = Some(sha256);
+                Ok(Finding::Whole(decoded))
+            }
+        }
+    }
 
-        let (decoder, _permit) = self.decoder(format, &ranges, listed).await?;
-        let first = ranges.next().await?;
-        if let Some(what) = classify::foreign(head_of(&first, listed), format) {
+    /// Looks at the ends of an object.
+    async fn frame(&self, format: Format, content: &Content, listed: &Listed) -> Result<Finding, Stop> {
+        let size = listed.size;
+        let head = content.get(0, size.min(SNIFFED)).await?;
+        if let Some(what) = classify::foreign(head_of(&head, listed), format) {
             return Ok(Finding::Foreign(what));
         }
-        let (decoded, sha256) = self.decode(decoder, first, ranges).await?;
-        object.sha256 = Some(sha256);
-        Ok(Finding::Whole(decoded))
+        let decoder = match format {
+            Format::Csv | Format::Jsonl | Format::JsonlGzip => {
+                let tail = content.get(size - size.min(SNIFFED), size).await?;
+                return Ok(Finding::Framed(frame(format, head_of(&head, listed), &tail)?));
+            }
+            Format::Orc | Format::Pdf | Format::Excel => self.open(format, content).await?.0,
+        };
+        Ok(Finding::Framed(decoder.frame()))
     }
 
     async fn head(&self, listed: &Listed) -> Result<HeadOutput, Stop> {
@@ -203,49 +296,56 @@ impl Reader {
     async fn decoder(
         &self,
         format: Format,
-        ranges: &Ranges,
+        content: &Content,
         listed: &Listed,
+        resume: Option<&Resume>,
     ) -> Result<(AnyDecoder, OwnedSemaphorePermit), Stop> {
-        let (decoder, needs) = match self.open(format, ranges).await {
+        let (decoder, needs) = match self.open(format, content).await {
             // Its first bytes may tell more of what it is instead.
             Err(Stop::Found(finding)) => {
-                let first = ranges.get(0, ranges.size.min(SNIFFED)).await?;
+                let first = content.get(0, content.size.min(SNIFFED)).await?;
                 let foreign = classify::foreign(head_of(&first, listed), format);
                 return Err(Stop::Found(foreign.map_or(finding, Finding::Foreign)));
             }
             opened => opened?,
         };
-        let buffers = 2 * self.range.min(ranges.size);
+        let decoder = match resume {
+            Some(resume) => decoder.resume(resume.checkpoint.clone())?,
+            None => decoder,
+        };
+        let buffers = content.size.min(self.ranges as u64 * u64::from(self.held));
         Ok((decoder, self.reserve(buffers + needs).await?))
     }
 
     /// The decoder of a format, and what it may hold.
-    async fn open(&self, format: Format, ranges: &Ranges) -> Result<(AnyDecoder, u64), Stop> {
+    async fn open(&self, format: Format, content: &Content) -> Result<(AnyDecoder, u64), Stop> {
         let line = MAX_LINE as u64;
         Ok(match format {
             Format::Csv => (AnyDecoder::Csv(Box::default()), 0),
-            Format::Jsonl => (AnyDecoder::Jsonl(Box::default()), line.min(ranges.size)),
+            Format::Jsonl => (AnyDecoder::Jsonl(Box::default()), line.min(content.size)),
             Format::JsonlGzip => {
                 let decoder = GzipDecoder::new(JsonlDecoder::new());
                 // What a few bytes inflate to may be a long line.
                 (
                     AnyDecoder::JsonlGzip(Box::new(decoder)),
-                    line.min(ranges.size.saturating_mul(1_032)),
+                    line.min(content.size.saturating_mul(1_032)),
                 )
             }
             Format::Orc => {
-                let decoder = self.open_by_tail(ranges, OrcDecoder::open).await?;
+                let decoder = self.open_by_tail(content, OrcDecoder::open).await?;
                 let needs = decoder.needs();
                 (AnyDecoder::Orc(decoder), needs)
             }
             Format::Excel => {
-                let decoder = self.open_by_tail(ranges, ExcelDecoder::open).await?;
+                let decoder = self.open_by_tail(content, ExcelDecoder::open).await?;
                 let needs = decoder.needs();
                 (AnyDecoder::Excel(decoder), needs)
             }
             Format::Pdf => {
-                let tail = ranges.get(ranges.size - ranges.size.min(PDF_TAIL), ranges.size).await?;
-                let decoder = PdfDecoder::open(ranges.size, &tail)?;
+                let tail = content
+                    .get(content.size - content.size.min(PDF_TAIL), content.size)
+                    .await?;
+                let decoder = PdfDecoder::open(content.size, &tail)?;
                 let needs = decoder.needs();
                 (AnyDecoder::Pdf(decoder), needs)
             }
@@ -254,13 +354,13 @@ impl Reader {
 
     async fn open_by_tail<D: Send + 'static>(
         &self,
-        ranges: &Ranges,
+        content: &Content,
         open: fn(u64, u64, &Bytes) -> Result<Opened<D>, Defect>,
     ) -> Result<Box<D>, Stop> {
-        let size = ranges.size;
+        let size = content.size;
         let mut start = size - size.min(TAIL_GUESS);
         for _ in 0..OPENINGS {
-            let tail = ranges.get(start, size).await?;
+            let tail = content.get(start, size).await?;
             match blocking(move || open(size, start, &tail)).await?? {
                 Opened::Ready(decoder) => return Ok(decoder),
                 Opened::Needs(earlier) => start = earlier,
@@ -269,34 +369,125 @@ impl Reader {
         Err(Defect::new("has a tail whose begin cannot be found").into())
     }
 
-    /// Decodes and hashes all ranges.
+    /// Decodes and hashes all ranges, or those from a checkpoint on.
     async fn decode(
         &self,
         mut decoder: AnyDecoder,
-        first: Bytes,
-        mut ranges: Ranges,
+        mut content: Content,
+        resume: Option<Resume>,
     ) -> Result<(Decoded, String), Stop> {
-        let mut hash = Sha256::new();
-        let mut chunk = first;
+        let (mut hash, mut hashed, mut offset) = match &resume {
+            Some(resume) => (resume.hash()?, resume.hashed, resume.offset()),
+            None => (Sha256::new(), 0, 0),
+        };
+        if offset > 0 {
+            content.skip_to(offset);
+        }
         loop {
-            ranges.prefetch();
-            let length = chunk.len() as u64;
+            if !self.has_time() {
+                let checkpoint = decoder.checkpoint();
+                return Err(Stop::Paused(checkpoint.map(|checkpoint| {
+                    Box::new(Resume {
+                        checkpoint,
+                        hashed,
+                        hash: hex::encode(hash.serialize()),
+                    })
+                })));
+            }
+            for wanted in decoder.wanted() {
+                // Not held against the time that is left: a pause here would lose the checkpoint.
+                let read = self.fetch(&content.key, &content.etag, wanted.start, wanted.end).await;
+                decoder.supply(wanted, read.map_err(stop)?)?;
+            }
+            let frames = content.next().await?;
+            if frames.is_empty() {
+                break;
+            }
+            let length: u64 = frames.iter().map(|frame| frame.len() as u64).sum();
+            // What was hashed before a pause is decoded again.
+            let mut known = hashed.saturating_sub(offset);
             let pushed;
             (decoder, hash, pushed) = blocking(move || {
-                hash.update(&chunk);
-                let pushed = decoder.push(&chunk);
+                let mut pushed = Ok(());
+                for frame in frames {
+                    let skipped = known.min(frame.len() as u64);
+                    known -= skipped;
+                    hash.update(&frame[skipped as usize..]);
+                    pushed = decoder.push(&frame);
+                    if pushed.is_err() {
+                        break;
+                    }
+                }
                 (decoder, hash, pushed)
             })
             .await?;
             pushed?;
             self.bytes.fetch_add(length, Ordering::Relaxed);
-            if ranges.is_done() {
-                break;
-            }
-            chunk = ranges.next().await?;
+            offset += length;
+            hashed = hashed.max(offset);
+        }
+        if offset != content.size {
+            return Err(Stop::Failed(Error::new(
+                ErrorKind::Unavailable,
+                format!("{offset} of {} bytes came", content.size),
+            )));
         }
         let decoded = blocking(move || decoder.finish()).await??;
         Ok((decoded, hex::encode(hash.finalize())))
+    }
+
+    /// Brings a range, part by part. What breaks off is asked for again from there on.
+    async fn bring(
+        &self,
+        key: &str,
+        etag: &str,
+        range: Range<u64>,
+        to: &mpsc::UnboundedSender<Result<Frame>>,
+    ) -> Result<()> {
+        let held = Arc::new(Semaphore::new(self.held as usize));
+        let mut at = range.start;
+        let mut breaks = 0;
+        while at < range.end {
+            let mut frames = self.store.stream(&self.bucket, key, etag, at, range.end).await?;
+            let begun = at;
+            while let Some(frame) = frames.next().await {
+                let mut frame = match frame {
+                    Ok(frame) => frame,
+                    // Parts that came are good, so it is no failure while some do.
+                    Err(error) if error.kind == ErrorKind::Unavailable && at > begun && breaks < MAX_BREAKS => {
+                        tracing::debug!("{}", error.message);
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                };
+                at += frame.len() as u64;
+                if at > range.end {
+                    break;
+                }
+                while !frame.is_empty() {
+                    let part = frame.split_to(frame.len().min(self.held as usize));
+                    let permits = u32::try_from(part.len()).unwrap_or(u32::MAX);
+                    let Ok(permit) = Arc::clone(&held).acquire_many_owned(permits).await else {
+                        return Err(Error::internal("a range is not taken any more"));
+                    };
+                    if to.send(Ok(Frame(part, permit))).is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+            if at == begun || at > range.end {
+                let text = format!("the answer to bytes {begun}..{} ended at {at}", range.end);
+                return Err(Error::new(ErrorKind::Unavailable, text));
+            }
+            if at < range.end {
+                breaks += 1;
+                if breaks > MAX_BREAKS {
+                    let text = format!("bytes {}..{} broke off again and again", range.start, range.end);
+                    return Err(Error::new(ErrorKind::Unavailable, text));
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn fetch(&self, key: &str, etag: &str, start: u64, end: u64) -> Result<Bytes> {
@@ -317,14 +508,11 @@ impl Reader {
     }
 
     fn in_time(&self) -> Result<(), Stop> {
-        if self.clock.now() < self.stop_at {
-            return Ok(());
+        if self.has_time() {
+            Ok(())
+        } else {
+            Err(Stop::Paused(None))
         }
-        // The caller, who knows how far all objects came, says more.
-        Err(Stop::Failed(Error::new(
-            ErrorKind::TimedOut,
-            "the function's deadline is near",
-        )))
     }
 }
 
@@ -352,27 +540,39 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
         .map_err(|_| Stop::from(Defect::new("made its decoder give up")))
 }
 
-/// The ranges of one object in order.
-struct Ranges {
+/// The content of one object in order.
+///
+/// It is asked for in ranges, several of which are on their way; each waits when it has brought as much as it may hold.
+struct Content {
     reader: Arc<Reader>,
     key: String,
     etag: String,
     size: u64,
     /// Where the next range begins that was not asked for yet.
     next: u64,
-    ahead: Option<Ahead>,
+    ranges: VecDeque<Incoming>,
+    /// What was looked at and not yet taken.
+    peeked: Vec<Bytes>,
 }
 
 /// A range on its way; given up when dropped.
-struct Ahead(JoinHandle<Result<Bytes>>);
+struct Incoming {
+    frames: mpsc::UnboundedReceiver<Result<Frame>>,
+    /// Bytes that have not come yet.
+    missing: u64,
+    task: JoinHandle<()>,
+}
 
-impl Drop for Ahead {
+/// A part of a range, and the right to hold it.
+struct Frame(Bytes, #[expect(dead_code, reason = "it is held")] OwnedSemaphorePermit);
+
+impl Drop for Incoming {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
-impl Ranges {
+impl Content {
     fn new(reader: &Arc<Reader>, listed: &Listed) -> Self {
         Self {
             reader: Arc::clone(reader),
@@ -380,42 +580,99 @@ impl Ranges {
             etag: listed.etag.clone(),
             size: listed.size,
             next: 0,
-            ahead: None,
+            ranges: VecDeque::new(),
+            peeked: Vec::new(),
         }
     }
 
-    /// Whether all ranges were handed out.
-    fn is_done(&self) -> bool {
-        self.ahead.is_none() && self.next >= self.size
+    /// Begins at another offset than 0. Not to be called when something was asked for.
+    fn skip_to(&mut self, offset: u64) {
+        self.next = offset;
     }
 
-    /// Asks for the next range, if there is one and none is on its way.
+    /// Asks for the next ranges, as many as are fetched side by side.
     fn prefetch(&mut self) {
-        if self.ahead.is_some() || self.next >= self.size {
-            return;
+        while self.ranges.len() < self.reader.ranges && self.next < self.size {
+            let (start, end) = (self.next, self.size.min(self.next.saturating_add(self.reader.range)));
+            self.next = end;
+            let (sender, frames) = mpsc::unbounded_channel();
+            let (reader, key, etag) = (Arc::clone(&self.reader), self.key.clone(), self.etag.clone());
+            let task = tokio::spawn(async move {
+                if let Err(error) = reader.bring(&key, &etag, start..end, &sender).await {
+                    // Whoever does not take it any more does not need it.
+                    let _ = sender.send(Err(error));
+                }
+            });
+            let missing = end - start;
+            self.ranges.push_back(Incoming { frames, missing, task });
         }
-        let (start, end) = (self.next, self.size.min(self.next.saturating_add(self.reader.range)));
-        self.next = end;
-        let (reader, key, etag) = (Arc::clone(&self.reader), self.key.clone(), self.etag.clone());
-        self.ahead = Some(Ahead(tokio::spawn(async move {
-            reader.fetch(&key, &etag, start, end).await
-        })));
     }
 
-    /// The next range. Not to be called when all were handed out.
-    async fn next(&mut self) -> Result<Bytes, Stop> {
+    /// The first bytes, which stay the next ones: as many as a format is recognised by.
+    async fn peek(&mut self) -> Result<Bytes, Stop> {
         self.reader.in_time()?;
-        let start = self.next;
-        self.prefetch();
-        let Some(mut ahead) = self.ahead.take() else {
-            return Err(Stop::Failed(Error::internal(format!(
-                "nothing to read from byte {start} on"
-            ))));
-        };
-        (&mut ahead.0)
-            .await
-            .map_err(|_| Stop::Failed(Error::internal("a read stopped")))?
-            .map_err(stop)
+        let mut first = BytesMut::new();
+        let wanted = self.size.min(SNIFFED) as usize;
+        while first.len() < wanted {
+            let frames = self.take().await?;
+            if frames.is_empty() {
+                break;
+            }
+            for frame in &frames {
+                first.extend_from_slice(&frame[..frame.len().min(wanted - first.len())]);
+            }
+            self.peeked.extend(frames);
+        }
+        Ok(first.freeze())
+    }
+
+    /// The next bytes, in parts of them; none at the end.
+    async fn next(&mut self) -> Result<Vec<Bytes>, Stop> {
+        if self.peeked.is_empty() {
+            return self.take().await;
+        }
+        Ok(std::mem::take(&mut self.peeked))
+    }
+
+    /// What is there, or else the first that comes.
+    async fn take(&mut self) -> Result<Vec<Bytes>, Stop> {
+        let mut taken = Vec::new();
+        let mut length = 0;
+        loop {
+            self.prefetch();
+            let Some(range) = self.ranges.front_mut() else {
+                return Ok(taken);
+            };
+            let received = if taken.is_empty() {
+                range.frames.recv().await
+            } else {
+                match range.frames.try_recv() {
+                    Ok(received) => Some(received),
+                    Err(mpsc::error::TryRecvError::Empty) => return Ok(taken),
+                    Err(mpsc::error::TryRecvError::Disconnected) => None,
+                }
+            };
+            match received {
+                Some(Ok(Frame(bytes, _))) => {
+                    range.missing = range.missing.saturating_sub(bytes.len() as u64);
+                    length += bytes.len();
+                    taken.push(bytes);
+                    if length >= TAKEN {
+                        return Ok(taken);
+                    }
+                }
+                Some(Err(error)) => return Err(stop(error)),
+                None if range.missing > 0 => {
+                    return Err(Stop::Failed(Error::new(
+                        ErrorKind::Unavailable,
+                        format!("a range ended {} bytes early", range.missing),
+                    )));
+                }
+                None => {
+                    self.ranges.pop_front();
+                }
+            }
+        }
     }
 
     /// Any part, out of order.

@@ -6,11 +6,17 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use landfall::{job::Source, store::Listed};
+use landfall::{
+    job::{Level, Source},
+    store::Listed,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::formats::{Content, Decoded, Defect, Format};
+use crate::formats::{Content, Decoded, Defect, Format, Framed};
+
+/// Most objects that a report and a receipt list themselves; beyond that all of them are in a file of their own.
+pub const MAX_OBJECTS: usize = 1_000;
 
 /// The schema of [`Report`].
 pub const SCHEMA: &str = "landfall.report/1";
@@ -162,7 +168,9 @@ impl Reading {
     /// Whether this is a reading of that very content.
     #[must_use]
     pub fn is_of(&self, listed: &Listed) -> bool {
-        self.object.key == listed.key && self.object.etag == listed.etag && self.object.size == listed.size
+        let object = &self.object;
+        (&object.key, &object.etag, object.size, object.last_modified)
+            == (&listed.key, &listed.etag, listed.size, listed.last_modified)
     }
 }
 
@@ -172,6 +180,10 @@ impl Reading {
 pub enum Finding {
     /// Data that decoded to its end.
     Whole(Decoded),
+    /// Data of which only the ends were looked at.
+    Framed(Framed),
+    /// Data of which only the listing was looked at.
+    Listed,
     /// Data that did not.
     Defective(Defect),
     /// A data object of zero bytes.
@@ -182,6 +194,17 @@ pub enum Finding {
     Extra(Option<Content>),
 }
 
+/// Where all objects are listed that do not fit in the report: JSON lines, each a [`VerifiedObject`], in key order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ObjectsFile {
+    /// Key in the ledger bucket.
+    pub key: String,
+    /// Bytes.
+    pub bytes: u64,
+    /// SHA-256 of the bytes, hex.
+    pub sha256: String,
+}
+
 /// The report of a verification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
@@ -189,11 +212,28 @@ pub struct Report {
     pub schema: String,
     /// When the verification ended.
     pub checked_at: DateTime<Utc>,
+    /// How much was looked at.
+    #[serde(default)]
+    pub level: Level,
     /// The worst of the checks.
     pub verdict: Verdict,
-    /// Data and extra objects in the order of their keys. Objects whose name begins with `_` or `.` are left out.
+    /// Data objects.
+    #[serde(default)]
+    pub data_objects: u64,
+    /// Data and extra objects.
+    #[serde(default)]
+    pub all_objects: u64,
+    /// Data and extra objects in the order of their keys, the first [`MAX_OBJECTS`]. Objects whose name begins with `_`
+    /// or `.` are left out.
     pub objects: Vec<VerifiedObject>,
-    /// Rows of all data objects that decoded to their end; those of the source, of a job that writes nothing.
+    /// All of them, if they are more than that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects_file: Option<ObjectsFile>,
+    /// Invocations that read a batch each, of a verification that did not fit in one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub batches: u64,
+    /// Rows of all data objects that decoded to their end; at the level `structure` as the objects themselves count
+    /// them, if all do; those of the source, of a job that writes nothing.
     pub rows: u64,
     /// Bytes of all data objects; those of the source, of a job that writes nothing.
     pub bytes: u64,
@@ -202,6 +242,11 @@ pub struct Report {
     pub source: Option<Source>,
     /// Every check, in a fixed order.
     pub checks: Vec<Check>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Report {

@@ -2,22 +2,62 @@
 //!
 //! What must stay true: two listings are equal only if they have the same keys with the same sizes and ETags. AWS does
 //! not say that all files are visible once a job is done, so files that come late are read and listed again; an object
-//! that was replaced or removed while it was read is never harmless.
+//! that was replaced or removed while it was read is never harmless. What is kept of changes is bounded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use landfall::store::Listed;
 use serde::{Deserialize, Serialize};
 
-/// What differs between two listings: keys.
+/// Keys that are kept of a kind of change; more are only counted.
+pub const KEPT: usize = 20;
+
+/// Keys: how many, and the first of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keys {
+    /// How many.
+    pub count: u64,
+    /// The first in their order, at most [`KEPT`].
+    pub first: BTreeSet<String>,
+}
+
+impl Keys {
+    /// Takes up a key.
+    pub fn add(&mut self, key: &str) {
+        self.count += 1;
+        self.keep(key);
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    fn keep(&mut self, key: &str) {
+        self.first.insert(key.to_owned());
+        if self.first.len() > KEPT {
+            self.first.pop_last();
+        }
+    }
+
+    /// Takes up further keys.
+    pub fn append(&mut self, other: &Self) {
+        self.count += other.count;
+        for key in &other.first {
+            self.keep(key);
+        }
+    }
+}
+
+/// What differs between two listings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
     /// Only in the later one.
-    pub added: BTreeSet<String>,
+    pub added: Keys,
     /// In both, with another size or ETag.
-    pub replaced: BTreeSet<String>,
+    pub replaced: Keys,
     /// Only in the earlier one.
-    pub removed: BTreeSet<String>,
+    pub removed: Keys,
 }
 
 impl Changes {
@@ -28,36 +68,11 @@ impl Changes {
     }
 
     /// Takes up further changes.
-    pub fn add(&mut self, other: Self) {
-        self.added.extend(other.added);
-        self.replaced.extend(other.replaced);
-        self.removed.extend(other.removed);
+    pub fn add(&mut self, other: &Self) {
+        self.added.append(&other.added);
+        self.replaced.append(&other.replaced);
+        self.removed.append(&other.removed);
     }
-}
-
-/// Compares two listings.
-pub fn compare<'a>(
-    earlier: impl IntoIterator<Item = &'a Listed>,
-    later: impl IntoIterator<Item = &'a Listed>,
-) -> Changes {
-    let mut before: BTreeMap<&str, &Listed> = earlier
-        .into_iter()
-        .map(|object| (object.key.as_str(), object))
-        .collect();
-    let mut changes = Changes::default();
-    for object in later {
-        match before.remove(object.key.as_str()) {
-            None => {
-                changes.added.insert(object.key.clone());
-            }
-            Some(old) if (old.size, &old.etag) != (object.size, &object.etag) => {
-                changes.replaced.insert(object.key.clone());
-            }
-            Some(_) => {}
-        }
-    }
-    changes.removed = before.into_keys().map(str::to_owned).collect();
-    changes
 }
 
 /// How the listing came to a rest, or did not.
@@ -72,44 +87,25 @@ pub struct Settling {
     /// Changes before those.
     pub earlier: Changes,
     /// Data objects that were replaced or removed while they were read.
-    pub disturbed: BTreeSet<String>,
+    pub disturbed: Keys,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::DateTime;
-
-    fn listed(key: &str, size: u64, etag: &str) -> Listed {
-        Listed {
-            key: key.to_owned(),
-            size,
-            etag: etag.to_owned(),
-            last_modified: DateTime::UNIX_EPOCH,
-        }
-    }
 
     #[test]
-    fn keys_sizes_and_etags_count() {
-        let earlier = [
-            listed("a", 1, "x"),
-            listed("b", 1, "x"),
-            listed("c", 1, "x"),
-            listed("d", 1, "x"),
-        ];
-        let later = [
-            listed("a", 1, "x"),
-            listed("b", 2, "x"),
-            listed("c", 1, "y"),
-            listed("e", 1, "x"),
-        ];
-        let changes = compare(&earlier, &later);
-        let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<BTreeSet<_>>();
-        assert_eq!(changes.added, keys(&["e"]));
-        assert_eq!(changes.replaced, keys(&["b", "c"]));
-        assert_eq!(changes.removed, keys(&["d"]));
-        assert!(compare(&earlier, &earlier).is_empty());
-        assert!(compare([], []).is_empty());
-        assert!(!compare([], &later).is_empty());
+    fn what_is_kept_is_bounded() {
+        let mut changes = Changes::default();
+        assert!(changes.is_empty());
+        for number in (0..1_000).rev() {
+            changes.removed.add(&format!("{number:04}"));
+        }
+        let mut all = Changes::default();
+        all.add(&changes);
+        all.add(&changes);
+        assert!(!all.is_empty());
+        assert_eq!((all.removed.count, all.removed.first.len()), (2_000, KEPT));
+        assert_eq!(all.removed.first.first().map(String::as_str), Some("0000"));
     }
 }

@@ -1,0 +1,265 @@
+//! Who is timed, and how one of them runs once.
+//!
+//! What must stay true: each run is a process of its own on the same objects of the same server; the clock runs in the
+//! contestant, from a built client to the last row, so that no start of an interpreter is timed; memory is the most
+//! that the process ever had resident, as the kernel counts it, interpreter included.
+
+use std::{
+    io::Read,
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use wait4::Wait4;
+
+use crate::{
+    data::{Data, Format},
+    server::{ACCESS_KEY, BUCKET, REGION, SECRET_KEY},
+};
+
+/// One that is timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Contestant {
+    /// `full` verification, as the function does it.
+    Landfall,
+    /// DuckDB over its own S3 reader.
+    #[serde(rename = "duckdb")]
+    DuckDb,
+    /// polars over its own S3 reader.
+    Polars,
+    /// pyarrow over its own S3 reader.
+    #[serde(rename = "pyarrow")]
+    PyArrow,
+    /// The bytes only, by Landfall's S3 client.
+    Download,
+    /// DuckDB on the files themselves, without S3: no peer, but what the machine can do.
+    #[serde(rename = "duckdb-local")]
+    DuckDbLocal,
+}
+
+impl Contestant {
+    /// All of them, in the order of the tables.
+    pub const ALL: [Self; 6] = [
+        Self::Landfall,
+        Self::DuckDb,
+        Self::Polars,
+        Self::PyArrow,
+        Self::Download,
+        Self::DuckDbLocal,
+    ];
+
+    /// The name for people.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Landfall => "landfall, full",
+            Self::DuckDb => "DuckDB",
+            Self::Polars => "polars",
+            Self::PyArrow => "pyarrow",
+            Self::Download => "bare download",
+            Self::DuckDbLocal => "DuckDB, local files, no S3",
+        }
+    }
+
+    /// Whether it does over S3 what Landfall does, and so is what Landfall is held against.
+    #[must_use]
+    pub const fn is_peer(self) -> bool {
+        matches!(self, Self::DuckDb | Self::Polars | Self::PyArrow)
+    }
+
+    /// The name that the Python program knows it by.
+    const fn in_python(self) -> Option<&'static str> {
+        match self {
+            Self::DuckDb => Some("duckdb"),
+            Self::Polars => Some("polars"),
+            Self::PyArrow => Some("pyarrow"),
+            Self::DuckDbLocal => Some("duckdb-local"),
+            Self::Landfall | Self::Download => None,
+        }
+    }
+}
+
+/// What one run took.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Run {
+    /// Rows that were found; none of a bare download.
+    pub rows: Option<u64>,
+    /// Wall time, in seconds.
+    pub seconds: f64,
+    /// Processor time of the same span, user and system, in seconds.
+    pub processor_seconds: f64,
+    /// The most memory that was resident, in bytes.
+    pub peak_bytes: u64,
+}
+
+/// What became of one run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It counted.
+    Ran(Run),
+    /// It cannot read the format; the reason.
+    Unsupported(String),
+}
+
+/// What a contestant prints.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Rows; none of a bare download.
+    #[serde(default)]
+    pub rows: Option<u64>,
+    /// Wall time, in seconds.
+    #[serde(default)]
+    pub seconds: f64,
+    /// Processor time, in seconds; `None` leaves it to the kernel's count of the whole process.
+    #[serde(default)]
+    pub processor_seconds: Option<f64>,
+    /// Why the format cannot be read.
+    #[serde(default)]
+    pub unsupported: Option<String>,
+}
+
+/// What all contestants are given.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// This program.
+    pub program: PathBuf,
+    /// The Python that has the peers.
+    pub python: PathBuf,
+    /// `benches/python/peers.py`.
+    pub peers: PathBuf,
+    /// Where the server listens.
+    pub server: SocketAddr,
+    /// Threads that each may use.
+    pub threads: usize,
+}
+
+impl Field {
+    fn command(&self, contestant: Contestant, data: &Data) -> Command {
+        let mut command;
+        if let Some(peer) = contestant.in_python() {
+            command = Command::new(&self.python);
+            command
+                .arg(&self.peers)
+                .args([peer, data.format.name()])
+                .arg(format!("--endpoint={}", self.server))
+                .arg(format!("--access-key={ACCESS_KEY}"))
+                .arg(format!("--secret-key={SECRET_KEY}"))
+                .arg(format!("--region={REGION}"))
+                .arg(format!("--threads={}", self.threads));
+            for file in &data.files {
+                if contestant == Contestant::DuckDbLocal {
+                    command.arg(data.folder.join(file));
+                } else {
+                    command.arg(format!("{BUCKET}/{}{file}", data.prefix()));
+                }
+            }
+        } else {
+            command = Command::new(&self.program);
+            command
+                .arg(if contestant == Contestant::Landfall {
+                    "verify"
+                } else {
+                    "download"
+                })
+                .args(["--format", data.format.name()])
+                .arg(format!("--server={}", self.server))
+                .arg(format!("--prefix={}", data.prefix()))
+                .arg(format!("--threads={}", self.threads));
+        }
+        // Nobody's settings, and no service of another account, may take part.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("AWS_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_CONFIG_FILE", "/dev/null")
+            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+        command
+    }
+
+    /// Runs a contestant once and waits for its end.
+    ///
+    /// # Errors
+    /// If it fails, or does not say what it found.
+    pub fn run(&self, contestant: Contestant, data: &Data) -> Result<Outcome> {
+        let name = contestant.title();
+        let mut child = self
+            .command(contestant, data)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
+        let mut said = String::new();
+        let mut stdout = child.stdout.take().context("a contestant has no output")?;
+        stdout
+            .read_to_string(&mut said)
+            .with_context(|| format!("cannot hear {name}"))?;
+        let ended = child.wait4().with_context(|| format!("cannot wait for {name}"))?;
+        if !ended.status.success() {
+            bail!("{name} failed on {}: {}", data.format.title(), ended.status);
+        }
+        let answer: Answer = serde_json::from_str(said.trim())
+            .with_context(|| format!("{name} did not say what it found in {}", data.format.title()))?;
+        if let Some(reason) = answer.unsupported {
+            return Ok(Outcome::Unsupported(reason));
+        }
+        let whole = ended.rusage.utime + ended.rusage.stime;
+        Ok(Outcome::Ran(Run {
+            rows: answer.rows,
+            seconds: answer.seconds,
+            processor_seconds: answer.processor_seconds.unwrap_or(whole.as_secs_f64()),
+            peak_bytes: ended.rusage.maxrss,
+        }))
+    }
+}
+
+/// Holds a run's rows against those that were written.
+///
+/// # Errors
+/// If they differ.
+pub fn check_rows(contestant: Contestant, format: Format, rows: Option<u64>, written: u64) -> Result<()> {
+    let expected = (contestant != Contestant::Download).then_some(written);
+    if rows != expected {
+        let text = |rows: Option<u64>| rows.map_or_else(|| "no".to_owned(), |rows| rows.to_string());
+        bail!(
+            "{} found {} rows in {}, {written} were written",
+            contestant.title(),
+            text(rows),
+            format.title(),
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_count_is_an_error() {
+        let check = |contestant, rows| check_rows(contestant, Format::Csv, rows, 10);
+        assert!(check(Contestant::Polars, Some(10)).is_ok());
+        assert!(check(Contestant::Download, None).is_ok());
+        let error = check(Contestant::Polars, Some(9)).unwrap_err().to_string();
+        assert_eq!(error, "polars found 9 rows in CSV, 10 were written");
+        assert!(check(Contestant::Landfall, None).is_err());
+        assert!(check(Contestant::Download, Some(10)).is_err());
+    }
+
+    #[test]
+    fn every_peer_is_a_program_of_the_python_file() {
+        let program = include_str!("../python/peers.py");
+        for contestant in Contestant::ALL {
+            if let Some(name) = contestant.in_python() {
+                assert!(program.contains(&format!("\n    \"{name}\": ")), "{name}");
+            }
+            assert!(!contestant.is_peer() || contestant.in_python().is_some());
+        }
+    }
+}

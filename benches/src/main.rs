@@ -1,0 +1,149 @@
+//! `cargo benchmark`: see the library's own text.
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    path::PathBuf,
+};
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use landfall_benches::{
+    client,
+    contestant::Answer,
+    data::Format,
+    prepare::Amount,
+    run::{self, Plan},
+    server,
+};
+use tokio::runtime;
+
+/// Times full verification against DuckDB, polars, pyarrow and a bare download, on the same objects over S3.
+#[derive(Debug, Parser)]
+#[command(name = "cargo benchmark", args_conflicts_with_subcommands = true)]
+struct Command {
+    #[command(subcommand)]
+    part: Option<Part>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Debug, Args)]
+struct Options {
+    /// Stored megabytes of each format, about.
+    #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    megabytes: u64,
+    /// Files that they are spread over.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=900))]
+    files: u64,
+    /// Formats, separated by commas.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Format::ALL)]
+    formats: Vec<Format>,
+    /// Rounds that are counted; the median counts.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
+    rounds: u64,
+    /// Threads that each contestant may use.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64))]
+    threads: u64,
+    /// A few megabytes, one round, no judgement of times: only that everything runs and finds the same rows.
+    #[arg(long, conflicts_with_all = ["megabytes", "files", "rounds"])]
+    quick: bool,
+    /// Writes all results as JSON.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Draws the rates as SVG.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+/// The processes that a run starts of this program itself.
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// Serves the files of a folder; prints where.
+    #[command(hide = true)]
+    Serve { folder: PathBuf },
+    /// Verifies once.
+    #[command(hide = true)]
+    Verify(Target),
+    /// Downloads once.
+    #[command(hide = true)]
+    Download(Target),
+}
+
+#[derive(Debug, Args)]
+struct Target {
+    #[arg(long)]
+    server: SocketAddr,
+    #[arg(long)]
+    prefix: String,
+    #[arg(long, value_enum)]
+    format: Format,
+    #[arg(long)]
+    threads: usize,
+}
+
+fn main() -> Result<()> {
+    let command = Command::parse();
+    match command.part {
+        None => runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(run::run(&command.options.plan())),
+        Some(Part::Serve { folder }) => runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?
+            .block_on(server::serve(&folder, |address| {
+                let mut out = io::stdout().lock();
+                // Who cannot be told does not wait for it either.
+                let _ = writeln!(out, "{address}").and_then(|()| out.flush());
+            })),
+        Some(Part::Verify(target)) => {
+            let answer = target.block_on(client::verify(target.server, &target.prefix, target.format))?;
+            print(&answer)
+        }
+        Some(Part::Download(target)) => {
+            let answer = target.block_on(client::download(target.server, &target.prefix))?;
+            print(&answer)
+        }
+    }
+}
+
+impl Options {
+    fn plan(self) -> Plan {
+        let amount = if self.quick {
+            Amount { megabytes: 2, files: 2 }
+        } else {
+            Amount {
+                megabytes: self.megabytes,
+                files: self.files,
+            }
+        };
+        Plan {
+            formats: self.formats,
+            amount,
+            rounds: if self.quick { 1 } else { self.rounds as usize },
+            warm: !self.quick,
+            judge: !self.quick,
+            threads: self.threads as usize,
+            out: self.out,
+            svg: self.svg,
+        }
+    }
+}
+
+impl Target {
+    /// The runtime that a function's `main` has, with as many threads as the contestants are given.
+    fn block_on(&self, work: impl Future<Output = Result<Answer>>) -> Result<Answer> {
+        runtime::Builder::new_multi_thread()
+            .worker_threads(self.threads)
+            .enable_all()
+            .build()?
+            .block_on(work)
+    }
+}
+
+fn print(answer: &Answer) -> Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", serde_json::to_string(answer)?).context("nobody hears the result")
+}

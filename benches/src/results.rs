@@ -1,0 +1,344 @@
+//! What the runs came to: medians, ratios, and which aims they meet.
+//!
+//! What must stay true: pure; only runs of one and the same benchmark run are ever compared; a ratio above 1 always
+//! means that Landfall is the faster one.
+
+use std::collections::BTreeMap;
+
+use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
+use serde::Serialize;
+
+use crate::{
+    contestant::{Contestant, Run},
+    data::Format,
+};
+
+/// How much faster than the best peer full verification shall be.
+pub const AIM_PEER: f64 = 1.5;
+/// How many times a bare download's time the verification of text may take.
+pub const AIM_DOWNLOAD: f64 = 1.15;
+/// The most memory that verification may have resident, in bytes.
+pub const AIM_PEAK: u64 = 64 << 20;
+
+/// All runs of one format.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FormatResults {
+    /// The format.
+    pub format: Format,
+    /// Files that the data are in.
+    pub files: usize,
+    /// Rows of all of them.
+    pub rows: u64,
+    /// Bytes of all of them.
+    pub stored_bytes: u64,
+    /// Bytes that they inflate to, of gzip.
+    pub decoded_bytes: Option<u64>,
+    /// What each contestant came to, in the order of the tables.
+    pub contestants: Vec<Entry>,
+}
+
+/// What one contestant came to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Entry {
+    /// Who.
+    pub contestant: Contestant,
+    /// The run of the median time; `None` if it cannot read the format.
+    pub median: Option<Run>,
+    /// Every run that was timed, in their order.
+    pub runs: Vec<Run>,
+    /// Why it cannot read the format.
+    pub unsupported: Option<String>,
+}
+
+impl Entry {
+    /// Of these runs. Memory is the most of any of them.
+    #[must_use]
+    pub fn of(contestant: Contestant, runs: Vec<Run>, unsupported: Option<String>) -> Self {
+        let mut sorted = runs.clone();
+        sorted.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        let peak_bytes = runs.iter().map(|run| run.peak_bytes).max().unwrap_or_default();
+        // Of an even number the slower one of the two in the middle: nobody is flattered.
+        let median = sorted.get(sorted.len() / 2).map(|run| Run { peak_bytes, ..*run });
+        Self {
+            contestant,
+            median,
+            runs,
+            unsupported,
+        }
+    }
+}
+
+/// One aim, and whether it was met.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Aim {
+    /// What was to be reached, and what was.
+    pub text: String,
+    /// Whether it was.
+    pub met: bool,
+}
+
+impl FormatResults {
+    fn median(&self, contestant: Contestant) -> Option<Run> {
+        let entry = self.contestants.iter().find(|entry| entry.contestant == contestant)?;
+        entry.median
+    }
+
+    /// The peer with the shortest time, and its time in seconds.
+    fn best_peer(&self) -> Option<(Contestant, f64)> {
+        self.contestants
+            .iter()
+            .filter(|entry| entry.contestant.is_peer())
+            .filter_map(|entry| Some((entry.contestant, entry.median?.seconds)))
+            .min_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    /// Which aims were met. An aim that nothing was measured for is left out.
+    #[must_use]
+    pub fn aims(&self) -> Vec<Aim> {
+        let Some(landfall) = self.median(Contestant::Landfall) else {
+            return Vec::new();
+        };
+        let mut aims = Vec::new();
+        if let Some((peer, seconds)) = self.best_peer() {
+            let ratio = seconds / landfall.seconds;
+            aims.push(Aim {
+                text: format!("{ratio:.2} times the best peer, {} (aim: {AIM_PEER})", peer.title()),
+                met: ratio >= AIM_PEER,
+            });
+        }
+        if let (Format::Csv | Format::Jsonl, Some(download)) = (self.format, self.median(Contestant::Download)) {
+            let ratio = landfall.seconds / download.seconds;
+            aims.push(Aim {
+                text: format!("{ratio:.2} times the time of the bare download (aim: at most {AIM_DOWNLOAD})"),
+                met: ratio <= AIM_DOWNLOAD,
+            });
+        }
+        aims.push(Aim {
+            text: format!(
+                "{} at most resident (aim: {})",
+                mebibytes(landfall.peak_bytes),
+                mebibytes(AIM_PEAK)
+            ),
+            met: landfall.peak_bytes <= AIM_PEAK,
+        });
+        aims
+    }
+
+    /// A table in Markdown, headed by what the data are.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut table = Table::new();
+        table.load_style(ASCII_MARKDOWN);
+        let mut header = vec!["", "s", "MB/s"];
+        if self.decoded_bytes.is_some() {
+            header.push("MB/s inflated");
+        }
+        header.extend(["time / landfall's", "time / download's", "peak MiB", "processor s"]);
+        let columns = header.len();
+        table.set_header(header);
+        let seconds_of = |contestant| self.median(contestant).map(|run| run.seconds);
+        let (landfall, download) = (seconds_of(Contestant::Landfall), seconds_of(Contestant::Download));
+        for entry in &self.contestants {
+            let mut row = vec![entry.contestant.title().to_owned()];
+            if let Some(run) = entry.median {
+                let ratio = |to: Option<f64>| to.map_or_else(String::new, |to| format!("{:.2}", run.seconds / to));
+                row.push(format!("{:.3}", run.seconds));
+                row.push(format!("{:.0}", rate(self.stored_bytes, run.seconds)));
+                if let Some(decoded) = self.decoded_bytes {
+                    let inflates = entry.contestant != Contestant::Download;
+                    row.push(if inflates {
+                        format!("{:.0}", rate(decoded, run.seconds))
+                    } else {
+                        String::new()
+                    });
+                }
+                row.push(ratio(landfall));
+                row.push(ratio(download));
+                row.push(format!("{:.0}", run.peak_bytes as f64 / f64::from(1 << 20)));
+                row.push(format!("{:.2}", run.processor_seconds));
+            } else {
+                row.push("–".to_owned());
+                row.resize(columns, String::new());
+            }
+            table.add_row(row);
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        let inflated = self
+            .decoded_bytes
+            .map(|bytes| format!(" ({} MB inflated)", bytes / 1_000_000))
+            .unwrap_or_default();
+        let mut text = format!(
+            "{}: {} MB{inflated}, {} files, {} rows\n\n{table}\n",
+            self.format.title(),
+            self.stored_bytes / 1_000_000,
+            self.files,
+            self.rows
+        );
+        for entry in &self.contestants {
+            if let Some(reason) = &entry.unsupported {
+                text += &format!("\n{}: {reason}", entry.contestant.title());
+            }
+        }
+        text
+    }
+}
+
+/// Megabytes (10^6) in a second.
+#[must_use]
+pub fn rate(bytes: u64, seconds: f64) -> f64 {
+    bytes as f64 / 1e6 / seconds
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+/// Runs as they come in, in rounds.
+#[derive(Clone, Debug, Default)]
+pub struct Runs {
+    runs: BTreeMap<Contestant, Vec<Run>>,
+    unsupported: BTreeMap<Contestant, String>,
+}
+
+impl Runs {
+    /// Keeps a run.
+    pub fn add(&mut self, contestant: Contestant, run: Run) {
+        self.runs.entry(contestant).or_default().push(run);
+    }
+
+    /// Keeps why a contestant cannot read the format.
+    pub fn leave_out(&mut self, contestant: Contestant, reason: String) {
+        self.unsupported.insert(contestant, reason);
+    }
+
+    /// Whether it was left out.
+    #[must_use]
+    pub fn is_left_out(&self, contestant: Contestant) -> bool {
+        self.unsupported.contains_key(&contestant)
+    }
+
+    /// One entry for each contestant.
+    #[must_use]
+    pub fn into_entries(mut self) -> Vec<Entry> {
+        let entry = |contestant| {
+            let runs = self.runs.remove(&contestant).unwrap_or_default();
+            Entry::of(contestant, runs, self.unsupported.remove(&contestant))
+        };
+        Contestant::ALL.map(entry).into()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    fn run(seconds: f64, peak_mib: u64) -> Run {
+        Run {
+            rows: Some(1000),
+            seconds,
+            processor_seconds: 2.0 * seconds,
+            peak_bytes: peak_mib << 20,
+        }
+    }
+
+    /// Results with a time for Landfall, DuckDB, polars and the download; pyarrow cannot read the format.
+    pub(crate) fn results(format: Format, seconds: [f64; 4], peak_mib: u64) -> FormatResults {
+        let mut runs = Runs::default();
+        let [landfall, duckdb, polars, download] = seconds;
+        runs.add(Contestant::Landfall, run(landfall, peak_mib));
+        runs.add(Contestant::DuckDb, run(duckdb, 300));
+        runs.add(Contestant::Polars, run(polars, 200));
+        runs.add(Contestant::Download, run(download, 20));
+        runs.add(Contestant::DuckDbLocal, run(0.1, 300));
+        runs.leave_out(Contestant::PyArrow, "it cannot <read> that".to_owned());
+        FormatResults {
+            format,
+            files: 8,
+            rows: 1000,
+            stored_bytes: 400_000_000,
+            decoded_bytes: (format == Format::JsonlGzip).then_some(1_600_000_000),
+            contestants: runs.into_entries(),
+        }
+    }
+
+    fn met(results: &FormatResults) -> Vec<bool> {
+        results.aims().iter().map(|aim| aim.met).collect()
+    }
+
+    #[test]
+    fn the_median_is_a_run_and_never_flatters() {
+        let of = |seconds: &[f64]| {
+            let runs = seconds
+                .iter()
+                .map(|seconds| run(*seconds, (*seconds * 10.0) as u64))
+                .collect();
+            Entry::of(Contestant::Polars, runs, None).median
+        };
+        assert_eq!(of(&[]), None);
+        let median = of(&[3.0, 1.0, 2.0]).unwrap();
+        assert_eq!((median.seconds, median.processor_seconds), (2.0, 4.0));
+        assert_eq!(median.peak_bytes, 30 << 20, "the most of all runs");
+        assert_eq!(of(&[1.0, 2.0]).unwrap().seconds, 2.0);
+    }
+
+    #[test]
+    fn aims_are_held_against_the_fastest_peer_over_s3() {
+        // DuckDB on local files took 0.1 s and is no peer.
+        assert_eq!(met(&results(Format::Csv, [1.0, 2.0, 1.5, 0.9], 64)), [true, true, true]);
+        assert_eq!(
+            met(&results(Format::Csv, [1.0, 2.0, 1.49, 0.9], 64)),
+            [false, true, true]
+        );
+        assert_eq!(
+            met(&results(Format::Csv, [1.0, 1.49, 2.0, 0.9], 64)),
+            [false, true, true]
+        );
+        assert_eq!(
+            met(&results(Format::Jsonl, [1.0, 2.0, 2.0, 0.86], 65)),
+            [true, false, false]
+        );
+        let aims = results(Format::Csv, [1.0, 2.0, 1.6, 0.8], 64).aims();
+        assert_eq!(aims[0].text, "1.60 times the best peer, polars (aim: 1.5)");
+        assert_eq!(
+            aims[1].text,
+            "1.25 times the time of the bare download (aim: at most 1.15)"
+        );
+        assert_eq!(aims[2].text, "64 MiB at most resident (aim: 64 MiB)");
+    }
+
+    #[test]
+    fn what_must_be_inflated_has_no_aim_against_the_download() {
+        for format in [Format::JsonlGzip, Format::Orc] {
+            assert_eq!(met(&results(format, [1.0, 2.0, 2.0, 0.1], 64)), [true, true]);
+        }
+    }
+
+    #[test]
+    fn tables_say_all() {
+        let text = results(Format::JsonlGzip, [0.5, 1.0, 2.0, 0.4], 50).table();
+        let lines: Vec<Vec<&str>> = text
+            .lines()
+            .filter(|line| line.starts_with('|'))
+            .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+            .collect();
+        assert_eq!(
+            lines[2],
+            ["landfall, full", "0.500", "800", "3200", "1.00", "1.25", "50", "1.00"]
+        );
+        assert_eq!(
+            lines[3],
+            ["DuckDB", "1.000", "400", "1600", "2.00", "2.50", "300", "2.00"]
+        );
+        assert_eq!(lines[5], ["pyarrow", "–", "", "", "", "", "", ""]);
+        assert_eq!(
+            lines[6],
+            ["bare download", "0.400", "1000", "", "0.80", "1.00", "20", "0.80"]
+        );
+        assert!(text.starts_with("JSON lines, gzip: 400 MB (1600 MB inflated), 8 files, 1000 rows\n"));
+        assert!(text.ends_with("\npyarrow: it cannot <read> that"));
+        let text = results(Format::Csv, [0.5, 1.0, 2.0, 0.4], 50).table();
+        assert!(!text.contains("inflated"));
+    }
+}

@@ -1,0 +1,189 @@
+//! The S3 server of the benchmark: the files of a folder, from memory.
+//!
+//! What must stay true: it binds to loopback only; it checks signatures, `If-Match` and ranges as S3 does; a range is
+//! handed to the socket without a copy, so that of the two cores that server and contestant share, the contestant has
+//! as much as there can be.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use s3s::{
+    Body, S3, S3Request, S3Response, S3Result,
+    auth::SimpleAuth,
+    dto::{
+        ETag, ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, ListObjectsV2Input,
+        ListObjectsV2Output, Object, StreamingBlob, Timestamp,
+    },
+    s3_error,
+    service::S3ServiceBuilder,
+};
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+
+/// The only bucket.
+pub const BUCKET: &str = "benchmark";
+/// The only key id.
+pub const ACCESS_KEY: &str = "benchmark";
+/// Its secret; the server is on loopback and holds invented data only.
+pub const SECRET_KEY: &str = "benchmark-secret";
+/// The region that clients sign for.
+pub const REGION: &str = "us-east-1";
+
+struct Stored {
+    bytes: Bytes,
+    etag: String,
+    modified: Timestamp,
+}
+
+/// Objects by key.
+struct Objects(BTreeMap<String, Stored>);
+
+impl Objects {
+    /// The files of a folder, each under `<name of the folder>/<name of the file>`.
+    fn load(folder: &Path) -> Result<Self> {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut objects = BTreeMap::new();
+        let entries = folder
+            .read_dir()
+            .with_context(|| format!("cannot read {}", folder.display()))?;
+        for entry in entries {
+            let path = entry?.path();
+            let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            let digest = hex::encode(Sha256::digest(&bytes));
+            let stored = Stored {
+                bytes: bytes.into(),
+                etag: digest[..32].to_owned(),
+                modified: Timestamp::from(SystemTime::now()),
+            };
+            objects.insert(format!("{name}/{file}"), stored);
+        }
+        Ok(Self(objects))
+    }
+
+    fn find(&self, bucket: &str, key: &str, condition: Option<&ETagCondition>) -> S3Result<&Stored> {
+        if bucket != BUCKET {
+            return Err(s3_error!(NoSuchBucket));
+        }
+        let stored = self.0.get(key).ok_or_else(|| s3_error!(NoSuchKey))?;
+        match condition {
+            Some(ETagCondition::ETag(etag)) if etag.value() != stored.etag => Err(s3_error!(PreconditionFailed)),
+            _ => Ok(stored),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl S3 for Objects {
+    async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        let input = request.input;
+        let stored = self.find(&input.bucket, &input.key, input.if_match.as_ref())?;
+        let size = stored.bytes.len() as u64;
+        let (range, content_range) = match input.range {
+            None => (0..size, None),
+            Some(asked) => {
+                let range = asked.check(size).map_err(|_| s3_error!(InvalidRange))?;
+                let text = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+                (range, Some(text))
+            }
+        };
+        let body = stored.bytes.slice(range.start as usize..range.end as usize);
+        Ok(S3Response::new(GetObjectOutput {
+            accept_ranges: Some("bytes".to_owned()),
+            content_length: Some(body.len() as i64),
+            content_range,
+            e_tag: Some(ETag::Strong(stored.etag.clone())),
+            last_modified: Some(stored.modified.clone()),
+            body: Some(StreamingBlob::from(Body::from(body))),
+            ..Default::default()
+        }))
+    }
+
+    async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+        let input = request.input;
+        let stored = self.find(&input.bucket, &input.key, input.if_match.as_ref())?;
+        Ok(S3Response::new(HeadObjectOutput {
+            accept_ranges: Some("bytes".to_owned()),
+            content_length: Some(stored.bytes.len() as i64),
+            e_tag: Some(ETag::Strong(stored.etag.clone())),
+            last_modified: Some(stored.modified.clone()),
+            ..Default::default()
+        }))
+    }
+
+    async fn list_objects_v2(
+        &self,
+        request: S3Request<ListObjectsV2Input>,
+    ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        let input = request.input;
+        if input.bucket != BUCKET {
+            return Err(s3_error!(NoSuchBucket));
+        }
+        let prefix = input.prefix.unwrap_or_default();
+        // Far fewer objects than a page has, so nothing is ever cut off; folders are not asked for.
+        let contents: Vec<Object> = self
+            .0
+            .iter()
+            .filter(|(key, _)| key.starts_with(&prefix))
+            .map(|(key, stored)| Object {
+                key: Some(key.clone()),
+                size: Some(stored.bytes.len() as i64),
+                e_tag: Some(ETag::Strong(stored.etag.clone())),
+                last_modified: Some(stored.modified.clone()),
+                ..Default::default()
+            })
+            .collect();
+        Ok(S3Response::new(ListObjectsV2Output {
+            name: Some(input.bucket),
+            prefix: Some(prefix),
+            key_count: i32::try_from(contents.len()).ok(),
+            max_keys: Some(1000),
+            is_truncated: Some(false),
+            contents: Some(contents),
+            ..Default::default()
+        }))
+    }
+}
+
+/// Serves the files of a folder on a free port until the process ends. `listening` is told the address once.
+///
+/// # Errors
+/// If the folder cannot be read or no port is free.
+pub async fn serve(folder: &Path, listening: impl FnOnce(SocketAddr)) -> Result<()> {
+    let objects = Objects::load(folder)?;
+    let mut builder = S3ServiceBuilder::new(objects);
+    builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+    let service = Arc::new(builder.build());
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("no port is free")?;
+    listening(listener.local_addr()?);
+    loop {
+        let (stream, _) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(_) => {
+                // Of a connection that is gone again, or too many open files: the next one may be better.
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let service = Arc::clone(&service);
+        tokio::spawn(async move {
+            // A client that goes away in the middle is its own affair.
+            let _ = auto::Builder::new(TokioExecutor::new())
+                .http1_only()
+                .serve_connection(TokioIo::new(stream), service.as_ref().clone())
+                .await;
+        });
+    }
+}

@@ -1,0 +1,352 @@
+//! One stripe, decoded stream by stripe stream in the order of the file.
+//!
+//! What must stay true: every stream is inflated and decoded to its end, in whatever order the writer put them, and
+//! when all were seen the streams of each column are held against each other and against the rows that the footer
+//! says. A column's rows are its parent's values: so a count that is wrong anywhere is found, and none is believed.
+
+use orc_rust::proto::{self, column_encoding, stream, r#type};
+use prost::Message;
+
+use super::{
+    Defect,
+    blocks::{Blocks, Inflater, Splitter},
+    tail::{Span, Type},
+    values::{Kind, Meaning, Tally, Values},
+};
+
+/// The largest stripe footer that is taken, as stored and inflated.
+pub(super) const MAX_STRIPE_FOOTER: u64 = 4 << 20;
+
+/// What a column's streams were found to hold; `None` if it has no such stream.
+#[derive(Debug, Default)]
+struct Column {
+    present: Option<Tally>,
+    data: Option<Tally>,
+    length: Option<Tally>,
+    dictionary: Option<Tally>,
+    secondary: Option<Tally>,
+}
+
+/// A stream that has its place in a column.
+#[derive(Clone, Copy, Debug)]
+enum Role {
+    Present,
+    Data,
+    Length,
+    Dictionary,
+    Secondary,
+    /// It adds nothing to the rows: an index, or a Bloom filter.
+    Aside,
+}
+
+#[derive(Debug)]
+struct Stream {
+    end: u64,
+    column: usize,
+    role: Role,
+    kind: Kind,
+}
+
+/// How the values of a column are stored.
+#[derive(Clone, Copy, Debug)]
+struct Encoding {
+    v2: bool,
+    dictionary: Option<u32>,
+}
+
+/// A stripe that is being decoded.
+#[derive(Debug)]
+pub(super) struct Stripe {
+    span: Span,
+    streams: std::vec::IntoIter<Stream>,
+    encodings: Vec<Encoding>,
+    columns: Vec<Column>,
+    /// The stream that is being decoded.
+    open: Option<(Stream, Splitter, Values)>,
+    /// Offset in the file of the next byte.
+    offset: u64,
+}
+
+impl Stripe {
+    /// Begins a stripe by its footer, as stored.
+    pub(super) fn new(span: Span, footer: &[u8], blocks: Blocks, types: &[Type]) -> Result<Self, Defect> {
+        let plain = blocks
+            .section(footer, MAX_STRIPE_FOOTER as usize)
+            .map_err(|fault| Defect::new(format!("has a corrupt footer: {fault}")).at(span.footer))?;
+        let footer = proto::StripeFooter::decode(&*plain)
+            .map_err(|_| Defect::new("has an unreadable footer").at(span.footer))?;
+        if !footer.encryption.is_empty() {
+            return Err(Defect::new("has encrypted columns, which cannot be decoded"));
+        }
+        if footer.columns.len() < types.len() {
+            return Err(Defect::new("has a footer that does not name the encodings of all columns").at(span.footer));
+        }
+        let encodings = types
+            .iter()
+            .zip(&footer.columns)
+            .map(|(column, encoding)| Encoding::new(column, encoding).map_err(|fault| fault.at(span.footer)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut end = span.start;
+        let mut streams = Vec::with_capacity(footer.streams.len());
+        for stream in &footer.streams {
+            end = end
+                .checked_add(stream.length())
+                .filter(|end| *end <= span.footer)
+                .ok_or_else(|| Defect::new("has a stream that runs over the stripe's footer").at(span.footer))?;
+            let column = stream.column() as usize;
+            let (Some(of), Some(encoding)) = (types.get(column), encodings.get(column)) else {
+                return Err(Defect::new("has a stream of a column that the file has not").at(span.footer));
+            };
+            let (role, kind) = place(of, *encoding, stream);
+            streams.push(Stream {
+                end,
+                column,
+                role,
+                kind,
+            });
+        }
+        Ok(Self {
+            span,
+            streams: streams.into_iter(),
+            encodings,
+            columns: types.iter().map(|_| Column::default()).collect(),
+            open: None,
+            offset: span.start,
+        })
+    }
+
+    /// Bytes that are held.
+    pub(super) fn held(&self) -> usize {
+        self.open
+            .as_ref()
+            .map_or(0, |(_, splitter, values)| splitter.held() + values.held())
+    }
+
+    /// Takes the next bytes before the footer.
+    pub(super) fn push(&mut self, inflater: &mut Inflater, types: &[Type], mut bytes: &[u8]) -> Result<(), Defect> {
+        loop {
+            let (stream, mut splitter, mut values) = match self.open.take() {
+                Some(open) => open,
+                None => match self.streams.next() {
+                    Some(stream) => {
+                        let values = Values::new(stream.kind);
+                        (stream, Splitter::default(), values)
+                    }
+                    // What lies between the last stream and the footer is nobody's.
+                    None => {
+                        self.offset += bytes.len() as u64;
+                        return Ok(());
+                    }
+                },
+            };
+            let length = (bytes.len() as u64).min(stream.end - self.offset) as usize;
+            let (now, later) = bytes.split_at(length);
+            let (column, role) = (stream.column, stream.role);
+            let failed = |fault| defect(types, column, fault).at(self.offset);
+            splitter
+                .push(inflater, now, |plain| values.push(plain))
+                .map_err(failed)?;
+            bytes = later;
+            let end = self.offset + length as u64;
+            if end < stream.end {
+                self.offset = end;
+                self.open = Some((stream, splitter, values));
+                return Ok(());
+            }
+            let tally = splitter.end().and_then(|()| values.end()).map_err(failed)?;
+            self.offset = end;
+            let column = &mut self.columns[column];
+            let slot = match role {
+                Role::Present => &mut column.present,
+                Role::Data => &mut column.data,
+                Role::Length => &mut column.length,
+                Role::Dictionary => &mut column.dictionary,
+                Role::Secondary => &mut column.secondary,
+                Role::Aside => continue,
+            };
+            if slot.replace(tally).is_some() {
+                return Err(defect(types, stream.column, "it has a stream twice").at(end));
+            }
+        }
+    }
+
+    /// Says that all bytes before the footer were pushed; gives the rows.
+    pub(super) fn end(&mut self, types: &[Type]) -> Result<u64, Defect> {
+        if self.open.is_some() || self.streams.next().is_some_and(|stream| stream.end > self.offset) {
+            return Err(Defect::new("ends before its streams do").at(self.offset));
+        }
+        self.column(types, 0, self.span.rows)?;
+        Ok(self.span.rows)
+    }
+
+    /// Holds the streams of a column of `rows` rows, and those below it, against each other.
+    fn column(&self, types: &[Type], index: usize, rows: u64) -> Result<(), Defect> {
+        let (column, encoding, of) = (&self.columns[index], self.encodings[index], &types[index]);
+        let none = Tally::default();
+        let [data, length, dictionary, secondary] =
+            [&column.data, &column.length, &column.dictionary, &column.secondary]
+                .map(|stream| stream.as_ref().unwrap_or(&none));
+        let failed = |fault| defect(types, index, fault).at(self.span.start);
+        let differ = |what: &str, found: u64, wanted: u64| {
+            let text = format!("it has {found} {what}, its rows take {wanted}");
+            Err(defect(types, index, &text).at(self.span.start))
+        };
+        let values = match &column.present {
+            None => rows,
+            Some(present) => present
+                .ones(rows)
+                .ok_or_else(|| failed("its nulls are not as many as its rows"))?,
+        };
+        let equal = |what: &str, found: u64, wanted: u64| {
+            if found == wanted {
+                Ok(())
+            } else {
+                differ(what, found, wanted)
+            }
+        };
+        let within = |bits: u32| {
+            if data.wide >> (bits - 1) <= 1 {
+                Ok(())
+            } else {
+                Err(failed("a number is too large for its type"))
+            }
+        };
+        match of.kind {
+            r#type::Kind::Boolean => equal("bytes of values", data.count, values.div_ceil(8))?,
+            r#type::Kind::Byte => equal("values", data.count, values)?,
+            r#type::Kind::Short | r#type::Kind::Int | r#type::Kind::Long | r#type::Kind::Date => {
+                equal("values", data.count, values)?;
+                within(match of.kind {
+                    r#type::Kind::Short => 16,
+                    r#type::Kind::Long => 64,
+                    _ => 32,
+                })?;
+            }
+            r#type::Kind::Float => equal("bytes of values", data.count, values.saturating_mul(4))?,
+            r#type::Kind::Double => equal("bytes of values", data.count, values.saturating_mul(8))?,
+            r#type::Kind::String | r#type::Kind::Varchar | r#type::Kind::Char | r#type::Kind::Binary => {
+                match encoding.dictionary {
+                    None => {
+                        equal("lengths", length.count, values)?;
+                        equal("bytes of values", data.count, length.sum)?;
+                    }
+                    Some(entries) => {
+                        equal("values", data.count, values)?;
+                        equal("lengths in its dictionary", length.count, u64::from(entries))?;
+                        equal("bytes in its dictionary", dictionary.count, length.sum)?;
+                        if values > 0 && data.largest >= u64::from(entries) {
+                            return Err(failed("a value is not in its dictionary"));
+                        }
+                    }
+                }
+            }
+            r#type::Kind::Timestamp | r#type::Kind::TimestampInstant => {
+                equal("values", data.count, values)?;
+                equal("nanoseconds", secondary.count, values)?;
+            }
+            r#type::Kind::Decimal => {
+                equal("values", data.count, values)?;
+                if !of.short {
+                    equal("scales", secondary.count, values)?;
+                }
+            }
+            r#type::Kind::List | r#type::Kind::Map => equal("lengths", length.count, values)?,
+            r#type::Kind::Union => equal("tags", data.count, values)?,
+            r#type::Kind::Struct => {}
+        }
+        if let Some(tags) = &data.tags
+            && tags[of.children.len()..].iter().any(|times| *times > 0)
+        {
+            return Err(failed("a tag of a union has no type"));
+        }
+        for (number, child) in of.children.iter().enumerate() {
+            let rows = match of.kind {
+                r#type::Kind::List | r#type::Kind::Map => length.sum,
+                r#type::Kind::Union => data.tags.as_ref().map_or(0, |tags| tags[number]),
+                _ => values,
+            };
+            self.column(types, *child as usize, rows)?;
+        }
+        Ok(())
+    }
+}
+
+impl Encoding {
+    fn new(of: &Type, encoding: &proto::ColumnEncoding) -> Result<Self, Defect> {
+        use column_encoding::Kind::{Dictionary, DictionaryV2, Direct, DirectV2};
+        let text = matches!(
+            of.kind,
+            r#type::Kind::String | r#type::Kind::Varchar | r#type::Kind::Char
+        );
+        let size = Some(encoding.dictionary_size.unwrap_or_default());
+        let (v2, dictionary) = match column_encoding::Kind::try_from(encoding.kind.unwrap_or_default()) {
+            Ok(Direct) => (false, None),
+            Ok(DirectV2) => (true, None),
+            Ok(Dictionary) if text => (false, size),
+            Ok(DictionaryV2) if text => (true, size),
+            _ => {
+                return Err(Defect::new(format!(
+                    "has column {} in an encoding that is not supported or not of its type",
+                    of.column
+                )));
+            }
+        };
+        Ok(Self { v2, dictionary })
+    }
+}
+
+/// The place of a stream in its column, and what it holds.
+fn place(of: &Type, encoding: Encoding, stream: &proto::Stream) -> (Role, Kind) {
+    use stream::Kind as S;
+    use r#type::Kind as Of;
+    let aside = (Role::Aside, Kind::Raw);
+    let integers = |signed, meaning| Kind::Integers {
+        v2: encoding.v2,
+        signed,
+        meaning,
+    };
+    // One that this does not know is an index of some kind: it is inflated, and its column lacks nothing by it.
+    let Ok(kind) = S::try_from(stream.kind.unwrap_or_default()) else {
+        return aside;
+    };
+    let numbers = integers(true, Meaning::Number);
+    match kind {
+        S::Present => (Role::Present, Kind::Bits),
+        S::Data => {
+            let kind = match of.kind {
+                Of::Boolean => Kind::Bits,
+                Of::Byte => Kind::Bytes,
+                Of::Union => Kind::Tags,
+                Of::Short | Of::Int | Of::Long | Of::Date | Of::Timestamp | Of::TimestampInstant => numbers,
+                Of::Float | Of::Double | Of::Binary => Kind::Raw,
+                Of::String | Of::Varchar | Of::Char if encoding.dictionary.is_some() => integers(false, Meaning::Index),
+                Of::String | Of::Varchar | Of::Char => Kind::Text,
+                // Such files have integers of the second version in any encoding.
+                Of::Decimal if of.short => Kind::Integers {
+                    v2: true,
+                    signed: true,
+                    meaning: Meaning::Number,
+                },
+                Of::Decimal => Kind::Decimals,
+                Of::List | Of::Map | Of::Struct => return aside,
+            };
+            (Role::Data, kind)
+        }
+        S::Length => (Role::Length, integers(false, Meaning::Length)),
+        S::DictionaryData => (Role::Dictionary, Kind::Text),
+        S::Secondary => match of.kind {
+            Of::Timestamp | Of::TimestampInstant => (Role::Secondary, integers(false, Meaning::Nanoseconds)),
+            Of::Decimal if !of.short => (Role::Secondary, numbers),
+            _ => aside,
+        },
+        _ => aside,
+    }
+}
+
+fn defect(types: &[Type], index: usize, fault: &str) -> Defect {
+    let count = types.first().map_or(0, |root| root.children.len());
+    match types.get(index).map_or(0, |of| of.column) {
+        0 => Defect::new(format!("cannot be decoded: {fault}")),
+        column => Defect::new(format!("cannot be decoded: column {column} of {count}: {fault}")),
+    }
+}

@@ -1,0 +1,260 @@
+//! The tail of a file: postscript and footer.
+//!
+//! What must stay true: nothing of it is believed before it was held against the size of the file and the bounds of
+//! this module, and the types are a tree, numbered in the order in which a walk meets them.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use orc_rust::proto::{self, r#type::Kind};
+use prost::Message;
+
+use super::{Defect, MAGIC, MAX_TAIL, blocks::Blocks};
+use crate::formats::{MAX_COLUMNS, column_name};
+
+/// The largest footer that is taken once it is inflated.
+const MAX_FOOTER: usize = 32 << 20;
+/// The most types, nested ones included, that are taken.
+const MAX_TYPES: usize = 1 << 16;
+/// How deep types may be nested.
+const MAX_DEPTH: usize = 64;
+/// The version that stores short decimals as integers.
+const UNSTABLE: [u32; 2] = [1, 9999];
+/// The most digits of a decimal that such a file stores as an integer.
+const SHORT_DECIMAL: u32 = 18;
+
+/// What the tail of a file says.
+#[derive(Debug)]
+pub(super) struct Tail {
+    pub(super) blocks: Blocks,
+    pub(super) types: Vec<Type>,
+    /// In the order of the file.
+    pub(super) stripes: Vec<Span>,
+    pub(super) rows: u64,
+    pub(super) columns: Vec<String>,
+}
+
+/// A type of the file's tree.
+#[derive(Debug)]
+pub(super) struct Type {
+    pub(super) kind: Kind,
+    pub(super) children: Vec<u32>,
+    /// The top-level column, from 1, that it belongs to; 0 of the root.
+    pub(super) column: u32,
+    /// Whether it is a decimal that is stored as an integer.
+    pub(super) short: bool,
+}
+
+/// Where a stripe lies.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub(super) start: u64,
+    pub(super) footer: u64,
+    pub(super) end: u64,
+    pub(super) rows: u64,
+}
+
+impl Span {
+    fn new(stripe: &proto::StripeInformation) -> Option<Self> {
+        let start = stripe.offset();
+        let footer = start
+            .checked_add(stripe.index_length())?
+            .checked_add(stripe.data_length())?;
+        Some(Self {
+            start,
+            footer,
+            end: footer.checked_add(stripe.footer_length())?,
+            rows: stripe.number_of_rows(),
+        })
+    }
+
+    pub(super) const fn length(&self) -> u64 {
+        self.end - self.start
+    }
+
+    pub(super) const fn footer(&self) -> Range<u64> {
+        self.footer..self.end
+    }
+}
+
+impl Tail {
+    /// Reads the tail of a file of `size` bytes from its last bytes, those from `start` on. `Err(Ok(offset))` if it
+    /// begins earlier, at `offset`.
+    pub(super) fn read(size: u64, start: u64, bytes: &Bytes) -> Result<Self, Result<u64, Defect>> {
+        let shorter = || Err(Defect::new("is too short for an ORC file: it is cut off, or not ORC"));
+        let [front @ .., length] = bytes.as_ref() else {
+            return Err(shorter());
+        };
+        let length = usize::from(*length);
+        let postscript = front
+            .len()
+            .checked_sub(length)
+            .map(|start| &front[start..])
+            .ok_or_else(shorter)?;
+        let unreadable = || {
+            let what = "has no readable ORC postscript at its end: it is cut off, or not ORC";
+            Err(Defect::new(what).at(size - 1))
+        };
+        let postscript = proto::PostScript::decode(postscript).map_err(|_| unreadable())?;
+        if postscript
+            .magic
+            .as_deref()
+            .is_some_and(|magic| magic.as_bytes() != MAGIC)
+        {
+            return Err(unreadable());
+        }
+        // The writers of Hive 0.11 knew no metadata.
+        let (Some(footer), metadata) = (postscript.footer_length, postscript.metadata_length()) else {
+            return Err(unreadable());
+        };
+        let length = footer
+            .checked_add(metadata)
+            .and_then(|sections| sections.checked_add(1 + length as u64))
+            .filter(|length| length.saturating_add(MAGIC.len() as u64) <= size)
+            .ok_or_else(|| Err(Defect::new("has an ORC footer longer than the file: it is cut off").at(size - 1)))?;
+        if length > MAX_TAIL {
+            return Err(Err(Defect::new(format!(
+                "has an ORC footer of more than {} MiB, the most that is taken",
+                MAX_TAIL >> 20
+            ))));
+        }
+        let begin = size - length;
+        if begin < start {
+            return Err(Ok(begin));
+        }
+        let sections = &bytes[(begin - start) as usize..];
+        let (metadata, sections) = sections.split_at(metadata as usize);
+        Self::over(&postscript, metadata, &sections[..footer as usize], begin).map_err(Err)
+    }
+
+    fn over(postscript: &proto::PostScript, metadata: &[u8], footer: &[u8], begin: u64) -> Result<Self, Defect> {
+        let blocks = Blocks::new(postscript)?;
+        let inflated = |section| {
+            blocks
+                .section(section, MAX_FOOTER)
+                .map_err(|fault| Defect::new(format!("has a corrupt ORC footer: {fault}")))
+        };
+        // Statistics of the stripes, which nothing here needs.
+        inflated(metadata)?;
+        let footer = proto::Footer::decode(&*inflated(footer)?)
+            .map_err(|_| Defect::new("has an unreadable ORC footer: its structure is corrupt"))?;
+        if footer.encryption.is_some() {
+            return Err(Defect::new("has encrypted columns, which cannot be decoded"));
+        }
+        let types = types(&footer.types, postscript.version == UNSTABLE)?;
+        let stripes = stripes(&footer, begin)?;
+        contents_end(&footer, &stripes, begin)?;
+        let rows = footer.number_of_rows();
+        let counted = stripes
+            .iter()
+            .try_fold(0_u64, |sum, stripe| sum.checked_add(stripe.rows));
+        if counted != Some(rows) {
+            return Err(Defect::new(format!(
+                "has a footer that says {rows} rows, and other rows of its stripes"
+            )));
+        }
+        let names = footer.types.first().map(|root| root.field_names.as_slice());
+        Ok(Self {
+            blocks,
+            types,
+            stripes,
+            rows,
+            columns: names
+                .unwrap_or_default()
+                .iter()
+                .take(MAX_COLUMNS)
+                .map(|name| column_name(name))
+                .collect(),
+        })
+    }
+
+    /// Columns at the top.
+    pub(super) fn column_count(&self) -> u64 {
+        self.types.first().map_or(0, |root| root.children.len()) as u64
+    }
+}
+
+fn stripes(footer: &proto::Footer, stripes_end: u64) -> Result<Vec<Span>, Defect> {
+    let mut end = MAGIC.len() as u64;
+    let mut spans = Vec::with_capacity(footer.stripes.len());
+    for (number, stripe) in (1..).zip(&footer.stripes) {
+        let span = Span::new(stripe)
+            .filter(|span| end <= span.start && span.end <= stripes_end)
+            .ok_or_else(|| {
+                Defect::new("lies, by the footer, outside the file or over another stripe").in_stripe(number)
+            })?;
+        if span.length() == 0 {
+            return Err(Defect::new("is empty").at(span.start).in_stripe(number));
+        }
+        end = span.end;
+        spans.push(span);
+    }
+    Ok(spans)
+}
+
+/// Holds what the footer accounts for against `begin`, where the tail begins: what else lies before the tail is of
+/// another file. Between stripes there may be padding.
+pub(super) fn contents_end(footer: &proto::Footer, stripes: &[Span], begin: u64) -> Result<(), Defect> {
+    let last = stripes.last().map_or(MAGIC.len() as u64, |stripe| stripe.end);
+    // Some writers count the header as content, some do not.
+    let stated = footer
+        .content_length
+        .is_some_and(|content| content == begin || content.checked_add(footer.header_length()) == Some(begin));
+    if last == begin || stated {
+        return Ok(());
+    }
+    Err(Defect::new(format!(
+        "has {} bytes between its last stripe and its footer that are no part of it: files were put together",
+        begin.saturating_sub(last)
+    ))
+    .at(last))
+}
+
+fn types(types: &[proto::Type], unstable: bool) -> Result<Vec<Type>, Defect> {
+    if types.len() > MAX_TYPES {
+        return Err(Defect::new(format!(
+            "has more than {MAX_TYPES} ORC types, the most that are taken"
+        )));
+    }
+    let mut found = Vec::with_capacity(types.len());
+    // Types are numbered in preorder, so a child comes after its parent, and has but one.
+    let mut places: Vec<Option<(usize, u32)>> = vec![None; types.len()];
+    match (types.first(), places.first_mut()) {
+        (Some(root), Some(place)) if root.kind == Some(Kind::Struct.into()) => *place = Some((0, 0)),
+        (Some(_), _) => return Err(Defect::new("has ORC rows without columns, which is not supported")),
+        (None, _) => return Err(Defect::new("has an unreadable ORC footer: it has no columns")),
+    }
+    for (index, parent) in types.iter().enumerate() {
+        let broken = || Defect::new("has ORC types that are not a tree, or nested too deep");
+        let (depth, column) = places[index].ok_or_else(broken)?;
+        for (number, child) in (1..).zip(&parent.subtypes) {
+            let child = *child as usize;
+            let column = if index == 0 { number } else { column };
+            match places.get_mut(child) {
+                Some(place @ None) if child > index && depth < MAX_DEPTH => *place = Some((depth + 1, column)),
+                _ => return Err(broken()),
+            }
+        }
+        let kind = parent
+            .kind
+            .and_then(|kind| Kind::try_from(kind).ok())
+            .ok_or_else(|| Defect::new(format!("has column {column} of a type that is not supported")))?;
+        let fits = match kind {
+            Kind::Struct => parent.field_names.len() == parent.subtypes.len(),
+            Kind::List => parent.subtypes.len() == 1,
+            Kind::Map => parent.subtypes.len() == 2,
+            Kind::Union => (1..=256).contains(&parent.subtypes.len()),
+            _ => parent.subtypes.is_empty(),
+        };
+        if !fits {
+            return Err(Defect::new("has ORC types with children that do not fit them"));
+        }
+        found.push(Type {
+            kind,
+            children: parent.subtypes.clone(),
+            column,
+            short: unstable && kind == Kind::Decimal && (1..=SHORT_DECIMAL).contains(&parent.precision()),
+        });
+    }
+    Ok(found)
+}

@@ -1,0 +1,195 @@
+//! Reads the objects of one batch, as far as its time goes.
+//!
+//! What must stay true: what was read is kept when time is up, and what was begun goes on where it stopped, in whatever
+//! process; objects are read side by side within bounded memory; a batch that makes no progress is an error that says
+//! so, never an endless loop.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use landfall::{
+    error::{Error, ErrorKind, Result},
+    job::TaskError,
+    store::Listed,
+};
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+
+use super::{
+    Reading,
+    classify::Plan,
+    read::{Outcome, Reader, Resume},
+};
+
+/// Turns without progress before a batch is given up: the second is made with one object at a time.
+const MAX_IDLE: u32 = 2;
+
+/// An object that is to be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// As it was listed.
+    pub listed: Listed,
+    /// What is to be done with it.
+    pub plan: Plan,
+}
+
+/// An object whose reading stopped because time was up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Paused {
+    /// Its key.
+    pub key: String,
+    /// Where it goes on.
+    pub at: Resume,
+}
+
+/// An object that was replaced or removed before it was read to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disturbed {
+    /// As it was listed.
+    pub listed: Listed,
+    /// Whether it was taken for data.
+    pub data: bool,
+}
+
+impl Disturbed {
+    /// Whether it is listed as it was.
+    pub(super) fn is_of(&self, listed: &Listed) -> bool {
+        self.listed == *listed
+    }
+}
+
+/// How far a batch is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BatchState {
+    /// Whether all of it was read.
+    pub done: bool,
+    /// What was read; in the order of keys once it is done.
+    pub readings: Vec<Reading>,
+    /// What cannot be read any more as it was listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disturbed: Vec<Disturbed>,
+    /// What was begun.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paused: Vec<Paused>,
+    /// Turns so far.
+    pub turns: u32,
+    /// Turns without progress since the last one that made some.
+    pub idle: u32,
+    /// Why it cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<TaskError>,
+}
+
+impl BatchState {
+    /// Objects that need no further reading, and bytes that were decoded of those that do.
+    fn progress(&self) -> (usize, u64) {
+        let ended = self.readings.len() + self.disturbed.len();
+        (ended, self.paused.iter().map(|paused| paused.at.offset()).sum())
+    }
+
+    /// One turn: reads on until all is read or the reader's time is up. Fails with what the store fails with, and with
+    /// `TimedOut` if turns make no progress.
+    pub(super) async fn turn(&mut self, reader: &Arc<Reader>, tasks: &[Task], side_by_side: usize) -> Result<()> {
+        let before = self.progress();
+        let side_by_side = if self.idle > 0 { 1 } else { side_by_side.max(1) };
+        self.turns += 1;
+        self.done = false;
+        self.read(reader, tasks, side_by_side).await?;
+        if self.done {
+            self.readings
+                .sort_unstable_by(|one, other| one.object.key.cmp(&other.object.key));
+            self.paused.clear();
+            return Ok(());
+        }
+        self.idle = if self.progress() > before { 0 } else { self.idle + 1 };
+        if self.idle < MAX_IDLE {
+            return Ok(());
+        }
+        let left = self.unread(tasks);
+        let which = left.first().map_or("", |task| task.listed.key.as_str());
+        Err(Error::new(
+            ErrorKind::TimedOut,
+            format!(
+                "{} objects cannot be read within one invocation of the function, and cannot go on in a next one: {}, …; \
+                 give the function more memory, which brings more processor, or ask for Landfall.Verification.Level \
+                 \"structure\"",
+                left.len(),
+                which.escape_debug()
+            ),
+        ))
+    }
+
+    async fn read(&mut self, reader: &Arc<Reader>, tasks: &[Task], side_by_side: usize) -> Result<()> {
+        let mut resumes: BTreeMap<String, Resume> = std::mem::take(&mut self.paused)
+            .into_iter()
+            .map(|paused| (paused.key, paused.at))
+            .collect();
+        let mut waiting: Vec<Task> = self.unread(tasks).into_iter().cloned().collect();
+        // What was begun comes first: it has the most to lose by another pause.
+        waiting.sort_by_key(|task| !resumes.contains_key(&task.listed.key));
+        let ended = self
+            .read_side_by_side(reader, waiting, &mut resumes, side_by_side)
+            .await;
+        self.paused = resumes.into_iter().map(|(key, at)| Paused { key, at }).collect();
+        self.done = ended? && self.unread(tasks).is_empty();
+        Ok(())
+    }
+
+    /// Reads, and says whether there was time for all of it. `resumes` is kept up to date, also when it fails.
+    async fn read_side_by_side(
+        &mut self,
+        reader: &Arc<Reader>,
+        tasks: Vec<Task>,
+        resumes: &mut BTreeMap<String, Resume>,
+        side_by_side: usize,
+    ) -> Result<bool> {
+        let mut waiting = tasks.into_iter().peekable();
+        // Dropped on an error, it stops the other readers.
+        let mut readers = JoinSet::new();
+        let mut has_time = true;
+        loop {
+            while has_time && readers.len() < side_by_side && waiting.peek().is_some() {
+                has_time = reader.has_time();
+                if let Some(task) = waiting.next_if(|_| has_time) {
+                    let resume = resumes.get(&task.listed.key).cloned();
+                    readers.spawn(Arc::clone(reader).read(task, resume));
+                }
+            }
+            let Some(read) = readers.join_next().await else {
+                return Ok(has_time);
+            };
+            match read.map_err(|_| Error::internal("the reader of an object stopped"))?? {
+                Outcome::Read(reading) => {
+                    resumes.remove(&reading.object.key);
+                    self.readings.push(*reading);
+                }
+                Outcome::Disturbed(disturbed) => {
+                    resumes.remove(&disturbed.listed.key);
+                    self.disturbed.push(disturbed);
+                }
+                Outcome::Paused { key, at } => {
+                    has_time = false;
+                    if let Some(at) = at {
+                        resumes.insert(key, *at);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What needs further reading.
+    fn unread<'a>(&self, tasks: &'a [Task]) -> Vec<&'a Task> {
+        let ended: BTreeSet<&str> = self
+            .readings
+            .iter()
+            .map(|reading| reading.object.key.as_str())
+            .chain(self.disturbed.iter().map(|disturbed| disturbed.listed.key.as_str()))
+            .collect();
+        tasks
+            .iter()
+            .filter(|task| !ended.contains(task.listed.key.as_str()))
+            .collect()
+    }
+}

@@ -1,0 +1,85 @@
+//! Whether texts end as their writer ends them.
+//!
+//! What must stay true: a text that is cut off right behind a record decodes to its end. What gives it away is that the
+//! other files of the same export end with a line break and it does not.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Judgement, pass, warn,
+    words::{Examples, key, objects},
+};
+use crate::{
+    formats::Format,
+    verify::report::{Finding, Reading},
+};
+
+/// How the texts of a format end.
+#[derive(Clone, Debug, Default)]
+struct Ends {
+    /// With a line break.
+    terminated: u64,
+    /// Without one.
+    open: Examples,
+}
+
+/// How all texts end, by their format's name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Texts(BTreeMap<&'static str, Ends>);
+
+impl Texts {
+    /// Takes up a data object.
+    pub(super) fn add(&mut self, reading: &Reading) {
+        let (Finding::Whole(decoded), Some(format @ (Format::Csv | Format::Jsonl | Format::JsonlGzip))) =
+            (&reading.finding, reading.object.format)
+        else {
+            return;
+        };
+        let ends = self.0.entry(format.name()).or_default();
+        if decoded.unterminated {
+            ends.open.add(|| key(reading));
+        } else {
+            ends.terminated += 1;
+        }
+    }
+
+    /// `None` if no text was decoded.
+    pub(super) fn judge(&self) -> Option<Judgement> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let mixed: Vec<_> = self
+            .0
+            .iter()
+            .filter(|(_, ends)| ends.terminated > 0 && !ends.open.is_empty())
+            .map(|(format, ends)| {
+                format!(
+                    "{} of {} of {format} without a line break at the end, unlike the others: {}",
+                    ends.open.count,
+                    objects(ends.open.count + ends.terminated, "data object"),
+                    ends.open
+                )
+            })
+            .collect();
+        if !mixed.is_empty() {
+            return Some(warn(format!(
+                "{}. They may be cut off at the border of a record: compare them with the source, or run the export again",
+                mixed.join("; ")
+            )));
+        }
+        let open: u64 = self.0.values().map(|ends| ends.open.count).sum();
+        let terminated: u64 = self.0.values().map(|ends| ends.terminated).sum();
+        Some(pass(match (terminated, open) {
+            (_, 0) => format!("{} with a line break at the end", objects(terminated, "text")),
+            (0, _) => format!(
+                "{} without a line break at the end, as all of them are",
+                objects(open, "text")
+            ),
+            _ => format!(
+                "{} with a line break at the end and {} without, as all of their format are",
+                objects(terminated, "text"),
+                objects(open, "text")
+            ),
+        }))
+    }
+}

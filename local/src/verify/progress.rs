@@ -1,0 +1,284 @@
+//! How far a verification is, seen from the store that it reads.
+//!
+//! What must stay true: a byte counts once, however often it is read, and only when it was read; so what is shown never
+//! runs ahead of what was done, and never beyond the whole. What is remembered of an object that was read whole is a
+//! number.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use landfall::{
+    error::Result,
+    store::{Clock, Condition, Head, ObjectStore, Page, Stored, Written},
+};
+
+use super::is_hidden;
+
+/// How far a verification is; what is read of objects that were listed. Objects whose name hides them do not count.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Objects of the newest listing so far, whether or not they turn out to be data.
+    pub objects_total: AtomicU64,
+    /// Objects that were looked at: of which all bytes were read, or at the lower levels the metadata.
+    pub objects_done: AtomicU64,
+    /// Bytes in the objects of the newest listing so far.
+    pub bytes_total: AtomicU64,
+    /// Bytes that were read, each of them once.
+    pub bytes_done: AtomicU64,
+}
+
+impl Progress {
+    /// The numbers now: objects done, of how many, bytes done, of how many.
+    pub fn now(&self) -> [u64; 4] {
+        [
+            &self.objects_done,
+            &self.objects_total,
+            &self.bytes_done,
+            &self.bytes_total,
+        ]
+        .map(|number| number.load(Relaxed))
+    }
+}
+
+/// A store that counts what is read of it.
+pub(super) struct Watched {
+    store: Arc<dyn ObjectStore>,
+    prefix: String,
+    /// Whether an object is done when its metadata was read.
+    by_head: bool,
+    progress: Arc<Progress>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// Objects and bytes of the listing that is being taken.
+    listing: (u64, u64),
+    /// Sizes of all objects that were listed.
+    sizes: HashMap<u64, u64>,
+    /// Of the objects that are being read the parts that were: their ends by their begins.
+    begun: HashMap<u64, BTreeMap<u64, u64>>,
+    /// Objects that are done.
+    done: HashSet<u64>,
+}
+
+impl Watched {
+    /// Watches what is read beneath a prefix.
+    pub(super) fn new(store: Arc<dyn ObjectStore>, prefix: &str, by_head: bool, progress: Arc<Progress>) -> Self {
+        Self {
+            store,
+            prefix: prefix.to_owned(),
+            by_head,
+            progress,
+            seen: Mutex::default(),
+        }
+    }
+
+    fn done(&self, seen: &mut Seen, object: u64) {
+        if seen.done.insert(object) {
+            self.progress.objects_done.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn listed(&self, first: bool, page: &Page) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if first {
+            seen.listing = (0, 0);
+        }
+        for listed in &page.objects {
+            if !is_hidden(listed.key.strip_prefix(&self.prefix).unwrap_or(&listed.key)) {
+                seen.listing.0 += 1;
+                seen.listing.1 += listed.size;
+                seen.sizes.insert(number(&listed.key, &listed.etag), listed.size);
+            }
+        }
+        let (objects, bytes) = seen.listing;
+        // While a later listing is on its way the former one tells more.
+        let newer = |total: &AtomicU64, now: u64| {
+            if page.next.is_none() {
+                total.store(now, Relaxed);
+            } else {
+                total.fetch_max(now, Relaxed);
+            }
+        };
+        newer(&self.progress.objects_total, objects);
+        newer(&self.progress.bytes_total, bytes);
+    }
+
+    fn read_part(&self, object: u64, start: u64, end: u64) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(&size) = seen.sizes.get(&object).filter(|_| !seen.done.contains(&object)) else {
+            return;
+        };
+        let parts = seen.begun.entry(object).or_default();
+        self.progress.bytes_done.fetch_add(cover(parts, start, end), Relaxed);
+        if parts.first_key_value() == Some((&0, &size)) {
+            seen.begun.remove(&object);
+            self.done(&mut seen, object);
+        }
+    }
+}
+
+/// A clock that sums up how long was waited by it.
+pub(super) struct Waiting {
+    clock: Arc<dyn Clock>,
+    waited: Mutex<Duration>,
+}
+
+impl Waiting {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            waited: Mutex::default(),
+        }
+    }
+
+    /// How long was waited.
+    pub(super) fn waited(&self) -> Duration {
+        *self.waited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Clock for Waiting {
+    fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.clock.sleep(duration).await;
+        *self.waited.lock().unwrap_or_else(PoisonError::into_inner) += duration;
+    }
+}
+
+/// Adds a part and says how many bytes of it were not in any before.
+fn cover(parts: &mut BTreeMap<u64, u64>, start: u64, end: u64) -> u64 {
+    if start >= end {
+        return 0;
+    }
+    let (mut from, mut to, mut known) = (start, end, 0);
+    // Parts do not touch, so those that meet the new one stand beside each other, before its end.
+    while let Some((&other, &other_end)) = parts.range(..=end).next_back() {
+        if other_end < start {
+            break;
+        }
+        known += other_end.min(end).saturating_sub(other.max(start));
+        (from, to) = (from.min(other), to.max(other_end));
+        parts.remove(&other);
+    }
+    parts.insert(from, to);
+    end - start - known
+}
+
+/// What tells a content from every other, in a number.
+fn number(key: &str, etag: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (key, etag).hash(&mut hasher);
+    hasher.finish()
+}
+
+#[async_trait]
+impl ObjectStore for Watched {
+    async fn list_page(&self, bucket: &str, prefix: &str, after: Option<&str>) -> Result<Page> {
+        let page = self.store.list_page(bucket, prefix, after).await?;
+        self.listed(after.is_none(), &page);
+        Ok(page)
+    }
+
+    async fn head(&self, bucket: &str, key: &str) -> Result<Option<Head>> {
+        let head = self.store.head(bucket, key).await?;
+        if let Some(head) = head.as_ref().filter(|head| self.by_head || head.size == 0) {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            self.done(&mut seen, number(key, &head.etag));
+        }
+        Ok(head)
+    }
+
+    async fn get(&self, bucket: &str, key: &str) -> Result<Option<Stored>> {
+        self.store.get(bucket, key).await
+    }
+
+    async fn read(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Bytes> {
+        let bytes = self.store.read(bucket, key, etag, start, end).await?;
+        self.read_part(number(key, etag), start, start + bytes.len() as u64);
+        Ok(bytes)
+    }
+
+    async fn put(&self, bucket: &str, key: &str, body: Bytes, condition: Condition) -> Result<Written> {
+        self.store.put(bucket, key, body, condition).await
+    }
+
+    async fn begin_upload(&self, bucket: &str, key: &str) -> Result<String> {
+        self.store.begin_upload(bucket, key).await
+    }
+
+    async fn upload_part(&self, bucket: &str, key: &str, upload: &str, number: i32, body: Bytes) -> Result<String> {
+        self.store.upload_part(bucket, key, upload, number, body).await
+    }
+
+    async fn complete_upload(&self, bucket: &str, key: &str, upload: &str, parts: &[String]) -> Result<Written> {
+        self.store.complete_upload(bucket, key, upload, parts).await
+    }
+
+    async fn abort_upload(&self, bucket: &str, key: &str, upload: &str) -> Result<()> {
+        self.store.abort_upload(bucket, key, upload).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::folder::FolderStore;
+
+    #[test]
+    fn a_byte_counts_once() {
+        let mut parts = BTreeMap::new();
+        for (start, end, added, left) in [
+            (5, 5, 0, vec![]),
+            (10, 20, 10, vec![(10, 20)]),
+            (10, 20, 0, vec![(10, 20)]),
+            (30, 40, 10, vec![(10, 20), (30, 40)]),
+            (20, 25, 5, vec![(10, 25), (30, 40)]),
+            (12, 14, 0, vec![(10, 25), (30, 40)]),
+            (0, 50, 25, vec![(0, 50)]),
+            (49, 60, 10, vec![(0, 60)]),
+        ] {
+            assert_eq!(cover(&mut parts, start, end), added, "{start}..{end}");
+            assert_eq!(parts.iter().map(|(&a, &b)| (a, b)).collect::<Vec<_>>(), left);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_read_is_counted_as_it_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, body) in [("a", "0123456789"), ("b", ""), ("_c", "hidden")] {
+            std::fs::write(folder.path().join(name), body).unwrap();
+        }
+        let store = Arc::new(FolderStore::open(folder.path()).unwrap());
+        let progress = Arc::new(Progress::default());
+        let watched = Watched::new(store, "", false, Arc::clone(&progress));
+        let listed = watched.list("", "", 9).await.unwrap();
+        assert_eq!(progress.now(), [0, 2, 0, 10]);
+        let etag = &listed[1].etag;
+        watched.read("", "a", etag, 6, 10).await.unwrap();
+        watched.read("", "a", etag, 0, 4).await.unwrap();
+        assert_eq!(progress.now(), [0, 2, 8, 10]);
+        watched.read("", "a", "another", 4, 6).await.unwrap_err();
+        watched.read("", "a", etag, 2, 8).await.unwrap();
+        assert_eq!(progress.now(), [1, 2, 10, 10]);
+        watched.read("", "a", etag, 0, 10).await.unwrap();
+        watched.head("", "b").await.unwrap();
+        watched.list("", "", 9).await.unwrap();
+        assert_eq!(progress.now(), [2, 2, 10, 10]);
+    }
+}

@@ -1,0 +1,94 @@
+//! How S3 is reached.
+//!
+//! What must stay true: credentials come from where the AWS tools look for them and are never shown; what is missing is
+//! said before the first call, with what to do.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_config::{BehaviorVersion, Region, timeout::TimeoutConfig};
+use aws_sdk_s3::config::ProvideCredentials;
+use landfall::{
+    error::{Error, ErrorKind, Result},
+    store::{ObjectStore, s3::S3Store},
+};
+
+/// Which S3, and as whom; what is absent is looked up as every AWS tool does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// A profile of the AWS configuration.
+    pub profile: Option<String>,
+    /// The bucket's region.
+    pub region: Option<String>,
+    /// Another address than that of AWS, with the bucket in the path.
+    pub endpoint_url: Option<String>,
+    /// The account that must own the bucket.
+    pub bucket_owner: Option<String>,
+}
+
+impl Access {
+    /// The store. Fails with `InvalidEvent` if there is no region, with `Forbidden` if there are no credentials.
+    pub async fn store(&self) -> Result<Arc<dyn ObjectStore>> {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .operation_attempt_timeout(Duration::from_secs(60))
+            .build();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts);
+        if let Some(profile) = &self.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(region) = &self.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(url) = &self.endpoint_url {
+            loader = loader.endpoint_url(url);
+        }
+        let sdk = loader.load().await;
+        let mut config = aws_sdk_s3::config::Builder::from(&sdk);
+        let is_local = self.endpoint_url.is_some() || sdk.endpoint_url().is_some();
+        match (sdk.region(), is_local) {
+            (Some(_), _) => {}
+            // Another server than AWS has none, but a signature does.
+            (None, true) => config = config.region(Region::from_static("us-east-1")),
+            (None, false) => {
+                return Err(Error::new(
+                    ErrorKind::InvalidEvent,
+                    "no region is known: name the bucket's with --region, in AWS_REGION or in the profile",
+                ));
+            }
+        }
+        if is_local {
+            config = config.force_path_style(true);
+        }
+        let found = match sdk.credentials_provider() {
+            Some(provider) => provider
+                .provide_credentials()
+                .await
+                .map(drop)
+                .map_err(|error| chain(&error)),
+            None => Err("nothing provides any".to_owned()),
+        };
+        if let Err(why) = found {
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                format!(
+                    "there are no credentials for S3 ({why}). They are looked for in the environment, in the profile's \
+                     keys and roles, and at the container or instance. Of a profile that signs in by SSO or by a \
+                     process take them with: eval \"$(aws configure export-credentials --profile NAME --format env)\""
+                ),
+            ));
+        }
+        let client = aws_sdk_s3::Client::from_conf(config.build());
+        Ok(Arc::new(S3Store::new(client, self.bucket_owner.clone())))
+    }
+}
+
+/// An error with what caused it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,629 @@
+//! `cargo local verify`: the built program over folders and over a simulated S3, and the library where a test must step in.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    path::Path,
+    process::{Command, Output},
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use landfall::{
+    error::{Error, ErrorKind, Result},
+    store::{Condition, Head, ObjectStore, Page, Stored, SystemClock, Written},
+};
+use landfall_local::{
+    children::Guard,
+    deploy::{self, ACCOUNT, EXPORTS, REGION},
+    moto::Moto,
+    places, python,
+    verify::{Ask, Location, Place, Progress, verify, verify_in},
+};
+use landfall_output::verify::{Report, Verdict};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (key, body) in files {
+        write(folder.path(), key, body);
+    }
+    folder
+}
+
+fn write(folder: &Path, key: &str, body: &str) {
+    let path = folder.join(key);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, body).unwrap();
+}
+
+fn local(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_landfall-local"))
+        .arg("verify")
+        .args(arguments)
+        // Nothing of this machine's own, and no other machine is asked.
+        .env_clear()
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("AWS_ACCESS_KEY_ID", "local")
+        .env("AWS_SECRET_ACCESS_KEY", "local")
+        .output()
+        .unwrap()
+}
+
+/// Its exit status, what it printed, and what it said on stderr.
+fn run(arguments: &[&str]) -> (i32, String, String) {
+    let output = local(arguments);
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn run_json(arguments: &[&str]) -> (i32, Value) {
+    let (status, printed, said) = run(&[arguments, &["--json"]].concat());
+    assert_eq!(said, "", "a program reads no progress");
+    (
+        status,
+        serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}")),
+    )
+}
+
+fn check<'a>(document: &'a Value, name: &str) -> (&'a str, &'a str) {
+    let checks = document["report"]["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["name"] == name).unwrap();
+    (check["verdict"].as_str().unwrap(), check["reason"].as_str().unwrap())
+}
+
+fn path(folder: &TempDir) -> &str {
+    folder.path().to_str().unwrap()
+}
+
+const ROWS: &str = "id,name\n1,a\n2,b\n";
+
+#[test]
+fn a_good_folder_passes() {
+    let good = folder(&[("a.csv", ROWS), ("b/c.csv", "id,name\n3,c\n"), ("_receipt.json", "{}")]);
+    let (status, printed, said) = run(&[path(&good)]);
+    assert_eq!(status, 0, "{printed}{said}");
+    for part in [
+        path(&good),
+        "passed",
+        "2 objects, 3 rows, 28 B of CSV",
+        "listing_stable",
+        "b/c.csv",
+    ] {
+        assert!(printed.contains(part), "{part} in\n{printed}");
+    }
+    assert!(!printed.contains('\u{1b}') && !printed.contains("s3://"), "{printed}");
+
+    let (status, document) = run_json(&[path(&good), "--rows", "3"]);
+    assert_eq!(status, 0);
+    assert_eq!(document["schema"], "landfall.verification/1");
+    assert_eq!(
+        (&document["verdict"], &document["format"], &document["level"]),
+        (&json!("passed"), &json!("CSV"), &json!("full"))
+    );
+    assert_eq!(
+        (&document["bytes_read"], &document["comparison"]),
+        (&json!(28), &Value::Null)
+    );
+    let report: Report = serde_json::from_value(document["report"].clone()).unwrap();
+    assert_eq!(
+        (report.schema.as_str(), report.rows, report.objects.len()),
+        ("landfall.report/1", 3, 2)
+    );
+    assert_eq!(check(&document, "row_count_matches").0, "pass");
+    // Without a time of a start nothing is said of it.
+    assert_eq!(check(&document, "newer_than_start").0, "skipped");
+}
+
+#[test]
+fn a_bad_folder_is_rejected_and_named() {
+    let bad = folder(&[("a.csv", ROWS), ("b.csv", "id,name\n1,secret,3\n"), ("c.csv", "")]);
+    let (status, printed, said) = run(&[path(&bad)]);
+    assert_eq!(status, 1, "{printed}{said}");
+    for part in ["rejected: 2 checks failed", "b.csv: record 1, line 2", "c.csv"] {
+        assert!(printed.contains(part), "{part} in\n{printed}");
+    }
+    assert!(!printed.contains("secret"), "no value of the data is shown: {printed}");
+
+    let (status, document) = run_json(&[path(&bad)]);
+    assert_eq!((status, &document["verdict"]), (1, &json!("failed")));
+    assert_eq!(check(&document, "format").0, "fail");
+    assert_eq!(check(&document, "no_empty_files").0, "fail");
+}
+
+#[test]
+fn what_is_asked_is_held_against_what_is_there() {
+    let good = folder(&[("a.csv", ROWS)]);
+    let (status, document) = run_json(&[path(&good), "--rows", "3"]);
+    assert_eq!(status, 1);
+    let (verdict, reason) = check(&document, "row_count_matches");
+    assert!(verdict == "fail" && reason.contains("--rows says 3"), "{reason}");
+
+    let (status, document) = run_json(&[path(&good), "--started-at", "2999-01-01T00:00:00Z"]);
+    assert_eq!((status, check(&document, "newer_than_start").0), (1, "fail"));
+    let (_, document) = run_json(&[path(&good), "--started-at", "2020-01-01T00:00:00Z"]);
+    assert_eq!(check(&document, "newer_than_start").0, "pass");
+
+    let (status, document) = run_json(&[path(&good), "--format", "orc"]);
+    assert_eq!((status, &document["format"]), (1, &json!("ORC")));
+    for level in ["listing", "structure", "full"] {
+        let (_, document) = run_json(&[path(&good), "--level", level]);
+        assert_eq!(
+            (&document["level"], &document["report"]["level"]),
+            (&json!(level), &json!(level))
+        );
+    }
+
+    let header = folder(&[("a.csv", "id,name\n")]);
+    assert_eq!(run_json(&[path(&header), "--format", "CSV"]).0, 1);
+    assert_eq!(run_json(&[path(&header), "--format", "CSV", "--allow-empty"]).0, 0);
+}
+
+#[test]
+fn the_format_is_recognised_or_asked_for() {
+    // By its content, whatever its name.
+    let json_lines = folder(&[("part-0", "{\"a\":1}\n{\"a\":2}\n")]);
+    assert_eq!(run_json(&[path(&json_lines)]).1["format"], "JSONL");
+    // By its name, where one column is not enough to tell.
+    let column = folder(&[("a.csv", "id\n1\n2\n")]);
+    assert_eq!(run_json(&[path(&column)]).1["format"], "CSV");
+
+    let several = folder(&[("a.csv", ROWS), ("b.json", "{\"a\":1}\n")]);
+    let (status, printed, said) = run(&[path(&several)]);
+    assert_eq!((status, printed.as_str()), (2, ""));
+    assert!(
+        said.contains("CSV (a.csv), JSONL (b.json)") && said.contains("--format"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_cannot_be_checked_says_why() {
+    let nothing = folder(&[("_hidden", "x")]);
+    let unknown = folder(&[("a", "x")]);
+    let file = folder(&[("a.csv", ROWS), ("tricky\u{1b}[31m.json", "{")]);
+    let in_folder = |name: &str| file.path().join(name).to_str().unwrap().to_owned();
+    let (missing, a_file, tricky) = (
+        in_folder("missing"),
+        in_folder("a.csv"),
+        in_folder("tricky\u{1b}[31m.json"),
+    );
+    for (arguments, expected) in [
+        (vec![missing.as_str()], "there is no such folder; for a prefix in S3"),
+        (vec![&a_file], "is a file; name the folder"),
+        (vec![path(&nothing)], "nothing lies here"),
+        (vec![path(&unknown)], "say it with --format"),
+        (vec![path(&file), "--kms-key", "k"], "leave --kms-key out"),
+        (
+            vec![path(&file), "--expect", "{\"Rows\": {\"Least\": 3}}"],
+            "--expect: it is not what",
+        ),
+        (
+            vec![path(&file), "--expect", "none.json"],
+            "--expect none.json: it is neither a file",
+        ),
+        (vec![path(&file), "--receipt", &missing], "there is no such receipt"),
+        (vec![path(&file), "--receipt", &a_file], "it is not JSON"),
+        (
+            vec![path(&file), "--receipt", &tricky],
+            "tricky\\u{1b}[31m.json: it is not JSON",
+        ),
+        (vec!["--receipt", &a_file], "it is not JSON"),
+        (vec!["s3://bucket/x"], "no region is known"),
+        (vec![], "required"),
+        (vec!["https://bucket/x"], "neither a path nor s3://"),
+        (vec!["s3://bucket/../x"], "dot segment"),
+        (vec![path(&file), "--format", "XML"], "possible values: CSV"),
+        (vec![path(&file), "--endpoint-url", "localhost"], "http://HOST:PORT"),
+        (vec![path(&file), "--expected-bucket-owner", "1"], "12 digits"),
+    ] {
+        let (status, printed, said) = run(&arguments);
+        assert_eq!((status, printed.as_str()), (2, ""), "{arguments:?}: {said}");
+        assert!(said.contains(expected), "{expected} in\n{said}");
+        assert!(!said.contains('\u{1b}'), "{said:?}");
+    }
+}
+
+/// A receipt of what lies in a folder, as if it had been sealed in S3, with all objects in a list beside it if asked.
+fn seal(folder: &Path, keys: &[&str], prefix: &str, with_list: bool) -> Value {
+    let key_prefix = prefix.splitn(4, '/').nth(3).unwrap();
+    let objects: Vec<Value> = keys
+        .iter()
+        .map(|key| {
+            let body = fs::read(folder.join(key)).unwrap();
+            json!({
+                "key": format!("{key_prefix}{key}"), "role": "data", "format": "CSV", "size": body.len(),
+                "etag": format!("\"sealed {key}\""), "last_modified": "2026-11-01T05:00:00Z",
+                "sha256": hex::encode(Sha256::digest(&body)),
+                "rows": body.iter().filter(|&&byte| byte == b'\n').count() - 1,
+            })
+        })
+        .collect();
+    let mut output = json!({
+        "prefix": prefix, "format": "CSV", "object_count": objects.len(), "rows": 0, "bytes": 0, "objects": objects,
+        "objects_omitted": 0,
+    });
+    if with_list {
+        let mut lines = String::new();
+        for object in &objects {
+            writeln!(lines, "{object}").unwrap();
+        }
+        fs::write(folder.join("_objects.jsonl"), &lines).unwrap();
+        output["objects"] = json!(objects[..objects.len().min(1_000)]);
+        output["objects_omitted"] = json!(objects.len().saturating_sub(1_000));
+        output["objects_file"] = json!({
+            "uri": format!("{prefix}_objects.jsonl"), "bytes": lines.len(),
+            "sha256": hex::encode(Sha256::digest(&lines)),
+        });
+    }
+    let receipt = json!({
+        "schema": "landfall.receipt/1", "landfall": "0.1.0", "verdict": "succeeded", "kind": "segment-snapshot",
+        "job_key": "20261101T050000Z-1a2b3c4d", "output": output,
+    });
+    write(folder, "_receipt.json", &receipt.to_string());
+    receipt
+}
+
+#[test]
+fn a_copy_is_held_against_the_receipt_of_the_original() {
+    let copy = folder(&[("a.csv", ROWS), ("b.csv", ROWS), ("c/d.csv", ROWS)]);
+    let keys = ["a.csv", "b.csv", "c/d.csv"];
+    seal(copy.path(), &keys, "s3://landfall-exports/run=1/", false);
+    let receipt = copy.path().join("_receipt.json");
+    let arguments = [path(&copy), "--receipt", receipt.to_str().unwrap()];
+
+    let (status, document) = run_json(&arguments);
+    let found = &document["comparison"];
+    assert_eq!(
+        (status, &found["same"], &found["unchanged"]),
+        (0, &json!(true), &json!(3)),
+        "{found}"
+    );
+    assert_eq!(document["format"], "CSV");
+
+    // What only the listing can tell is not called unchanged.
+    let listing = [&arguments[..], &["--level", "listing"]].concat();
+    let (status, document) = run_json(&listing);
+    let found = &document["comparison"];
+    assert_eq!(
+        (status, &found["unchanged"], &found["unproven"]),
+        (0, &json!(0), &json!(3))
+    );
+    assert_eq!(
+        (&document["report"], &document["bytes_read"]),
+        (&Value::Null, &json!(0))
+    );
+
+    // As many bytes, one of them another; and as many rows.
+    write(copy.path(), "a.csv", "id,name\n1,a\n2,c\n");
+    let (status, document) = run_json(&arguments);
+    assert_eq!(
+        (status, &document["verdict"], &document["report"]["verdict"]),
+        (1, &json!("failed"), &json!("passed"))
+    );
+    let changed = &document["comparison"]["changed"];
+    assert_eq!(
+        (&changed[0]["key"], &changed[0]["differences"][0]["what"]),
+        (&json!("a.csv"), &json!("sha256"))
+    );
+    assert_eq!(changed[0]["differences"].as_array().unwrap().len(), 1);
+
+    write(copy.path(), "a.csv", "id,name\n1,a\n2,b\n3,c\n");
+    fs::remove_file(copy.path().join("b.csv")).unwrap();
+    write(copy.path(), "e.csv", ROWS);
+    write(copy.path(), "_temporary/f.csv", ROWS);
+    let (status, document) = run_json(&arguments);
+    let found = &document["comparison"];
+    assert_eq!(status, 1);
+    assert_eq!(found["same"], false);
+    let what: Vec<_> = found["changed"][0]["differences"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["what"])
+        .collect();
+    assert_eq!(what, ["size", "sha256", "rows"]);
+    assert_eq!(found["vanished"], json!([{"key": "b.csv", "size": 16}]));
+    assert_eq!(found["added"], json!([{"key": "e.csv", "size": 16}]));
+    assert_eq!(found["unchanged"], 1);
+
+    let (status, printed, _) = run(&arguments);
+    assert_eq!(status, 1);
+    for part in [
+        "rejected: it differs from the receipt",
+        "succeeded 20261101T050000Z-1a2b3c4d",
+        "1 unchanged, 1 changed, 1 vanished, 1 added",
+        "size 16 → 20, SHA-256",
+        "rows 2 → 3",
+        "b.csv",
+        "e.csv",
+    ] {
+        assert!(printed.contains(part), "{part} in\n{printed}");
+    }
+    assert!(!printed.contains("_temporary"), "{printed}");
+    // All of it, without reading anything.
+    let (status, document) = run_json(&listing);
+    let found = &document["comparison"];
+    assert_eq!(
+        (status, &found["changed"][0]["differences"][0]["what"]),
+        (1, &json!("size"))
+    );
+}
+
+#[test]
+fn more_objects_than_a_receipt_holds_are_in_the_list_beside_it() {
+    let many = tempfile::tempdir().unwrap();
+    let keys: Vec<String> = (0..1_203).map(|number| format!("part-{number:05}.csv")).collect();
+    for key in &keys {
+        fs::write(many.path().join(key), format!("id,name\n1,{key}\n")).unwrap();
+    }
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let mut receipt = seal(many.path(), &keys, "s3://landfall-exports/run=1/", true);
+    let receipt_file = many.path().join("_receipt.json");
+    let arguments = [path(&many), "--receipt", receipt_file.to_str().unwrap()];
+
+    let (status, document) = run_json(&arguments);
+    let found = &document["comparison"];
+    assert_eq!(
+        (status, &found["unchanged"], &found["unproven"]),
+        (0, &json!(1_203), &json!(0))
+    );
+
+    // Beyond those that the receipt and the report hold.
+    fs::write(many.path().join("part-01201.csv"), "id,name\n1,part-01201.CSV\n").unwrap();
+    fs::remove_file(many.path().join("part-01202.csv")).unwrap();
+    fs::write(many.path().join("part-01203.csv"), ROWS).unwrap();
+    for number in 0..20 {
+        fs::remove_file(many.path().join(format!("part-{number:05}.csv"))).unwrap();
+    }
+    let (status, document) = run_json(&arguments);
+    let found = &document["comparison"];
+    assert_eq!(status, 1);
+    assert_eq!(
+        (&found["changed"][0]["key"], found["changed"].as_array().unwrap().len()),
+        (&json!("part-01201.csv"), 1)
+    );
+    assert_eq!(found["vanished"].as_array().unwrap().len(), 21);
+    assert_eq!(found["added"][0]["key"], "part-01203.csv");
+    assert_eq!(found["unchanged"], 1_203 - 22);
+    let (_, printed, _) = run(&arguments);
+    assert!(printed.contains("and 9 more vanished; --json has all"), "{printed}");
+    assert!(printed.contains("and 1,171 more objects"), "{printed}");
+
+    // The list is believed only if it is the one that was sealed.
+    let list = many.path().join("_objects.jsonl");
+    let sealed = fs::read_to_string(&list).unwrap();
+    fs::write(&list, sealed.replacen("\"rows\":1", "\"rows\":2", 1)).unwrap();
+    let (status, _, said) = run(&arguments);
+    assert!(status == 2 && said.contains("_objects.jsonl: its SHA-256 is"), "{said}");
+    fs::write(&list, &sealed[..sealed.len() - 1]).unwrap();
+    let (status, _, said) = run(&arguments);
+    assert!(status == 2 && said.contains("and the receipt"), "{said}");
+    fs::remove_file(&list).unwrap();
+    let (status, _, said) = run(&arguments);
+    assert!(status == 2 && said.contains("is missing; put it there"), "{said}");
+
+    // Half of what was sealed is not compared as if it were the whole.
+    receipt["output"].as_object_mut().unwrap().remove("objects_file");
+    write(many.path(), "_receipt.json", &receipt.to_string());
+    let (status, _, said) = run(&arguments);
+    assert!(status == 2 && said.contains("leaves 203 objects out"), "{said}");
+}
+
+#[test]
+fn only_a_receipt_of_an_output_can_be_compared() {
+    let here = folder(&[("a.csv", ROWS)]);
+    let receipt = seal(here.path(), &["a.csv"], "s3://landfall-exports/run=1/", false);
+    let mut of_other_schema = receipt.clone();
+    of_other_schema["schema"] = json!("landfall.report/1");
+    let mut without_output = receipt.clone();
+    without_output["output"] = Value::Null;
+    let mut outside = receipt.clone();
+    outside["output"]["objects"][0]["key"] = json!("elsewhere/a.csv");
+    let mut damaged = receipt;
+    damaged["output"]["objects"][0]["size"] = json!("large");
+    let file = here.path().join("_receipt.json");
+    for (receipt, expected) in [
+        (of_other_schema, "its schema is \"landfall.report/1\""),
+        (without_output, "without an output"),
+        (outside, "does not lie beneath its own prefix"),
+        (damaged, "it is not a receipt as landfall.receipt/1 has it"),
+    ] {
+        fs::write(&file, receipt.to_string()).unwrap();
+        let (status, _, said) = run(&[path(&here), "--receipt", file.to_str().unwrap()]);
+        assert!(status == 2 && said.contains(expected), "{expected} in\n{said}");
+    }
+}
+
+/// A store in which something happens before the first read of a key.
+struct Meddled {
+    store: Arc<dyn ObjectStore>,
+    before: Mutex<BTreeMap<String, Box<dyn FnOnce() + Send>>>,
+}
+
+#[async_trait]
+impl ObjectStore for Meddled {
+    async fn list_page(&self, bucket: &str, prefix: &str, after: Option<&str>) -> Result<Page> {
+        self.store.list_page(bucket, prefix, after).await
+    }
+
+    async fn head(&self, bucket: &str, key: &str) -> Result<Option<Head>> {
+        self.store.head(bucket, key).await
+    }
+
+    async fn get(&self, bucket: &str, key: &str) -> Result<Option<Stored>> {
+        self.store.get(bucket, key).await
+    }
+
+    async fn read(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Bytes> {
+        let act = self.before.lock().unwrap().remove(key);
+        if let Some(act) = act {
+            act();
+        }
+        self.store.read(bucket, key, etag, start, end).await
+    }
+
+    async fn put(&self, _: &str, _: &str, _: Bytes, _: Condition) -> Result<Written> {
+        Err(Error::internal("nothing is written"))
+    }
+
+    async fn begin_upload(&self, _: &str, _: &str) -> Result<String> {
+        Err(Error::internal("nothing is written"))
+    }
+
+    async fn upload_part(&self, _: &str, _: &str, _: &str, _: i32, _: Bytes) -> Result<String> {
+        Err(Error::internal("nothing is written"))
+    }
+
+    async fn complete_upload(&self, _: &str, _: &str, _: &str, _: &[String]) -> Result<Written> {
+        Err(Error::internal("nothing is written"))
+    }
+
+    async fn abort_upload(&self, _: &str, _: &str, _: &str) -> Result<()> {
+        Err(Error::internal("nothing is written"))
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_changes_while_it_is_read_is_noticed() {
+    let here = folder(&[("a.csv", ROWS), ("b.csv", ROWS)]);
+    let changed = here.path().join("b.csv");
+    let location = Location::folder(here.path()).unwrap();
+    let act = move || fs::write(changed, "id,name\n3,c\n4,d\n5,e\n").unwrap();
+    let meddled = Meddled {
+        store: location.store,
+        before: Mutex::new(BTreeMap::from([("b.csv".to_owned(), Box::new(act) as _)])),
+    };
+    let location = Location {
+        store: Arc::new(meddled),
+        ..Location::folder(here.path()).unwrap()
+    };
+    let ask = Ask {
+        format: Some(landfall_output::formats::Format::Csv),
+        ..Ask::default()
+    };
+    let verified = verify_in(&ask, location, None, Arc::new(SystemClock), &Arc::default())
+        .await
+        .unwrap();
+    assert_eq!(verified.verdict, Verdict::Failed);
+    let report = verified.report.unwrap();
+    let stable = report.check("listing_stable").unwrap();
+    assert!(
+        stable.reason.contains("replaced or removed while being read: b.csv"),
+        "{stable:?}"
+    );
+    assert!(!stable.reason.contains("s3://"), "{stable:?}");
+}
+
+#[tokio::test]
+async fn a_bucket_is_verified_and_held_against_its_receipt() {
+    let here = tempfile::tempdir().unwrap();
+    let guard = Guard::start().unwrap();
+    let python = tokio::task::spawn_blocking(|| python::ensure(&places::workspace().unwrap()).unwrap())
+        .await
+        .unwrap();
+    let edge = "127.0.0.1:9".parse().unwrap();
+    let moto = Moto::start(&python, &guard, edge, ACCOUNT, REGION, &here.path().join("moto.log"))
+        .await
+        .unwrap();
+    let s3 = deploy::s3(moto.address());
+    deploy::buckets(&s3).await.unwrap();
+    let put = async |key: &str, body: &str| {
+        let body = Bytes::copy_from_slice(body.as_bytes()).into();
+        s3.put_object()
+            .bucket(EXPORTS)
+            .key(key)
+            .body(body)
+            .send()
+            .await
+            .unwrap();
+    };
+    put("run=1/a.csv", ROWS).await;
+    put("run=1/b.csv", ROWS).await;
+    put("run=10/other.csv", "not of it").await;
+    let url = format!("http://{}", moto.address());
+    let prefix = format!("s3://{EXPORTS}/run=1");
+    let access = ["--endpoint-url", &url, "--region", REGION, "--settle", "0"];
+    let run_there = async |arguments: &[&str]| {
+        let arguments: Vec<String> = arguments.iter().chain(&access).map(|&text| text.to_owned()).collect();
+        tokio::task::spawn_blocking(move || run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()))
+            .await
+            .unwrap()
+    };
+
+    // A prefix without a slash is a folder too.
+    let (status, printed, said) = run_there(&[&prefix, "--json"]).await;
+    assert_eq!(status, 0, "{said}");
+    let document: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(document["place"], format!("s3://{EXPORTS}/run=1/"));
+    assert_eq!(document["report"]["rows"], 4);
+
+    // What was verified is sealed, and compared with what is there.
+    let receipt = json!({
+        "schema": "landfall.receipt/1", "verdict": "succeeded", "kind": "segment-snapshot", "job_key": "k",
+        "output": {"prefix": format!("s3://{EXPORTS}/run=1/"), "format": "CSV", "rows": 4,
+                   "objects": document["report"]["objects"], "objects_omitted": 0},
+    });
+    put("run=1/_receipt.json", &receipt.to_string()).await;
+    let sealed = format!("s3://{EXPORTS}/run=1/_receipt.json");
+    let (status, printed, said) = run_there(&["--receipt", &sealed]).await;
+    assert_eq!(status, 0, "{said}");
+    assert!(printed.contains("2 unchanged\n"), "{printed}");
+
+    put("run=1/a.csv", ROWS).await;
+    put("run=1/b.csv", "id,name\n1,a\n2,c\n").await;
+    put("run=1/c.csv", ROWS).await;
+    let (status, printed, _) = run_there(&["--receipt", &sealed, "--json"]).await;
+    let found = &serde_json::from_str::<Value>(&printed).unwrap()["comparison"];
+    assert_eq!((status, &found["unchanged"]), (1, &json!(1)), "{found}");
+    assert_eq!(
+        (&found["changed"][0]["key"], &found["added"][0]["key"]),
+        (&json!("b.csv"), &json!("c.csv"))
+    );
+    // Without reading anything an ETag tells it.
+    let (status, printed, _) = run_there(&["--receipt", &sealed, "--json", "--level", "listing"]).await;
+    let found = &serde_json::from_str::<Value>(&printed).unwrap()["comparison"];
+    assert_eq!(
+        (status, &found["changed"][0]["differences"][0]["what"]),
+        (1, &json!("etag")),
+        "{found}"
+    );
+
+    // The same through the library, of a copy on this machine.
+    let copy = folder(&[("a.csv", ROWS), ("b.csv", ROWS)]);
+    write(copy.path(), "_receipt.json", &receipt.to_string());
+    let ask = Ask {
+        place: Some(Place::Local(copy.path().into())),
+        receipt: Some(Place::Local(copy.path().join("_receipt.json"))),
+        ..Ask::default()
+    };
+    let verified = verify(&ask, &Arc::new(Progress::default())).await.unwrap();
+    assert!(verified.is_good(), "{verified:?}");
+    assert_eq!(verified.comparison.unwrap().unchanged, 2);
+
+    let (status, _, said) = run_there(&["s3://no-such-bucket-here/x/"]).await;
+    assert!(
+        status == 2 && said.contains("NoSuchBucket") && said.contains("s3://no-such-bucket-here/x/"),
+        "{said}"
+    );
+    let (status, _, said) = run_there(&[&format!("s3://{EXPORTS}/nothing/")]).await;
+    assert!(status == 2 && said.contains("nothing lies here"), "{said}");
+    let gone = verify(
+        &Ask {
+            receipt: Some(Place::Local(here.path().join("none"))),
+            ..ask
+        },
+        &Arc::default(),
+    )
+    .await
+    .unwrap_err();
+    assert_eq!(gone.kind, ErrorKind::NotFound);
+    moto.shutdown().await;
+}

@@ -1,0 +1,23 @@
+//! How far a verification in batches may go.
+//!
+//! What must stay true: the state machine's loops know no bound of their own, so these hold them: within the machine's
+//! time-out, within the 25,000 events of an execution's history, and within what a Distributed Map takes. The tests of
+//! the definition compute with them.
+
+/// Most data objects of one batch.
+pub const MAX_OBJECTS: u64 = 1_000;
+
+/// Most bytes of one batch that holds more than one object: 16 GiB.
+pub const MAX_BYTES: u64 = 16 << 30;
+
+/// Most batches of one verification. The outputs of that many executions fit in the 256 KiB of a map's result.
+pub const MAX_BATCHES: u64 = 10_000;
+
+/// Most times that the batches of one verification are run.
+pub const MAX_ROUNDS: u32 = 5;
+
+/// Most invocations of one batch in one round.
+pub const MAX_TURNS: u32 = 400;
+
+/// How long a verification may go on after its batches were planned: 7 days. What is invoked later gives up at once.
+pub const MAX_SECONDS: u64 = 7 * 24 * 60 * 60;

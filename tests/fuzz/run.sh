@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Fuzzes every target for a bounded time, from the committed seeds on:
+#
+#     tests/fuzz/run.sh SECONDS_EACH [TARGET…]
+#
+# Coverage guides it, as with cargo-fuzz, and on the stable compiler; see rustc.sh. All that is built and found goes into
+# target/fuzz. An input that breaks a target ends the run, which says where it lies.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+seconds=${1:?usage: tests/fuzz/run.sh SECONDS_EACH [TARGET…]}
+shift
+targets=("$@")
+((${#targets[@]})) || targets=(csv jsonl jsonl_gzip orc pdf excel sniff report)
+here=tests/fuzz
+build=${CARGO_TARGET_DIR:-target}
+out=$build/fuzz
+
+command -v c++ >/dev/null || {
+    printf 'fuzz: there is no C++ compiler, which libFuzzer is built with. On Debian and Ubuntu: apt install g++\n' >&2
+    exit 1
+}
+
+RUSTC_WRAPPER=$PWD/$here/rustc.sh cargo build --locked --quiet --manifest-path "$here/Cargo.toml" --target-dir "$build" --bins
+
+declare -A longest=([csv]=4096 [jsonl]=4096 [jsonl_gzip]=4096 [orc]=8192 [pdf]=8192 [excel]=16384 [sniff]=4096 [report]=4096)
+for target in "${targets[@]}"; do
+    found=$out/found/$target
+    mkdir -p "$out/corpus/$target" "$found"
+    corpus=("$out/corpus/$target")
+    for folder in "tests/data/seeds/$target" "tests/data/seeds/$target-mended"; do
+        [[ -d $folder ]] && corpus+=("$folder")
+    done
+    [[ $target == sniff ]] && corpus+=(tests/data/seeds/{csv,jsonl,orc})
+    options=(
+        -max_total_time="$seconds" -max_len="${longest[$target]}" -rss_limit_mb=512 -timeout=10 -print_final_stats=1
+        -artifact_prefix="$found/"
+    )
+    [[ -f $here/dictionaries/$target.dict ]] && options+=(-dict="$here/dictionaries/$target.dict")
+    [[ $target == sniff ]] && options+=(-dict="$here/dictionaries/csv.dict")
+    if ! "$build/debug/fuzz-$target" "${options[@]}" "${corpus[@]}" >"$out/$target.log" 2>&1; then
+        tail -n 60 "$out/$target.log" >&2
+        printf 'fuzz: %s broke; the input lies in %s; to try it again:\n    %s %s\n' \
+            "$target" "$found" "$build/debug/fuzz-$target" "$(ls -t "$found"/* 2>/dev/null | head -n 1)" >&2
+        exit 1
+    fi
+    awk -v target="$target" '
+        /^stat::number_of_executed_units:/ { runs = $2 }
+        /^stat::new_units_added:/ { new = $2 }
+        /^stat::peak_rss_mb:/ { peak = $2 }
+        END { printf "fuzz: %-10s %9d runs, %6d new inputs, at most %d MB\n", target, runs, new, peak }
+    ' "$out/$target.log"
+done

@@ -1,0 +1,463 @@
+//! What the fuzz targets hold the decoders and the report to.
+//!
+//! What must stay true: a target asserts more than that nothing crashes. The result may not depend on how the bytes are
+//! cut, what is held stays beneath the bound that the decoder states, a defect quotes nothing of the input, and where
+//! there is another judge of the format, both say the same.
+
+#![forbid(unsafe_code)]
+
+use std::io::Read;
+
+use arbitrary::Unstructured;
+use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
+use landfall_output::{
+    formats::{
+        Content, CsvDecoder, Decoded, Decoder, Defect, ExcelDecoder, GzipDecoder, Head, JsonlDecoder, MAX_COLUMN_NAME,
+        MAX_COLUMNS, MAX_LINE, Opened, OrcDecoder, PDF_TAIL, PdfDecoder, sniff,
+    },
+    verify::{
+        Check, Expectation, Reading, Verdict,
+        judge::{Circumstances, Judged, Tally},
+        settle::Settling,
+    },
+};
+use memchr::memmem;
+use serde_json::{Map, Value, json, value::RawValue};
+
+/// Beside the content: column names as they are kept, the scratch and the header.
+const FIXED: usize = 4 * MAX_COLUMNS * MAX_COLUMN_NAME + (512 << 10);
+/// The shortest piece of the input that may not stand in a defect.
+const QUOTED: usize = 16;
+
+type Result = std::result::Result<Decoded, Defect>;
+
+/// Sizes of chunks that follow from the input: a small one and a larger one.
+fn sizes(data: &[u8]) -> [usize; 2] {
+    let hash = data.iter().fold(data.len(), |hash, byte| {
+        hash.wrapping_mul(31).wrapping_add(usize::from(*byte))
+    });
+    [1 + hash % 13, 14 + (hash >> 8) % 4_000]
+}
+
+/// Decodes in chunks. What is held may not be more than `bound`.
+fn decode<D: Decoder>(mut decoder: D, data: &[u8], size: usize, bound: usize) -> Result {
+    for chunk in data.chunks(size) {
+        decoder.push(chunk)?;
+        assert!(
+            decoder.held() <= bound,
+            "{} bytes are held, {bound} may be",
+            decoder.held()
+        );
+    }
+    decoder.finish()
+}
+
+/// Decodes as a whole and in chunks of two sizes; all must give the same.
+fn decode_all(data: &[u8], run: impl Fn(usize) -> Result) -> Result {
+    let whole = run(data.len().max(1));
+    for size in sizes(data) {
+        assert_eq!(run(size), whole, "in chunks of {size}");
+    }
+    if let Ok(decoded) = &whole {
+        assert!(decoded.columns.len() <= MAX_COLUMNS);
+        let short = |name: &String| name.chars().count() <= MAX_COLUMN_NAME && !name.contains(char::is_control);
+        assert!(decoded.columns.iter().all(short), "{:?}", decoded.columns);
+    }
+    whole
+}
+
+/// A defect quotes nothing of the content, and its text is short.
+fn quotes_nothing(result: &Result, content: &[u8]) {
+    let Err(defect) = result else { return };
+    let text = defect.to_string();
+    assert!(text.len() <= 2_000 && !text.contains(char::is_control), "{text:?}");
+    for window in text.as_bytes().windows(QUOTED) {
+        assert!(memmem::find(content, window).is_none(), "quotes the input: {text}");
+    }
+}
+
+fn is_text(data: &[u8]) -> bool {
+    std::str::from_utf8(data).is_ok() && !data.contains(&0)
+}
+
+fn without_mark(data: &[u8]) -> &[u8] {
+    data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data)
+}
+
+/// CSV, against the crate of the same name.
+pub fn csv(data: &[u8]) {
+    let result = decode_all(data, |size| decode(CsvDecoder::new(), data, size, FIXED));
+    quotes_nothing(&result, data);
+    let text = without_mark(data);
+    let widths = |text: &[u8]| -> Vec<u64> {
+        let mut reader = ::csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(text);
+        let mut record = ::csv::ByteRecord::new();
+        let mut widths = Vec::new();
+        while reader.read_byte_record(&mut record).is_ok_and(|more| more) {
+            widths.push(record.len() as u64);
+        }
+        widths
+    };
+    let found = widths(text);
+    // Behind an open quote nothing is a record of its own.
+    let closed = widths(&[text, b"\nx"].concat()).len() == found.len() + 1;
+    let even = found
+        .first()
+        .is_some_and(|first| found.iter().all(|width| width == first));
+    let sound = is_text(data) && closed && even;
+    match result {
+        Ok(decoded) => {
+            assert!(sound, "is taken: text {}, closed {closed}, {found:?}", is_text(data));
+            assert_eq!((decoded.rows + 1, decoded.column_count), (found.len() as u64, found[0]));
+        }
+        // What is CSV by the letter and refused all the same.
+        Err(defect) => assert!(
+            !sound
+                || ["delimited by", "repeats the header", "looks like"]
+                    .iter()
+                    .any(|what| defect.what.contains(what)),
+            "is refused: {defect}"
+        ),
+    }
+}
+
+/// JSON lines, against serde_json's own values.
+pub fn jsonl(data: &[u8]) {
+    let result = decode_all(data, |size| {
+        decode(JsonlDecoder::new(), data, size, (2 * data.len()).min(MAX_LINE) + FIXED)
+    });
+    quotes_nothing(&result, data);
+    let text = without_mark(data);
+    let blank = |line: &&[u8]| line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'));
+    let mut lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+    while lines.last().is_some_and(blank) {
+        lines.pop();
+    }
+    match result {
+        Ok(decoded) => {
+            assert!(is_text(data));
+            assert_eq!(decoded.rows, lines.len() as u64);
+            for line in &lines {
+                let raw = serde_json::from_slice::<&RawValue>(line);
+                assert!(
+                    raw.is_ok_and(|raw| raw.get().starts_with('{')),
+                    "{}",
+                    line.escape_ascii()
+                );
+            }
+        }
+        Err(defect) => {
+            let sound = |line: &&[u8]| serde_json::from_slice::<Map<String, Value>>(line).is_ok();
+            assert!(!is_text(data) || !lines.iter().all(sound), "is refused: {defect}");
+        }
+    }
+}
+
+/// gzip of JSON lines, against flate2's reader.
+pub fn gzip(data: &[u8]) {
+    let bound = MAX_LINE + FIXED;
+    let result = decode_all(data, |size| {
+        decode(GzipDecoder::new(JsonlDecoder::new()), data, size, bound)
+    });
+    let unpacked = gunzip(data);
+    quotes_nothing(&result, unpacked.as_deref().unwrap_or_default());
+    match (result, unpacked) {
+        (Ok(decoded), Some(text)) => {
+            assert_eq!(
+                decode(JsonlDecoder::new(), &text, 1 << 16, bound).as_ref(),
+                Ok(&decoded)
+            );
+        }
+        (Ok(_), None) => panic!("is taken"),
+        (Err(defect), Some(text)) => {
+            assert!(
+                decode(JsonlDecoder::new(), &text, 1 << 16, bound).is_err(),
+                "is refused: {defect}"
+            );
+        }
+        (Err(_), None) => {}
+    }
+}
+
+/// All members, with zero padding behind them; `None` if something is wrong with them.
+fn gunzip(data: &[u8]) -> Option<Vec<u8>> {
+    let zeros = data.iter().rev().take_while(|byte| **byte == 0).count();
+    // A member's length may end with zeros, too.
+    let ends = (0..=zeros.min(8)).map(|kept| data.len() - zeros + kept);
+    let whole = |end: usize| {
+        let mut text = Vec::new();
+        // At the end of the input it takes an unfinished header for none.
+        let mut reader = MultiGzDecoder::new(&data[..end]);
+        reader.read_to_end(&mut text).ok().filter(|_| end > 0)?;
+        Some(text)
+    };
+    ends.rev().chain([data.len()]).find_map(whole)
+}
+
+/// Opens a file by its tail, first by so much of it as is guessed.
+fn open<D>(
+    data: &[u8],
+    guess: usize,
+    open: impl Fn(u64, u64, &Bytes) -> std::result::Result<Opened<D>, Defect>,
+) -> std::result::Result<Box<D>, Defect> {
+    let mut start = data.len() - guess.min(data.len());
+    loop {
+        let tail = Bytes::copy_from_slice(&data[start..]);
+        match open(data.len() as u64, start as u64, &tail)? {
+            Opened::Ready(decoder) => return Ok(decoder),
+            Opened::Needs(earlier) => {
+                assert!(earlier < start as u64, "asks for what it has");
+                start = earlier as usize;
+            }
+        }
+    }
+}
+
+/// ORC.
+pub fn orc(data: &[u8]) {
+    if data.is_empty() {
+        return;
+    }
+    let result = decode_all(data, |size| {
+        // The guess follows the size, so that it may not matter either.
+        let decoder = open(data, size.max(64) * 16, OrcDecoder::open)?;
+        let bound = usize::try_from(decoder.needs()).unwrap_or(usize::MAX);
+        decode(*decoder, data, size, bound)
+    });
+    quotes_nothing(&result, data);
+}
+
+/// Excel.
+pub fn excel(data: &[u8]) {
+    if data.is_empty() {
+        return;
+    }
+    let _ = decode_all(data, |size| {
+        let decoder = open(data, 64 << 10, ExcelDecoder::open)?;
+        let bound = decoder.needs() as usize + FIXED;
+        decode(*decoder, data, size, bound)
+    });
+}
+
+/// PDF.
+pub fn pdf(data: &[u8]) {
+    if data.is_empty() {
+        return;
+    }
+    let result = decode_all(data, |size| {
+        let tail = &data[data.len() - data.len().min(PDF_TAIL as usize)..];
+        let decoder = PdfDecoder::open(data.len() as u64, tail)?;
+        decode(*decoder, data, size, data.len() + (64 << 10))
+    });
+    quotes_nothing(&result, data);
+    if let Ok(decoded) = result {
+        assert_ne!(decoded.document.map(|document| document.pages), Some(Some(0)));
+        assert!(decoded.document.is_some());
+    }
+}
+
+/// What a content is recognised as must be what its decoder takes, where the whole of it is there.
+pub fn recognise(data: &[u8]) {
+    let whole = sniff(Head {
+        bytes: data,
+        whole: true,
+    });
+    let decodes = decode(CsvDecoder::new(), data, data.len().max(1), FIXED);
+    match whole {
+        Some(Content::Csv) => assert!(decodes.is_ok_and(|decoded| decoded.rows > 0 && decoded.column_count > 1)),
+        Some(Content::Pdf) => assert!(data.starts_with(b"%PDF-")),
+        Some(Content::Gzip) => assert!(data.starts_with(b"\x1f\x8b")),
+        Some(Content::Zip) => assert!(data.starts_with(b"PK")),
+        Some(Content::Orc) => assert!(data.starts_with(b"ORC")),
+        Some(Content::Json) => assert!(without_mark(data).trim_ascii_start().starts_with(b"{")),
+        Some(Content::Markup) => assert!(without_mark(data).trim_ascii_start().starts_with(b"<")),
+        None => {}
+    }
+    // Of a head less is known than of the whole; a magic number is known of both.
+    let head = sniff(Head {
+        bytes: data,
+        whole: false,
+    });
+    if matches!(
+        head,
+        Some(Content::Pdf | Content::Gzip | Content::Zip | Content::Markup)
+    ) {
+        assert_eq!(head, whole);
+    }
+}
+
+/// What is judged.
+struct Case {
+    expectation: Expectation,
+    readings: Vec<Reading>,
+    settling: Settling,
+    hidden: u64,
+}
+
+impl Case {
+    fn judge(&self) -> Judged {
+        let mut tally = Tally::new(&self.expectation);
+        for reading in &self.readings {
+            tally.add(reading);
+        }
+        tally.judge(&Circumstances {
+            settling: &self.settling,
+            hidden: self.hidden,
+            now: self.expectation.started_at,
+        })
+    }
+}
+
+/// The checks, over whatever was found.
+pub fn report(data: &[u8]) {
+    let mut input = Unstructured::new(data);
+    let Ok(case) = case(&mut input) else {
+        return;
+    };
+    let faulty = case.readings.iter().any(|reading| {
+        let finding = serde_json::to_value(&reading.finding).unwrap_or_default();
+        finding.get("defective").is_some() || finding.get("foreign").is_some()
+    });
+    let disturbed = !case.settling.settled || !case.settling.disturbed.is_empty();
+    let judged = case.judge();
+    assert_eq!(judged, case.judge(), "is no pure function");
+    if faulty || disturbed || case.readings.is_empty() && !case.expectation.allow_empty {
+        assert_eq!(judged.verdict, Verdict::Failed, "{judged:?}");
+    }
+    assert_eq!(judged.verdict, Verdict::of(&judged.checks));
+    for check in &judged.checks {
+        assert!(
+            !check.reason.is_empty() && check.reason.chars().count() <= 2_000,
+            "{check:?}"
+        );
+        assert!(!check.reason.contains(char::is_control), "{check:?}");
+    }
+    let text = serde_json::to_string(&judged.checks).expect("checks are JSON");
+    assert_eq!(serde_json::from_str::<Vec<Check>>(&text).ok(), Some(judged.checks));
+}
+
+/// Any expectation and evidence, by way of their serialised forms: what may be left out of those is.
+fn case(input: &mut Unstructured<'_>) -> arbitrary::Result<Case> {
+    const FORMATS: [&str; 6] = ["CSV", "JSONL", "JSONL_GZIP", "ORC", "PDF", "EXCEL"];
+    const TIMES: [&str; 3] = ["2026-11-01T05:00:07Z", "2026-11-01T05:00:00Z", "2025-01-01T00:00:00Z"];
+    let named: Option<Vec<(bool, String, Option<String>)>> = input.arbitrary()?;
+    let files = named.map(|named| -> Vec<Value> {
+        let file = |(inside, name, error): (bool, String, Option<String>)| {
+            let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+            let place = if inside { "out/run=1" } else { "elsewhere" };
+            json!({ "label": format!("file {name}"), "format": "CSV", "uri": format!("s3://exports/{place}/x{name}"), "error": error })
+        };
+        named.into_iter().map(file).collect()
+    });
+    let mut expectation = json!({
+        "prefix": "s3://exports/out/run=1/",
+        "format": if input.ratio(7, 8)? { Some(*input.choose(&FORMATS)?) } else { None },
+        "started_at": TIMES[0],
+        "allow_empty": input.arbitrary::<bool>()?,
+        "kms_key": input.arbitrary::<Option<String>>()?,
+        "settle": { "secs": 5, "nanos": 0 },
+        "rows": input.arbitrary::<Option<u64>>()?,
+        "strict_row_count": input.arbitrary::<bool>()?,
+        "failed_rows": input.arbitrary::<Option<u64>>()?,
+        "files": files,
+    });
+    let mut readings: Vec<Value> = Vec::new();
+    while readings.len() < 20 && input.arbitrary()? {
+        let (rows, text): (u32, String) = input.arbitrary()?;
+        let size = input.int_in_range(1..=1_u64 << 40)?;
+        let kind = input.int_in_range(0..=5)?;
+        let finding = match kind {
+            0 | 1 => json!({ "whole": { "rows": rows, "columns": [text], "column_count": 1 } }),
+            2 => json!({ "defective": { "what": text, "offset": input.arbitrary::<Option<u64>>()?, "line": rows } }),
+            3 => json!("empty"),
+            4 => json!({ "foreign": text }),
+            _ => json!({ "extra": null }),
+        };
+        readings.push(json!({
+            "object": {
+                "key": format!("out/run=1/x{}", input.arbitrary::<String>()?),
+                "role": if kind == 5 { "extra" } else { "data" },
+                "format": if kind == 5 { None } else { Some(*input.choose(&FORMATS)?) },
+                "size": if kind == 3 { 0 } else { size },
+                "etag": "\"e\"",
+                "last_modified": input.choose(&TIMES)?,
+                "sha256": if kind < 2 { input.arbitrary::<Option<String>>()? } else { None },
+                "rows": if kind < 2 { Some(rows) } else { None },
+                "encryption": input.arbitrary::<Option<String>>()?,
+                "kms_key": input.arbitrary::<Option<String>>()?,
+            },
+            "finding": finding,
+            "stored_sha256": input.arbitrary::<Option<String>>()?,
+        }));
+    }
+    let keys = |keys: Vec<String>| -> Value {
+        let first: Vec<String> = keys.into_iter().map(|key| format!("out/run=1/{key}")).collect();
+        json!({ "count": first.len(), "first": first })
+    };
+    let none = || json!({ "count": 0, "first": [] });
+    let changes = |added: Value, removed: Value| json!({ "added": added, "replaced": none(), "removed": removed });
+    let settled: bool = input.ratio(7, 8)?;
+    let (added, removed, disturbed): (Vec<String>, Vec<String>, Vec<String>) = input.arbitrary()?;
+    let settling = json!({
+        "listings": input.int_in_range(2..=5_u32)?,
+        "settled": settled,
+        "last": if settled { changes(none(), none()) } else { changes(keys(added), keys(removed)) },
+        "earlier": changes(none(), none()),
+        "disturbed": keys(disturbed),
+    });
+    let hidden = u64::from(input.arbitrary::<u16>()?);
+    // Behind all else, so that inputs from before these came still mean the same.
+    expectation["level"] = json!(*input.choose(&["full", "full", "structure", "listing"])?);
+    let on_violation = |fails: bool| if fails { "fail" } else { "warn" };
+    let (columns, rows, change, age): (
+        Option<(String, bool)>,
+        Option<(u64, bool)>,
+        Option<(u32, bool)>,
+        Option<bool>,
+    ) = input.arbitrary()?;
+    let mut expect = Map::new();
+    if let Some((name, fails)) = columns {
+        expect.insert(
+            "Columns".to_owned(),
+            json!({ "Required": [name], "OnViolation": on_violation(fails) }),
+        );
+    }
+    if let Some((rows, fails)) = rows {
+        let bound = if rows % 2 == 0 { "Min" } else { "Max" };
+        expect.insert(
+            "Rows".to_owned(),
+            json!({ bound: rows, "OnViolation": on_violation(fails) }),
+        );
+    }
+    if let Some((percent, fails)) = change {
+        expect.insert(
+            "Change".to_owned(),
+            json!({ "MaxPercent": percent, "OnViolation": on_violation(fails) }),
+        );
+    }
+    if let Some(fails) = age {
+        expect.insert(
+            "Age".to_owned(),
+            json!({ "MaxSeconds": 60, "OnViolation": on_violation(fails) }),
+        );
+    }
+    expectation["expect"] = Value::Object(expect);
+    expectation["previous"] = match input.arbitrary::<Option<(String, bool, u64)>>()? {
+        Some((job_key, same_request, rows)) => {
+            json!({ "job_key": job_key, "same_request": same_request, "rows": rows })
+        }
+        None => Value::Null,
+    };
+    let mut readings: Vec<Reading> = serde_json::from_value(readings.into()).expect("readings");
+    readings.sort_by(|a, b| a.object.key.cmp(&b.object.key));
+    Ok(Case {
+        expectation: serde_json::from_value(expectation).expect("an expectation"),
+        readings,
+        settling: serde_json::from_value(settling).expect("a settling"),
+        hidden,
+    })
+}

@@ -1,0 +1,420 @@
+//! Verifications that do not fit in one invocation: their report is that of one that does, whatever is lost on the way.
+
+// In a test the message of a panic is what is wanted.
+#![allow(clippy::expect_used)]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use landfall::{
+    error::{Error, ErrorKind, Result},
+    expect::Expectations,
+    job::Level,
+    store::{Clock, ObjectStore},
+};
+use landfall_output::verify::{
+    Begin, CheckVerdict, Desk, Expectation, Format, Item, Limits, MAX_OBJECTS, Report, Turn, Verdict, VerifiedObject,
+    run_batch, turn, verify_within,
+};
+use landfall_tests::{
+    clock::ManualClock,
+    memory_store::{MemoryStore, Op},
+};
+use sha2::{Digest, Sha256};
+
+const BUCKET: &str = "exports";
+const LEDGER: &str = "ledger";
+const PREFIX: &str = "segments/run=20261101T050000Z-0a1b2c3d/";
+
+/// More invocations than any of these verifications needs.
+const MANY: usize = 400;
+
+struct Case {
+    store: Arc<MemoryStore>,
+    clock: ManualClock,
+    asked: Expectation,
+    limits: Limits,
+    /// How long an invocation may run.
+    time: TimeDelta,
+    invocations: AtomicUsize,
+}
+
+impl Case {
+    fn new() -> Self {
+        let started_at: DateTime<Utc> = "2026-11-01T05:00:07.900Z".parse().expect("a time");
+        let clock = ManualClock::at(started_at + TimeDelta::minutes(5));
+        let store = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
+        store.create_bucket(BUCKET);
+        store.create_bucket(LEDGER);
+        Self {
+            store,
+            asked: Expectation {
+                prefix: format!("s3://{BUCKET}/{PREFIX}").parse().expect("a URI"),
+                format: Some(Format::Csv),
+                started_at,
+                allow_empty: false,
+                kms_key: None,
+                settle: Duration::from_secs(5),
+                rows: None,
+                strict_row_count: false,
+                failed_rows: None,
+                files: None,
+                level: Level::Full,
+                expect: Expectations::default(),
+                previous: None,
+            },
+            limits: Limits {
+                batch_objects: 3,
+                ..Limits::default()
+            },
+            time: TimeDelta::minutes(10),
+            clock,
+            invocations: AtomicUsize::new(0),
+        }
+    }
+
+    /// A case with that many good objects of as many rows as their number.
+    fn with(objects: usize) -> Self {
+        let case = Self::new();
+        for number in 0..objects {
+            case.put(&format!("part-{number:05}.csv"), &csv(number));
+        }
+        case
+    }
+
+    fn put(&self, name: &str, body: &str) {
+        self.store.insert(BUCKET, &key(name), body.to_owned());
+    }
+
+    fn parts(&self) -> (Arc<dyn ObjectStore>, Arc<dyn Clock>) {
+        (
+            Arc::clone(&self.store) as Arc<dyn ObjectStore>,
+            Arc::new(self.clock.clone()),
+        )
+    }
+
+    /// All in one invocation.
+    async fn at_once(&self) -> Report {
+        let (store, clock) = self.parts();
+        let deadline = self.clock.now() + TimeDelta::hours(10);
+        verify_within(store, clock, &self.asked, deadline, &self.limits)
+            .await
+            .expect("the check can be made")
+    }
+
+    async fn turn(&self, begin: Begin<'_>) -> Result<Turn> {
+        let number = self.invocations.fetch_add(1, Ordering::SeqCst);
+        let desk = Desk {
+            bucket: LEDGER.to_owned(),
+            prefix: format!("verifications/k/j/{number}/"),
+            objects: format!("reports/k/j/{number}.objects.jsonl"),
+        };
+        let (store, clock) = self.parts();
+        turn(store, clock, begin, &desk, self.clock.now() + self.time, &self.limits).await
+    }
+
+    async fn batch(&self, item: &Item) -> Result<bool> {
+        self.invocations.fetch_add(1, Ordering::SeqCst);
+        let (store, clock) = self.parts();
+        run_batch(store, clock, LEDGER, item, self.clock.now() + self.time, &self.limits).await
+    }
+
+    /// In as many invocations as it takes, each tried again after a passing error, as the definition does.
+    async fn in_batches(&self) -> Result<Report> {
+        let mut work: Option<String> = None;
+        loop {
+            let begin = || work.as_deref().map_or(Begin::New(&self.asked), Begin::At);
+            let manifest = match retried(|| self.turn(begin())).await? {
+                Turn::Report(report) => return Ok(*report),
+                Turn::Batches {
+                    work: key, manifest, ..
+                } => {
+                    work = Some(key);
+                    manifest
+                }
+            };
+            let items = self.store.body(&manifest.bucket, &manifest.key).expect("a manifest");
+            let items: Vec<Item> = serde_json::from_slice(&items).expect("items");
+            for item in &items {
+                // A batch that fails for good is reported by the next turn.
+                while matches!(retried(|| self.batch(item)).await, Ok(false)) {
+                    assert!(self.invocations.load(Ordering::SeqCst) < MANY, "it never ends");
+                }
+            }
+            assert!(self.invocations.load(Ordering::SeqCst) < MANY, "it never ends");
+        }
+    }
+}
+
+async fn retried<T, F: Future<Output = Result<T>>>(step: impl Fn() -> F) -> Result<T> {
+    for _ in 0..3 {
+        match step().await {
+            Err(error) if error.kind.is_transient() => {}
+            result => return result,
+        }
+    }
+    step().await
+}
+
+fn key(name: &str) -> String {
+    format!("{PREFIX}{name}")
+}
+
+fn csv(rows: usize) -> String {
+    let rows: String = (0..rows % 50).map(|row| format!("{row},\"name\n{row}\"\n")).collect();
+    format!("id,name\n{rows}")
+}
+
+/// What does not depend on how the work was divided.
+fn essence(report: Report) -> Report {
+    Report {
+        checked_at: DateTime::UNIX_EPOCH,
+        batches: 0,
+        objects_file: None,
+        ..report
+    }
+}
+
+#[tokio::test]
+async fn batches_find_what_one_invocation_finds() {
+    for objects in [0, 1, 3, 4, 50] {
+        let case = Case::with(objects);
+        if objects > 3 {
+            case.put("part-00002.csv", "id,name\n1\n");
+            case.put("other.txt", "no data");
+            case.put("_hidden.csv", "a,b\n");
+        }
+        let report = case.in_batches().await.expect("the check can be made");
+        // Three fit in one batch, and are read at once.
+        let extra = if objects > 3 { 1 } else { 0 };
+        let batches = (objects + extra).div_ceil(3);
+        assert_eq!(
+            report.batches,
+            if batches > 1 { batches as u64 } else { 0 },
+            "{objects}"
+        );
+        assert_eq!(essence(report), essence(case.at_once().await), "{objects} objects");
+    }
+}
+
+#[tokio::test]
+async fn many_objects_are_listed_in_a_file() {
+    let mut case = Case::with(3_210);
+    case.limits.batch_objects = 1_000;
+    let report = case.in_batches().await.expect("the check can be made");
+    assert_eq!(report.verdict, Verdict::Passed);
+    assert_eq!((report.data_objects, report.all_objects), (3_210, 3_210));
+    assert_eq!((report.objects.len(), report.batches), (MAX_OBJECTS, 4));
+    let file = report.objects_file.clone().expect("a file");
+    let body = case.store.body(LEDGER, &file.key).expect("the file is there");
+    assert_eq!(
+        (body.len() as u64, hex::encode(Sha256::digest(&body))),
+        (file.bytes, file.sha256)
+    );
+    let listed: Vec<VerifiedObject> = body
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).expect("an object"))
+        .collect();
+    assert_eq!(listed.len(), 3_210);
+    assert!(listed.is_sorted_by(|one, other| one.key < other.key));
+    assert_eq!(listed[..MAX_OBJECTS], report.objects);
+    assert_eq!(listed.iter().filter_map(|object| object.rows).sum::<u64>(), report.rows);
+    assert_eq!(essence(report), essence(case.at_once().await));
+    // Each object was looked at and read once by the batches, and once by the comparison.
+    assert_eq!(case.store.count(Op::Head), 2 * 3_210);
+}
+
+#[tokio::test]
+async fn twenty_thousand_objects_need_twenty_batches() {
+    let mut case = Case::with(20_000);
+    case.limits = Limits::default();
+    let report = case.in_batches().await.expect("the check can be made");
+    assert_eq!(report.verdict, Verdict::Passed);
+    assert_eq!((report.all_objects, report.batches), (20_000, 20));
+    assert_eq!(report.rows, (0..20_000).map(|number| number % 50).sum::<u64>());
+    // Two listings of twenty pages, and of each object its metadata and its bytes once.
+    assert_eq!(case.store.count(Op::List), 2 * 20);
+    assert_eq!(
+        (case.store.count(Op::Head), case.store.count(Op::Read)),
+        (20_000, 20_000)
+    );
+}
+
+/// Objects that come, change and go between the listings.
+#[tokio::test]
+async fn what_changes_is_read_again_and_nothing_else() {
+    let case = Case::with(20);
+    let changed = key("part-00004.csv");
+    case.store.before(Op::List, 1, move |store| {
+        store.insert(BUCKET, &changed, csv(7));
+        store.insert(BUCKET, &key("part-00004a.csv"), csv(8));
+        store.remove(BUCKET, &key("part-00009.csv"));
+    });
+    let report = case.in_batches().await.expect("the check can be made");
+    assert_eq!(report.verdict, Verdict::Passed, "{:?}", report.checks);
+    assert_eq!(report.data_objects, 20);
+    let stable = report.check("listing_stable").expect("it was made");
+    for part in [
+        "the last two of 3 listings",
+        "added segments/run=20261101T050000Z-0a1b2c3d/part-00004a.csv",
+        "replaced segments/run=20261101T050000Z-0a1b2c3d/part-00004.csv",
+        "removed segments/run=20261101T050000Z-0a1b2c3d/part-00009.csv",
+    ] {
+        assert!(stable.reason.contains(part), "{part} in {}", stable.reason);
+    }
+    let read = |name: &str| {
+        let calls = case.store.calls();
+        calls
+            .iter()
+            .filter(|call| call.op == Op::Read && call.key == key(name))
+            .count()
+    };
+    assert_eq!((read("part-00003.csv"), read("part-00004.csv")), (1, 2));
+    assert_eq!(essence(report).objects, essence(case.at_once().await).objects);
+}
+
+#[tokio::test]
+async fn an_object_that_goes_while_a_batch_reads_it_is_disturbed() {
+    let case = Case::with(10);
+    // The first call for that object is its HEAD, in a batch.
+    case.store
+        .before(Op::Head, 5, |store| store.remove(BUCKET, &key("part-00005.csv")));
+    let report = case.in_batches().await.expect("the check can be made");
+    let stable = report.check("listing_stable").expect("it was made");
+    assert_eq!(stable.verdict, CheckVerdict::Fail);
+    assert!(
+        stable
+            .reason
+            .contains("a data object was replaced or removed while being read"),
+        "{}",
+        stable.reason
+    );
+    assert_eq!(report.data_objects, 9);
+}
+
+#[tokio::test]
+async fn an_output_that_never_rests_is_given_up() {
+    let case = Case::with(7);
+    for listing in 1..10 {
+        case.store.before(Op::List, listing, move |store| {
+            store.insert(BUCKET, &key(&format!("late-{listing}.csv")), csv(listing));
+        });
+    }
+    let report = case.in_batches().await.expect("the check can be made");
+    let stable = report.check("listing_stable").expect("it was made");
+    assert_eq!(stable.verdict, CheckVerdict::Fail);
+    assert!(stable.reason.contains("5 listings"), "{}", stable.reason);
+    assert!(stable.reason.contains("late-4.csv"), "{}", stable.reason);
+}
+
+/// Every call of a verification in batches fails once, before or after its effect.
+#[tokio::test]
+async fn no_lost_call_changes_the_report() {
+    let prepared = || {
+        let case = Case::with(8);
+        case.store.before(Op::List, 1, |store| {
+            store.insert(BUCKET, &key("part-00004.csv"), csv(7));
+        });
+        case
+    };
+    let calm = prepared();
+    let expected = calm.in_batches().await.expect("the check can be made");
+    let calls = calm.store.calls().len();
+    assert!(calls > 40, "{calls}");
+    for call in 0..calls {
+        for after in [false, true] {
+            let case = prepared();
+            if after {
+                case.store.fail_after(call, ErrorKind::Unavailable);
+            } else {
+                case.store.fail_at(call, ErrorKind::Throttled);
+            }
+            let report = case.in_batches().await;
+            let report = report.unwrap_or_else(|error| panic!("call {call}, after: {after}: {error}"));
+            // A listing that was lost is one more, and the change comes at another time; what was found is the same.
+            assert_eq!(found(report), found(expected.clone()), "call {call}, after: {after}");
+        }
+    }
+}
+
+/// What was found, without the times.
+fn found(report: Report) -> (Verdict, u64, Vec<impl PartialEq + std::fmt::Debug>) {
+    let objects = report.objects.into_iter();
+    let objects = objects.map(|object| (object.key, object.etag, object.rows)).collect();
+    (report.verdict, report.rows, objects)
+}
+
+#[tokio::test]
+async fn an_error_that_stays_is_raised_by_the_verification() {
+    let case = Case::with(10);
+    // The sixth object's HEAD.
+    let calm = Case::with(10);
+    calm.in_batches().await.expect("the check can be made");
+    let call = calm
+        .store
+        .calls()
+        .iter()
+        .position(|call| call.op == Op::Head && call.key == key("part-00005.csv"));
+    case.store
+        .fail_at(call.expect("it was looked at"), ErrorKind::Forbidden);
+    let error: Error = case.in_batches().await.expect_err("it cannot be read");
+    assert_eq!(error.kind, ErrorKind::Forbidden);
+    assert!(error.message.contains("part-00005.csv"), "{error}");
+}
+
+/// Each call takes time, so that invocations end in the middle of batches and of objects.
+#[tokio::test]
+async fn what_is_begun_goes_on_in_the_next_invocation() {
+    for (objects, size, seconds) in [(9, 1, 40), (2, 40, 45), (1, 200, 50)] {
+        let mut case = Case::new();
+        case.limits.range = 64;
+        case.limits.side_by_side = 2;
+        case.time = TimeDelta::seconds(seconds);
+        for number in 0..objects {
+            let row = "1,\"a\nb\"\n".repeat(size * 10);
+            case.put(&format!("part-{number}.csv"), &format!("id,name\n{row}"));
+        }
+        let expected = essence(case.at_once().await);
+        for call in 0..3_000 {
+            let clock = case.clock.clone();
+            case.store
+                .before(Op::Read, call, move |_| clock.advance(Duration::from_secs(1)));
+        }
+        let report = case.in_batches().await.expect("the check can be made");
+        assert_eq!(report.verdict, Verdict::Passed);
+        assert!(report.batches > 0, "all was read at once");
+        assert_eq!(essence(report).objects, expected.objects);
+        assert!(case.invocations.load(Ordering::SeqCst) > 3, "nothing had to go on");
+    }
+}
+
+/// gzip cannot go on in the middle of a member.
+#[tokio::test]
+async fn an_object_that_cannot_go_on_is_named() {
+    use std::io::Write as _;
+    let mut case = Case::new();
+    case.asked.format = Some(Format::JsonlGzip);
+    case.limits.range = 64;
+    case.time = TimeDelta::seconds(40);
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    encoder
+        .write_all("{\"a\":1}\n".repeat(1_000).as_bytes())
+        .expect("memory");
+    let body = encoder.finish().expect("memory");
+    case.store.insert(BUCKET, &key("part-0.json.gz"), body);
+    for call in 0..3_000 {
+        let clock = case.clock.clone();
+        case.store
+            .before(Op::Read, call, move |_| clock.advance(Duration::from_secs(1)));
+    }
+    let error = case.in_batches().await.expect_err("it cannot be read");
+    assert_eq!(error.kind, ErrorKind::TimedOut);
+    assert!(error.message.contains("part-0.json.gz"), "{error}");
+}

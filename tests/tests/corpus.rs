@@ -1,0 +1,171 @@
+//! The corpus of good outputs: files of writers that are not ours, none of which may be refused, and of each of which
+//! rows, columns and pages are those that were handed to its writer.
+//!
+//! What must stay true: nothing is left out; a file that must be refused after all is named here, with the reason.
+
+// In a test the message of a panic is what is wanted.
+#![allow(clippy::expect_used)]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use landfall::{expect::Expectations, job::Level, store::Clock};
+use landfall_local::python;
+use landfall_output::{
+    formats::{CsvDecoder, Decoded, Decoder, Defect, GzipDecoder, JsonlDecoder, Opened, OrcDecoder},
+    verify::{Expectation, Format, Limits, Report, Verdict, verify_within},
+};
+use landfall_tests::{clock::ManualClock, memory_store::MemoryStore};
+use serde::Deserialize;
+
+const REQUIREMENTS: &str = include_str!("../python/requirements-writers.txt");
+const BUCKET: &str = "exports";
+
+/// A file and what it holds, by its writer.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expected {
+    file: String,
+    format: Format,
+    rows: Option<u64>,
+    columns: Option<Vec<String>>,
+    pages: Option<u64>,
+}
+
+fn expected(folder: &Path) -> Vec<Expected> {
+    let text = fs::read_to_string(folder.join("expected.json")).expect("it was written");
+    serde_json::from_str(&text).expect("it is a list")
+}
+
+fn expectation(prefix: &str, format: Format, empty: bool) -> Expectation {
+    Expectation {
+        prefix: format!("s3://{BUCKET}/{prefix}").parse().expect("a URI"),
+        format: Some(format),
+        started_at: DateTime::UNIX_EPOCH,
+        allow_empty: empty,
+        kms_key: None,
+        settle: Duration::ZERO,
+        rows: None,
+        strict_row_count: false,
+        failed_rows: None,
+        files: None,
+        level: Level::Full,
+        expect: Expectations::default(),
+        previous: None,
+    }
+}
+
+async fn report(store: &Arc<MemoryStore>, of: &Expected, range: u64) -> Report {
+    let clock = ManualClock::at(Utc::now());
+    let limits = Limits {
+        range,
+        ..Limits::default()
+    };
+    let asked = expectation(&format!("{}/", of.file), of.format, of.rows == Some(0));
+    let deadline = clock.now() + TimeDelta::hours(1);
+    verify_within(Arc::clone(store) as _, Arc::new(clock), &asked, deadline, &limits)
+        .await
+        .expect("a verdict")
+}
+
+/// The columns, which a report does not hold; `None` if the format has none.
+fn columns(format: Format, bytes: &[u8]) -> Option<Result<Decoded, Defect>> {
+    Some(match format {
+        Format::Csv => through(CsvDecoder::new(), bytes),
+        Format::Jsonl => through(JsonlDecoder::new(), bytes),
+        Format::JsonlGzip => through(GzipDecoder::new(JsonlDecoder::new()), bytes),
+        Format::Orc => match OrcDecoder::open(bytes.len() as u64, 0, &Bytes::copy_from_slice(bytes)) {
+            Ok(Opened::Ready(decoder)) => through(*decoder, bytes),
+            Ok(Opened::Needs(_)) => unreachable!("it was given all"),
+            Err(defect) => Err(defect),
+        },
+        Format::Pdf | Format::Excel => return None,
+    })
+}
+
+fn through(mut decoder: impl Decoder, bytes: &[u8]) -> Result<Decoded, Defect> {
+    for chunk in bytes.chunks(1_000) {
+        decoder.push(chunk)?;
+    }
+    decoder.finish()
+}
+
+/// Holds every file of a folder to what its writer says.
+async fn hold(folder: &Path) -> BTreeMap<String, usize> {
+    let mut wrong = Vec::new();
+    let mut counted: BTreeMap<String, usize> = BTreeMap::new();
+    for of in expected(folder) {
+        *counted.entry(of.format.to_string()).or_default() += 1;
+        let bytes = fs::read(folder.join(&of.file)).expect("the file is there");
+        let clock = ManualClock::at(Utc::now());
+        let store = Arc::new(MemoryStore::new(Arc::new(clock)));
+        let name = of.file.rsplit('/').next().expect("a name");
+        store.insert(BUCKET, &format!("{}/{name}", of.file), bytes.clone());
+        for range in [4 << 20, 1_000] {
+            let report = report(&store, &of, range).await;
+            let reason = &report.check("format").expect("the check").reason;
+            if report.verdict != Verdict::Passed {
+                wrong.push(format!("{}: {}: {reason}", of.file, report.verdict));
+            } else {
+                let [object] = report.objects.as_slice() else {
+                    panic!("one object")
+                };
+                if (object.rows, object.pages) != (of.rows, of.pages) {
+                    let found = (object.rows, object.pages);
+                    wrong.push(format!("{}: {found:?}, not {:?}", of.file, (of.rows, of.pages)));
+                }
+            }
+        }
+        match (columns(of.format, &bytes), &of.columns) {
+            (Some(Ok(decoded)), Some(columns))
+                if decoded.columns == *columns && decoded.column_count == columns.len() as u64 => {}
+            (None, None) => {}
+            (found, _) => wrong.push(format!("{}: {found:?}, not {:?}", of.file, of.columns)),
+        }
+    }
+    assert!(wrong.is_empty(), "{} do not hold:\n{}", wrong.len(), wrong.join("\n"));
+    counted
+}
+
+#[tokio::test]
+async fn what_others_write_is_taken_and_counted() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the workspace")
+        .to_owned();
+    let purpose = "pyarrow, DuckDB, polars, pandas and others, which write the corpus of good outputs";
+    let environment =
+        python::ensure_requirements(&workspace, "corpus", REQUIREMENTS, purpose).expect("it can be installed");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut writers = Command::new(environment.python());
+    writers.arg(workspace.join("tests/python/corpus.py")).arg(folder.path());
+    let status = writers.status().expect("Python starts");
+    assert!(status.success(), "{status}");
+    let counted = hold(folder.path()).await;
+    for (format, least) in [
+        ("CSV", 35),
+        ("JSONL", 20),
+        ("JSONL_GZIP", 90),
+        ("ORC", 45),
+        ("PDF", 8),
+        ("EXCEL", 11),
+    ] {
+        assert!(counted.get(format) >= Some(&least), "{format}: {counted:?}");
+    }
+}
+
+/// What is committed of it, for the fuzz targets, without Python.
+#[tokio::test]
+async fn the_seeds_are_taken_and_counted() {
+    let seeds = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("data/seeds");
+    let counted = hold(&seeds).await;
+    assert_eq!(counted.len(), 6, "{counted:?}");
+}

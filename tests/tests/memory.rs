@@ -1,0 +1,192 @@
+//! The memory of a whole process that verifies far more than it may hold, as the system counts it.
+//!
+//! What must stay true: each format is verified in a process of its own, so that what is measured is not what another
+//! test left; objects are made as they are read, and no other part of the process holds them.
+
+// In a test the message of a panic is what is wanted.
+#![allow(clippy::expect_used, clippy::print_stdout)]
+#![cfg(target_os = "linux")]
+
+use std::{fs, io::Write as _, ops::Range, process::Command, sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use flate2::{Compression, write::GzEncoder};
+use landfall::{expect::Expectations, job::Level, store::Clock};
+use landfall_output::verify::{Expectation, Format, Report, Verdict, verify};
+use landfall_tests::{clock::ManualClock, memory_store::MemoryStore};
+
+/// The most that a process may have held at any time, in MiB: its code and its libraries included.
+const BOUND: u64 = 64;
+/// Names the case to the process that runs it.
+const CASE: &str = "LANDFALL_MEMORY_CASE";
+const BUCKET: &str = "exports";
+const PREFIX: &str = "segments/run=1/";
+
+/// An object that is one pattern again and again.
+struct Case {
+    format: Format,
+    suffix: &'static str,
+    pattern: Vec<u8>,
+    /// Rows in the pattern.
+    rows: u64,
+    /// How often it is repeated in each of the objects.
+    times: u64,
+    objects: u64,
+    /// Rows that are none: the header of each object.
+    headers: u64,
+    /// Bytes that are decoded.
+    decoded: u64,
+}
+
+fn case(name: &str) -> Case {
+    let line = |n: usize| format!("{{\"id\":{n},\"name\":\"Zoë \\u00e9 {n}\",\"tags\":[1,null,\"x\"]}}\n");
+    match name {
+        "csv" => {
+            let line = b"00000000,\"a value, with a comma\",another value of some length\n";
+            // The pattern begins with the header; one without names may come again.
+            let pattern = [b",\"\",\n".to_vec(), line.repeat(999)].concat();
+            let times = 1_700;
+            Case {
+                format: Format::Csv,
+                suffix: "csv",
+                rows: 1_000,
+                times,
+                objects: 2,
+                headers: 1,
+                decoded: pattern.len() as u64 * times * 2,
+                pattern,
+            }
+        }
+        "jsonl" => {
+            let pattern = (0..1_000).map(line).collect::<String>().into_bytes();
+            let times = 1_900;
+            Case {
+                format: Format::Jsonl,
+                suffix: "jsonl",
+                rows: 1_000,
+                times,
+                objects: 2,
+                headers: 0,
+                decoded: pattern.len() as u64 * times * 2,
+                pattern,
+            }
+        }
+        "gzip" => {
+            // A member inflates to some hundred times its size: little is read, and much is not to be held.
+            let text = line(7).repeat(20_000).into_bytes();
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+            encoder.write_all(&text).expect("memory takes it");
+            let times = 100;
+            Case {
+                format: Format::JsonlGzip,
+                suffix: "json.gz",
+                pattern: encoder.finish().expect("memory takes it"),
+                rows: 20_000,
+                times,
+                objects: 2,
+                headers: 0,
+                decoded: text.len() as u64 * times * 2,
+            }
+        }
+        other => panic!("no case {other}"),
+    }
+}
+
+fn part(pattern: &[u8], range: Range<u64>) -> Vec<u8> {
+    let skipped = (range.start % pattern.len() as u64) as usize;
+    let length = (range.end - range.start) as usize;
+    let mut bytes = Vec::with_capacity(length);
+    bytes.extend_from_slice(&pattern[skipped..pattern.len().min(skipped + length)]);
+    while bytes.len() < length {
+        let missing = length - bytes.len();
+        bytes.extend_from_slice(&pattern[..pattern.len().min(missing)]);
+    }
+    bytes
+}
+
+async fn run(case: Case) -> Report {
+    let started_at: DateTime<Utc> = "2026-11-01T05:00:07Z".parse().expect("a time");
+    let clock = ManualClock::at(started_at);
+    let store = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
+    let pattern = Arc::new(case.pattern);
+    let size = pattern.len() as u64 * case.times;
+    for n in 0..case.objects {
+        let pattern = Arc::clone(&pattern);
+        let key = format!("{PREFIX}part-{n}.{}", case.suffix);
+        store.insert_made(BUCKET, &key, size, move |range| part(&pattern, range));
+    }
+    let asked = Expectation {
+        prefix: format!("s3://{BUCKET}/{PREFIX}").parse().expect("a URI"),
+        format: Some(case.format),
+        started_at,
+        allow_empty: false,
+        kms_key: None,
+        settle: Duration::from_secs(5),
+        rows: Some((case.rows * case.times - case.headers) * case.objects),
+        strict_row_count: true,
+        failed_rows: None,
+        files: None,
+        level: Level::Full,
+        expect: Expectations::default(),
+        previous: None,
+    };
+    let deadline = clock.now() + TimeDelta::hours(1);
+    verify(store, Arc::new(clock), &asked, deadline)
+        .await
+        .expect("a verdict")
+}
+
+/// Not a test of its own: what the others run in a process each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "run by the others"]
+async fn the_process() {
+    let name = std::env::var(CASE).expect("run by the others");
+    let case = case(&name);
+    let decoded = case.decoded;
+    let report = run(case).await;
+    assert_eq!(report.verdict, Verdict::Passed, "{report:#?}");
+    let status = fs::read_to_string("/proc/self/status").expect("Linux tells");
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok())
+        .expect("Linux tells");
+    println!("{name}: {} MiB decoded, at most {} MiB held", decoded >> 20, peak >> 10);
+    assert!(peak >> 10 <= BOUND, "{name}: {} MiB held, {BOUND} may be", peak >> 10);
+    assert!(decoded >> 20 >= 3 * BOUND, "{name}: only {} MiB", decoded >> 20);
+}
+
+fn in_a_process(name: &str) {
+    let own = std::env::current_exe().expect("this test");
+    let output = Command::new(own)
+        .args(["--exact", "the_process", "--ignored", "--nocapture"])
+        .env(CASE, name)
+        .output()
+        .expect("it starts");
+    let text = String::from_utf8_lossy(&output.stdout);
+    println!("{text}");
+    assert!(
+        output.status.success(),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        text.contains("1 passed") && text.contains("at most"),
+        "it did not run: {text}"
+    );
+}
+
+#[test]
+fn csv_of_any_size_takes_little_memory() {
+    in_a_process("csv");
+}
+
+#[test]
+fn json_lines_of_any_size_take_little_memory() {
+    in_a_process("jsonl");
+}
+
+#[test]
+fn gzip_that_inflates_to_any_size_takes_little_memory() {
+    in_a_process("gzip");
+}

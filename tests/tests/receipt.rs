@@ -1,0 +1,588 @@
+//! What a seal writes: the list of all objects, the receipt and the pointer of the destination, whatever fails on the
+//! way and whoever else seals.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::join_all;
+use landfall::{
+    error::{Error, ErrorKind},
+    event::sha256_hex,
+    invocation::{Deployment, Invocation},
+    job::Job,
+    ledger::Ledger,
+    s3_uri::S3Uri,
+    store::upload::PART,
+};
+use landfall_output::{
+    latest::{self, Latest, Moved},
+    receipt::Receipt,
+    seal::{Sealed, seal},
+    verify::Report,
+};
+use landfall_tests::{
+    clock::ManualClock,
+    harness::{EXPORTS, LEDGER, config},
+    memory_store::{MemoryStore, Op},
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const LATEST: &str = "out/_latest.json";
+
+/// A job that is ready to be sealed.
+#[derive(Clone, Debug)]
+struct Ready {
+    /// Hour of its trigger, which makes its key.
+    hour: u32,
+    /// Lines of its list of all objects.
+    listed: u64,
+    succeeded: bool,
+}
+
+impl Ready {
+    fn key(&self) -> String {
+        format!("20261101T{:02}0000Z-0a1b2c3d", self.hour)
+    }
+
+    fn prefix(&self) -> String {
+        format!("out/run={}/", self.key())
+    }
+
+    fn place(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix())
+    }
+
+    fn object(&self, number: u64) -> Value {
+        json!({
+            "key": self.place(&format!("{number:09}.csv")), "role": "data", "format": "CSV", "size": 9, "etag": "\"e\"",
+            "last_modified": "2026-11-01T05:00:09Z", "sha256": "00".repeat(32), "rows": 2,
+        })
+    }
+
+    /// Its list of all objects, which is not looked into.
+    fn list(&self) -> String {
+        if self.listed == MANY {
+            return " ".repeat(PART + 1);
+        }
+        (0..self.listed)
+            .map(|number| format!("{}\n", self.object(number)))
+            .collect()
+    }
+
+    fn list_sha256(&self) -> String {
+        static OF_MANY: OnceLock<String> = OnceLock::new();
+        let hash = || sha256_hex(self.list().as_bytes());
+        if self.listed == MANY {
+            return OF_MANY.get_or_init(hash).clone();
+        }
+        hash()
+    }
+
+    fn list_key(&self) -> String {
+        format!("reports/segment-snapshot/{}/objects.jsonl", self.key())
+    }
+
+    fn report(&self) -> Value {
+        let list = self.list();
+        let file = (self.listed > 1_000)
+            .then(|| json!({"key": self.list_key(), "bytes": list.len(), "sha256": self.list_sha256()}));
+        json!({
+            "schema": "landfall.report/1", "checked_at": "2026-11-01T05:10:00Z", "level": "full",
+            "verdict": if self.succeeded { "passed" } else { "failed" },
+            "data_objects": self.listed, "all_objects": self.listed, "objects_file": file,
+            "objects": (0..self.listed.min(1_000)).map(|number| self.object(number)).collect::<Vec<_>>(),
+            "batches": 3, "rows": self.rows(), "bytes": 9 * self.listed,
+            "checks": [{"name": "rows_counted", "verdict": "pass", "reason": "decoded"}],
+        })
+    }
+
+    fn rows(&self) -> u64 {
+        2 * self.listed
+    }
+
+    /// Lays out what the steps before the seal left.
+    async fn lay_out(&self, store: &MemoryStore) -> Job {
+        if self.listed > 1_000 {
+            drop(store.insert(LEDGER, &self.list_key(), self.list()));
+        }
+        let report = self.report().to_string();
+        let report_key = format!("reports/segment-snapshot/{}/report.json", self.key());
+        drop(store.insert(LEDGER, &report_key, report.clone()));
+        let prefix = format!("s3://{EXPORTS}/{}", self.prefix());
+        let entry = json!({
+            "schema": "landfall.ledger/1", "kind": "segment-snapshot", "name": "nightly",
+            "trigger": {
+                "job_key": self.key(), "event_id": "e", "source": "s", "time": self.time(),
+                "schedule": null, "account": null, "region": null, "request_sha256": "0a",
+            },
+            "request": {}, "format": "CSV", "created_at": "2026-11-01T05:00:07Z",
+            "deadline_at": "2026-11-01T11:00:07Z", "written_by": "",
+            "attempts": [{
+                "number": 1, "key": self.key(), "prefix": prefix, "state": "started", "owner": "o",
+                "claimed_at": "2026-11-01T05:00:07Z", "lease_until": "2026-11-01T05:01:07Z", "service_id": "job-1",
+                "started_at": "2026-11-01T05:00:08Z",
+            }],
+        });
+        let ledger = Ledger::new(store, LEDGER, "o".to_owned());
+        ledger.create(serde_json::from_value(entry).unwrap()).await.unwrap();
+        let error = json!({"Error": "Landfall.OutputRejected", "Cause": "no"});
+        serde_json::from_value(json!({
+            "schema": "landfall.job/1", "kind": "segment-snapshot", "job_key": self.key(),
+            "execution": format!("arn:aws:states:eu-west-1:111122223333:execution:m:{}", self.hour),
+            "status": "succeeded", "request": {}, "service_id": "job-1", "attempt": 1, "adopted": false,
+            "started_at": "2026-11-01T05:00:07Z", "accepted_at": "2026-11-01T05:00:08Z",
+            "deadline_at": "2026-11-01T11:00:07Z",
+            "output": {"prefix": prefix, "format": "CSV", "allow_empty": false, "settle_seconds": 5},
+            "polling": {"min_seconds": 5, "max_seconds": 60}, "wait_seconds": 5, "polls": 1, "quiet_polls": 0,
+            "report": {
+                "key": report_key, "sha256": sha256_hex(report.as_bytes()),
+                "verdict": if self.succeeded { "passed" } else { "failed" },
+                "objects": self.listed, "rows": self.rows(), "bytes": 9 * self.listed,
+            },
+            "error": (!self.succeeded).then_some(error),
+        }))
+        .unwrap()
+    }
+
+    fn time(&self) -> DateTime<Utc> {
+        format!("2026-11-01T{:02}:00:00Z", self.hour).parse().unwrap()
+    }
+}
+
+fn ready(hour: u32, listed: u64) -> Ready {
+    Ready {
+        hour,
+        listed,
+        succeeded: true,
+    }
+}
+
+struct World {
+    store: Arc<MemoryStore>,
+    clock: ManualClock,
+    deployment: Deployment,
+}
+
+impl World {
+    fn new() -> Self {
+        let clock = ManualClock::at("2026-11-01T05:30:00Z".parse().unwrap());
+        let store = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
+        store.create_bucket(EXPORTS);
+        store.create_bucket(LEDGER);
+        let deployment = Deployment {
+            config: config().unwrap(),
+            store: Arc::clone(&store) as _,
+            clock: Arc::new(clock.clone()),
+        };
+        Self {
+            store,
+            clock,
+            deployment,
+        }
+    }
+
+    async fn seal(&self, job: &Job) -> Result<Sealed, Error> {
+        let invocation = Invocation {
+            request_id: format!("request-{}", self.store.calls().len()),
+            deadline: self.clock.now_plus(60),
+        };
+        seal(&self.deployment, json!(job), &invocation).await
+    }
+
+    /// What lies in the export bucket.
+    fn exports(&self) -> Vec<(String, Bytes)> {
+        let of = |key: String| {
+            let body = self.store.body(EXPORTS, &key).unwrap();
+            (key, body)
+        };
+        self.store.keys(EXPORTS).into_iter().map(of).collect()
+    }
+
+    fn latest(&self) -> Option<Latest> {
+        let body = self.store.body(EXPORTS, LATEST)?;
+        Some(serde_json::from_slice(&body).unwrap())
+    }
+
+    fn receipt(&self, bucket: &str, key: &str) -> Receipt {
+        serde_json::from_slice(&self.store.body(bucket, key).unwrap()).unwrap()
+    }
+}
+
+trait NowPlus {
+    fn now_plus(&self, seconds: i64) -> DateTime<Utc>;
+}
+
+impl NowPlus for ManualClock {
+    fn now_plus(&self, seconds: i64) -> DateTime<Utc> {
+        landfall::store::Clock::now(self) + TimeDelta::seconds(seconds)
+    }
+}
+
+/// As many as have a list of more than one part, so that it is written by an upload.
+const MANY: u64 = 2_000;
+
+#[tokio::test]
+async fn a_success_is_sealed_with_its_list_and_its_pointer() {
+    for listed in [3, 1_001, MANY] {
+        let world = World::new();
+        let ready = ready(5, listed);
+        let job = ready.lay_out(&world.store).await;
+        let sealed = world.seal(&job).await.unwrap();
+        let place = sealed.outcome().unwrap().receipt.clone();
+        assert_eq!(
+            (place.bucket.as_str(), place.key),
+            (EXPORTS, ready.place("_receipt.json"))
+        );
+        let receipt = world.receipt(EXPORTS, &ready.place("_receipt.json"));
+        let output = receipt.output.unwrap();
+        assert_eq!(output.objects.len() as u64, listed.min(1_000));
+        assert_eq!(output.objects_omitted, listed.saturating_sub(1_000));
+        assert_eq!(output.object_count, listed);
+        let list = world.store.body(EXPORTS, &ready.place("_objects.jsonl"));
+        if listed > 1_000 {
+            let (list, file) = (list.unwrap(), output.objects_file.unwrap());
+            assert!(list == ready.list());
+            assert_eq!(
+                file.uri.to_string(),
+                format!("s3://{EXPORTS}/{}", ready.place("_objects.jsonl"))
+            );
+            assert_eq!((file.bytes, file.sha256), (list.len() as u64, sha256_hex(&list)));
+            assert_eq!(world.store.count(Op::Upload) > 0, listed == MANY);
+        } else {
+            assert_eq!((list, output.objects_file), (None, None));
+        }
+        // Three batches, each an execution of its own, and another turn of the verification.
+        assert_eq!(
+            (receipt.cost.state_transitions, receipt.cost.invocations),
+            (13 + 3 + 9, 4 + 1 + 3)
+        );
+        assert_eq!(receipt.verification.unwrap().level.name(), "full");
+
+        let latest = world.latest().unwrap();
+        let expected = json!({
+            "schema": "landfall.latest/1", "kind": "segment-snapshot", "job_key": ready.key(), "name": "nightly",
+            "receipt": format!("s3://{EXPORTS}/{}", ready.place("_receipt.json")),
+            "prefix": format!("s3://{EXPORTS}/{}", ready.prefix()), "triggered_at": "2026-11-01T05:00:00Z",
+            "sealed_at": "2026-11-01T05:30:00Z", "objects": listed, "rows": 2 * listed, "bytes": 9 * listed,
+            "request_sha256": "0a",
+        });
+        assert_eq!(serde_json::to_value(latest).unwrap(), expected);
+
+        // Whoever comes later copies nothing again.
+        let (exports, uploads) = (world.exports(), world.store.count(Op::Upload));
+        world.seal(&job).await.unwrap();
+        assert!(world.exports() == exports);
+        assert_eq!(world.store.count(Op::Upload), uploads);
+        assert_eq!(world.store.versions(EXPORTS, LATEST), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_failure_leaves_nothing_at_the_data() {
+    let world = World::new();
+    let ready = Ready {
+        succeeded: false,
+        ..ready(5, 1_001)
+    };
+    let job = ready.lay_out(&world.store).await;
+    let sealed = world.seal(&job).await.unwrap();
+    let place = sealed.outcome().unwrap().receipt.clone();
+    assert_eq!(place.bucket, LEDGER);
+    assert_eq!(world.store.keys(EXPORTS), [] as [&str; 0]);
+    let output = world.receipt(LEDGER, &place.key).output.unwrap();
+    let file = output.objects_file.unwrap();
+    assert_eq!(file.uri.to_string(), format!("s3://{LEDGER}/{}", ready.list_key()));
+    assert_eq!(output.objects_omitted, 1);
+}
+
+/// Each call, one after the other, fails before or after its effect; after a further try the same objects lie there.
+#[tokio::test]
+async fn a_seal_that_breaks_off_anywhere_ends_in_the_same() {
+    for listed in [3, 1_001, MANY] {
+        let ready = ready(5, listed);
+        let quiet = World::new();
+        let job = ready.lay_out(&quiet.store).await;
+        let before = quiet.store.calls().len();
+        quiet.seal(&job).await.unwrap();
+        let made = quiet.store.calls().split_off(before);
+        let calls = made.len();
+        let expected = quiet.exports();
+        assert_eq!(expected.len(), if listed > 1_000 { 3 } else { 2 });
+        for (call, op) in made.iter().map(|call| call.op).enumerate() {
+            // The others are those of the smaller list.
+            if listed == MANY && op != Op::Upload {
+                continue;
+            }
+            for after in [false, true] {
+                let case = format!("{listed} objects, call {call} of {calls}, after: {after}");
+                let world = World::new();
+                let job = ready.lay_out(&world.store).await;
+                if after {
+                    world.store.fail_after(call, ErrorKind::Unavailable);
+                } else {
+                    world.store.fail_at(call, ErrorKind::Unavailable);
+                }
+                let broken = world.seal(&job).await;
+                assert_eq!(broken.unwrap_err().kind, ErrorKind::Unavailable, "{case}");
+                // Who sees the receipt sees the list that it names.
+                let keys = world.store.keys(EXPORTS);
+                let has = |name: &str| keys.contains(&ready.place(name));
+                assert!(
+                    !has("_receipt.json") || listed <= 1_000 || has("_objects.jsonl"),
+                    "{case}"
+                );
+                assert!(has("_receipt.json") || world.latest().is_none(), "{case}");
+                world.seal(&job).await.unwrap_or_else(|error| panic!("{case}: {error}"));
+                assert!(world.exports() == expected, "{case}: {:?}", world.store.keys(EXPORTS));
+                assert_eq!(
+                    world.store.versions(EXPORTS, &ready.place("_receipt.json")),
+                    1,
+                    "{case}"
+                );
+            }
+        }
+    }
+}
+
+/// What its report names is not what lies there: nothing is sealed beside the data.
+#[tokio::test]
+async fn a_list_that_is_not_the_report_s_is_not_sealed() {
+    type Harm = fn(&MemoryStore, &Ready);
+    let harms: [(Harm, &str); 4] = [
+        (|store, ready| store.remove(LEDGER, &ready.list_key()), "was deleted"),
+        (
+            |store, ready| drop(store.insert(LEDGER, &ready.list_key(), ready.list() + "\n")),
+            "another size",
+        ),
+        (
+            |store, ready| drop(store.insert(LEDGER, &ready.list_key(), "x".repeat(ready.list().len()))),
+            "another SHA-256",
+        ),
+        (
+            |store, ready| {
+                let (key, list) = (ready.list_key(), ready.list() + " ");
+                store.before(Op::Read, 0, move |store| drop(store.insert(LEDGER, &key, list)));
+            },
+            "changed while it was copied",
+        ),
+    ];
+    for listed in [1_001, MANY] {
+        for (harm, words) in harms {
+            // Of the larger one an upload is begun before this is seen.
+            if listed == MANY && words != "another SHA-256" {
+                continue;
+            }
+            let world = World::new();
+            let ready = ready(5, listed);
+            let job = ready.lay_out(&world.store).await;
+            harm(&world.store, &ready);
+            let error = world.seal(&job).await.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Internal, "{error}");
+            assert!(error.message.contains(words), "{error}");
+            assert_eq!(world.store.keys(EXPORTS), [] as [&str; 0], "{words}");
+            assert_eq!(world.store.uploads_open(), 0, "{words}");
+            // Mended, it is sealed.
+            drop(world.store.insert(LEDGER, &ready.list_key(), ready.list()));
+            world.seal(&job).await.unwrap();
+            assert_eq!(world.exports().len(), 3);
+        }
+    }
+}
+
+/// The pointer moves forward only, in whichever order jobs are sealed.
+#[tokio::test]
+async fn the_pointer_moves_forward_only() {
+    for order in [[5, 6, 7], [5, 7, 6], [6, 5, 7], [6, 7, 5], [7, 5, 6], [7, 6, 5]] {
+        let world = World::new();
+        let mut newest = 0;
+        for hour in order {
+            let job = ready(hour, 3).lay_out(&world.store).await;
+            world.seal(&job).await.unwrap();
+            newest = newest.max(hour);
+            world.clock.advance(Duration::from_secs(60));
+            assert_eq!(world.latest().unwrap().job_key, ready(newest, 3).key(), "{order:?}");
+        }
+        // Each has its receipt, whoever the pointer points to.
+        assert_eq!(world.exports().len(), 4, "{order:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_ours_is_left_alone_and_holds_nothing_up() {
+    for foreign in ["hello", "{}", "{\"schema\":\"landfall.latest/2\"}"] {
+        let world = World::new();
+        let job = ready(5, 3).lay_out(&world.store).await;
+        drop(world.store.insert(EXPORTS, LATEST, foreign));
+        world.seal(&job).await.unwrap();
+        assert_eq!(world.store.body(EXPORTS, LATEST).unwrap(), foreign);
+        assert_eq!(world.exports().len(), 2);
+        // Moved away, the same delivery again writes it.
+        world.store.remove(EXPORTS, LATEST);
+        world.seal(&job).await.unwrap();
+        assert_eq!(world.latest().unwrap().job_key, ready(5, 3).key());
+    }
+    // Nor does it hold anything up that seal-receipt may not write it.
+    let world = World::new();
+    let job = ready(5, 3).lay_out(&world.store).await;
+    world.seal(&job).await.unwrap();
+    world.store.remove(EXPORTS, LATEST);
+    let last = world.store.calls().len();
+    world.seal(&job).await.unwrap();
+    let calls = world.store.calls().len() - last;
+    world.store.remove(EXPORTS, LATEST);
+    // The last call but none is the pointer's put.
+    world.store.fail_at(calls - 1, ErrorKind::Forbidden);
+    world.seal(&job).await.unwrap();
+    assert_eq!(world.latest(), None);
+}
+
+fn pointer(hour: u32, sealed: i64, key: &str) -> Latest {
+    let of = ready(hour, 3);
+    let at = |name: &str| -> S3Uri { format!("s3://{EXPORTS}/{}", of.place(name)).parse().unwrap() };
+    Latest {
+        schema: latest::SCHEMA.to_owned(),
+        kind: landfall::job::Kind::new("segment-snapshot"),
+        job_key: key.to_owned(),
+        name: None,
+        receipt: at("_receipt.json"),
+        prefix: at(""),
+        triggered_at: of.time(),
+        // A job of an earlier trigger may be sealed later.
+        sealed_at: ready(5, 3).time() + TimeDelta::seconds(sealed),
+        objects: 1,
+        rows: Some(1),
+        bytes: 1,
+        request_sha256: "0a".to_owned(),
+    }
+}
+
+fn destination() -> S3Uri {
+    format!("s3://{EXPORTS}/out/").parse().unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Any number of seals at once, each of whose calls may fail and be tried again: the newest stands at the end.
+    #[test]
+    fn the_newest_of_many_at_once_stands(
+        pointers in prop::collection::vec((0_u32..4, 0_i64..3, "[ab]{1,2}"), 1..7),
+        failing in prop::collection::vec((0_usize..20, any::<bool>()), 0..6),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let world = World::new();
+            for (call, after) in &failing {
+                if *after {
+                    world.store.fail_after(*call, ErrorKind::Unavailable);
+                } else {
+                    world.store.fail_at(*call, ErrorKind::Unavailable);
+                }
+            }
+            let pointers: Vec<_> = pointers.iter().map(|(hour, sealed, key)| pointer(*hour, *sealed, key)).collect();
+            let (store, place) = (world.store.as_ref(), destination());
+            let place = &place;
+            join_all(pointers.iter().map(|latest| async move {
+                for _ in 0..32 {
+                    match latest::advance(store, place, latest).await {
+                        Ok(moved) => return assert_ne!(moved, Moved::Not),
+                        Err(error) => assert!(error.kind.is_transient(), "{error}"),
+                    }
+                }
+                panic!("it never ended");
+            }))
+            .await;
+            let newest = pointers.iter().max_by_key(|latest| (latest.triggered_at, latest.sealed_at, latest.job_key.clone()));
+            assert_eq!(world.latest().as_ref(), newest);
+        });
+    }
+}
+
+/// Somebody writes between every look and write: a bounded number of turns, then the state machine tries again.
+#[tokio::test]
+async fn a_race_that_does_not_end_is_busy() {
+    let world = World::new();
+    for turn in 0..9 {
+        world.store.before(Op::Put, turn, move |store| {
+            let older = pointer(1, turn as i64, "a");
+            drop(store.insert(EXPORTS, LATEST, serde_json::to_vec(&older).unwrap()));
+        });
+    }
+    let newest = pointer(2, 0, "a");
+    let error = latest::advance(world.store.as_ref(), &destination(), &newest)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Busy, "{error}");
+    for _ in 0..2 {
+        let _ = latest::advance(world.store.as_ref(), &destination(), &newest).await;
+    }
+    assert_eq!(world.latest(), Some(newest));
+}
+
+/// Two executions seal the same job at once, and two jobs at once: one receipt each, one list, the newest pointer.
+#[tokio::test]
+async fn seals_at_once_end_in_the_same() {
+    for (first, second) in [(5, 6), (6, 5), (5, 5)] {
+        let world = World::new();
+        let jobs = if first == second {
+            let job = ready(first, 1_001).lay_out(&world.store).await;
+            let mut other = job.clone();
+            other.execution.push_str("-other");
+            [job, other]
+        } else {
+            [
+                ready(first, 1_001).lay_out(&world.store).await,
+                ready(second, 1_001).lay_out(&world.store).await,
+            ]
+        };
+        for results in [join_all(jobs.iter().map(|job| world.seal(job))).await] {
+            for (job, result) in jobs.iter().zip(results) {
+                // Who lost a race to the same place is sent again.
+                if let Err(error) = result {
+                    assert!(error.kind.is_transient(), "{error}");
+                    world.seal(job).await.unwrap();
+                }
+            }
+        }
+        let expected = if first == second { 3 } else { 5 };
+        assert_eq!(world.exports().len(), expected);
+        for hour in [first, second] {
+            let ready = ready(hour, 1_001);
+            assert_eq!(world.store.versions(EXPORTS, &ready.place("_receipt.json")), 1);
+            assert_eq!(
+                world.store.body(EXPORTS, &ready.place("_objects.jsonl")).unwrap(),
+                ready.list()
+            );
+        }
+        assert_eq!(world.latest().unwrap().job_key, ready(first.max(second), 3).key());
+    }
+}
+
+/// The report of an earlier version lists all objects itself and does not count them.
+#[tokio::test]
+async fn a_report_of_an_earlier_version_is_sealed() {
+    let world = World::new();
+    let ready = ready(5, 3);
+    let mut job = ready.lay_out(&world.store).await;
+    let mut report = ready.report();
+    let members = report.as_object_mut().unwrap();
+    for name in ["level", "data_objects", "all_objects", "objects_file", "batches"] {
+        members.remove(name);
+    }
+    let many: Vec<_> = (0..1_200).map(|number| ready.object(number)).collect();
+    members.insert("objects".to_owned(), json!(many));
+    let _: Report = serde_json::from_value(report.clone()).unwrap();
+    drop(world.store.insert(LEDGER, "reports/old.json", report.to_string()));
+    job.report.as_mut().unwrap().key = "reports/old.json".to_owned();
+    world.seal(&job).await.unwrap();
+    let receipt = world.receipt(EXPORTS, &ready.place("_receipt.json"));
+    let output = receipt.output.unwrap();
+    assert_eq!((output.objects.len(), output.objects_omitted), (1_000, 200));
+    assert_eq!((receipt.cost.state_transitions, receipt.cost.invocations), (13, 4));
+}

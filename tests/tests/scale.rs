@@ -1,0 +1,117 @@
+//! An output that does not fit in one invocation: the deployed definition on an interpreter, the functions' own binaries.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use landfall::batches::MAX_OBJECTS;
+use landfall_local::{
+    deploy::{EXPORTS, LEDGER, Retries},
+    functions::VERIFY,
+    simulated::{customer_profiles::Settings, scenario::MANY_FILES, scenario::Scenario},
+    world::{Options, World},
+};
+use serde_json::{Value, json};
+
+/// One row a file.
+const ROWS: u64 = MANY_FILES;
+
+fn options() -> Options {
+    let mut options = Options::for_kind("segment-snapshot").expect("the kind is known");
+    options.retries = Retries::Short;
+    options.customer_profiles = Settings {
+        duration: Duration::from_secs(1),
+        scenario: Scenario::ManyFiles,
+        ..Settings::default()
+    };
+    options
+}
+
+fn sample() -> Value {
+    serde_json::from_str(include_str!("../../events/segment-snapshot-many-files.json")).expect("the sample is JSON")
+}
+
+async fn json_object(world: &World, uri: &str) -> Result<Value> {
+    let (bucket, key) = uri
+        .trim_start_matches("s3://")
+        .split_once('/')
+        .context("not an S3 URI")?;
+    let body = world.object(bucket, key).await?;
+    Ok(serde_json::from_slice(
+        &body.with_context(|| format!("{uri} is not there"))?,
+    )?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_of_many_files_is_verified_in_batches() -> Result<()> {
+    let world = World::start(options()).await?;
+    let execution = world.deliver(&sample()).await?;
+    let finished = world.wait(&execution).await?;
+    assert!(finished.is_success(), "{finished:#?}");
+
+    let states = finished.states();
+    let of_batches = ["Verify", "Verified", "VerifyBatches", "Verify", "Verified", "Seal"];
+    let from = states
+        .iter()
+        .position(|state| state == "Verify")
+        .context("nothing was verified")?;
+    assert_eq!(states[from..from + of_batches.len()], of_batches);
+    let batches = MANY_FILES.div_ceil(MAX_OBJECTS);
+    assert!(batches > 1, "one batch needs no map");
+    // One plans, one merges, and no batch is left for a second round.
+    let invocations = world.lambda().invocations(VERIFY);
+    assert!(
+        invocations >= batches + 2,
+        "{invocations} invocations for {batches} batches"
+    );
+
+    let job = finished.job().context("no job")?;
+    assert!(job["verifying"].is_null(), "{job:#}");
+    assert_eq!(job["report"]["objects"], MANY_FILES);
+    assert_eq!(job["report"]["rows"], ROWS);
+    let uri = job["outcome"]["receipt"].as_str().context("no receipt")?;
+    let receipt = json_object(&world, uri).await?;
+    assert_eq!(receipt["verdict"], "succeeded");
+    assert_eq!(receipt["output"]["object_count"], MANY_FILES);
+    assert_eq!(receipt["output"]["rows"], ROWS);
+    let checks = receipt["verification"]["checks"].as_array().context("no checks")?;
+    let failed: Vec<_> = checks.iter().filter(|check| check["verdict"] == "fail").collect();
+    assert_eq!(failed, Vec::<&Value>::new());
+
+    // The plan was the list of batches, each with at most so many objects, and lies where it expires.
+    let work = world.list(LEDGER, "verifications/").await?;
+    assert!(u64::try_from(work.len())? > batches, "{work:?}");
+    Ok(())
+}
+
+/// One bad file of many is found, whichever batch it is in, and the batches of the others are not lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_bad_file_of_many_is_found() -> Result<()> {
+    let world = World::start(options()).await?;
+    let execution = world.deliver(&sample()).await?;
+    let spoilt = spoil_one(&world).await?;
+    let finished = world.wait(&execution).await?;
+    assert_eq!(
+        finished.error.as_deref(),
+        Some("Landfall.OutputRejected"),
+        "{finished:#?}"
+    );
+    assert!(finished.states().contains(&"VerifyBatches".to_owned()));
+    let cause = finished.cause.context("no cause")?;
+    assert!(cause.contains("format"), "{spoilt} is not in {cause}");
+    Ok(())
+}
+
+/// Puts something else in the place of the first data file as soon as it has landed: the others take longer to land than
+/// that takes.
+async fn spoil_one(world: &World) -> Result<String> {
+    for _ in 0..600 {
+        let keys = world.list(EXPORTS, "").await?;
+        if let Some(key) = keys.iter().find(|key| key.ends_with(".csv")) {
+            world.put(EXPORTS, key, &b"\x89PNG\r\n\x1a\n\0\0\0\0"[..]).await?;
+            return Ok(key.clone());
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    anyhow::bail!("no data file landed: {}", json!(world.list(EXPORTS, "").await?))
+}

@@ -1,0 +1,344 @@
+//! The arithmetic of docs/scale.md, computed anew: its tables say what these constants give.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::cast_precision_loss)]
+
+use std::fmt::Write;
+
+use anyhow::{Context, Result};
+use landfall::{
+    batches::{MAX_BATCHES, MAX_BYTES, MAX_OBJECTS, MAX_SECONDS},
+    config::Config,
+    store::upload::PART,
+};
+use landfall_output::verify::Limits;
+
+const MB: u64 = 1_000_000;
+const GB: u64 = 1_000 * MB;
+const TB: u64 = 1_000 * GB;
+
+// What the program does.
+
+/// Bytes of one read of an object: 16 MiB.
+const RANGE: u64 = 16 << 20;
+/// Keys of a page of a listing.
+const PAGE: u64 = 1_000;
+/// Listings: one before the batches, one after them, which must agree.
+const LISTINGS: u64 = 2;
+/// Writes of a batch: its part of the plan, its findings.
+const PUTS_OF_BATCH: u64 = 2;
+/// Reads of a batch: what it is a part of, its part of the plan, how far it is, and its findings when all are merged.
+const GETS_OF_BATCH: u64 = 4;
+/// Bytes of an object in the report and in the list of objects beside the receipt.
+const LINE: u64 = 400;
+/// Written once each: the list of batches, the report, the list of objects; the report is read by the seal.
+const LISTS: u64 = 2;
+/// Memory of verify-output.
+const MEMORY_MB: u64 = 1_769;
+/// What an invocation of 900 seconds works before it stops in time.
+const WORKING_SECONDS: u64 = 840;
+
+// What is assumed, and measured elsewhere.
+
+/// What an object costs beside its bytes: two requests that other objects do not wait for.
+const OBJECT_SECONDS: f64 = 0.01;
+/// A page of a listing.
+const PAGE_SECONDS: f64 = 0.15;
+
+// Prices of us-east-1 in US dollars, without free tiers.
+
+const TRANSITION_USD: f64 = 25.0 / 1e6;
+const INVOCATION_USD: f64 = 0.20 / 1e6;
+const ARM64_GB_SECOND_USD: f64 = 0.000_013_333_4;
+const X86_64_GB_SECOND_USD: f64 = 0.000_016_666_7;
+const READ_USD: f64 = 0.000_4 / 1e3;
+const WRITE_USD: f64 = 0.005 / 1e3;
+
+#[derive(Clone, Copy)]
+struct Case {
+    objects: u64,
+    size: u64,
+}
+
+const CASES: [Case; 5] = [
+    Case {
+        objects: 1_000,
+        size: 10 * MB,
+    },
+    Case {
+        objects: 20_000,
+        size: MB,
+    },
+    Case {
+        objects: 1_000_000,
+        size: 10 * MB,
+    },
+    Case {
+        objects: 1_000,
+        size: 10 * GB,
+    },
+    Case {
+        objects: 10_000_000,
+        size: MB,
+    },
+];
+
+impl Case {
+    fn bytes(self) -> u64 {
+        self.objects * self.size
+    }
+
+    fn objects_of_batch(self) -> u64 {
+        (MAX_BYTES / self.size).clamp(1, MAX_OBJECTS)
+    }
+
+    fn batches(self) -> u64 {
+        self.objects.div_ceil(self.objects_of_batch())
+    }
+
+    /// What one batch fits in needs no state machine to run it.
+    fn is_split(self) -> bool {
+        self.batches() > 1
+    }
+
+    fn pages(self) -> u64 {
+        self.objects.div_ceil(PAGE)
+    }
+
+    /// Seconds of one batch.
+    fn batch_seconds(self, rate: u64) -> f64 {
+        let objects = self.objects_of_batch().min(self.objects);
+        (objects * self.size) as f64 / (rate * MB) as f64 + objects as f64 * OBJECT_SECONDS
+    }
+
+    /// Invocations of one batch.
+    fn turns(self, rate: u64) -> u64 {
+        (self.batch_seconds(rate) / WORKING_SECONDS as f64).ceil().max(1.0) as u64
+    }
+
+    /// Those that plan and merge, and those of the batches.
+    fn invocations(self, rate: u64) -> u64 {
+        if self.is_split() {
+            2 + self.batches() * self.turns(rate)
+        } else {
+            self.turns(rate)
+        }
+    }
+
+    /// Verify and Verified, twice, and VerifyBatches between; of each batch its start, Batch and More in each turn, BatchDone.
+    fn transitions(self, rate: u64) -> u64 {
+        if self.is_split() {
+            5 + self.batches() * (2 + 2 * self.turns(rate))
+        } else {
+            2
+        }
+    }
+
+    fn listings(self) -> u64 {
+        LISTINGS
+    }
+
+    fn lists(self) -> u64 {
+        self.listings() * self.pages()
+    }
+
+    /// Parts of the report and of the list of objects.
+    fn parts(self) -> u64 {
+        LISTS * (self.objects * LINE).div_ceil(PART as u64)
+    }
+
+    fn reads(self) -> u64 {
+        let of_batches = if self.is_split() {
+            self.batches() * GETS_OF_BATCH
+        } else {
+            0
+        };
+        self.objects * (1 + self.size.div_ceil(RANGE)) + of_batches + 1
+    }
+
+    fn writes(self, rate: u64) -> u64 {
+        let of_batches = if self.is_split() {
+            1 + self.batches() * (PUTS_OF_BATCH - 1 + self.turns(rate))
+        } else {
+            0
+        };
+        of_batches + self.parts()
+    }
+
+    fn listing_seconds(self) -> f64 {
+        self.lists() as f64 * PAGE_SECONDS
+    }
+
+    /// From the first listing to the merged report.
+    fn seconds(self, rate: u64, concurrency: u64) -> f64 {
+        let waves = self.batches().div_ceil(concurrency);
+        self.listing_seconds() + waves as f64 * self.batch_seconds(rate)
+    }
+
+    fn gb_seconds(self, rate: u64) -> f64 {
+        let busy = self.bytes() as f64 / (rate * MB) as f64 + self.objects as f64 * OBJECT_SECONDS;
+        (self.listing_seconds() + busy) * MEMORY_MB as f64 / 1024.0
+    }
+
+    fn usd_besides_compute(self, rate: u64) -> f64 {
+        self.transitions(rate) as f64 * TRANSITION_USD
+            + self.invocations(rate) as f64 * INVOCATION_USD
+            + self.reads() as f64 * READ_USD
+            + (self.lists() + self.writes(rate)) as f64 * WRITE_USD
+    }
+
+    fn usd(self, rate: u64, gb_second: f64) -> f64 {
+        self.gb_seconds(rate) * gb_second + self.usd_besides_compute(rate)
+    }
+
+    fn name(self) -> String {
+        format!(
+            "{} × {} = {}",
+            grouped(self.objects),
+            size(self.size),
+            size(self.bytes())
+        )
+    }
+}
+
+fn grouped(n: u64) -> String {
+    landfall_local::present::grouped(n)
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        bytes if bytes >= TB => format!("{} TB", bytes / TB),
+        bytes if bytes >= GB => format!("{} GB", bytes / GB),
+        bytes => format!("{} MB", bytes / MB),
+    }
+}
+
+fn duration(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds < 120.0 => format!("{seconds:.0} s"),
+        seconds if seconds < 7200.0 => format!("{:.0} min", seconds / 60.0),
+        seconds => format!("{:.1} h", seconds / 3600.0),
+    }
+}
+
+fn dollars(usd: f64) -> String {
+    if usd < 0.1 {
+        format!("${usd:.3}")
+    } else {
+        format!("${usd:.2}")
+    }
+}
+
+/// The rates that the tables are made for, in MB a second of one invocation.
+const RATES: [u64; 2] = [100, 300];
+
+fn counts() -> String {
+    let mut text = String::from(
+        "| output | batches | invocations | state transitions | S3 HEAD and GET | S3 LIST | S3 PUT |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
+    for case in CASES {
+        let rate = RATES[0];
+        let batches = if case.is_split() {
+            grouped(case.batches())
+        } else {
+            "none".to_owned()
+        };
+        writeln!(
+            text,
+            "| {} | {batches} | {} | {} | {} | {} | {} |",
+            case.name(),
+            grouped(case.invocations(rate)),
+            grouped(case.transitions(rate)),
+            grouped(case.reads()),
+            grouped(case.lists()),
+            grouped(case.writes(rate)),
+        )
+        .unwrap();
+    }
+    text
+}
+
+fn times(usual: u64) -> String {
+    let many = 10 * usual;
+    let mut text = format!(
+        "| output | MB/s | a batch | {usual} at a time | {many} at a time | cost, arm64 | cost, x86_64 |\n\
+         |---|---|---|---|---|---|---|\n"
+    );
+    for case in CASES {
+        for rate in RATES {
+            writeln!(
+                text,
+                "| {} | {rate} | {} | {} | {} | {} | {} |",
+                case.name(),
+                duration(case.batch_seconds(rate)),
+                duration(case.seconds(rate, usual)),
+                duration(case.seconds(rate, many)),
+                dollars(case.usd(rate, ARM64_GB_SECOND_USD)),
+                dollars(case.usd(rate, X86_64_GB_SECOND_USD)),
+            )
+            .unwrap();
+        }
+    }
+    text
+}
+
+fn documented(name: &str) -> Result<String> {
+    let page = include_str!("../../docs/scale.md");
+    let begin = format!("<!-- computed: {name} -->\n");
+    let (_, rest) = page.split_once(&begin).with_context(|| format!("no {begin}"))?;
+    let (table, _) = rest.split_once("<!-- end -->").context("no end")?;
+    Ok(table.to_owned())
+}
+
+fn usual_concurrency() -> Result<u64> {
+    let config = Config::read(|name| (name == "LANDFALL_LEDGER_BUCKET").then(|| "ledger".to_owned()));
+    Ok(config.map_err(|error| anyhow::anyhow!("{error:?}"))?.verify_concurrency)
+}
+
+#[test]
+fn the_page_says_what_is_computed() -> Result<()> {
+    let tables = [("counts", counts()), ("times", times(usual_concurrency()?))];
+    let mut wrong = String::new();
+    for (name, table) in tables {
+        if documented(name)? != table {
+            writeln!(wrong, "{name}:\n{table}")?;
+        }
+    }
+    assert!(wrong.is_empty(), "docs/scale.md should say\n{wrong}");
+    Ok(())
+}
+
+/// The numbers in the page's sentences, each from what it follows from.
+#[test]
+fn the_sentences_hold() {
+    let page = include_str!("../../docs/scale.md");
+    let terabytes = (u128::from(MAX_BATCHES) * u128::from(MAX_BYTES)) as f64 / TB as f64;
+    let planned = (WORKING_SECONDS as f64 / PAGE_SECONDS * PAGE as f64) / 1e6;
+    for sentence in [
+        format!("at most {} data objects or 16 GiB", grouped(MAX_OBJECTS)),
+        format!(
+            "{} batches: {} objects, or {terabytes:.0} TB",
+            grouped(MAX_BATCHES),
+            grouped(MAX_BATCHES * MAX_OBJECTS)
+        ),
+        format!("about {planned:.1} million objects"),
+        format!("{} days", MAX_SECONDS / 86_400),
+        format!("({OBJECT_SECONDS} s an object)"),
+        format!("({PAGE_SECONDS} s a page)"),
+    ] {
+        assert!(page.contains(&sentence), "{sentence}");
+    }
+    assert_eq!(MAX_BYTES, 16 << 30);
+    assert_eq!(RANGE, Limits::default().range);
+}
+
+/// Whatever the rate, what the page is about is within what the definition and the code take.
+#[test]
+fn every_case_is_within_the_limits() {
+    for case in CASES {
+        assert!(case.batches() <= MAX_BATCHES, "{}", case.name());
+        for rate in RATES {
+            assert_eq!(case.turns(rate), 1, "{}", case.name());
+            assert!(case.seconds(rate, 20) < MAX_SECONDS as f64, "{}", case.name());
+        }
+    }
+}
