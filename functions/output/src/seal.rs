@@ -9,7 +9,7 @@
 use chrono::{DateTime, Utc};
 use landfall::{
     error::{Error, ErrorKind, Result},
-    event::{self, Trigger, canonical, sha256_hex},
+    event::{self, Trigger},
     invocation::{Deployment, Invocation},
     job::{self, Announcement, Job, Kind, Status, TaskError, Verdict},
     ledger::{self, AttemptState, Entry, Ledger, Outcome, Versioned, encode},
@@ -33,9 +33,6 @@ use crate::{
 
 /// How often a lost race in the ledger is followed by another look within one invocation.
 const MAX_TURNS: usize = 8;
-
-/// Longest cause that goes on through the state machine, in characters.
-const MAX_CAUSE: usize = 4_000;
 
 /// What the step gives: a sealed job, or the outcome of an event that never became one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -131,7 +128,7 @@ impl<'a> Sealer<'a> {
 
     /// Seals an execution whose first step failed.
     async fn seal_unstarted(&self, received: &Received) -> Result<Sealed> {
-        let error = named(received.error.as_ref());
+        let error = TaskError::named(received.error.as_ref());
         let invalid = error.error == ErrorKind::InvalidEvent.name();
         let trigger = match event::identify(&received.kind, &received.event) {
             Ok(trigger) => trigger,
@@ -167,27 +164,8 @@ impl<'a> Sealer<'a> {
 
     /// Seals an event that is too wrong to have a job, beneath a key made of the event itself.
     async fn reject(&self, received: &Received, error: TaskError) -> Result<Sealed> {
-        let hash = sha256_hex(&canonical(&json!([received.kind.as_str(), received.event]))?);
-        let job_key = format!("rejected-{}", &hash[..16]);
-        let time = received.event.get("time").and_then(Value::as_str);
-        let time = time
-            .and_then(|time| DateTime::parse_from_rfc3339(time).ok())
-            .map(|time| time.to_utc());
-        let trigger = Trigger {
-            job_key: job_key.clone(),
-            event_id: received.event.get("id").and_then(Value::as_str).map(str::to_owned),
-            source: received
-                .event
-                .get("source")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned(),
-            time: time.unwrap_or_else(|| self.now()),
-            schedule: None,
-            account: None,
-            region: None,
-            request_sha256: hash,
-        };
+        let trigger = event::rejected_trigger(&received.kind, &received.event, self.now())?;
+        let job_key = trigger.job_key.clone();
         let mut entry = self.empty_entry(received, trigger);
         let outcome = self.failure(&received.kind, &job_key, error);
         entry.outcome = Some(outcome);
@@ -362,7 +340,7 @@ impl<'a> Sealer<'a> {
     fn draft(&self, job: &Job) -> Outcome {
         let rejected = job.report.as_ref().is_none_or(|report| report.verdict == "failed");
         let error = match (&job.error, job.status) {
-            (Some(error), _) => Some(named(Some(error))),
+            (Some(error), _) => Some(TaskError::named(Some(error))),
             (None, Status::Succeeded) if !rejected => None,
             (None, status) => Some(
                 Error::internal(format!(
@@ -514,25 +492,6 @@ fn is_of_another(entry: &Entry, execution: &str) -> bool {
     entry.outcome.is_none() && open.is_some_and(|attempt| !ours(&attempt.owner))
 }
 
-/// An error under one of our names, with a message for a person.
-fn named(error: Option<&TaskError>) -> TaskError {
-    let Some(error) = error else {
-        return Error::internal("the first step failed without an error").into();
-    };
-    let message = error.message();
-    let (name, message) = match ErrorKind::from_name(&error.error) {
-        Some(kind) => (kind.name(), message),
-        None => (
-            ErrorKind::Internal.name(),
-            format!("{}: {message}; see the function's log", error.error),
-        ),
-    };
-    TaskError {
-        error: name.to_owned(),
-        cause: message.chars().take(MAX_CAUSE).collect(),
-    }
-}
-
 fn announcement(entry: &Entry, outcome: &Outcome) -> Announcement {
     let (detail_type, verdict) = match outcome.verdict {
         Verdict::Succeeded => ("Export Job Succeeded", "succeeded"),
@@ -558,33 +517,5 @@ fn announcement(entry: &Entry, outcome: &Outcome) -> Announcement {
             "execution": outcome.sealed_by,
             "sealed_at": outcome.sealed_at,
         }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_our_names_leave_the_seal() {
-        let lambda = TaskError {
-            error: "Sandbox.Timedout".into(),
-            cause: r#"{"errorMessage":"late"}"#.into(),
-        };
-        let error = named(Some(&lambda));
-        assert_eq!(error.error, "Landfall.Internal");
-        assert!(error.cause.starts_with("Sandbox.Timedout: late"));
-        let ours = TaskError {
-            error: "Landfall.Forbidden".into(),
-            cause: r#"{"errorMessage":"no"}"#.into(),
-        };
-        assert_eq!(
-            named(Some(&ours)),
-            TaskError {
-                error: "Landfall.Forbidden".into(),
-                cause: "no".into()
-            }
-        );
-        assert_eq!(named(None).error, "Landfall.Internal");
     }
 }
