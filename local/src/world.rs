@@ -484,6 +484,8 @@ fn function(options: &Options, name: &str, program: &Path) -> FunctionConfig {
     if name == PLAN {
         variables.extend(deploy::batch_variables(&options.kinds));
     }
+    let limits = deploy::limits(name).into_iter();
+    variables.extend(limits.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let given = [Some(&options.variables), options.function_variables.get(name)];
     for (variable, value) in given.into_iter().flatten().flatten() {
         variables.insert(variable.clone(), value.clone());

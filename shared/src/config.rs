@@ -9,6 +9,7 @@ use crate::{
     error::{Error, Result},
     gate::AllowList,
     job::Kind,
+    line::{MAX_CALLS, MAX_PLACES},
     polling::Bounds,
     s3_uri::S3Uri,
 };
@@ -44,6 +45,12 @@ pub struct Config {
     pub machines: BTreeMap<Kind, String>,
     /// `LANDFALL_BATCH_CONCURRENCY`: most jobs of one batch that run at a time. 10 when unset.
     pub batch_concurrency: u64,
+    /// `LANDFALL_MAX_RUNNING`: jobs of the function's kind that run at a time; the others stand in line. 0, no limit,
+    /// when unset.
+    pub max_running: u64,
+    /// `LANDFALL_MAX_STARTS_PER_DAY`: start calls a day, of each part of the service that has such a quota. 0, no limit,
+    /// when unset.
+    pub max_starts_per_day: u64,
 }
 
 impl Config {
@@ -78,6 +85,8 @@ impl Config {
             verify_concurrency: reader.number("LANDFALL_VERIFY_CONCURRENCY", "a number", 20, 1, 10_000),
             machines: reader.machines("LANDFALL_MACHINES"),
             batch_concurrency: reader.number("LANDFALL_BATCH_CONCURRENCY", "a number", 10, 1, 10_000),
+            max_running: reader.number("LANDFALL_MAX_RUNNING", "a number", 0, 0, MAX_PLACES),
+            max_starts_per_day: reader.number("LANDFALL_MAX_STARTS_PER_DAY", "a number", 0, 0, MAX_CALLS),
         };
         if config.polling.min > config.polling.max {
             reader
@@ -194,6 +203,7 @@ mod tests {
         assert_eq!(config.deadline, Duration::from_secs(21_600));
         assert_eq!(config.polling.min, Duration::from_secs(30));
         assert_eq!(config.default_role, None);
+        assert_eq!((config.max_running, config.max_starts_per_day), (0, 0));
     }
 
     #[test]

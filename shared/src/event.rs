@@ -3,7 +3,10 @@
 //! What must stay true: the job key is derived and never random, so the same trigger gives the same key; unknown members
 //! are faults; all faults of an event are reported at once.
 
-use std::sync::OnceLock;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use chrono::{DateTime, Utc};
@@ -47,6 +50,11 @@ pub struct Options {
     #[schemars(range(min = 1, max = 1_000_000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun: Option<u32>,
+    /// The key of a failed job of the same request, whose export the service may have finished since: it is awaited,
+    /// verified and sealed without another start call. All events with this key and the same Rerun are one trigger.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,64}-[0-9a-f]{8}$"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pick_up: Option<String>,
     /// Waits between polls; the deployment's default when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll: Option<PollOptions>,
@@ -138,7 +146,7 @@ pub struct Requested<R> {
 /// Reads an event of a service's kind. Fails with `InvalidEvent`, naming every fault.
 pub fn parse<S: JobService>(event: &Value, default_destination: Option<&S3Uri>) -> Result<Requested<S::Request>> {
     let mut faults = Faults::default();
-    Shape::new(schema::<S>())?.check(event, &mut faults);
+    shape_of::<S>()?.check(event, &mut faults);
     let detail = event.get("detail").unwrap_or(&Value::Null);
     let destination = check_destination::<S>(detail, default_destination, &mut faults);
     check_source::<S>(detail, &mut faults);
@@ -170,18 +178,12 @@ pub fn identify(kind: &Kind, event: &Value) -> Result<Trigger> {
             format!("$.detail.{OPTIONS} is not readable: {error}"),
         )
     })?;
-    trigger(kind, event, &request, options.idempotency_key.as_deref(), options.rerun)
+    trigger(kind, event, &request, options)
 }
 
 /// The trigger of an event whose request and options were told apart. Fails with `InvalidEvent` if the envelope cannot be
 /// read.
-pub fn trigger(
-    kind: &Kind,
-    event: &Value,
-    request: &Value,
-    idempotency_key: Option<&str>,
-    rerun: Option<u32>,
-) -> Result<Trigger> {
+pub fn trigger(kind: &Kind, event: &Value, request: &Value, options: Options) -> Result<Trigger> {
     let invalid = |why: String| Error::new(ErrorKind::InvalidEvent, why);
     let envelope: EventBridgeEvent<Value> = serde_json::from_value(event.clone())
         .map_err(|error| invalid(format!("the event is not an EventBridge envelope: {error}")))?;
@@ -196,21 +198,27 @@ pub fn trigger(
         .cloned();
     // What makes two deliveries the same trigger. EventBridge may run a rule twice for one planned time, with two event
     // ids, so a schedule counts by its ARN and time; the request is in, because one rule may have several targets.
-    let identity = match (idempotency_key, &schedule, &envelope.id) {
-        (Some(key), _, _) => json!({"idempotency_key": key}),
-        (None, Some(arn), _) => json!({"schedule": arn, "time": time, "request": request}),
-        (None, None, Some(id)) => json!({"event": id, "time": time, "request": request}),
-        (None, None, None) => {
+    let identity = match (&options.pick_up, &options.idempotency_key, &schedule, &envelope.id) {
+        (Some(job_key), ..) => json!({"pick_up": job_key}),
+        (None, Some(key), ..) => json!({"idempotency_key": key}),
+        (None, None, Some(arn), _) => json!({"schedule": arn, "time": time, "request": request}),
+        (None, None, None, Some(id)) => json!({"event": id, "time": time, "request": request}),
+        (None, None, None, None) => {
             return Err(invalid(
                 "$.id is missing, and no rule, schedule or IdempotencyKey stands in".into(),
             ));
         }
     };
     let hash = sha256_hex(&canonical(
-        &json!({"kind": kind.as_str(), "trigger": identity, "rerun": rerun}),
+        &json!({"kind": kind.as_str(), "trigger": identity, "rerun": options.rerun}),
     )?);
-    // A key that the user chose stands for itself: the times of its events may differ.
-    let head = idempotency_key.map_or_else(|| time.format("%Y%m%dT%H%M%SZ").to_string(), str::to_owned);
+    // A key that the user chose stands for itself: the times of its events may differ. A job that is picked up gives its
+    // own.
+    let head = options
+        .pick_up
+        .and_then(|job_key| job_key.rsplit_once('-').map(|(head, _)| head.to_owned()))
+        .or(options.idempotency_key)
+        .unwrap_or_else(|| time.format("%Y%m%dT%H%M%SZ").to_string());
     Ok(Trigger {
         job_key: format!("{head}-{}", &hash[..8]),
         event_id: envelope.id,
@@ -490,6 +498,18 @@ impl Shape {
             report(&error, &self.schema, faults);
         }
     }
+}
+
+/// The shape of a kind's events. It is built once, since that takes longer than all else that is done with an event.
+fn shape_of<S: JobService>() -> Result<Arc<Shape>> {
+    static BUILT: Mutex<BTreeMap<&'static str, Arc<Shape>>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(shape) = built.get(S::KIND) {
+        return Ok(Arc::clone(shape));
+    }
+    let shape = Arc::new(Shape::new(schema::<S>())?);
+    built.insert(S::KIND, Arc::clone(&shape));
+    Ok(shape)
 }
 
 /// Turns one schema error into faults.

@@ -15,6 +15,7 @@ pub mod gate;
 pub mod invocation;
 pub mod job;
 pub mod ledger;
+pub mod line;
 pub mod poll;
 pub mod polling;
 pub mod runtime;

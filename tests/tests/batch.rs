@@ -175,6 +175,9 @@ impl Case {
             created_at: self.clock.now(),
             deadline_at: self.clock.now(),
             attempts: Vec::new(),
+            takes_place: false,
+            picks_up: None,
+            picked_up_by: Vec::new(),
             orphans: Vec::new(),
             outcome: Some(Outcome {
                 verdict: error.map_or(Verdict::Succeeded, |_| Verdict::Failed),

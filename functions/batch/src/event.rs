@@ -224,12 +224,11 @@ pub fn identify(event: &Value) -> Result<(Trigger, Options)> {
             format!("$.detail.{OPTIONS} is not readable: {error}"),
         )
     })?;
-    let trigger = trigger(
-        &kind(),
-        event,
-        &request,
-        options.idempotency_key.as_deref(),
-        options.rerun,
-    )?;
+    let known = event::Options {
+        idempotency_key: options.idempotency_key.clone(),
+        rerun: options.rerun,
+        ..event::Options::default()
+    };
+    let trigger = trigger(&kind(), event, &request, known)?;
     Ok((trigger, options))
 }
