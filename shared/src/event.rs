@@ -3,7 +3,10 @@
 //! What must stay true: the job key is derived and never random, so the same trigger gives the same key; unknown members
 //! are faults; all faults of an event are reported at once.
 
-use std::sync::OnceLock;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use chrono::{DateTime, Utc};
@@ -137,11 +140,10 @@ pub struct Requested<R> {
 
 /// Reads an event of a service's kind. Fails with `InvalidEvent`, naming every fault.
 pub fn parse<S: JobService>(event: &Value, default_destination: Option<&S3Uri>) -> Result<Requested<S::Request>> {
-    let schema = schema::<S>();
     let mut faults = Faults::default();
-    let validator = validator(&schema)?;
-    for error in validator.iter_errors(event) {
-        report(&error, &schema, &mut faults);
+    let checker = checker::<S>()?;
+    for error in checker.validator.iter_errors(event) {
+        report(&error, &checker.schema, &mut faults);
     }
     let detail = event.get("detail").unwrap_or(&Value::Null);
     let destination = check_destination::<S>(detail, default_destination, &mut faults);
@@ -416,6 +418,26 @@ pub fn schema<S: JobService>() -> Value {
             "detail": detail,
         },
     })
+}
+
+/// A kind's schema and what holds events against it.
+struct Checker {
+    schema: Value,
+    validator: Validator,
+}
+
+/// The checker of a kind. It is built once, since that takes longer than all else that is done with an event.
+fn checker<S: JobService>() -> Result<Arc<Checker>> {
+    static BUILT: Mutex<BTreeMap<&'static str, Arc<Checker>>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(checker) = built.get(S::KIND) {
+        return Ok(Arc::clone(checker));
+    }
+    let schema = schema::<S>();
+    let validator = validator(&schema)?;
+    let checker = Arc::new(Checker { schema, validator });
+    built.insert(S::KIND, Arc::clone(&checker));
+    Ok(checker)
 }
 
 fn validator(schema: &Value) -> Result<Validator> {

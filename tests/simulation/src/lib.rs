@@ -23,7 +23,7 @@ use anyhow::Result;
 
 use crate::{
     log::Line,
-    promises::Violation,
+    promises::{Seen, Violation},
     world::{Broken, Plan},
 };
 
@@ -38,6 +38,8 @@ pub struct Run {
     pub broken: Vec<Violation>,
     /// The timeline, if it was asked for.
     pub lines: Vec<Line>,
+    /// What came about.
+    pub seen: Seen,
     /// How many faults there were.
     pub harms: u32,
     /// How long it took in virtual time.
@@ -71,6 +73,7 @@ pub fn run_plan(plan: Plan, keep_log: bool) -> Result<Run> {
         seed,
         plan: text,
         broken,
+        seen: promises::seen(&after)?,
         harms: after.harms,
         took: after.took,
         print: after.store.print(),

@@ -14,7 +14,7 @@ use std::{
 use anyhow::Result;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use landfall_simulation::{Run, failure, log, run};
+use landfall_simulation::{Run, failure, log, promises::Seen, run};
 
 /// Runs the functions in simulated worlds, each of which follows from its seed, and holds them against every promise.
 #[derive(Debug, Parser)]
@@ -77,6 +77,7 @@ fn one(seed: u64) -> Result<bool> {
 #[derive(Default)]
 struct Sum {
     harms: u64,
+    seen: Seen,
     virtual_time: Duration,
     failed: Vec<u64>,
     promises: BTreeMap<&'static str, u64>,
@@ -129,6 +130,9 @@ fn many(arguments: &Arguments) -> Result<bool> {
         ),
         false,
     );
+    for (name, count) in &sum.seen {
+        say(&format!("  {count:>9}  {name}\n"), false);
+    }
     for (promise, count) in &sum.promises {
         say(&format!("  {promise}: broken by {count} seeds\n"), false);
     }
@@ -146,6 +150,9 @@ fn add(sum: &Mutex<Sum>, seed: u64, run: Result<Run>, bar: &ProgressBar) {
     match run {
         Ok(run) => {
             sum.harms += u64::from(run.harms);
+            for (name, count) in run.seen {
+                *sum.seen.entry(name).or_default() += count;
+            }
             sum.virtual_time += run.took;
             if !run.broken.is_empty() {
                 sum.failed.push(seed);

@@ -98,6 +98,8 @@ pub struct Plan {
     pub deadline: Duration,
     /// Seconds between the two listings of an output.
     pub settle: u64,
+    /// Whether another number of rows than the service counts fails a job.
+    pub strict: bool,
     /// Whether outputs are read in batches of one object.
     pub batches: bool,
     /// Whether S3 ignores conditions: a broken world, which must be found out.
@@ -144,15 +146,23 @@ impl Plan {
                 Meddling::Pointer,
             ]),
         };
-        let triggers = *dice.pick(&[1, 1, 1, 2, 3]);
+        let triggers = *dice.pick(&[1, 1, 1, 1, 2, 2, 3]);
         let deadline = Duration::from_secs(*dice.pick(&[20, 120, 600, 600, 3600, 3600]));
-        let poll = *dice.pick(&[1, 5, 30]);
+        // A job is looked at a few times, and in some runs often.
+        let few = if dice.chance(0.1) { 40 } else { 6 };
+        let longest = if character.may_succeed {
+            character.duration
+        } else {
+            deadline
+        };
+        let poll = (longest.min(deadline).as_secs() / few).max(*dice.pick(&[1, 5, 30]));
         let settle = dice.number(0..7);
+        let strict = dice.chance(0.5);
         let identity = *dice.pick(&["event", "schedule", "key"]);
         let mut deliveries = Vec::new();
         for trigger in 0..triggers {
             let first = dice.between(Duration::ZERO, Duration::from_secs(*dice.pick(&[0, 1, 60])));
-            let count = *dice.pick(&[1, 1, 2, 2, 3, 4]);
+            let count = *dice.pick(&[1, 2, 2, 2, 3]);
             for number in 0..count {
                 let later = match (number, dice.number(0..4)) {
                     (0, _) => Duration::ZERO,
@@ -163,8 +173,8 @@ impl Plan {
                 };
                 let mut options = json!({
                     "DeadlineSeconds": deadline.as_secs(),
-                    "Poll": { "MinSeconds": poll, "MaxSeconds": (poll * 10).max(60) },
-                    "Verification": { "SettleSeconds": settle },
+                    "Poll": { "MinSeconds": poll, "MaxSeconds": (poll * 10).clamp(60, 3600) },
+                    "Verification": { "SettleSeconds": settle, "RowCount": if strict { "fail" } else { "warn" } },
                 });
                 let mut event = kind.event()?;
                 // The triggers differ as the days of a schedule, as events, or as generations of one key.
@@ -200,6 +210,7 @@ impl Plan {
             deliveries,
             deadline,
             settle,
+            strict,
             batches: dice.chance(0.15),
             broken: None,
         })
@@ -838,16 +849,13 @@ impl Surroundings for Execution {
     fn entered(&self, _: &str, _: &Value) {}
 
     fn happened(&self, happening: Happening) {
-        if let Happening::Retried { state, error } | Happening::Caught { state, error } = &happening {
-            let verb = if matches!(happening, Happening::Retried { .. }) {
-                "again"
-            } else {
-                "caught"
-            };
-            self.world
-                .log
-                .tell(self.delivery, || format!("{state} {verb} after {error}"));
-        }
+        let (verb, state, error) = match &happening {
+            Happening::Retried { state, error } => ("again", state, error),
+            Happening::Caught { state, error } => ("caught", state, error),
+        };
+        self.world
+            .log
+            .tell(self.delivery, || format!("{state} {verb} after {error}"));
     }
 
     fn execution(&self) -> &str {
