@@ -820,7 +820,7 @@ def machine_outlasts_the_longest_job(facts):
     seconds = {name: longest(task) for name, task in facts.own_tasks().items()}
     worst = max(deadline, seconds.pop("Start")) + sum(seconds.values())
     # Each round of batches ends in Verify. When their time is up, one is still at work.
-    worst += bounds["MAX_SECONDS"] + bounds["MAX_ROUNDS"] * seconds["Verify"]
+    worst += bounds["MAX_SECONDS"] + (bounds["MAX_ROUNDS"] + bounds["MAX_REPEATS"]) * seconds["Verify"]
     worst += sum(longest(task) for _, tasks in facts.map_tasks() for task in tasks.values())
     if worst >= facts.machine.get("TimeoutSeconds", 0):
         yield f"a job may take {worst:.0f} s, the machine ends after {facts.machine.get('TimeoutSeconds')} s"

@@ -319,19 +319,18 @@ impl Output {
 
     fn expectation(&self) -> Expectation {
         Expectation {
-            prefix: format!("s3://{}/{PREFIX}", self.bucket).parse().expect("a URI"),
-            format: self.format,
             started_at: STARTED_AT.parse().expect("a time"),
-            allow_empty: false,
             kms_key: self.kms_key.clone(),
-            settle: Duration::from_secs(5),
             rows: self.rows,
             strict_row_count: self.strict,
             failed_rows: self.failed_rows,
             files: self.named.clone(),
-            level: Level::Full,
             expect: self.expect.clone(),
             previous: self.previous.clone(),
+            ..Expectation::of(
+                format!("s3://{}/{PREFIX}", self.bucket).parse().expect("a URI"),
+                self.format,
+            )
         }
     }
 

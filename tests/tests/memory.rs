@@ -116,19 +116,13 @@ async fn run(case: Case) -> Report {
         store.insert_made(BUCKET, &key, size, move |range| part(&pattern, range));
     }
     let asked = Expectation {
-        prefix: format!("s3://{BUCKET}/{PREFIX}").parse().expect("a URI"),
-        format: Some(case.format),
         started_at,
-        allow_empty: false,
-        kms_key: None,
-        settle: Duration::from_secs(5),
         rows: Some((case.rows * case.times - case.headers) * case.objects),
         strict_row_count: true,
-        failed_rows: None,
-        files: None,
-        level: Level::Full,
-        expect: Expectations::default(),
-        previous: None,
+        ..Expectation::of(
+            format!("s3://{BUCKET}/{PREFIX}").parse().expect("a URI"),
+            Some(case.format),
+        )
     };
     let deadline = clock.now() + TimeDelta::hours(1);
     verify(store, Arc::new(clock), &asked, deadline)

@@ -45,19 +45,8 @@ impl Case {
         store.create_bucket(BUCKET);
         store.create_bucket(LEDGER);
         let asked = Expectation {
-            prefix: format!("s3://{BUCKET}/{PREFIX}").parse().unwrap(),
-            format,
             started_at,
-            allow_empty: false,
-            kms_key: None,
-            settle: Duration::from_secs(5),
-            rows: None,
-            strict_row_count: false,
-            failed_rows: None,
-            files: None,
-            level: Level::Full,
-            expect: Expectations::default(),
-            previous: None,
+            ..Expectation::of(format!("s3://{BUCKET}/{PREFIX}").parse().unwrap(), format)
         };
         Self { store, clock, asked }
     }
