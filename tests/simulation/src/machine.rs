@@ -347,14 +347,6 @@ impl Machine {
             surroundings.entered(&name, &data);
             match self.enter(surroundings, &name, &data).await {
                 Ok(Passed::On { next, data: output }) => {
-                    if output.to_string().len() > MOST_DATA {
-                        let error = failure("States.DataLimitExceeded", format!("{name} gave more than 256 KiB"));
-                        return End::Broken {
-                            state: name,
-                            input: data,
-                            error,
-                        };
-                    }
                     (name, data) = (next, output);
                 }
                 Ok(Passed::Ended(end)) => return end,
@@ -456,10 +448,16 @@ impl Machine {
                         Some(Value::Null) => input.clone(),
                         Some(path) => put(path.as_str().unwrap_or_default(), input, result)?,
                     };
-                    match output_path {
-                        Some(path) => find(path, &output).cloned(),
-                        None => Ok(output),
+                    let output = match output_path {
+                        Some(path) => find(path, &output)?.clone(),
+                        None => output,
+                    };
+                    // The other states hand on what they were given.
+                    if output.to_string().len() > MOST_DATA {
+                        let cause = format!("{name} gave more than 256 KiB");
+                        return Err(failure("States.DataLimitExceeded", cause));
                     }
+                    Ok(output)
                 };
                 match retried(surroundings, name, retry, again).await {
                     Ok(output) => on(next, output),

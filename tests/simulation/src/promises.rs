@@ -399,9 +399,18 @@ impl Check<'_> {
         }
     }
 
-    /// No start call is made but for one that was lost before it.
+    /// No start call is made but for one that was lost before it, and no two jobs write to one place.
     fn start_calls(&mut self) {
         let after = self.after;
+        if matches!(self.kind, Kind::SegmentSnapshot | Kind::EndpointExport) {
+            let mut places = BTreeMap::<String, usize>::new();
+            for job in &self.jobs {
+                *places.entry(job.place.clone()).or_default() += 1;
+            }
+            for (place, count) in places.into_iter().filter(|(_, count)| *count > 1) {
+                self.breaks(STARTS, format!("{count} jobs write to {place}"));
+            }
+        }
         for trigger in 0..after.plan.triggers() {
             let of_trigger = |start: &&Start| after.plan.deliveries[start.call.delivery].trigger == trigger;
             let starts: Vec<Start> = self

@@ -193,7 +193,8 @@ async fn both_interpreters_take_the_same_steps() -> Result<()> {
 
     // A success, two deliveries at once, and one after the end.
     let good = world(Scenario::Success).await?;
-    let (one, two) = tokio::try_join!(good.deliver(&sample()), good.deliver(&sample()))?;
+    let event = sample();
+    let (one, two) = tokio::try_join!(good.deliver(&event), good.deliver(&event))?;
     for execution in [&one, &two] {
         hold(&machine, &good.wait(execution).await?, &execution.arn).await?;
     }
