@@ -78,6 +78,17 @@ pub fn variables() -> BTreeMap<String, String> {
     .into()
 }
 
+/// How many jobs of its kind a start function lets run at a time and start in a day, as the template has it.
+pub fn limits(function: &str) -> Vec<(&'static str, &'static str)> {
+    match function {
+        "segment-snapshot-start" => vec![("LANDFALL_MAX_STARTS_PER_DAY", "200")],
+        "dashboard-snapshot-start" => vec![("LANDFALL_MAX_RUNNING", "12")],
+        "endpoint-export-start" => vec![("LANDFALL_MAX_RUNNING", "5")],
+        "endpoint-import-start" => vec![("LANDFALL_MAX_RUNNING", "2")],
+        _ => Vec::new(),
+    }
+}
+
 /// How long a function may take, as the template has it.
 pub fn timeout(function: &str) -> Duration {
     Duration::from_secs(if reads_data(function) { 900 } else { 60 })

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
-use landfall::job::Level;
+use landfall::{error::ErrorKind, job::Level};
 use landfall_output::verify::{CheckVerdict, Verdict};
 use serde_json::Value;
 
@@ -103,6 +103,18 @@ pub struct Narrator {
     inputs: BTreeMap<String, (Value, DateTime<Utc>)>,
     held: Option<Line>,
     now: Option<String>,
+    line: Option<InLine>,
+}
+
+/// A job that stands in line.
+#[derive(Clone, Debug)]
+struct InLine {
+    since: DateTime<Utc>,
+    /// When it asked last.
+    until: DateTime<Utc>,
+    /// Why it stands there, as it was told last.
+    why: String,
+    asked: u32,
 }
 
 impl Narrator {
@@ -138,7 +150,23 @@ impl Narrator {
                     ));
                 }
             }
+            What::TaskFailed { error, message } if error == ErrorKind::Busy.name() => {
+                let in_line = self.line.get_or_insert_with(|| InLine {
+                    since: step.at,
+                    until: step.at,
+                    why: String::new(),
+                    asked: 1,
+                });
+                self.now = Some(format!("{} waits, asked {}", step.state, times(in_line.asked)));
+                // Asking again brings the same answer, often many times.
+                let first = message.lines().next().unwrap_or_default();
+                if in_line.why != first {
+                    first.clone_into(&mut in_line.why);
+                    lines.push(line(format!("waits: {first}"), Tone::Warning));
+                }
+            }
             What::TaskFailed { error, message } => {
+                lines.extend(self.out_of_line(step));
                 let first = message.lines().next().unwrap_or_default();
                 // What follows is told with its own time, so that times only grow.
                 if let Some((_, entered)) = self.inputs.get_mut(&step.state) {
@@ -150,9 +178,15 @@ impl Narrator {
                 if let Some((_, entered)) = self.inputs.get_mut(&step.state) {
                     *entered = step.at;
                 }
+                if let Some(in_line) = &mut self.line {
+                    in_line.asked += 1;
+                    in_line.until = step.at;
+                    return lines;
+                }
                 lines.push(line(format!("tries again ({})", ordinal(*attempt)), Tone::Faint));
             }
             What::Exited { state_type, output } => {
+                lines.extend(self.out_of_line(step));
                 let (input, entered) = self.inputs.remove(&step.state).unwrap_or((Value::Null, step.at));
                 if matches!(state_type.as_str(), "Task" | "Pass") {
                     let (text, tone) = result(&step.state, &input, output);
@@ -170,9 +204,30 @@ impl Narrator {
         lines
     }
 
+    /// How long a job stood in line that does so no more.
+    fn out_of_line(&mut self, step: &Step) -> Option<Line> {
+        let in_line = self.line.take()?;
+        let waited = (in_line.until - in_line.since).to_std().unwrap_or_default();
+        Some(Line {
+            since: (in_line.until - self.begun?).to_std().unwrap_or_default(),
+            state: step.state.clone(),
+            text: format!("waited {:.1} s, asked {}", waited.as_secs_f64(), times(in_line.asked)),
+            tone: Tone::Faint,
+            next: None,
+        })
+    }
+
     /// What is going on now, for a line that is drawn anew.
     pub fn now(&self) -> Option<&str> {
         self.now.as_deref()
+    }
+}
+
+fn times(n: u32) -> String {
+    match n {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        n => format!("{} times", grouped(n.into())),
     }
 }
 
@@ -856,7 +911,7 @@ mod tests {
                 100,
                 "Start",
                 What::TaskFailed {
-                    error: "Landfall.Busy".into(),
+                    error: "Landfall.Unavailable".into(),
                     message: "wait\nmore".into(),
                 },
             ),
@@ -893,12 +948,48 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "   0.1 s  Start      Landfall.Busy: wait",
+                "   0.1 s  Start      Landfall.Unavailable: wait",
                 "   0.2 s  Start      tries again (second time)",
                 "   0.2 s  Start      started abc  → Wait",
                 "   0.4 s  Wait       2 s",
                 "   2.4 s  Poll       IN_PROGRESS  1,500 of 3,000 (50%)  → Verify",
                 "   2.5 s  Verify     3 objects, 10,000 rows, 1.2 MB: passed",
+            ]
+        );
+    }
+
+    #[test]
+    fn standing_in_line_is_told_once() {
+        let busy = |ms, why: &str| {
+            let (error, message) = ("Landfall.Busy".into(), why.into());
+            step(ms, "Start", What::TaskFailed { error, message })
+        };
+        let started = json!({"job_key": "k", "service_id": "abc", "adopted": false, "status": "running"});
+        let mut steps = vec![step(0, "", What::Started), entered(0, "Start", "Task", json!({}))];
+        for turn in 0..50 {
+            steps.push(busy(
+                1000 * turn + 100,
+                if turn < 40 { "12 jobs run" } else { "200 were started" },
+            ));
+            steps.push(step(1000 * turn + 900, "Start", What::Retried { attempt: 2 }));
+        }
+        let mut narrator = Narrator::default();
+        let mut lines: Vec<Line> = steps.iter().flat_map(|step| narrator.tell(step)).collect();
+        assert_eq!(narrator.now(), Some("Start waits, asked 50 times"));
+        let ended = [
+            exited(50_000, "Start", "Task", started.clone()),
+            entered(50_000, "Wait", "Wait", json!({"wait_seconds": 2})),
+        ];
+        lines.extend(ended.iter().flat_map(|step| narrator.tell(step)));
+        let lines: Vec<String> = lines.iter().map(|line| line.render("", PLAIN)).collect();
+        assert_eq!(
+            lines,
+            [
+                "   0.1 s  Start      waits: 12 jobs run",
+                "  40.1 s  Start      waits: 200 were started",
+                "  49.9 s  Start      waited 49.8 s, asked 51 times",
+                "  49.9 s  Start      started abc  → Wait",
+                "  50.0 s  Wait       2 s",
             ]
         );
     }

@@ -464,6 +464,8 @@ impl Drop for Following<'_> {
 
 fn function(options: &Options, name: &str, program: &Path) -> FunctionConfig {
     let mut variables = deploy::variables();
+    let limits = deploy::limits(name).into_iter();
+    variables.extend(limits.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let given = [Some(&options.variables), options.function_variables.get(name)];
     for (variable, value) in given.into_iter().flatten().flatten() {
         variables.insert(variable.clone(), value.clone());

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::{
     error::{Error, Result},
     gate::AllowList,
+    line::{MAX_CALLS, MAX_PLACES},
     polling::Bounds,
     s3_uri::S3Uri,
 };
@@ -39,6 +40,12 @@ pub struct Config {
     pub settle: Duration,
     /// `LANDFALL_VERIFY_CONCURRENCY`: batches of one verification that run at a time. 20 when unset.
     pub verify_concurrency: u64,
+    /// `LANDFALL_MAX_RUNNING`: jobs of the function's kind that run at a time; the others stand in line. 0, no limit,
+    /// when unset.
+    pub max_running: u64,
+    /// `LANDFALL_MAX_STARTS_PER_DAY`: start calls a day, of each part of the service that has such a quota. 0, no limit,
+    /// when unset.
+    pub max_starts_per_day: u64,
 }
 
 impl Config {
@@ -71,6 +78,8 @@ impl Config {
             },
             settle: reader.seconds("LANDFALL_SETTLE_SECONDS", 5, 0, 60),
             verify_concurrency: reader.number("LANDFALL_VERIFY_CONCURRENCY", "a number", 20, 1, 10_000),
+            max_running: reader.number("LANDFALL_MAX_RUNNING", "a number", 0, 0, MAX_PLACES),
+            max_starts_per_day: reader.number("LANDFALL_MAX_STARTS_PER_DAY", "a number", 0, 0, MAX_CALLS),
         };
         if config.polling.min > config.polling.max {
             reader
@@ -174,6 +183,7 @@ mod tests {
         assert_eq!(config.deadline, Duration::from_secs(21_600));
         assert_eq!(config.polling.min, Duration::from_secs(30));
         assert_eq!(config.default_role, None);
+        assert_eq!((config.max_running, config.max_starts_per_day), (0, 0));
     }
 
     #[test]

@@ -50,6 +50,11 @@ pub struct Options {
     #[schemars(range(min = 1, max = 1_000_000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun: Option<u32>,
+    /// The key of a failed job of the same request, whose export the service may have finished since: it is awaited,
+    /// verified and sealed without another start call. All events with this key and the same Rerun are one trigger.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,64}-[0-9a-f]{8}$"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pick_up: Option<String>,
     /// Waits between polls; the deployment's default when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll: Option<PollOptions>,
@@ -186,11 +191,12 @@ pub fn identify(kind: &Kind, event: &Value) -> Result<Trigger> {
         .cloned();
     // What makes two deliveries the same trigger. EventBridge may run a rule twice for one planned time, with two event
     // ids, so a schedule counts by its ARN and time; the request is in, because one rule may have several targets.
-    let identity = match (&options.idempotency_key, &schedule, &envelope.id) {
-        (Some(key), _, _) => json!({"idempotency_key": key}),
-        (None, Some(arn), _) => json!({"schedule": arn, "time": time, "request": request}),
-        (None, None, Some(id)) => json!({"event": id, "time": time, "request": request}),
-        (None, None, None) => {
+    let identity = match (&options.pick_up, &options.idempotency_key, &schedule, &envelope.id) {
+        (Some(job_key), ..) => json!({"pick_up": job_key}),
+        (None, Some(key), ..) => json!({"idempotency_key": key}),
+        (None, None, Some(arn), _) => json!({"schedule": arn, "time": time, "request": request}),
+        (None, None, None, Some(id)) => json!({"event": id, "time": time, "request": request}),
+        (None, None, None, None) => {
             return Err(invalid(
                 "$.id is missing, and no rule, schedule or IdempotencyKey stands in".into(),
             ));
@@ -199,9 +205,12 @@ pub fn identify(kind: &Kind, event: &Value) -> Result<Trigger> {
     let hash = sha256_hex(&canonical(
         &json!({"kind": kind.as_str(), "trigger": identity, "rerun": options.rerun}),
     )?);
-    // A key that the user chose stands for itself: the times of its events may differ.
+    // A key that the user chose stands for itself: the times of its events may differ. A job that is picked up gives its
+    // own.
     let head = options
-        .idempotency_key
+        .pick_up
+        .and_then(|job_key| job_key.rsplit_once('-').map(|(head, _)| head.to_owned()))
+        .or(options.idempotency_key)
         .unwrap_or_else(|| time.format("%Y%m%dT%H%M%SZ").to_string());
     Ok(Trigger {
         job_key: format!("{head}-{}", &hash[..8]),

@@ -16,6 +16,7 @@ pub mod heavy;
 pub mod invocation;
 pub mod job;
 pub mod ledger;
+pub mod line;
 pub mod poll;
 pub mod polling;
 pub mod runtime;

@@ -92,6 +92,7 @@ class Kind(NamedTuple):
     writes: bool = True  # whether it needs a destination
     reads: bool = False  # whether its start function reads a source
     trust: dict = {}  # what else the role's trust asks of the service
+    per_day: bool = False  # whether the service has a quota of start calls a day
 
     def resource(self, suffix):
         return "".join(map(str.title, self.name.split("-"))) + suffix
@@ -110,6 +111,7 @@ KINDS = [
         request={"DomainName": "shop", "SegmentDefinitionName": "buyers", "DataFormat": "CSV"},
         role="SegmentSnapshotExportRole",
         service="profile.amazonaws.com",
+        per_day=True,
     ),
     Kind(
         name="dashboard-snapshot",
@@ -487,12 +489,18 @@ def only_seal_writes_receipts(facts):
     }
     for role, allowed in {
         "VerifyOutputRole": {"reports/*", "verifications/*"},
-        "SealReceiptRole": {"jobs/*", "receipts/*"},
+        "SealReceiptRole": {"jobs/*", "receipts/*", "slots/*"},
+        # Its own kind's line and count alone.
+        **{
+            kind.resource("StartRole"): {"jobs/*", f"slots/{kind.name}.json"}
+            | ({f"starts/{kind.name}/*"} if kind.per_day else set())
+            for kind in KINDS
+        },
     }.items():
-        if ledger.get(role) != allowed:
-            yield f"{role} may write {ledger.get(role)} in the ledger, not {allowed}"
+        if ledger.pop(role, None) != allowed:
+            yield f"{role} may not write just {sorted(allowed)} in the ledger"
     for role, keys in ledger.items():
-        if role not in ("VerifyOutputRole", "SealReceiptRole") and keys and keys != {"jobs/*"}:
+        if keys:
             yield f"{role} may write {keys} in the ledger"
     # The roles that services assume write data; the export bucket's policy does not hold in other buckets.
     places = [f"arn:aws:s3:::*/{file}" for file in OF_SEAL]
@@ -678,12 +686,15 @@ def functions_get_the_variables_that_the_code_reads(facts):
     of_roles = {"LANDFALL_ALLOWED_ROLES", "LANDFALL_DEFAULT_ROLE_ARN"}
     of_output = {"LANDFALL_DEFAULT_DESTINATION"}
     of_start = {
-        kind.resource("StartFunction"): (of_roles if kind.role else set()) | (of_output if kind.writes else set())
+        kind.resource("StartFunction"): {"LANDFALL_MAX_RUNNING"}
+        | (of_roles if kind.role else set())
+        | (of_output if kind.writes else set())
+        | ({"LANDFALL_MAX_STARTS_PER_DAY"} if kind.per_day else set())
         for kind in KINDS
     }
     for name, properties in facts.full.functions().items():
         variables = {key for key in properties["Environment"]["Variables"] if key.startswith("LANDFALL_")}
-        needed = read - of_roles - of_output | of_start.get(name, set())
+        needed = read - set().union(*of_start.values()) | of_start.get(name, set())
         if variables != needed:
             yield f"{name} lacks {sorted(needed - variables)} and has no use for {sorted(variables - needed)}"
 
@@ -717,23 +728,36 @@ def functions_get_lists_that_they_can_read(facts):
 def parameters_agree_with_the_code(facts):
     """A value that the template takes and the code refuses would break every function at its first start."""
     config = (ROOT / "shared/src/config.rs").read_text()
-    number = lambda text: eval(text, {"__builtins__": {}}, {"MAX_DEADLINE_SECONDS": most_deadline})  # noqa: E731
+    line = (ROOT / "shared/src/line.rs").read_text()
+    bounds = {name: int(value.replace("_", "")) for name, value in re.findall(r"(MAX_\w+): u64 = ([0-9_]+);", line)}
+    number = lambda text: eval(  # noqa: E731
+        text, {"__builtins__": {}}, {"MAX_DEADLINE_SECONDS": most_deadline, **bounds}
+    )
     constant = re.search(r"MAX_DEADLINE_SECONDS: u64 = ([0-9* ]+);", config)
     calls = re.findall(
         r'(?:seconds|number)\(\s*"(LANDFALL_\w+)",(?:\s*"[^"]*",)?\s*([^,]+),\s*([^,]+),\s*([^,)]+?),?\s*\)', config
     )
-    if not constant or len(calls) != 5:
+    if not constant or len(calls) != 7:
         yield "shared/src/config.rs no longer says the ranges of its seconds as this check reads them"
         return
     most_deadline = eval(constant[1], {"__builtins__": {}})
-    variables = facts.template["Globals"]["Function"]["Environment"]["Variables"]
+    of_all = facts.template["Globals"]["Function"]["Environment"]["Variables"]
+    resources = facts.template["Resources"]
+    of_kinds = [resources[kind.resource("StartFunction")]["Properties"]["Environment"]["Variables"] for kind in KINDS]
     for variable, default, least, most in calls:
-        name = variables[variable]["Ref"]
-        parameter = facts.template["Parameters"][name]
-        if int(parameter["Default"]) != number(default):
-            yield f"{name} is {parameter['Default']} by default, in the code {default}"
-        if parameter["MinValue"] < number(least) or parameter["MaxValue"] > number(most):
-            yield f"{name} may be {parameter['MinValue']} to {parameter['MaxValue']}, in the code {least} to {most}"
+        names = [variables[variable]["Ref"] for variables in [of_all, *of_kinds] if variable in variables]
+        if not names:
+            yield f"no parameter sets {variable}"
+        for name in names:
+            parameter = facts.template["Parameters"][name]
+            # What differs by kind has no default of its own.
+            if variable in of_all and int(parameter["Default"]) != number(default):
+                yield f"{name} is {parameter['Default']} by default, in the code {default}"
+            if parameter["MinValue"] < number(least) or parameter["MaxValue"] > number(most):
+                yield f"{name} may be {parameter['MinValue']} to {parameter['MaxValue']}, in the code {least} to {most}"
+    if any(name != f"{kind.resource('')}MaxRunning" for kind, variables in zip(KINDS, of_kinds)
+           for name in [variables["LANDFALL_MAX_RUNNING"]["Ref"]]):
+        yield "a kind takes its limit from the parameter of another"
     parameters = facts.template["Parameters"]
     if parameters["PollMinSeconds"]["MaxValue"] > parameters["PollMaxSeconds"]["MinValue"]:
         yield "PollMinSeconds can be larger than PollMaxSeconds"
@@ -1057,8 +1081,8 @@ def buckets_are_closed_and_kept(facts):
             yield f"{name} can be reached without TLS"
     for stack, name, wanted in (
         (facts.plain, "ExportBucket", []),
-        (facts.plain, "LedgerBucket", ["verifications/"]),
-        (facts.full, "LedgerBucket", ["verifications/"]),
+        (facts.plain, "LedgerBucket", ["verifications/", "starts/"]),
+        (facts.full, "LedgerBucket", ["verifications/", "starts/"]),
     ):
         rules = stack.of("AWS::S3::Bucket")[name]["LifecycleConfiguration"]["Rules"]
         expiring = [rule for rule in rules if "ExpirationInDays" in rule]
@@ -1389,6 +1413,10 @@ MEMBERS = {
         ("SealReceiptRole/statements/MoveLatestInFurtherDestinations/Action", "s3:GetObject"),
         ("SealReceiptRole/statements/MoveLatestBeneathFurtherDestinations/Resource", "arn:aws:s3:::aaa/*"),
         ("VerifyOutputRole/statements/KeepWork/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/receipts/*"}),
+        ("SegmentSnapshotStartRole/statements/StandInLine/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/slots/*"}),
+        ("SegmentSnapshotStartRole/statements/CountStarts", None),
+        ("EndpointImportStartRole/statements/StandInLine", None),
+        ("SealReceiptRole/statements/GivePlaceBack", None),
     ),
     whoever_uploads_in_parts_may_give_up: (
         ("VerifyOutputRole/statements/WriteReport/Action", "s3:PutObject"),
@@ -1446,6 +1474,8 @@ MEMBERS = {
     functions_get_the_variables_that_the_code_reads: (
         ("SegmentSnapshotStartFunction/Environment/Variables/LANDFALL_DEFAULT_ROLE_ARN", None),
         ("SegmentSnapshotStartFunction/Environment/Variables/LANDFALL_LEGDER", "x"),
+        ("EndpointExportStartFunction/Environment/Variables/LANDFALL_MAX_RUNNING", None),
+        ("EndpointExportStartFunction/Environment/Variables/LANDFALL_MAX_STARTS_PER_DAY", "1"),
         ("DashboardSnapshotStartFunction/Environment/Variables/LANDFALL_ALLOWED_ROLES", "x"),
         ("EndpointImportStartFunction/Environment/Variables/LANDFALL_DEFAULT_DESTINATION", "x"),
         ("SealReceiptFunction/Environment", {"Variables": {"LANDFALL_DEFAULT_ROLE_ARN": "x"}}),
@@ -1562,6 +1592,17 @@ def another_default(template, machine):
     template["Parameters"]["SettleSeconds"]["Default"] = 6
 
 
+@breaks(parameters_agree_with_the_code)
+def more_places_than_the_code_takes(template, machine):
+    template["Parameters"]["DashboardSnapshotMaxRunning"]["MaxValue"] = 501
+
+
+@breaks(parameters_agree_with_the_code)
+def the_line_of_another_kind(template, machine):
+    variables = template["Resources"]["EndpointImportStartFunction"]["Properties"]["Environment"]["Variables"]
+    variables["LANDFALL_MAX_RUNNING"] = {"Ref": "EndpointExportMaxRunning"}
+
+
 @breaks(functions_get_the_variables_that_the_code_reads)
 def no_ledger(template, machine):
     del template["Globals"]["Function"]["Environment"]["Variables"]["LANDFALL_LEDGER_BUCKET"]
@@ -1609,12 +1650,12 @@ def a_task_without_time_out(template, machine):
 
 @breaks(machine_outlasts_the_longest_job)
 def a_short_machine(template, machine):
-    machine["TimeoutSeconds"] = 777600
+    machine["TimeoutSeconds"] = 864000
 
 
 @breaks(machine_outlasts_the_longest_job)
 def a_longer_line(template, machine):
-    machine["States"]["Start"]["Retry"][0]["MaxAttempts"] = 500
+    machine["States"]["Start"]["Retry"][0]["MaxAttempts"] = 900
 
 
 @breaks(kinds_are_deployed_when_they_are_asked_for)

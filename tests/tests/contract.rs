@@ -290,6 +290,38 @@ fn the_worst_execution_stays_within_its_history() {
     );
 }
 
+/// A job in line asks again until its deadline: how long its tries last is a sum of pauses, each of which is anything from
+/// nothing to its bound, and so almost surely no less than its mean by six times its deviation.
+#[test]
+fn the_line_lasts_as_long_as_the_longest_deadline() -> Result<()> {
+    let start = state("Start");
+    let retriers = start["Retry"].as_array().context("nothing is tried again")?;
+    let busy: Vec<_> = retriers
+        .iter()
+        .filter(|retrier| retrier["ErrorEquals"] == json!([ErrorKind::Busy.name(), ErrorKind::Throttled.name()]))
+        .collect();
+    assert_eq!(busy.len(), 1, "what says to come back later is counted for itself");
+    let number = |name: &str| busy[0][name].as_f64().with_context(|| format!("no {name}"));
+    let (first, rate, most) = (
+        number("IntervalSeconds")?,
+        number("BackoffRate")?,
+        number("MaxDelaySeconds")?,
+    );
+    let tries = busy[0]["MaxAttempts"].as_i64().context("no MaxAttempts")?;
+    let bounds = (0..i32::try_from(tries)?).map(|n| (first * rate.powi(n)).min(most));
+    // Of a number that is anything up to a bound, the mean is a half and the variance a twelfth of the bound squared.
+    let (mean, variance) = bounds.fold((0.0, 0.0), |(mean, variance), bound| {
+        (mean + bound / 2.0, variance + bound * bound / 12.0)
+    });
+    let least = mean - 6.0 * variance.sqrt();
+    assert!(
+        least >= MAX_DEADLINE_SECONDS as f64,
+        "{tries} tries last {mean:.0} s on average, and {least:.0} s almost surely"
+    );
+    assert!(most <= 300.0, "a place that comes free is seen soon");
+    Ok(())
+}
+
 /// Each batch has a history of its own.
 #[test]
 fn the_worst_batch_stays_within_its_history() {

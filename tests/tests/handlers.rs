@@ -246,12 +246,21 @@ async fn an_unknown_status_is_no_end() -> Result<()> {
 #[tokio::test]
 async fn a_quota_that_stays_exceeded_ends_sealed() -> Result<()> {
     let harness = harness(Scenario::QuotaExceeded);
-    let sealed = harness.run("one", &event()).await?;
+    let mut event = event();
+    event["detail"]["Landfall"] = json!({"DeadlineSeconds": 240});
+    let sealed = harness.run("one", &event).await?;
     assert_eq!(sealed["outcome"]["verdict"], "failed");
-    let error = sealed["outcome"]["error"]["Error"].as_str().context("no error")?;
-    assert!(["Landfall.Throttled", "Landfall.JobFailed"].contains(&error), "{error}");
+    let error = &sealed["outcome"]["error"];
+    assert_eq!(error["Error"], "Landfall.TimedOut", "{error}");
+    assert!(
+        error["Cause"]
+            .as_str()
+            .is_some_and(|cause| cause.contains("ThrottlingException")),
+        "{error}"
+    );
     assert_eq!(harness.receipts(), Vec::<String>::new());
-    assert!(harness.simulated.starts() <= 9);
+    // At once, after a pause, and after a rest; the next one would have come after the deadline.
+    assert_eq!(harness.simulated.starts(), 3);
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use landfall::{
     invocation::{Deployment, Invocation},
     job::{self, Announcement, Job, Kind, Status, TaskError, Verdict},
     ledger::{self, AttemptState, Entry, Ledger, Outcome, Versioned, encode},
+    line::Line,
     runtime::read_input,
     s3_uri::S3Uri,
     start::Received,
@@ -154,7 +155,9 @@ impl<'a> Sealer<'a> {
             }
             // Another execution made the start call, or is making it: the job is its own to seal, or that of whoever
             // adopts it. This delivery failed for itself.
-            Some(known) if is_of_another(&known.entry, self.execution) && !self.is_late(&known.entry, &error) => {
+            Some(known)
+                if is_of_another(&known.entry, self.execution, self.now()) && !self.is_late(&known.entry, &error) =>
+            {
                 return self.reject(received, error).await;
             }
             Some(known) => known,
@@ -283,7 +286,29 @@ impl<'a> Sealer<'a> {
         if let Some((destination, latest)) = latest {
             latest::advance(self.deployment.store.as_ref(), &destination, &latest).await?;
         }
+        if entry.takes_place {
+            self.give_place_back(entry).await?;
+        }
         Ok(outcome)
+    }
+
+    /// Lets the next job of the line run. Whoever looks the job up finds the place free anyway, so whatever does not pass
+    /// holds no seal up.
+    async fn give_place_back(&self, entry: &Entry) -> Result<()> {
+        let line = Line::new(&self.ledger, self.deployment.clock.as_ref(), &entry.kind);
+        match line.leave(&entry.trigger.job_key).await {
+            Err(error) if !error.kind.is_transient() => {
+                tracing::warn!(
+                    job_key = entry.trigger.job_key,
+                    "its place in the line is not given back: {}; let seal-receipt read and write s3://{}/{}",
+                    error.message,
+                    self.ledger.bucket(),
+                    Line::key(&entry.kind)
+                );
+                Ok(())
+            }
+            left => left,
+        }
     }
 
     async fn write_receipt(&self, receipt: &Receipt, place: &S3Uri) -> Result<()> {
@@ -463,6 +488,9 @@ impl<'a> Sealer<'a> {
             created_at: now,
             deadline_at: now,
             attempts: Vec::new(),
+            takes_place: false,
+            picks_up: None,
+            picked_up_by: Vec::new(),
             orphans: Vec::new(),
             outcome: None,
             written_by: String::new(),
@@ -534,13 +562,15 @@ fn rejected_key(received: &Received) -> Result<(String, String)> {
     Ok((format!("rejected-{}", &hash[..16]), hash))
 }
 
-/// Whether the job of an open entry is in the hands of another execution.
-fn is_of_another(entry: &Entry, execution: &str) -> bool {
+/// Whether the job of an open entry is in the hands of another execution. One that stood in line past its deadline is in
+/// nobody's: it is started no more.
+fn is_of_another(entry: &Entry, execution: &str, now: DateTime<Utc>) -> bool {
     let ours = |owner: &str| owner.strip_prefix(execution).is_some_and(|rest| rest.starts_with('/'));
-    let open = entry
-        .attempts
-        .last()
-        .filter(|attempt| attempt.state != AttemptState::Refused);
+    let open = entry.attempts.last().filter(|attempt| match attempt.state {
+        AttemptState::Refused => false,
+        AttemptState::Waiting => now < entry.deadline_at,
+        _ => true,
+    });
     entry.outcome.is_none() && open.is_some_and(|attempt| !ours(&attempt.owner))
 }
 

@@ -24,7 +24,7 @@ use landfall_local::simulated::{ConnectionCut, Refusal, SimulatedService};
 use crate::{
     faults::{Boundary, Fault},
     invocation::{Call, Crossed},
-    starts::Starts,
+    starts::{Start, Starts},
 };
 
 /// S3 for one invocation.
@@ -151,6 +151,10 @@ pub struct Service {
     pub simulated: Arc<dyn SimulatedService>,
     /// Keeps what was started.
     pub starts: Arc<Starts>,
+    /// How many jobs of other triggers run when one of a delivery of this trigger is started.
+    pub open: Box<dyn Fn(usize, &[Start]) -> usize + Send + Sync>,
+    /// The trigger of each delivery.
+    pub triggers: Vec<usize>,
     /// Whether every start call is sent twice, as a client does that tries again by itself.
     pub twice: bool,
 }
@@ -212,7 +216,9 @@ async fn exchange(
         }
         let answer = service.simulated.handle(request).await;
         if let Some(number) = started {
-            service.starts.reached(number, &answer);
+            let trigger = service.triggers.get(call.delivery).copied().unwrap_or_default();
+            let beside = (service.open)(trigger, &service.starts.all());
+            service.starts.reached(number, &answer, beside);
         }
         answer
     };

@@ -39,7 +39,7 @@ pub struct Violation {
 }
 
 /// The names of all promises.
-pub const ALL: [&str; 13] = [
+pub const ALL: [&str; 14] = [
     NO_PANIC,
     SEALED,
     AGREE,
@@ -47,6 +47,7 @@ pub const ALL: [&str; 13] = [
     WRITTEN_ONCE,
     ANNOUNCED_ONCE,
     STARTS,
+    LINE,
     TRUE,
     UNSEALED,
     FORWARD,
@@ -62,6 +63,7 @@ const FINAL: &str = "outcome-is-final";
 const WRITTEN_ONCE: &str = "receipt-is-written-once";
 const ANNOUNCED_ONCE: &str = "announced-once";
 const STARTS: &str = "starts-are-bounded";
+const LINE: &str = "line-is-kept";
 const TRUE: &str = "success-is-true";
 const UNSEALED: &str = "unsealed-does-not-look-sealed";
 const FORWARD: &str = "pointer-moves-forward";
@@ -153,15 +155,7 @@ pub fn check(after: &Aftermath) -> Result<Vec<Violation>> {
             entries.insert(job_key.to_owned(), read(after, LEDGER, &key)?);
         }
     }
-    let mut keys = Vec::new();
-    for trigger in 0..after.plan.triggers() {
-        let mut deliveries = after.plan.deliveries.iter();
-        let delivery = deliveries
-            .find(|delivery| delivery.trigger == trigger)
-            .context("a trigger without delivery")?;
-        let identified = event::identify(&landfall::job::Kind::new(kind.name()), &delivery.event);
-        keys.push(identified.map_err(|error| anyhow::anyhow!(error.message))?.job_key);
-    }
+    let keys = after.plan.job_keys()?;
     let mut check = Check {
         after,
         kind,
@@ -204,6 +198,7 @@ impl Check<'_> {
         self.receipts()?;
         self.announcements();
         self.start_calls();
+        self.line();
         self.successes()?;
         self.looks_sealed()?;
         self.pointers()?;
@@ -289,7 +284,7 @@ impl Check<'_> {
                         AGREE,
                         format!("#{delivery} was sealed as {}, not {job_key}", one.job_key),
                     );
-                } else if after.harms == 0 {
+                } else if after.harms == 0 && after.plan.pick_up != Some(trigger) {
                     self.breaks(AGREE, format!("#{delivery} was rejected although nothing went wrong"));
                 }
             }
@@ -421,6 +416,12 @@ impl Check<'_> {
                 .cloned()
                 .collect();
             let taken = |start: &&Start| start.status.is_some_and(|status| (200..300).contains(&status));
+            if after.plan.pick_up == Some(trigger) && !starts.is_empty() {
+                self.breaks(
+                    STARTS,
+                    format!("trigger {trigger} picks a job up, and made a start call"),
+                );
+            }
             let clean = starts
                 .iter()
                 .filter(taken)
@@ -461,13 +462,31 @@ impl Check<'_> {
         }
     }
 
+    /// No job is started while as many others run as the deployment allows.
+    fn line(&mut self) {
+        let limit = self.after.plan.max_running;
+        if limit == 0 {
+            return;
+        }
+        let is_taken = |start: &&Start| start.status.is_some_and(|status| (200..300).contains(&status)) && !start.stale;
+        let most = self.starts.iter().filter(is_taken).map(|start| start.beside).max();
+        if let Some(most) = most.filter(|most| *most as u64 >= limit) {
+            self.breaks(
+                LINE,
+                format!("a job was started beside {most} others, and {limit} may run"),
+            );
+        }
+    }
+
     /// How many jobs the service made for a trigger.
     fn made(&self, trigger: usize) -> usize {
         let job_key = &self.keys[trigger];
         match self.kind {
             // They do not name whose they are; what is over is counted once for all.
             Kind::EndpointImport => {
-                let others: usize = (0..self.keys.len()).filter(|other| *other != trigger).count();
+                let others = (0..self.keys.len())
+                    .filter(|other| *other != trigger && self.after.plan.pick_up != Some(*other))
+                    .count();
                 self.jobs.len().saturating_sub(others)
             }
             Kind::DashboardSnapshot => {
@@ -707,7 +726,9 @@ impl Check<'_> {
             let Some(error) = entry.outcome.and_then(|outcome| outcome.error) else {
                 continue;
             };
-            if is_quiet && has_time && character.is_healthy {
+            let is_free = after.plan.max_starts_per_day == 0
+                && after.plan.pick_up.is_none_or(|trigger| self.keys[trigger] != job_key);
+            if is_quiet && has_time && character.is_healthy && is_free && !job_key.starts_with("rejected-") {
                 self.breaks(
                     NO_FALSE_ALARM,
                     format!("{job_key} failed although nothing went wrong: {}", error.cause),

@@ -20,6 +20,8 @@ pub struct Start {
     pub reached: bool,
     /// Whether it reached it when its caller's time was over already, by more than the lease allows.
     pub stale: bool,
+    /// How many jobs of other triggers ran when it reached the service.
+    pub beside: usize,
     /// The id that the service gave.
     pub id: Option<String>,
     /// The HTTP status of the service's answer.
@@ -56,6 +58,7 @@ impl Starts {
             call: Arc::clone(call),
             reached: false,
             stale: false,
+            beside: 0,
             id: None,
             status: None,
             answered: None,
@@ -65,12 +68,13 @@ impl Starts {
     }
 
     /// It reached the service, which answers.
-    pub fn reached(&self, number: usize, answer: &Response<Bytes>) {
+    pub fn reached(&self, number: usize, answer: &Response<Bytes>, beside: usize) {
         let body: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
         let names = ["SnapshotId", "Id", "SnapshotJobId"];
         let id = names.iter().find_map(|name| body[*name].as_str()).map(str::to_owned);
         if let Some(start) = self.all_mut().get_mut(number) {
             start.reached = true;
+            start.beside = beside;
             start.stale = start.call.clock.timeline.elapsed() > start.call.deadline + LEASE_MARGIN;
             start.status = Some(answer.status().as_u16());
             start.id = id;

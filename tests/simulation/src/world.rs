@@ -11,13 +11,14 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use landfall::{
     config::Config,
     error::Error,
     invocation::{Deployment, Invocation},
     job::TaskError,
+    ledger::Entry,
     runtime::read_input,
 };
 use landfall_local::deploy;
@@ -37,7 +38,7 @@ use crate::{
     kinds::{Character, EXPORTS, Handlers, Kind, LEDGER, Landing, Simulated, with_options},
     log::{Line, Log},
     machine::{End, Happening, Machine, Surroundings, Work},
-    starts::Starts,
+    starts::{Start, Starts},
     time::{BEGINNING, MachineClock, Timeline},
 };
 
@@ -84,6 +85,12 @@ pub struct Plan {
     pub seed: u64,
     /// The kind of job.
     pub kind: Kind,
+    /// The trigger that picks up the job of the first one.
+    pub pick_up: Option<usize>,
+    /// How many jobs the deployment lets run at a time; 0 for any number.
+    pub max_running: u64,
+    /// How many start calls a day the deployment allows; 0 for any number.
+    pub max_starts_per_day: u64,
     /// The faults at the boundary.
     pub weather: Weather,
     /// What the service is like.
@@ -200,9 +207,35 @@ impl Plan {
                 });
             }
         }
+        // The first trigger's job is picked up once it may have failed, whether or not it has.
+        let mut pick_up = None;
+        if dice.chance(0.2)
+            && let Some(first) = deliveries.first().cloned()
+        {
+            let trigger = triggers;
+            let kind = landfall::job::Kind::new(kind.name());
+            let picked =
+                landfall::event::identify(&kind, &first.event).map_err(|error| anyhow::anyhow!(error.message))?;
+            let after = deadline + dice.between(Duration::ZERO, Duration::from_secs(3600));
+            for number in 0..dice.number(1..3) {
+                let mut event = first.event.clone();
+                event["id"] = json!(format!("00000000-0000-4000-8000-{trigger:06}{number:06}"));
+                let mut options = json!({ "PickUp": picked.job_key, "DeadlineSeconds": 900 });
+                options["Verification"] = event["detail"]["Landfall"]["Verification"].clone();
+                deliveries.push(Delivery {
+                    trigger,
+                    at: first.at + after + dice.between(Duration::ZERO, Duration::from_secs(5)),
+                    event: with_options(event, options),
+                });
+            }
+            pick_up = Some(trigger);
+        }
         Ok(Self {
             seed,
             kind,
+            pick_up,
+            max_running: *dice.pick(&[0, 0, 1, 2]),
+            max_starts_per_day: *dice.pick(&[0, 0, 0, 2, 5]),
             weather,
             character,
             meddling,
@@ -257,6 +290,19 @@ impl Plan {
                 None => String::new(),
             },
         )
+    }
+
+    /// The job key of each trigger.
+    pub fn job_keys(&self) -> Result<Vec<String>> {
+        let mut keys = Vec::new();
+        for trigger in 0..self.triggers() {
+            let mut deliveries = self.deliveries.iter();
+            let delivery = deliveries.find(|delivery| delivery.trigger == trigger);
+            let event = &delivery.context("a trigger without delivery")?.event;
+            let identified = landfall::event::identify(&landfall::job::Kind::new(self.kind.name()), event);
+            keys.push(identified.map_err(|error| anyhow::anyhow!(error.message))?.job_key);
+        }
+        Ok(keys)
     }
 
     /// How many triggers there are.
@@ -391,9 +437,15 @@ impl World {
         let starts = Arc::new(Starts::default());
         let world = Arc::new(Self {
             machine: machine(plan.kind)?,
-            config: config()?,
+            config: Config {
+                max_running: plan.max_running,
+                max_starts_per_day: plan.max_starts_per_day,
+                ..config()?
+            },
             service: Arc::new(Service {
                 simulated: Arc::clone(&simulated.service),
+                open: Box::new(open(&plan, &store)?),
+                triggers: plan.deliveries.iter().map(|delivery| delivery.trigger).collect(),
                 starts,
                 twice: plan.broken == Some(Broken::StartsTwice),
             }),
@@ -700,6 +752,29 @@ impl World {
             took: self.timeline.elapsed(),
         }
     }
+}
+
+/// How many jobs of other triggers than one have a place in the line: they were started and are not sealed.
+fn open(plan: &Plan, store: &Arc<MemoryStore>) -> Result<impl Fn(usize, &[Start]) -> usize + Send + Sync + 'static> {
+    let (store, plan) = (Arc::clone(store), plan.clone());
+    let keys = plan.job_keys()?;
+    Ok(move |trigger: usize, starts: &[Start]| {
+        let trigger_of = |start: &Start| plan.deliveries[start.call.delivery].trigger;
+        let is_open = |other: usize| {
+            let key = format!("jobs/{}/{}.json", plan.kind.name(), keys[other]);
+            let entry = store.body(LEDGER, &key);
+            let entry: Option<Entry> = entry.and_then(|body| serde_json::from_slice(&body).ok());
+            // Past its deadline by the grace a job has no place any more.
+            let now = Timeline::current().map_or(BEGINNING, |timeline| timeline.now());
+            entry.is_some_and(|entry| entry.outcome.is_none() && now < entry.deadline_at)
+        };
+        let is_taken = |start: &&Start| start.status.is_some_and(|status| (200..300).contains(&status));
+        let others: std::collections::BTreeSet<usize> = starts.iter().filter(is_taken).map(trigger_of).collect();
+        others
+            .into_iter()
+            .filter(|other| *other != trigger && is_open(*other))
+            .count()
+    })
 }
 
 /// The function's own code.
