@@ -17,10 +17,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
 use aws_smithy_types::timeout::TimeoutConfig;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{TimeDelta, Utc};
 use landfall::{
-    expect::Expectations,
-    job::Level,
     s3_uri::S3Uri,
     store::{ObjectStore, SystemClock, s3::S3Store},
 };

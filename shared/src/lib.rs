@@ -12,6 +12,7 @@ pub mod event;
 pub mod expect;
 pub mod fault;
 pub mod gate;
+pub mod heavy;
 pub mod invocation;
 pub mod job;
 pub mod ledger;

@@ -625,10 +625,8 @@ impl<S: JobService> Starter<'_, S> {
         let started_at = attempt.map_or(entry.created_at, |attempt| attempt.claimed_at);
         let accepted_at = attempt.and_then(|attempt| attempt.started_at).unwrap_or(started_at);
         let now = self.now();
-        // What was started long ago by a job that failed since is looked at soon.
-        let since = if entry.picks_up.is_some() { now } else { accepted_at };
         let sight = Sight {
-            elapsed: (now - since).to_std().unwrap_or_default(),
+            elapsed: (now - accepted_at).to_std().unwrap_or_default(),
             remaining: (entry.deadline_at - now).to_std().unwrap_or_default(),
             progress: None,
             quiet_polls: 0,
@@ -679,7 +677,13 @@ impl<S: JobService> Starter<'_, S> {
             }),
             source: entry.source.clone(),
             polling,
-            wait_seconds: polling::next_wait(polling, sight),
+            wait_seconds: match &entry.picks_up {
+                // It was started long ago and has most likely ended.
+                Some(_) => u32::try_from(polling.min.min(sight.remaining).as_secs())
+                    .unwrap_or(u32::MAX)
+                    .max(1),
+                None => polling::next_wait(polling, sight),
+            },
             polls: 0,
             quiet_polls: 0,
             service_status: None,

@@ -12,7 +12,6 @@ use std::{
     io::Write as _,
     path::Path,
     sync::Arc,
-    time::Duration,
 };
 
 use arrow::array::{Int64Array, RecordBatch, StringArray};
@@ -21,7 +20,7 @@ use flate2::{Compression, GzBuilder, write::DeflateEncoder};
 use landfall::{
     error::{ErrorKind, Result},
     expect::{Expectations, ExpectedAge, ExpectedChange, ExpectedColumns, ExpectedRows, OnViolation},
-    job::{Level, NamedFile},
+    job::NamedFile,
     store::Clock,
 };
 use landfall_output::verify::{CheckVerdict, Expectation, Format, Limits, Previous, Report, Verdict, verify_within};

@@ -16,8 +16,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
-use landfall::{expect::Expectations, job::Level, store::Clock};
+use chrono::{TimeDelta, Utc};
+use landfall::store::Clock;
 use landfall_local::python;
 use landfall_output::{
     formats::{CsvDecoder, Decoded, Decoder, Defect, GzipDecoder, JsonlDecoder, Opened, OrcDecoder},

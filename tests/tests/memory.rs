@@ -7,11 +7,11 @@
 #![allow(clippy::expect_used, clippy::print_stdout)]
 #![cfg(target_os = "linux")]
 
-use std::{fs, io::Write as _, ops::Range, process::Command, sync::Arc, time::Duration};
+use std::{fs, io::Write as _, ops::Range, process::Command, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use flate2::{Compression, write::GzEncoder};
-use landfall::{expect::Expectations, job::Level, store::Clock};
+use landfall::store::Clock;
 use landfall_output::verify::{Expectation, Format, Report, Verdict, verify};
 use landfall_tests::{clock::ManualClock, memory_store::MemoryStore};
 

@@ -9,8 +9,7 @@ use arrow::array::{Int64Array, RecordBatch, StringArray};
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
     error::{Error, ErrorKind, Result},
-    expect::Expectations,
-    job::{Level, NamedFile},
+    job::NamedFile,
     s3_uri::S3Uri,
     store::Clock,
 };

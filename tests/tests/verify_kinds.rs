@@ -1,14 +1,13 @@
 //! The verification of gzip, PDF and Excel, of files that the service names, and of jobs that write nothing.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{io::Write, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use flate2::{Compression, write::GzEncoder};
 use landfall::{
-    expect::Expectations,
     invocation::{Deployment, Invocation},
-    job::{Format, Job, Level, NamedFile},
+    job::{Format, Job, NamedFile},
     ledger::Ledger,
     store::Clock,
 };

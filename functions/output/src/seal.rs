@@ -135,6 +135,15 @@ impl<'a> Sealer<'a> {
             Ok(trigger) => trigger,
             Err(_) => return self.reject(received, error).await,
         };
+        // What this execution has decided stands. A try of this step may have died right after it, and what it went by may
+        // have changed since then.
+        let rejected = event::rejected_key(&received.kind, &received.event)?;
+        if let Some(standing) = self.ledger.load(&received.kind, &rejected).await?
+            && let Some(outcome) = &standing.entry.outcome
+            && outcome.sealed_by == self.execution
+        {
+            return self.rejected(&standing.entry).await;
+        }
         let known = self.ledger.load(&received.kind, &trigger.job_key).await?;
         let current = match known {
             // The event took another job's idempotency key: that job is not ours to close.
@@ -143,7 +152,9 @@ impl<'a> Sealer<'a> {
             }
             // Another execution made the start call, or is making it: the job is its own to seal, or that of whoever
             // adopts it. This delivery failed for itself.
-            Some(known) if is_of_another(&known.entry, self.execution, self.now()) => {
+            Some(known)
+                if is_of_another(&known.entry, self.execution, self.now()) && !self.is_late(&known.entry, &error) =>
+            {
                 return self.reject(received, error).await;
             }
             Some(known) => known,
@@ -163,6 +174,18 @@ impl<'a> Sealer<'a> {
         Ok(self.unstarted(&entry, &outcome))
     }
 
+    /// Whether an open job was not started by its deadline, and nobody can be at its start call any more: then it is given
+    /// up for all its deliveries, whoever finds that out.
+    fn is_late(&self, entry: &Entry, error: &TaskError) -> bool {
+        let now = self.now();
+        let is_started_or_starting = entry.attempts.last().is_some_and(|attempt| match attempt.state {
+            AttemptState::Started => true,
+            AttemptState::Claimed => now <= attempt.lease_until,
+            AttemptState::Uncertain | AttemptState::Refused | AttemptState::Waiting => false,
+        });
+        error.error == ErrorKind::TimedOut.name() && now >= entry.deadline_at && !is_started_or_starting
+    }
+
     /// Seals an event that is too wrong to have a job, beneath a key made of the event itself.
     async fn reject(&self, received: &Received, error: TaskError) -> Result<Sealed> {
         let trigger = event::rejected_trigger(&received.kind, &received.event, self.now())?;
@@ -174,8 +197,12 @@ impl<'a> Sealer<'a> {
             Some(created) => created.entry,
             None => self.reload(&received.kind, &job_key).await?.entry,
         };
-        let outcome = self.finish(&entry).await?;
-        Ok(self.unstarted(&entry, &outcome))
+        self.rejected(&entry).await
+    }
+
+    async fn rejected(&self, entry: &Entry) -> Result<Sealed> {
+        let outcome = self.finish(entry).await?;
+        Ok(self.unstarted(entry, &outcome))
     }
 
     /// Writes the outcome into the entry, unless one stands there.

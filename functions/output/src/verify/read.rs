@@ -18,6 +18,7 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use landfall::{
     error::{Error, ErrorKind, Result},
+    heavy::heavy,
     store::{Clock, Head as HeadOutput, Listed, ObjectStore},
 };
 use serde::{Deserialize, Serialize};
@@ -558,7 +559,7 @@ fn stop(error: Error) -> Stop {
 
 /// Runs what takes the processor for a while where other tasks do not wait for it.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stop> {
-    tokio::task::spawn_blocking(work)
+    heavy(work)
         .await
         .map_err(|_| Stop::from(Defect::new("made its decoder give up")))
 }

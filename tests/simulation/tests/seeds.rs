@@ -1,0 +1,99 @@
+//! Thousands of seeds, and that the promises can be broken.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
+
+use anyhow::Result;
+use landfall_simulation::{failure, run, run_broken, world::Broken};
+
+/// Seeds of every run of the tests; `cargo simulate` runs more.
+const SEEDS: u64 = 3_000;
+
+/// Seeds that broke a promise once.
+const REGRESSIONS: &[u64] = &[];
+
+/// Runs something for each number, on all processors.
+fn for_each(numbers: impl Iterator<Item = u64>, run: impl Fn(u64) -> Result<Option<String>> + Sync) -> Vec<String> {
+    let numbers: Vec<u64> = numbers.collect();
+    let next = AtomicU64::new(0);
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let work = || {
+            let mut found = Vec::new();
+            while let Some(number) = numbers.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+                match run(*number) {
+                    Ok(text) => found.extend(text),
+                    Err(error) => found.push(format!("seed {number}: {error:#}")),
+                }
+                if found.len() > 3 {
+                    break;
+                }
+            }
+            found
+        };
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn every_promise_is_kept() {
+    let seeds = REGRESSIONS.iter().copied().chain(0..SEEDS);
+    let failed = for_each(seeds, |seed| {
+        if run(seed, false)?.broken.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(failure(&run(seed, true)?)))
+    });
+    assert!(
+        failed.is_empty(),
+        "{} seeds failed\n{}",
+        failed.len(),
+        failed.join("\n")
+    );
+}
+
+#[test]
+fn a_seed_is_the_same_every_time() {
+    let failed = for_each(0..40, |seed| {
+        let (one, other) = (run(seed, true)?, run(seed, true)?);
+        let differs = one.lines != other.lines || one.print != other.print || one.took != other.took;
+        Ok(differs.then(|| format!("seed {seed} differs from itself")))
+    });
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+/// The promises that are broken in a world that does not keep its word.
+fn found(broken: Broken) -> Vec<&'static str> {
+    let found = std::sync::Mutex::new(Vec::new());
+    let failed = for_each(0..300, |seed| {
+        // What is broken may end a run early, which is a find as well.
+        match run_broken(seed, broken, false) {
+            Ok(run) => found
+                .lock()
+                .unwrap()
+                .extend(run.broken.iter().map(|broken| broken.promise)),
+            Err(_) => found.lock().unwrap().push("an error"),
+        }
+        Ok(None)
+    });
+    assert!(failed.is_empty());
+    found.into_inner().unwrap()
+}
+
+#[test]
+fn an_s3_that_overwrites_is_found_out() {
+    assert!(found(Broken::IgnoresAbsent).contains(&"starts-are-bounded"));
+}
+
+#[test]
+fn an_s3_that_ignores_if_match_is_found_out() {
+    assert!(found(Broken::IgnoresMatch).contains(&"no-job-is-forgotten"));
+}
+
+#[test]
+fn a_client_that_starts_twice_is_found_out() {
+    assert!(found(Broken::StartsTwice).contains(&"starts-are-bounded"));
+}
