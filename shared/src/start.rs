@@ -370,8 +370,13 @@ impl<S: JobService> Starter<'_, S> {
         Err(Error::new(
             ErrorKind::Busy,
             format!(
-                "{limit} jobs of its kind run already, as many as the deployment lets run at a time; it waits in line until \
-                 one of them has ended, and is given up at {}",
+                "{} already, as many as the deployment lets run at a time; it waits in line until one of them has ended, and \
+                 is given up at {}",
+                if limit == 1 {
+                    "1 job of its kind runs".to_owned()
+                } else {
+                    format!("{limit} jobs of its kind run")
+                },
                 entry.deadline_at
             ),
         ))
@@ -749,9 +754,12 @@ fn used_up(quota: &Quota<'_>, entry: &Entry) -> Error {
     Error::new(
         ErrorKind::Busy,
         format!(
-            "{} start calls were made for {} on this day (UTC), as many as the deployment allows; it waits in line for the \
-             next day, and is given up at {}",
-            quota.limit, quota.scope, entry.deadline_at
+            "{} start call{} made for {} on this day (UTC), as many as the deployment allows; it waits in line for the next \
+             day, and is given up at {}",
+            quota.limit,
+            if quota.limit == 1 { " was" } else { "s were" },
+            quota.scope,
+            entry.deadline_at
         ),
     )
 }

@@ -1807,7 +1807,7 @@ def a_short_machine(template, machine):
 
 @breaks(machine_outlasts_the_longest_job)
 def a_longer_line(template, machine):
-    machine["States"]["Start"]["Retry"][0]["MaxAttempts"] = 900
+    machine["States"]["Start"]["Retry"][0]["MaxAttempts"] = 1000
 
 
 @breaks(kinds_are_deployed_when_they_are_asked_for)
