@@ -10,7 +10,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{expect::Expectations, polling::Bounds, s3_uri::S3Uri};
+use crate::{
+    expect::Expectations,
+    polling::{Bounds, Ran},
+    s3_uri::S3Uri,
+};
 
 /// The schema of [`Job`]; its number changes when a reader of the old one would misread the new one.
 pub const SCHEMA: &str = "landfall.job/1";
@@ -384,6 +388,9 @@ pub struct Job {
     pub source: Option<Source>,
     /// Waits between polls.
     pub polling: Bounds,
+    /// How long earlier runs of the request took, newest last, while the job runs: at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Ran>,
     /// Seconds until the next poll.
     pub wait_seconds: u32,
     /// Polls so far, by this execution.
@@ -408,9 +415,15 @@ pub struct Job {
     /// The files that the service names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<NamedFile>>,
+    /// When it was last seen running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running_at: Option<DateTime<Utc>>,
     /// When the end was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<DateTime<Utc>>,
+    /// When it ended by the service's own clock, where the service says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_ended_at: Option<DateTime<Utc>>,
     /// A verification that is larger than one invocation, until it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verifying: Option<Verifying>,

@@ -12,13 +12,15 @@ pub mod event;
 pub mod expect;
 pub mod fault;
 pub mod gate;
+pub mod history;
 pub mod invocation;
 pub mod job;
 pub mod ledger;
 pub mod poll;
-pub mod polling;
 pub mod runtime;
 pub mod s3_uri;
 pub mod service;
 pub mod start;
 pub mod store;
+
+pub use landfall_polling as polling;

@@ -487,7 +487,7 @@ def only_seal_writes_receipts(facts):
     }
     for role, allowed in {
         "VerifyOutputRole": {"reports/*", "verifications/*"},
-        "SealReceiptRole": {"jobs/*", "receipts/*"},
+        "SealReceiptRole": {"jobs/*", "receipts/*", "history/*"},
     }.items():
         if ledger.get(role) != allowed:
             yield f"{role} may write {ledger.get(role)} in the ledger, not {allowed}"
@@ -505,6 +505,16 @@ def only_seal_writes_receipts(facts):
         }
         for role in sorted(set(stack.allowed("s3:PutObject")) - stack.function_roles() - refused):
             yield f"{role} may write receipts beside its data"
+
+
+@check
+def histories_are_kept_by_seal_and_recalled_by_starts(facts):
+    history = "arn:aws:s3:::ledgerbucket/history/*"
+    starts = {kind.resource("StartRole") for kind in KINDS}
+    for action, wanted in (("s3:GetObject", {"SealReceiptRole", *starts}), ("s3:PutObject", {"SealReceiptRole"})):
+        granted = {role for role, resources in facts.full.allowed(action).items() if history in resources}
+        if granted != wanted:
+            yield f"{sorted(granted)} may do {action} on {history}, not {sorted(wanted)}"
 
 
 @check
@@ -1057,8 +1067,8 @@ def buckets_are_closed_and_kept(facts):
             yield f"{name} can be reached without TLS"
     for stack, name, wanted in (
         (facts.plain, "ExportBucket", []),
-        (facts.plain, "LedgerBucket", ["verifications/"]),
-        (facts.full, "LedgerBucket", ["verifications/"]),
+        (facts.plain, "LedgerBucket", ["verifications/", "history/"]),
+        (facts.full, "LedgerBucket", ["verifications/", "history/"]),
     ):
         rules = stack.of("AWS::S3::Bucket")[name]["LifecycleConfiguration"]["Rules"]
         expiring = [rule for rule in rules if "ExpirationInDays" in rule]
@@ -1066,6 +1076,9 @@ def buckets_are_closed_and_kept(facts):
             yield f"current versions of {name} expire that nobody asked to expire, or too few"
         if any(rule["ExpirationInDays"] * 86400 <= facts.machine["TimeoutSeconds"] for rule in expiring):
             yield f"the work of a verification in {name} expires while its execution may run"
+        yearly = [rule for rule in expiring if rule.get("Prefix") == "history/"]
+        if any(rule["ExpirationInDays"] <= 366 for rule in yearly):
+            yield f"the history of a request that is made once a year expires in {name}"
 
 
 @check
@@ -1390,6 +1403,11 @@ MEMBERS = {
         ("SealReceiptRole/statements/MoveLatestBeneathFurtherDestinations/Resource", "arn:aws:s3:::aaa/*"),
         ("VerifyOutputRole/statements/KeepWork/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/receipts/*"}),
     ),
+    histories_are_kept_by_seal_and_recalled_by_starts: (
+        ("SealReceiptRole/statements/KeepHistory/Action", "s3:PutObject"),
+        ("EndpointImportStartRole/statements/RecallHistory", None),
+        ("SegmentSnapshotStartRole/statements/RecallHistory/Action", ["s3:GetObject", "s3:PutObject"]),
+    ),
     whoever_uploads_in_parts_may_give_up: (
         ("VerifyOutputRole/statements/WriteReport/Action", "s3:PutObject"),
         ("SealReceiptRole/statements/WriteObjects/Action", "s3:PutObject"),
@@ -1504,6 +1522,7 @@ MEMBERS = {
         ("LedgerBucket/LifecycleConfiguration/Rules/1/Prefix", "jobs/"),
         ("LedgerBucket/LifecycleConfiguration/Rules/1/ExpirationInDays", 7),
         ("LedgerBucket/LifecycleConfiguration/Rules/1", None),
+        ("LedgerBucket/LifecycleConfiguration/Rules/2/ExpirationInDays", 365),
         ("LedgerBucket/DeletionPolicy", "Delete"),
         ("ExportBucketPolicy/statements/OnlyTls/Effect", "Allow"),
     ),
