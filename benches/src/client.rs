@@ -17,10 +17,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
 use aws_smithy_types::timeout::TimeoutConfig;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{TimeDelta, Utc};
 use landfall::{
-    expect::Expectations,
-    job::Level,
     s3_uri::S3Uri,
     store::{ObjectStore, SystemClock, s3::S3Store},
 };
@@ -56,22 +54,14 @@ async fn client(server: SocketAddr) -> aws_sdk_s3::Client {
 pub async fn verify(server: SocketAddr, prefix: &str, format: Format) -> Result<Answer> {
     let store: Arc<dyn ObjectStore> = Arc::new(S3Store::new(client(server).await, None));
     let expectation = Expectation {
-        prefix: S3Uri {
-            bucket: BUCKET.to_owned(),
-            key: prefix.to_owned(),
-        },
-        format: Some(format.into()),
-        started_at: DateTime::<Utc>::UNIX_EPOCH,
-        allow_empty: false,
-        kms_key: None,
         settle: Duration::ZERO,
-        rows: None,
-        strict_row_count: false,
-        failed_rows: None,
-        files: None,
-        level: Level::Full,
-        expect: Expectations::default(),
-        previous: None,
+        ..Expectation::of(
+            S3Uri {
+                bucket: BUCKET.to_owned(),
+                key: prefix.to_owned(),
+            },
+            Some(format.into()),
+        )
     };
     let deadline = Utc::now() + TimeDelta::minutes(15);
     let begun = Instant::now();

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
-use landfall::job::Level;
+use landfall::{error::ErrorKind, job::Level};
 use landfall_output::verify::{CheckVerdict, Verdict};
 use serde_json::Value;
 
@@ -103,6 +103,18 @@ pub struct Narrator {
     inputs: BTreeMap<String, (Value, DateTime<Utc>)>,
     held: Option<Line>,
     now: Option<String>,
+    line: Option<InLine>,
+}
+
+/// A job that stands in line.
+#[derive(Clone, Debug)]
+struct InLine {
+    since: DateTime<Utc>,
+    /// When it asked last.
+    until: DateTime<Utc>,
+    /// Why it stands there, as it was told last.
+    why: String,
+    asked: u32,
 }
 
 impl Narrator {
@@ -138,7 +150,23 @@ impl Narrator {
                     ));
                 }
             }
+            What::TaskFailed { error, message } if error == ErrorKind::Busy.name() => {
+                let in_line = self.line.get_or_insert_with(|| InLine {
+                    since: step.at,
+                    until: step.at,
+                    why: String::new(),
+                    asked: 1,
+                });
+                self.now = Some(format!("{} waits, asked {}", step.state, times(in_line.asked)));
+                // Asking again brings the same answer, often many times.
+                let first = message.lines().next().unwrap_or_default();
+                if in_line.why != first {
+                    first.clone_into(&mut in_line.why);
+                    lines.push(line(format!("waits: {first}"), Tone::Warning));
+                }
+            }
             What::TaskFailed { error, message } => {
+                lines.extend(self.out_of_line(step));
                 let first = message.lines().next().unwrap_or_default();
                 // What follows is told with its own time, so that times only grow.
                 if let Some((_, entered)) = self.inputs.get_mut(&step.state) {
@@ -150,9 +178,31 @@ impl Narrator {
                 if let Some((_, entered)) = self.inputs.get_mut(&step.state) {
                     *entered = step.at;
                 }
+                if let Some(in_line) = &mut self.line {
+                    in_line.asked += 1;
+                    in_line.until = step.at;
+                    return lines;
+                }
                 lines.push(line(format!("tries again ({})", ordinal(*attempt)), Tone::Faint));
             }
+            What::Jobs {
+                running,
+                succeeded,
+                failed,
+            } => {
+                let parts = [(running, "running"), (succeeded, "succeeded"), (failed, "failed")];
+                let parts: Vec<String> = parts
+                    .into_iter()
+                    .filter(|(number, _)| **number > 0)
+                    .map(|(number, what)| format!("{} {what}", grouped(*number)))
+                    .collect();
+                lines.push(Line {
+                    state: "Requests".to_owned(),
+                    ..line(parts.join(", "), Tone::Plain)
+                });
+            }
             What::Exited { state_type, output } => {
+                lines.extend(self.out_of_line(step));
                 let (input, entered) = self.inputs.remove(&step.state).unwrap_or((Value::Null, step.at));
                 if matches!(state_type.as_str(), "Task" | "Pass") {
                     let (text, tone) = result(&step.state, &input, output);
@@ -170,9 +220,30 @@ impl Narrator {
         lines
     }
 
+    /// How long a job stood in line that does so no more.
+    fn out_of_line(&mut self, step: &Step) -> Option<Line> {
+        let in_line = self.line.take()?;
+        let waited = (in_line.until - in_line.since).to_std().unwrap_or_default();
+        Some(Line {
+            since: (in_line.until - self.begun?).to_std().unwrap_or_default(),
+            state: step.state.clone(),
+            text: format!("waited {:.1} s, asked {}", waited.as_secs_f64(), times(in_line.asked)),
+            tone: Tone::Faint,
+            next: None,
+        })
+    }
+
     /// What is going on now, for a line that is drawn anew.
     pub fn now(&self) -> Option<&str> {
         self.now.as_deref()
+    }
+}
+
+fn times(n: u32) -> String {
+    match n {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        n => format!("{} times", grouped(n.into())),
     }
 }
 
@@ -237,6 +308,9 @@ fn result(state: &str, input: &Value, output: &Value) -> (String, Tone) {
         };
         return (format!("{status}{progress}{error}"), tone);
     }
+    if is_new("round") {
+        return (planned(output), Tone::Plain);
+    }
     if is_new("error") {
         let error = &output["error"];
         return (format!("gave up: {}", text(&error["Error"])), Tone::Bad);
@@ -257,6 +331,31 @@ fn result(state: &str, input: &Value, output: &Value) -> (String, Tone) {
         return (text(&output["announcement"]["detail_type"]), Tone::Plain);
     }
     (String::new(), Tone::Plain)
+}
+
+/// What a batch is about to run.
+fn planned(batch: &Value) -> String {
+    let number = |name: &str| batch[name].as_u64().unwrap_or_default();
+    let round = number("round");
+    if round > 1 {
+        return format!(
+            "some have no outcome: run again, {}",
+            ordinal(u32::try_from(round).unwrap_or(u32::MAX))
+        );
+    }
+    if batch["status"] == "sealed" {
+        return "was summed up before".to_owned();
+    }
+    let (requests, accepted) = (number("requests"), number("accepted"));
+    let rejected = match requests - accepted.min(requests) {
+        0 => String::new(),
+        rejected => format!(", {} rejected", grouped(rejected)),
+    };
+    format!(
+        "{}{rejected}, {} at a time",
+        counted(requests, "request"),
+        grouped(number("concurrency"))
+    )
 }
 
 fn progress(job: &Value) -> Option<String> {
@@ -368,6 +467,69 @@ pub fn receipt(receipt: &Value, paint: Paint) -> String {
         let more = objects.len().saturating_sub(SHOWN_OBJECTS) as u64 + output["objects_omitted"].as_u64().unwrap_or(0);
         if more > 0 {
             parts.push(format!("  and {}", counted(more, "more object")));
+        }
+    }
+    parts.join("\n\n")
+}
+
+/// Most requests that a summary's table shows.
+const SHOWN_REQUESTS: usize = 20;
+
+/// A batch's summary as short tables: the batch, and what became of its requests, which `results` has one a line.
+pub fn summary(summary: &Value, results: &[Value], paint: Paint) -> String {
+    let mut facts = table(paint, &[]);
+    let mut fact = |name: &str, value: String, tone: Tone| {
+        if !value.is_empty() {
+            facts.add_row([cell(name, Tone::Faint, paint), cell(&value, tone, paint)]);
+        }
+    };
+    let verdict = text(&summary["verdict"]);
+    let tone = if verdict == "succeeded" { Tone::Good } else { Tone::Bad };
+    fact("verdict", verdict, tone);
+    fact("error", text(&summary["error"]["Error"]), Tone::Bad);
+    let key = [text(&summary["trigger"]["job_key"]), text(&summary["name"])].join(" ");
+    fact("batch", key.trim().to_owned(), Tone::Plain);
+    let counts = &summary["counts"];
+    let mut parts = vec![counted(counts["requests"].as_u64().unwrap_or_default(), "request")];
+    for name in ["succeeded", "failed", "rejected", "unknown"] {
+        if let Some(number) = counts[name].as_u64().filter(|number| *number > 0) {
+            parts.push(format!("{} {name}", grouped(number)));
+        }
+    }
+    fact("requests", parts.join(", "), Tone::Plain);
+    fact("output", amounts(summary), Tone::Plain);
+    fact("from", text(&summary["source"]["uri"]), Tone::Plain);
+    let mut parts = vec![facts.trim_fmt()];
+    if !results.is_empty() {
+        let mut rows = table(paint, &["#", "kind", "became", "rows", "job or error"]);
+        // Those that need a look first.
+        let (good, other): (Vec<&Value>, Vec<&Value>) =
+            results.iter().partition(|result| result["became"] == "succeeded");
+        for result in other.iter().chain(&good).take(SHOWN_REQUESTS) {
+            let tone = match result["became"].as_str() {
+                Some("succeeded") => Tone::Good,
+                _ => Tone::Bad,
+            };
+            let last = match result["error"]["Error"].as_str() {
+                Some(error) => {
+                    let cause = text(&result["error"]["Cause"]);
+                    format!("{error}: {}", cause.lines().next().unwrap_or_default())
+                }
+                None => text(&result["job_key"]),
+            };
+            let rows_of = result["rows"].as_u64().map_or_else(String::new, grouped);
+            rows.add_row([
+                Cell::new(text(&result["index"])).set_alignment(CellAlignment::Right),
+                Cell::new(escaped(&text(&result["kind"]))),
+                cell(&text(&result["became"]), tone, paint),
+                Cell::new(rows_of).set_alignment(CellAlignment::Right),
+                Cell::new(escaped(&last)),
+            ]);
+        }
+        parts.push(rows.trim_fmt());
+        let more = results.len().saturating_sub(SHOWN_REQUESTS) as u64;
+        if more > 0 {
+            parts.push(format!("  and {}", counted(more, "more request")));
         }
     }
     parts.join("\n\n")
@@ -754,6 +916,12 @@ pub fn became(job: Option<&Value>, error: Option<&str>) -> String {
         return error.to_owned();
     }
     match job {
+        Some(batch) if batch["batch_key"].is_string() => if batch["outcome"]["sealed_by"] == batch["execution"] {
+            "summed it up"
+        } else {
+            "found it summed up"
+        }
+        .to_owned(),
         Some(job) if job["outcome"]["sealed_by"].is_string() && job["adopted"] == true => {
             if job["outcome"]["sealed_by"] == job["execution"] {
                 "adopted it, sealed it"
@@ -856,7 +1024,7 @@ mod tests {
                 100,
                 "Start",
                 What::TaskFailed {
-                    error: "Landfall.Busy".into(),
+                    error: "Landfall.Unavailable".into(),
                     message: "wait\nmore".into(),
                 },
             ),
@@ -893,12 +1061,48 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "   0.1 s  Start      Landfall.Busy: wait",
+                "   0.1 s  Start      Landfall.Unavailable: wait",
                 "   0.2 s  Start      tries again (second time)",
                 "   0.2 s  Start      started abc  → Wait",
                 "   0.4 s  Wait       2 s",
                 "   2.4 s  Poll       IN_PROGRESS  1,500 of 3,000 (50%)  → Verify",
                 "   2.5 s  Verify     3 objects, 10,000 rows, 1.2 MB: passed",
+            ]
+        );
+    }
+
+    #[test]
+    fn standing_in_line_is_told_once() {
+        let busy = |ms, why: &str| {
+            let (error, message) = ("Landfall.Busy".into(), why.into());
+            step(ms, "Start", What::TaskFailed { error, message })
+        };
+        let started = json!({"job_key": "k", "service_id": "abc", "adopted": false, "status": "running"});
+        let mut steps = vec![step(0, "", What::Started), entered(0, "Start", "Task", json!({}))];
+        for turn in 0..50 {
+            steps.push(busy(
+                1000 * turn + 100,
+                if turn < 40 { "12 jobs run" } else { "200 were started" },
+            ));
+            steps.push(step(1000 * turn + 900, "Start", What::Retried { attempt: 2 }));
+        }
+        let mut narrator = Narrator::default();
+        let mut lines: Vec<Line> = steps.iter().flat_map(|step| narrator.tell(step)).collect();
+        assert_eq!(narrator.now(), Some("Start waits, asked 50 times"));
+        let ended = [
+            exited(50_000, "Start", "Task", started.clone()),
+            entered(50_000, "Wait", "Wait", json!({"wait_seconds": 2})),
+        ];
+        lines.extend(ended.iter().flat_map(|step| narrator.tell(step)));
+        let lines: Vec<String> = lines.iter().map(|line| line.render("", PLAIN)).collect();
+        assert_eq!(
+            lines,
+            [
+                "   0.1 s  Start      waits: 12 jobs run",
+                "  40.1 s  Start      waits: 200 were started",
+                "  49.9 s  Start      waited 49.8 s, asked 51 times",
+                "  49.9 s  Start      started abc  → Wait",
+                "  50.0 s  Wait       2 s",
             ]
         );
     }

@@ -16,6 +16,10 @@ pub const MAX_BATCHES: u64 = 10_000;
 /// Most times that the batches of one verification are run.
 pub const MAX_ROUNDS: u32 = 5;
 
+/// Most times that batches which nobody finished are run again, in one verification: their invocations were throttled
+/// for longer than the definition tries, or somebody stopped their executions.
+pub const MAX_REPEATS: u32 = 10;
+
 /// Most invocations of one batch in one round.
 pub const MAX_TURNS: u32 = 400;
 

@@ -3,7 +3,10 @@
 //! What must stay true: the job key is derived and never random, so the same trigger gives the same key; unknown members
 //! are faults; all faults of an event are reported at once.
 
-use std::sync::OnceLock;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use chrono::{DateTime, Utc};
@@ -47,6 +50,11 @@ pub struct Options {
     #[schemars(range(min = 1, max = 1_000_000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun: Option<u32>,
+    /// The key of a failed job of the same request, whose export the service may have finished since: it is awaited,
+    /// verified and sealed without another start call. All events with this key and the same Rerun are one trigger.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,64}-[0-9a-f]{8}$"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pick_up: Option<String>,
     /// Waits between polls; the deployment's default when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll: Option<PollOptions>,
@@ -137,12 +145,8 @@ pub struct Requested<R> {
 
 /// Reads an event of a service's kind. Fails with `InvalidEvent`, naming every fault.
 pub fn parse<S: JobService>(event: &Value, default_destination: Option<&S3Uri>) -> Result<Requested<S::Request>> {
-    let schema = schema::<S>();
     let mut faults = Faults::default();
-    let validator = validator(&schema)?;
-    for error in validator.iter_errors(event) {
-        report(&error, &schema, &mut faults);
-    }
+    shape_of::<S>()?.check(event, &mut faults);
     let detail = event.get("detail").unwrap_or(&Value::Null);
     let destination = check_destination::<S>(detail, default_destination, &mut faults);
     check_source::<S>(detail, &mut faults);
@@ -167,14 +171,24 @@ pub fn parse<S: JobService>(event: &Value, default_destination: Option<&S3Uri>) 
 /// The trigger of an event whose kind is known, without reading the request itself: enough to find its job in the
 /// ledger. Fails with `InvalidEvent` if the envelope or our options cannot be read.
 pub fn identify(kind: &Kind, event: &Value) -> Result<Trigger> {
+    let (request, options) = split_detail(event)?;
+    let options: Options = serde_json::from_value(options).map_err(|error| {
+        Error::new(
+            ErrorKind::InvalidEvent,
+            format!("$.detail.{OPTIONS} is not readable: {error}"),
+        )
+    })?;
+    trigger(kind, event, &request, options)
+}
+
+/// The trigger of an event whose request and options were told apart. Fails with `InvalidEvent` if the envelope cannot be
+/// read.
+pub fn trigger(kind: &Kind, event: &Value, request: &Value, options: Options) -> Result<Trigger> {
     let invalid = |why: String| Error::new(ErrorKind::InvalidEvent, why);
     let envelope: EventBridgeEvent<Value> = serde_json::from_value(event.clone())
         .map_err(|error| invalid(format!("the event is not an EventBridge envelope: {error}")))?;
-    let (request, options) = split_detail(event)?;
-    let options: Options = serde_json::from_value(options)
-        .map_err(|error| invalid(format!("$.detail.{OPTIONS} is not readable: {error}")))?;
     let time = envelope.time.ok_or_else(|| invalid("$.time is missing".to_owned()))?;
-    let request_sha256 = sha256_hex(&canonical(&request)?);
+    let request_sha256 = sha256_hex(&canonical(request)?);
 
     let schedule = envelope
         .resources
@@ -184,11 +198,12 @@ pub fn identify(kind: &Kind, event: &Value) -> Result<Trigger> {
         .cloned();
     // What makes two deliveries the same trigger. EventBridge may run a rule twice for one planned time, with two event
     // ids, so a schedule counts by its ARN and time; the request is in, because one rule may have several targets.
-    let identity = match (&options.idempotency_key, &schedule, &envelope.id) {
-        (Some(key), _, _) => json!({"idempotency_key": key}),
-        (None, Some(arn), _) => json!({"schedule": arn, "time": time, "request": request}),
-        (None, None, Some(id)) => json!({"event": id, "time": time, "request": request}),
-        (None, None, None) => {
+    let identity = match (&options.pick_up, &options.idempotency_key, &schedule, &envelope.id) {
+        (Some(job_key), ..) => json!({"pick_up": job_key}),
+        (None, Some(key), ..) => json!({"idempotency_key": key}),
+        (None, None, Some(arn), _) => json!({"schedule": arn, "time": time, "request": request}),
+        (None, None, None, Some(id)) => json!({"event": id, "time": time, "request": request}),
+        (None, None, None, None) => {
             return Err(invalid(
                 "$.id is missing, and no rule, schedule or IdempotencyKey stands in".into(),
             ));
@@ -197,9 +212,12 @@ pub fn identify(kind: &Kind, event: &Value) -> Result<Trigger> {
     let hash = sha256_hex(&canonical(
         &json!({"kind": kind.as_str(), "trigger": identity, "rerun": options.rerun}),
     )?);
-    // A key that the user chose stands for itself: the times of its events may differ.
+    // A key that the user chose stands for itself: the times of its events may differ. A job that is picked up gives its
+    // own.
     let head = options
-        .idempotency_key
+        .pick_up
+        .and_then(|job_key| job_key.rsplit_once('-').map(|(head, _)| head.to_owned()))
+        .or(options.idempotency_key)
         .unwrap_or_else(|| time.format("%Y%m%dT%H%M%SZ").to_string());
     Ok(Trigger {
         job_key: format!("{head}-{}", &hash[..8]),
@@ -211,6 +229,39 @@ pub fn identify(kind: &Kind, event: &Value) -> Result<Trigger> {
         region: envelope.region,
         request_sha256,
     })
+}
+
+/// What an execution that another one started finds in its input besides. It says nothing about the event.
+const STARTED_BY: &str = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID";
+
+/// What stands for the job key of an event that no job is made of, or whose delivery failed for itself: a key made of the
+/// event.
+pub fn rejected_key(kind: &Kind, event: &Value) -> Result<String> {
+    Ok(format!("rejected-{}", &event_sha256(kind, event)?[..16]))
+}
+
+/// [`rejected_key`] as a trigger, with what can be read of the event; `now` stands for a time that cannot be.
+pub fn rejected_trigger(kind: &Kind, event: &Value, now: DateTime<Utc>) -> Result<Trigger> {
+    let text = |name: &str| event.get(name).and_then(Value::as_str);
+    let time = text("time").and_then(|time| DateTime::parse_from_rfc3339(time).ok());
+    Ok(Trigger {
+        job_key: rejected_key(kind, event)?,
+        event_id: text("id").map(str::to_owned),
+        source: text("source").unwrap_or_default().to_owned(),
+        time: time.map_or(now, |time| time.to_utc()),
+        schedule: None,
+        account: None,
+        region: None,
+        request_sha256: event_sha256(kind, event)?,
+    })
+}
+
+fn event_sha256(kind: &Kind, event: &Value) -> Result<String> {
+    let mut event = event.clone();
+    if let Some(members) = event.as_object_mut() {
+        members.remove(STARTED_BY);
+    }
+    Ok(sha256_hex(&canonical(&json!([kind.as_str(), event]))?))
 }
 
 /// The canonical form (RFC 8785) that keys and hashes are taken of.
@@ -225,7 +276,7 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 }
 
 /// `detail` without our options, and our options.
-fn split_detail(event: &Value) -> Result<(Value, Value)> {
+pub fn split_detail(event: &Value) -> Result<(Value, Value)> {
     let mut request = event
         .get("detail")
         .and_then(Value::as_object)
@@ -375,17 +426,8 @@ fn check_expectations(detail: &Value, faults: &mut Faults) {
 
 /// The JSON Schema of the events of a kind, everything inline.
 pub fn schema<S: JobService>() -> Value {
-    let settings = || SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    let mut detail = settings()
-        .into_generator()
-        .into_root_schema_for::<S::Request>()
-        .to_value();
-    let mut options = settings().into_generator().into_root_schema_for::<Options>().to_value();
-    for schema in [&mut detail, &mut options] {
-        if let Some(schema) = schema.as_object_mut() {
-            schema.remove("$schema");
-        }
-    }
+    let mut detail = inline_schema::<S::Request>();
+    let mut options = inline_schema::<Options>();
     if !S::WRITES_OUTPUT
         && let Some(verification) = options
             .pointer_mut("/properties/Verification/properties")
@@ -398,16 +440,32 @@ pub fn schema<S: JobService>() -> Value {
     if let Some(properties) = detail.get_mut("properties").and_then(Value::as_object_mut) {
         properties.insert(OPTIONS.to_owned(), options);
     }
+    let description = format!("An event that asks Landfall for a {}.", S::KIND);
+    envelope_schema(&S::kind().detail_type(), &description, detail)
+}
+
+/// The JSON Schema of a type, everything inline.
+pub fn inline_schema<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+    if let Some(schema) = schema.as_object_mut() {
+        schema.remove("$schema");
+    }
+    schema
+}
+
+/// The JSON Schema of the events of a `detail-type`.
+pub fn envelope_schema(detail_type: &str, description: &str, detail: Value) -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": S::kind().detail_type(),
-        "description": format!("An event that asks Landfall for a {}.", S::KIND),
+        "title": detail_type,
+        "description": description,
         "type": "object",
         "required": ["detail-type", "source", "time", "detail"],
         "properties": {
             "version": {"type": "string"},
             "id": {"type": "string", "minLength": 1, "maxLength": 128},
-            "detail-type": {"const": S::kind().detail_type()},
+            "detail-type": {"const": detail_type},
             "source": {"type": "string", "minLength": 1, "maxLength": 256},
             "account": {"type": "string", "pattern": "^[0-9]{12}$"},
             "time": {"type": "string", "format": "date-time"},
@@ -418,11 +476,40 @@ pub fn schema<S: JobService>() -> Value {
     })
 }
 
-fn validator(schema: &Value) -> Result<Validator> {
-    jsonschema::options()
-        .should_validate_formats(true)
-        .build(schema)
-        .map_err(|error| Error::internal(format!("the event schema is wrong: {error}")))
+/// A JSON Schema that finds faults, everything in it inline.
+pub struct Shape {
+    schema: Value,
+    validator: Validator,
+}
+
+impl Shape {
+    /// Fails with `Internal` if it is no schema.
+    pub fn new(schema: Value) -> Result<Self> {
+        let validator = jsonschema::options()
+            .should_validate_formats(true)
+            .build(&schema)
+            .map_err(|error| Error::internal(format!("the event schema is wrong: {error}")))?;
+        Ok(Self { schema, validator })
+    }
+
+    /// Adds all that is wrong with a value.
+    pub fn check(&self, value: &Value, faults: &mut Faults) {
+        for error in self.validator.iter_errors(value) {
+            report(&error, &self.schema, faults);
+        }
+    }
+}
+
+/// The shape of a kind's events. It is built once, since that takes longer than all else that is done with an event.
+fn shape_of<S: JobService>() -> Result<Arc<Shape>> {
+    static BUILT: Mutex<BTreeMap<&'static str, Arc<Shape>>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(shape) = built.get(S::KIND) {
+        return Ok(Arc::clone(shape));
+    }
+    let shape = Arc::new(Shape::new(schema::<S>())?);
+    built.insert(S::KIND, Arc::clone(&shape));
+    Ok(shape)
 }
 
 /// Turns one schema error into faults.

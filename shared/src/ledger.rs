@@ -36,7 +36,7 @@ pub enum AttemptState {
     Uncertain,
     /// The service refused the call: no job exists.
     Refused,
-    /// The service was full: no job exists, and the call is made again later.
+    /// The job stands in line, ours or the service's: no job exists, and the call is made later.
     Waiting,
 }
 
@@ -135,6 +135,15 @@ pub struct Entry {
     pub deadline_at: DateTime<Utc>,
     /// Start calls, oldest first. The last one counts.
     pub attempts: Vec<Attempt>,
+    /// Whether the job takes one of its kind's places ([`crate::line`]), which the seal gives back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub takes_place: bool,
+    /// The key of the job whose start call this one goes on with, instead of making one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picks_up: Option<String>,
+    /// The keys of the jobs that went on with this one's start call after it had failed, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub picked_up_by: Vec<String>,
     /// Jobs that were started and do not count: their output is never sealed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<Orphan>,
@@ -215,12 +224,32 @@ impl<'a> Ledger<'a> {
 
     /// Creates an entry; `None` if the job has one already.
     pub async fn create(&self, entry: Entry) -> Result<Option<Versioned>> {
+        Ok(self.write(entry, Condition::Absent).await?.ok())
+    }
+
+    /// Creates an entry. The inner error is the one that the job has already, `None` if it vanished meanwhile.
+    pub async fn create_or_load(&self, entry: Entry) -> Result<Result<Versioned, Option<Versioned>>> {
         self.write(entry, Condition::Absent).await
     }
 
     /// Replaces an entry; `None` if somebody else changed it since it was read.
     pub async fn update(&self, entry: Entry, etag: String) -> Result<Option<Versioned>> {
-        self.write(entry, Condition::Unchanged(etag)).await
+        Ok(self.write(entry, Condition::Unchanged(etag)).await?.ok())
+    }
+
+    /// Reads a value that is changed by compare-and-set, and the condition under which [`Ledger::replace`] may follow;
+    /// no value if there is none yet.
+    pub async fn shared<T: DeserializeOwned>(&self, key: &str) -> Result<(Option<T>, Condition)> {
+        match self.store.get(self.bucket, key).await? {
+            Some(stored) => Ok((Some(self.decode(key, &stored.body)?), Condition::Unchanged(stored.etag))),
+            None => Ok((None, Condition::Absent)),
+        }
+    }
+
+    /// Writes such a value; `false` if somebody else changed it since it was read, or if an earlier try of this very
+    /// write succeeded and its answer was lost. So what is changed has to show whether it was changed already.
+    pub async fn replace<T: Serialize>(&self, key: &str, value: &T, condition: Condition) -> Result<bool> {
+        Ok(self.store.put(self.bucket, key, encode(value)?, condition).await? != Written::Refused)
     }
 
     /// Writes a value that is named by its content or written once; `false` if the key is taken.
@@ -237,16 +266,17 @@ impl<'a> Ledger<'a> {
         self.decode(key, &stored.body).map(Some)
     }
 
-    async fn write(&self, mut entry: Entry, condition: Condition) -> Result<Option<Versioned>> {
+    /// Writes an entry. The inner error is what stands there instead, if anything does.
+    async fn write(&self, mut entry: Entry, condition: Condition) -> Result<Result<Versioned, Option<Versioned>>> {
         entry.written_by = format!("{}#{}", self.owner, self.writes.fetch_add(1, Ordering::Relaxed));
         let key = Self::entry_key(&entry.kind, &entry.trigger.job_key);
         match self.store.put(self.bucket, &key, encode(&entry)?, condition).await? {
-            Written::Done { etag } => Ok(Some(Versioned { entry, etag })),
+            Written::Done { etag } => Ok(Ok(Versioned { entry, etag })),
             // The client tries a PUT again whose answer it lost. If the first try had succeeded, the second is refused
             // by its own success.
             Written::Refused => match self.load(&entry.kind, &entry.trigger.job_key).await? {
-                Some(current) if current.entry.written_by == entry.written_by => Ok(Some(current)),
-                _ => Ok(None),
+                Some(current) if current.entry.written_by == entry.written_by => Ok(Ok(current)),
+                other => Ok(Err(other)),
             },
         }
     }

@@ -37,11 +37,13 @@ pub async fn poll<S: JobService>(deployment: &Deployment, service: &S, mut job: 
     match job.status {
         Status::Running if now >= job.deadline_at => {
             let message = format!(
-                "{} did not end by its deadline {}; the service's last word was {}. It may still end: send the event \
-                 with a higher Landfall.Rerun and a longer Landfall.DeadlineSeconds to export again",
+                "{} did not end by its deadline {}; the service's last word was {}. It may still end: send the same \
+                 event with \"Landfall\": {{\"PickUp\": \"{}\"}} to wait for it, verify it and seal it without another \
+                 export, or with a higher Landfall.Rerun and a longer Landfall.DeadlineSeconds to export again",
                 job.label(),
                 job.deadline_at,
                 job.service_status.as_deref().unwrap_or("none"),
+                job.job_key,
             );
             job.status = Status::TimedOut;
             job.error = Some(Error::new(ErrorKind::TimedOut, message).into());

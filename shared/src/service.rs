@@ -199,6 +199,13 @@ pub trait JobService: Send + Sync {
         async { Ok(None) }
     }
 
+    /// What a daily quota of start calls is of, such as a domain, in letters, digits, `-` and `_`; `None` for services
+    /// that have none. A service that has one answers every lost call with [`Found::Unknowable`], so that each call is
+    /// an attempt of its own and counts as one.
+    fn daily_quota_of(_request: &Self::Request) -> Option<&str> {
+        None
+    }
+
     /// Makes the one start call. Never tries again by itself: a second call may make a second job.
     fn start(&self, call: &StartCall<Self::Request>) -> impl Future<Output = Result<String, StartError>> + Send;
 

@@ -1,10 +1,11 @@
 //! The first step: parse, authorise, claim in the ledger, start or adopt.
 //!
-//! What must stay true: no start call is made without a claim that is in the ledger first; whoever finds a claim with an
-//! id adopts it; whoever finds one without an id waits until its owner cannot be at it any more and then looks before
-//! it starts again. What one cannot look for gets a new attempt with a prefix of its own, so outputs never mix.
+//! What must stay true: no start call is made without a claim that is in the ledger first, nor, where the deployment has a
+//! limit, without a place in the line; whoever finds a claim with an id adopts it; whoever finds one without an id waits
+//! until its owner cannot be at it any more and then looks before it starts again. What one cannot look for gets a new
+//! attempt with a prefix of its own, so outputs never mix.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -18,13 +19,23 @@ use crate::{
     invocation::{Deployment, Invocation},
     job::{self, Job, Kind, Output, Status, TaskError},
     ledger::{Attempt, AttemptState, Entry, Ledger, Orphan, Versioned},
+    line::{self, Line, Quota},
     polling::{self, Bounds, Sight},
     s3_uri::S3Uri,
     service::{Aim, Found, JobService, StartCall, StartError},
 };
 
+mod pick_up;
+
 /// Most attempts of one job. Reached only if a service accepts calls and loses every answer.
 pub const MAX_ATTEMPTS: u32 = 9;
+
+/// How long the service is left alone after the second attempt that it throttled; four times as long after each further
+/// one.
+const FIRST_REST: TimeDelta = TimeDelta::minutes(1);
+
+/// The longest rest, in first ones: 12 hours. So the longest deadline takes fewer than [`MAX_ATTEMPTS`].
+const LONGEST_REST_FACTOR: i32 = 720;
 
 /// How often a lost race in the ledger is followed by another look within one invocation.
 const MAX_TURNS: usize = 8;
@@ -50,12 +61,17 @@ pub struct Received {
 }
 
 impl Received {
-    /// Reads the input of the first step: what the state machine hands over, or a bare event as `cargo lambda invoke`
-    /// sends it, which then stands for an execution of its own.
+    /// Reads the input of the first step of a service's kind.
     pub fn read<S: JobService>(input: Value, invocation: &Invocation) -> Self {
+        Self::of(S::kind(), input, invocation)
+    }
+
+    /// Reads the input of a first step: what the state machine hands over, or a bare event as `cargo lambda invoke`
+    /// sends it, which then stands for an execution of its own.
+    pub fn of(kind: Kind, input: Value, invocation: &Invocation) -> Self {
         let execution = format!("invocation:{}", invocation.request_id);
         serde_json::from_value(input.clone()).unwrap_or(Self {
-            kind: S::kind(),
+            kind,
             execution,
             event: input,
             error: None,
@@ -165,18 +181,23 @@ struct Starter<'a, S: JobService> {
 
 impl<S: JobService> Starter<'_, S> {
     async fn run(&self) -> Result<Job> {
-        let first = self.entry()?;
-        let (mut current, mut is_ours) = match self.ledger.create(first).await? {
-            Some(created) => (created, true),
-            None => (self.reload().await?, false),
+        let (mut current, mut is_ours) = match &self.requested.options.pick_up {
+            Some(picked) => (self.pick_up(picked).await?, false),
+            None => match self.ledger.create_or_load(self.entry()?).await? {
+                Ok(created) => (created, true),
+                Err(Some(standing)) => (standing, false),
+                Err(None) => (self.reload().await?, false),
+            },
         };
+        let mut has_place = false;
         for _ in 0..MAX_TURNS {
             if is_ours {
-                match self.launch(current).await? {
+                match self.launch(current, has_place).await? {
                     Ok(started) => return self.job(&started.entry, false).await,
                     Err(changed) => current = changed,
                 }
             }
+            has_place = false;
             if current.entry.trigger.request_sha256 != self.requested.trigger.request_sha256 {
                 return Err(Error::new(
                     ErrorKind::InvalidEvent,
@@ -192,7 +213,15 @@ impl<S: JobService> Starter<'_, S> {
                         format!("another delivery of the same trigger is starting it; its claim ends at {until}"),
                     ));
                 }
-                Step::Claim(number) => self.claim(current, number).await?,
+                Step::Claim(number) => {
+                    in_time(&current.entry, self.now())?;
+                    // Before the claim: who stands in line writes nothing.
+                    if let Err(error) = self.look_at_line(&current.entry).await {
+                        return self.wait(current, error).await;
+                    }
+                    has_place = true;
+                    self.claim(current, number).await?
+                }
                 Step::Settle => match self.settle(current).await? {
                     Settled::Claimed(claimed) => claimed,
                     Settled::Started(started) => return self.job(&started.entry, true).await,
@@ -219,7 +248,11 @@ impl<S: JobService> Starter<'_, S> {
                 Ok(recorded.map_or(Settled::Claimed(None), Settled::Started))
             }
             Found::Absent => self.claim(current, number).await.map(Settled::Claimed),
-            Found::Unknowable if number < MAX_ATTEMPTS => self.claim(current, number + 1).await.map(Settled::Claimed),
+            Found::Unknowable if number < MAX_ATTEMPTS => {
+                in_time(&current.entry, self.now())?;
+                rested(attempt, self.now())?;
+                self.claim(current, number + 1).await.map(Settled::Claimed)
+            }
             Found::Unknowable => Err(Error::new(
                 ErrorKind::JobFailed,
                 format!("{MAX_ATTEMPTS} start calls were made and none of them brought an id"),
@@ -230,16 +263,7 @@ impl<S: JobService> Starter<'_, S> {
     /// Claims an attempt, new or lost; `None` if somebody else changed the entry meanwhile.
     async fn claim(&self, current: Versioned, number: u32) -> Result<Option<Versioned>> {
         let mut entry = current.entry;
-        if self.now() >= entry.deadline_at {
-            return Err(Error::new(
-                ErrorKind::TimedOut,
-                format!(
-                    "it was not started by its deadline {}; {}",
-                    entry.deadline_at,
-                    last_refusal(&entry)
-                ),
-            ));
-        }
+        in_time(&entry, self.now())?;
         let mut attempt = self.attempt(number);
         // The first call of the attempt may have made a job, which is not to be taken for an older one.
         if let Some(first) = entry.attempts.iter().find(|attempt| attempt.number == number) {
@@ -249,27 +273,45 @@ impl<S: JobService> Starter<'_, S> {
         entry.attempts.push(attempt);
         // It may have changed while the job stood in line.
         entry.source = None;
+        entry.takes_place |= self.has_line();
         self.ledger.update(entry, current.etag).await
     }
 
     /// Makes the start call of a claim that is ours. The inner error is the entry as somebody else changed it.
-    async fn launch(&self, current: Versioned) -> Result<Result<Versioned, Versioned>> {
+    async fn launch(&self, current: Versioned, has_place: bool) -> Result<Result<Versioned, Versioned>> {
         let Some(attempt) = current.entry.attempts.last().cloned() else {
             return Err(Error::internal("a claim was written without an attempt"));
         };
-        if self.now() > attempt.lease_until {
-            // We were paused and somebody else may be at it by now.
+        // Once it has passed, we were paused and somebody else may be at it.
+        let is_ours = || self.now() <= attempt.lease_until;
+        if !is_ours() {
             return self.reload().await.map(Err);
+        }
+        // Before the source, which may take minutes to read and is read anew after the line.
+        if !has_place && let Err(error) = self.enter_line(&current.entry).await {
+            return self.put_off(current, error).await;
         }
         let current = match self.read_source(current).await? {
             Ok(current) => current,
             Err(changed) => return Ok(Err(changed)),
         };
+        if let Err(error) = self.count(&current.entry, &attempt).await {
+            return self.put_off(current, error).await;
+        }
+        if !is_ours() {
+            return self.reload().await.map(Err);
+        }
         match self.service.start(&self.call(&attempt)).await {
-            Ok(service_id) => match self.hold_on_to(current, &service_id).await? {
-                Some(started) => Ok(Ok(started)),
-                None => self.record_orphan(&attempt, service_id).await.map(Err),
-            },
+            Ok(service_id) => {
+                let record = || self.record_started(current.clone(), service_id.clone());
+                match self.hold_on_to(&service_id, record).await? {
+                    Some(started) => Ok(Ok(started)),
+                    None => {
+                        let record = || self.record_orphan(&attempt, service_id.clone());
+                        self.hold_on_to(&service_id, record).await.map(Err)
+                    }
+                }
+            }
             Err(StartError::Refused(error)) => self.fail(current, AttemptState::Refused, error).await,
             Err(StartError::Full(error)) => self.fail(current, AttemptState::Waiting, error).await,
             Err(StartError::Uncertain(error)) => self.fail(current, AttemptState::Uncertain, error).await,
@@ -295,18 +337,117 @@ impl<S: JobService> Starter<'_, S> {
                     None => self.reload().await.map(Err),
                 }
             }
-            // Nothing was asked of the service, so a passing error leaves the attempt to be claimed again.
-            Err(error) if error.kind.is_transient() => self.fail(current, AttemptState::Waiting, error).await,
-            Err(error) => self.fail(current, AttemptState::Refused, error).await,
+            Err(error) => self.put_off(current, error).await,
         }
+    }
+
+    /// Ends a claim before anything was asked of the service: a passing error leaves the attempt to be claimed again.
+    async fn put_off<T>(&self, current: Versioned, error: Error) -> Result<T> {
+        let state = if error.kind.is_transient() {
+            AttemptState::Waiting
+        } else {
+            AttemptState::Refused
+        };
+        self.fail(current, state, error).await
+    }
+
+    /// Whether jobs of the kind need a place.
+    fn has_line(&self) -> bool {
+        self.deployment.config.max_running > 0
+    }
+
+    /// Gets the job a place, if there is a limit. Fails with `Busy` while there is none free.
+    async fn enter_line(&self, entry: &Entry) -> Result<()> {
+        if !self.has_line() {
+            return Ok(());
+        }
+        let limit = self.deployment.config.max_running;
+        let until = entry.deadline_at + line::GRACE;
+        let kind = S::kind();
+        let line = Line::new(&self.ledger, self.deployment.clock.as_ref(), &kind);
+        if line.enter(limit, &entry.trigger.job_key, until).await? {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Busy,
+            format!(
+                "{} already, as many as the deployment lets run at a time; it waits in line until one of them has ended, and \
+                 is given up at {}",
+                if limit == 1 {
+                    "1 job of its kind runs".to_owned()
+                } else {
+                    format!("{limit} jobs of its kind run")
+                },
+                entry.deadline_at
+            ),
+        ))
+    }
+
+    /// The line as it is for a job that stands in it: first the day's quota, so that no place is held for hours.
+    async fn look_at_line(&self, entry: &Entry) -> Result<()> {
+        let kind = S::kind();
+        if let Some(quota) = self.quota(&kind)?
+            && !quota.is_left().await?
+        {
+            return Err(used_up(&quota, entry));
+        }
+        self.enter_line(entry).await
+    }
+
+    /// Counts the start call of an attempt that is about to be made, if the service has a daily quota. Fails with `Busy`
+    /// if it is used up; the job has no place then.
+    async fn count(&self, entry: &Entry, attempt: &Attempt) -> Result<()> {
+        let kind = S::kind();
+        let Some(quota) = self.quota(&kind)? else {
+            return Ok(());
+        };
+        if quota.count(&attempt.key).await? {
+            return Ok(());
+        }
+        if self.has_line() {
+            let line = Line::new(&self.ledger, self.deployment.clock.as_ref(), &kind);
+            line.leave(&entry.trigger.job_key).await?;
+        }
+        Err(used_up(&quota, entry))
+    }
+
+    fn quota<'b>(&'b self, kind: &'b Kind) -> Result<Option<Quota<'b>>> {
+        let limit = self.deployment.config.max_starts_per_day;
+        let Some(scope) = S::daily_quota_of(&self.requested.request).filter(|_| limit > 0) else {
+            return Ok(None);
+        };
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if scope.is_empty() || !scope.chars().all(is_plain) {
+            return Err(Error::internal(format!("{scope:?} is no name to count start calls by")));
+        }
+        Ok(Some(Quota {
+            ledger: &self.ledger,
+            clock: self.deployment.clock.as_ref(),
+            kind,
+            scope,
+            limit,
+        }))
+    }
+
+    /// Stands in line: notes why, unless that is noted already, and fails with it.
+    async fn wait<T>(&self, current: Versioned, error: Error) -> Result<T> {
+        let noted = current.entry.attempts.last().and_then(|attempt| attempt.error.as_ref());
+        if !error.kind.is_transient() || noted.is_some_and(|noted| noted.cause == error.message) {
+            return Err(error);
+        }
+        self.fail(current, AttemptState::Waiting, error).await
     }
 
     /// Records the id of a job that was just made. Without it the job is lost, so a passing error is met with further
     /// tries for as long as the invocation lasts.
-    async fn hold_on_to(&self, current: Versioned, service_id: &str) -> Result<Option<Versioned>> {
+    async fn hold_on_to<T, F: Future<Output = Result<T>>>(
+        &self,
+        service_id: &str,
+        record: impl Fn() -> F,
+    ) -> Result<T> {
         let mut pause = Duration::from_secs(1);
         loop {
-            let error = match self.record_started(current.clone(), service_id.to_owned()).await {
+            let error = match record().await {
                 Err(error) if error.kind.is_transient() => error,
                 recorded => return recorded,
             };
@@ -399,10 +540,6 @@ impl<S: JobService> Starter<'_, S> {
         let requested = self.requested;
         let attempt = self.attempt(1);
         let request = S::record(&self.call(&attempt).request)?;
-        let deadline = requested
-            .options
-            .deadline_seconds
-            .unwrap_or(self.deployment.config.deadline.as_secs());
         let now = self.now();
         Ok(Entry {
             schema: crate::ledger::SCHEMA.to_owned(),
@@ -413,12 +550,22 @@ impl<S: JobService> Starter<'_, S> {
             format: S::format(&requested.request),
             source: None,
             created_at: now,
-            deadline_at: now + TimeDelta::seconds(i64::try_from(deadline).unwrap_or(i64::from(u32::MAX))),
+            deadline_at: self.deadline_from(now),
             attempts: vec![attempt],
+            takes_place: self.has_line(),
+            picks_up: None,
+            picked_up_by: Vec::new(),
             orphans: Vec::new(),
             outcome: None,
             written_by: String::new(),
         })
+    }
+
+    /// When a job that begins at `now` is given up.
+    fn deadline_from(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let asked = self.requested.options.deadline_seconds;
+        let seconds = asked.unwrap_or(self.deployment.config.deadline.as_secs());
+        now + TimeDelta::seconds(i64::try_from(seconds).unwrap_or(i64::from(u32::MAX)))
     }
 
     fn attempt(&self, number: u32) -> Attempt {
@@ -546,7 +693,13 @@ impl<S: JobService> Starter<'_, S> {
             }),
             source: entry.source.clone(),
             polling,
-            wait_seconds: polling::next_wait(polling, sight),
+            wait_seconds: match &entry.picks_up {
+                // It was started long ago and has most likely ended.
+                Some(_) => u32::try_from(polling.min.min(sight.remaining).as_secs())
+                    .unwrap_or(u32::MAX)
+                    .max(1),
+                None => polling::next_wait(polling, sight),
+            },
             history,
             polls: 0,
             quiet_polls: 0,
@@ -573,6 +726,56 @@ enum Settled {
     Claimed(Option<Versioned>),
     /// The job was found.
     Started(Versioned),
+}
+
+/// Fails with `TimedOut` if a job may not be started any more.
+fn in_time(entry: &Entry, now: DateTime<Utc>) -> Result<()> {
+    if now < entry.deadline_at {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::TimedOut,
+        format!(
+            "it was not started by its deadline {}; {}",
+            entry.deadline_at,
+            last_refusal(entry)
+        ),
+    ))
+}
+
+/// Fails with `Busy` while the service is left alone that throttled an attempt. Each further one may make a job that nobody
+/// hears of, and what is throttled again and again is a quota that others have used up: so they are few, and far between.
+fn rested(attempt: &Attempt, now: DateTime<Utc>) -> Result<()> {
+    let throttled = |error: &TaskError| error.error == ErrorKind::Throttled.name();
+    if !attempt.error.as_ref().is_some_and(throttled) || attempt.number < 2 {
+        return Ok(());
+    }
+    let rest = FIRST_REST * 4i32.saturating_pow(attempt.number - 2).min(LONGEST_REST_FACTOR);
+    let until = attempt.lease_until + rest;
+    if now >= until {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Busy,
+        format!(
+            "the service throttled its start call {} times; the next one is made after {until}",
+            attempt.number
+        ),
+    ))
+}
+
+fn used_up(quota: &Quota<'_>, entry: &Entry) -> Error {
+    Error::new(
+        ErrorKind::Busy,
+        format!(
+            "{} start call{} made for {} on this day (UTC), as many as the deployment allows; it waits in line for the next \
+             day, and is given up at {}",
+            quota.limit,
+            if quota.limit == 1 { " was" } else { "s were" },
+            quota.scope,
+            entry.deadline_at
+        ),
+    )
 }
 
 /// Why the last attempt brought no job, for a message.

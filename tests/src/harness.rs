@@ -224,6 +224,11 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
         })
     }
 
+    /// Changes what the deployment sets.
+    pub fn configure(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.deployment.config);
+    }
+
     /// Lets the functions talk to another service from now on.
     pub fn talk_to(&mut self, service: Arc<dyn SimulatedService>) {
         self.service = (self.connect)(&sdk(service, &self.faults), &self.clock);

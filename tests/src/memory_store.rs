@@ -267,6 +267,29 @@ impl MemoryStore {
             .map_or(0, Vec::len)
     }
 
+    /// The content of every version of an object, oldest first; `None` where it was deleted. Not a call.
+    #[must_use]
+    pub fn history(&self, bucket: &str, key: &str) -> Vec<Option<Bytes>> {
+        let state = self.state();
+        let versions = state.objects.get(&(bucket.to_owned(), key.to_owned()));
+        let body = |version: &Version| version.body.as_ref().map(|body| body.range(0..body.size()).into());
+        versions
+            .map(|versions| versions.iter().map(body).collect())
+            .unwrap_or_default()
+    }
+
+    /// A digest of every version of every object, with its time. Not a call.
+    #[must_use]
+    pub fn print(&self) -> String {
+        let mut hash = Sha256::new();
+        for ((bucket, key), versions) in &self.state().objects {
+            for version in versions {
+                hash.update(format!("{bucket}/{key} {} {}\n", version.etag, version.last_modified));
+            }
+        }
+        hex(&hash.finalize())
+    }
+
     /// How many uploads in parts were begun and neither made an object nor were given up. Not a call.
     #[must_use]
     pub fn uploads_open(&self) -> usize {

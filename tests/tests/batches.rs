@@ -13,9 +13,8 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
+    batches::MAX_REPEATS,
     error::{Error, ErrorKind, Result},
-    expect::Expectations,
-    job::Level,
     store::{Clock, ObjectStore},
 };
 use landfall_output::verify::{
@@ -55,19 +54,11 @@ impl Case {
         Self {
             store,
             asked: Expectation {
-                prefix: format!("s3://{BUCKET}/{PREFIX}").parse().expect("a URI"),
-                format: Some(Format::Csv),
                 started_at,
-                allow_empty: false,
-                kms_key: None,
-                settle: Duration::from_secs(5),
-                rows: None,
-                strict_row_count: false,
-                failed_rows: None,
-                files: None,
-                level: Level::Full,
-                expect: Expectations::default(),
-                previous: None,
+                ..Expectation::of(
+                    format!("s3://{BUCKET}/{PREFIX}").parse().expect("a URI"),
+                    Some(Format::Csv),
+                )
             },
             limits: Limits {
                 batch_objects: 3,
@@ -127,8 +118,13 @@ impl Case {
 
     /// In as many invocations as it takes, each tried again after a passing error, as the definition does.
     async fn in_batches(&self) -> Result<Report> {
+        self.in_batches_without(|_, _| false).await
+    }
+
+    /// The same, but nobody works on what is stopped, by the number of the map's run and the item.
+    async fn in_batches_without(&self, is_stopped: impl Fn(usize, &Item) -> bool) -> Result<Report> {
         let mut work: Option<String> = None;
-        loop {
+        for run in 0.. {
             let begin = || work.as_deref().map_or(Begin::New(&self.asked), Begin::At);
             let manifest = match retried(|| self.turn(begin())).await? {
                 Turn::Report(report) => return Ok(*report),
@@ -141,7 +137,7 @@ impl Case {
             };
             let items = self.store.body(&manifest.bucket, &manifest.key).expect("a manifest");
             let items: Vec<Item> = serde_json::from_slice(&items).expect("items");
-            for item in &items {
+            for item in items.iter().filter(|item| !is_stopped(run, item)) {
                 // A batch that fails for good is reported by the next turn.
                 while matches!(retried(|| self.batch(item)).await, Ok(false)) {
                     assert!(self.invocations.load(Ordering::SeqCst) < MANY, "it never ends");
@@ -149,6 +145,7 @@ impl Case {
             }
             assert!(self.invocations.load(Ordering::SeqCst) < MANY, "it never ends");
         }
+        unreachable!("the loop has no end of its own")
     }
 }
 
@@ -312,6 +309,30 @@ async fn an_output_that_never_rests_is_given_up() {
     assert_eq!(stable.verdict, CheckVerdict::Fail);
     assert!(stable.reason.contains("5 listings"), "{}", stable.reason);
     assert!(stable.reason.contains("late-4.csv"), "{}", stable.reason);
+}
+
+/// Batches whose invocations were throttled until the definition gave them up, or whose executions somebody stopped.
+#[tokio::test]
+async fn what_nobody_finished_is_run_again() {
+    let is_hit = |item: &Item| item.batch.ends_with("-00001") || item.batch.ends_with("-00003");
+    let case = Case::with(20);
+    let report = case.in_batches_without(|run, item| run < 3 && is_hit(item)).await;
+    let report = report.expect("the check can be made");
+    assert_eq!((report.verdict, report.batches), (Verdict::Passed, 7));
+    // What was finished is not done again.
+    assert_eq!(case.store.count(Op::Head), 20);
+    assert_eq!(essence(report), essence(case.at_once().await));
+
+    let case = Case::with(20);
+    let error = case.in_batches_without(|_, item| is_hit(item)).await;
+    let error = error.expect_err("it is given up some time");
+    assert!(error.message.contains("batch-00001 was not read to its end"), "{error}");
+    let manifests = case
+        .store
+        .keys(LEDGER)
+        .into_iter()
+        .filter(|key| key.ends_with("manifest.json"));
+    assert_eq!(manifests.count(), 1 + MAX_REPEATS as usize);
 }
 
 /// Every call of a verification in batches fails once, before or after its effect.

@@ -12,7 +12,6 @@ use std::{
     io::Write as _,
     path::Path,
     sync::Arc,
-    time::Duration,
 };
 
 use arrow::array::{Int64Array, RecordBatch, StringArray};
@@ -21,7 +20,7 @@ use flate2::{Compression, GzBuilder, write::DeflateEncoder};
 use landfall::{
     error::{ErrorKind, Result},
     expect::{Expectations, ExpectedAge, ExpectedChange, ExpectedColumns, ExpectedRows, OnViolation},
-    job::{Level, NamedFile},
+    job::NamedFile,
     store::Clock,
 };
 use landfall_output::verify::{CheckVerdict, Expectation, Format, Limits, Previous, Report, Verdict, verify_within};
@@ -319,19 +318,18 @@ impl Output {
 
     fn expectation(&self) -> Expectation {
         Expectation {
-            prefix: format!("s3://{}/{PREFIX}", self.bucket).parse().expect("a URI"),
-            format: self.format,
             started_at: STARTED_AT.parse().expect("a time"),
-            allow_empty: false,
             kms_key: self.kms_key.clone(),
-            settle: Duration::from_secs(5),
             rows: self.rows,
             strict_row_count: self.strict,
             failed_rows: self.failed_rows,
             files: self.named.clone(),
-            level: Level::Full,
             expect: self.expect.clone(),
             previous: self.previous.clone(),
+            ..Expectation::of(
+                format!("s3://{}/{PREFIX}", self.bucket).parse().expect("a URI"),
+                self.format,
+            )
         }
     }
 

@@ -262,6 +262,9 @@ const EVENTS_OF_MAP: u64 = 6;
 /// The run started, the run failed, failed.
 const EVENTS_OF_MAP_RETRY: u64 = 3;
 
+/// How often the batches of one verification are run at most.
+const RUNS_OF_BATCHES: u64 = (batches::MAX_ROUNDS + batches::MAX_REPEATS) as u64;
+
 /// With the most polls, the most rounds of batches and, in every task, as many failures as are tried again.
 #[test]
 fn the_worst_execution_stays_within_its_history() {
@@ -280,11 +283,43 @@ fn the_worst_execution_stays_within_its_history() {
         + EVENTS_OF_RETRY * most_retries(&verify)
         + EVENTS_OF_OTHER;
     let others = 9 * EVENTS_OF_OTHER + 2;
-    let worst = polls + tasks + u64::from(batches::MAX_ROUNDS) * round + others;
+    let worst = polls + tasks + RUNS_OF_BATCHES * round + others;
     assert!(
         worst < HISTORY_LIMIT - 1,
         "{worst} events, and a redrive needs fewer than 24,999"
     );
+}
+
+/// A job in line asks again until its deadline: how long its tries last is a sum of pauses, each of which is anything from
+/// nothing to its bound, and so almost surely no less than its mean by six times its deviation.
+#[test]
+fn the_line_lasts_as_long_as_the_longest_deadline() -> Result<()> {
+    let start = state("Start");
+    let retriers = start["Retry"].as_array().context("nothing is tried again")?;
+    let busy: Vec<_> = retriers
+        .iter()
+        .filter(|retrier| retrier["ErrorEquals"] == json!([ErrorKind::Busy.name(), ErrorKind::Throttled.name()]))
+        .collect();
+    assert_eq!(busy.len(), 1, "what says to come back later is counted for itself");
+    let number = |name: &str| busy[0][name].as_f64().with_context(|| format!("no {name}"));
+    let (first, rate, most) = (
+        number("IntervalSeconds")?,
+        number("BackoffRate")?,
+        number("MaxDelaySeconds")?,
+    );
+    let tries = busy[0]["MaxAttempts"].as_i64().context("no MaxAttempts")?;
+    let bounds = (0..i32::try_from(tries)?).map(|n| (first * rate.powi(n)).min(most));
+    // Of a number that is anything up to a bound, the mean is a half and the variance a twelfth of the bound squared.
+    let (mean, variance) = bounds.fold((0.0, 0.0), |(mean, variance), bound| {
+        (mean + bound / 2.0, variance + bound * bound / 12.0)
+    });
+    let least = mean - 6.0 * variance.sqrt();
+    assert!(
+        least >= MAX_DEADLINE_SECONDS as f64,
+        "{tries} tries last {mean:.0} s on average, and {least:.0} s almost surely"
+    );
+    assert!(most <= 300.0, "a place that comes free is seen soon");
+    Ok(())
 }
 
 /// Each batch has a history of its own.
@@ -305,7 +340,7 @@ fn the_machine_outlives_the_longest_job() -> Result<()> {
         .filter_map(|name| state(name)["TimeoutSeconds"].as_u64())
         .sum();
     let verify = state("Verify")["TimeoutSeconds"].as_u64().context("no time-out")?;
-    let rounds = batches::MAX_SECONDS + u64::from(batches::MAX_ROUNDS) * verify;
+    let rounds = batches::MAX_SECONDS + RUNS_OF_BATCHES * verify;
     assert!(machine > MAX_DEADLINE_SECONDS + tasks + rounds, "{machine} s");
     Ok(())
 }

@@ -16,8 +16,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
-use landfall::{expect::Expectations, job::Level, store::Clock};
+use chrono::{TimeDelta, Utc};
+use landfall::store::Clock;
 use landfall_local::python;
 use landfall_output::{
     formats::{CsvDecoder, Decoded, Decoder, Defect, GzipDecoder, JsonlDecoder, Opened, OrcDecoder},
@@ -47,19 +47,9 @@ fn expected(folder: &Path) -> Vec<Expected> {
 
 fn expectation(prefix: &str, format: Format, empty: bool) -> Expectation {
     Expectation {
-        prefix: format!("s3://{BUCKET}/{prefix}").parse().expect("a URI"),
-        format: Some(format),
-        started_at: DateTime::UNIX_EPOCH,
         allow_empty: empty,
-        kms_key: None,
         settle: Duration::ZERO,
-        rows: None,
-        strict_row_count: false,
-        failed_rows: None,
-        files: None,
-        level: Level::Full,
-        expect: Expectations::default(),
-        previous: None,
+        ..Expectation::of(format!("s3://{BUCKET}/{prefix}").parse().expect("a URI"), Some(format))
     }
 }
 

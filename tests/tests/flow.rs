@@ -1,7 +1,7 @@
 //! The whole flow: the deployed definition on an interpreter, the functions' own binaries, simulated export services.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result};
 use landfall_local::{
@@ -308,6 +308,67 @@ async fn a_start_that_crashes_waits_for_its_lease_and_goes_on() -> Result<()> {
     assert_eq!(world.customer_profiles().starts(), 1);
     assert_eq!(world.lambda().invocations("segment-snapshot-start"), 2);
     assert_eq!(finished.job().context("no job")?["adopted"], true);
+    Ok(())
+}
+
+/// One place and three events: they run one after the other, and all are sealed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_line_is_waited_for() -> Result<()> {
+    let mut options = options(Scenario::Success);
+    let limit = BTreeMap::from([("LANDFALL_MAX_RUNNING".to_owned(), "1".to_owned())]);
+    options
+        .function_variables
+        .insert("segment-snapshot-start".to_owned(), limit);
+    let world = World::start(options).await?;
+    let events = ["a", "b", "c"].map(|id| event(id, &json!({})));
+    let deliveries = events
+        .iter()
+        .map(|event| async { world.wait(&world.deliver(event).await?).await });
+    let all = futures::future::try_join_all(deliveries).await?;
+    assert!(all.iter().all(Finished::is_success), "{all:#?}");
+
+    let made = world.customer_profiles().snapshots();
+    assert_eq!((made.len(), world.customer_profiles().starts()), (3, 3));
+    for pair in made.windows(2) {
+        let apart = pair[1].created - pair[0].created;
+        assert!(
+            apart.num_milliseconds() >= 1000,
+            "one began {apart} after the other, which takes a second"
+        );
+    }
+    let waited = |finished: &&Finished| {
+        let mut errors = finished.history.iter().map(|event| &event["taskFailedEventDetails"]);
+        errors.any(|error| error["error"] == "Landfall.Busy" && error["cause"].to_string().contains("waits in line"))
+    };
+    assert_eq!(all.iter().filter(waited).count(), 2);
+    let (in_exports, in_ledger) = receipts(&world).await?;
+    assert_eq!((in_exports.len(), in_ledger.len()), (3, 0));
+    let line = json_object(&world, &format!("s3://{LEDGER}/slots/{KIND}.json")).await?;
+    assert_eq!(line["places"], json!([]));
+    Ok(())
+}
+
+/// The service needs longer than the event waits, and finishes all the same: the documented call seals it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_ends_late_is_picked_up() -> Result<()> {
+    let mut options = options(Scenario::Success);
+    options.customer_profiles.duration = Duration::from_secs(5);
+    let world = World::start(options).await?;
+    let execution = world
+        .deliver(&event("late", &json!({"Landfall": {"DeadlineSeconds": 2}})))
+        .await?;
+    let finished = world.wait(&execution).await?;
+    let failed = assert_failed(&world, &finished, "Landfall.TimedOut").await?;
+
+    let pick_up = event("pick-up", &json!({"Landfall": {"PickUp": failed["job_key"]}}));
+    let picked = world.wait(&world.deliver(&pick_up).await?).await?;
+    assert!(picked.is_success(), "{picked:#?}");
+    let uri = picked.job().context("no job")?["outcome"]["receipt"].clone();
+    let receipt = json_object(&world, uri.as_str().context("no receipt")?).await?;
+    assert_eq!(receipt["picks_up"], failed["job_key"]);
+    assert_eq!(receipt["output"]["rows"], PROFILES);
+    assert_eq!(world.customer_profiles().starts(), 1);
+    assert_eq!(world.announcements().await?.len(), 1);
     Ok(())
 }
 

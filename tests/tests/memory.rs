@@ -7,11 +7,11 @@
 #![allow(clippy::expect_used, clippy::print_stdout)]
 #![cfg(target_os = "linux")]
 
-use std::{fs, io::Write as _, ops::Range, process::Command, sync::Arc, time::Duration};
+use std::{fs, io::Write as _, ops::Range, process::Command, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use flate2::{Compression, write::GzEncoder};
-use landfall::{expect::Expectations, job::Level, store::Clock};
+use landfall::store::Clock;
 use landfall_output::verify::{Expectation, Format, Report, Verdict, verify};
 use landfall_tests::{clock::ManualClock, memory_store::MemoryStore};
 
@@ -116,19 +116,13 @@ async fn run(case: Case) -> Report {
         store.insert_made(BUCKET, &key, size, move |range| part(&pattern, range));
     }
     let asked = Expectation {
-        prefix: format!("s3://{BUCKET}/{PREFIX}").parse().expect("a URI"),
-        format: Some(case.format),
         started_at,
-        allow_empty: false,
-        kms_key: None,
-        settle: Duration::from_secs(5),
         rows: Some((case.rows * case.times - case.headers) * case.objects),
         strict_row_count: true,
-        failed_rows: None,
-        files: None,
-        level: Level::Full,
-        expect: Expectations::default(),
-        previous: None,
+        ..Expectation::of(
+            format!("s3://{BUCKET}/{PREFIX}").parse().expect("a URI"),
+            Some(case.format),
+        )
     };
     let deadline = clock.now() + TimeDelta::hours(1);
     verify(store, Arc::new(clock), &asked, deadline)

@@ -9,8 +9,7 @@ use arrow::array::{Int64Array, RecordBatch, StringArray};
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
     error::{Error, ErrorKind, Result},
-    expect::Expectations,
-    job::{Level, NamedFile},
+    job::NamedFile,
     s3_uri::S3Uri,
     store::Clock,
 };
@@ -50,19 +49,8 @@ impl Case {
         Self {
             store,
             asked: Expectation {
-                prefix: format!("s3://{BUCKET}/{PREFIX}").parse().expect("a URI"),
-                format: Some(format),
                 started_at,
-                allow_empty: false,
-                kms_key: None,
-                settle: Duration::from_secs(5),
-                rows: None,
-                strict_row_count: false,
-                failed_rows: None,
-                files: None,
-                level: Level::Full,
-                expect: Expectations::default(),
-                previous: None,
+                ..Expectation::of(format!("s3://{BUCKET}/{PREFIX}").parse().expect("a URI"), Some(format))
             },
             limits: Limits::default(),
             deadline: clock.now() + TimeDelta::minutes(10),

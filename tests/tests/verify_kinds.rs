@@ -1,14 +1,13 @@
 //! The verification of gzip, PDF and Excel, of files that the service names, and of jobs that write nothing.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{io::Write, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use flate2::{Compression, write::GzEncoder};
 use landfall::{
-    expect::Expectations,
     invocation::{Deployment, Invocation},
-    job::{Format, Job, Level, NamedFile},
+    job::{Format, Job, NamedFile},
     ledger::Ledger,
     store::Clock,
 };
@@ -45,19 +44,8 @@ impl Case {
         store.create_bucket(BUCKET);
         store.create_bucket(LEDGER);
         let asked = Expectation {
-            prefix: format!("s3://{BUCKET}/{PREFIX}").parse().unwrap(),
-            format,
             started_at,
-            allow_empty: false,
-            kms_key: None,
-            settle: Duration::from_secs(5),
-            rows: None,
-            strict_row_count: false,
-            failed_rows: None,
-            files: None,
-            level: Level::Full,
-            expect: Expectations::default(),
-            previous: None,
+            ..Expectation::of(format!("s3://{BUCKET}/{PREFIX}").parse().unwrap(), format)
         };
         Self { store, clock, asked }
     }

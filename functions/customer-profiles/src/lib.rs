@@ -146,6 +146,10 @@ impl JobService for SegmentSnapshots {
         })
     }
 
+    fn daily_quota_of(request: &CreateSegmentSnapshot) -> Option<&str> {
+        Some(&request.domain_name)
+    }
+
     async fn start(&self, call: &StartCall<CreateSegmentSnapshot>) -> Result<String, StartError> {
         let request = &call.request;
         let answer = self

@@ -187,6 +187,9 @@ pub struct Receipt {
     pub polls: u32,
     /// Every start call.
     pub attempts: Vec<Attempt>,
+    /// The failed job that made the start call, if this one only went on with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picks_up: Option<String>,
     /// Jobs that were started and do not count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<Orphan>,
@@ -273,6 +276,7 @@ impl Receipt {
             },
             polls: outcome.polls,
             attempts: entry.attempts.iter().map(attempt).collect(),
+            picks_up: entry.picks_up.clone(),
             orphans: entry.orphans.clone(),
             source: entry.source.clone(),
             cost: cost(outcome, batches),

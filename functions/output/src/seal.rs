@@ -9,11 +9,12 @@
 use chrono::{DateTime, Utc};
 use landfall::{
     error::{Error, ErrorKind, Result},
-    event::{self, Trigger, canonical, sha256_hex},
+    event::{self, Trigger},
     history::{Histories, Run},
     invocation::{Deployment, Invocation},
     job::{self, Announcement, Job, Kind, Status, TaskError, Verdict},
     ledger::{self, AttemptState, Entry, Ledger, Outcome, Versioned, encode},
+    line::Line,
     runtime::read_input,
     s3_uri::S3Uri,
     start::Received,
@@ -34,9 +35,6 @@ use crate::{
 
 /// How often a lost race in the ledger is followed by another look within one invocation.
 const MAX_TURNS: usize = 8;
-
-/// Longest cause that goes on through the state machine, in characters.
-const MAX_CAUSE: usize = 4_000;
 
 /// What the step gives: a sealed job, or the outcome of an event that never became one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -133,12 +131,21 @@ impl<'a> Sealer<'a> {
 
     /// Seals an execution whose first step failed.
     async fn seal_unstarted(&self, received: &Received) -> Result<Sealed> {
-        let error = named(received.error.as_ref());
+        let error = TaskError::named(received.error.as_ref());
         let invalid = error.error == ErrorKind::InvalidEvent.name();
         let trigger = match event::identify(&received.kind, &received.event) {
             Ok(trigger) => trigger,
             Err(_) => return self.reject(received, error).await,
         };
+        // What this execution has decided stands. A try of this step may have died right after it, and what it went by may
+        // have changed since then.
+        let rejected = event::rejected_key(&received.kind, &received.event)?;
+        if let Some(standing) = self.ledger.load(&received.kind, &rejected).await?
+            && let Some(outcome) = &standing.entry.outcome
+            && outcome.sealed_by == self.execution
+        {
+            return self.rejected(&standing.entry).await;
+        }
         let known = self.ledger.load(&received.kind, &trigger.job_key).await?;
         let current = match known {
             // The event took another job's idempotency key: that job is not ours to close.
@@ -147,7 +154,9 @@ impl<'a> Sealer<'a> {
             }
             // Another execution made the start call, or is making it: the job is its own to seal, or that of whoever
             // adopts it. This delivery failed for itself.
-            Some(known) if is_of_another(&known.entry, self.execution) => {
+            Some(known)
+                if is_of_another(&known.entry, self.execution, self.now()) && !self.is_late(&known.entry, &error) =>
+            {
                 return self.reject(received, error).await;
             }
             Some(known) => known,
@@ -167,29 +176,22 @@ impl<'a> Sealer<'a> {
         Ok(self.unstarted(&entry, &outcome))
     }
 
+    /// Whether an open job was not started by its deadline, and nobody can be at its start call any more: then it is given
+    /// up for all its deliveries, whoever finds that out.
+    fn is_late(&self, entry: &Entry, error: &TaskError) -> bool {
+        let now = self.now();
+        let is_started_or_starting = entry.attempts.last().is_some_and(|attempt| match attempt.state {
+            AttemptState::Started => true,
+            AttemptState::Claimed => now <= attempt.lease_until,
+            AttemptState::Uncertain | AttemptState::Refused | AttemptState::Waiting => false,
+        });
+        error.error == ErrorKind::TimedOut.name() && now >= entry.deadline_at && !is_started_or_starting
+    }
+
     /// Seals an event that is too wrong to have a job, beneath a key made of the event itself.
     async fn reject(&self, received: &Received, error: TaskError) -> Result<Sealed> {
-        let hash = sha256_hex(&canonical(&json!([received.kind.as_str(), received.event]))?);
-        let job_key = format!("rejected-{}", &hash[..16]);
-        let time = received.event.get("time").and_then(Value::as_str);
-        let time = time
-            .and_then(|time| DateTime::parse_from_rfc3339(time).ok())
-            .map(|time| time.to_utc());
-        let trigger = Trigger {
-            job_key: job_key.clone(),
-            event_id: received.event.get("id").and_then(Value::as_str).map(str::to_owned),
-            source: received
-                .event
-                .get("source")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned(),
-            time: time.unwrap_or_else(|| self.now()),
-            schedule: None,
-            account: None,
-            region: None,
-            request_sha256: hash,
-        };
+        let trigger = event::rejected_trigger(&received.kind, &received.event, self.now())?;
+        let job_key = trigger.job_key.clone();
         let mut entry = self.empty_entry(received, trigger);
         let outcome = self.failure(&received.kind, &job_key, error);
         entry.outcome = Some(outcome);
@@ -197,8 +199,12 @@ impl<'a> Sealer<'a> {
             Some(created) => created.entry,
             None => self.reload(&received.kind, &job_key).await?.entry,
         };
-        let outcome = self.finish(&entry).await?;
-        Ok(self.unstarted(&entry, &outcome))
+        self.rejected(&entry).await
+    }
+
+    async fn rejected(&self, entry: &Entry) -> Result<Sealed> {
+        let outcome = self.finish(entry).await?;
+        Ok(self.unstarted(entry, &outcome))
     }
 
     /// Writes the outcome into the entry, unless one stands there.
@@ -261,13 +267,36 @@ impl<'a> Sealer<'a> {
         if let Some((destination, latest)) = latest {
             latest::advance(self.deployment.store.as_ref(), &destination, &latest).await?;
         }
+        if entry.takes_place {
+            self.give_place_back(entry).await?;
+        }
         Ok(outcome)
+    }
+
+    /// Lets the next job of the line run. Whoever looks the job up finds the place free anyway, so whatever does not pass
+    /// holds no seal up.
+    async fn give_place_back(&self, entry: &Entry) -> Result<()> {
+        let line = Line::new(&self.ledger, self.deployment.clock.as_ref(), &entry.kind);
+        match line.leave(&entry.trigger.job_key).await {
+            Err(error) if !error.kind.is_transient() => {
+                tracing::warn!(
+                    job_key = entry.trigger.job_key,
+                    "its place in the line is not given back: {}; let seal-receipt read and write s3://{}/{}",
+                    error.message,
+                    self.ledger.bucket(),
+                    Line::key(&entry.kind)
+                );
+                Ok(())
+            }
+            left => left,
+        }
     }
 
     /// Keeps how long the job took, for the polls of the request's next runs. Whoever's outcome stands does so, since it
     /// saw the job end; other deliveries saw less or nothing of it.
     async fn remember(&self, entry: &Entry, outcome: &Outcome, job: &Job) {
-        if outcome.verdict != Verdict::Succeeded || outcome.sealed_by != self.execution {
+        // When a job that is picked up ended is not known.
+        if outcome.verdict != Verdict::Succeeded || outcome.sealed_by != self.execution || entry.picks_up.is_some() {
             return;
         }
         let attempt = entry
@@ -380,7 +409,7 @@ impl<'a> Sealer<'a> {
     fn draft(&self, job: &Job) -> Outcome {
         let rejected = job.report.as_ref().is_none_or(|report| report.verdict == "failed");
         let error = match (&job.error, job.status) {
-            (Some(error), _) => Some(named(Some(error))),
+            (Some(error), _) => Some(TaskError::named(Some(error))),
             (None, Status::Succeeded) if !rejected => None,
             (None, status) => Some(
                 Error::internal(format!(
@@ -457,6 +486,9 @@ impl<'a> Sealer<'a> {
             created_at: now,
             deadline_at: now,
             attempts: Vec::new(),
+            takes_place: false,
+            picks_up: None,
+            picked_up_by: Vec::new(),
             orphans: Vec::new(),
             outcome: None,
             written_by: String::new(),
@@ -522,33 +554,16 @@ fn latest_of(entry: &Entry, outcome: &Outcome, report: &Report) -> Option<(S3Uri
     Some((latest::destination(&attempt.prefix)?, latest))
 }
 
-/// Whether the job of an open entry is in the hands of another execution.
-fn is_of_another(entry: &Entry, execution: &str) -> bool {
+/// Whether the job of an open entry is in the hands of another execution. One that stood in line past its deadline is in
+/// nobody's: it is started no more.
+fn is_of_another(entry: &Entry, execution: &str, now: DateTime<Utc>) -> bool {
     let ours = |owner: &str| owner.strip_prefix(execution).is_some_and(|rest| rest.starts_with('/'));
-    let open = entry
-        .attempts
-        .last()
-        .filter(|attempt| attempt.state != AttemptState::Refused);
+    let open = entry.attempts.last().filter(|attempt| match attempt.state {
+        AttemptState::Refused => false,
+        AttemptState::Waiting => now < entry.deadline_at,
+        _ => true,
+    });
     entry.outcome.is_none() && open.is_some_and(|attempt| !ours(&attempt.owner))
-}
-
-/// An error under one of our names, with a message for a person.
-fn named(error: Option<&TaskError>) -> TaskError {
-    let Some(error) = error else {
-        return Error::internal("the first step failed without an error").into();
-    };
-    let message = error.message();
-    let (name, message) = match ErrorKind::from_name(&error.error) {
-        Some(kind) => (kind.name(), message),
-        None => (
-            ErrorKind::Internal.name(),
-            format!("{}: {message}; see the function's log", error.error),
-        ),
-    };
-    TaskError {
-        error: name.to_owned(),
-        cause: message.chars().take(MAX_CAUSE).collect(),
-    }
 }
 
 fn announcement(entry: &Entry, outcome: &Outcome) -> Announcement {
@@ -576,33 +591,5 @@ fn announcement(entry: &Entry, outcome: &Outcome) -> Announcement {
             "execution": outcome.sealed_by,
             "sealed_at": outcome.sealed_at,
         }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_our_names_leave_the_seal() {
-        let lambda = TaskError {
-            error: "Sandbox.Timedout".into(),
-            cause: r#"{"errorMessage":"late"}"#.into(),
-        };
-        let error = named(Some(&lambda));
-        assert_eq!(error.error, "Landfall.Internal");
-        assert!(error.cause.starts_with("Sandbox.Timedout: late"));
-        let ours = TaskError {
-            error: "Landfall.Forbidden".into(),
-            cause: r#"{"errorMessage":"no"}"#.into(),
-        };
-        assert_eq!(
-            named(Some(&ours)),
-            TaskError {
-                error: "Landfall.Forbidden".into(),
-                cause: "no".into()
-            }
-        );
-        assert_eq!(named(None).error, "Landfall.Internal");
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use landfall::{
     error::{Error, ErrorKind},
+    heavy::heavy,
     job::Source,
     s3_uri::S3Uri,
     store::{Listed, ObjectStore},
@@ -320,7 +321,5 @@ fn invalid(message: String) -> Error {
 
 /// Runs what takes the processor for a while where other tasks do not wait for it.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| Error::internal("a decoder gave up"))
+    heavy(work).await.map_err(|_| Error::internal("a decoder gave up"))
 }

@@ -6,7 +6,7 @@
 //! from the clock alone, and COMPLETED is never told before the last file was written.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::Range,
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -18,7 +18,7 @@ use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::future::join_all;
 use http::{Method, Request, Response, StatusCode};
-use landfall::store::Clock;
+use landfall::{heavy::heavy, store::Clock};
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
@@ -152,6 +152,14 @@ impl CustomerProfiles {
             destination: job.order.destination.text.clone(),
         };
         jobs.iter().map(snapshot).collect()
+    }
+
+    /// The ids of the snapshots that ended well.
+    pub fn completed(&self) -> BTreeSet<String> {
+        let state = self.service.state();
+        let jobs = state.jobs.values();
+        let is_completed = |job: &&Arc<Job>| locked(&job.progress).status == Status::Completed;
+        jobs.filter(is_completed).map(|job| job.id.clone()).collect()
     }
 
     /// The ids of the snapshots made, by their DestinationUri as it was given.
@@ -584,7 +592,7 @@ impl Service {
         let generator = Profiles::new(self.settings.seed, profiles);
         let asked = job.order.format;
         // Off the threads that answer requests: a large part takes seconds.
-        let body = tokio::task::spawn_blocking(move || match part.flaw {
+        let body = heavy(move || match part.flaw {
             Flaw::None => generator.encode(asked, part.rows),
             Flaw::Empty => Ok(Vec::new()),
             Flaw::Truncated => generator.encode_truncated(asked, part.rows),

@@ -10,7 +10,7 @@ mod endpoints;
 mod scenario;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -22,7 +22,7 @@ use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures::future::join_all;
 use http::{Method, Request, Response, StatusCode};
-use landfall::store::Clock;
+use landfall::{heavy::heavy, store::Clock};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
@@ -182,6 +182,22 @@ impl Pinpoint {
             place: job.order.place.clone(),
         };
         self.service.state().jobs.iter().map(made).collect()
+    }
+
+    /// The ids of the jobs that ended well.
+    pub fn completed(&self) -> BTreeSet<String> {
+        let state = self.service.state();
+        let is_completed = |job: &&Arc<Job>| {
+            locked(&job.progress)
+                .end
+                .is_some_and(|(status, _)| status == "COMPLETED")
+        };
+        state
+            .jobs
+            .iter()
+            .filter(is_completed)
+            .map(|job| job.id.clone())
+            .collect()
     }
 
     /// Makes a job of somebody else, as if its start call had come from there.
@@ -674,7 +690,7 @@ impl Service {
         // gzip may be of several members.
         let members = if number == 1 { 3 } else { 1 };
         // Off the threads that answer requests: a large part takes seconds.
-        let body = tokio::task::spawn_blocking(move || {
+        let body = heavy(move || {
             let mut body = generator.export(&application, part.numbers, members)?;
             if part.truncated {
                 body.truncate(body.len() / 2);

@@ -11,7 +11,7 @@ mod order;
 mod scenario;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -22,7 +22,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use landfall::store::Clock;
+use landfall::{heavy::heavy, store::Clock};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
@@ -152,6 +152,15 @@ impl QuickSight {
     pub fn count(&self, operation: Operation) -> usize {
         let state = self.service.state();
         state.calls.iter().filter(|call| call.operation == operation).count()
+    }
+
+    /// The ids of the jobs that ended well.
+    pub fn completed(&self) -> BTreeSet<String> {
+        let ends_well = self.service.behaviour.outcome == Outcome::Completes;
+        let state = self.service.state();
+        let is_completed = |job: &&Arc<Job>| ends_well && locked(&job.progress).ended.is_some();
+        let jobs = state.jobs.values().filter(is_completed);
+        jobs.map(|job| job.name.job.clone()).collect()
     }
 
     /// Every job that was made, in the order of making.
@@ -615,7 +624,7 @@ impl Service {
         let key = format!("{}{name}.{}", job.order.prefix, format.extension());
         let rows = self.settings.rows;
         // Off the threads that answer requests: a large workbook takes seconds.
-        let body = tokio::task::spawn_blocking(move || encode(seed, format, &visuals, rows, now, flaw)).await??;
+        let body = heavy(move || encode(seed, format, &visuals, rows, now, flaw)).await??;
         if flaw != Last::Missing {
             self.sink.put(&job.order.bucket, &key, Bytes::from(body), None).await?;
         }

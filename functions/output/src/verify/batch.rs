@@ -83,10 +83,11 @@ pub struct BatchState {
 }
 
 impl BatchState {
-    /// Objects that need no further reading, and bytes that were decoded of those that do.
-    fn progress(&self) -> (usize, u64) {
+    /// Objects that need no further reading, bytes that were decoded of those that do, and how many of these can go on.
+    fn progress(&self) -> (usize, u64, usize) {
         let ended = self.readings.len() + self.disturbed.len();
-        (ended, self.paused.iter().map(|paused| paused.at.offset()).sum())
+        let decoded = self.paused.iter().map(|paused| paused.at.offset()).sum();
+        (ended, decoded, self.paused.len())
     }
 
     /// One turn: reads on until all is read or the reader's time is up. Fails with what the store fails with, and with
@@ -146,9 +147,9 @@ impl BatchState {
         side_by_side: usize,
     ) -> Result<bool> {
         let mut waiting = tasks.into_iter().peekable();
-        // Dropped on an error, it stops the other readers.
         let mut readers = JoinSet::new();
         let mut has_time = true;
+        let mut failed = None;
         loop {
             while has_time && readers.len() < side_by_side && waiting.peek().is_some() {
                 has_time = reader.has_time();
@@ -158,23 +159,32 @@ impl BatchState {
                 }
             }
             let Some(read) = readers.join_next().await else {
-                return Ok(has_time);
+                return failed.map_or(Ok(has_time), Err);
             };
-            match read.map_err(|_| Error::internal("the reader of an object stopped"))?? {
-                Outcome::Read(reading) => {
-                    resumes.remove(&reading.object.key);
-                    self.readings.push(*reading);
-                }
-                Outcome::Disturbed(disturbed) => {
-                    resumes.remove(&disturbed.listed.key);
-                    self.disturbed.push(disturbed);
-                }
-                Outcome::Paused { key, at } => {
+            let read = read.map_err(|_| Error::internal("the reader of an object stopped"));
+            match read.flatten() {
+                // What the others have read by now is worth keeping.
+                Err(error) => {
+                    reader.stop();
                     has_time = false;
-                    if let Some(at) = at {
-                        resumes.insert(key, *at);
-                    }
+                    failed.get_or_insert(error);
                 }
+                Ok(outcome) => match outcome {
+                    Outcome::Read(reading) => {
+                        resumes.remove(&reading.object.key);
+                        self.readings.push(*reading);
+                    }
+                    Outcome::Disturbed(disturbed) => {
+                        resumes.remove(&disturbed.listed.key);
+                        self.disturbed.push(disturbed);
+                    }
+                    Outcome::Paused { key, at } => {
+                        has_time = false;
+                        if let Some(at) = at {
+                            resumes.insert(key, *at);
+                        }
+                    }
+                },
             }
         }
     }

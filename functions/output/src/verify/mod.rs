@@ -20,6 +20,7 @@
 
 pub mod batch;
 pub mod classify;
+mod hash;
 pub mod judge;
 mod objects;
 mod read;
@@ -78,6 +79,28 @@ pub struct Expectation {
     pub expect: Expectations,
     /// The newest sealed success in the same destination, before this one.
     pub previous: Option<Previous>,
+}
+
+impl Expectation {
+    /// What every output beneath a prefix must be: one format, or the files of `files` alone; five seconds between its
+    /// listings, every byte read, nothing reported or expected beyond that, and of no age.
+    pub fn of(prefix: S3Uri, format: Option<Format>) -> Self {
+        Self {
+            prefix,
+            format,
+            started_at: DateTime::UNIX_EPOCH,
+            allow_empty: false,
+            kms_key: None,
+            settle: Duration::from_secs(5),
+            rows: None,
+            strict_row_count: false,
+            failed_rows: None,
+            files: None,
+            level: Level::default(),
+            expect: Expectations::default(),
+            previous: None,
+        }
+    }
 }
 
 /// A sealed success that this output is compared with.

@@ -9,7 +9,7 @@ use std::{
     ops::Range,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -18,13 +18,10 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use landfall::{
     error::{Error, ErrorKind, Result},
+    heavy::heavy,
     store::{Clock, Head as HeadOutput, Listed, ObjectStore},
 };
 use serde::{Deserialize, Serialize};
-use sha2::{
-    Digest, Sha256,
-    digest::common::hazmat::{SerializableState, SerializedState},
-};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinHandle,
@@ -34,6 +31,7 @@ use super::{
     Expectation, Level, Limits,
     batch::{Disturbed, Task},
     classify::{self, Plan},
+    hash::{Hash, State},
     report::{Finding, Reading, Role, VerifiedObject},
 };
 use crate::formats::{
@@ -49,6 +47,8 @@ const TAKEN: usize = 512 * 1024;
 const MAX_BREAKS: usize = 16;
 /// The unit in which memory is given out.
 const UNIT: u64 = 1 << 20;
+/// Bytes a second at which an object is read at least. What is larger than the time left allows may be interrupted.
+const SLOWEST: u64 = 16 << 20;
 /// How often the tail of a file may turn out to begin earlier. Two are enough for a sound file.
 const OPENINGS: usize = 4;
 
@@ -69,25 +69,26 @@ pub(super) enum Outcome {
 /// Where the reading of an object goes on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Resume {
-    /// Of the decoder.
-    checkpoint: Checkpoint,
+    /// Of the decoder; `None` if it begins again.
+    checkpoint: Option<Checkpoint>,
     /// Bytes that were hashed: as many as the checkpoint's offset, or more.
     hashed: u64,
-    /// The state of SHA-256 after them, hex.
-    hash: String,
+    /// The state of SHA-256 after them; `None` before the first.
+    hash: Option<State>,
 }
 
 impl Resume {
     /// Offset of the first byte that is to be decoded.
     pub(super) fn offset(&self) -> u64 {
-        self.checkpoint.offset
+        self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.offset)
     }
 
-    fn hash(&self) -> Result<Sha256, Stop> {
+    fn hash(&self) -> Result<Hash, Stop> {
         let unreadable = || Stop::Failed(Error::internal("the state of a checksum cannot be read"));
-        let state = hex::decode(&self.hash).map_err(|_| unreadable())?;
-        let state = SerializedState::<Sha256>::try_from(state.as_slice()).map_err(|_| unreadable())?;
-        Sha256::deserialize(&state).map_err(|_| unreadable())
+        match &self.hash {
+            Some(state) => Hash::resume(state).ok_or_else(unreadable),
+            None => Ok(Hash::kept()),
+        }
     }
 }
 
@@ -105,6 +106,7 @@ pub(super) struct Reader {
     memory: Arc<Semaphore>,
     units: u32,
     bytes: AtomicU64,
+    stopped: AtomicBool,
 }
 
 /// Why reading stopped.
@@ -148,7 +150,13 @@ impl Reader {
             memory: Arc::new(Semaphore::new(units as usize)),
             units,
             bytes: AtomicU64::new(0),
+            stopped: AtomicBool::new(false),
         }
+    }
+
+    /// Lets all that is being read pause, as if time were up.
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
     }
 
     /// Bytes that were hashed and decoded so far.
@@ -156,9 +164,15 @@ impl Reader {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Bytes of an object that can be read in the time that is left, at the least.
+    fn readable(&self) -> u64 {
+        let left = (self.stop_at - self.clock.now()).num_seconds();
+        u64::try_from(left).unwrap_or(0).saturating_mul(SLOWEST)
+    }
+
     /// Whether there is time to read on.
     pub(super) fn has_time(&self) -> bool {
-        self.clock.now() < self.stop_at
+        !self.stopped.load(Ordering::Relaxed) && self.clock.now() < self.stop_at
     }
 
     /// Reads an object, from where it stopped if it was begun.
@@ -309,8 +323,8 @@ impl Reader {
             }
             opened => opened?,
         };
-        let decoder = match resume {
-            Some(resume) => decoder.resume(resume.checkpoint.clone())?,
+        let decoder = match resume.and_then(|resume| resume.checkpoint.clone()) {
+            Some(checkpoint) => decoder.resume(checkpoint)?,
             None => decoder,
         };
         let buffers = content.size.min(self.ranges as u64 * u64::from(self.held));
@@ -378,21 +392,31 @@ impl Reader {
     ) -> Result<(Decoded, String), Stop> {
         let (mut hash, mut hashed, mut offset) = match &resume {
             Some(resume) => (resume.hash()?, resume.hashed, resume.offset()),
-            None => (Sha256::new(), 0, 0),
+            None if content.size <= self.readable() => (Hash::quick(), 0, 0),
+            None => (Hash::kept(), 0, 0),
         };
         if offset > 0 {
             content.skip_to(offset);
         }
         loop {
             if !self.has_time() {
-                let checkpoint = decoder.checkpoint();
-                return Err(Stop::Paused(checkpoint.map(|checkpoint| {
-                    Box::new(Resume {
-                        checkpoint,
+                let Some(checkpoint) = decoder.checkpoint() else {
+                    return Err(Stop::Paused(None));
+                };
+                let resume = match hash.state() {
+                    Some(state) => Resume {
+                        checkpoint: Some(checkpoint),
                         hashed,
-                        hash: hex::encode(hash.serialize()),
-                    })
-                })));
+                        hash: Some(state),
+                    },
+                    // It took longer than was thought, so next time its checksum can be kept.
+                    None => Resume {
+                        checkpoint: None,
+                        hashed: 0,
+                        hash: None,
+                    },
+                };
+                return Err(Stop::Paused(Some(Box::new(resume))));
             }
             for wanted in decoder.wanted() {
                 // Not held against the time that is left: a pause here would lose the checkpoint.
@@ -433,7 +457,7 @@ impl Reader {
             )));
         }
         let decoded = blocking(move || decoder.finish()).await??;
-        Ok((decoded, hex::encode(hash.finalize())))
+        Ok((decoded, hash.finish()))
     }
 
     /// Brings a range, part by part. What breaks off is asked for again from there on.
@@ -535,7 +559,7 @@ fn stop(error: Error) -> Stop {
 
 /// Runs what takes the processor for a while where other tasks do not wait for it.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stop> {
-    tokio::task::spawn_blocking(work)
+    heavy(work)
         .await
         .map_err(|_| Stop::from(Defect::new("made its decoder give up")))
 }

@@ -8,16 +8,22 @@
 //! * What is read in one batch, within the time of this invocation, needs no ledger. What is not is planned in batches
 //!   in the ledger bucket, beneath a prefix that no other invocation writes to, and read by others.
 //! * An object is read again only if it has changed.
+//! * A batch that nobody finished (its invocations were throttled, or an execution was stopped) is run again, a bounded
+//!   number of times; only an error that would come again ends the verification.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use landfall::{
-    batches::{MAX_BATCHES, MAX_SECONDS, MAX_TURNS},
+    batches::{MAX_BATCHES, MAX_REPEATS, MAX_SECONDS, MAX_TURNS},
     error::{Error, ErrorKind, Result},
     job::Place,
     s3_uri::S3Uri,
@@ -106,6 +112,9 @@ struct File {
     planned_at: Option<DateTime<Utc>>,
     rounds: Vec<There>,
     batches: u64,
+    /// How often batches that nobody finished were run again.
+    #[serde(default)]
+    repeats: u32,
 }
 
 /// A round whose batches are in the ledger bucket.
@@ -167,6 +176,8 @@ struct Source<'a> {
     there: Option<&'a There>,
     /// Whether it was read since the last listing.
     is_new: bool,
+    /// Set when a batch is met that nobody finished.
+    unfinished: &'a AtomicBool,
     next: u64,
     ahead: VecDeque<Ahead>,
     loaded: VecDeque<Tried>,
@@ -205,6 +216,7 @@ impl Source<'_> {
                 return Err(Error::new(kind, error.message()));
             }
             if !state.done {
+                self.unfinished.store(true, Ordering::Relaxed);
                 return Err(Error::internal(format!(
                     "the batch s3://{}/{} was not read to its end and left no error; see the log of verify-output",
                     self.bucket, ahead.0
@@ -353,6 +365,9 @@ pub(super) struct Work<'a> {
     /// How long the last listing took, with what it was joined with.
     listing_took: TimeDelta,
     batches: u64,
+    repeats: u32,
+    /// Whether the join met a batch that nobody finished.
+    unfinished: AtomicBool,
 }
 
 impl<'a> Work<'a> {
@@ -392,6 +407,8 @@ impl<'a> Work<'a> {
             unjoined: file.rounds.last().map(|there| there.prefix.clone()),
             rounds: file.rounds.into_iter().map(Round::There).collect(),
             batches: file.batches,
+            repeats: file.repeats,
+            unfinished: AtomicBool::new(false),
         })
     }
 
@@ -399,7 +416,15 @@ impl<'a> Work<'a> {
         loop {
             self.settle().await?;
             let begun_at = self.clock.now();
-            let join = self.join().await?;
+            let before = (self.settling.clone(), self.gone.clone());
+            let join = match self.join().await {
+                Err(error) if self.unfinished.load(Ordering::Relaxed) && self.repeats < MAX_REPEATS => {
+                    tracing::warn!("{}; what is left is run again", error.message);
+                    (self.settling, self.gone) = before;
+                    return self.leave_unfinished().await;
+                }
+                join => join?,
+            };
             self.listed_at = Some(self.clock.now());
             self.listing_took = self.clock.now() - begun_at;
             self.settling.listings += 1;
@@ -544,6 +569,7 @@ impl<'a> Work<'a> {
             bucket: self.desk.map_or("", |desk| desk.bucket.as_str()),
             there,
             is_new: there.is_some_and(|there| self.unjoined.as_ref() == Some(&there.prefix)),
+            unfinished: &self.unfinished,
             next: 0,
             ahead: VecDeque::new(),
             loaded,
@@ -605,7 +631,33 @@ impl<'a> Work<'a> {
     }
 
     /// Leaves the batches of a round to other invocations.
-    async fn leave(self, there: There) -> Result<Turn> {
+    async fn leave(mut self, there: There) -> Result<Turn> {
+        let batches = (0..there.batches).map(|number| there.batch(number)).collect();
+        self.batches += there.batches;
+        self.rounds.push(Round::There(there));
+        self.leave_batches(batches).await
+    }
+
+    /// Leaves what nobody finished of the last round to other invocations, once more.
+    async fn leave_unfinished(mut self) -> Result<Turn> {
+        let (Some(desk), Some(Round::There(there))) = (self.desk, self.rounds.last()) else {
+            return Err(Error::internal("there is no round of batches to go on with"));
+        };
+        let states = (0..there.batches).map(|number| {
+            let batch = there.batch(number);
+            async move {
+                let state = load::<BatchState>(self.store.as_ref(), &desk.bucket, &state_key(&batch)).await?;
+                let is_done = state.is_some_and(|(state, _)| state.done || state.error.is_some());
+                Ok((!is_done).then_some(batch))
+            }
+        });
+        let unfinished: Vec<Option<String>> = stream::iter(states).buffered(AHEAD).try_collect().await?;
+        self.repeats += 1;
+        self.leave_batches(unfinished.into_iter().flatten().collect()).await
+    }
+
+    /// Leaves batches of the last round to other invocations.
+    async fn leave_batches(self, batches: Vec<String>) -> Result<Turn> {
         let Some(desk) = self.desk else {
             return Err(Error::internal("batches cannot be read without a ledger"));
         };
@@ -613,16 +665,17 @@ impl<'a> Work<'a> {
         let work = format!("{}work.json", desk.prefix);
         let manifest = Place {
             bucket: desk.bucket.clone(),
-            key: format!("{}manifest.json", there.prefix),
+            key: format!("{}manifest.json", desk.prefix),
         };
-        let items: Vec<Item> = (0..there.batches)
-            .map(|number| Item {
+        let count = batches.len() as u64;
+        let items: Vec<Item> = batches
+            .into_iter()
+            .map(|batch| Item {
                 work: work.clone(),
-                batch: there.batch(number),
+                batch,
             })
             .collect();
         write(store, &manifest.bucket, &manifest.key, encode(&items)?).await?;
-        let batches = there.batches;
         let mut rounds = Vec::new();
         for (number, round) in (1..).zip(self.rounds) {
             rounds.push(match round {
@@ -637,7 +690,6 @@ impl<'a> Work<'a> {
                 }
             });
         }
-        rounds.push(there);
         let file = File {
             schema: WORK_SCHEMA.to_owned(),
             expectation: self.expectation,
@@ -646,13 +698,14 @@ impl<'a> Work<'a> {
             listed_at: self.listed_at,
             planned_at: self.planned_at.or_else(|| Some(self.clock.now())),
             rounds,
-            batches: self.batches + batches,
+            batches: self.batches,
+            repeats: self.repeats,
         };
         write(store, &desk.bucket, &work, encode(&file)?).await?;
         Ok(Turn::Batches {
             work,
             manifest,
-            batches,
+            batches: count,
         })
     }
 
@@ -772,6 +825,7 @@ impl File {
             planned_at: None,
             rounds: Vec::new(),
             batches: 0,
+            repeats: 0,
         }
     }
 

@@ -895,24 +895,9 @@ mod tests {
     };
     use landfall::expect::{Expectations, ExpectedAge, ExpectedChange, ExpectedColumns, ExpectedRows, OnViolation};
     use proptest::{collection::vec, option, prelude::*, sample::select};
-    use std::time::Duration;
 
     fn asked() -> Expectation {
-        Expectation {
-            prefix: "s3://exports/run=1/".parse().unwrap(),
-            format: Some(Format::Csv),
-            started_at: DateTime::UNIX_EPOCH,
-            allow_empty: false,
-            kms_key: None,
-            settle: Duration::from_secs(5),
-            rows: None,
-            strict_row_count: false,
-            failed_rows: None,
-            files: None,
-            level: Level::Full,
-            expect: Expectations::default(),
-            previous: None,
-        }
+        Expectation::of("s3://exports/run=1/".parse().unwrap(), Some(Format::Csv))
     }
 
     fn at(level: Level) -> Expectation {

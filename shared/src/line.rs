@@ -1,0 +1,265 @@
+//! The line that jobs stand in: how many of a kind run at a time, and how many are started in a day.
+//!
+//! What must stay true: a place belongs to a job, not to whoever starts it, so a crash leaks none and a job has one at
+//! most; it is free again when its job gave it back, has an outcome, or is past its deadline by [`GRACE`]. All places of
+//! a kind stand in one object, and all calls of a day in another, each changed by compare-and-set: so no two jobs get the
+//! same place, and whoever finds none has read one small object and written nothing.
+//!
+//! A job that was given up has no place any more, although the service may still work on it: the service's own limit
+//! counts besides.
+
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    event::sha256_hex,
+    job::Kind,
+    ledger::Ledger,
+    start::spread,
+    store::Clock,
+};
+
+/// The schema of [`Places`].
+pub const PLACES_SCHEMA: &str = "landfall.slots/1";
+
+/// The schema of [`Calls`].
+pub const CALLS_SCHEMA: &str = "landfall.starts/1";
+
+/// Most places that a deployment may give a kind: all of them are read and written together.
+pub const MAX_PLACES: u64 = 500;
+
+/// Most start calls a day that can be counted: all of them are read and written together.
+pub const MAX_CALLS: u64 = 5_000;
+
+/// How long after its deadline a job that never was sealed keeps its place: longer than a start call that was begun in
+/// the last moment, and the seal after it.
+pub const GRACE: TimeDelta = TimeDelta::minutes(20);
+
+/// How often a lost race is followed by another look within one invocation.
+const MAX_TURNS: u32 = 8;
+
+/// The longest pause after the first lost race; it doubles with each.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest pause after any.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How many jobs of a full line are looked up each time, in case they have ended and could not give their place back.
+const LOOKS: usize = 2;
+
+/// Who has a place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The job.
+    pub job_key: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// Until when at most.
+    pub until: DateTime<Utc>,
+}
+
+/// The jobs of a kind that have a place, in the order in which they got it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Places {
+    /// [`PLACES_SCHEMA`].
+    pub schema: String,
+    /// The kind.
+    pub kind: Kind,
+    /// One for each job.
+    pub places: Vec<Place>,
+}
+
+/// The places of one kind.
+pub struct Line<'a> {
+    ledger: &'a Ledger<'a>,
+    clock: &'a dyn Clock,
+    kind: &'a Kind,
+}
+
+impl<'a> Line<'a> {
+    /// The line of a kind.
+    pub fn new(ledger: &'a Ledger<'a>, clock: &'a dyn Clock, kind: &'a Kind) -> Self {
+        Self { ledger, clock, kind }
+    }
+
+    /// Where it lies.
+    pub fn key(kind: &Kind) -> String {
+        format!("slots/{kind}.json")
+    }
+
+    /// Gives a job one of `limit` places, to keep until `until` at most; `false` if all are taken. A job that has one
+    /// keeps it.
+    ///
+    /// Fails with `Busy` if others keep changing the line, and with what the store fails with.
+    pub async fn enter(&self, limit: u64, job_key: &str, until: DateTime<Utc>) -> Result<bool> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let key = Self::key(self.kind);
+        for turn in 0..MAX_TURNS {
+            let (found, condition) = self.ledger.shared::<Places>(&key).await?;
+            let mut places = found.map_or_else(Vec::new, |found| found.places);
+            if places.iter().any(|place| place.job_key == job_key) {
+                return Ok(true);
+            }
+            let now = self.clock.now();
+            places.retain(|place| now < place.until);
+            if places.len() >= limit {
+                self.drop_ended(&mut places, job_key).await?;
+            }
+            if places.len() >= limit {
+                return Ok(false);
+            }
+            places.push(Place {
+                job_key: job_key.to_owned(),
+                since: now,
+                until,
+            });
+            if self.ledger.replace(&key, &self.whole(places), condition).await? {
+                return Ok(true);
+            }
+            rest(self.clock, job_key, turn).await;
+        }
+        Err(contended(&key))
+    }
+
+    /// Takes a job's place back, if it has one.
+    ///
+    /// Fails as [`Line::enter`] does. A place that could not be taken back is free once somebody looks its job up.
+    pub async fn leave(&self, job_key: &str) -> Result<()> {
+        let key = Self::key(self.kind);
+        for turn in 0..MAX_TURNS {
+            let (found, condition) = self.ledger.shared::<Places>(&key).await?;
+            let mut places = found.map_or_else(Vec::new, |found| found.places);
+            let before = places.len();
+            places.retain(|place| place.job_key != job_key);
+            if places.len() == before || self.ledger.replace(&key, &self.whole(places), condition).await? {
+                return Ok(());
+            }
+            rest(self.clock, job_key, turn).await;
+        }
+        Err(contended(&key))
+    }
+
+    fn whole(&self, places: Vec<Place>) -> Places {
+        Places {
+            schema: PLACES_SCHEMA.to_owned(),
+            kind: self.kind.clone(),
+            places,
+        }
+    }
+
+    /// Looks some of the jobs up, others each time, and drops those that need their place no more.
+    async fn drop_ended(&self, places: &mut Vec<Place>, job_key: &str) -> Result<()> {
+        let seed = sha256_hex(format!("{job_key}/{}", self.clock.now()).as_bytes());
+        let first = usize::from_str_radix(&seed[..8], 16).unwrap_or_default();
+        let mut ended = Vec::new();
+        for place in places
+            .iter()
+            .cycle()
+            .skip(first % places.len().max(1))
+            .take(LOOKS.min(places.len()))
+        {
+            let entry = self.ledger.load(self.kind, &place.job_key).await?;
+            // A job gets its place after its entry, so one without was deleted.
+            if entry.is_none_or(|current| current.entry.outcome.is_some()) {
+                ended.push(place.job_key.clone());
+            }
+        }
+        places.retain(|place| !ended.contains(&place.job_key));
+        Ok(())
+    }
+}
+
+/// The start calls of a day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Calls {
+    /// [`CALLS_SCHEMA`].
+    pub schema: String,
+    /// The kind.
+    pub kind: Kind,
+    /// What the quota is of, such as a domain.
+    pub scope: String,
+    /// The day, UTC.
+    pub day: NaiveDate,
+    /// The key of each attempt whose call was about to be made.
+    pub calls: Vec<String>,
+}
+
+/// A service's quota of start calls a day, as far as this deployment uses it.
+///
+/// An attempt counts once, before its call: so a service with such a quota makes each call an attempt of its own
+/// ([`crate::service::Found::Unknowable`]). When the service's own day begins is not documented; here it is UTC's.
+pub struct Quota<'a> {
+    /// The ledger.
+    pub ledger: &'a Ledger<'a>,
+    /// The time.
+    pub clock: &'a dyn Clock,
+    /// The kind.
+    pub kind: &'a Kind,
+    /// What the quota is of: letters, digits, `-` and `_`.
+    pub scope: &'a str,
+    /// Calls a day.
+    pub limit: u64,
+}
+
+impl Quota<'_> {
+    /// Where the calls of a day stand.
+    pub fn key(kind: &Kind, scope: &str, day: NaiveDate) -> String {
+        format!("starts/{kind}/{scope}/{day}.json")
+    }
+
+    /// Whether another call could be counted now.
+    pub async fn is_left(&self) -> Result<bool> {
+        let key = Self::key(self.kind, self.scope, self.clock.now().date_naive());
+        let (found, _) = self.ledger.shared::<Calls>(&key).await?;
+        Ok(found.is_none_or(|found| (found.calls.len() as u64) < self.limit))
+    }
+
+    /// Counts the call of an attempt; `false` if the day's are used up. An attempt that was counted today is not counted
+    /// again.
+    ///
+    /// Fails with `Busy` if others keep counting, and with what the store fails with.
+    pub async fn count(&self, attempt_key: &str) -> Result<bool> {
+        for turn in 0..MAX_TURNS {
+            let day = self.clock.now().date_naive();
+            let key = Self::key(self.kind, self.scope, day);
+            let (found, condition) = self.ledger.shared::<Calls>(&key).await?;
+            let mut calls = found.map_or_else(Vec::new, |found| found.calls);
+            if calls.iter().any(|call| call == attempt_key) {
+                return Ok(true);
+            }
+            if calls.len() as u64 >= self.limit {
+                return Ok(false);
+            }
+            calls.push(attempt_key.to_owned());
+            let whole = Calls {
+                schema: CALLS_SCHEMA.to_owned(),
+                kind: self.kind.clone(),
+                scope: self.scope.to_owned(),
+                day,
+                calls,
+            };
+            if self.ledger.replace(&key, &whole, condition).await? {
+                return Ok(true);
+            }
+            rest(self.clock, attempt_key, turn).await;
+        }
+        let day = self.clock.now().date_naive();
+        Err(contended(&Self::key(self.kind, self.scope, day)))
+    }
+}
+
+/// Pauses after a lost race, each contender for another time.
+async fn rest(clock: &dyn Clock, contender: &str, turn: u32) {
+    let longest = (PAUSE * 2u32.saturating_pow(turn)).min(LONGEST_PAUSE);
+    clock.sleep(longest.mul_f64(spread(contender, turn))).await;
+}
+
+fn contended(key: &str) -> Error {
+    Error::new(
+        ErrorKind::Busy,
+        format!("others keep changing {key}; it was tried {MAX_TURNS} times"),
+    )
+}

@@ -1,0 +1,172 @@
+//! Going on with the start call of a job that failed.
+//!
+//! What must stay true: no start call is made; the job that is picked up keeps its outcome; of all that pick one start
+//! call up, one is open at a time and none comes after a success. For that each is noted in the entry of the job that
+//! made the call, by compare-and-set, before it has an entry of its own.
+
+use super::Starter;
+use crate::{
+    error::{Error, ErrorKind, Result},
+    event::Trigger,
+    job::Verdict,
+    ledger::{Attempt, AttemptState, Entry, SCHEMA, Versioned},
+    service::JobService,
+};
+
+/// How often a lost race in the ledger is followed by another look within one invocation.
+const MAX_TURNS: usize = 8;
+
+impl<S: JobService> Starter<'_, S> {
+    /// The entry of the job that goes on with the start call of the job `picked`, made if there is none yet.
+    ///
+    /// Fails with `InvalidEvent` if there is nothing to pick up, and says what to do instead.
+    pub(super) async fn pick_up(&self, picked: &str) -> Result<Versioned> {
+        let own = &self.requested.trigger.job_key;
+        if let Some(standing) = self.ledger.load(&S::kind(), own).await? {
+            return Ok(standing);
+        }
+        let named = self.known(picked).await?;
+        if named.entry.trigger.request_sha256 != self.requested.trigger.request_sha256 {
+            return Err(invalid(format!(
+                "{picked} is a job of another request; send that request, which stands in its receipt, with PickUp"
+            )));
+        }
+        let attempts = started(&named.entry)?;
+        if S::WRITES_OUTPUT
+            && let Some(attempt) = attempts.last()
+        {
+            let place = format!("the output of {picked}");
+            self.deployment.config.allowed.check_location(&place, &attempt.prefix)?;
+        }
+        let first = match &named.entry.picks_up {
+            Some(first) => self.known(first).await?,
+            None => named.clone(),
+        };
+        let first_key = first.entry.trigger.job_key.clone();
+        self.note(first).await?;
+        let entry = self.picked_entry(&named.entry, attempts, first_key);
+        match self.ledger.create_or_load(entry).await? {
+            Ok(created) => Ok(created),
+            Err(Some(standing)) => Ok(standing),
+            Err(None) => self.reload().await,
+        }
+    }
+
+    async fn known(&self, job_key: &str) -> Result<Versioned> {
+        self.ledger.load(&S::kind(), job_key).await?.ok_or_else(|| {
+            invalid(format!(
+                "there is no {} {job_key} to pick up; PickUp takes the job_key that stands in the receipt of the failure and \
+                 in its announcement",
+                S::KIND
+            ))
+        })
+    }
+
+    /// Notes this job in the entry of the one that made the start call, unless another one has it.
+    async fn note(&self, mut first: Versioned) -> Result<()> {
+        let own = &self.requested.trigger.job_key;
+        for _ in 0..MAX_TURNS {
+            let job_key = first.entry.trigger.job_key.clone();
+            match first.entry.picked_up_by.last() {
+                Some(last) if last == own => return Ok(()),
+                Some(last) => self.has_failed(&job_key, last).await?,
+                None => {}
+            }
+            let mut entry = first.entry;
+            entry.picked_up_by.push(own.clone());
+            match self.ledger.update(entry, first.etag).await? {
+                Some(_) => return Ok(()),
+                None => first = self.known(&job_key).await?,
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Busy,
+            "others keep changing the entry of the job to pick up",
+        ))
+    }
+
+    /// Makes sure that the last one that picked a job up has failed too.
+    async fn has_failed(&self, job_key: &str, last: &str) -> Result<()> {
+        let outcome = self
+            .ledger
+            .load(&S::kind(), last)
+            .await?
+            .and_then(|last| last.entry.outcome);
+        match outcome {
+            Some(outcome) if outcome.verdict == Verdict::Failed => Ok(()),
+            Some(outcome) => Err(invalid(format!(
+                "{job_key} was picked up by {last}, which succeeded: its receipt is {}",
+                outcome.receipt
+            ))),
+            None => Err(invalid(format!(
+                "{job_key} is being picked up by {last}, which has not ended; wait for its end, or send its event again if \
+                 its execution was stopped"
+            ))),
+        }
+    }
+
+    fn picked_entry(&self, named: &Entry, attempts: Vec<Attempt>, first: String) -> Entry {
+        let requested = self.requested;
+        let now = self.now();
+        Entry {
+            schema: SCHEMA.to_owned(),
+            kind: S::kind(),
+            // Its data are those of the job that asked for them, and are no newer for being sealed late.
+            trigger: Trigger {
+                time: named.trigger.time,
+                schedule: named.trigger.schedule.clone(),
+                ..requested.trigger.clone()
+            },
+            name: requested.options.name.clone().or_else(|| named.name.clone()),
+            request: named.request.clone(),
+            format: named.format,
+            source: named.source.clone(),
+            created_at: now,
+            deadline_at: self.deadline_from(now),
+            attempts: attempts
+                .into_iter()
+                .map(|attempt| Attempt {
+                    owner: self.owner.clone(),
+                    ..attempt
+                })
+                .collect(),
+            // The service runs it already, or has done.
+            takes_place: false,
+            picks_up: Some(first),
+            picked_up_by: Vec::new(),
+            orphans: named.orphans.clone(),
+            outcome: None,
+            written_by: String::new(),
+        }
+    }
+}
+
+/// The attempts of a failed job up to the one that the service gave an id.
+fn started(entry: &Entry) -> Result<Vec<Attempt>> {
+    let job_key = &entry.trigger.job_key;
+    match &entry.outcome {
+        None => {
+            return Err(invalid(format!(
+                "{job_key} has not ended, so there is nothing to pick up: its own event, sent again, adopts it"
+            )));
+        }
+        Some(outcome) if outcome.verdict == Verdict::Succeeded => {
+            return Err(invalid(format!(
+                "{job_key} succeeded, so there is nothing to pick up: its receipt is {}",
+                outcome.receipt
+            )));
+        }
+        Some(_) => {}
+    }
+    let is_started = |attempt: &Attempt| attempt.state == AttemptState::Started && attempt.service_id.is_some();
+    match entry.attempts.iter().rposition(is_started) {
+        Some(last) => Ok(entry.attempts[..=last].to_vec()),
+        None => Err(invalid(format!(
+            "{job_key} was never started, so there is nothing to pick up: send its event with a higher Landfall.Rerun"
+        ))),
+    }
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::InvalidEvent, message)
+}

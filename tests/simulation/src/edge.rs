@@ -1,0 +1,274 @@
+//! S3 and the services as one invocation meets them.
+//!
+//! What must stay true: every call of a function passes here; S3 answers a conditional write as it does, and the
+//! services' answers go through the SDK's own parsing.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use aws_smithy_runtime_api::client::{
+    http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
+    orchestrator::{HttpRequest, HttpResponse},
+    result::ConnectorError,
+    runtime_components::RuntimeComponents,
+};
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use landfall::{
+    error::{Error, ErrorKind, Result},
+    store::{Condition, Frames, Head, ObjectStore, Page, Stored, Written},
+};
+use landfall_local::simulated::{ConnectionCut, Refusal, SimulatedService};
+
+use crate::{
+    faults::{Boundary, Fault},
+    invocation::{Call, Crossed},
+    starts::{Start, Starts},
+};
+
+/// S3 for one invocation.
+pub struct Edge {
+    store: Arc<dyn ObjectStore>,
+    call: Arc<Call>,
+}
+
+impl Edge {
+    /// S3 as `call` meets it.
+    pub fn new(store: Arc<dyn ObjectStore>, call: Arc<Call>) -> Self {
+        Self { store, call }
+    }
+
+    async fn read_of<T>(&self, name: &str, key: &str, effect: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let crossed = self
+            .call
+            .cross(Boundary::Read, &|| format!("{name} {key}"), effect)
+            .await;
+        match crossed {
+            Crossed {
+                answer: Some(answer),
+                fault: None,
+            } => answer,
+            Crossed { fault, .. } => Err(s3_error(fault)),
+        }
+    }
+
+    async fn write_of<T>(&self, name: &str, key: &str, effect: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let crossed = self
+            .call
+            .cross(Boundary::Write, &|| format!("{name} {key}"), effect)
+            .await;
+        match crossed {
+            Crossed {
+                answer: Some(answer),
+                fault: None | Some(Fault::OwnSuccess),
+            } => answer,
+            Crossed { fault, .. } => Err(s3_error(fault)),
+        }
+    }
+}
+
+fn s3_error(fault: Option<Fault>) -> Error {
+    let (kind, text) = match fault {
+        Some(Fault::Throttled | Fault::ThrottledButDone) => (ErrorKind::Throttled, "S3 asks to slow down"),
+        Some(Fault::Conflict) => (ErrorKind::Busy, "it is being written by others"),
+        Some(Fault::LostBefore | Fault::LostAfter) => (ErrorKind::Unavailable, "the connection to S3 was lost"),
+        _ => (ErrorKind::Unavailable, "S3 failed"),
+    };
+    Error::new(kind, text)
+}
+
+#[async_trait]
+impl ObjectStore for Edge {
+    async fn list_page(&self, bucket: &str, prefix: &str, after: Option<&str>) -> Result<Page> {
+        let effect = self.store.list_page(bucket, prefix, after);
+        self.read_of("list", prefix, effect).await
+    }
+
+    async fn head(&self, bucket: &str, key: &str) -> Result<Option<Head>> {
+        self.read_of("head", key, self.store.head(bucket, key)).await
+    }
+
+    async fn get(&self, bucket: &str, key: &str) -> Result<Option<Stored>> {
+        self.read_of("get", key, self.store.get(bucket, key)).await
+    }
+
+    async fn read(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Bytes> {
+        self.read_of("read", key, self.store.read(bucket, key, etag, start, end))
+            .await
+    }
+
+    async fn stream(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Frames> {
+        self.read_of("read", key, self.store.stream(bucket, key, etag, start, end))
+            .await
+    }
+
+    async fn put(&self, bucket: &str, key: &str, body: Bytes, condition: Condition) -> Result<Written> {
+        let name = match condition {
+            Condition::Absent => "put new",
+            Condition::Unchanged(_) => "put over",
+        };
+        let effect = self.store.put(bucket, key, body, condition);
+        let what = || format!("{name} {key}");
+        match self.call.cross(Boundary::Write, &what, effect).await {
+            // The client tried again and met its own first try.
+            Crossed {
+                answer: Some(Ok(Written::Done { .. })),
+                fault: Some(Fault::OwnSuccess),
+            } => Ok(Written::Refused),
+            Crossed {
+                answer: Some(answer),
+                fault: None | Some(Fault::OwnSuccess),
+            } => answer,
+            Crossed { fault, .. } => Err(s3_error(fault)),
+        }
+    }
+
+    async fn begin_upload(&self, bucket: &str, key: &str) -> Result<String> {
+        self.write_of("begin upload", key, self.store.begin_upload(bucket, key))
+            .await
+    }
+
+    async fn upload_part(&self, bucket: &str, key: &str, upload: &str, number: i32, body: Bytes) -> Result<String> {
+        let effect = self.store.upload_part(bucket, key, upload, number, body);
+        self.write_of("upload part", key, effect).await
+    }
+
+    async fn complete_upload(&self, bucket: &str, key: &str, upload: &str, parts: &[String]) -> Result<Written> {
+        let effect = self.store.complete_upload(bucket, key, upload, parts);
+        self.write_of("complete upload", key, effect).await
+    }
+
+    async fn abort_upload(&self, bucket: &str, key: &str, upload: &str) -> Result<()> {
+        self.write_of("abort upload", key, self.store.abort_upload(bucket, key, upload))
+            .await
+    }
+}
+
+/// A service of one run, with a record of the start calls that reached it.
+pub struct Service {
+    /// Answers.
+    pub simulated: Arc<dyn SimulatedService>,
+    /// Keeps what was started.
+    pub starts: Arc<Starts>,
+    /// How many jobs of other triggers run when one of a delivery of this trigger is started.
+    pub open: Box<dyn Fn(usize, &[Start]) -> usize + Send + Sync>,
+    /// The trigger of each delivery.
+    pub triggers: Vec<usize>,
+    /// Whether every start call is sent twice, as a client does that tries again by itself.
+    pub twice: bool,
+}
+
+tokio::task_local! {
+    /// The service of the run whose code runs.
+    static SERVICE: Arc<Service>;
+}
+
+impl Service {
+    /// Runs code whose SDK clients talk to this service.
+    pub async fn scope<F: Future>(self: Arc<Self>, future: F) -> F::Output {
+        SERVICE.scope(self, future).await
+    }
+}
+
+/// The HTTP client of the SDK: it talks to the service of the run as the invocation that runs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SimulatedHttp;
+
+impl HttpConnector for SimulatedHttp {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let place = (Call::current(), SERVICE.try_with(Arc::clone).ok());
+        HttpConnectorFuture::new(async move {
+            let (Some(call), Some(service)) = place else {
+                return Err(ConnectorError::user("a client is used outside of an invocation".into()));
+            };
+            // A task of its own: what was sent arrives, also when the client does not wait for it any more.
+            tokio::spawn(exchange(call, service, request))
+                .await
+                .unwrap_or_else(|error| Err(ConnectorError::user(error.into())))
+        })
+    }
+}
+
+async fn exchange(
+    call: Arc<Call>,
+    service: Arc<Service>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ConnectorError> {
+    let request = request
+        .try_into_http1x()
+        .map_err(|error| ConnectorError::user(error.into()))?;
+    let (parts, body) = request.into_parts();
+    let body = Bytes::copy_from_slice(body.bytes().unwrap_or_default());
+    let request = http::Request::from_parts(parts, body);
+    // All three services start by POST and look by GET.
+    let is_start = request.method() == http::Method::POST;
+    let boundary = if is_start { Boundary::Start } else { Boundary::Look };
+    let what = {
+        let text = format!("{} {}", request.method(), request.uri().path());
+        move || text.clone()
+    };
+    let started = is_start.then(|| service.starts.begin(&call));
+    let effect = async {
+        if is_start && service.twice {
+            let (parts, body) = request.clone().into_parts();
+            service.simulated.handle(http::Request::from_parts(parts, body)).await;
+        }
+        let answer = service.simulated.handle(request).await;
+        if let Some(number) = started {
+            let trigger = service.triggers.get(call.delivery).copied().unwrap_or_default();
+            let beside = (service.open)(trigger, &service.starts.all());
+            service.starts.reached(number, &answer, beside);
+        }
+        answer
+    };
+    let crossed = call.cross(boundary, &what, effect).await;
+    let lost = || ConnectorError::io("the connection was lost".into());
+    let response = match crossed {
+        Crossed {
+            answer: Some(answer),
+            fault: None | Some(Fault::OwnSuccess),
+        } if answer.extensions().get::<ConnectionCut>().is_none() => answer,
+        Crossed {
+            answer: Some(answer),
+            fault: Some(Fault::Nameless),
+        } if answer.status().is_success() => {
+            let mut nameless = Response::new(Bytes::from_static(b"{}"));
+            *nameless.status_mut() = answer.status();
+            nameless
+        }
+        Crossed { fault, .. } => match fault {
+            Some(Fault::Throttled | Fault::ThrottledButDone) => {
+                refusal(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException")
+            }
+            Some(Fault::Failed | Fault::FailedButDone) => {
+                refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerException")
+            }
+            _ => return Err(lost()),
+        },
+    };
+    if let Some(number) = started {
+        service.starts.answered(number, &response);
+    }
+    let (parts, body) = response.into_parts();
+    let response = Response::from_parts(parts, SdkBody::from(body));
+    HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
+}
+
+fn refusal(status: StatusCode, code: &'static str) -> Response<Bytes> {
+    Refusal::new(status, code, "not now").into_response("00000000-0000-4000-8000-000000000000")
+}
+
+impl HttpClient for SimulatedHttp {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(*self)
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("simulated", &self.simulated.signing_name())
+            .finish_non_exhaustive()
+    }
+}

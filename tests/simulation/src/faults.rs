@@ -1,0 +1,227 @@
+//! What goes wrong at the boundary of a function.
+//!
+//! What must stay true: which faults a run can meet, how often and until when, follows from the seed alone; a run that
+//! meets few kinds of them is as likely as one that meets all, since what is rare together is found by leaving out the
+//! rest.
+
+use std::time::Duration;
+
+use crate::dice::Dice;
+
+/// What happens to one call of S3 or of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// The call is lost, without an effect.
+    LostBefore,
+    /// The answer is lost.
+    LostAfter,
+    /// Throttled, without an effect.
+    Throttled,
+    /// Throttled, although it had its effect.
+    ThrottledButDone,
+    /// A server error, without an effect.
+    Failed,
+    /// A server error, although it had its effect.
+    FailedButDone,
+    /// The function dies before the call.
+    CrashBefore,
+    /// The function dies after the call.
+    CrashAfter,
+    /// The function stands still before the call, and may go on long after its time.
+    PauseBefore,
+    /// The function stands still after the call, and may go on long after its time.
+    PauseAfter,
+    /// The answer takes long.
+    Slow,
+    /// Of a conditional write: the answer was lost, and the client's next try met its own success.
+    OwnSuccess,
+    /// Of a conditional write: others write at the same moment, until the client gives up.
+    Conflict,
+    /// Of a start call: it has its effect, and the answer names nothing.
+    Nameless,
+}
+
+impl Fault {
+    /// Every kind.
+    pub const ALL: [Self; 14] = [
+        Self::LostBefore,
+        Self::LostAfter,
+        Self::Throttled,
+        Self::ThrottledButDone,
+        Self::Failed,
+        Self::FailedButDone,
+        Self::CrashBefore,
+        Self::CrashAfter,
+        Self::PauseBefore,
+        Self::PauseAfter,
+        Self::Slow,
+        Self::OwnSuccess,
+        Self::Conflict,
+        Self::Nameless,
+    ];
+
+    /// Whether it may happen to a call of this kind.
+    fn fits(self, boundary: Boundary) -> bool {
+        match self {
+            Self::OwnSuccess | Self::Conflict => boundary == Boundary::Write,
+            Self::Nameless => boundary == Boundary::Start,
+            _ => true,
+        }
+    }
+
+    /// Whether the function goes on without knowing what became of the call, or does not go on in its time.
+    pub fn is_pause(self) -> bool {
+        matches!(self, Self::PauseBefore | Self::PauseAfter)
+    }
+}
+
+/// What happens to one invocation as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mishap {
+    /// Lambda refuses it: `Lambda.TooManyRequestsException`.
+    Refused,
+    /// Lambda fails before the function runs: `Lambda.ServiceException`.
+    FailedBefore,
+    /// The function runs, and its answer is lost: `Lambda.ServiceException`.
+    FailedAfter,
+    /// The function dies before its first call: `Runtime.ExitError`.
+    Stillborn,
+    /// The function runs twice at once, since the call of Lambda was tried again.
+    Twice,
+}
+
+impl Mishap {
+    const ALL: [Self; 5] = [
+        Self::Refused,
+        Self::FailedBefore,
+        Self::FailedAfter,
+        Self::Stillborn,
+        Self::Twice,
+    ];
+}
+
+/// The side of a function that a call leaves by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Boundary {
+    /// A read of S3.
+    Read,
+    /// A conditional write to S3.
+    Write,
+    /// A start call of a service.
+    Start,
+    /// Another call of a service.
+    Look,
+}
+
+/// The faults of a run.
+#[derive(Clone, Debug)]
+pub struct Weather {
+    /// Kinds of faults that happen.
+    pub faults: Vec<Fault>,
+    /// Kinds of mishaps that happen.
+    pub mishaps: Vec<Mishap>,
+    /// How likely a call meets a fault.
+    pub rate: f64,
+    /// How likely an invocation meets a mishap.
+    pub mishap_rate: f64,
+    /// How many faults and mishaps happen at most.
+    pub budget: u32,
+    /// When the faults end.
+    pub until: Duration,
+    /// How long a call mostly takes at most, each way.
+    pub latency: Duration,
+    /// How far the clock of an invocation is off at most, to either side.
+    pub skew: Duration,
+    /// A time in which every call of S3 or of the service fails.
+    pub outage: Option<Outage>,
+}
+
+/// A time in which everything of one side fails.
+#[derive(Clone, Debug)]
+pub struct Outage {
+    /// Whether S3 fails, or else the service.
+    pub of_s3: bool,
+    /// Its first moment.
+    pub from: Duration,
+    /// Its last moment.
+    pub until: Duration,
+}
+
+impl Weather {
+    /// No fault at all.
+    pub fn calm() -> Self {
+        Self {
+            faults: Vec::new(),
+            mishaps: Vec::new(),
+            rate: 0.0,
+            mishap_rate: 0.0,
+            budget: 0,
+            until: Duration::ZERO,
+            latency: Duration::from_millis(40),
+            skew: Duration::ZERO,
+            outage: None,
+        }
+    }
+
+    /// The weather of a seed. Pauses beyond the function's own time happen only where `stale` allows them.
+    pub fn of(dice: &Dice, stale: bool) -> Self {
+        if dice.chance(0.06) {
+            return Self::calm();
+        }
+        let share = *dice.pick(&[0.15, 0.3, 0.5, 1.0]);
+        let mut faults: Vec<Fault> = Fault::ALL.into_iter().filter(|_| dice.chance(share)).collect();
+        faults.retain(|fault| stale || !fault.is_pause());
+        if stale && !faults.iter().any(|fault| fault.is_pause()) {
+            faults.push(*dice.pick(&[Fault::PauseBefore, Fault::PauseAfter]));
+        }
+        let share = *dice.pick(&[0.0, 0.3, 1.0]);
+        let mishaps: Vec<Mishap> = Mishap::ALL.into_iter().filter(|_| dice.chance(share)).collect();
+        let outage = dice.chance(0.08).then(|| {
+            let from = dice.between(Duration::ZERO, Duration::from_secs(300));
+            Outage {
+                of_s3: dice.chance(0.5),
+                from,
+                until: from + dice.between(Duration::from_secs(1), Duration::from_secs(600)),
+            }
+        });
+        Self {
+            faults,
+            mishaps,
+            rate: *dice.pick(&[0.02, 0.05, 0.1, 0.25, 0.5]),
+            mishap_rate: *dice.pick(&[0.05, 0.15, 0.4]),
+            budget: *dice.pick(&[1, 2, 3, 5, 10, 40]),
+            until: dice.between(Duration::from_secs(60), Duration::from_secs(3600)),
+            latency: Duration::from_millis(*dice.pick(&[5, 40, 400, 3000])),
+            skew: Duration::from_millis(*dice.pick(&[0, 0, 200, 2400])),
+            outage,
+        }
+    }
+
+    /// The fault of the next call, drawn with the dice of its invocation.
+    pub fn fault(&self, dice: &Dice, boundary: Boundary, now: Duration) -> Option<Fault> {
+        if now > self.until || !dice.chance(self.rate) {
+            return None;
+        }
+        let fitting: Vec<Fault> = self
+            .faults
+            .iter()
+            .copied()
+            .filter(|fault| fault.fits(boundary))
+            .collect();
+        (!fitting.is_empty()).then(|| *dice.pick(&fitting))
+    }
+
+    /// The mishap of the next invocation.
+    pub fn mishap(&self, dice: &Dice, now: Duration) -> Option<Mishap> {
+        let happens = now <= self.until && !self.mishaps.is_empty() && dice.chance(self.mishap_rate);
+        happens.then(|| *dice.pick(&self.mishaps))
+    }
+
+    /// Whether a call fails since its whole side does.
+    pub fn is_out(&self, boundary: Boundary, now: Duration) -> bool {
+        let of_s3 = matches!(boundary, Boundary::Read | Boundary::Write);
+        self.outage
+            .as_ref()
+            .is_some_and(|outage| outage.of_s3 == of_s3 && (outage.from..=outage.until).contains(&now))
+    }
+}

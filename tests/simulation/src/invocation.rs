@@ -1,0 +1,280 @@
+//! One invocation of a function, and every call that leaves it.
+//!
+//! What must stay true: each call takes time before and after its effect, so that others come between; an invocation
+//! that has died makes no call any more, and what it had sent may still arrive; one that was only paused goes on with
+//! all that it knew.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::TimeDelta;
+use tokio::sync::Notify;
+
+use crate::{
+    dice::Dice,
+    faults::{Boundary, Fault, Weather},
+    log::Log,
+    time::{MachineClock, Timeline},
+};
+
+tokio::task_local! {
+    /// The invocation whose code runs: clients are built once and serve many.
+    static CURRENT: Arc<Call>;
+}
+
+/// Longest pause of a function.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1500);
+
+/// Longest time that a slow answer takes.
+const SLOWEST: Duration = Duration::from_secs(30);
+
+/// One invocation.
+#[derive(Debug)]
+pub struct Call {
+    /// Lambda's request id.
+    pub request_id: String,
+    /// Who invoked it: the number of the delivery.
+    pub delivery: usize,
+    /// The function's name.
+    pub function: String,
+    /// Its clock.
+    pub clock: MachineClock,
+    /// When Lambda ends it.
+    pub deadline: Duration,
+    dice: Dice,
+    weather: Arc<Weather>,
+    budget: Arc<AtomicU32>,
+    log: Arc<Log>,
+    dead: AtomicBool,
+    died: Notify,
+    paused: AtomicBool,
+    met: Mutex<Vec<Fault>>,
+    crossed: AtomicU32,
+}
+
+/// What an invocation is made of.
+pub struct Birth {
+    /// Lambda's request id.
+    pub request_id: String,
+    /// Who invokes it.
+    pub delivery: usize,
+    /// The function's name.
+    pub function: String,
+    /// How long Lambda lets it run.
+    pub timeout: Duration,
+    /// The dice of this invocation.
+    pub dice: Dice,
+    /// The faults of the run.
+    pub weather: Arc<Weather>,
+    /// How many of them are left.
+    pub budget: Arc<AtomicU32>,
+    /// Where it is told.
+    pub log: Arc<Log>,
+    /// The time of the run.
+    pub timeline: Timeline,
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub struct Crossed<T> {
+    /// The answer, if the call had its effect.
+    pub answer: Option<T>,
+    /// What keeps the caller from it.
+    pub fault: Option<Fault>,
+}
+
+impl Call {
+    /// An invocation that begins now.
+    pub fn begin(birth: Birth) -> Arc<Self> {
+        let most = birth.weather.skew;
+        let skew = birth.dice.between(Duration::ZERO, most * 2);
+        let skew = TimeDelta::from_std(skew).unwrap_or_default() - TimeDelta::from_std(most).unwrap_or_default();
+        Arc::new(Self {
+            request_id: birth.request_id,
+            delivery: birth.delivery,
+            function: birth.function,
+            deadline: birth.timeline.elapsed() + birth.timeout,
+            clock: MachineClock {
+                timeline: birth.timeline,
+                skew,
+            },
+            dice: birth.dice,
+            weather: birth.weather,
+            budget: birth.budget,
+            log: birth.log,
+            dead: AtomicBool::new(false),
+            died: Notify::new(),
+            paused: AtomicBool::new(false),
+            met: Mutex::default(),
+            crossed: AtomicU32::new(0),
+        })
+    }
+
+    /// The invocation whose code runs, if any.
+    pub fn current() -> Option<Arc<Self>> {
+        CURRENT.try_with(Arc::clone).ok()
+    }
+
+    /// Runs code as a part of this invocation.
+    pub async fn scope<F: Future>(self: Arc<Self>, future: F) -> F::Output {
+        CURRENT.scope(self, future).await
+    }
+
+    /// Ends it: no call is made any more.
+    pub fn kill(&self) {
+        self.dead.store(true, Ordering::SeqCst);
+        self.died.notify_one();
+    }
+
+    /// Waits until it dies.
+    pub async fn death(&self) {
+        while !self.is_dead() {
+            self.died.notified().await;
+        }
+    }
+
+    /// Whether it died.
+    pub fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::SeqCst)
+    }
+
+    /// Whether it stands still, or stood still, and so may outlast its time.
+    pub fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::SeqCst)
+    }
+
+    /// How many calls left it.
+    pub fn crossed(&self) -> u32 {
+        self.crossed.load(Ordering::SeqCst)
+    }
+
+    /// Whether anything kept it from doing its work in its time.
+    pub fn is_harmed(&self) -> bool {
+        self.is_dead() || self.is_paused() || !self.met().is_empty()
+    }
+
+    /// The faults that it met.
+    pub fn met(&self) -> Vec<Fault> {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes a call: time passes, it has its effect, time passes, and on the way it meets its fault.
+    pub async fn cross<T>(
+        &self,
+        boundary: Boundary,
+        what: &(dyn Fn() -> String + Send + Sync),
+        effect: impl Future<Output = T>,
+    ) -> Crossed<T> {
+        self.live().await;
+        self.crossed.fetch_add(1, Ordering::SeqCst);
+        let fault = self.fault(boundary);
+        let tell = |text: &str| {
+            self.log
+                .tell(self.delivery, || format!("  {:<22} {} · {text}", self.function, what()));
+        };
+        self.clock.timeline.sleep(self.dice.latency(self.weather.latency)).await;
+        match fault {
+            Some(Fault::CrashBefore) => {
+                tell("dies before it");
+                self.kill();
+                self.live().await;
+            }
+            Some(Fault::PauseBefore) => {
+                tell("stands still before it");
+                self.pause().await;
+                tell("goes on");
+            }
+            Some(Fault::Slow) => {
+                let time = self.dice.between(Duration::ZERO, SLOWEST);
+                self.clock.timeline.sleep(time).await;
+            }
+            Some(fault @ (Fault::LostBefore | Fault::Throttled | Fault::Failed | Fault::Conflict)) => {
+                tell(&format!("{fault:?}"));
+                self.live().await;
+                return Crossed {
+                    answer: None,
+                    fault: Some(fault),
+                };
+            }
+            _ => {}
+        }
+        // What was sent before the function died may arrive all the same.
+        if self.is_dead() && self.dice.chance(0.5) {
+            self.live().await;
+        }
+        let answer = effect.await;
+        self.clock.timeline.sleep(self.dice.latency(self.weather.latency)).await;
+        match fault {
+            Some(Fault::CrashAfter) => {
+                tell("dies after it");
+                self.kill();
+            }
+            Some(Fault::PauseAfter) => {
+                tell("stands still after it");
+                self.pause().await;
+                tell("goes on");
+            }
+            Some(Fault::Slow) => {
+                let time = self.dice.between(Duration::ZERO, SLOWEST);
+                self.clock.timeline.sleep(time).await;
+            }
+            Some(fault) => tell(&format!("{fault:?}")),
+            None => tell("done"),
+        }
+        self.live().await;
+        Crossed {
+            answer: Some(answer),
+            fault: fault.filter(|fault| {
+                matches!(
+                    fault,
+                    Fault::LostAfter
+                        | Fault::ThrottledButDone
+                        | Fault::FailedButDone
+                        | Fault::OwnSuccess
+                        | Fault::Nameless
+                )
+            }),
+        }
+    }
+
+    fn fault(&self, boundary: Boundary) -> Option<Fault> {
+        let now = self.clock.timeline.elapsed();
+        if self.weather.is_out(boundary, now) {
+            self.meet(Fault::Failed);
+            return Some(Fault::Failed);
+        }
+        let fault = self.weather.fault(&self.dice, boundary, now)?;
+        let spend = |left: u32| left.checked_sub(1);
+        self.budget
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, spend)
+            .ok()?;
+        self.meet(fault);
+        Some(fault)
+    }
+
+    fn meet(&self, fault: Fault) {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
+    }
+
+    async fn pause(&self) {
+        self.paused.store(true, Ordering::SeqCst);
+        let longest = match self.dice.chance(0.5) {
+            true => LONGEST_PAUSE,
+            false => LONGEST_PAUSE / 10,
+        };
+        let time = self.dice.between(Duration::from_secs(1), longest);
+        self.clock.timeline.sleep(time).await;
+    }
+
+    /// Goes on only if it lives.
+    async fn live(&self) {
+        if self.is_dead() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

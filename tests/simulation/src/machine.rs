@@ -1,0 +1,656 @@
+//! The deployed definition, interpreted.
+//!
+//! What must stay true: the order of steps is read from `statemachine/export-job.asl.json` and stands nowhere in this
+//! code; what of the Amazon States Language the definition does not use is refused when it is read, rather than passed
+//! over. A test holds what is interpreted here against the interpreter of the local world.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use async_trait::async_trait;
+use futures::{StreamExt as _, future::BoxFuture, stream};
+use landfall::job::TaskError;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// What a state's input or output may have at most, in bytes.
+const MOST_DATA: usize = 256 * 1024;
+
+/// A state machine.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct Machine {
+    #[serde(default, rename = "Comment")]
+    _comment: String,
+    start_at: String,
+    #[serde(default)]
+    timeout_seconds: Option<u64>,
+    #[serde(default)]
+    processor_config: Option<ProcessorConfig>,
+    states: BTreeMap<String, State>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct ProcessorConfig {
+    mode: String,
+    #[serde(rename = "ExecutionType")]
+    _execution_type: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "Type", rename_all_fields = "PascalCase", deny_unknown_fields)]
+enum State {
+    Pass {
+        #[serde(default, rename = "Comment")]
+        _comment: String,
+        parameters: Option<Value>,
+        result: Option<Value>,
+        next: Option<String>,
+        #[serde(default)]
+        end: bool,
+    },
+    Task {
+        #[serde(default, rename = "Comment")]
+        _comment: String,
+        resource: String,
+        parameters: Value,
+        result_selector: Option<Value>,
+        #[serde(default, deserialize_with = "given")]
+        result_path: Option<Value>,
+        #[serde(default)]
+        output_path: Option<String>,
+        timeout_seconds: u64,
+        #[serde(default)]
+        retry: Vec<Retrier>,
+        #[serde(default)]
+        catch: Vec<Catcher>,
+        next: String,
+    },
+    Choice {
+        #[serde(default, rename = "Comment")]
+        _comment: String,
+        choices: Vec<Rule>,
+        default: String,
+    },
+    Wait {
+        #[serde(default, rename = "Comment")]
+        _comment: String,
+        seconds_path: String,
+        next: String,
+    },
+    Map(Box<Distributed>),
+    Succeed {
+        #[serde(default, rename = "Comment")]
+        _comment: String,
+    },
+    Fail {
+        #[serde(default, rename = "Comment")]
+        _comment: String,
+        error_path: String,
+        cause_path: String,
+    },
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Distributed {
+    #[serde(default, rename = "Comment")]
+    _comment: String,
+    #[serde(rename = "Label")]
+    _label: String,
+    item_reader: ItemReader,
+    item_selector: Value,
+    max_concurrency_path: String,
+    tolerated_failure_count: usize,
+    item_processor: Machine,
+    /// Always null here: the result is thrown away.
+    #[serde(deserialize_with = "given")]
+    result_path: Option<Value>,
+    #[serde(default)]
+    retry: Vec<Retrier>,
+    #[serde(default)]
+    catch: Vec<Catcher>,
+    next: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct ItemReader {
+    resource: String,
+    reader_config: BTreeMap<String, String>,
+    parameters: Value,
+}
+
+/// Tells null from nothing.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Retrier {
+    error_equals: Vec<String>,
+    interval_seconds: f64,
+    backoff_rate: f64,
+    max_delay_seconds: f64,
+    max_attempts: u32,
+    jitter_strategy: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Catcher {
+    error_equals: Vec<String>,
+    result_path: String,
+    next: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Rule {
+    variable: String,
+    string_equals: Option<String>,
+    boolean_equals: Option<bool>,
+    is_present: Option<bool>,
+    next: String,
+}
+
+/// What a task is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Work {
+    /// Invoke a function with a payload.
+    Invoke {
+        /// Its name or ARN.
+        function: String,
+        /// What it is given.
+        payload: Value,
+    },
+    /// Put events on a bus.
+    PutEvents(Value),
+}
+
+/// What happened in a state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Happening {
+    /// Its work failed and is done again.
+    Retried {
+        /// The state.
+        state: String,
+        /// The error's name.
+        error: String,
+    },
+    /// Its work failed, and another state takes over.
+    Caught {
+        /// The state.
+        state: String,
+        /// The error's name.
+        error: String,
+    },
+}
+
+/// How an execution ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    /// In a Succeed state, with its output.
+    Succeeded(Value),
+    /// In a Fail state, with its input.
+    Failed {
+        /// Its error and cause.
+        error: TaskError,
+        /// Its input.
+        input: Value,
+    },
+    /// A state failed and nothing caught it: a redrive enters it again with the same input.
+    Broken {
+        /// The state.
+        state: String,
+        /// Its input.
+        input: Value,
+        /// Why.
+        error: TaskError,
+    },
+}
+
+/// What an execution works with.
+#[async_trait]
+pub trait Surroundings: Send + Sync {
+    /// Does a task's work within its time-out, after which the error is `States.Timeout`.
+    async fn work(&self, state: &str, work: Work, timeout: Duration) -> Result<Value, TaskError>;
+
+    /// Reads the items of a map.
+    async fn items(&self, bucket: &str, key: &str) -> Result<Vec<Value>, TaskError>;
+
+    /// Lets time pass.
+    async fn wait(&self, duration: Duration);
+
+    /// Since the simulation began.
+    fn elapsed(&self) -> Duration;
+
+    /// From 0 to 1, for jitter.
+    fn jitter(&self) -> f64;
+
+    /// Takes note of a state that is entered.
+    fn entered(&self, state: &str, input: &Value);
+
+    /// Takes note of what happens in a state.
+    fn happened(&self, happening: Happening);
+
+    /// The ARN of the execution.
+    fn execution(&self) -> &str;
+}
+
+fn failure(error: &str, cause: impl Into<String>) -> TaskError {
+    TaskError {
+        error: error.to_owned(),
+        cause: cause.into(),
+    }
+}
+
+fn runtime(cause: impl Into<String>) -> TaskError {
+    failure("States.Runtime", cause)
+}
+
+/// What a state led to.
+enum Passed {
+    On { next: String, data: Value },
+    Ended(End),
+}
+
+impl Machine {
+    /// Reads a definition after its substitutions, `${Name}` by value. Fails on what is not interpreted here.
+    pub fn read(text: &str, substitutions: &[(&str, &str)]) -> Result<Self> {
+        let mut text = text.to_owned();
+        for (name, value) in substitutions {
+            text = text.replace(&format!("${{{name}}}"), value);
+        }
+        if let Some(at) = text.find("${") {
+            bail!(
+                "a substitution is left: {}",
+                text[at..].chars().take(40).collect::<String>()
+            );
+        }
+        let machine: Self = serde_json::from_str(&text).context("the definition uses what is not interpreted")?;
+        machine.check()?;
+        Ok(machine)
+    }
+
+    fn check(&self) -> Result<()> {
+        let is_state = |name: &String| self.states.contains_key(name);
+        if !is_state(&self.start_at) {
+            bail!("there is no state {} to start at", self.start_at);
+        }
+        for (name, state) in &self.states {
+            let (retry, catch, next): (&[Retrier], &[Catcher], Vec<&String>) = match state {
+                State::Pass { next, end, .. } => {
+                    if next.is_some() == *end {
+                        bail!("{name} has to go on or to end");
+                    }
+                    (&[], &[], next.iter().collect())
+                }
+                State::Task { retry, catch, next, .. } => (retry, catch, vec![next]),
+                State::Choice { choices, default, .. } => {
+                    let rules = choices.iter().map(|rule| &rule.next);
+                    (&[], &[], rules.chain([default]).collect())
+                }
+                State::Wait { next, .. } => (&[], &[], vec![next]),
+                State::Map(map) => {
+                    let reader = &map.item_reader;
+                    let mode = map
+                        .item_processor
+                        .processor_config
+                        .as_ref()
+                        .map(|config| config.mode.as_str());
+                    if mode != Some("DISTRIBUTED")
+                        || map.result_path != Some(Value::Null)
+                        || reader.resource != "arn:aws:states:::s3:getObject"
+                        || reader.reader_config.get("InputType").map(String::as_str) != Some("JSON")
+                    {
+                        bail!("{name} is a map of a form that is not interpreted");
+                    }
+                    map.item_processor.check()?;
+                    (&map.retry, &map.catch, vec![&map.next])
+                }
+                State::Succeed { .. } | State::Fail { .. } => (&[], &[], Vec::new()),
+            };
+            if let Some(other) = retry.iter().find(|retrier| retrier.jitter_strategy != "FULL") {
+                bail!("{name} has jitter {}, which is not interpreted", other.jitter_strategy);
+            }
+            let caught = catch.iter().map(|catcher| &catcher.next);
+            if let Some(lost) = next.into_iter().chain(caught).find(|next| !is_state(next)) {
+                bail!("{name} leads to {lost}, which is no state");
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs an execution from its start.
+    pub async fn run(&self, surroundings: &dyn Surroundings, input: Value) -> End {
+        self.go_on(surroundings, self.start_at.clone(), input).await
+    }
+
+    /// Runs an execution from a state, as a redrive does.
+    pub async fn go_on(&self, surroundings: &dyn Surroundings, state: String, input: Value) -> End {
+        let begun = surroundings.elapsed();
+        let (mut name, mut data) = (state, input);
+        loop {
+            let late = self
+                .timeout_seconds
+                .is_some_and(|limit| (surroundings.elapsed() - begun).as_secs() >= limit);
+            if late {
+                return End::Broken {
+                    state: name,
+                    input: data,
+                    error: failure("States.Timeout", "the execution is over its time"),
+                };
+            }
+            surroundings.entered(&name, &data);
+            match self.enter(surroundings, &name, &data).await {
+                Ok(Passed::On { next, data: output }) => {
+                    (name, data) = (next, output);
+                }
+                Ok(Passed::Ended(end)) => return end,
+                Err(error) => {
+                    return End::Broken {
+                        state: name,
+                        input: data,
+                        error,
+                    };
+                }
+            }
+        }
+    }
+
+    async fn enter(&self, surroundings: &dyn Surroundings, name: &str, input: &Value) -> Result<Passed, TaskError> {
+        let state = self
+            .states
+            .get(name)
+            .ok_or_else(|| runtime(format!("there is no state {name}")))?;
+        let on = |next: &str, data: Value| {
+            Ok(Passed::On {
+                next: next.to_owned(),
+                data,
+            })
+        };
+        match state {
+            State::Pass {
+                parameters,
+                result,
+                next,
+                ..
+            } => {
+                let output = match (result, parameters) {
+                    (Some(result), _) => result.clone(),
+                    (None, Some(parameters)) => fill(parameters, input, &context(surroundings, None))?,
+                    (None, None) => input.clone(),
+                };
+                match next {
+                    Some(next) => on(next, output),
+                    None => Ok(Passed::Ended(End::Succeeded(output))),
+                }
+            }
+            State::Choice { choices, default, .. } => {
+                for rule in choices {
+                    if rule.holds(input)? {
+                        return on(&rule.next, input.clone());
+                    }
+                }
+                on(default, input.clone())
+            }
+            State::Wait { seconds_path, next, .. } => {
+                let seconds = find(seconds_path, input)?
+                    .as_u64()
+                    .ok_or_else(|| runtime(format!("{seconds_path} is no number of seconds")))?;
+                surroundings.wait(Duration::from_secs(seconds)).await;
+                on(next, input.clone())
+            }
+            State::Succeed { .. } => Ok(Passed::Ended(End::Succeeded(input.clone()))),
+            State::Fail {
+                error_path, cause_path, ..
+            } => {
+                let text = |path: &str| {
+                    let found = find(path, input)?.as_str();
+                    found
+                        .map(str::to_owned)
+                        .ok_or_else(|| runtime(format!("{path} is no text")))
+                };
+                Ok(Passed::Ended(End::Failed {
+                    error: TaskError {
+                        error: text(error_path)?,
+                        cause: text(cause_path)?,
+                    },
+                    input: input.clone(),
+                }))
+            }
+            State::Task {
+                resource,
+                parameters,
+                result_selector,
+                result_path,
+                output_path,
+                timeout_seconds,
+                retry,
+                catch,
+                next,
+                ..
+            } => {
+                let timeout = Duration::from_secs(*timeout_seconds);
+                let again = || async {
+                    let filled = fill(parameters, input, &context(surroundings, None))?;
+                    let work = work(resource, filled)?;
+                    let result = surroundings.work(name, work, timeout).await?;
+                    let result = match result_selector {
+                        Some(selector) => fill(selector, &result, &context(surroundings, None))?,
+                        None => result,
+                    };
+                    let output = match result_path {
+                        None => result,
+                        Some(Value::Null) => input.clone(),
+                        Some(path) => put(path.as_str().unwrap_or_default(), input, result)?,
+                    };
+                    let output = match output_path {
+                        Some(path) => find(path, &output)?.clone(),
+                        None => output,
+                    };
+                    // The other states hand on what they were given.
+                    if output.to_string().len() > MOST_DATA {
+                        let cause = format!("{name} gave more than 256 KiB");
+                        return Err(failure("States.DataLimitExceeded", cause));
+                    }
+                    Ok(output)
+                };
+                match retried(surroundings, name, retry, again).await {
+                    Ok(output) => on(next, output),
+                    Err(error) => caught(surroundings, name, catch, input, error),
+                }
+            }
+            State::Map(map) => {
+                let again = || self.map(surroundings, map, input);
+                match retried(surroundings, name, &map.retry, again).await {
+                    Ok(()) => on(&map.next, input.clone()),
+                    Err(error) => caught(surroundings, name, &map.catch, input, error),
+                }
+            }
+        }
+    }
+
+    fn map<'a>(
+        &'a self,
+        surroundings: &'a dyn Surroundings,
+        map: &'a Distributed,
+        input: &'a Value,
+    ) -> BoxFuture<'a, Result<(), TaskError>> {
+        Box::pin(async move {
+            let place = fill(&map.item_reader.parameters, input, &context(surroundings, None))?;
+            let text = |name: &str| place[name].as_str().unwrap_or_default().to_owned();
+            let items = surroundings.items(&text("Bucket"), &text("Key")).await?;
+            let concurrency = find(&map.max_concurrency_path, input)?.as_u64().unwrap_or_default();
+            let concurrency = usize::try_from(concurrency).unwrap_or(usize::MAX).max(1);
+            let children = items.into_iter().map(|item| async move {
+                let item = fill(&map.item_selector, input, &context(surroundings, Some(item)))?;
+                match map.item_processor.run(surroundings, item).await {
+                    End::Succeeded(_) => Ok(()),
+                    End::Failed { error, .. } | End::Broken { error, .. } => Err(error),
+                }
+            });
+            let ended: Vec<Result<(), TaskError>> = stream::iter(children).buffered(concurrency).collect().await;
+            let failed = ended.iter().filter(|end| end.is_err()).count();
+            if failed > map.tolerated_failure_count {
+                return Err(failure(
+                    "States.ExceedToleratedFailureThreshold",
+                    format!("{failed} items failed"),
+                ));
+            }
+            Ok(())
+        })
+    }
+}
+
+fn work(resource: &str, parameters: Value) -> Result<Work, TaskError> {
+    match resource {
+        "arn:aws:states:::lambda:invoke" => Ok(Work::Invoke {
+            function: parameters["FunctionName"].as_str().unwrap_or_default().to_owned(),
+            payload: parameters["Payload"].clone(),
+        }),
+        "arn:aws:states:::events:putEvents" => Ok(Work::PutEvents(parameters)),
+        _ => Err(runtime(format!("{resource} is not interpreted"))),
+    }
+}
+
+/// Does something again as the retriers say. Each of them has its own count.
+async fn retried<T, F: Future<Output = Result<T, TaskError>>>(
+    surroundings: &dyn Surroundings,
+    state: &str,
+    retriers: &[Retrier],
+    again: impl Fn() -> F,
+) -> Result<T, TaskError> {
+    let mut counts = vec![0; retriers.len()];
+    loop {
+        let error = match again().await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        // The first that names the error, whether or not it has tries left.
+        let retrier = retriers
+            .iter()
+            .zip(&mut counts)
+            .find(|(retrier, _)| names(&retrier.error_equals, &error));
+        let Some((retrier, count)) = retrier.filter(|(retrier, count)| **count < retrier.max_attempts) else {
+            return Err(error);
+        };
+        let delay = retrier.interval_seconds * retrier.backoff_rate.powf(f64::from(*count));
+        let delay = delay.min(retrier.max_delay_seconds) * surroundings.jitter();
+        *count += 1;
+        surroundings.happened(Happening::Retried {
+            state: state.to_owned(),
+            error: error.error,
+        });
+        surroundings.wait(Duration::from_secs_f64(delay)).await;
+    }
+}
+
+fn names(list: &[String], error: &TaskError) -> bool {
+    let name = error.error.as_str();
+    list.iter().any(|listed| match listed.as_str() {
+        "States.ALL" => !matches!(name, "States.DataLimitExceeded" | "States.Runtime"),
+        listed => listed == name,
+    })
+}
+
+fn caught(
+    surroundings: &dyn Surroundings,
+    state: &str,
+    catchers: &[Catcher],
+    input: &Value,
+    error: TaskError,
+) -> Result<Passed, TaskError> {
+    let Some(catcher) = catchers.iter().find(|catcher| names(&catcher.error_equals, &error)) else {
+        return Err(error);
+    };
+    surroundings.happened(Happening::Caught {
+        state: state.to_owned(),
+        error: error.error.clone(),
+    });
+    let told = json!({ "Error": error.error, "Cause": error.cause });
+    Ok(Passed::On {
+        next: catcher.next.clone(),
+        data: put(&catcher.result_path, input, told)?,
+    })
+}
+
+impl Rule {
+    fn holds(&self, input: &Value) -> Result<bool, TaskError> {
+        let found = find(&self.variable, input);
+        match (&self.string_equals, self.boolean_equals, self.is_present) {
+            (None, None, Some(wanted)) => Ok(found.is_ok() == wanted),
+            (Some(wanted), None, None) => Ok(found?.as_str() == Some(wanted)),
+            (None, Some(wanted), None) => Ok(found?.as_bool() == Some(wanted)),
+            _ => Err(runtime("a rule has to ask one thing")),
+        }
+    }
+}
+
+/// The context object, as far as it is used.
+fn context(surroundings: &dyn Surroundings, item: Option<Value>) -> Value {
+    let mut context = json!({ "Execution": { "Id": surroundings.execution() } });
+    if let Some(item) = item {
+        context["Map"] = json!({ "Item": { "Value": item } });
+    }
+    context
+}
+
+/// A reference path, `$.a.b`.
+fn find<'a>(path: &str, data: &'a Value) -> Result<&'a Value, TaskError> {
+    let missing = || runtime(format!("{path} is not in the input"));
+    let rest = path.strip_prefix('$').ok_or_else(missing)?;
+    let members = rest.split('.').skip(1);
+    members
+        .into_iter()
+        .try_fold(data, |data, member| data.get(member))
+        .ok_or_else(missing)
+}
+
+/// The input with a result put at `$` or `$.member`.
+fn put(path: &str, input: &Value, result: Value) -> Result<Value, TaskError> {
+    match path.strip_prefix("$.") {
+        None if path == "$" => Ok(result),
+        Some(member) if !member.contains('.') => {
+            let mut output = input.clone();
+            let members = output
+                .as_object_mut()
+                .ok_or_else(|| runtime(format!("{path} cannot be put into what is no object")))?;
+            members.insert(member.to_owned(), result);
+            Ok(output)
+        }
+        _ => Err(runtime(format!("the path {path} is not interpreted"))),
+    }
+}
+
+/// A payload template with its paths replaced by what they lead to.
+fn fill(template: &Value, input: &Value, context: &Value) -> Result<Value, TaskError> {
+    Ok(match template {
+        Value::Object(members) => {
+            let mut filled = Map::new();
+            for (name, value) in members {
+                match (name.strip_suffix(".$"), value) {
+                    (Some(name), Value::String(path)) => {
+                        let found = match path.strip_prefix('$') {
+                            Some(inner) if inner.starts_with('$') => find(inner, context)?,
+                            _ => find(path, input)?,
+                        };
+                        filled.insert(name.to_owned(), found.clone());
+                    }
+                    _ => {
+                        filled.insert(name.clone(), fill(value, input, context)?);
+                    }
+                }
+            }
+            Value::Object(filled)
+        }
+        Value::Array(items) => items
+            .iter()
+            .map(|item| fill(item, input, context))
+            .collect::<Result<_, _>>()?,
+        other => other.clone(),
+    })
+}

@@ -1,0 +1,170 @@
+//! `cargo simulate`: runs seeds, or one of them with its timeline.
+
+use std::{
+    collections::BTreeMap,
+    process::ExitCode,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use landfall_simulation::{Run, failure, log, promises::Seen, run};
+
+/// Runs the functions in simulated worlds, each of which follows from its seed, and holds them against every promise.
+#[derive(Debug, Parser)]
+#[command(name = "simulate", bin_name = "cargo simulate")]
+struct Arguments {
+    /// Run this seed alone and show its timeline.
+    #[arg(long, conflicts_with_all = ["seeds", "from"])]
+    seed: Option<u64>,
+    /// How many seeds to run.
+    #[arg(long, default_value_t = 10_000)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// How many at a time; as many as there are processors if it is not said.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// After how many failing seeds to stop.
+    #[arg(long, default_value_t = 5)]
+    failures: usize,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match arguments.seed {
+        Some(seed) => one(seed),
+        None => many(&arguments),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            say(&format!("{error:#}\n"), true);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[allow(clippy::print_stdout, clippy::print_stderr)]
+fn say(text: &str, to_stderr: bool) {
+    if to_stderr {
+        eprint!("{text}");
+    } else {
+        print!("{text}");
+    }
+}
+
+fn one(seed: u64) -> Result<bool> {
+    let run = run(seed, true)?;
+    if run.broken.is_empty() {
+        say(&log::readable(&run.lines), false);
+        say(&format!("seed {seed} keeps every promise\n"), false);
+    } else {
+        say(&failure(&run), false);
+    }
+    Ok(run.broken.is_empty())
+}
+
+/// What all seeds come to.
+#[derive(Default)]
+struct Sum {
+    harms: u64,
+    seen: Seen,
+    virtual_time: Duration,
+    failed: Vec<u64>,
+    promises: BTreeMap<&'static str, u64>,
+    error: Option<anyhow::Error>,
+}
+
+fn many(arguments: &Arguments) -> Result<bool> {
+    let jobs = arguments
+        .jobs
+        .or_else(|| thread::available_parallelism().ok().map(usize::from))
+        .unwrap_or(1);
+    let style = ProgressStyle::with_template("{bar:40} {human_pos} of {human_len} seeds, {per_sec}, {eta} left {msg}")?;
+    let bar = ProgressBar::new(arguments.seeds).with_style(style);
+    let next = AtomicU64::new(arguments.from);
+    let end = arguments.from.saturating_add(arguments.seeds);
+    let sum = Mutex::new(Sum::default());
+    let begun = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..jobs.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let is_over = {
+                        let sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
+                        sum.failed.len() >= arguments.failures || sum.error.is_some()
+                    };
+                    if seed >= end || is_over {
+                        return;
+                    }
+                    let run = run(seed, false);
+                    add(&sum, seed, run, &bar);
+                    bar.inc(1);
+                }
+            });
+        }
+    });
+    bar.finish_and_clear();
+    let sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some(error) = sum.error {
+        return Err(error);
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    let ran = bar.position();
+    say(
+        &format!(
+            "{ran} seeds in {seconds:.1} s, {:.0} a second; {} faults; {:.0} days of virtual time\n",
+            ran as f64 / seconds,
+            sum.harms,
+            sum.virtual_time.as_secs_f64() / 86_400.0,
+        ),
+        false,
+    );
+    for (name, count) in &sum.seen {
+        say(&format!("  {count:>9}  {name}\n"), false);
+    }
+    for (promise, count) in &sum.promises {
+        say(&format!("  {promise}: broken by {count} seeds\n"), false);
+    }
+    let mut failed = sum.failed;
+    failed.sort_unstable();
+    if let Some(first) = failed.first() {
+        say(&format!("  seeds {failed:?}\n"), false);
+        say(&failure(&run(*first, true)?), false);
+    }
+    Ok(failed.is_empty())
+}
+
+fn add(sum: &Mutex<Sum>, seed: u64, run: Result<Run>, bar: &ProgressBar) {
+    let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
+    match run {
+        Ok(run) => {
+            sum.harms += u64::from(run.harms);
+            for (name, count) in run.seen {
+                *sum.seen.entry(name).or_default() += count;
+            }
+            sum.virtual_time += run.took;
+            if !run.broken.is_empty() {
+                sum.failed.push(seed);
+                bar.set_message(format!("· {} failed", sum.failed.len()));
+            }
+            let mut promises: Vec<_> = run.broken.iter().map(|violation| violation.promise).collect();
+            promises.sort_unstable();
+            promises.dedup();
+            for promise in promises {
+                *sum.promises.entry(promise).or_default() += 1;
+            }
+        }
+        Err(error) => sum.error = Some(error.context(format!("seed {seed}"))),
+    }
+}

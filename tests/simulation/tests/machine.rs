@@ -1,0 +1,238 @@
+//! The interpreter of the simulator against the interpreter of the local world: given what the tasks of an execution
+//! answered there, it enters the same states with the same inputs, tries again as often, and ends the same way.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use async_trait::async_trait;
+use landfall::job::TaskError;
+use landfall_local::{
+    deploy::Retries,
+    edge::lambda::Fault,
+    simulated::{customer_profiles::Settings, scenario::Scenario},
+    world::{Finished, Options, World},
+};
+use landfall_simulation::{
+    kinds::Kind,
+    machine::{End, Happening, Machine, Surroundings, Work},
+    world::machine,
+};
+use serde_json::{Value, json};
+
+const KIND: &str = "segment-snapshot";
+
+fn sample() -> Value {
+    serde_json::from_str(include_str!("../../../events/segment-snapshot.json")).unwrap()
+}
+
+async fn world(scenario: Scenario) -> Result<World> {
+    let mut options = Options::for_kind(KIND)?;
+    options.retries = Retries::Short;
+    options.customer_profiles = Settings {
+        profiles: 50,
+        duration: Duration::from_secs(1),
+        scenario,
+        ..Settings::default()
+    };
+    // The lease of a start that crashed ends with it.
+    options
+        .timeouts
+        .insert("segment-snapshot-start".to_owned(), Duration::from_secs(4));
+    World::start(options).await
+}
+
+/// What a task answered.
+type Answer = Result<Value, TaskError>;
+
+/// What the other interpreter did.
+struct Recorded {
+    execution: String,
+    input: Value,
+    entered: Vec<(String, Value)>,
+    answers: VecDeque<Answer>,
+}
+
+fn text(value: &Value) -> Value {
+    value
+        .as_str()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default()
+}
+
+fn recorded(finished: &Finished, execution: &str) -> Result<Recorded> {
+    let history = &finished.history;
+    let mut recorded = Recorded {
+        execution: execution.to_owned(),
+        input: text(&history[0]["executionStartedEventDetails"]["input"]),
+        entered: Vec::new(),
+        answers: VecDeque::new(),
+    };
+    for event in history {
+        let kind = event["type"].as_str().context("an event without type")?;
+        if kind.ends_with("StateEntered") {
+            let details = &event["stateEnteredEventDetails"];
+            let name = details["name"].as_str().context("a state without name")?;
+            recorded.entered.push((name.to_owned(), text(&details["input"])));
+        }
+        match kind {
+            "TaskSucceeded" => {
+                let output = &event["taskSucceededEventDetails"]["output"];
+                recorded.answers.push_back(Ok(text(output)));
+            }
+            "TaskFailed" => {
+                let details = &event["taskFailedEventDetails"];
+                recorded.answers.push_back(Err(TaskError {
+                    error: details["error"].as_str().unwrap_or_default().to_owned(),
+                    cause: details["cause"].as_str().unwrap_or_default().to_owned(),
+                }));
+            }
+            _ => {}
+        }
+    }
+    Ok(recorded)
+}
+
+/// Gives the answers that were recorded.
+struct Replay {
+    execution: String,
+    answers: Mutex<VecDeque<Answer>>,
+    entered: Mutex<Vec<(String, Value)>>,
+    retried: Mutex<usize>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap()
+}
+
+#[async_trait]
+impl Surroundings for Replay {
+    async fn work(&self, _: &str, _: Work, _: Duration) -> Result<Value, TaskError> {
+        let answer = locked(&self.answers).pop_front();
+        answer.unwrap_or_else(|| {
+            Err(TaskError {
+                error: "Replay.Over".to_owned(),
+                cause: "the recorded execution asked for less".to_owned(),
+            })
+        })
+    }
+
+    async fn items(&self, _: &str, _: &str) -> Result<Vec<Value>, TaskError> {
+        Ok(Vec::new())
+    }
+
+    async fn wait(&self, _: Duration) {}
+
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn jitter(&self) -> f64 {
+        1.0
+    }
+
+    fn entered(&self, state: &str, input: &Value) {
+        locked(&self.entered).push((state.to_owned(), input.clone()));
+    }
+
+    fn happened(&self, happening: Happening) {
+        if matches!(happening, Happening::Retried { .. }) {
+            *locked(&self.retried) += 1;
+        }
+    }
+
+    fn execution(&self) -> &str {
+        &self.execution
+    }
+}
+
+/// Holds one execution against the interpreter here.
+async fn hold(machine: &Machine, finished: &Finished, arn: &str) -> Result<()> {
+    let recorded = recorded(finished, arn)?;
+    let failures = recorded.answers.iter().filter(|answer| answer.is_err()).count();
+    let replay = Replay {
+        execution: recorded.execution.clone(),
+        answers: Mutex::new(recorded.answers.clone()),
+        entered: Mutex::default(),
+        retried: Mutex::default(),
+    };
+    let end = machine.run(&replay, recorded.input.clone()).await;
+    let entered = locked(&replay.entered).clone();
+    let names = |entered: &[(String, Value)]| -> Vec<String> { entered.iter().map(|(name, _)| name.clone()).collect() };
+    assert_eq!(names(&entered), names(&recorded.entered));
+    for ((name, here), (_, there)) in entered.iter().zip(&recorded.entered) {
+        assert_eq!(here, there, "the input of {name}");
+    }
+    assert!(locked(&replay.answers).is_empty(), "not all answers were asked for");
+    let retried = *locked(&replay.retried);
+    let caught = entered
+        .windows(2)
+        .filter(|pair| pair[0].0 != "Status" && pair[1].0 == "Seal" && pair[1].1["error"].is_object());
+    assert!(retried == failures || retried + caught.count() == failures);
+    match end {
+        End::Succeeded(output) => {
+            assert!(finished.is_success());
+            assert_eq!(Some(output), finished.output);
+        }
+        End::Failed { error, .. } => {
+            assert_eq!(finished.status, "FAILED");
+            assert_eq!(Some(error.error), finished.error);
+            assert_eq!(Some(error.cause), finished.cause);
+        }
+        End::Broken { state, error, .. } => panic!("it breaks in {state}: {error:?}"),
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_interpreters_take_the_same_steps() -> Result<()> {
+    let machine = machine(Kind::SegmentSnapshot)?;
+
+    // A success, two deliveries at once, and one after the end.
+    let good = world(Scenario::Success).await?;
+    let event = sample();
+    let (one, two) = tokio::try_join!(good.deliver(&event), good.deliver(&event))?;
+    for execution in [&one, &two] {
+        hold(&machine, &good.wait(execution).await?, &execution.arn).await?;
+    }
+    let again = good.deliver(&sample()).await?;
+    hold(&machine, &good.wait(&again).await?, &again.arn).await?;
+
+    // Each function dies once, at the start with its answer, and Lambda throttles.
+    let mut crashed = sample();
+    crashed["id"] = json!("00000000-0000-4000-8000-00000000000a");
+    for (function, fault) in [
+        ("segment-snapshot-start", Fault::DieAfter),
+        ("segment-snapshot-poll", Fault::Throttle),
+        ("verify-output", Fault::ServiceError),
+        ("seal-receipt", Fault::DieBefore),
+    ] {
+        let next = good.lambda().invocations(function) + 1;
+        good.lambda().inject(function, next, fault)?;
+    }
+    let execution = good.deliver(&crashed).await?;
+    let finished = good.wait(&execution).await?;
+    hold(&machine, &finished, &execution.arn).await?;
+
+    // A start that fails for a passing reason, one that the service refuses, and an event that is no request.
+    for scenario in [
+        Scenario::LostAnswer,
+        Scenario::Denied,
+        Scenario::ServiceFailed,
+        Scenario::OutputCorrupt,
+    ] {
+        let world = world(scenario).await?;
+        let execution = world.deliver(&sample()).await?;
+        hold(&machine, &world.wait(&execution).await?, &execution.arn).await?;
+        if scenario == Scenario::Denied {
+            let mut wrong = sample();
+            wrong["detail"]["DataFormat"] = json!("XML");
+            let execution = world.deliver(&wrong).await?;
+            hold(&machine, &world.wait(&execution).await?, &execution.arn).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! Thousands of seeds, and that the promises can be broken.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use anyhow::Result;
+use landfall_simulation::{failure, faults::Fault, run, run_broken, world::Broken};
+
+/// Seeds of every run of the tests; `cargo simulate` runs more.
+const SEEDS: u64 = 2_000;
+
+/// What has to come about in them, since a promise is worth what it is tried by.
+const MUST_COME_ABOUT: &[&str] = &[
+    "ambiguous start",
+    "dashboard-snapshot failure",
+    "dashboard-snapshot success",
+    "endpoint-export failure",
+    "endpoint-export success",
+    "endpoint-import failure",
+    "endpoint-import success",
+    "orphan",
+    "picked up",
+    "redrive",
+    "rejected delivery",
+    "second attempt",
+    "segment-snapshot failure",
+    "segment-snapshot success",
+    "somebody else Delete",
+    "somebody else Notes",
+    "somebody else Overwrite",
+    "somebody else Pointer",
+    "somebody else Receipt",
+    "stale start",
+];
+
+/// Runs something for each number, on all processors.
+fn for_each(numbers: impl Iterator<Item = u64>, run: impl Fn(u64) -> Result<Option<String>> + Sync) -> Vec<String> {
+    let numbers: Vec<u64> = numbers.collect();
+    let next = AtomicU64::new(0);
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let work = || {
+            let mut found = Vec::new();
+            while let Some(number) = numbers.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+                match run(*number) {
+                    Ok(text) => found.extend(text),
+                    Err(error) => found.push(format!("seed {number}: {error:#}")),
+                }
+                if found.len() > 3 {
+                    break;
+                }
+            }
+            found
+        };
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn every_promise_is_kept() {
+    let seen = Mutex::new(BTreeSet::new());
+    let failed = for_each(0..SEEDS, |seed| {
+        let done = run(seed, false)?;
+        if done.broken.is_empty() {
+            seen.lock().unwrap().extend(done.seen.into_keys());
+            return Ok(None);
+        }
+        Ok(Some(failure(&run(seed, true)?)))
+    });
+    assert!(
+        failed.is_empty(),
+        "{} seeds failed\n{}",
+        failed.len(),
+        failed.join("\n")
+    );
+    let seen = seen.into_inner().unwrap();
+    let missing: Vec<_> = MUST_COME_ABOUT.iter().filter(|name| !seen.contains(**name)).collect();
+    assert!(missing.is_empty(), "{missing:?} did not come about");
+    for fault in Fault::ALL {
+        assert!(seen.contains(&format!("fault {fault:?}")), "no call met {fault:?}");
+    }
+}
+
+#[test]
+fn a_seed_is_the_same_every_time() {
+    let failed = for_each(0..40, |seed| {
+        let (one, other) = (run(seed, true)?, run(seed, true)?);
+        let differs = one.lines != other.lines || one.print != other.print || one.took != other.took;
+        Ok(differs.then(|| format!("seed {seed} differs from itself")))
+    });
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+/// The promises that are broken in a world that does not keep its word.
+fn found(broken: Broken) -> Vec<&'static str> {
+    let found = Mutex::new(Vec::new());
+    let failed = for_each(0..300, |seed| {
+        // What is broken may end a run early, which is a find as well.
+        match run_broken(seed, broken, false) {
+            Ok(run) => found
+                .lock()
+                .unwrap()
+                .extend(run.broken.iter().map(|broken| broken.promise)),
+            Err(_) => found.lock().unwrap().push("an error"),
+        }
+        Ok(None)
+    });
+    assert!(failed.is_empty());
+    found.into_inner().unwrap()
+}
+
+#[test]
+fn an_s3_that_overwrites_is_found_out() {
+    assert!(found(Broken::IgnoresAbsent).contains(&"starts-are-bounded"));
+}
+
+#[test]
+fn an_s3_that_ignores_if_match_is_found_out() {
+    assert!(found(Broken::IgnoresMatch).contains(&"no-job-is-forgotten"));
+}
+
+#[test]
+fn a_client_that_starts_twice_is_found_out() {
+    assert!(found(Broken::StartsTwice).contains(&"starts-are-bounded"));
+}
