@@ -3,7 +3,7 @@
 //! What must stay true: these calls go to moto or to the edge on this machine, never to AWS: the address is given, no
 //! environment variable is read, and the signature is a dummy that AWS would refuse.
 
-use std::{fmt, net::SocketAddr};
+use std::{collections::BTreeMap, fmt, net::SocketAddr};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -94,6 +94,8 @@ pub struct Aws {
 pub struct Description {
     /// `RUNNING`, `SUCCEEDED`, `FAILED`, `TIMED_OUT` or `ABORTED`.
     pub status: String,
+    /// The input.
+    pub input: Value,
     /// The output, of a success.
     pub output: Option<Value>,
     /// The error's name, of a failure.
@@ -170,6 +172,9 @@ impl Aws {
         let optional = |name: &str| found[name].as_str().map(str::to_owned);
         Ok(Description {
             status: text(&found, "status")?,
+            input: optional("input")
+                .and_then(|input| serde_json::from_str(&input).ok())
+                .unwrap_or_default(),
             output: optional("output").map(|output| serde_json::from_str(&output).unwrap_or(Value::String(output))),
             error: optional("error"),
             cause: optional("cause"),
@@ -188,6 +193,22 @@ impl Aws {
             match page["nextToken"].take() {
                 token @ Value::String(_) => input["nextToken"] = token,
                 _ => return Ok(events),
+            }
+        }
+    }
+
+    /// The executions of a state machine with their statuses, by ARN.
+    pub async fn executions(&self, machine: &str) -> Result<BTreeMap<String, String>> {
+        let mut executions = BTreeMap::new();
+        let mut input = json!({"stateMachineArn": machine, "maxResults": 1000});
+        loop {
+            let mut page = self.states("ListExecutions", &input).await?;
+            for execution in page["executions"].as_array().into_iter().flatten() {
+                executions.insert(text(execution, "executionArn")?, text(execution, "status")?);
+            }
+            match page["nextToken"].take() {
+                token @ Value::String(_) => input["nextToken"] = token,
+                _ => return Ok(executions),
             }
         }
     }

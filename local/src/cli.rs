@@ -15,6 +15,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use clap::{
     Args, Parser, Subcommand, ValueEnum,
@@ -25,7 +26,7 @@ use landfall::{expect::Expectations, job::Level};
 use landfall_local::{
     deploy::{EXPORTS, LEDGER, REGION},
     event,
-    functions::{KINDS, Kind, SEAL, VERIFY},
+    functions::{BATCH, KINDS, Kind, SEAL, VERIFY},
     places,
     present::{self, Delivery, Layout, Narrator, Paint, Tone},
     python,
@@ -370,6 +371,8 @@ struct Done {
     job: Option<Value>,
     receipt_uri: Option<String>,
     receipt: Option<Value>,
+    /// What became of each request, of a batch.
+    results: Vec<Value>,
     took: Duration,
 }
 
@@ -409,7 +412,7 @@ impl Done {
             job_key: self
                 .job
                 .as_ref()
-                .and_then(|job| job["job_key"].as_str())
+                .and_then(|job| job["job_key"].as_str().or(job["batch_key"].as_str()))
                 .unwrap_or_default()
                 .to_owned(),
             took: self.took,
@@ -422,7 +425,7 @@ impl Done {
             .map(|(name, message)| json!({"name": name, "message": message}));
         json!({
             "event": self.event.display().to_string(),
-            "kind": self.execution.kind.name,
+            "kind": self.execution.kind,
             "execution": self.execution.arn,
             "status": self.finished.status,
             "sealed_success": self.is_sealed_success(),
@@ -433,6 +436,7 @@ impl Done {
             "states": self.finished.states(),
             "receipt_uri": self.receipt_uri,
             "receipt": self.receipt,
+            "results": (self.execution.kind == BATCH).then_some(&self.results),
         })
     }
 }
@@ -444,6 +448,7 @@ fn file_name(path: &Path) -> String {
 async fn run(options: &Run) -> Result<ExitCode> {
     let mut events = Vec::new();
     let mut kinds: Vec<Kind> = Vec::new();
+    let (mut batches, mut lists) = (false, Vec::new());
     for path in &options.events {
         let mut event = event::read(path)?;
         let named = |error: anyhow::Error| error.context(path.display().to_string());
@@ -451,9 +456,21 @@ async fn run(options: &Run) -> Result<ExitCode> {
             let name = format.to_possible_value().context("a format has no name")?;
             event::set_format(&mut event, name.get_name()).map_err(named)?;
         }
-        let kind = event::kind(&event).and_then(|name| Kind::named(&name)).map_err(named)?;
-        if !kinds.contains(&kind) {
-            kinds.push(kind);
+        let name = event::kind(&event).map_err(named)?;
+        let asked: Vec<Kind> = if name == BATCH {
+            batches = true;
+            let list = event::list_beside(&event, path).map_err(named)?;
+            // Of a kind that does not exist a batch says so itself.
+            let kinds = event::kinds_of_batch(&event, list.as_ref());
+            lists.extend(list);
+            kinds.iter().filter_map(|name| Kind::named(name).ok()).collect()
+        } else {
+            vec![Kind::named(&name).map_err(named)?]
+        };
+        for kind in asked {
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
         }
         events.push((path, event));
     }
@@ -463,9 +480,13 @@ async fn run(options: &Run) -> Result<ExitCode> {
         pinpoint: options.simulation.pinpoint(&kinds)?,
         quicksight: options.simulation.quicksight(&kinds)?,
         folder: options.out.clone(),
+        batches,
         ..Options::for_kinds(kinds)
     })
     .await?;
+    for list in lists {
+        world.put(&list.bucket, &list.key, list.body).await?;
+    }
 
     let screen = Screen::new(options.json);
     let mut all = Vec::new();
@@ -524,6 +545,14 @@ async fn follow(world: &World, path: &Path, execution: Execution, label: String,
             .and_then(|body| serde_json::from_slice(&body).ok()),
         None => None,
     };
+    let results = match receipt.as_ref().and_then(|receipt| receipt["results"]["key"].as_str()) {
+        Some(key) => world.object(LEDGER, key).await?.unwrap_or_default(),
+        None => Bytes::new(),
+    };
+    let results = results
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect();
     Ok(Done {
         event: path.to_owned(),
         execution,
@@ -531,6 +560,7 @@ async fn follow(world: &World, path: &Path, execution: Execution, label: String,
         job,
         receipt_uri,
         receipt,
+        results,
         took,
     })
 }
@@ -558,8 +588,13 @@ fn report(options: &Run, all: &[Done], logs: &Path) -> Result<ExitCode> {
                 continue;
             }
             shown.push(uri);
-            println!("\n{}  {uri}\n", paint.paint(Tone::Strong, "Receipt"));
-            println!("{}", present::receipt(receipt, paint));
+            let (heading, tables) = if done.execution.kind == BATCH {
+                ("Summary", present::summary(receipt, &done.results, paint))
+            } else {
+                ("Receipt", present::receipt(receipt, paint))
+            };
+            println!("\n{}  {uri}\n", paint.paint(Tone::Strong, heading));
+            println!("{tables}");
         }
         if all.len() > 1 {
             let rows: Vec<Delivery> = all.iter().enumerate().map(|(i, done)| done.delivery(i + 1)).collect();

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::{
     aws::Aws,
     edge::lambda::Lambda,
-    functions::{Kind, SEAL, VERIFY},
+    functions::{BATCH, Kind, PLAN, SEAL, SUMMARY, VERIFY},
     places,
 };
 
@@ -91,12 +91,17 @@ pub fn limits(function: &str) -> Vec<(&'static str, &'static str)> {
 
 /// How long a function may take, as the template has it.
 pub fn timeout(function: &str) -> Duration {
-    Duration::from_secs(if reads_data(function) { 900 } else { 60 })
+    let is_long = reads_data(function) || function == PLAN || function == SUMMARY;
+    Duration::from_secs(if is_long { 900 } else { 60 })
 }
 
 /// How much memory a function has, as the template has it.
 pub fn memory_mb(function: &str) -> u32 {
-    if reads_data(function) { 1769 } else { 256 }
+    match function {
+        _ if reads_data(function) => 1769,
+        PLAN | SUMMARY => 1024,
+        _ => 256,
+    }
 }
 
 /// Whether a function reads data whole: what a job wrote, or what an import is to read.
@@ -192,6 +197,26 @@ pub async fn take_messages(aws: &Aws, queue: &str) -> Result<Vec<Value>> {
     }
 }
 
+/// What only the function that plans batches gets: which state machine serves which kind.
+pub fn batch_variables(kinds: &[Kind]) -> BTreeMap<String, String> {
+    let machine = |kind: &Kind| {
+        let name = machine_name(kind.name);
+        format!("{}=arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}", kind.name)
+    };
+    let machines: Vec<String> = kinds.iter().map(machine).collect();
+    [
+        ("LANDFALL_MACHINES", machines.join(" ")),
+        ("LANDFALL_BATCH_CONCURRENCY", "4".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// The name of the state machine of a kind, or of batches.
+fn machine_name(kind: &str) -> String {
+    format!("landfall-{kind}")
+}
+
 /// Creates the state machine of a kind and gives its ARN.
 pub async fn state_machine(
     aws: &Aws,
@@ -200,8 +225,6 @@ pub async fn state_machine(
     kind: Kind,
     retries: Retries,
 ) -> Result<String> {
-    let path = workspace.join(places::DEFINITION);
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let substitutions = BTreeMap::from([
         ("Kind", kind.name.to_owned()),
         ("StartFunctionArn", lambda.arn(&kind.start())),
@@ -210,16 +233,38 @@ pub async fn state_machine(
         ("SealFunctionArn", lambda.arn(SEAL)),
         ("EventBusName", BUS.to_owned()),
     ]);
+    let path = workspace.join(places::DEFINITION);
+    create(aws, &path, &substitutions, &machine_name(kind.name), retries).await
+}
+
+/// Creates the state machine of batches and gives its ARN.
+pub async fn batch_state_machine(aws: &Aws, lambda: &Lambda, workspace: &Path, retries: Retries) -> Result<String> {
+    let substitutions = BTreeMap::from([
+        ("PlanFunctionArn", lambda.arn(PLAN)),
+        ("SummaryFunctionArn", lambda.arn(SUMMARY)),
+        ("EventBusName", BUS.to_owned()),
+    ]);
+    let path = workspace.join(places::BATCH_DEFINITION);
+    create(aws, &path, &substitutions, &machine_name(BATCH), retries).await
+}
+
+async fn create(
+    aws: &Aws,
+    path: &Path,
+    substitutions: &BTreeMap<&str, String>,
+    name: &str,
+    retries: Retries,
+) -> Result<String> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut definition =
-        substitute(&text, &substitutions).with_context(|| format!("cannot deploy {}", path.display()))?;
+        substitute(&text, substitutions).with_context(|| format!("cannot deploy {}", path.display()))?;
     if retries == Retries::Short {
         let mut parsed: Value = serde_json::from_str(&definition).context("the definition is not JSON")?;
         shorten(&mut parsed);
         definition = parsed.to_string();
     }
     let role = format!("arn:aws:iam::{ACCOUNT}:role/landfall-state-machine");
-    aws.create_state_machine(&format!("landfall-{}", kind.name), &definition, &role)
-        .await
+    aws.create_state_machine(name, &definition, &role).await
 }
 
 /// Replaces each `${Name}`. Fails with the names that have no value.

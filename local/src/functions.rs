@@ -65,23 +65,37 @@ impl Kind {
     }
 }
 
+/// The name of batches among the kinds of events.
+pub const BATCH: &str = "export-batch";
+
+/// The package of the functions of batches.
+const BATCH_PACKAGE: &str = "landfall-batch";
+
+/// The name of the function that plans a batch.
+pub const PLAN: &str = "batch-plan";
+
+/// The name of the function that sums a batch up.
+pub const SUMMARY: &str = "batch-summary";
+
 /// The name of the function that verifies output.
 pub const VERIFY: &str = "verify-output";
 
 /// The name of the function that writes the receipt.
 pub const SEAL: &str = "seal-receipt";
 
-/// The names of all functions of some kinds.
-pub fn functions(kinds: &[Kind]) -> Vec<String> {
+/// The names of all functions of some kinds, and of batches of them.
+pub fn functions(kinds: &[Kind], batches: bool) -> Vec<String> {
     let own = kinds.iter().flat_map(|kind| [kind.start(), kind.poll()]);
-    own.chain([VERIFY.to_owned(), SEAL.to_owned()]).collect()
+    let of_batches = [PLAN, SUMMARY].into_iter().filter(|_| batches);
+    let shared = [VERIFY, SEAL].into_iter().chain(of_batches);
+    own.chain(shared.map(str::to_owned)).collect()
 }
 
 /// Paths of the binaries by function name.
 pub type Binaries = BTreeMap<String, PathBuf>;
 
-/// Builds the functions of some kinds with the dev profile. Cargo's progress goes to stderr.
-pub fn build(workspace: &Path, kinds: &[Kind]) -> Result<Binaries> {
+/// Builds the functions of some kinds, and of batches of them, with the dev profile. Cargo's progress goes to stderr.
+pub fn build(workspace: &Path, kinds: &[Kind], batches: bool) -> Result<Binaries> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
@@ -91,12 +105,13 @@ pub fn build(workspace: &Path, kinds: &[Kind]) -> Result<Binaries> {
         // was built with, and need not build them a second time.
         .args(["-p", env!("CARGO_PKG_NAME"), "-p", SHARED_PACKAGE]);
     let mut packages: Vec<&str> = kinds.iter().map(|kind| kind.package).collect();
+    packages.extend(batches.then_some(BATCH_PACKAGE));
     packages.sort_unstable();
     packages.dedup();
     for package in packages {
         command.args(["-p", package]);
     }
-    let names = functions(kinds);
+    let names = functions(kinds, batches);
     for name in &names {
         command.args(["--bin", name]);
     }

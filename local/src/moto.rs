@@ -21,6 +21,9 @@ use crate::{
     python::Environment,
 };
 
+/// The server, as it is started.
+const SERVER: &str = include_str!("moto_server.py");
+
 /// How long it may take to answer. A first start writes Python's caches.
 const START_LIMIT: Duration = Duration::from_secs(90);
 
@@ -47,7 +50,7 @@ impl Moto {
         let mut command = Command::new(python.python());
         command
             // Port 0: it takes a free one and says which, so no other process can take it in between.
-            .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", "0"])
+            .args(["-c", SERVER, "-H", "127.0.0.1", "-p", "0"])
             .stdout(file)
             .stderr(again)
             .env_clear()

@@ -27,6 +27,9 @@ pub fn workspace() -> Result<PathBuf> {
 /// The state machine's definition, beneath the workspace.
 pub const DEFINITION: &str = "statemachine/export-job.asl.json";
 
+/// The definition of the state machine of batches, beneath the workspace.
+pub const BATCH_DEFINITION: &str = "statemachine/export-batch.asl.json";
+
 /// The build folder: `CARGO_TARGET_DIR`, else `target` in the workspace.
 pub fn build_folder(workspace: &Path) -> PathBuf {
     match env::var_os("CARGO_TARGET_DIR") {

@@ -185,6 +185,22 @@ impl Narrator {
                 }
                 lines.push(line(format!("tries again ({})", ordinal(*attempt)), Tone::Faint));
             }
+            What::Jobs {
+                running,
+                succeeded,
+                failed,
+            } => {
+                let parts = [(running, "running"), (succeeded, "succeeded"), (failed, "failed")];
+                let parts: Vec<String> = parts
+                    .into_iter()
+                    .filter(|(number, _)| **number > 0)
+                    .map(|(number, what)| format!("{} {what}", grouped(*number)))
+                    .collect();
+                lines.push(Line {
+                    state: "Requests".to_owned(),
+                    ..line(parts.join(", "), Tone::Plain)
+                });
+            }
             What::Exited { state_type, output } => {
                 lines.extend(self.out_of_line(step));
                 let (input, entered) = self.inputs.remove(&step.state).unwrap_or((Value::Null, step.at));
@@ -292,6 +308,9 @@ fn result(state: &str, input: &Value, output: &Value) -> (String, Tone) {
         };
         return (format!("{status}{progress}{error}"), tone);
     }
+    if is_new("round") {
+        return (planned(output), Tone::Plain);
+    }
     if is_new("error") {
         let error = &output["error"];
         return (format!("gave up: {}", text(&error["Error"])), Tone::Bad);
@@ -312,6 +331,31 @@ fn result(state: &str, input: &Value, output: &Value) -> (String, Tone) {
         return (text(&output["announcement"]["detail_type"]), Tone::Plain);
     }
     (String::new(), Tone::Plain)
+}
+
+/// What a batch is about to run.
+fn planned(batch: &Value) -> String {
+    let number = |name: &str| batch[name].as_u64().unwrap_or_default();
+    let round = number("round");
+    if round > 1 {
+        return format!(
+            "some have no outcome: run again, {}",
+            ordinal(u32::try_from(round).unwrap_or(u32::MAX))
+        );
+    }
+    if batch["status"] == "sealed" {
+        return "was summed up before".to_owned();
+    }
+    let (requests, accepted) = (number("requests"), number("accepted"));
+    let rejected = match requests - accepted.min(requests) {
+        0 => String::new(),
+        rejected => format!(", {} rejected", grouped(rejected)),
+    };
+    format!(
+        "{}{rejected}, {} at a time",
+        counted(requests, "request"),
+        grouped(number("concurrency"))
+    )
 }
 
 fn progress(job: &Value) -> Option<String> {
@@ -423,6 +467,69 @@ pub fn receipt(receipt: &Value, paint: Paint) -> String {
         let more = objects.len().saturating_sub(SHOWN_OBJECTS) as u64 + output["objects_omitted"].as_u64().unwrap_or(0);
         if more > 0 {
             parts.push(format!("  and {}", counted(more, "more object")));
+        }
+    }
+    parts.join("\n\n")
+}
+
+/// Most requests that a summary's table shows.
+const SHOWN_REQUESTS: usize = 20;
+
+/// A batch's summary as short tables: the batch, and what became of its requests, which `results` has one a line.
+pub fn summary(summary: &Value, results: &[Value], paint: Paint) -> String {
+    let mut facts = table(paint, &[]);
+    let mut fact = |name: &str, value: String, tone: Tone| {
+        if !value.is_empty() {
+            facts.add_row([cell(name, Tone::Faint, paint), cell(&value, tone, paint)]);
+        }
+    };
+    let verdict = text(&summary["verdict"]);
+    let tone = if verdict == "succeeded" { Tone::Good } else { Tone::Bad };
+    fact("verdict", verdict, tone);
+    fact("error", text(&summary["error"]["Error"]), Tone::Bad);
+    let key = [text(&summary["trigger"]["job_key"]), text(&summary["name"])].join(" ");
+    fact("batch", key.trim().to_owned(), Tone::Plain);
+    let counts = &summary["counts"];
+    let mut parts = vec![counted(counts["requests"].as_u64().unwrap_or_default(), "request")];
+    for name in ["succeeded", "failed", "rejected", "unknown"] {
+        if let Some(number) = counts[name].as_u64().filter(|number| *number > 0) {
+            parts.push(format!("{} {name}", grouped(number)));
+        }
+    }
+    fact("requests", parts.join(", "), Tone::Plain);
+    fact("output", amounts(summary), Tone::Plain);
+    fact("from", text(&summary["source"]["uri"]), Tone::Plain);
+    let mut parts = vec![facts.trim_fmt()];
+    if !results.is_empty() {
+        let mut rows = table(paint, &["#", "kind", "became", "rows", "job or error"]);
+        // Those that need a look first.
+        let (good, other): (Vec<&Value>, Vec<&Value>) =
+            results.iter().partition(|result| result["became"] == "succeeded");
+        for result in other.iter().chain(&good).take(SHOWN_REQUESTS) {
+            let tone = match result["became"].as_str() {
+                Some("succeeded") => Tone::Good,
+                _ => Tone::Bad,
+            };
+            let last = match result["error"]["Error"].as_str() {
+                Some(error) => {
+                    let cause = text(&result["error"]["Cause"]);
+                    format!("{error}: {}", cause.lines().next().unwrap_or_default())
+                }
+                None => text(&result["job_key"]),
+            };
+            let rows_of = result["rows"].as_u64().map_or_else(String::new, grouped);
+            rows.add_row([
+                Cell::new(text(&result["index"])).set_alignment(CellAlignment::Right),
+                Cell::new(escaped(&text(&result["kind"]))),
+                cell(&text(&result["became"]), tone, paint),
+                Cell::new(rows_of).set_alignment(CellAlignment::Right),
+                Cell::new(escaped(&last)),
+            ]);
+        }
+        parts.push(rows.trim_fmt());
+        let more = results.len().saturating_sub(SHOWN_REQUESTS) as u64;
+        if more > 0 {
+            parts.push(format!("  and {}", counted(more, "more request")));
         }
     }
     parts.join("\n\n")
@@ -809,6 +916,12 @@ pub fn became(job: Option<&Value>, error: Option<&str>) -> String {
         return error.to_owned();
     }
     match job {
+        Some(batch) if batch["batch_key"].is_string() => if batch["outcome"]["sealed_by"] == batch["execution"] {
+            "summed it up"
+        } else {
+            "found it summed up"
+        }
+        .to_owned(),
         Some(job) if job["outcome"]["sealed_by"].is_string() && job["adopted"] == true => {
             if job["outcome"]["sealed_by"] == job["execution"] {
                 "adopted it, sealed it"

@@ -3,6 +3,8 @@
 //! What must stay true: each event of the history is told once and in order, and the end of the execution is told
 //! last.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -43,6 +45,15 @@ pub enum What {
     Retried {
         /// How often it has been tried, this time included.
         attempt: u32,
+    },
+    /// The executions that this one started are further than before.
+    Jobs {
+        /// Those that run.
+        running: u64,
+        /// Those that succeeded.
+        succeeded: u64,
+        /// Those that ended otherwise.
+        failed: u64,
     },
     /// A state was left.
     Exited {
@@ -160,6 +171,70 @@ impl Watcher {
     pub async fn news(&mut self) -> Result<(Vec<Step>, Vec<Value>)> {
         let history = self.aws.execution_history(&self.execution).await?;
         Ok((self.reader.read(&history), history))
+    }
+}
+
+/// Follows the executions that one started: the jobs of a batch, of which its own history tells nothing.
+#[derive(Clone, Debug)]
+pub struct Jobs {
+    aws: Aws,
+    machines: Vec<String>,
+    parent: String,
+    /// Whether an execution was started by the parent.
+    is_own: BTreeMap<String, bool>,
+    told: (u64, u64, u64),
+}
+
+impl Jobs {
+    /// A follower of the executions of any of these machines that `parent` started.
+    pub fn new(aws: &Aws, machines: &BTreeMap<&'static str, String>, parent: &str) -> Self {
+        Self {
+            aws: aws.clone(),
+            machines: machines.values().cloned().collect(),
+            parent: parent.to_owned(),
+            is_own: BTreeMap::new(),
+            told: (0, 0, 0),
+        }
+    }
+
+    /// How far they are, if that is news.
+    pub async fn news(&mut self) -> Result<Option<Step>> {
+        let (mut running, mut succeeded, mut failed) = (0, 0, 0);
+        for machine in self.machines.clone() {
+            for (execution, status) in self.aws.executions(&machine).await? {
+                if !self.is_own(&execution).await? {
+                    continue;
+                }
+                match status.as_str() {
+                    "RUNNING" => running += 1,
+                    "SUCCEEDED" => succeeded += 1,
+                    _ => failed += 1,
+                }
+            }
+        }
+        let now = (running, succeeded, failed);
+        if std::mem::replace(&mut self.told, now) == now {
+            return Ok(None);
+        }
+        Ok(Some(Step {
+            at: Utc::now(),
+            state: String::new(),
+            what: What::Jobs {
+                running,
+                succeeded,
+                failed,
+            },
+        }))
+    }
+
+    async fn is_own(&mut self, execution: &str) -> Result<bool> {
+        if let Some(known) = self.is_own.get(execution) {
+            return Ok(*known);
+        }
+        let input = self.aws.describe_execution(execution).await?.input;
+        let is_own = input["AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"] == self.parent.as_str();
+        self.is_own.insert(execution.to_owned(), is_own);
+        Ok(is_own)
     }
 }
 

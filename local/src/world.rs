@@ -29,7 +29,7 @@ use crate::{
         lambda::{FunctionConfig, Lambda, Settings as LambdaSettings},
     },
     event,
-    functions::{self, Binaries, Kind},
+    functions::{self, BATCH, Binaries, Kind, PLAN},
     moto::Moto,
     places, python,
     simulated::{
@@ -38,7 +38,7 @@ use crate::{
         pinpoint::{self, Pinpoint},
         quicksight::{self, QuickSight},
     },
-    watch::{Step, Watcher, What},
+    watch::{Jobs, Step, Watcher, What},
 };
 
 /// The pause between two readings of an execution's history, of which one costs moto some milliseconds.
@@ -52,6 +52,8 @@ const UNHURRIED: u32 = 4;
 pub struct Options {
     /// The kinds of jobs to deploy.
     pub kinds: Vec<Kind>,
+    /// Whether batches of them are deployed too.
+    pub batches: bool,
     /// Binaries to use; built when `None`.
     pub binaries: Option<Binaries>,
     /// Environment variables for every function, over the default ones. An empty value takes a variable away.
@@ -86,6 +88,7 @@ impl Options {
     pub fn for_kinds(kinds: Vec<Kind>) -> Self {
         Self {
             kinds,
+            batches: false,
             binaries: None,
             variables: BTreeMap::new(),
             function_variables: BTreeMap::new(),
@@ -125,8 +128,8 @@ pub struct Execution {
     pub arn: String,
     /// Its name.
     pub name: String,
-    /// The kind of job.
-    pub kind: Kind,
+    /// The kind of job, or [`BATCH`].
+    pub kind: &'static str,
     /// When it was started.
     pub begun: Instant,
 }
@@ -177,14 +180,14 @@ impl World {
     pub async fn start(options: Options) -> Result<Self> {
         let workspace = places::workspace()?;
         // Both may take minutes, the first time; neither is async.
-        let kinds = options.kinds.clone();
+        let (kinds, batches) = (options.kinds.clone(), options.batches);
         let (binaries, python) = tokio::task::spawn_blocking({
             let (workspace, given) = (workspace.clone(), options.binaries.clone());
             move || -> Result<_> {
                 let python = python::ensure(&workspace)?;
                 let binaries = match given {
                     Some(binaries) => binaries,
-                    None => functions::build(&workspace, &kinds)?,
+                    None => functions::build(&workspace, &kinds, batches)?,
                 };
                 Ok((binaries, python))
             }
@@ -259,7 +262,7 @@ impl World {
             }
         }
         let announcements = announcements?;
-        for name in functions::functions(&options.kinds) {
+        for name in functions::functions(&options.kinds, options.batches) {
             let program = binaries
                 .get(&name)
                 .with_context(|| format!("there is no binary of function {name}"))?;
@@ -269,6 +272,10 @@ impl World {
         for kind in &options.kinds {
             let machine = deploy::state_machine(&aws, edge.lambda(), workspace, *kind, options.retries).await?;
             machines.insert(kind.name, machine);
+        }
+        if options.batches {
+            let machine = deploy::batch_state_machine(&aws, edge.lambda(), workspace, options.retries).await?;
+            machines.insert(BATCH, machine);
         }
         Ok(Self {
             edge,
@@ -289,15 +296,19 @@ impl World {
     /// Delivers an event as EventBridge does: starts an execution of its kind's state machine with the event as input.
     pub async fn deliver(&self, event: &Value) -> Result<Execution> {
         let name = event::kind(event)?;
-        let kind = Kind::named(&name)?;
-        let machine = self
+        let (kind, machine) = self
             .machines
-            .get(kind.name)
+            .get_key_value(name.as_str())
             .with_context(|| format!("kind {name} is not deployed in this world"))?;
         let name = crate::edge::new_id();
         let begun = Instant::now();
         let arn = self.aws.start_execution(machine, &name, &event.to_string()).await?;
-        Ok(Execution { arn, name, kind, begun })
+        Ok(Execution {
+            arn,
+            name,
+            kind: *kind,
+            begun,
+        })
     }
 
     /// Waits for the end of an execution.
@@ -308,9 +319,15 @@ impl World {
     /// Waits for the end of an execution and tells each step as it happens.
     pub async fn follow(&self, execution: &Execution, mut tell: impl FnMut(&Step)) -> Result<Finished> {
         let mut watcher = Watcher::new(self.aws.clone(), &execution.arn);
+        let mut jobs = (execution.kind == BATCH).then(|| Jobs::new(&self.aws, &self.machines, &execution.arn));
         let following = Following::new(&self.followed);
         for turn in 1_u32.. {
             let (steps, history) = watcher.news().await?;
+            if let Some(jobs) = &mut jobs
+                && let Some(step) = jobs.news().await?
+            {
+                tell(&step);
+            }
             steps.iter().for_each(&mut tell);
             let has_ended = steps.iter().any(|step| matches!(step.what, What::Ended { .. }));
             // Only now and then: a stopped execution may have no last event.
@@ -464,6 +481,9 @@ impl Drop for Following<'_> {
 
 fn function(options: &Options, name: &str, program: &Path) -> FunctionConfig {
     let mut variables = deploy::variables();
+    if name == PLAN {
+        variables.extend(deploy::batch_variables(&options.kinds));
+    }
     let limits = deploy::limits(name).into_iter();
     variables.extend(limits.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let given = [Some(&options.variables), options.function_variables.get(name)];

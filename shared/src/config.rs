@@ -3,11 +3,12 @@
 //! What must stay true: this is the only module that reads the environment (the AWS SDK reads its own variables), it
 //! names every fault of it at once, and what is not configured is not allowed.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     error::{Error, Result},
     gate::AllowList,
+    job::Kind,
     line::{MAX_CALLS, MAX_PLACES},
     polling::Bounds,
     s3_uri::S3Uri,
@@ -40,6 +41,10 @@ pub struct Config {
     pub settle: Duration,
     /// `LANDFALL_VERIFY_CONCURRENCY`: batches of one verification that run at a time. 20 when unset.
     pub verify_concurrency: u64,
+    /// `LANDFALL_MACHINES`: the state machines that batches may start, `<kind>=<ARN>` each, separated by blanks or commas.
+    pub machines: BTreeMap<Kind, String>,
+    /// `LANDFALL_BATCH_CONCURRENCY`: most jobs of one batch that run at a time. 10 when unset.
+    pub batch_concurrency: u64,
     /// `LANDFALL_MAX_RUNNING`: jobs of the function's kind that run at a time; the others stand in line. 0, no limit,
     /// when unset.
     pub max_running: u64,
@@ -78,6 +83,8 @@ impl Config {
             },
             settle: reader.seconds("LANDFALL_SETTLE_SECONDS", 5, 0, 60),
             verify_concurrency: reader.number("LANDFALL_VERIFY_CONCURRENCY", "a number", 20, 1, 10_000),
+            machines: reader.machines("LANDFALL_MACHINES"),
+            batch_concurrency: reader.number("LANDFALL_BATCH_CONCURRENCY", "a number", 10, 1, 10_000),
             max_running: reader.number("LANDFALL_MAX_RUNNING", "a number", 0, 0, MAX_PLACES),
             max_starts_per_day: reader.number("LANDFALL_MAX_STARTS_PER_DAY", "a number", 0, 0, MAX_CALLS),
         };
@@ -134,6 +141,19 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             }
         }
         uris
+    }
+
+    fn machines(&mut self, name: &str) -> BTreeMap<Kind, String> {
+        let mut machines = BTreeMap::new();
+        for item in self.list(name) {
+            match item.split_once('=') {
+                Some((kind, arn)) if !kind.is_empty() && arn.starts_with("arn:") => {
+                    machines.insert(Kind::new(kind), arn.to_owned());
+                }
+                _ => self.faults.push(format!("{name}: {item} is not <kind>=<ARN>")),
+            }
+        }
+        machines
     }
 
     fn account(&mut self, name: &str) -> Option<String> {
@@ -193,8 +213,11 @@ mod tests {
             ("LANDFALL_ALLOWED_DESTINATIONS", "s3://aaa/x/, s3://bbb/"),
             ("LANDFALL_ALLOWED_ROLES", "arn:a arn:b\n"),
             ("LANDFALL_DEFAULT_ROLE_ARN", " "),
+            ("LANDFALL_MACHINES", "endpoint-export=arn:x segment-snapshot=arn:y"),
         ])
         .unwrap();
+        assert_eq!(config.machines[&Kind::new("segment-snapshot")], "arn:y");
+        assert_eq!(config.machines.len(), 2);
         assert_eq!(config.allowed.destinations.len(), 2);
         assert_eq!(config.allowed.roles, ["arn:a", "arn:b"]);
         assert_eq!(config.default_role, None);
@@ -207,6 +230,7 @@ mod tests {
             ("LANDFALL_ALLOWED_DESTINATIONS", "bucket/x"),
             ("LANDFALL_POLL_MIN_SECONDS", "600"),
             ("LANDFALL_DEADLINE_SECONDS", "soon"),
+            ("LANDFALL_MACHINES", "segment-snapshot"),
         ])
         .unwrap_err()
         .message;
@@ -216,6 +240,7 @@ mod tests {
             "LANDFALL_ALLOWED_DESTINATIONS: bucket/x: it does not begin with s3://",
             "LANDFALL_POLL_MIN_SECONDS is larger",
             "LANDFALL_DEADLINE_SECONDS is soon",
+            "LANDFALL_MACHINES: segment-snapshot is not <kind>=<ARN>",
         ] {
             assert!(message.contains(name), "{name} in {message}");
         }

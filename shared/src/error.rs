@@ -32,13 +32,15 @@ pub enum ErrorKind {
     TimedOut,
     /// The files that landed do not prove a complete export.
     OutputRejected,
+    /// Not every request of a batch succeeded.
+    BatchFailed,
     /// A defect of Landfall or of its deployment.
     Internal,
 }
 
 impl ErrorKind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::InvalidEvent,
         Self::Forbidden,
         Self::NotFound,
@@ -49,6 +51,7 @@ impl ErrorKind {
         Self::JobFailed,
         Self::TimedOut,
         Self::OutputRejected,
+        Self::BatchFailed,
         Self::Internal,
     ];
 
@@ -65,6 +68,7 @@ impl ErrorKind {
             Self::JobFailed => "Landfall.JobFailed",
             Self::TimedOut => "Landfall.TimedOut",
             Self::OutputRejected => "Landfall.OutputRejected",
+            Self::BatchFailed => "Landfall.BatchFailed",
             Self::Internal => "Landfall.Internal",
         }
     }

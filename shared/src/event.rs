@@ -146,10 +146,7 @@ pub struct Requested<R> {
 /// Reads an event of a service's kind. Fails with `InvalidEvent`, naming every fault.
 pub fn parse<S: JobService>(event: &Value, default_destination: Option<&S3Uri>) -> Result<Requested<S::Request>> {
     let mut faults = Faults::default();
-    let checker = checker::<S>()?;
-    for error in checker.validator.iter_errors(event) {
-        report(&error, &checker.schema, &mut faults);
-    }
+    shape_of::<S>()?.check(event, &mut faults);
     let detail = event.get("detail").unwrap_or(&Value::Null);
     let destination = check_destination::<S>(detail, default_destination, &mut faults);
     check_source::<S>(detail, &mut faults);
@@ -174,14 +171,24 @@ pub fn parse<S: JobService>(event: &Value, default_destination: Option<&S3Uri>) 
 /// The trigger of an event whose kind is known, without reading the request itself: enough to find its job in the
 /// ledger. Fails with `InvalidEvent` if the envelope or our options cannot be read.
 pub fn identify(kind: &Kind, event: &Value) -> Result<Trigger> {
+    let (request, options) = split_detail(event)?;
+    let options: Options = serde_json::from_value(options).map_err(|error| {
+        Error::new(
+            ErrorKind::InvalidEvent,
+            format!("$.detail.{OPTIONS} is not readable: {error}"),
+        )
+    })?;
+    trigger(kind, event, &request, options)
+}
+
+/// The trigger of an event whose request and options were told apart. Fails with `InvalidEvent` if the envelope cannot be
+/// read.
+pub fn trigger(kind: &Kind, event: &Value, request: &Value, options: Options) -> Result<Trigger> {
     let invalid = |why: String| Error::new(ErrorKind::InvalidEvent, why);
     let envelope: EventBridgeEvent<Value> = serde_json::from_value(event.clone())
         .map_err(|error| invalid(format!("the event is not an EventBridge envelope: {error}")))?;
-    let (request, options) = split_detail(event)?;
-    let options: Options = serde_json::from_value(options)
-        .map_err(|error| invalid(format!("$.detail.{OPTIONS} is not readable: {error}")))?;
     let time = envelope.time.ok_or_else(|| invalid("$.time is missing".to_owned()))?;
-    let request_sha256 = sha256_hex(&canonical(&request)?);
+    let request_sha256 = sha256_hex(&canonical(request)?);
 
     let schedule = envelope
         .resources
@@ -224,6 +231,39 @@ pub fn identify(kind: &Kind, event: &Value) -> Result<Trigger> {
     })
 }
 
+/// What an execution that another one started finds in its input besides. It says nothing about the event.
+const STARTED_BY: &str = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID";
+
+/// What stands for the job key of an event that no job is made of, or whose delivery failed for itself: a key made of the
+/// event.
+pub fn rejected_key(kind: &Kind, event: &Value) -> Result<String> {
+    Ok(format!("rejected-{}", &event_sha256(kind, event)?[..16]))
+}
+
+/// [`rejected_key`] as a trigger, with what can be read of the event; `now` stands for a time that cannot be.
+pub fn rejected_trigger(kind: &Kind, event: &Value, now: DateTime<Utc>) -> Result<Trigger> {
+    let text = |name: &str| event.get(name).and_then(Value::as_str);
+    let time = text("time").and_then(|time| DateTime::parse_from_rfc3339(time).ok());
+    Ok(Trigger {
+        job_key: rejected_key(kind, event)?,
+        event_id: text("id").map(str::to_owned),
+        source: text("source").unwrap_or_default().to_owned(),
+        time: time.map_or(now, |time| time.to_utc()),
+        schedule: None,
+        account: None,
+        region: None,
+        request_sha256: event_sha256(kind, event)?,
+    })
+}
+
+fn event_sha256(kind: &Kind, event: &Value) -> Result<String> {
+    let mut event = event.clone();
+    if let Some(members) = event.as_object_mut() {
+        members.remove(STARTED_BY);
+    }
+    Ok(sha256_hex(&canonical(&json!([kind.as_str(), event]))?))
+}
+
 /// The canonical form (RFC 8785) that keys and hashes are taken of.
 pub fn canonical(value: &Value) -> Result<Vec<u8>> {
     serde_json_canonicalizer::to_vec(value)
@@ -236,7 +276,7 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 }
 
 /// `detail` without our options, and our options.
-fn split_detail(event: &Value) -> Result<(Value, Value)> {
+pub fn split_detail(event: &Value) -> Result<(Value, Value)> {
     let mut request = event
         .get("detail")
         .and_then(Value::as_object)
@@ -386,17 +426,8 @@ fn check_expectations(detail: &Value, faults: &mut Faults) {
 
 /// The JSON Schema of the events of a kind, everything inline.
 pub fn schema<S: JobService>() -> Value {
-    let settings = || SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    let mut detail = settings()
-        .into_generator()
-        .into_root_schema_for::<S::Request>()
-        .to_value();
-    let mut options = settings().into_generator().into_root_schema_for::<Options>().to_value();
-    for schema in [&mut detail, &mut options] {
-        if let Some(schema) = schema.as_object_mut() {
-            schema.remove("$schema");
-        }
-    }
+    let mut detail = inline_schema::<S::Request>();
+    let mut options = inline_schema::<Options>();
     if !S::WRITES_OUTPUT
         && let Some(verification) = options
             .pointer_mut("/properties/Verification/properties")
@@ -409,16 +440,32 @@ pub fn schema<S: JobService>() -> Value {
     if let Some(properties) = detail.get_mut("properties").and_then(Value::as_object_mut) {
         properties.insert(OPTIONS.to_owned(), options);
     }
+    let description = format!("An event that asks Landfall for a {}.", S::KIND);
+    envelope_schema(&S::kind().detail_type(), &description, detail)
+}
+
+/// The JSON Schema of a type, everything inline.
+pub fn inline_schema<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+    if let Some(schema) = schema.as_object_mut() {
+        schema.remove("$schema");
+    }
+    schema
+}
+
+/// The JSON Schema of the events of a `detail-type`.
+pub fn envelope_schema(detail_type: &str, description: &str, detail: Value) -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": S::kind().detail_type(),
-        "description": format!("An event that asks Landfall for a {}.", S::KIND),
+        "title": detail_type,
+        "description": description,
         "type": "object",
         "required": ["detail-type", "source", "time", "detail"],
         "properties": {
             "version": {"type": "string"},
             "id": {"type": "string", "minLength": 1, "maxLength": 128},
-            "detail-type": {"const": S::kind().detail_type()},
+            "detail-type": {"const": detail_type},
             "source": {"type": "string", "minLength": 1, "maxLength": 256},
             "account": {"type": "string", "pattern": "^[0-9]{12}$"},
             "time": {"type": "string", "format": "date-time"},
@@ -429,31 +476,40 @@ pub fn schema<S: JobService>() -> Value {
     })
 }
 
-/// A kind's schema and what holds events against it.
-struct Checker {
+/// A JSON Schema that finds faults, everything in it inline.
+pub struct Shape {
     schema: Value,
     validator: Validator,
 }
 
-/// The checker of a kind. It is built once, since that takes longer than all else that is done with an event.
-fn checker<S: JobService>() -> Result<Arc<Checker>> {
-    static BUILT: Mutex<BTreeMap<&'static str, Arc<Checker>>> = Mutex::new(BTreeMap::new());
-    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(checker) = built.get(S::KIND) {
-        return Ok(Arc::clone(checker));
+impl Shape {
+    /// Fails with `Internal` if it is no schema.
+    pub fn new(schema: Value) -> Result<Self> {
+        let validator = jsonschema::options()
+            .should_validate_formats(true)
+            .build(&schema)
+            .map_err(|error| Error::internal(format!("the event schema is wrong: {error}")))?;
+        Ok(Self { schema, validator })
     }
-    let schema = schema::<S>();
-    let validator = validator(&schema)?;
-    let checker = Arc::new(Checker { schema, validator });
-    built.insert(S::KIND, Arc::clone(&checker));
-    Ok(checker)
+
+    /// Adds all that is wrong with a value.
+    pub fn check(&self, value: &Value, faults: &mut Faults) {
+        for error in self.validator.iter_errors(value) {
+            report(&error, &self.schema, faults);
+        }
+    }
 }
 
-fn validator(schema: &Value) -> Result<Validator> {
-    jsonschema::options()
-        .should_validate_formats(true)
-        .build(schema)
-        .map_err(|error| Error::internal(format!("the event schema is wrong: {error}")))
+/// The shape of a kind's events. It is built once, since that takes longer than all else that is done with an event.
+fn shape_of<S: JobService>() -> Result<Arc<Shape>> {
+    static BUILT: Mutex<BTreeMap<&'static str, Arc<Shape>>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(shape) = built.get(S::KIND) {
+        return Ok(Arc::clone(shape));
+    }
+    let shape = Arc::new(Shape::new(schema::<S>())?);
+    built.insert(S::KIND, Arc::clone(&shape));
+    Ok(shape)
 }
 
 /// Turns one schema error into faults.

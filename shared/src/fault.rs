@@ -50,6 +50,22 @@ impl Faults {
         self.0.iter().any(|fault| fault.path == path)
     }
 
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The same faults of a document that stands at `place` in another one: `$.Kind` at `$.detail.Requests[3]` is
+    /// `$.detail.Requests[3].Kind`.
+    #[must_use]
+    pub fn beneath(mut self, place: &str) -> Self {
+        for fault in &mut self.0 {
+            let rest = fault.path.strip_prefix('$').unwrap_or(&fault.path);
+            fault.path = format!("{place}{rest}");
+        }
+        self
+    }
+
     /// The faults, in the order of their paths.
     pub fn iter(&self) -> impl Iterator<Item = &Fault> {
         self.0.iter()
@@ -99,6 +115,19 @@ mod tests {
         assert!(lines[1].starts_with("  $.detail.a: found \"x\""));
         assert!(lines[1].contains("… (300 characters); 1"));
         assert_eq!(lines[2], "  $.detail.b: found 2; 1");
+    }
+
+    #[test]
+    fn a_document_within_another_one_has_longer_paths() {
+        let mut faults = Faults::default();
+        faults.add("$.Kind", "2", "1");
+        faults.add("$", "3", "1");
+        let paths: Vec<_> = faults
+            .beneath("line 4: $")
+            .iter()
+            .map(|fault| fault.path.clone())
+            .collect();
+        assert_eq!(paths, ["line 4: $", "line 4: $.Kind"]);
     }
 
     #[test]

@@ -10,10 +10,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{expect::Expectations, polling::Bounds, s3_uri::S3Uri};
+use crate::{
+    error::{Error, ErrorKind},
+    expect::Expectations,
+    polling::Bounds,
+    s3_uri::S3Uri,
+};
 
 /// The schema of [`Job`]; its number changes when a reader of the old one would misread the new one.
 pub const SCHEMA: &str = "landfall.job/1";
+
+/// Longest cause that goes on through the state machine, in characters.
+const MAX_CAUSE: usize = 4_000;
 
 /// The kind of a job, such as `segment-snapshot`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -198,10 +206,29 @@ impl TaskError {
             .and_then(Value::as_str);
         message.unwrap_or(&self.cause).to_owned()
     }
+
+    /// What the state machine says of a failed step, under one of our names and with a message for a person.
+    pub fn named(error: Option<&Self>) -> Self {
+        let Some(error) = error else {
+            return Error::internal("the first step failed without an error").into();
+        };
+        let message = error.message();
+        let (name, message) = match ErrorKind::from_name(&error.error) {
+            Some(kind) => (kind.name(), message),
+            None => (
+                ErrorKind::Internal.name(),
+                format!("{}: {message}; see the function's log", error.error),
+            ),
+        };
+        Self {
+            error: name.to_owned(),
+            cause: message.chars().take(MAX_CAUSE).collect(),
+        }
+    }
 }
 
-impl From<crate::error::Error> for TaskError {
-    fn from(error: crate::error::Error) -> Self {
+impl From<Error> for TaskError {
+    fn from(error: Error) -> Self {
         Self {
             error: error.kind.name().to_owned(),
             cause: error.message,
@@ -466,5 +493,19 @@ mod tests {
             cause: "late".into(),
         };
         assert_eq!(plain.message(), "late");
+    }
+
+    #[test]
+    fn only_our_names_go_on() {
+        let error = |name: &str, cause: &str| TaskError {
+            error: name.into(),
+            cause: cause.into(),
+        };
+        let lambda = TaskError::named(Some(&error("Sandbox.Timedout", r#"{"errorMessage":"late"}"#)));
+        assert_eq!(lambda.error, "Landfall.Internal");
+        assert!(lambda.cause.starts_with("Sandbox.Timedout: late"));
+        let ours = TaskError::named(Some(&error("Landfall.Forbidden", r#"{"errorMessage":"no"}"#)));
+        assert_eq!(ours, error("Landfall.Forbidden", "no"));
+        assert_eq!(TaskError::named(None).error, "Landfall.Internal");
     }
 }

@@ -60,12 +60,17 @@ pub struct Received {
 }
 
 impl Received {
-    /// Reads the input of the first step: what the state machine hands over, or a bare event as `cargo lambda invoke`
-    /// sends it, which then stands for an execution of its own.
+    /// Reads the input of the first step of a service's kind.
     pub fn read<S: JobService>(input: Value, invocation: &Invocation) -> Self {
+        Self::of(S::kind(), input, invocation)
+    }
+
+    /// Reads the input of a first step: what the state machine hands over, or a bare event as `cargo lambda invoke`
+    /// sends it, which then stands for an execution of its own.
+    pub fn of(kind: Kind, input: Value, invocation: &Invocation) -> Self {
         let execution = format!("invocation:{}", invocation.request_id);
         serde_json::from_value(input.clone()).unwrap_or(Self {
-            kind: S::kind(),
+            kind,
             execution,
             event: input,
             error: None,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use landfall::{event, job::Job, service::JobService};
+use landfall_batch::record::{Batch, Summary};
 use landfall_customer_profiles::SegmentSnapshots;
 use landfall_output::{latest::Latest, receipt::Receipt, verify::Report};
 use landfall_pinpoint::{EndpointExports, EndpointImports};
@@ -17,6 +18,12 @@ pub fn published() -> BTreeMap<String, Value> {
         request::<EndpointExports>(),
         request::<EndpointImports>(),
         request::<DashboardSnapshots>(),
+        (
+            "export-batch-event.schema.json".to_owned(),
+            landfall_batch::event::schema(),
+        ),
+        ("batch.schema.json".to_owned(), of::<Batch>()),
+        ("batch-summary.schema.json".to_owned(), of::<Summary>()),
         ("job.schema.json".to_owned(), of::<Job>()),
         ("latest.schema.json".to_owned(), of::<Latest>()),
         ("receipt.schema.json".to_owned(), of::<Receipt>()),

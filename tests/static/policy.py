@@ -26,6 +26,7 @@ logging.disable(logging.WARNING)  # the transform warns of metrics that it did n
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFINITION = "statemachine/export-job.asl.json"
+BATCH_DEFINITION = "statemachine/export-batch.asl.json"
 ACCOUNT, REGION, STACK = "111122223333", "eu-west-1", "landfall"
 PSEUDO = {
     "AWS::AccountId": ACCOUNT,
@@ -56,6 +57,8 @@ EVERYTHING = {
     "AllowedKmsKeys": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/one",
     "ExportRetentionDays": "30",
     "VerifyConcurrency": "500",
+    "BatchConcurrency": "200",
+    "ExportBatches": "true",
     "Tracing": "true",
     "AlarmTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms",
     "PermissionsBoundaryArn": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
@@ -324,30 +327,40 @@ class Stack:
 class Facts:
     """All that the checks look at."""
 
-    def __init__(self, template, definition, text):
-        self.template, self.definition, self.text = template, definition, text
+    def __init__(self, template, definitions, text):
+        self.template, self.definitions, self.text = template, definitions, text
         self.raw = transformed(template)
         self.plain = self.stack({})
         self.full = self.stack(EVERYTHING)
         self.stacks = (self.plain, self.full)
-        self.machine = json.loads(definition)
+        self.parsed = {path: json.loads(definition) for path, definition in definitions.items()}
+        # That of the kinds, and that of batches of them.
+        self.machine, self.batch = self.parsed[DEFINITION], self.parsed[BATCH_DEFINITION]
 
     def stack(self, parameters):
         return Stack(self.template, self.raw, parameters)
 
-    def tasks(self):
-        """The tasks of the machine itself, and those of its maps."""
-        return self.own_tasks() | {name: task for _, tasks in self.map_tasks() for name, task in tasks.items()}
 
-    def own_tasks(self):
-        return {name: state for name, state in self.machine["States"].items() if state["Type"] == "Task"}
+def path_of(properties):
+    """The path of the definition that a state machine is made of."""
+    return properties["DefinitionS3Location"]["Key"]
 
-    def map_tasks(self):
-        """(map, its tasks) of each map."""
-        for name, state in self.machine["States"].items():
-            if state["Type"] == "Map":
-                inner = state["ItemProcessor"]["States"]
-                yield name, {name: task for name, task in inner.items() if task["Type"] == "Task"}
+
+def tasks(definition):
+    """The tasks of a definition itself, and those of its maps."""
+    return own_tasks(definition) | {name: task for _, inner in map_tasks(definition) for name, task in inner.items()}
+
+
+def own_tasks(definition):
+    return {name: state for name, state in definition["States"].items() if state["Type"] == "Task"}
+
+
+def map_tasks(definition):
+    """(map, its tasks) of each map."""
+    for name, state in definition["States"].items():
+        if state["Type"] == "Map":
+            inner = state["ItemProcessor"]["States"]
+            yield name, {name: task for name, task in inner.items() if task["Type"] == "Task"}
 
 
 def listed(value):
@@ -490,6 +503,8 @@ def only_seal_writes_receipts(facts):
     for role, allowed in {
         "VerifyOutputRole": {"reports/*", "verifications/*"},
         "SealReceiptRole": {"jobs/*", "receipts/*", "slots/*"},
+        "BatchPlanRole": {"batches/*", "batch-items/*"},
+        "BatchSummaryRole": {"batches/*", "batch-items/*"},
         # Its own kind's line and count alone.
         **{
             kind.resource("StartRole"): {"jobs/*", f"slots/{kind.name}.json"}
@@ -552,12 +567,18 @@ def whoever_uploads_in_parts_may_give_up(facts):
     ledger = {f"arn:aws:s3:::ledgerbucket/{folder}/*" for folder in ("reports", "verifications")}
     lists = {f"arn:aws:s3:::{folder}*/_objects.jsonl" for folder in ("exportbucket/", "aaa/x/", "bbb/")}
     services = {kind.role for kind in KINDS if kind.role and kind.writes}
+    batches = {f"arn:aws:s3:::ledgerbucket/{folder}/*" for folder in ("batches", "batch-items")}
     granted = facts.full.allowed("s3:AbortMultipartUpload")
+    writers = {
+        "VerifyOutputRole": ledger,
+        "SealReceiptRole": lists,
+        "BatchPlanRole": batches,
+        "BatchSummaryRole": batches,
+    }
     for role, resources in granted.items():
-        wanted = {"VerifyOutputRole": ledger, "SealReceiptRole": lists}.get(role)
-        if role not in services and resources != wanted:
+        if role not in services and resources != writers.get(role):
             yield f"{role} may give up uploads of {sorted(resources)}"
-    for role in {"VerifyOutputRole", "SealReceiptRole"} - set(granted):
+    for role in set(writers) - set(granted):
         yield f"{role} may not give up an upload"
 
 
@@ -588,6 +609,64 @@ def services_and_starts_reach_what_events_may_name(facts):
             have, want = sorted(granted.get(action, ())), sorted(wanted.get(action, ()))
             if have != want:
                 yield f"{role} may do {action} on {have}, not {want}"
+
+
+@check
+def batches_reach_what_events_may_name(facts):
+    """A list of requests is read where an event may name data; what became of them is read in the ledger alone."""
+    ledger = {f"arn:aws:s3:::ledgerbucket/{folder}/*" for folder in ("batches", "batch-items")}
+    for stack, folders in ((facts.plain, ["exportbucket/"]), (facts.full, ["exportbucket/", "aaa/x/", "bbb/"])):
+        read = stack.allowed("s3:GetObject")
+        for role, wanted in (
+            ("BatchPlanRole", ledger | {f"arn:aws:s3:::{folder}*" for folder in folders}),
+            ("BatchSummaryRole", ledger | {"arn:aws:s3:::ledgerbucket/jobs/*"}),
+        ):
+            if read.get(role) != wanted:
+                yield f"{role} may read {sorted(read.get(role, ()))}, not {sorted(wanted)}"
+        keys = set(EVERYTHING["AllowedKmsKeys"].split(",")) if stack is facts.full else None
+        if stack.allowed("kms:Decrypt").get("BatchPlanRole") != keys:
+            yield "BatchPlanRole may not decrypt just what events may name"
+
+
+@check
+def batches_start_the_kinds_that_are_deployed(facts):
+    """The plan is told of the same machines that the batch's own machine may start, stop and hear of."""
+    states = f"arn:aws:states:{REGION}:{ACCOUNT}"
+    parameters = sorted({kind.parameter for kind in KINDS})
+    for choice in product(("true", "false"), repeat=len(parameters)):
+        chosen = dict(zip(parameters, choice))
+        stack = facts.stack(chosen)
+        kinds = {kind.name: f"{STACK}-{kind.name}" for kind in KINDS if chosen[kind.parameter] == "true"}
+        named = {machine["StateMachineName"] for machine in machines(stack).values()}
+        if not set(kinds.values()) <= named:
+            yield f"with {chosen} the machines have other names: {sorted(named)}"
+        told = stack.functions()["BatchPlanFunction"]["Environment"]["Variables"]["LANDFALL_MACHINES"].split()
+        if sorted(told) != sorted(f"{kind}={states}:stateMachine:{name}" for kind, name in kinds.items()):
+            yield f"with {chosen} the plan knows {told}"
+        own = f"{STACK}-export-batch"
+        wanted = {f"{states}:stateMachine:{name}" for name in (own, *kinds.values())}
+        granted = stack.allowed("states:StartExecution").get("ExportBatchStateMachineRole")
+        if granted != wanted:
+            yield f"with {chosen} batches may start {sorted(granted or ())}"
+    heard = {f"arn:aws:events:{REGION}:{ACCOUNT}:rule/StepFunctionsGetEventsForStepFunctionsExecutionRule"}
+    for action in ("events:PutTargets", "events:PutRule", "events:DescribeRule"):
+        if facts.full.allowed(action) != {"ExportBatchStateMachineRole": heard}:
+            yield f"{action} is allowed to {facts.full.allowed(action)}"
+    run = facts.batch["States"]["Requests"]["ItemProcessor"]["States"]["Run"]
+    if run.get("TimeoutSeconds", 0) <= facts.machine["TimeoutSeconds"]:
+        yield "a request of a batch ends before the execution that it waits for"
+
+
+@check
+def batches_are_deployed_unless_they_are_not_wanted(facts):
+    without = facts.stack({**EVERYTHING, "ExportBatches": "false"})
+    of_batches = {name for name in facts.template["Resources"] if name.startswith(("Batch", "ExportBatch"))}
+    if len(of_batches) < 12 or of_batches - facts.plain.made or of_batches & without.made:
+        yield f"batches are {sorted(of_batches & without.made)} without, {sorted(of_batches & facts.plain.made)} with"
+    for name in sorted(without.dangling):
+        yield f"something refers to {name}, which is not made without batches"
+    if "ExportBatchStateMachineArn" in without.outputs or "ExportBatchStateMachineArn" not in facts.plain.outputs:
+        yield "the machine of batches is shown without them, or not with them"
 
 
 @check
@@ -685,7 +764,8 @@ def functions_get_the_variables_that_the_code_reads(facts):
     # What an event may name is decided where it is read; the other steps get the job.
     of_roles = {"LANDFALL_ALLOWED_ROLES", "LANDFALL_DEFAULT_ROLE_ARN"}
     of_output = {"LANDFALL_DEFAULT_DESTINATION"}
-    of_start = {
+    of_plan = {"LANDFALL_MACHINES", "LANDFALL_BATCH_CONCURRENCY"}
+    own = {"BatchPlanFunction": of_plan} | {
         kind.resource("StartFunction"): {"LANDFALL_MAX_RUNNING"}
         | (of_roles if kind.role else set())
         | (of_output if kind.writes else set())
@@ -694,7 +774,7 @@ def functions_get_the_variables_that_the_code_reads(facts):
     }
     for name, properties in facts.full.functions().items():
         variables = {key for key in properties["Environment"]["Variables"] if key.startswith("LANDFALL_")}
-        needed = read - set().union(*of_start.values()) | of_start.get(name, set())
+        needed = read - set().union(*own.values()) | own.get(name, set())
         if variables != needed:
             yield f"{name} lacks {sorted(needed - variables)} and has no use for {sorted(variables - needed)}"
 
@@ -737,21 +817,22 @@ def parameters_agree_with_the_code(facts):
     calls = re.findall(
         r'(?:seconds|number)\(\s*"(LANDFALL_\w+)",(?:\s*"[^"]*",)?\s*([^,]+),\s*([^,]+),\s*([^,)]+?),?\s*\)', config
     )
-    if not constant or len(calls) != 7:
+    if not constant or len(calls) != 8:
         yield "shared/src/config.rs no longer says the ranges of its seconds as this check reads them"
         return
     most_deadline = eval(constant[1], {"__builtins__": {}})
     of_all = facts.template["Globals"]["Function"]["Environment"]["Variables"]
+    of_plan = facts.template["Resources"]["BatchPlanFunction"]["Properties"]["Environment"]["Variables"]
     resources = facts.template["Resources"]
     of_kinds = [resources[kind.resource("StartFunction")]["Properties"]["Environment"]["Variables"] for kind in KINDS]
     for variable, default, least, most in calls:
-        names = [variables[variable]["Ref"] for variables in [of_all, *of_kinds] if variable in variables]
+        names = [variables[variable]["Ref"] for variables in [of_all, of_plan, *of_kinds] if variable in variables]
         if not names:
             yield f"no parameter sets {variable}"
         for name in names:
             parameter = facts.template["Parameters"][name]
             # What differs by kind has no default of its own.
-            if variable in of_all and int(parameter["Default"]) != number(default):
+            if variable in {**of_all, **of_plan} and int(parameter["Default"]) != number(default):
                 yield f"{name} is {parameter['Default']} by default, in the code {default}"
             if parameter["MinValue"] < number(least) or parameter["MaxValue"] > number(most):
                 yield f"{name} may be {parameter['MinValue']} to {parameter['MaxValue']}, in the code {least} to {most}"
@@ -772,22 +853,19 @@ def machines(stack):
 
 @check
 def substitutions_are_those_of_the_definition(facts):
-    used = set(re.findall(r"\$\{(\w+)\}", facts.definition))
     for name, properties in machines(facts.full).items():
+        used = set(re.findall(r"\$\{(\w+)\}", facts.definitions.get(path_of(properties), "")))
         given = set(properties["DefinitionSubstitutions"])
         if given != used:
             yield f"{name} substitutes {sorted(given)}, the definition has {sorted(used)}"
-    for name, resource in facts.template["Resources"].items():
-        if (
-            resource["Type"] == "AWS::Serverless::StateMachine"
-            and resource["Properties"]["DefinitionUri"] != DEFINITION
-        ):
-            yield f"{name} is not made of {DEFINITION}"
+        definition = BATCH_DEFINITION if name == "ExportBatchStateMachine" else DEFINITION
+        if path_of(properties) != definition:
+            yield f"{name} is not made of {definition}"
 
 
 def invoked(facts, properties):
     """(state, its time-out, the function that it invokes) of each task that invokes one."""
-    for state, task in facts.tasks().items():
+    for state, task in tasks(facts.parsed[path_of(properties)]).items():
         variable = re.fullmatch(r"\$\{(\w+)\}", task["Parameters"].get("FunctionName", ""))
         if variable:
             arn = properties["DefinitionSubstitutions"].get(variable[1])
@@ -841,11 +919,11 @@ def machine_outlasts_the_longest_job(facts):
     """
     deadline = facts.template["Parameters"]["DeadlineSeconds"]["MaxValue"]
     bounds = bounds_of_batches()
-    seconds = {name: longest(task) for name, task in facts.own_tasks().items()}
+    seconds = {name: longest(task) for name, task in own_tasks(facts.machine).items()}
     worst = max(deadline, seconds.pop("Start")) + sum(seconds.values())
     # Each round of batches ends in Verify. When their time is up, one is still at work.
     worst += bounds["MAX_SECONDS"] + (bounds["MAX_ROUNDS"] + bounds["MAX_REPEATS"]) * seconds["Verify"]
-    worst += sum(longest(task) for _, tasks in facts.map_tasks() for task in tasks.values())
+    worst += sum(longest(task) for _, inner in map_tasks(facts.machine) for task in inner.values())
     if worst >= facts.machine.get("TimeoutSeconds", 0):
         yield f"a job may take {worst:.0f} s, the machine ends after {facts.machine.get('TimeoutSeconds')} s"
 
@@ -859,7 +937,8 @@ def machines_may_do_what_they_do(facts):
             yield f"{role} may not invoke just the functions of {name}"
         for policy_of, statement in facts.full.statements():
             if policy_of == role and "events:PutEvents" in listed(statement["Action"]):
-                entry = facts.machine["States"]["Announce"]["Parameters"]["Entries"][0]
+                states = facts.parsed[path_of(properties)]["States"]
+                entry = states["Announce"]["Parameters"]["Entries"][0]
                 if statement.get("Condition") != {"StringEquals": {"events:source": entry["Source"]}}:
                     yield f"{role} may put events of other sources than {entry['Source']}"
         bus = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"
@@ -871,28 +950,32 @@ def machines_may_do_what_they_do(facts):
 def machines_may_run_their_maps(facts):
     """A Distributed Map starts executions of its own machine, follows, stops and redrives them, and reads their list.
 
-    That is what AWS documents for it, the list bounded to what verify-output writes.
+    That is what AWS documents for it, the list bounded to what the function before it writes. Those of a batch start,
+    follow and stop executions of the kinds' machines besides.
     """
     of_map = {"states:StartExecution", "states:DescribeExecution", "states:StopExecution", "states:RedriveExecution"}
-    labels = [
-        state["Label"]
-        for state in facts.machine["States"].values()
-        if state["Type"] == "Map" and state["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED"
-    ]
-    for label in labels:
-        if not re.fullmatch(r"[A-Za-z0-9]{1,40}", label):
-            yield f"{label!r} is no label that stands in an ARN as it is"
     states = f"arn:aws:states:{REGION}:{ACCOUNT}"
     for name, resource in facts.full.of("AWS::StepFunctions::StateMachine").items():
+        labels = [
+            state["Label"]
+            for state in facts.parsed[path_of(resource)]["States"].values()
+            if state["Type"] == "Map" and state["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED"
+        ]
+        for label in labels:
+            if not re.fullmatch(r"[A-Za-z0-9]{1,40}", label):
+                yield f"{label!r} is no label that stands in an ARN as it is"
+        is_batch = path_of(resource) == BATCH_DEFINITION
+        others = [f"{STACK}-{kind.name}" for kind in KINDS] if is_batch else []
+        items = "batch-items" if is_batch else "verifications"
         role, machine = facts.full.role_of(resource["RoleArn"]), resource["StateMachineName"]
         own, of_maps = f"{states}:execution:{machine}:*", [f"{states}:execution:{machine}/{label}:*" for label in labels]
-        follow = {own, *of_maps} if labels else None
+        follow = {own, *of_maps, *(f"{states}:execution:{other}:*" for other in others)} if labels else None
         wanted = {
-            "states:StartExecution": {f"{states}:stateMachine:{machine}"} if labels else None,
+            "states:StartExecution": {f"{states}:stateMachine:{name}" for name in (machine, *others)} if labels else None,
             "states:DescribeExecution": follow,
             "states:StopExecution": follow,
             "states:RedriveExecution": set(of_maps) or None,
-            "s3:GetObject": {"arn:aws:s3:::ledgerbucket/verifications/*"} if labels else None,
+            "s3:GetObject": {f"arn:aws:s3:::ledgerbucket/{items}/*"} if labels else None,
         }
         for action, resources in wanted.items():
             if facts.full.allowed(action).get(role) != resources:
@@ -1081,15 +1164,17 @@ def buckets_are_closed_and_kept(facts):
             yield f"{name} can be reached without TLS"
     for stack, name, wanted in (
         (facts.plain, "ExportBucket", []),
-        (facts.plain, "LedgerBucket", ["verifications/", "starts/"]),
-        (facts.full, "LedgerBucket", ["verifications/", "starts/"]),
+        (facts.plain, "LedgerBucket", ["verifications/", "batch-items/", "starts/"]),
+        (facts.full, "LedgerBucket", ["verifications/", "batch-items/", "starts/"]),
     ):
         rules = stack.of("AWS::S3::Bucket")[name]["LifecycleConfiguration"]["Rules"]
         expiring = [rule for rule in rules if "ExpirationInDays" in rule]
         if [rule.get("Prefix") for rule in expiring] != wanted:
             yield f"current versions of {name} expire that nobody asked to expire, or too few"
-        if any(rule["ExpirationInDays"] * 86400 <= facts.machine["TimeoutSeconds"] for rule in expiring):
-            yield f"the work of a verification in {name} expires while its execution may run"
+        for rule in expiring:
+            machine = facts.batch if rule.get("Prefix") == "batch-items/" else facts.machine
+            if rule["ExpirationInDays"] * 86400 <= machine["TimeoutSeconds"]:
+                yield f"{rule.get('Prefix')} in {name} expires while the execution that it is of may run"
 
 
 @check
@@ -1324,10 +1409,15 @@ MUTATIONS = []
 
 
 def breaks(checked):
-    """Registers a function that breaks the template (parsed), the definition (parsed) or the text of the template."""
+    """Registers a function that breaks the template (parsed) or the definition of the kinds (parsed)."""
+    return breaks_of(checked, DEFINITION)
+
+
+def breaks_of(checked, path):
+    """Registers a function that breaks the template (parsed) or a definition (parsed)."""
 
     def register(function):
-        MUTATIONS.append((checked.__name__, function))
+        MUTATIONS.append((checked.__name__, function, path))
         return function
 
     return register
@@ -1413,6 +1503,8 @@ MEMBERS = {
         ("SealReceiptRole/statements/MoveLatestInFurtherDestinations/Action", "s3:GetObject"),
         ("SealReceiptRole/statements/MoveLatestBeneathFurtherDestinations/Resource", "arn:aws:s3:::aaa/*"),
         ("VerifyOutputRole/statements/KeepWork/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/receipts/*"}),
+        ("BatchPlanRole/statements/ReadRequests/Action", ["s3:GetObject", "s3:PutObject"]),
+        ("BatchSummaryRole/statements/ReadJobs/Action", ["s3:GetObject", "s3:PutObject"]),
         ("SegmentSnapshotStartRole/statements/StandInLine/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/slots/*"}),
         ("SegmentSnapshotStartRole/statements/CountStarts", None),
         ("EndpointImportStartRole/statements/StandInLine", None),
@@ -1423,6 +1515,7 @@ MEMBERS = {
         ("SealReceiptRole/statements/WriteObjects/Action", "s3:PutObject"),
         ("SealReceiptRole/statements/CloseJob/Action", ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]),
         ("SegmentSnapshotPollRole/statements/Poll/Action", "s3:AbortMultipartUpload"),
+        ("BatchPlanRole/statements/KeepBatch/Action", ["s3:GetObject", "s3:PutObject"]),
     ),
     machines_may_run_their_maps: (
         ("SegmentSnapshotStateMachineRole/statements/ReadBatches/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/*"}),
@@ -1431,6 +1524,9 @@ MEMBERS = {
         ("EndpointExportStateMachineRole/statements/FollowBatches/Resource/1", None),
         ("EndpointImportStateMachineRole/statements/RedriveBatches", None),
         ("EndpointImportStateMachine/Name", "other"),
+        ("ExportBatchStateMachineRole/statements/ReadItems/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/batches/*"}),
+        ("ExportBatchStateMachineRole/statements/FollowRequests/Resource/3", None),
+        ("ExportBatchStateMachineRole/statements/RedriveRequests", None),
         ("SegmentSnapshotTriggerRole/statements/GiveUp/Action", "states:StopExecution"),
     ),
     verify_reads_what_events_may_name: (
@@ -1450,7 +1546,28 @@ MEMBERS = {
         ("EndpointImportStartRole/statements/ListSource/Resource", {"Fn::GetAtt": ["LedgerBucket", "Arn"]}),
         ("EndpointExportStartRole/statements/ClaimJob/Resource", {"Fn::Sub": "${ExportBucket.Arn}/*"}),
     ),
+    batches_reach_what_events_may_name: (
+        ("BatchPlanRole/statements/ReadFurtherRequests/Resource", ["arn:aws:s3:::aaa/*"]),
+        ("BatchPlanRole/statements/DecryptRequests/Action", "kms:DescribeKey"),
+        ("BatchSummaryRole/statements/ReadJobs/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/*"}),
+        ("BatchSummaryRole/statements/KeepBatch/Action", ["s3:PutObject", "s3:AbortMultipartUpload"]),
+    ),
+    batches_start_the_kinds_that_are_deployed: (
+        ("ExportBatchStateMachineRole/statements/StartRequests/Resource/2", None),
+        ("ExportBatchStateMachineRole/statements/HearOfRequests/Action", "events:PutRule"),
+        ("ExportBatchStateMachineRole/statements/HearOfRequests/Resource", {"Fn::Sub": "arn:aws:events:::rule/*"}),
+        ("BatchPlanFunction/Environment/Variables/LANDFALL_MACHINES/Fn::Join/1/0", None),
+        ("DashboardSnapshotStateMachine/Name", "other"),
+        ("SegmentSnapshotTriggerRole/statements/StartExecution/Action", "events:PutRule"),
+    ),
+    batches_are_deployed_unless_they_are_not_wanted: (
+        ("ExportBatchRule/Condition", None),
+        ("BatchSummaryLogs/Condition", "HasSegmentSnapshots"),
+        ("SealReceiptFunction/Role", {"Fn::GetAtt": ["BatchPlanRole", "Arn"]}),
+    ),
     an_absent_key_answers_404: (
+        ("BatchPlanRole/statements/ListExports/Action", "s3:GetBucketLocation"),
+        ("BatchSummaryRole/statements/ListLedger/Action", "s3:GetBucketLocation"),
         ("EndpointImportStartRole/statements/ListFurtherSources/Action", "s3:GetBucketLocation"),
         ("SegmentSnapshotStartRole/statements/ListLedger/Action", "s3:GetBucketLocation"),
         ("SealReceiptRole/statements/ListExports/Action", "s3:GetBucketLocation"),
@@ -1479,17 +1596,20 @@ MEMBERS = {
         ("DashboardSnapshotStartFunction/Environment/Variables/LANDFALL_ALLOWED_ROLES", "x"),
         ("EndpointImportStartFunction/Environment/Variables/LANDFALL_DEFAULT_DESTINATION", "x"),
         ("SealReceiptFunction/Environment", {"Variables": {"LANDFALL_DEFAULT_ROLE_ARN": "x"}}),
+        ("BatchSummaryFunction/Environment", {"Variables": {"LANDFALL_MACHINES": "x"}}),
     ),
     functions_get_lists_that_they_can_read: (
         ("SegmentSnapshotStartFunction/Environment/Variables/LANDFALL_ALLOWED_ROLES", {"Ref": "AllowedDestinations"}),
     ),
     substitutions_are_those_of_the_definition: (
         ("SegmentSnapshotStateMachine/DefinitionSubstitutions/Kind", None),
-        ("SegmentSnapshotStateMachine/DefinitionUri", "other.json"),
+        ("SegmentSnapshotStateMachine/DefinitionUri", BATCH_DEFINITION),
+        ("ExportBatchStateMachine/DefinitionSubstitutions/EventBusName", None),
     ),
     tasks_outlast_their_functions: (
         ("EndpointImportStartFunction/Timeout", 960),
         ("SealReceiptFunction/Timeout", 961),
+        ("BatchSummaryFunction/Timeout", 960),
     ),
     machines_may_do_what_they_do: (
         ("SegmentSnapshotStateMachineRole/statements/Invoke/Resource", {"Fn::GetAtt": ["SealReceiptFunction", "Arn"]}),
@@ -1534,6 +1654,8 @@ MEMBERS = {
         ("LedgerBucket/LifecycleConfiguration/Rules/1/Prefix", "jobs/"),
         ("LedgerBucket/LifecycleConfiguration/Rules/1/ExpirationInDays", 7),
         ("LedgerBucket/LifecycleConfiguration/Rules/1", None),
+        ("LedgerBucket/LifecycleConfiguration/Rules/2/ExpirationInDays", 90),
+        ("LedgerBucket/LifecycleConfiguration/Rules/2/Prefix", "batches/"),
         ("LedgerBucket/DeletionPolicy", "Delete"),
         ("ExportBucketPolicy/statements/OnlyTls/Effect", "Allow"),
     ),
@@ -1626,6 +1748,36 @@ def a_short_task(template, machine):
 @breaks(tasks_outlast_their_functions)
 def a_short_batch(template, machine):
     machine["States"]["VerifyBatches"]["ItemProcessor"]["States"]["Batch"]["TimeoutSeconds"] = 900
+
+
+@breaks_of(machines_may_run_their_maps, BATCH_DEFINITION)
+def another_label_of_requests(template, machine):
+    machine["States"]["Requests"]["Label"] = "Jobs"
+
+
+@breaks_of(batches_start_the_kinds_that_are_deployed, BATCH_DEFINITION)
+def a_request_that_is_cut_short(template, machine):
+    machine["States"]["Requests"]["ItemProcessor"]["States"]["Run"]["TimeoutSeconds"] = 820800
+
+
+@breaks_of(buckets_are_closed_and_kept, BATCH_DEFINITION)
+def a_batch_that_outlives_its_items(template, machine):
+    machine["TimeoutSeconds"] = 8640000
+
+
+@breaks_of(batches_are_deployed_unless_they_are_not_wanted, BATCH_DEFINITION)
+def no_batches_by_default(template, machine):
+    template["Parameters"]["ExportBatches"]["Default"] = "false"
+
+
+@breaks_of(machines_may_do_what_they_do, BATCH_DEFINITION)
+def another_source(template, machine):
+    machine["States"]["Announce"]["Parameters"]["Entries"][0]["Source"] = "other"
+
+
+@breaks(parameters_agree_with_the_code)
+def more_jobs_than_a_map_runs(template, machine):
+    template["Parameters"]["BatchConcurrency"]["MaxValue"] = 10001
 
 
 @breaks(machines_may_run_their_maps)
@@ -1744,7 +1896,7 @@ TEXT_MUTATIONS = [
 
 def main():
     text = (ROOT / "template.yaml").read_text()
-    definition = (ROOT / DEFINITION).read_text()
+    definitions = {path: (ROOT / path).read_text() for path in (DEFINITION, BATCH_DEFINITION)}
     template = yaml_parse(text)
     failed = passed = 0
 
@@ -1754,7 +1906,7 @@ def main():
         for problem in problems:
             print(f"FAILED {name}: {problem}")
 
-    facts = Facts(template, definition, text)
+    facts = Facts(template, definitions, text)
     for name, function in CHECKS.items():
         report(name, list(dict.fromkeys(function(facts))))
 
@@ -1766,20 +1918,20 @@ def main():
             return
         report(name, [] if problems else [f"did not notice {mutation}"])
 
-    for name, mutate in MUTATIONS:
+    for name, mutate, path in MUTATIONS:
 
-        def broken(mutate=mutate):
-            other, machine = copy.deepcopy(template), json.loads(definition)
+        def broken(mutate=mutate, path=path):
+            other, machine = copy.deepcopy(template), json.loads(definitions[path])
             mutate(other, machine)
-            return Facts(other, json.dumps(machine), text)
+            return Facts(other, {**definitions, path: json.dumps(machine)}, text)
 
         notices(name, mutate.__name__, broken)
     for name, mutate in TEXT_MUTATIONS:
         changed = mutate(text)
         assert changed != text, mutate.__name__
-        notices(name, mutate.__name__, lambda changed=changed: Facts(yaml_parse(changed), definition, changed))
+        notices(name, mutate.__name__, lambda changed=changed: Facts(yaml_parse(changed), definitions, changed))
 
-    tried = {name for name, _ in [*MUTATIONS, *TEXT_MUTATIONS]}
+    tried = {name for name, *_ in [*MUTATIONS, *TEXT_MUTATIONS]}
     report("every check has a mutation", sorted(set(CHECKS) - tried))
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result};
 use landfall::{config::Config, job::Kind, service::JobService, start::admit};
+use landfall_batch::event::Requests;
 use landfall_customer_profiles::SegmentSnapshots;
 use landfall_pinpoint::{EndpointExports, EndpointImports};
 use landfall_quicksight::DashboardSnapshots;
@@ -24,6 +25,17 @@ fn outcome<S: JobService>(config: &Config, event: &Value) -> String {
     }
 }
 
+/// What is made of an event that asks for a batch, in words.
+fn outcome_of_batch(config: &Config, event: &Value) -> String {
+    match landfall_batch::plan::admit(config, event) {
+        Ok(asked) => match asked.requests {
+            Requests::Inline(requests) => format!("accepted as {}\n{} requests", asked.trigger.job_key, requests.len()),
+            Requests::At(uri) => format!("accepted as {}\nrequests in {uri}", asked.trigger.job_key),
+        },
+        Err(error) => format!("refused with {error}"),
+    }
+}
+
 type Reader = fn(&Config, &Value) -> String;
 
 fn readers() -> BTreeMap<Kind, Reader> {
@@ -32,6 +44,7 @@ fn readers() -> BTreeMap<Kind, Reader> {
         (EndpointExports::kind(), outcome::<EndpointExports>),
         (EndpointImports::kind(), outcome::<EndpointImports>),
         (DashboardSnapshots::kind(), outcome::<DashboardSnapshots>),
+        (landfall_batch::event::kind(), outcome_of_batch),
     ])
 }
 

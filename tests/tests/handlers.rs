@@ -417,3 +417,43 @@ async fn a_lost_import_is_believed_absent_only_some_time_after_its_call() -> Res
     assert_eq!((harness.simulated.starts(), harness.simulated.jobs().len()), (2, 1));
     Ok(())
 }
+
+/// Found by the simulator: the seal of a rejected delivery that died right after its decision found the job sealed by its
+/// owner the next time, and went with that, so that nobody announced the rejection that stood in the ledger.
+#[tokio::test]
+async fn a_rejection_stands_when_its_seal_is_tried_again() -> Result<()> {
+    let harness = harness(Scenario::Success);
+    harness.start(&<Harness>::received("one", &event())).await?;
+    let mut other = <Harness>::received("two", &event());
+    other.error = Some(landfall::error::Error::new(ErrorKind::Throttled, "for itself").into());
+    let rejected = harness.seal(json!(other)).await?;
+    harness.run("one", &event()).await?;
+    let again = harness.seal(json!(other)).await?;
+    assert_eq!(json!(again), json!(rejected));
+    assert!(again.outcome().is_some_and(|outcome| outcome.announce));
+    Ok(())
+}
+
+/// Found by the simulator: a delivery that found a job past its deadline, which another one had not been able to start,
+/// was rejected and announced by itself, although nobody could start the job any more.
+#[tokio::test]
+async fn a_job_that_nobody_can_start_any_more_is_given_up_for_all_its_deliveries() -> Result<()> {
+    // The owner dies right before its start call.
+    let harness = <Harness>::new(settings(Scenario::Success), Faults::at(1, Moment::Before, Harm::Die))?;
+    let mut late = event();
+    late["detail"]["Landfall"] = json!({"DeadlineSeconds": 30});
+    let first = <Harness>::received("one", &late);
+    assert_eq!(harness.start(&first).await.unwrap_err().kind, ErrorKind::Unavailable);
+    harness.faults.revive();
+    harness.pass(Duration::from_secs(70)).await;
+    let sealed = harness.run("two", &late).await?;
+    assert_eq!(sealed["outcome"]["error"]["Error"], "Landfall.TimedOut");
+    assert_eq!(sealed["outcome"]["announce"], true);
+    let other = harness.run("one", &late).await?;
+    assert_eq!(
+        (&other["job_key"], &other["outcome"]["announce"]),
+        (&sealed["job_key"], &json!(false))
+    );
+    assert_eq!(harness.simulated.starts(), 0);
+    Ok(())
+}

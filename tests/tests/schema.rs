@@ -6,13 +6,22 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::Arc,
 };
 
 use anyhow::{Context, Result};
+use chrono::TimeDelta;
+use landfall::{
+    invocation::{Deployment, Invocation},
+    store::Clock as _,
+};
+use landfall_batch::{plan::plan, record::summary_key, summary::summarise};
 use landfall_local::{places, python, simulated::customer_profiles::Settings};
 use landfall_tests::{
-    harness::{EXPORTS, Harness, LEDGER},
+    clock::ManualClock,
+    harness::{EXPORTS, Harness, LEDGER, config},
     in_process::Faults,
+    memory_store::MemoryStore,
     schema::published,
 };
 use serde_json::{Value, json};
@@ -112,6 +121,29 @@ fn samples_name_their_schema_and_fit_it() -> Result<()> {
     Ok(())
 }
 
+/// What goes through the machine of batches, and the summary, of a batch whose requests are of no kind that is deployed.
+async fn batch() -> Result<(Value, Value)> {
+    let clock = ManualClock::at("2026-11-01T05:00:02Z".parse()?);
+    let store = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
+    store.create_bucket(LEDGER);
+    let invocation = Invocation {
+        request_id: "one".to_owned(),
+        deadline: clock.now() + TimeDelta::minutes(15),
+    };
+    let deployment = Deployment {
+        config: config()?,
+        store: Arc::clone(&store) as Arc<_>,
+        clock: Arc::new(clock),
+    };
+    let event: Value = serde_json::from_str(include_str!("../../events/batch.json"))?;
+    let planned = plan(&deployment, event, &invocation).await?;
+    let sealed = summarise(&deployment, json!(planned), &invocation).await?;
+    let summary = store
+        .body(LEDGER, &summary_key(&sealed.batch_key))
+        .context("no summary")?;
+    Ok((json!(sealed), serde_json::from_slice(&summary)?))
+}
+
 /// What the functions write fits what is published.
 #[tokio::test]
 async fn what_is_written_fits_its_schema() -> Result<()> {
@@ -138,8 +170,12 @@ async fn what_is_written_fits_its_schema() -> Result<()> {
     let rejected = harness.json(rejected["outcome"]["receipt"].as_str().context("no receipt")?)?;
     assert!(receipt_uri.contains(EXPORTS) || receipt_uri.contains(LEDGER));
 
+    let (batch, summary) = batch().await?;
     let schemas = published();
     let pairs = [
+        (schemas["batch.schema.json"].clone(), batch),
+        (schemas["batch-summary.schema.json"].clone(), summary.clone()),
+        (schemas["batch.schema.json"].clone(), summary),
         (schemas["job.schema.json"].clone(), sealed),
         (schemas["receipt.schema.json"].clone(), receipt.clone()),
         (schemas["receipt.schema.json"].clone(), rejected),
@@ -159,7 +195,9 @@ async fn what_is_written_fits_its_schema() -> Result<()> {
     ];
     assert_eq!(
         judge(&pairs)?,
-        [true, true, true, true, true, true, true, false, false, false]
+        [
+            true, true, false, true, true, true, true, true, true, true, false, false, false
+        ]
     );
     Ok(())
 }

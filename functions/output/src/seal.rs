@@ -9,7 +9,7 @@
 use chrono::{DateTime, Utc};
 use landfall::{
     error::{Error, ErrorKind, Result},
-    event::{self, Trigger, canonical, sha256_hex},
+    event::{self, Trigger},
     invocation::{Deployment, Invocation},
     job::{self, Announcement, Job, Kind, Status, TaskError, Verdict},
     ledger::{self, AttemptState, Entry, Ledger, Outcome, Versioned, encode},
@@ -34,9 +34,6 @@ use crate::{
 
 /// How often a lost race in the ledger is followed by another look within one invocation.
 const MAX_TURNS: usize = 8;
-
-/// Longest cause that goes on through the state machine, in characters.
-const MAX_CAUSE: usize = 4_000;
 
 /// What the step gives: a sealed job, or the outcome of an event that never became one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -132,7 +129,7 @@ impl<'a> Sealer<'a> {
 
     /// Seals an execution whose first step failed.
     async fn seal_unstarted(&self, received: &Received) -> Result<Sealed> {
-        let error = named(received.error.as_ref());
+        let error = TaskError::named(received.error.as_ref());
         let invalid = error.error == ErrorKind::InvalidEvent.name();
         let trigger = match event::identify(&received.kind, &received.event) {
             Ok(trigger) => trigger,
@@ -140,7 +137,7 @@ impl<'a> Sealer<'a> {
         };
         // What this execution has decided stands. A try of this step may have died right after it, and what it went by may
         // have changed since then.
-        let (rejected, _) = rejected_key(received)?;
+        let rejected = event::rejected_key(&received.kind, &received.event)?;
         if let Some(standing) = self.ledger.load(&received.kind, &rejected).await?
             && let Some(outcome) = &standing.entry.outcome
             && outcome.sealed_by == self.execution
@@ -191,26 +188,8 @@ impl<'a> Sealer<'a> {
 
     /// Seals an event that is too wrong to have a job, beneath a key made of the event itself.
     async fn reject(&self, received: &Received, error: TaskError) -> Result<Sealed> {
-        let (job_key, hash) = rejected_key(received)?;
-        let time = received.event.get("time").and_then(Value::as_str);
-        let time = time
-            .and_then(|time| DateTime::parse_from_rfc3339(time).ok())
-            .map(|time| time.to_utc());
-        let trigger = Trigger {
-            job_key: job_key.clone(),
-            event_id: received.event.get("id").and_then(Value::as_str).map(str::to_owned),
-            source: received
-                .event
-                .get("source")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned(),
-            time: time.unwrap_or_else(|| self.now()),
-            schedule: None,
-            account: None,
-            region: None,
-            request_sha256: hash,
-        };
+        let trigger = event::rejected_trigger(&received.kind, &received.event, self.now())?;
+        let job_key = trigger.job_key.clone();
         let mut entry = self.empty_entry(received, trigger);
         let outcome = self.failure(&received.kind, &job_key, error);
         entry.outcome = Some(outcome);
@@ -411,7 +390,7 @@ impl<'a> Sealer<'a> {
     fn draft(&self, job: &Job) -> Outcome {
         let rejected = job.report.as_ref().is_none_or(|report| report.verdict == "failed");
         let error = match (&job.error, job.status) {
-            (Some(error), _) => Some(named(Some(error))),
+            (Some(error), _) => Some(TaskError::named(Some(error))),
             (None, Status::Succeeded) if !rejected => None,
             (None, status) => Some(
                 Error::internal(format!(
@@ -556,12 +535,6 @@ fn latest_of(entry: &Entry, outcome: &Outcome, report: &Report) -> Option<(S3Uri
     Some((latest::destination(&attempt.prefix)?, latest))
 }
 
-/// The key of what stands for the job of an event that none is made of, and the hash that it is made of.
-fn rejected_key(received: &Received) -> Result<(String, String)> {
-    let hash = sha256_hex(&canonical(&json!([received.kind.as_str(), received.event]))?);
-    Ok((format!("rejected-{}", &hash[..16]), hash))
-}
-
 /// Whether the job of an open entry is in the hands of another execution. One that stood in line past its deadline is in
 /// nobody's: it is started no more.
 fn is_of_another(entry: &Entry, execution: &str, now: DateTime<Utc>) -> bool {
@@ -572,25 +545,6 @@ fn is_of_another(entry: &Entry, execution: &str, now: DateTime<Utc>) -> bool {
         _ => true,
     });
     entry.outcome.is_none() && open.is_some_and(|attempt| !ours(&attempt.owner))
-}
-
-/// An error under one of our names, with a message for a person.
-fn named(error: Option<&TaskError>) -> TaskError {
-    let Some(error) = error else {
-        return Error::internal("the first step failed without an error").into();
-    };
-    let message = error.message();
-    let (name, message) = match ErrorKind::from_name(&error.error) {
-        Some(kind) => (kind.name(), message),
-        None => (
-            ErrorKind::Internal.name(),
-            format!("{}: {message}; see the function's log", error.error),
-        ),
-    };
-    TaskError {
-        error: name.to_owned(),
-        cause: message.chars().take(MAX_CAUSE).collect(),
-    }
 }
 
 fn announcement(entry: &Entry, outcome: &Outcome) -> Announcement {
@@ -618,33 +572,5 @@ fn announcement(entry: &Entry, outcome: &Outcome) -> Announcement {
             "execution": outcome.sealed_by,
             "sealed_at": outcome.sealed_at,
         }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_our_names_leave_the_seal() {
-        let lambda = TaskError {
-            error: "Sandbox.Timedout".into(),
-            cause: r#"{"errorMessage":"late"}"#.into(),
-        };
-        let error = named(Some(&lambda));
-        assert_eq!(error.error, "Landfall.Internal");
-        assert!(error.cause.starts_with("Sandbox.Timedout: late"));
-        let ours = TaskError {
-            error: "Landfall.Forbidden".into(),
-            cause: r#"{"errorMessage":"no"}"#.into(),
-        };
-        assert_eq!(
-            named(Some(&ours)),
-            TaskError {
-                error: "Landfall.Forbidden".into(),
-                cause: "no".into()
-            }
-        );
-        assert_eq!(named(None).error, "Landfall.Internal");
     }
 }

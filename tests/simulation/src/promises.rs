@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use landfall::{
-    event,
     job::{Outcome as Sealed, Verdict},
     ledger::Entry,
 };
@@ -118,6 +117,7 @@ pub fn seen(after: &Aftermath) -> Result<Seen> {
         if let Some(error) = entry.outcome.and_then(|outcome| outcome.error) {
             add(format!("failure {}", error.error), 1);
         }
+        add("picked up".to_owned(), entry.picked_up_by.len());
         add("second attempt".to_owned(), entry.attempts.len().saturating_sub(1));
         add("orphan".to_owned(), entry.orphans.len());
     }
@@ -254,10 +254,11 @@ impl Check<'_> {
         let after = self.after;
         for (trigger, job_key) in self.keys.clone().into_iter().enumerate() {
             let Some(standing) = self.entries.get(&job_key).and_then(|entry| entry.outcome.clone()) else {
-                self.breaks(
-                    AGREE,
-                    format!("trigger {trigger}, {job_key}, has no outcome in the ledger"),
-                );
+                // What cannot be picked up gets no job.
+                if after.plan.pick_up != Some(trigger) {
+                    let what = format!("trigger {trigger}, {job_key}, has no outcome in the ledger");
+                    self.breaks(AGREE, what);
+                }
                 continue;
             };
             for one in seen
@@ -505,6 +506,7 @@ impl Check<'_> {
     fn successes(&mut self) -> Result<()> {
         let after = self.after;
         let character = &after.plan.character;
+        let mut sealed_jobs = BTreeSet::new();
         for (job_key, entry) in self.entries.clone() {
             let Some(outcome) = entry
                 .outcome
@@ -527,6 +529,11 @@ impl Check<'_> {
                 self.breaks(TRUE, format!("{job_key} succeeded without an attempt"));
                 continue;
             };
+            // Of imports several triggers may take the same one for theirs.
+            if self.kind != Kind::EndpointImport && !sealed_jobs.insert(attempt.service_id.clone()) {
+                let what = format!("{job_key} succeeded with the job that another one had succeeded with");
+                self.breaks(TRUE, what);
+            }
             let job = self
                 .jobs
                 .iter()

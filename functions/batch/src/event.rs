@@ -1,0 +1,234 @@
+//! From an event to the batch that it asks for.
+//!
+//! What must stay true: the batch key is derived and never random, so the same trigger gives the same key. What is wrong
+//! with the batch itself is reported at once and refuses it; what is wrong with one of its requests is that request's
+//! own, and the others go on.
+
+use std::sync::OnceLock;
+
+use landfall::{
+    error::{Error, ErrorKind, Result},
+    event::{self, OPTIONS, Shape, Trigger, envelope_schema, inline_schema, trigger},
+    fault::Faults,
+    job::Kind,
+    s3_uri::S3Uri,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::limits::MAX_REQUESTS;
+
+/// The name of batches among the kinds: what `Export Batch Requested` asks for.
+pub const KIND: &str = "export-batch";
+
+/// The kind of [`KIND`].
+pub fn kind() -> Kind {
+    Kind::new(KIND)
+}
+
+/// The `detail` of an event that asks for a batch: either its requests or where they lie.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct Detail {
+    /// The requests themselves.
+    #[schemars(length(min = 1, max = MAX_REQUESTS))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<Vec<Request>>,
+    /// Where the requests lie: an object s3://bucket/key of at most 32 MiB, a JSON array of requests or one request a
+    /// line.
+    #[schemars(length(min = 1, max = 1_100))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_uri: Option<String>,
+    /// Landfall's options for the batch, all of them optional.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landfall: Option<Options>,
+}
+
+/// One request of a batch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct Request {
+    /// The kind of job, such as segment-snapshot.
+    #[schemars(length(min = 1, max = 64))]
+    pub kind: String,
+    /// The detail of an event that asks for one job of this kind, with Landfall's options for that job.
+    pub detail: Map<String, Value>,
+}
+
+/// Landfall's options for a batch, all of them optional.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct Options {
+    /// A name for people; it stands in the summary and in the announcement.
+    #[schemars(length(min = 1, max = 128))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Two events with the same key are one trigger, whatever their ids and times. Shorter than a job's own, since the
+    /// jobs' keys are made of it.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,48}$"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+    /// The generation of a rerun, from 1: the same trigger with another generation is another batch of other jobs.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun: Option<u32>,
+    /// How many jobs run at a time, within what the deployment allows, which is also the default.
+    #[schemars(range(min = 1, max = 10_000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrency: Option<u64>,
+}
+
+/// Where the requests of a batch are.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Requests {
+    /// In the event.
+    Inline(Vec<Value>),
+    /// In S3.
+    At(S3Uri),
+}
+
+/// A batch that was read and found right, apart from its requests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// What set it off; its key is the batch key.
+    pub trigger: Trigger,
+    /// Our options.
+    pub options: Options,
+    /// The requests, unread.
+    pub requests: Requests,
+}
+
+/// The JSON Schema of the events that ask for a batch.
+pub fn schema() -> Value {
+    let mut detail = inline_schema::<Detail>();
+    let mut options = inline_schema::<event::Options>();
+    if let Some(options) = options.as_object_mut() {
+        options.insert(
+            "description".to_owned(),
+            json!("Landfall's options for this job, all of them optional."),
+        );
+    }
+    if let Some(request) = detail.pointer_mut("/properties/Requests/items/properties/Detail") {
+        request["properties"] = json!({ OPTIONS: options });
+    }
+    envelope_schema(
+        &kind().detail_type(),
+        "An event that asks Landfall for a batch of jobs.",
+        detail,
+    )
+}
+
+/// What the schema says of one request.
+fn request_schema() -> Value {
+    schema()
+        .pointer("/properties/detail/properties/Requests/items")
+        .cloned()
+        .unwrap_or_default()
+}
+
+/// What the schema says of all but the requests.
+fn batch_schema() -> Value {
+    let mut schema = schema();
+    if let Some(items) = schema.pointer_mut("/properties/detail/properties/Requests/items") {
+        *items = json!(true);
+    }
+    schema
+}
+
+/// Finds the faults of single requests.
+pub struct RequestShape(Shape);
+
+impl RequestShape {
+    /// Prepares what is the same for all requests.
+    pub fn new() -> Result<Self> {
+        Shape::new(request_schema()).map(Self)
+    }
+
+    /// Reads a request that stands at `place`, such as `$.detail.Requests[3]`. The error names every fault.
+    pub fn read(&self, place: &str, value: &Value) -> Result<Request, Faults> {
+        let mut faults = Faults::default();
+        self.0.check(value, &mut faults);
+        if faults.is_empty() {
+            match serde_json::from_value(value.clone()) {
+                Ok(request) => return Ok(request),
+                Err(error) => faults.add("$", "a request that cannot be read", error.to_string()),
+            }
+        }
+        Err(faults.beneath(place))
+    }
+}
+
+/// Reads an event, apart from the requests themselves. Fails with `InvalidEvent`, naming every fault.
+pub fn parse(event: &Value) -> Result<Asked> {
+    static SHAPE: OnceLock<Option<Shape>> = OnceLock::new();
+    let shape = SHAPE
+        .get_or_init(|| Shape::new(batch_schema()).ok())
+        .as_ref()
+        .ok_or_else(|| Error::internal("the schema of batches is wrong"))?;
+    let mut faults = Faults::default();
+    shape.check(event, &mut faults);
+    let detail = event.get("detail").unwrap_or(&Value::Null);
+    let given = |name: &str| detail.get(name).filter(|value| !value.is_null());
+    match (given("Requests"), given("RequestsUri")) {
+        (None, None) if detail.is_object() => faults.add(
+            "$.detail",
+            "neither Requests nor RequestsUri",
+            "name the requests, or the object in S3 that holds them",
+        ),
+        (Some(_), Some(_)) => faults.add(
+            "$.detail",
+            "both Requests and RequestsUri",
+            "name one of them; a batch has one list",
+        ),
+        _ => {}
+    }
+    let uri = match given("RequestsUri").and_then(Value::as_str).map(str::parse::<S3Uri>) {
+        Some(Ok(uri)) if uri.key.is_empty() || uri.key.ends_with('/') => {
+            faults.add("$.detail.RequestsUri", uri, "must be s3://bucket/key of one object");
+            None
+        }
+        Some(Ok(uri)) => Some(uri),
+        Some(Err(why)) => {
+            faults.add(
+                "$.detail.RequestsUri",
+                given("RequestsUri").unwrap_or(&Value::Null),
+                format!("must be s3://bucket/key: {why}"),
+            );
+            None
+        }
+        None => None,
+    };
+    faults.into_result()?;
+
+    let (trigger, options) = identify(event)?;
+    let requests = match (given("Requests").and_then(Value::as_array), uri) {
+        (Some(requests), _) => Requests::Inline(requests.clone()),
+        (None, Some(uri)) => Requests::At(uri),
+        (None, None) => return Err(Error::internal("the schema took a batch without requests")),
+    };
+    Ok(Asked {
+        trigger,
+        options,
+        requests,
+    })
+}
+
+/// The trigger of an event, with our options: enough to find its batch. Fails with `InvalidEvent` if the envelope or our
+/// options cannot be read.
+pub fn identify(event: &Value) -> Result<(Trigger, Options)> {
+    let (request, options) = event::split_detail(event)?;
+    let options: Options = serde_json::from_value(options).map_err(|error| {
+        Error::new(
+            ErrorKind::InvalidEvent,
+            format!("$.detail.{OPTIONS} is not readable: {error}"),
+        )
+    })?;
+    let known = event::Options {
+        idempotency_key: options.idempotency_key.clone(),
+        rerun: options.rerun,
+        ..event::Options::default()
+    };
+    let trigger = trigger(&kind(), event, &request, known)?;
+    Ok((trigger, options))
+}

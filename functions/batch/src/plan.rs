@@ -1,0 +1,403 @@
+//! The first step: makes one event of each request, once.
+//!
+//! What must stay true: the record is written last, by one conditional write, and all that it points to is there by
+//! then; who finds a record goes by it. The event of a request follows from the batch key and the request's number, so
+//! that its job is the same however often the batch is delivered, and two equal requests are two jobs. A request that is
+//! wrong is recorded as such and stops no other.
+
+use std::collections::BTreeMap;
+
+use landfall::{
+    config::Config,
+    error::{Error, ErrorKind, Result},
+    event::{self, OPTIONS, rejected_key},
+    fault::Faults,
+    invocation::{Deployment, Invocation},
+    job::{Kind, Place, TaskError},
+    ledger::Ledger,
+    s3_uri::S3Uri,
+    start::Received,
+    store::upload::Upload,
+};
+use serde::Serialize;
+use serde_json::{Map, Value, json, value::to_raw_value};
+
+use crate::{
+    event::{Asked, Request, RequestShape, Requests, kind, parse},
+    limits::{MAX_CAUSE, MAX_EVENT_BYTES},
+    record::{
+        Batch, Item, JobKeys, Lines, Plan, Planned, RECORD_SCHEMA, Record, SCHEMA, Status, items_key, record_key,
+        requests_key, summary_key,
+    },
+    source::{self, Source, Unread},
+};
+
+/// Members of the batch's event that the events of its requests have too.
+const INHERITED: [&str; 5] = ["version", "source", "account", "time", "region"];
+
+/// Runs the step.
+pub async fn plan(deployment: &Deployment, input: Value, invocation: &Invocation) -> Result<Batch> {
+    let received = Received::of(kind(), input, invocation);
+    let asked = admit(&deployment.config, &received.event)?;
+    let batch_key = &asked.trigger.job_key;
+    let owner = format!("{}/{}", received.execution, invocation.request_id);
+    let planner = Planner {
+        deployment,
+        received: &received,
+        asked: &asked,
+        ledger: Ledger::new(deployment.store.as_ref(), &deployment.config.ledger_bucket, owner),
+        invocation: &invocation.request_id,
+    };
+    planner
+        .run()
+        .await
+        .map_err(|error| error.context(format!("planning the batch {batch_key}")))
+}
+
+/// Reads an event and lets it through the gate. Nothing is called.
+pub fn admit(config: &Config, event: &Value) -> Result<Asked> {
+    let asked = parse(event)?;
+    if let Requests::At(uri) = &asked.requests {
+        config.allowed.check_location("$.detail.RequestsUri", uri)?;
+    }
+    Ok(asked)
+}
+
+/// The value that goes on from a record.
+pub(crate) fn batch(record: &Record, execution: &str, is_sealed: bool) -> Batch {
+    let mut batch = Batch {
+        schema: SCHEMA.to_owned(),
+        batch_key: record.trigger.job_key.clone(),
+        name: record.name.clone(),
+        execution: execution.to_owned(),
+        status: Status::Ended,
+        requests: 0,
+        accepted: 0,
+        items: None,
+        concurrency: 1,
+        round: 1,
+        wait_seconds: 0,
+        error: None,
+        outcome: None,
+        announcement: None,
+    };
+    if let Plan::Planned {
+        requests,
+        accepted,
+        items,
+        concurrency,
+        ..
+    } = &record.plan
+    {
+        batch.requests = *requests;
+        batch.accepted = *accepted;
+        batch.concurrency = *concurrency;
+        if *accepted > 0 && !is_sealed {
+            batch.status = Status::Running;
+            batch.items = Some(items.clone());
+        }
+    }
+    if is_sealed {
+        batch.status = Status::Sealed;
+    }
+    batch
+}
+
+struct Planner<'a> {
+    deployment: &'a Deployment,
+    received: &'a Received,
+    asked: &'a Asked,
+    ledger: Ledger<'a>,
+    invocation: &'a str,
+}
+
+impl Planner<'_> {
+    async fn run(&self) -> Result<Batch> {
+        let trigger = &self.asked.trigger;
+        let key = record_key(&trigger.job_key);
+        let record = match self.ledger.get::<Record>(&key).await? {
+            Some(standing) => standing,
+            None => {
+                let record = self.record().await?;
+                if self.ledger.put_once(&key, &record).await? {
+                    record
+                } else {
+                    // Another delivery was quicker, or an earlier try of this very write.
+                    self.ledger.get(&key).await?.ok_or_else(|| {
+                        Error::new(
+                            ErrorKind::Busy,
+                            format!("its record {key} was there and is not any more"),
+                        )
+                    })?
+                }
+            }
+        };
+        if record.trigger.request_sha256 != trigger.request_sha256 {
+            return Err(Error::new(
+                ErrorKind::InvalidEvent,
+                "its IdempotencyKey was used before, for another batch; use another key",
+            ));
+        }
+        let summary = self
+            .deployment
+            .store
+            .head(self.ledger.bucket(), &summary_key(&trigger.job_key))
+            .await?;
+        Ok(batch(&record, &self.received.execution, summary.is_some()))
+    }
+
+    async fn record(&self) -> Result<Record> {
+        let plan = match &self.asked.requests {
+            Requests::Inline(requests) => self.plan(None, source::inline(requests)).await?,
+            Requests::At(uri) => {
+                let (source, body) = source::fetch(self.deployment.store.as_ref(), uri).await?;
+                let requests = source::listed(uri, &body)?;
+                self.plan(Some(source), requests).await?
+            }
+        };
+        Ok(Record {
+            schema: RECORD_SCHEMA.to_owned(),
+            trigger: self.asked.trigger.clone(),
+            name: self.asked.options.name.clone(),
+            planned_by: self.received.execution.clone(),
+            planned_at: self.deployment.clock.now(),
+            plan,
+        })
+    }
+
+    /// Writes the two lists of a batch.
+    async fn plan(&self, source: Option<Source>, unread: source::Requests<'_>) -> Result<Plan> {
+        let batch_key = &self.asked.trigger.job_key;
+        let (list_key, items_key) = (
+            requests_key(batch_key, self.invocation),
+            items_key(batch_key, self.invocation),
+        );
+        let (mut list, mut items) = (self.upload(&list_key), self.upload(&items_key));
+        let written = self.write(unread, &mut list, &mut items).await;
+        let (requests, accepted) = match written {
+            Ok(counts) => counts,
+            Err(error) => {
+                for upload in [list, items] {
+                    give_up(upload).await;
+                }
+                return Err(error);
+            }
+        };
+        let list = list.finish().await?;
+        items.finish().await?;
+        let limit = self.deployment.config.batch_concurrency;
+        tracing::info!(batch_key, requests, accepted, "the batch is planned");
+        Ok(Plan::Planned {
+            source,
+            requests,
+            accepted,
+            list: Lines {
+                key: list_key,
+                bytes: list.bytes,
+                sha256: list.sha256,
+            },
+            items: Place {
+                bucket: self.ledger.bucket().to_owned(),
+                key: items_key,
+            },
+            concurrency: self.asked.options.max_concurrency.unwrap_or(limit).min(limit),
+        })
+    }
+
+    fn upload(&self, key: &str) -> Upload<'_> {
+        let place = S3Uri {
+            bucket: self.ledger.bucket().to_owned(),
+            key: key.to_owned(),
+        };
+        Upload::new(self.deployment.store.as_ref(), place)
+    }
+
+    /// Writes a line for each request, and an item for each that is run. Gives the numbers of both.
+    async fn write(
+        &self,
+        unread: source::Requests<'_>,
+        list: &mut Upload<'_>,
+        items: &mut Upload<'_>,
+    ) -> Result<(u64, u64)> {
+        let mut reader = Reader {
+            config: &self.deployment.config,
+            event: &self.received.event,
+            batch_key: &self.asked.trigger.job_key,
+            shape: RequestShape::new()?,
+            taken: BTreeMap::new(),
+        };
+        let (mut requests, mut accepted) = (0, 0);
+        items.write(b"[").await?;
+        for unread in unread {
+            let (planned, item) = reader.read(requests, unread)?;
+            let mut line = json_of(&planned)?;
+            line.push(b'\n');
+            list.write(&line).await?;
+            if let Some(item) = item {
+                items.write(if accepted == 0 { b"\n" } else { b",\n" }).await?;
+                items.write(&json_of(&item)?).await?;
+                accepted += 1;
+            }
+            requests += 1;
+        }
+        items.write(b"\n]\n").await?;
+        Ok((requests, accepted))
+    }
+}
+
+/// Makes events of requests, one by one.
+struct Reader<'a> {
+    config: &'a Config,
+    event: &'a Value,
+    batch_key: &'a str,
+    shape: RequestShape,
+    /// The request of each job so far.
+    taken: BTreeMap<(Kind, String), String>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, index: u64, unread: Unread) -> Result<(Planned, Option<Item>)> {
+        let mut planned = Planned {
+            index,
+            kind: None,
+            name: None,
+            job: None,
+            error: None,
+        };
+        let value = match unread.value {
+            Ok(value) => value,
+            Err(why) => {
+                planned.error = Some(rejection(format!("{}: it is no JSON: {why}", unread.place)));
+                return Ok((planned, None));
+            }
+        };
+        planned.kind = named(value.get("Kind")).map(Kind::new);
+        planned.name = value
+            .get("Detail")
+            .and_then(|detail| named(detail.get(OPTIONS)?.get("Name")));
+        match self.item(index, &unread.place, &value)? {
+            Ok((job, item)) => {
+                planned.job = Some(job);
+                Ok((planned, Some(item)))
+            }
+            Err(why) => {
+                planned.error = Some(rejection(why));
+                Ok((planned, None))
+            }
+        }
+    }
+
+    /// The job of a request and what runs it. The inner error says why there is none.
+    fn item(&mut self, index: u64, place: &str, value: &Value) -> Result<Result<(JobKeys, Item), String>> {
+        let request = match self.shape.read(place, value) {
+            Ok(request) => request,
+            Err(faults) => return Ok(Err(text(&faults))),
+        };
+        let mut faults = Faults::default();
+        let kind = Kind::new(request.kind.as_str());
+        let Some(machine) = self.config.machines.get(&kind) else {
+            let kinds: Vec<_> = self.config.machines.keys().map(Kind::as_str).collect();
+            faults.add(
+                format!("{place}.Kind"),
+                Value::from(request.kind),
+                format!("must be a kind that this deployment runs: {}", kinds.join(", ")),
+            );
+            return Ok(Err(text(&faults)));
+        };
+        let event = self.event_of(index, &kind, request);
+        let trigger = match event::identify(&kind, &event) {
+            Ok(trigger) => trigger,
+            Err(error) => return Ok(Err(format!("{place}: {}", error.message))),
+        };
+        let size = event.to_string().len();
+        if size > MAX_EVENT_BYTES {
+            faults.add(
+                format!("{place}.Detail"),
+                format!("{size} bytes, as an event of its own"),
+                format!("must have at most {MAX_EVENT_BYTES}; send larger ones as events of their own"),
+            );
+            return Ok(Err(text(&faults)));
+        }
+        let key = (kind.clone(), trigger.job_key.clone());
+        let first = self.taken.entry(key).or_insert_with(|| trigger.request_sha256.clone());
+        if *first != trigger.request_sha256 {
+            faults.add(
+                format!("{place}.Detail.{OPTIONS}.IdempotencyKey"),
+                "the key of another request of this batch",
+                "requests that differ need keys that differ; without one each has its own",
+            );
+            return Ok(Err(text(&faults)));
+        }
+        let job = JobKeys {
+            job_key: trigger.job_key,
+            request_sha256: trigger.request_sha256,
+            rejected_key: rejected_key(&kind, &event)?,
+        };
+        let event = to_raw_value(&event).map_err(not_json)?;
+        let machine = machine.clone();
+        Ok(Ok((job, Item { index, machine, event })))
+    }
+
+    /// The event that asks for the job of a request, as if it had come by itself.
+    fn event_of(&self, index: u64, kind: &Kind, request: Request) -> Value {
+        let inherited = INHERITED
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), self.event.get(name)?.clone())));
+        let mut event: Map<String, Value> = inherited.collect();
+        let mut detail = request.detail;
+        let options = detail.entry(OPTIONS).or_insert(Value::Null);
+        if options.is_null() {
+            *options = json!({});
+        }
+        // All requests have the time of the batch, and the few digits of a hash that tell jobs of one time apart are too
+        // few for ten thousand of them. A schedule would stand for all of them together.
+        if let Some(options) = options.as_object_mut()
+            && options.get("IdempotencyKey").is_none_or(Value::is_null)
+        {
+            let key = format!("{}-{index:04}", self.batch_key);
+            options.insert("IdempotencyKey".to_owned(), key.into());
+        }
+        for (name, value) in [
+            ("id", json!(format!("{}/{index}", self.batch_key))),
+            ("detail-type", json!(kind.detail_type())),
+            ("resources", json!([])),
+            ("detail", Value::Object(detail)),
+        ] {
+            event.insert(name.to_owned(), value);
+        }
+        Value::Object(event)
+    }
+}
+
+/// A short text that a request names something by, whatever else is wrong with it.
+fn named(value: Option<&Value>) -> Option<String> {
+    let text = value?.as_str()?;
+    Some(text.chars().take(128).collect())
+}
+
+fn rejection(why: String) -> TaskError {
+    TaskError {
+        error: ErrorKind::InvalidEvent.name().to_owned(),
+        cause: why.chars().take(MAX_CAUSE).collect(),
+    }
+}
+
+fn text(faults: &Faults) -> String {
+    let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+pub(crate) fn json_of<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(not_json)
+}
+
+fn not_json(error: serde_json::Error) -> Error {
+    Error::internal(format!("cannot write JSON: {error}"))
+}
+
+/// Gives an upload up. What is left of it the bucket's lifecycle removes.
+pub(crate) async fn give_up(upload: Upload<'_>) {
+    if let Err(error) = upload.abort().await {
+        tracing::warn!("an upload is left to the bucket's lifecycle: {}", error.message);
+    }
+}

@@ -1,0 +1,190 @@
+//! The list of requests, from the event or from S3.
+//!
+//! What must stay true: an object is read at one version; of a list that can be told apart into requests one bad request
+//! spoils no other; one that cannot be told apart is refused whole.
+
+use bytes::{Bytes, BytesMut};
+use landfall::{
+    error::{Error, ErrorKind, Result},
+    event::sha256_hex,
+    s3_uri::S3Uri,
+    store::ObjectStore,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, value::RawValue};
+
+use crate::limits::{MAX_REQUESTS, MAX_SOURCE_BYTES};
+
+/// Bytes of one read.
+const PART: u64 = 8 << 20;
+
+/// The object that a batch was read from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Source {
+    /// Where.
+    pub uri: S3Uri,
+    /// The entity tag that it was read with.
+    pub etag: String,
+    /// Bytes.
+    pub bytes: u64,
+    /// SHA-256 of the bytes, hex.
+    pub sha256: String,
+}
+
+/// One request, unread.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unread {
+    /// Where it stands, in the form that faults begin with: `$.detail.Requests[3]`, `$[3]`, or `line 4: $`.
+    pub place: String,
+    /// The request, or why it is no JSON.
+    pub value: Result<Value, String>,
+}
+
+/// Requests in their order, read one by one.
+pub type Requests<'a> = Box<dyn Iterator<Item = Unread> + Send + 'a>;
+
+/// The requests of an event.
+pub fn inline(requests: &[Value]) -> Requests<'_> {
+    Box::new(requests.iter().enumerate().map(|(index, value)| Unread {
+        place: format!("$.detail.Requests[{index}]"),
+        value: Ok(value.clone()),
+    }))
+}
+
+/// Reads a list of requests. Fails with `NotFound`, with `InvalidEvent` if it is too large, and with what the store fails
+/// with.
+pub async fn fetch(store: &dyn ObjectStore, uri: &S3Uri) -> Result<(Source, Bytes)> {
+    let S3Uri { bucket, key } = uri;
+    let head = store.head(bucket, key).await?.ok_or_else(|| {
+        Error::new(
+            ErrorKind::NotFound,
+            format!("$.detail.RequestsUri is {uri}, and no object is there; write it before the event is sent"),
+        )
+    })?;
+    if head.size > MAX_SOURCE_BYTES {
+        return Err(refused(
+            uri,
+            format!(
+                "it has {} bytes, and a list of requests may have {MAX_SOURCE_BYTES}; send it in several batches",
+                head.size
+            ),
+        ));
+    }
+    let mut body = BytesMut::new();
+    let mut start = 0;
+    while start < head.size {
+        let end = head.size.min(start + PART);
+        let part = match store.read(bucket, key, &head.etag, start, end).await {
+            // Written anew meanwhile: the next try reads the new one.
+            Err(error) if error.kind == ErrorKind::OutputRejected => {
+                return Err(Error::new(ErrorKind::Unavailable, error.message));
+            }
+            part => part?,
+        };
+        body.extend_from_slice(&part);
+        start = end;
+    }
+    let body = body.freeze();
+    let source = Source {
+        uri: uri.clone(),
+        etag: head.etag,
+        bytes: head.size,
+        sha256: sha256_hex(&body),
+    };
+    Ok((source, body))
+}
+
+/// The requests of a list: of a JSON array its items, else one a line. Fails with `InvalidEvent` if it is neither, is
+/// empty or too long.
+pub fn listed<'a>(uri: &S3Uri, body: &'a [u8]) -> Result<Requests<'a>> {
+    // What some editors put before a text says nothing.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first == Some(&b'[') {
+        let items: Vec<&RawValue> = serde_json::from_slice(body)
+            .map_err(|error| refused(uri, format!("it is no JSON array of requests: {error}")))?;
+        check_length(uri, items.len())?;
+        let requests = items.into_iter().enumerate().map(|(index, item)| Unread {
+            place: format!("$[{index}]"),
+            value: serde_json::from_str(item.get()).map_err(|error| error.to_string()),
+        });
+        return Ok(Box::new(requests));
+    }
+    let lines = move || {
+        body.split(|byte| *byte == b'\n')
+            .enumerate()
+            .filter(|(_, line)| !line.iter().all(u8::is_ascii_whitespace))
+    };
+    check_length(uri, lines().count())?;
+    let requests = lines().map(|(number, line)| Unread {
+        place: format!("line {}: $", number + 1),
+        value: serde_json::from_slice(line).map_err(|error| error.to_string()),
+    });
+    Ok(Box::new(requests))
+}
+
+fn check_length(uri: &S3Uri, requests: usize) -> Result<()> {
+    match requests {
+        0 => Err(refused(uri, "it holds no request".to_owned())),
+        1..=MAX_REQUESTS => Ok(()),
+        more => Err(refused(
+            uri,
+            format!("it holds {more} requests, and a batch may have {MAX_REQUESTS}; send it in several batches"),
+        )),
+    }
+}
+
+fn refused(uri: &S3Uri, why: String) -> Error {
+    Error::new(
+        ErrorKind::InvalidEvent,
+        format!("$.detail.RequestsUri is {uri}: {why}. Nothing was started"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> Result<Vec<(String, Result<Value, String>)>> {
+        let uri = "s3://bucket/list".parse().unwrap();
+        let requests = listed(&uri, body.as_bytes())?;
+        Ok(requests.map(|unread| (unread.place, unread.value)).collect())
+    }
+
+    #[test]
+    fn an_array_and_lines_are_told_apart() {
+        let array = read("\u{feff} [ {\"a\": 1}, 2 ]\n").unwrap();
+        assert_eq!(array[0], ("$[0]".to_owned(), Ok(serde_json::json!({"a": 1}))));
+        assert_eq!(array[1], ("$[1]".to_owned(), Ok(serde_json::json!(2))));
+        let lines = read("{\"a\": 1}\r\n\n \n{\"a\": 2}").unwrap();
+        let places: Vec<_> = lines.iter().map(|(place, _)| place.as_str()).collect();
+        assert_eq!(places, ["line 1: $", "line 4: $"]);
+        assert!(lines.iter().all(|(_, value)| value.is_ok()));
+    }
+
+    #[test]
+    fn a_bad_line_spoils_no_other() {
+        let lines = read("{\"a\": 1}\n{\"a\": \n{\"a\": 3}\n").unwrap();
+        let good: Vec<_> = lines.iter().map(|(_, value)| value.is_ok()).collect();
+        assert_eq!(good, [true, false, true]);
+    }
+
+    #[test]
+    fn what_cannot_be_told_apart_is_refused() {
+        for (body, why) in [
+            ("", "holds no request"),
+            (" \n\n", "holds no request"),
+            ("[]", "holds no request"),
+            ("[{]", "no JSON array"),
+            ("[1] 2", "no JSON array"),
+        ] {
+            let error = read(body).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::InvalidEvent);
+            assert!(error.message.contains(why), "{body:?}: {}", error.message);
+        }
+        let error = read(&"{}\n".repeat(MAX_REQUESTS + 1)).unwrap_err();
+        assert!(error.message.contains("10001 requests"), "{}", error.message);
+        assert_eq!(read(&"{}\n".repeat(MAX_REQUESTS)).unwrap().len(), MAX_REQUESTS);
+    }
+}
