@@ -1,7 +1,7 @@
 //! The ledger's races, on S3 servers that we did not write.
 //!
-//! moto runs one request after the other where it matters and checks no signatures; SeaweedFS is a server of many
-//! processes with real ones. What holds on both rests on the conditions of the writes alone.
+//! SeaweedFS takes requests at once and checks signatures. moto does neither: it looks at a condition, and writes some time
+//! after, so its requests come one after the other here, while what they belong to still overlaps.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{
@@ -25,7 +25,7 @@ use landfall::{
 use landfall_local::simulated::{customer_profiles::Settings, scenario::Scenario};
 use landfall_tests::{
     harness::{Harness, LEDGER},
-    in_process::Faults,
+    in_process::{Faults, FaultyStore},
     s3_server::S3Server,
 };
 use serde_json::{Value, json};
@@ -80,7 +80,8 @@ fn attempt(number: u32, owner: &str) -> Attempt {
     }
 }
 
-async fn store(server: &S3Server) -> Result<Arc<S3Store>> {
+/// S3 as the functions have it, with a bucket for the ledger.
+async fn store(server: &S3Server) -> Result<S3Store> {
     let client = server.client();
     client
         .create_bucket()
@@ -88,11 +89,11 @@ async fn store(server: &S3Server) -> Result<Arc<S3Store>> {
         .send()
         .await
         .with_context(|| format!("{} made no bucket", server.name))?;
-    Ok(Arc::new(S3Store::new(client, None)))
+    Ok(S3Store::new(client, None))
 }
 
 /// Of those that create one entry at once, one has created it, and all others know.
-async fn one_creates(store: &Arc<S3Store>) -> Result<()> {
+async fn one_creates(store: &Arc<dyn ObjectStore>) -> Result<()> {
     for round in 0..3 {
         let creators = (0..WRITERS).map(|writer| {
             let store = Arc::clone(store);
@@ -113,7 +114,7 @@ async fn one_creates(store: &Arc<S3Store>) -> Result<()> {
 }
 
 /// Of those that change one entry again and again, no change is lost and none is made twice.
-async fn no_change_is_lost(store: &Arc<S3Store>) -> Result<()> {
+async fn no_change_is_lost(store: &Arc<dyn ObjectStore>) -> Result<()> {
     const CHANGES: u32 = 3;
     let ledger = Ledger::new(store.as_ref(), LEDGER, "first");
     let created = ledger.create(entry("change")).await?.context("it was there")?;
@@ -150,7 +151,7 @@ async fn no_change_is_lost(store: &Arc<S3Store>) -> Result<()> {
 }
 
 /// Whoever read before somebody else wrote changes nothing, however late it comes; nor does one that read nothing.
-async fn a_late_write_changes_nothing(store: &Arc<S3Store>) -> Result<()> {
+async fn a_late_write_changes_nothing(store: &Arc<dyn ObjectStore>) -> Result<()> {
     let ledger = Ledger::new(store.as_ref(), LEDGER, "late");
     let read = ledger.create(entry("late")).await?.context("it was there")?;
     let other = Ledger::new(store.as_ref(), LEDGER, "other");
@@ -170,7 +171,7 @@ async fn a_late_write_changes_nothing(store: &Arc<S3Store>) -> Result<()> {
 }
 
 /// Of those that want one of two places at once, two get one.
-async fn places_are_kept(store: &Arc<S3Store>) -> Result<()> {
+async fn places_are_kept(store: &Arc<dyn ObjectStore>) -> Result<()> {
     let until = Utc::now() + TimeDelta::hours(1);
     let jobs = (0..WRITERS).map(|number| {
         let store = Arc::clone(store);
@@ -211,14 +212,14 @@ async fn places_are_kept(store: &Arc<S3Store>) -> Result<()> {
 }
 
 /// Deliveries of one trigger that come at once: one start call, one job, and all the others adopt it.
-async fn deliveries_start_once(store: &Arc<S3Store>) -> Result<()> {
+async fn deliveries_start_once(store: &Arc<dyn ObjectStore>) -> Result<()> {
     let settings = Settings {
         profiles: 5,
         scenario: Scenario::Success,
         ..Settings::default()
     };
     let mut harness = <Harness>::new(settings, Faults::none())?;
-    harness.keep_ledger_in(Arc::clone(store) as Arc<dyn ObjectStore>);
+    harness.keep_ledger_in(Arc::clone(store));
     let event = event();
     let deliveries = (0..WRITERS).map(|number| {
         let received = <Harness>::received(&format!("delivery-{number}"), &event);
@@ -241,9 +242,9 @@ async fn deliveries_start_once(store: &Arc<S3Store>) -> Result<()> {
 }
 
 /// Executions that seal one event at once: one outcome, one receipt, one announcement.
-async fn executions_seal_once(store: &Arc<S3Store>) -> Result<()> {
+async fn executions_seal_once(store: &Arc<dyn ObjectStore>) -> Result<()> {
     let mut harness = <Harness>::new(Settings::default(), Faults::none())?;
-    harness.keep_ledger_in(Arc::clone(store) as Arc<dyn ObjectStore>);
+    harness.keep_ledger_in(Arc::clone(store));
     let mut event = event();
     event["id"] = json!("seal-once");
     let executions = (0..WRITERS).map(|number| {
@@ -279,25 +280,27 @@ async fn executions_seal_once(store: &Arc<S3Store>) -> Result<()> {
     Ok(())
 }
 
-async fn all(server: &S3Server) -> Result<()> {
-    let store = store(server).await?;
-    one_creates(&store).await?;
-    no_change_is_lost(&store).await?;
-    a_late_write_changes_nothing(&store).await?;
-    places_are_kept(&store).await?;
-    deliveries_start_once(&store).await?;
-    executions_seal_once(&store).await
+async fn all(store: &Arc<dyn ObjectStore>) -> Result<()> {
+    one_creates(store).await?;
+    no_change_is_lost(store).await?;
+    a_late_write_changes_nothing(store).await?;
+    places_are_kept(store).await?;
+    deliveries_start_once(store).await?;
+    executions_seal_once(store).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ledgers_races_hold_on_moto() -> Result<()> {
-    all(&S3Server::moto().await?).await
+    let server = S3Server::moto().await?;
+    let store = FaultyStore::new(Arc::new(store(&server).await?), Faults::none()).one_at_a_time();
+    all(&(Arc::new(store) as Arc<dyn ObjectStore>)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ledgers_races_hold_on_seaweedfs() -> Result<()> {
     let server = S3Server::seaweedfs().await?;
-    all(&server).await?;
+    let ours = store(&server).await?;
+    all(&(Arc::new(ours.clone()) as Arc<dyn ObjectStore>)).await?;
     // It does check who signs.
     let stranger = S3Store::new(server.client_with("another-secret"), None);
     let refused = stranger
@@ -307,13 +310,7 @@ async fn the_ledgers_races_hold_on_seaweedfs() -> Result<()> {
         matches!(&refused, Err(error) if error.kind == ErrorKind::Forbidden),
         "{refused:?}"
     );
-    let ours = store_of(&server)
-        .put(LEDGER, "jobs/x.json", "{}".into(), Condition::Absent)
-        .await?;
-    assert!(matches!(ours, Written::Done { .. }));
+    let written = ours.put(LEDGER, "jobs/x.json", "{}".into(), Condition::Absent).await?;
+    assert!(matches!(written, Written::Done { .. }));
     Ok(())
-}
-
-fn store_of(server: &S3Server) -> S3Store {
-    S3Store::new(server.client(), None)
 }
