@@ -35,7 +35,8 @@ pub struct Config {
     pub default_role: Option<String>,
     /// `LANDFALL_DEADLINE_SECONDS`: how long a job may take. 6 hours when unset.
     pub deadline: Duration,
-    /// `LANDFALL_POLL_MIN_SECONDS` and `LANDFALL_POLL_MAX_SECONDS`: the waits between polls. 30 and 300 when unset.
+    /// `LANDFALL_POLL_MIN_SECONDS` and `LANDFALL_POLL_MAX_SECONDS`: bounds of the waits between polls. 15 and 1800
+    /// when unset.
     pub polling: Bounds,
     /// `LANDFALL_SETTLE_SECONDS`: time between the two listings of the output. 5 when unset.
     pub settle: Duration,
@@ -78,8 +79,8 @@ impl Config {
             default_role: reader.text("LANDFALL_DEFAULT_ROLE_ARN"),
             deadline: reader.seconds("LANDFALL_DEADLINE_SECONDS", 6 * 60 * 60, 1, MAX_DEADLINE_SECONDS),
             polling: Bounds {
-                min: reader.seconds("LANDFALL_POLL_MIN_SECONDS", 30, 1, 3600),
-                max: reader.seconds("LANDFALL_POLL_MAX_SECONDS", 300, 1, 3600),
+                min: reader.seconds("LANDFALL_POLL_MIN_SECONDS", 15, 1, 3600),
+                max: reader.seconds("LANDFALL_POLL_MAX_SECONDS", 1800, 1, 3600),
             },
             settle: reader.seconds("LANDFALL_SETTLE_SECONDS", 5, 0, 60),
             verify_concurrency: reader.number("LANDFALL_VERIFY_CONCURRENCY", "a number", 20, 1, 10_000),
@@ -201,7 +202,7 @@ mod tests {
         let config = read(&[("LANDFALL_LEDGER_BUCKET", "ledger")]).unwrap();
         assert_eq!(config.allowed, AllowList::default());
         assert_eq!(config.deadline, Duration::from_secs(21_600));
-        assert_eq!(config.polling.min, Duration::from_secs(30));
+        assert_eq!(config.polling.min, Duration::from_secs(15));
         assert_eq!(config.default_role, None);
         assert_eq!((config.max_running, config.max_starts_per_day), (0, 0));
     }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::{
     error::{Error, ErrorKind},
     expect::Expectations,
-    polling::Bounds,
+    polling::{Bounds, Ran},
     s3_uri::S3Uri,
 };
 
@@ -411,6 +411,9 @@ pub struct Job {
     pub source: Option<Source>,
     /// Waits between polls.
     pub polling: Bounds,
+    /// How long earlier runs of the request took, newest last, while the job runs: at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Ran>,
     /// Seconds until the next poll.
     pub wait_seconds: u32,
     /// Polls so far, by this execution.
@@ -435,9 +438,15 @@ pub struct Job {
     /// The files that the service names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<NamedFile>>,
+    /// When it was last seen running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running_at: Option<DateTime<Utc>>,
     /// When the end was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<DateTime<Utc>>,
+    /// When it ended by the service's own clock, where the service says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_ended_at: Option<DateTime<Utc>>,
     /// A verification that is larger than one invocation, until it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verifying: Option<Verifying>,

@@ -13,14 +13,16 @@ pub mod expect;
 pub mod fault;
 pub mod gate;
 pub mod heavy;
+pub mod history;
 pub mod invocation;
 pub mod job;
 pub mod ledger;
 pub mod line;
 pub mod poll;
-pub mod polling;
 pub mod runtime;
 pub mod s3_uri;
 pub mod service;
 pub mod start;
 pub mod store;
+
+pub use landfall_polling as polling;

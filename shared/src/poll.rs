@@ -3,7 +3,7 @@
 //! What must stay true: one status read and never a sleep; a read that fails for a passing reason is no news about the
 //! job, and comes back as a running job with a longer wait; a job that is past its deadline is given up.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -23,10 +23,11 @@ pub async fn poll<S: JobService>(deployment: &Deployment, service: &S, mut job: 
         return Ok(job);
     }
     job.polls += 1;
+    let asked_at = deployment.clock.now();
     let answer = service.poll(&job).await;
     let now = deployment.clock.now();
     match answer {
-        Ok(observation) => see(&mut job, observation),
+        Ok(observation) => see(&mut job, observation, asked_at),
         Err(error) if error.kind.is_transient() => miss(&mut job, &error),
         Err(error) if error.kind == ErrorKind::NotFound && now - job.accepted_at < APPEARS_WITHIN => {
             miss(&mut job, &error)
@@ -58,19 +59,24 @@ pub async fn poll<S: JobService>(deployment: &Deployment, service: &S, mut job: 
             let sight = Sight {
                 elapsed: (now - job.accepted_at).to_std().unwrap_or_default(),
                 remaining: (job.deadline_at - now).to_std().unwrap_or_default(),
+                is_first: false,
                 progress: job.progress.and_then(crate::job::Progress::share),
                 quiet_polls: job.quiet_polls,
                 spread: spread(&job.job_key, job.polls),
+                history: &job.history,
             };
             job.wait_seconds = polling::next_wait(job.polling, sight);
         }
-        _ => job.ended_at = Some(now),
+        _ => {
+            job.ended_at = Some(now);
+            job.history.clear();
+        }
     }
     Ok(job)
 }
 
-/// Takes in what the service said.
-fn see(job: &mut Job, observation: Observation) {
+/// Takes in what the service said when it was asked.
+fn see(job: &mut Job, observation: Observation, asked_at: DateTime<Utc>) {
     job.quiet_polls = 0;
     job.service_status = Some(observation.status);
     job.service_message = observation.message;
@@ -78,8 +84,9 @@ fn see(job: &mut Job, observation: Observation) {
     job.counts = observation.counts.or(job.counts);
     job.failures = observation.failures;
     job.files = observation.files;
+    job.service_ended_at = observation.ended_at;
     match observation.state {
-        ServiceState::Running => {}
+        ServiceState::Running => job.running_at = Some(asked_at),
         ServiceState::Succeeded => job.status = Status::Succeeded,
         ServiceState::Failed => {
             let message = format!(

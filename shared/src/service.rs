@@ -128,6 +128,8 @@ pub struct Observation {
     pub failures: Vec<String>,
     /// The files that the service names, once it is done.
     pub files: Option<Vec<NamedFile>>,
+    /// When it ended by the service's own clock.
+    pub ended_at: Option<DateTime<Utc>>,
 }
 
 impl Observation {
@@ -142,6 +144,7 @@ impl Observation {
             counts: None,
             failures: Vec::new(),
             files: None,
+            ended_at: None,
         }
     }
 }

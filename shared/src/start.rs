@@ -15,6 +15,7 @@ use crate::{
     config::Config,
     error::{Error, ErrorKind, Result},
     event::{self, Requested},
+    history::Histories,
     invocation::{Deployment, Invocation},
     job::{self, Job, Kind, Output, Status, TaskError},
     ledger::{Attempt, AttemptState, Entry, Ledger, Orphan, Versioned},
@@ -192,7 +193,7 @@ impl<S: JobService> Starter<'_, S> {
         for _ in 0..MAX_TURNS {
             if is_ours {
                 match self.launch(current, has_place).await? {
-                    Ok(started) => return self.job(&started.entry, false),
+                    Ok(started) => return self.job(&started.entry, false).await,
                     Err(changed) => current = changed,
                 }
             }
@@ -204,7 +205,7 @@ impl<S: JobService> Starter<'_, S> {
                 ));
             }
             let claimed = match decide(&current.entry, self.now()) {
-                Step::Sealed | Step::Adopt => return self.job(&current.entry, true),
+                Step::Sealed | Step::Adopt => return self.job(&current.entry, true).await,
                 Step::Refused => return Err(recorded_refusal(&current.entry)),
                 Step::WaitUntil(until) => {
                     return Err(Error::new(
@@ -223,7 +224,7 @@ impl<S: JobService> Starter<'_, S> {
                 }
                 Step::Settle => match self.settle(current).await? {
                     Settled::Claimed(claimed) => claimed,
-                    Settled::Started(started) => return self.job(&started.entry, true),
+                    Settled::Started(started) => return self.job(&started.entry, true).await,
                 },
             };
             is_ours = claimed.is_some();
@@ -370,8 +371,13 @@ impl<S: JobService> Starter<'_, S> {
         Err(Error::new(
             ErrorKind::Busy,
             format!(
-                "{limit} jobs of its kind run already, as many as the deployment lets run at a time; it waits in line until \
-                 one of them has ended, and is given up at {}",
+                "{} already, as many as the deployment lets run at a time; it waits in line until one of them has ended, and \
+                 is given up at {}",
+                if limit == 1 {
+                    "1 job of its kind runs".to_owned()
+                } else {
+                    format!("{limit} jobs of its kind run")
+                },
                 entry.deadline_at
             ),
         ))
@@ -609,7 +615,7 @@ impl<S: JobService> Starter<'_, S> {
     }
 
     /// The job as the ledger has it.
-    fn job(&self, entry: &Entry, adopted: bool) -> Result<Job> {
+    async fn job(&self, entry: &Entry, adopted: bool) -> Result<Job> {
         let requested = self.requested;
         let options = &requested.options;
         let config = &self.deployment.config;
@@ -624,13 +630,23 @@ impl<S: JobService> Starter<'_, S> {
         let verification = options.verification.clone().unwrap_or_default();
         let started_at = attempt.map_or(entry.created_at, |attempt| attempt.claimed_at);
         let accepted_at = attempt.and_then(|attempt| attempt.started_at).unwrap_or(started_at);
+        let history = match &entry.outcome {
+            Some(_) => Vec::new(),
+            None => {
+                let histories = Histories::new(self.deployment.store.as_ref(), &config.ledger_bucket);
+                histories.recall(&S::kind(), &entry.trigger.request_sha256).await
+            }
+        };
         let now = self.now();
         let sight = Sight {
             elapsed: (now - accepted_at).to_std().unwrap_or_default(),
             remaining: (entry.deadline_at - now).to_std().unwrap_or_default(),
+            // Whoever adopts a job does not know when it was looked at last.
+            is_first: !adopted,
             progress: None,
             quiet_polls: 0,
             spread: spread(&requested.trigger.job_key, 0),
+            history: &history,
         };
         let named = S::named_resources(self.received.event.get("detail").unwrap_or(&Value::Null));
         let kms_key = named.kms_key.map(|key| key.value).filter(|key| !key.is_empty());
@@ -684,6 +700,7 @@ impl<S: JobService> Starter<'_, S> {
                     .max(1),
                 None => polling::next_wait(polling, sight),
             },
+            history,
             polls: 0,
             quiet_polls: 0,
             service_status: None,
@@ -692,7 +709,9 @@ impl<S: JobService> Starter<'_, S> {
             counts: None,
             failures: Vec::new(),
             files: None,
+            running_at: None,
             ended_at: None,
+            service_ended_at: None,
             report: None,
             error: None,
             outcome,
@@ -749,9 +768,12 @@ fn used_up(quota: &Quota<'_>, entry: &Entry) -> Error {
     Error::new(
         ErrorKind::Busy,
         format!(
-            "{} start calls were made for {} on this day (UTC), as many as the deployment allows; it waits in line for the \
-             next day, and is given up at {}",
-            quota.limit, quota.scope, entry.deadline_at
+            "{} start call{} made for {} on this day (UTC), as many as the deployment allows; it waits in line for the next \
+             day, and is given up at {}",
+            quota.limit,
+            if quota.limit == 1 { " was" } else { "s were" },
+            quota.scope,
+            entry.deadline_at
         ),
     )
 }

@@ -502,7 +502,7 @@ def only_seal_writes_receipts(facts):
     }
     for role, allowed in {
         "VerifyOutputRole": {"reports/*", "verifications/*"},
-        "SealReceiptRole": {"jobs/*", "receipts/*", "slots/*"},
+        "SealReceiptRole": {"jobs/*", "receipts/*", "slots/*", "history/*"},
         "BatchPlanRole": {"batches/*", "batch-items/*"},
         "BatchSummaryRole": {"batches/*", "batch-items/*"},
         # Its own kind's line and count alone.
@@ -528,6 +528,16 @@ def only_seal_writes_receipts(facts):
         }
         for role in sorted(set(stack.allowed("s3:PutObject")) - stack.function_roles() - refused):
             yield f"{role} may write receipts beside its data"
+
+
+@check
+def histories_are_kept_by_seal_and_recalled_by_starts(facts):
+    history = "arn:aws:s3:::ledgerbucket/history/*"
+    starts = {kind.resource("StartRole") for kind in KINDS}
+    for action, wanted in (("s3:GetObject", {"SealReceiptRole", *starts}), ("s3:PutObject", {"SealReceiptRole"})):
+        granted = {role for role, resources in facts.full.allowed(action).items() if history in resources}
+        if granted != wanted:
+            yield f"{sorted(granted)} may do {action} on {history}, not {sorted(wanted)}"
 
 
 @check
@@ -1164,8 +1174,8 @@ def buckets_are_closed_and_kept(facts):
             yield f"{name} can be reached without TLS"
     for stack, name, wanted in (
         (facts.plain, "ExportBucket", []),
-        (facts.plain, "LedgerBucket", ["verifications/", "batch-items/", "starts/"]),
-        (facts.full, "LedgerBucket", ["verifications/", "batch-items/", "starts/"]),
+        (facts.plain, "LedgerBucket", ["verifications/", "batch-items/", "starts/", "history/"]),
+        (facts.full, "LedgerBucket", ["verifications/", "batch-items/", "starts/", "history/"]),
     ):
         rules = stack.of("AWS::S3::Bucket")[name]["LifecycleConfiguration"]["Rules"]
         expiring = [rule for rule in rules if "ExpirationInDays" in rule]
@@ -1175,6 +1185,11 @@ def buckets_are_closed_and_kept(facts):
             machine = facts.batch if rule.get("Prefix") == "batch-items/" else facts.machine
             if rule["ExpirationInDays"] * 86400 <= machine["TimeoutSeconds"]:
                 yield f"{rule.get('Prefix')} in {name} expires while the execution that it is of may run"
+        if any(rule["ExpirationInDays"] * 86400 <= facts.machine["TimeoutSeconds"] for rule in expiring):
+            yield f"the work of a verification in {name} expires while its execution may run"
+        yearly = [rule for rule in expiring if rule.get("Prefix") == "history/"]
+        if any(rule["ExpirationInDays"] <= 366 for rule in yearly):
+            yield f"the history of a request that is made once a year expires in {name}"
 
 
 @check
@@ -1510,6 +1525,11 @@ MEMBERS = {
         ("EndpointImportStartRole/statements/StandInLine", None),
         ("SealReceiptRole/statements/GivePlaceBack", None),
     ),
+    histories_are_kept_by_seal_and_recalled_by_starts: (
+        ("SealReceiptRole/statements/KeepHistory/Action", "s3:PutObject"),
+        ("EndpointImportStartRole/statements/RecallHistory", None),
+        ("SegmentSnapshotStartRole/statements/RecallHistory/Action", ["s3:GetObject", "s3:PutObject"]),
+    ),
     whoever_uploads_in_parts_may_give_up: (
         ("VerifyOutputRole/statements/WriteReport/Action", "s3:PutObject"),
         ("SealReceiptRole/statements/WriteObjects/Action", "s3:PutObject"),
@@ -1656,6 +1676,7 @@ MEMBERS = {
         ("LedgerBucket/LifecycleConfiguration/Rules/1", None),
         ("LedgerBucket/LifecycleConfiguration/Rules/2/ExpirationInDays", 90),
         ("LedgerBucket/LifecycleConfiguration/Rules/2/Prefix", "batches/"),
+        ("LedgerBucket/LifecycleConfiguration/Rules/2/ExpirationInDays", 365),
         ("LedgerBucket/DeletionPolicy", "Delete"),
         ("ExportBucketPolicy/statements/OnlyTls/Effect", "Allow"),
     ),
@@ -1807,7 +1828,7 @@ def a_short_machine(template, machine):
 
 @breaks(machine_outlasts_the_longest_job)
 def a_longer_line(template, machine):
-    machine["States"]["Start"]["Retry"][0]["MaxAttempts"] = 900
+    machine["States"]["Start"]["Retry"][0]["MaxAttempts"] = 1000
 
 
 @breaks(kinds_are_deployed_when_they_are_asked_for)

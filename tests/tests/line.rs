@@ -517,7 +517,7 @@ async fn a_job_past_its_deadline_in_line_is_sealed_as_timed_out() -> Result<()> 
         assert!(
             error["Cause"]
                 .as_str()
-                .is_some_and(|cause| cause.contains("run already")),
+                .is_some_and(|cause| cause.contains("1 job of its kind runs already")),
             "{error}"
         );
     }

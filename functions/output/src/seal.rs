@@ -4,12 +4,13 @@
 //! from what stands there. So any number of executions may seal the same job, and each step of a seal may be repeated:
 //! one outcome stands, one receipt is written, and only the execution whose outcome stands announces it. A success is
 //! sealed in the run's own prefix, the list of its objects before the receipt and the pointer to it after; a failure
-//! never leaves anything there.
+//! never leaves anything there. How long a success took is noted last, and nothing depends on it.
 
 use chrono::{DateTime, Utc};
 use landfall::{
     error::{Error, ErrorKind, Result},
     event::{self, Trigger},
+    history::{Histories, Run},
     invocation::{Deployment, Invocation},
     job::{self, Announcement, Job, Kind, Status, TaskError, Verdict},
     ledger::{self, AttemptState, Entry, Ledger, Outcome, Versioned, encode},
@@ -121,6 +122,7 @@ impl<'a> Sealer<'a> {
         let draft = self.draft(&job);
         let entry = self.decide(current, draft).await?;
         let outcome = self.finish(&entry).await?;
+        self.remember(&entry, &outcome, &job).await;
         job.announcement = Some(announcement(&entry, &outcome));
         job.outcome = Some(self.as_seen_here(&outcome));
         job.status = Status::Sealed;
@@ -287,6 +289,23 @@ impl<'a> Sealer<'a> {
                 Ok(())
             }
             left => left,
+        }
+    }
+
+    /// Keeps how long the job took, for the polls of the request's next runs. Whoever's outcome stands does so, since it
+    /// saw the job end; other deliveries saw less or nothing of it.
+    async fn remember(&self, entry: &Entry, outcome: &Outcome, job: &Job) {
+        // When a job that is picked up ended is not known.
+        if outcome.verdict != Verdict::Succeeded || outcome.sealed_by != self.execution || entry.picks_up.is_some() {
+            return;
+        }
+        let attempt = entry
+            .attempts
+            .iter()
+            .find(|attempt| Some(attempt.number) == outcome.attempt);
+        if let Some(run) = attempt.and_then(|attempt| Run::of(job, attempt)) {
+            let histories = Histories::new(self.deployment.store.as_ref(), self.ledger.bucket());
+            histories.record(&entry.kind, &entry.trigger.request_sha256, run).await;
         }
     }
 

@@ -77,6 +77,8 @@ pub(crate) struct Record {
     pub(crate) status: String,
     /// `None` where it is missing or not a time.
     pub(crate) created: Option<DateTime<Utc>>,
+    /// `None` where it is missing or not a time.
+    completed: Option<DateTime<Utc>>,
     pub(crate) definition: Definition,
     completed_pieces: Option<i32>,
     failed_pieces: Option<i32>,
@@ -93,6 +95,7 @@ macro_rules! record {
         Record {
             status: job.job_status().map(JobStatus::as_str).unwrap_or_default().to_owned(),
             created: job.creation_date().and_then(instant),
+            completed: job.completion_date().and_then(instant),
             definition: $definition,
             completed_pieces: job.completed_pieces(),
             failed_pieces: job.failed_pieces(),
@@ -170,6 +173,7 @@ impl Record {
             progress,
             counts,
             failures: self.failures,
+            ended_at: self.completed,
             ..Observation::of(state, status)
         }
     }

@@ -20,6 +20,7 @@ use aws_sdk_quicksight::{
     },
     types::{SnapshotConfiguration as SdkConfiguration, SnapshotJobStatus},
 };
+use chrono::{DateTime, Utc};
 use landfall::{
     error::{Error, ErrorKind},
     fault::Faults,
@@ -276,9 +277,15 @@ impl JobService for DashboardSnapshots {
         Ok(Observation {
             message,
             files,
+            // What changed last is that it ended.
+            ended_at: description.last_updated_time().and_then(instant),
             ..Observation::of(state, status)
         })
     }
+}
+
+fn instant(time: &aws_smithy_types::DateTime) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(time.secs(), time.subsec_nanos())
 }
 
 fn ids_of(call: &StartCall<StartDashboardSnapshotJob>) -> Result<Ids<'_>, Error> {

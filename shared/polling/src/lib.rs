@@ -1,0 +1,464 @@
+//! When to look again.
+//!
+//! What must stay true: a wait is a pure function of what is known. Whatever the history of earlier runs says, no wait passes
+//! the deadline or, but for its spread, the upper bound, none but the first is shorter than the lower bound, and a job is
+//! polled at most [`MAX_POLLS`] times, so that an execution stays within the 25,000 events of a Step Functions history.
+//! Without a history the wait grows with the job's age.
+//!
+//! This is a crate of its own, which knows no SDK, so that it can be tried over traces of jobs in a second
+//! (`cargo polling`).
+
+mod forecast;
+mod plan;
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{forecast::Forecast, plan::Limits};
+
+/// The share of the job's age that is waited before the next look. A job's end is then seen late by about half of it.
+const GROWTH: f64 = 0.10;
+
+/// The share below which no wait falls, whatever the upper bound says: it is what bounds the number of polls.
+const FLOOR_GROWTH: f64 = 0.03;
+
+/// The share of the job's age that the service's word on its progress may lengthen a wait to. Progress that stands still
+/// and then jumps so makes the end seen late by half at most.
+const PROGRESS_GROWTH: f64 = 0.5;
+
+/// How far the waits of jobs that started together are spread, to either side.
+const SPREAD: f64 = 0.10;
+
+/// Most polls of one job. With a wait of at least a second and [`FLOOR_GROWTH`], a day takes fewer.
+pub const MAX_POLLS: u32 = 400;
+
+/// Most earlier runs that are looked at; of more, the newest.
+pub const MAX_HISTORY: usize = 20;
+
+/// Shortest and longest wait between two polls, both at least a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Bounds {
+    /// Shortest wait.
+    #[serde(rename = "min_seconds", with = "seconds")]
+    #[schemars(with = "u64")]
+    pub min: Duration,
+    /// Longest wait, as long as the number of polls allows it.
+    #[serde(rename = "max_seconds", with = "seconds")]
+    #[schemars(with = "u64")]
+    pub max: Duration,
+}
+
+/// Durations as whole seconds.
+mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(duration.as_secs())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_secs)
+    }
+}
+
+/// How long an earlier run took, as far as looking at it told. In JSON `[after, by]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "(f64, f64)", into = "(f64, f64)")]
+#[schemars(with = "(f64, f64)")]
+pub struct Ran {
+    /// Seconds after its start at which it was last seen running; 0 if it never was.
+    pub after: f64,
+    /// Seconds after its start at which it was seen to have ended.
+    pub by: f64,
+}
+
+impl From<(f64, f64)> for Ran {
+    fn from((after, by): (f64, f64)) -> Self {
+        Self { after, by }
+    }
+}
+
+impl From<Ran> for (f64, f64) {
+    fn from(ran: Ran) -> Self {
+        (ran.after, ran.by)
+    }
+}
+
+/// What is known of a running job.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sight<'a> {
+    /// Since the service was asked to start.
+    pub elapsed: Duration,
+    /// Until the deadline.
+    pub remaining: Duration,
+    /// Whether nobody has looked yet: the lower bound is the distance between two looks, and this is the first.
+    pub is_first: bool,
+    /// Share of the work that is done, 0 to 1, where the service says it.
+    pub progress: Option<f64>,
+    /// Polls in a row that brought no news because the service throttled or did not answer.
+    pub quiet_polls: u32,
+    /// Spreads jobs that started together: any number from 0 to 1, the same for the same job and poll.
+    pub spread: f64,
+    /// Earlier runs of the same request, newest last.
+    pub history: &'a [Ran],
+}
+
+/// Whole seconds to wait before the next poll, at least 1.
+pub fn next_wait(bounds: Bounds, sight: Sight<'_>) -> u32 {
+    let min = bounds.min.as_secs_f64();
+    let max = bounds.max.as_secs_f64().max(min);
+    let elapsed = sight.elapsed.as_secs_f64();
+    let grown = (elapsed * GROWTH).clamp(min, max);
+    let limits = Limits {
+        first: if sight.is_first { 1.0 } else { min },
+        min,
+        max,
+    };
+    let spread = sight.spread.clamp(0.0, 1.0);
+    let aimed = Forecast::of(sight.history).and_then(|forecast| plan::wait(&forecast, elapsed, limits, spread));
+    let mut wait = aimed.unwrap_or(grown).min(max);
+    if let Some(left) = sight.progress.and_then(|progress| time_left(elapsed, progress)) {
+        // Half of what is left, so that an estimate that is too long is corrected on the way.
+        let least = (left / 2.0).min(elapsed * PROGRESS_GROWTH).min(max);
+        // What this run says of itself counts for more than earlier ones, but its last percent may take long.
+        let most = left.max(grown).max(least);
+        wait = wait.clamp(least, most);
+    }
+    if sight.quiet_polls > 0 {
+        // The service asks for rest: double the wait for each refusal in a row, within the bound.
+        let rest = min * f64::from(2u32.saturating_pow(sight.quiet_polls.min(16)));
+        wait = wait.max(rest.min(max));
+    }
+    let (whole, least) = if aimed == Some(wait) {
+        // Spread as the plan allows.
+        (wait.round(), limits.first)
+    } else {
+        wait *= 1.0 + SPREAD * (2.0 * spread - 1.0);
+        (wait.ceil(), min)
+    };
+    let least = least.max(elapsed * FLOOR_GROWTH).max(1.0).ceil();
+    let remaining = sight.remaining.as_secs_f64().ceil().max(1.0);
+    // Whole and at most a day, so the cast is exact.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let seconds = whole.max(least).min(remaining) as u32;
+    seconds
+}
+
+/// Time until the end if the work goes on as fast as it did.
+fn time_left(elapsed: f64, progress: f64) -> Option<f64> {
+    (progress > 0.0 && progress < 1.0).then(|| elapsed * (1.0 - progress) / progress)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The longest deadline.
+    const DAY: u64 = 24 * 60 * 60;
+
+    fn bounds(min: u64, max: u64) -> Bounds {
+        Bounds {
+            min: Duration::from_secs(min),
+            max: Duration::from_secs(max),
+        }
+    }
+
+    fn sight(elapsed: u64, remaining: u64) -> Sight<'static> {
+        Sight {
+            elapsed: Duration::from_secs(elapsed),
+            remaining: Duration::from_secs(remaining),
+            is_first: elapsed == 0,
+            progress: None,
+            quiet_polls: 0,
+            spread: 0.5,
+            history: &[],
+        }
+    }
+
+    /// Runs whose ends were seen within 5 %.
+    fn runs(durations: &[f64]) -> Vec<Ran> {
+        let ran = |by: &f64| Ran {
+            after: by * 0.95,
+            by: *by,
+        };
+        durations.iter().map(ran).collect()
+    }
+
+    /// Ages at which a run is looked at until `end`, by the policy alone.
+    fn looks(bounds: Bounds, history: &[Ran], end: u64) -> Vec<u64> {
+        let (mut age, mut looks) = (0, Vec::new());
+        while age < end {
+            age += u64::from(next_wait(
+                bounds,
+                Sight {
+                    history,
+                    ..sight(age, DAY - age)
+                },
+            ));
+            looks.push(age);
+        }
+        looks
+    }
+
+    #[test]
+    fn waits_grow_with_age_between_the_bounds() {
+        let wait = |elapsed| next_wait(bounds(30, 300), sight(elapsed, 100_000));
+        assert_eq!(
+            [wait(0), wait(300), wait(1000), wait(2000), wait(5000)],
+            [30, 30, 100, 200, 300]
+        );
+    }
+
+    #[test]
+    fn a_refusal_doubles_the_wait() {
+        let wait = |quiet_polls| {
+            next_wait(
+                bounds(30, 300),
+                Sight {
+                    quiet_polls,
+                    ..sight(10, 100_000)
+                },
+            )
+        };
+        assert_eq!([wait(0), wait(1), wait(2), wait(3), wait(9)], [30, 60, 120, 240, 300]);
+    }
+
+    #[test]
+    fn a_refusal_counts_for_more_than_an_expected_end() {
+        let history = runs(&[100.0; 10]);
+        let wait = |quiet_polls| {
+            next_wait(
+                bounds(30, 300),
+                Sight {
+                    quiet_polls,
+                    history: &history,
+                    ..sight(80, 100_000)
+                },
+            )
+        };
+        assert_eq!([wait(3), wait(9)], [240, 300]);
+        assert!(wait(0) <= 32, "{}", wait(0));
+    }
+
+    #[test]
+    fn progress_shortens_no_wait_and_skips_polls_that_would_be_early() {
+        let wait = |progress| {
+            next_wait(
+                bounds(30, 300),
+                Sight {
+                    progress: Some(progress),
+                    ..sight(100, 100_000)
+                },
+            )
+        };
+        // Half of its age at most, since progress may stand still and jump.
+        assert_eq!(wait(0.1), 50);
+        assert_eq!(wait(0.6), 34);
+        assert_eq!(wait(0.99), 30);
+        assert_eq!(wait(1.0), 30);
+    }
+
+    #[test]
+    fn progress_counts_for_more_than_earlier_runs() {
+        let history = runs(&[1000.0; 10]);
+        let wait = |progress| {
+            next_wait(
+                bounds(5, 3600),
+                Sight {
+                    progress,
+                    history: &history,
+                    ..sight(500, 100_000)
+                },
+            )
+        };
+        assert!(wait(None) > 300, "{}", wait(None));
+        assert!(wait(Some(0.9)) <= 56, "{}", wait(Some(0.9)));
+        // Just before the usual end, with half of the work to be done.
+        let late = Sight {
+            progress: Some(0.5),
+            history: &history,
+            ..sight(960, 100_000)
+        };
+        assert_eq!(next_wait(bounds(5, 3600), late), 480);
+    }
+
+    #[test]
+    fn history_has_the_first_look_aimed_below_the_lower_bound_too() {
+        let history = runs(&[20.0, 21.0, 19.0, 20.0, 20.5, 19.5]);
+        let looks = looks(bounds(30, 300), &history, 60);
+        assert!((20..30).contains(&looks[0]), "{looks:?}");
+        assert_eq!(looks[1] - looks[0], 30, "{looks:?}");
+    }
+
+    #[test]
+    fn looks_are_close_together_where_runs_end_and_few_before() {
+        let durations: Vec<f64> = (0..20).map(|n| 1000.0 * (0.9 + 0.01 * f64::from(n))).collect();
+        let looks = looks(bounds(5, 3600), &runs(&durations), 1000);
+        let before = looks.iter().filter(|age| **age < 850).count();
+        assert!(before <= 5, "{looks:?}");
+        let around: Vec<_> = looks
+            .windows(2)
+            .filter(|pair| pair[0] > 900)
+            .map(|pair| pair[1] - pair[0])
+            .collect();
+        assert!(!around.is_empty() && around.iter().all(|wait| *wait <= 60), "{looks:?}");
+    }
+
+    #[test]
+    fn a_run_that_outlasts_all_others_is_polled_by_its_age_again() {
+        let history = runs(&[100.0; 20]);
+        let late = |age| {
+            next_wait(
+                bounds(5, 3600),
+                Sight {
+                    history: &history,
+                    ..sight(age, DAY - age)
+                },
+            )
+        };
+        assert_eq!([late(1000), late(5000), late(80_000)], [100, 500, 3600]);
+    }
+
+    #[test]
+    fn of_two_sorts_of_runs_both_ends_are_seen() {
+        let durations: Vec<f64> = (0..20)
+            .map(|n| if n % 3 == 0 { 1800.0 } else { 300.0 } * (1.0 + 0.005 * f64::from(n)))
+            .collect();
+        let looks = looks(bounds(5, 3600), &runs(&durations), 2000);
+        let within = |from, to| looks.iter().filter(|age| (from..to).contains(*age)).count();
+        assert!(within(280, 380) >= 3 && within(1750, 2000) >= 3, "{looks:?}");
+        assert!(within(400, 1700) <= 8, "{looks:?}");
+    }
+
+    #[test]
+    fn what_is_no_duration_is_passed_over() {
+        let bad = [
+            Ran {
+                after: 10.0,
+                by: f64::INFINITY,
+            },
+            Ran {
+                after: f64::NAN,
+                by: 5.0,
+            },
+            Ran { after: -4.0, by: -3.0 },
+            Ran { after: 100.0, by: 50.0 },
+            Ran { after: 0.0, by: 1e300 },
+        ];
+        for age in [0, 100, 5000] {
+            let wait = |history| {
+                next_wait(
+                    bounds(30, 300),
+                    Sight {
+                        history,
+                        ..sight(age, 100_000)
+                    },
+                )
+            };
+            assert_eq!(wait(&bad), wait(&[]));
+        }
+    }
+
+    #[test]
+    fn jobs_that_started_together_do_not_look_together() {
+        let history = runs(&[3600.0, 3700.0, 3500.0, 3650.0]);
+        for history in [&history[..], &[]] {
+            let waits: std::collections::BTreeSet<u32> = (0..100)
+                .map(|n| {
+                    next_wait(
+                        bounds(30, 3600),
+                        Sight {
+                            history,
+                            spread: f64::from(n) / 99.0,
+                            ..sight(2000, 80_000)
+                        },
+                    )
+                })
+                .collect();
+            assert!(waits.len() >= 20, "{waits:?}");
+        }
+    }
+
+    #[test]
+    fn a_run_is_two_numbers() {
+        let text = serde_json::to_string(&runs(&[100.0])).unwrap();
+        assert_eq!(text, "[[95.0,100.0]]");
+        assert_eq!(serde_json::from_str::<Vec<Ran>>(&text).unwrap(), runs(&[100.0]));
+    }
+
+    fn history() -> impl Strategy<Value = Vec<Ran>> {
+        let any = (0.0f64..1.0, 0.0f64..11.5).prop_map(|(share, by)| Ran {
+            after: by.exp() * share,
+            by: by.exp(),
+        });
+        let alike = (0.0f64..11.0, prop::collection::vec(0.0f64..0.3, 1..30)).prop_map(|(at, off)| {
+            let ran = |off: f64| Ran {
+                after: (at + off).exp() * 0.97,
+                by: (at + off).exp(),
+            };
+            off.into_iter().map(ran).collect::<Vec<_>>()
+        });
+        prop_oneof![prop::collection::vec(any, 0..30), alike]
+    }
+
+    proptest! {
+        #[test]
+        fn never_past_the_deadline_and_never_nothing(
+            min in 1u64..3600, width in 0u64..3600, elapsed in 0u64..100_000, remaining in 0u64..100_000,
+            progress in proptest::option::of(-0.5f64..1.5), quiet_polls in 0u32..100, spread in 0.0f64..=1.0,
+            history in history(),
+        ) {
+            let sight = Sight { progress, quiet_polls, spread, history: &history, ..sight(elapsed, remaining) };
+            let wait = u64::from(next_wait(bounds(min, min + width), sight));
+            prop_assert!(wait >= 1);
+            prop_assert!(wait <= remaining.max(1));
+        }
+
+        #[test]
+        fn within_the_bounds_but_for_the_first(
+            min in 1u64..3600, width in 0u64..3600, elapsed in 0u64..80_000, progress in proptest::option::of(0.0f64..1.0),
+            quiet_polls in 0u32..100, spread in 0.0f64..=1.0, history in history(),
+        ) {
+            let sight = Sight { progress, quiet_polls, spread, history: &history, ..sight(elapsed, 1_000_000) };
+            let wait = f64::from(next_wait(bounds(min, min + width), sight));
+            if elapsed > 0 {
+                prop_assert!(wait >= min as f64);
+            }
+            prop_assert!(wait <= ((min + width) as f64 * (1.0 + SPREAD)).max(elapsed as f64 * FLOOR_GROWTH) + 1.0);
+        }
+
+        /// Without a history nothing but the age counts.
+        #[test]
+        fn without_a_history_waits_grow_by_a_tenth(
+            min in 1u64..60, width in 0u64..3600, elapsed in 0u64..80_000, spread in 0.0f64..=1.0,
+        ) {
+            let wait = next_wait(bounds(min, min + width), Sight { spread, ..sight(elapsed, 1_000_000) });
+            let grown = (elapsed as f64 / 10.0).clamp(min as f64, (min + width) as f64);
+            let spread = (grown * (0.9 + 0.2 * spread)).max(min as f64).max(elapsed as f64 * 0.03);
+            prop_assert!((f64::from(wait) - spread).abs() <= 1.0 + 1e-6, "{wait} s, not {spread} s");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn the_number_of_polls_is_bounded(
+            min in 1u64..60, width in 0u64..300, spread in 0.0f64..=1.0, history in history(),
+        ) {
+            let (mut elapsed, mut polls) = (0, 0);
+            while elapsed < DAY {
+                let sight = Sight { spread, history: &history, ..sight(elapsed, DAY - elapsed) };
+                elapsed += u64::from(next_wait(bounds(min, min + width), sight));
+                polls += 1;
+            }
+            prop_assert!(polls <= MAX_POLLS, "{polls} polls");
+        }
+    }
+}

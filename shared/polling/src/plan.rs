@@ -1,0 +1,142 @@
+//! The looks that cost least.
+//!
+//! What must stay true: a look and the delay until an end is seen are weighed by one price. The plan is made anew at each
+//! look, and only its first step is ever taken.
+
+use crate::{FLOOR_GROWTH, GROWTH, forecast::Forecast};
+
+/// What a look costs, in delay as a share of the duration. Of runs of which nothing is known (half of those that last some
+/// time last twice as long), waits that grow by [`GROWTH`] are the best ones at 0.005; whoever knows more looks a little
+/// more often than that. `cargo polling` shows what it comes to.
+const PRICE: f64 = 0.004;
+
+/// What is left to pay for a run that has outlasted all that is known: that of such growing waits.
+const OUTLASTED: f64 = PRICE / GROWTH + GROWTH / 2.0;
+
+/// What a look may cost more than the best one, so that jobs which started together do not look together.
+const SLACK: f64 = PRICE / 5.0;
+
+/// Ages at which a look may be planned are at most this share apart…
+const COARSE: f64 = 0.12;
+
+/// …and at most this share of the runs ends between them…
+const DENSE: f64 = 0.02;
+
+/// …unless they are closer than this share.
+const FINE: f64 = 0.01;
+
+/// How far looks are apart, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Until the next one, at least.
+    pub(crate) first: f64,
+    /// Between two further ones, at least.
+    pub(crate) min: f64,
+    /// Until the next one, at most.
+    pub(crate) max: f64,
+}
+
+/// An age at which a look may be planned.
+#[derive(Clone, Copy, Debug)]
+struct Age {
+    /// Seconds.
+    at: f64,
+    /// Share of the runs that still run.
+    running: f64,
+    /// Sum of `1 / duration` over the runs that ended, in shares: so the relative delay of any look is a product.
+    ended: f64,
+    /// What it costs from here on, in shares of all runs, if one looks now and the plan is followed.
+    cost: f64,
+}
+
+/// Seconds until the next look at a run of this age, within what costs hardly more than the best: `spread`, from 0 to 1,
+/// says where. `None` if the run has outlasted all that is known.
+pub(crate) fn wait(forecast: &Forecast, elapsed: f64, limits: Limits, spread: f64) -> Option<f64> {
+    if elapsed >= forecast.end() {
+        return None;
+    }
+    let mut ages = candidates(forecast, elapsed);
+    let last = ages.len() - 1;
+    if last == 0 {
+        return None;
+    }
+    ages[last].cost = OUTLASTED * ages[last].running;
+    for here in (1..last).rev() {
+        let best = steps(&ages, here, limits.min, limits.max).map(|(_, cost)| cost);
+        ages[here].cost = PRICE * ages[here].running + best.fold(f64::INFINITY, f64::min);
+    }
+    let steps: Vec<(f64, f64)> = steps(&ages, 0, limits.first, limits.max).collect();
+    let best = steps
+        .iter()
+        .enumerate()
+        .min_by(|one, other| one.1.1.total_cmp(&other.1.1))?
+        .0;
+    let enough = steps[best].1 + SLACK * ages[0].running;
+    let good = |step: &&(f64, f64)| step.1 <= enough;
+    let earliest = steps[..=best].iter().rev().take_while(good).last()?.0;
+    let latest = steps[best..].iter().take_while(good).last()?.0;
+    Some(earliest + (latest - earliest) * spread)
+}
+
+/// Where the next look may be after one at `here`: seconds until then, and what it costs from there on.
+fn steps(ages: &[Age], here: usize, least: f64, most: f64) -> impl Iterator<Item = (f64, f64)> {
+    let Age { at, running, ended, .. } = ages[here];
+    let least = least.max(at * FLOOR_GROWTH).max(1.0);
+    let last = ages.len() - 1;
+    let ahead = ages[here + 1..].iter().enumerate();
+    let allowed = ahead.skip_while(move |(index, there)| there.at - at < least && here + 1 + index < last);
+    let steps = allowed.map(move |(_, there)| {
+        // Whoever ended on the way is seen at the next look, or later if that would be too soon.
+        let wait = (there.at - at).max(least);
+        let delay = (at + wait) * (there.ended - ended) - (running - there.running);
+        (wait, delay, there.cost)
+    });
+    // The delay only grows from here: once it alone costs more than a whole step, none of the others is better.
+    let mut best = f64::INFINITY;
+    let mut is_first = true;
+    steps
+        .take_while(move |(wait, delay, cost)| {
+            let goes_on = is_first || (*delay <= best + SLACK * running && *wait <= most);
+            is_first = false;
+            best = best.min(delay + cost);
+            goes_on
+        })
+        .map(|(wait, delay, cost)| (wait, delay + cost))
+}
+
+/// Ages from now to the end of what is known, whole seconds apart, close together where many runs end.
+fn candidates(forecast: &Forecast, elapsed: f64) -> Vec<Age> {
+    let age = |wait: u32| {
+        let at = elapsed + f64::from(wait);
+        (wait, at, forecast.running(at))
+    };
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let span = (forecast.end() - elapsed).ceil().max(1.0) as u32;
+    let mut seen = vec![age(0)];
+    let mut ahead = vec![age(span)];
+    while let (Some(&(from, start, running)), Some(&(to, end, still))) = (seen.last(), ahead.last()) {
+        let apart = (end / start.max(1.0)).ln();
+        if to - from > 1 && (apart > COARSE || (apart > FINE && running - still > DENSE)) {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            let middle = ((start.max(1.0) * end).sqrt() - elapsed).round() as u32;
+            ahead.push(age(middle.clamp(from + 1, to - 1)));
+        } else {
+            ahead.pop();
+            seen.push((to, end, still));
+        }
+    }
+    let mut ages: Vec<Age> = Vec::with_capacity(seen.len());
+    for (_, at, running) in seen {
+        let ended = ages.last().map_or(0.0, |before| {
+            let middle = (before.at.max(1.0) * at.max(1.0)).sqrt();
+            before.ended + (before.running - running) / middle
+        });
+        ages.push(Age {
+            at,
+            running,
+            ended,
+            cost: 0.0,
+        });
+    }
+    ages
+}

@@ -1,0 +1,259 @@
+//! How long earlier runs of a request took.
+//!
+//! What must stay true: a history only makes waits better. One that cannot be read or written fails no job; it is changed
+//! by compare-and-set and holds each run once, however often that is sealed, and only the newest ones.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    job::{Job, Kind},
+    ledger::{Attempt, encode},
+    polling::{MAX_HISTORY, Ran},
+    store::{Condition, ObjectStore, Written},
+};
+
+/// The schema of [`History`].
+pub const SCHEMA: &str = "landfall.history/1";
+
+/// How often a lost race is followed by another try.
+const MAX_TURNS: usize = 4;
+
+/// One run that ended well.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// The job key: a job is in a history once.
+    pub job_key: String,
+    /// When the service gave the id.
+    pub accepted_at: DateTime<Utc>,
+    /// Seconds after that at which it was last seen running; 0 if it never was.
+    pub after_seconds: f64,
+    /// Seconds after that at which it was seen to have ended; the same where the service itself says when it ended.
+    pub by_seconds: f64,
+}
+
+impl Run {
+    /// What a job that ended well tells; `None` if it is not known when it began or ended.
+    pub fn of(job: &Job, attempt: &Attempt) -> Option<Self> {
+        // A start call whose answer was lost: the id was found some time after the service had given it.
+        if attempt.started_at.is_none_or(|started| started > attempt.lease_until) {
+            return None;
+        }
+        let since = |time: DateTime<Utc>| time - job.accepted_at;
+        let by = since(job.ended_at?);
+        let after = job.running_at.map_or(TimeDelta::zero(), since).max(TimeDelta::zero());
+        // The service's clock is not ours: what it says counts within what was seen.
+        let told = job
+            .service_ended_at
+            .map(since)
+            .filter(|told| (after..=by).contains(told));
+        let run = Self {
+            job_key: job.job_key.clone(),
+            accepted_at: job.accepted_at,
+            after_seconds: seconds(told.unwrap_or(after)),
+            by_seconds: seconds(told.unwrap_or(by)),
+        };
+        (run.by_seconds > 0.0 && after <= by).then_some(run)
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn seconds(duration: TimeDelta) -> f64 {
+    duration.num_milliseconds() as f64 / 1000.0
+}
+
+/// The newest runs of one request, as they stand in the ledger bucket.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The kind.
+    pub kind: Kind,
+    /// SHA-256 of the canonical request, hex.
+    pub request_sha256: String,
+    /// At most [`MAX_HISTORY`] runs, oldest first.
+    pub runs: Vec<Run>,
+}
+
+impl History {
+    /// Adds a run, unless it is there or older than all that are kept. Whether that changed anything.
+    pub fn add(&mut self, run: Run) -> bool {
+        let before = self.runs.clone();
+        if self.runs.iter().all(|other| other.job_key != run.job_key) {
+            self.runs.push(run);
+        }
+        self.runs
+            .sort_by(|one, other| (one.accepted_at, &one.job_key).cmp(&(other.accepted_at, &other.job_key)));
+        self.runs.drain(..self.runs.len().saturating_sub(MAX_HISTORY));
+        self.runs != before
+    }
+}
+
+/// The histories of a deployment.
+#[derive(Clone, Copy)]
+pub struct Histories<'a> {
+    store: &'a dyn ObjectStore,
+    bucket: &'a str,
+}
+
+impl<'a> Histories<'a> {
+    /// Those in the ledger bucket.
+    pub fn new(store: &'a dyn ObjectStore, bucket: &'a str) -> Self {
+        Self { store, bucket }
+    }
+
+    /// Where the history of a request lies.
+    pub fn key(kind: &Kind, request_sha256: &str) -> String {
+        format!("history/{kind}/{request_sha256}.json")
+    }
+
+    /// How long the newest runs took, oldest first. Empty where there are none, or where they cannot be read, which is
+    /// logged.
+    pub async fn recall(&self, kind: &Kind, request_sha256: &str) -> Vec<Ran> {
+        match self.load(kind, request_sha256).await {
+            Ok((history, _)) => history
+                .runs
+                .iter()
+                .map(|run| Ran {
+                    after: run.after_seconds,
+                    by: run.by_seconds,
+                })
+                .collect(),
+            Err(error) => {
+                tracing::warn!(
+                    error = error.kind.name(),
+                    "the job is polled as if it were the first of its request: {}",
+                    error.message
+                );
+                Vec::new()
+            }
+        }
+    }
+
+    /// Adds a run. What goes wrong is logged: the next run is polled without it.
+    pub async fn record(&self, kind: &Kind, request_sha256: &str, run: Run) {
+        let job_key = run.job_key.clone();
+        if let Err(error) = self.add(kind, request_sha256, run).await {
+            tracing::warn!(
+                job_key,
+                error = error.kind.name(),
+                "how long it took is not kept for the polls of later runs: {}",
+                error.message
+            );
+        }
+    }
+
+    async fn add(&self, kind: &Kind, request_sha256: &str, run: Run) -> Result<()> {
+        let key = Self::key(kind, request_sha256);
+        for _ in 0..MAX_TURNS {
+            let (mut history, condition) = self.load(kind, request_sha256).await?;
+            if !history.add(run.clone()) {
+                return Ok(());
+            }
+            if self.store.put(self.bucket, &key, encode(&history)?, condition).await? != Written::Refused {
+                return Ok(());
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Busy,
+            format!("others keep changing s3://{}/{key}", self.bucket),
+        ))
+    }
+
+    /// A history, and the condition under which it may be written.
+    async fn load(&self, kind: &Kind, request_sha256: &str) -> Result<(History, Condition)> {
+        let key = Self::key(kind, request_sha256);
+        let empty = History {
+            schema: SCHEMA.to_owned(),
+            kind: kind.clone(),
+            request_sha256: request_sha256.to_owned(),
+            runs: Vec::new(),
+        };
+        let Some(stored) = self.store.get(self.bucket, &key).await? else {
+            return Ok((empty, Condition::Absent));
+        };
+        let history = serde_json::from_slice::<History>(&stored.body)
+            .ok()
+            .filter(|history| history.schema == SCHEMA);
+        if history.is_none() {
+            // It cannot be deleted, and nothing depends on it.
+            tracing::warn!("s3://{}/{key} is not of {SCHEMA} and is begun anew", self.bucket);
+        }
+        Ok((history.unwrap_or(empty), Condition::Unchanged(stored.etag)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(number: u32) -> Run {
+        Run {
+            job_key: format!("job-{number:03}"),
+            accepted_at: DateTime::UNIX_EPOCH + TimeDelta::hours(number.into()),
+            after_seconds: 90.0,
+            by_seconds: 100.0 + f64::from(number),
+        }
+    }
+
+    fn history(runs: impl IntoIterator<Item = u32>) -> History {
+        let mut history = History {
+            schema: SCHEMA.to_owned(),
+            kind: Kind::new("segment-snapshot"),
+            request_sha256: "aa".to_owned(),
+            runs: Vec::new(),
+        };
+        for number in runs {
+            history.add(run(number));
+        }
+        history
+    }
+
+    #[test]
+    fn the_newest_runs_are_kept_in_whichever_order_they_come() {
+        let forward = history(0..50);
+        assert_eq!(forward.runs.len(), MAX_HISTORY);
+        assert_eq!(forward.runs.last(), Some(&run(49)));
+        assert_eq!(forward, history((0..50).rev()));
+        assert_eq!(forward, history((0..50).map(|number| number * 7 % 50)));
+    }
+
+    #[test]
+    fn a_run_is_added_once() {
+        let mut some = history(0..5);
+        assert!(!some.add(run(3)));
+        let again = Run {
+            by_seconds: 7.0,
+            ..run(3)
+        };
+        assert!(!some.add(again), "the first word stands");
+        assert!(some.add(run(5)));
+        // A job that was pushed out long ago is sealed once more.
+        let mut full = history(10..60);
+        assert!(!full.add(run(3)));
+        assert_eq!(full, history(10..60));
+    }
+
+    #[test]
+    fn a_history_stays_small() {
+        let long = |number| Run {
+            job_key: format!("{}-{number}", "k".repeat(100)),
+            ..run(number)
+        };
+        let mut full = history([]);
+        for number in 0..30 {
+            full.add(long(number));
+        }
+        assert!(encode(&full).unwrap().len() < 8_000);
+        let ran: Vec<Ran> = full
+            .runs
+            .iter()
+            .map(|_| Ran {
+                after: 12_345.678,
+                by: 12_999.999,
+            })
+            .collect();
+        assert!(serde_json::to_vec(&ran).unwrap().len() < 500);
+    }
+}
