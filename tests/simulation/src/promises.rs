@@ -15,6 +15,7 @@ use landfall_output::{latest::Latest, receipt::Receipt, verify::Role};
 use serde_json::Value;
 
 use crate::{
+    faults::Fault,
     kinds::{EXPORTS, Kind, LEDGER, TrueJob},
     machine::End,
     starts::Start,
@@ -406,6 +407,19 @@ impl Check<'_> {
             for (place, count) in places.into_iter().filter(|(_, count)| *count > 1) {
                 self.breaks(STARTS, format!("{count} jobs write to {place}"));
             }
+        }
+        // A write that meets its own success is no loss.
+        let met: Vec<Fault> = after.calls.iter().flat_map(|call| call.met()).collect();
+        let nothing_else = after.harms as usize == met.len() && met.iter().all(|fault| *fault == Fault::OwnSuccess);
+        if nothing_else && after.plan.character.scenario == "success" {
+            for (job_key, entry) in self.entries.clone() {
+                if entry.attempts.len() > 1 {
+                    self.breaks(STARTS, format!("{job_key} took more than one attempt without need"));
+                }
+            }
+        }
+        if self.starts.iter().any(|start| start.begun_late) {
+            self.breaks(STARTS, "a start call was begun after the lease of its claim");
         }
         for trigger in 0..after.plan.triggers() {
             let of_trigger = |start: &&Start| after.plan.deliveries[start.call.delivery].trigger == trigger;
