@@ -4,6 +4,8 @@
 
 use std::fmt::Write;
 
+use landfall_benches_polling::svg::{self, FAINT, INK, OTHERS, OURS, Text};
+
 use crate::{
     contestant::Contestant,
     results::{FormatResults, rate},
@@ -21,24 +23,20 @@ const TITLE: f64 = 34.0;
 pub fn draw(results: &[FormatResults]) -> String {
     let bars: usize = results.iter().map(|format| format.contestants.len()).sum();
     let height = results.len() as f64 * TITLE + bars as f64 * (BAR + GAP) + GAP;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
-         height=\"{height}\" font-family=\"system-ui, sans-serif\" font-size=\"13\">\n\
-         <title>Full verification, its peers and a bare download, in MB of stored bytes a second</title>\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n"
-    );
+    let title = "Full verification, its peers and a bare download, in MB of stored bytes a second";
+    let mut svg = svg::begin(WIDTH, height, title);
     let mut top = 0.0;
     for format in results {
         top += TITLE;
-        text(
-            &mut svg,
-            GAP,
-            top - 10.0,
-            "#1f2328",
-            "600",
-            "start",
-            format.format.title(),
-        );
+        let title = Text {
+            x: GAP,
+            y: top - 10.0,
+            fill: INK,
+            weight: "600",
+            anchor: "start",
+            words: format.format.title(),
+        };
+        title.draw(&mut svg);
         let rate_of = |seconds| rate(format.stored_bytes, seconds);
         let most = format
             .contestants
@@ -46,16 +44,21 @@ pub fn draw(results: &[FormatResults]) -> String {
             .filter_map(|entry| Some(rate_of(entry.median?.seconds)))
             .fold(f64::MIN_POSITIVE, f64::max);
         for entry in &format.contestants {
-            let middle = top + BAR * 0.75;
-            text(
-                &mut svg,
-                LABELS - GAP,
-                middle,
-                "#1f2328",
-                "400",
-                "end",
-                entry.contestant.title(),
-            );
+            let label = Text {
+                x: LABELS - GAP,
+                y: top + BAR * 0.75,
+                fill: INK,
+                weight: "400",
+                anchor: "end",
+                words: entry.contestant.title(),
+            };
+            label.draw(&mut svg);
+            let value = Text {
+                x: LABELS,
+                fill: FAINT,
+                anchor: "start",
+                ..label
+            };
             if let Some(run) = entry.median {
                 let rate = rate_of(run.seconds);
                 let length = (WIDTH - LABELS - VALUES) * rate / most;
@@ -64,19 +67,15 @@ pub fn draw(results: &[FormatResults]) -> String {
                     "<rect x=\"{LABELS}\" y=\"{top}\" width=\"{length:.1}\" height=\"{BAR}\" rx=\"2\" fill=\"{}\"/>",
                     colour(entry.contestant)
                 );
-                let label = format!("{rate:.0} MB/s");
-                text(
-                    &mut svg,
-                    LABELS + length + GAP,
-                    middle,
-                    "#59636e",
-                    "400",
-                    "start",
-                    &label,
-                );
+                let value = Text {
+                    x: LABELS + length + GAP,
+                    words: &format!("{rate:.0} MB/s"),
+                    ..value
+                };
+                value.draw(&mut svg);
             } else {
-                let reason = entry.unsupported.as_deref().unwrap_or_default();
-                text(&mut svg, LABELS, middle, "#59636e", "400", "start", reason);
+                let words = entry.unsupported.as_deref().unwrap_or_default();
+                Text { words, ..value }.draw(&mut svg);
             }
             top += BAR + GAP;
         }
@@ -87,18 +86,10 @@ pub fn draw(results: &[FormatResults]) -> String {
 
 const fn colour(contestant: Contestant) -> &'static str {
     match contestant {
-        Contestant::Landfall => "#0969da",
-        Contestant::DuckDb | Contestant::Polars | Contestant::PyArrow => "#8c959f",
+        Contestant::Landfall => OURS,
+        Contestant::DuckDb | Contestant::Polars | Contestant::PyArrow => OTHERS,
         Contestant::Download | Contestant::DuckDbLocal => "#d1d9e0",
     }
-}
-
-fn text(svg: &mut String, x: f64, y: f64, fill: &str, weight: &str, anchor: &str, words: &str) {
-    let words = words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let _ = writeln!(
-        svg,
-        "<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"{fill}\" font-weight=\"{weight}\" text-anchor=\"{anchor}\">{words}</text>"
-    );
 }
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ use crate::{
 /// The schema of [`History`].
 pub const SCHEMA: &str = "landfall.history/1";
 
+/// How much later than planned a look may come: retries, and a function that starts slowly.
+const LATENESS: TimeDelta = TimeDelta::seconds(60);
+
 /// How often a lost race is followed by another try.
 const MAX_TURNS: usize = 4;
 
@@ -34,7 +37,8 @@ pub struct Run {
 }
 
 impl Run {
-    /// What a job that ended well tells; `None` if it is not known when it began or ended.
+    /// What a job that ended well tells; `None` if it is not known well enough when it began or
+    /// ended.
     pub fn of(job: &Job, attempt: &Attempt) -> Option<Self> {
         // A start call whose answer was lost: the id was found some time after the service had given it.
         if attempt.started_at.is_none_or(|started| started > attempt.lease_until) {
@@ -48,6 +52,12 @@ impl Run {
             .service_ended_at
             .map(since)
             .filter(|told| (after..=by).contains(told));
+        // A job that nobody looked at for longer than was planned, such as one that was adopted, redriven or picked up, may
+        // have ended long before.
+        let planned = TimeDelta::seconds(i64::from(job.wait_seconds) * 3 / 2) + LATENESS;
+        if told.is_none() && by - after > planned {
+            return None;
+        }
         let run = Self {
             job_key: job.job_key.clone(),
             accepted_at: job.accepted_at,

@@ -1676,7 +1676,7 @@ MEMBERS = {
         ("LedgerBucket/LifecycleConfiguration/Rules/1", None),
         ("LedgerBucket/LifecycleConfiguration/Rules/2/ExpirationInDays", 90),
         ("LedgerBucket/LifecycleConfiguration/Rules/2/Prefix", "batches/"),
-        ("LedgerBucket/LifecycleConfiguration/Rules/2/ExpirationInDays", 365),
+        ("LedgerBucket/LifecycleConfiguration/Rules/5/ExpirationInDays", 365),
         ("LedgerBucket/DeletionPolicy", "Delete"),
         ("ExportBucketPolicy/statements/OnlyTls/Effect", "Allow"),
     ),

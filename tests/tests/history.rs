@@ -196,6 +196,23 @@ async fn a_history_that_cannot_be_read_is_begun_anew() -> Result<()> {
     Ok(())
 }
 
+/// Nobody looked for longer than was planned: an execution that was redriven, or one that adopted the job.
+#[tokio::test]
+async fn an_end_that_nobody_looked_for_is_not_kept() -> Result<()> {
+    let harness = harness(Scenario::Success, Faults::none())?;
+    let job = harness.start(&<Harness>::received("one", &event(0))).await?;
+    harness.pass(Duration::from_secs(60)).await;
+    let job = harness.poll(job).await?;
+    assert_eq!(job.status, Status::Running);
+    harness.pass(Duration::from_secs(80_000 / 4)).await;
+    let job = harness.poll(job).await?;
+    assert_eq!(job.status, Status::Succeeded);
+    harness.seal(json!(harness.verify(job).await?)).await?;
+    assert_eq!(harness.receipts().len(), 1);
+    assert_eq!(key(&harness), None);
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_failure_is_not_kept() -> Result<()> {
     let harness = harness(Scenario::ServiceFailed, Faults::none())?;

@@ -15,16 +15,16 @@ struct Arguments {
     #[arg(long, default_value_t = 2)]
     min: u64,
     /// Longest wait, in seconds.
-    #[arg(long, default_value_t = 3600)]
+    #[arg(long, default_value_t = 1800)]
     max: u64,
     /// Medians of the durations, in seconds.
     #[arg(long = "median", value_delimiter = ',', default_values_t = MEDIANS)]
     medians: Vec<f64>,
     /// Requests of each median.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 2)]
     requests: u64,
     /// Runs of each request.
-    #[arg(long, default_value_t = 80)]
+    #[arg(long, default_value_t = 60)]
     runs: usize,
     /// Everything random follows from it.
     #[arg(long, default_value_t = 1)]

@@ -100,36 +100,42 @@ fn panel(picture: &mut String, (left, top): (f64, f64), results: &Results) {
 
 fn mark(picture: &mut String, (x, y): (f64, f64), contestant: Contestant, score: Score) {
     let ours = matches!(contestant, Contestant::Landfall | Contestant::WithoutHistory);
-    let fill = if ours { OURS } else { OTHERS };
+    // Without a history it lies where the yardstick does, and is drawn as a ring around that.
+    let is_ring = contestant == Contestant::WithoutHistory;
+    let colour = if ours { OURS } else { OTHERS };
+    let (radius, fill) = if is_ring { (8, "none") } else { (5, colour) };
     // Writing to a string cannot fail.
     let _ = writeln!(
         picture,
-        "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\" fill=\"{fill}\"><title>{}: {:.1} polls, {:.1} %</title></circle>",
+        "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius}\" fill=\"{fill}\" stroke=\"{colour}\">\
+         <title>{}: {:.1} polls, {:.1} %</title></circle>",
         contestant.title(),
         score.polls,
         score.delay * 100.0
     );
-    // What lies far to the right is named on its left.
+    if is_ring {
+        return;
+    }
+    // What lies far to the right is named on its left, and ours below, where it may lie on another.
     let (x, anchor) = if score.polls > 25.0 {
-        (x - 9.0, "end")
+        (x - 11.0, "end")
     } else {
-        (x + 9.0, "start")
+        (x + 11.0, "start")
     };
-    let words = match contestant {
-        // It lies where the yardstick does.
-        Contestant::WithoutHistory => return,
-        _ => contestant.title(),
+    let (y, fill, weight) = if ours {
+        (y + 18.0, INK, "600")
+    } else {
+        (y + 4.0, FAINT, "400")
     };
-    let (fill, weight) = if ours { (INK, "600") } else { (FAINT, "400") };
-    Text {
+    let label = Text {
         x,
-        y: y + 4.0,
+        y,
         fill,
         weight,
         anchor,
-        words: &words,
-    }
-    .draw(picture);
+        words: &contestant.title(),
+    };
+    label.draw(picture);
 }
 
 #[cfg(test)]

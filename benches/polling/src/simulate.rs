@@ -61,7 +61,9 @@ pub fn score_of(trial: &Trial, family: Family, median: f64, contestant: Contesta
                 .into_iter()
                 .map(|duration| {
                     let (score, ran) = follow(trial.bounds, contestant, duration, &history, &mut random);
-                    history.push(ran);
+                    if family != Family::FirstRun {
+                        history.push(ran);
+                    }
                     score
                 })
                 .collect::<Vec<_>>()

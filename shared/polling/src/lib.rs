@@ -137,8 +137,9 @@ pub fn next_wait(bounds: Bounds, sight: Sight<'_>) -> u32 {
         // Spread as the plan allows.
         (wait.round(), limits.first)
     } else {
-        wait *= 1.0 + SPREAD * (2.0 * spread - 1.0);
-        (wait.ceil(), min)
+        // Rounded up before it is spread, so that on the average the spread adds nothing.
+        wait = wait.ceil() * (1.0 + SPREAD * (2.0 * spread - 1.0));
+        (wait.round(), min)
     };
     let least = least.max(elapsed * FLOOR_GROWTH).max(1.0).ceil();
     let remaining = sight.remaining.as_secs_f64().ceil().max(1.0);
@@ -440,8 +441,8 @@ mod tests {
         ) {
             let wait = next_wait(bounds(min, min + width), Sight { spread, ..sight(elapsed, 1_000_000) });
             let grown = (elapsed as f64 / 10.0).clamp(min as f64, (min + width) as f64);
-            let spread = (grown * (0.9 + 0.2 * spread)).max(min as f64).max(elapsed as f64 * 0.03);
-            prop_assert!((f64::from(wait) - spread).abs() <= 1.0 + 1e-6, "{wait} s, not {spread} s");
+            let spread = (grown.ceil() * (0.9 + 0.2 * spread)).max(min as f64).max(elapsed as f64 * 0.03);
+            prop_assert!((f64::from(wait) - spread).abs() <= 1.0, "{wait} s, not {spread} s");
         }
     }
 
