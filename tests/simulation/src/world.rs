@@ -496,7 +496,7 @@ impl World {
         });
         loop {
             // Nobody waits for what is left after a while.
-            let rest = self.timeline.elapsed().as_secs() > 1200;
+            let rest = self.timeline.elapsed().as_secs() > 1200 && self.plan.character.scenario != "late-file";
             self.timeline.sleep(if rest { step * 20 } else { step }).await;
             self.simulated.service.advance().await;
         }
