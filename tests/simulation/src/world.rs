@@ -886,7 +886,7 @@ impl Surroundings for Execution {
     async fn work(&self, state: &str, work: Work, timeout: Duration) -> Result<Value, TaskError> {
         match work {
             Work::Invoke { function, payload } => {
-                self.world.log.tell(self.delivery, || format!("{state}"));
+                self.world.log.tell(self.delivery, || state.to_owned());
                 let invoked = self.world.invoke(self.delivery, &function, payload);
                 tokio::select! {
                     biased;
