@@ -463,7 +463,7 @@ async fn a_job_that_nobody_can_start_any_more_is_given_up_for_all_its_deliveries
 #[tokio::test]
 async fn an_import_that_cannot_be_told_is_given_up_for_all_its_deliveries() -> Result<()> {
     let harness = imports(pinpoint::Scenario::EmptyDefinition)?;
-    let first = import_received();
+    let first = import_received()?;
     assert!(harness.start(&first).await.unwrap_err().kind.is_transient());
     harness.pass(Duration::from_secs(1000)).await;
     let sealed = harness.run("two", &first.event).await?;
