@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
-use bytes::Bytes;
 use landfall::{
     job::{Outcome as Sealed, Verdict},
     ledger::Entry,
@@ -639,7 +638,7 @@ impl Check<'_> {
                 },
                 _ => continue,
             };
-            let standing = after.store.body(EXPORTS, &receipt_key).unwrap_or_else(Bytes::new);
+            let standing = after.store.body(EXPORTS, &receipt_key).unwrap_or_default();
             let Ok(receipt) = serde_json::from_slice::<Receipt>(&standing) else {
                 if after.plan.meddling != Meddling::Receipt {
                     self.breaks(UNSEALED, format!("{key} leads to what is no receipt"));
