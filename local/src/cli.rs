@@ -545,7 +545,10 @@ async fn follow(world: &World, path: &Path, execution: Execution, label: String,
             .and_then(|body| serde_json::from_slice(&body).ok()),
         None => None,
     };
-    let results = match receipt.as_ref().and_then(|receipt| receipt["results"]["key"].as_str()) {
+    let results = match receipt
+        .as_ref()
+        .and_then(|receipt: &Value| receipt["results"]["key"].as_str())
+    {
         Some(key) => world.object(LEDGER, key).await?.unwrap_or_default(),
         None => Bytes::new(),
     };

@@ -8,7 +8,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
-use landfall::{error::ErrorKind, job::Level};
+use landfall::{
+    error::ErrorKind,
+    job::{Level, TaskError},
+};
 use landfall_output::verify::{CheckVerdict, Verdict};
 use serde_json::Value;
 
@@ -510,12 +513,9 @@ pub fn summary(summary: &Value, results: &[Value], paint: Paint) -> String {
                 Some("succeeded") => Tone::Good,
                 _ => Tone::Bad,
             };
-            let last = match result["error"]["Error"].as_str() {
-                Some(error) => {
-                    let cause = text(&result["error"]["Cause"]);
-                    format!("{error}: {}", cause.lines().next().unwrap_or_default())
-                }
-                None => text(&result["job_key"]),
+            let last = match serde_json::from_value::<TaskError>(result["error"].clone()) {
+                Ok(error) => format!("{}: {}", error.error, error.gist()),
+                Err(_) => text(&result["job_key"]),
             };
             let rows_of = result["rows"].as_u64().map_or_else(String::new, grouped);
             rows.add_row([
@@ -1133,6 +1133,81 @@ mod tests {
         }
         assert!(!text.contains('\u{1b}'));
         assert!(receipt(&json!({}), PLAIN).lines().count() < 3);
+    }
+
+    #[test]
+    fn a_summary_is_shown_worst_first() {
+        let whole = json!({
+            "verdict": "failed", "error": {"Error": "Landfall.BatchFailed"}, "name": "nightly",
+            "trigger": {"job_key": "k"}, "counts": {"requests": 30, "succeeded": 29, "failed": 0, "rejected": 1},
+            "objects": 29, "rows": 2900, "bytes": 29_000,
+        });
+        let mut results: Vec<Value> = (0..29)
+            .map(|index| json!({"index": index, "kind": "a", "became": "succeeded", "rows": 100, "job_key": "j"}))
+            .collect();
+        results.push(json!({"index": 29, "kind": "b\u{1b}", "became": "rejected",
+                            "error": {"Error": "Landfall.InvalidEvent", "Cause": "1 fault:\n  $.x: wrong"}}));
+        let text = summary(&whole, &results, PLAIN);
+        for part in [
+            "k nightly",
+            "30 requests, 29 succeeded, 1 rejected",
+            "29 objects, 2,900 rows, 29.0 kB",
+            "b\\u{1b}",
+            "Landfall.InvalidEvent: $.x: wrong",
+            "and 10 more requests",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        assert!(
+            text.find("rejected ")
+                .zip(text.find("succeeded  "))
+                .is_none_or(|(bad, good)| bad < good)
+        );
+        assert!(!text.contains('\u{1b}'));
+        assert!(summary(&json!({}), &[], PLAIN).lines().count() < 3);
+    }
+
+    #[test]
+    fn a_batch_is_told_state_by_state() {
+        let event = json!({"event": {"detail-type": "Export Batch Requested"}});
+        let planned = json!({"batch_key": "k", "round": 1, "requests": 4, "accepted": 3, "concurrency": 2,
+                             "status": "running"});
+        let mut again = planned.clone();
+        again["round"] = json!(2);
+        let mut sealed = again.clone();
+        sealed["outcome"] = json!({"verdict": "succeeded"});
+        let jobs = What::Jobs {
+            running: 1,
+            succeeded: 2,
+            failed: 0,
+        };
+        let steps = [
+            step(0, "", What::Started),
+            entered(0, "Plan", "Task", event),
+            exited(100, "Plan", "Task", planned.clone()),
+            entered(100, "Requests", "Map", planned.clone()),
+            step(900, "", jobs),
+            entered(1000, "Summary", "Task", planned),
+            exited(1100, "Summary", "Task", again.clone()),
+            entered(2000, "Summary", "Task", again),
+            exited(2100, "Summary", "Task", sealed),
+            entered(2100, "Announce", "Task", json!({})),
+        ];
+        let mut narrator = Narrator::default();
+        let lines: Vec<String> = steps
+            .iter()
+            .flat_map(|step| narrator.tell(step))
+            .map(|line| line.render("", PLAIN))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "   0.0 s  Plan       4 requests, 1 rejected, 2 at a time  → Requests",
+                "   0.9 s  Requests   1 running, 2 succeeded",
+                "   1.0 s  Summary    some have no outcome: run again, second time  → Summary",
+                "   2.0 s  Summary    succeeded  → Announce",
+            ]
+        );
     }
 
     fn verification() -> Verified {

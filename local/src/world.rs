@@ -303,12 +303,7 @@ impl World {
         let name = crate::edge::new_id();
         let begun = Instant::now();
         let arn = self.aws.start_execution(machine, &name, &event.to_string()).await?;
-        Ok(Execution {
-            arn,
-            name,
-            kind: *kind,
-            begun,
-        })
+        Ok(Execution { arn, name, kind, begun })
     }
 
     /// Waits for the end of an execution.

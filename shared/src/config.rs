@@ -229,7 +229,7 @@ mod tests {
         let message = read(&[
             ("LANDFALL_EXPECTED_BUCKET_OWNER", "12"),
             ("LANDFALL_ALLOWED_DESTINATIONS", "bucket/x"),
-            ("LANDFALL_POLL_MIN_SECONDS", "600"),
+            ("LANDFALL_POLL_MIN_SECONDS", "3600"),
             ("LANDFALL_DEADLINE_SECONDS", "soon"),
             ("LANDFALL_MACHINES", "segment-snapshot"),
         ])

@@ -207,6 +207,15 @@ impl TaskError {
         message.unwrap_or(&self.cause).to_owned()
     }
 
+    /// The first line of the message; where that only leads up to a list, what the list begins with.
+    pub fn gist(&self) -> String {
+        let message = self.message();
+        let mut lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+        let first = lines.next().unwrap_or_default();
+        let next = lines.next().filter(|_| first.ends_with(':'));
+        next.unwrap_or(first).to_owned()
+    }
+
     /// What the state machine says of a failed step, under one of our names and with a message for a person.
     pub fn named(error: Option<&Self>) -> Self {
         let Some(error) = error else {
@@ -516,5 +525,20 @@ mod tests {
         let ours = TaskError::named(Some(&error("Landfall.Forbidden", r#"{"errorMessage":"no"}"#)));
         assert_eq!(ours, error("Landfall.Forbidden", "no"));
         assert_eq!(TaskError::named(None).error, "Landfall.Internal");
+    }
+
+    #[test]
+    fn the_gist_of_a_list_is_its_first_item() {
+        let gist = |cause: &str| {
+            let error = TaskError {
+                error: String::new(),
+                cause: cause.into(),
+            };
+            error.gist()
+        };
+        assert_eq!(gist("2 faults:\n  $.a: one\n  $.b: two"), "$.a: one");
+        assert_eq!(gist("it failed\n  because"), "it failed");
+        assert_eq!(gist("faults:"), "faults:");
+        assert_eq!(gist(""), "");
     }
 }

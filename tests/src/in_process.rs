@@ -25,6 +25,7 @@ use landfall::{
     store::{Condition, Frames, Head, ObjectStore, Page, Stored, Written},
 };
 use landfall_local::simulated::{ConnectionCut, SimulatedService};
+use tokio::sync::Mutex;
 
 /// When a fault hits the call that it is meant for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,15 +93,29 @@ impl Faults {
 pub struct FaultyStore {
     store: Arc<dyn ObjectStore>,
     faults: Arc<Faults>,
+    /// Held during each call, if they are to come one after the other.
+    turn: Option<Mutex<()>>,
 }
 
 impl FaultyStore {
     /// A store around another one.
     pub fn new(store: Arc<dyn ObjectStore>, faults: Arc<Faults>) -> Self {
-        Self { store, faults }
+        let turn = None;
+        Self { store, faults, turn }
+    }
+
+    /// Lets no call begin before the one before has ended: what races then is what was decided by the answers.
+    #[must_use]
+    pub fn one_at_a_time(mut self) -> Self {
+        self.turn = Some(Mutex::new(()));
+        self
     }
 
     async fn call<T: Send>(&self, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let _turn = match &self.turn {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        };
         let lost = || Error::new(ErrorKind::Unavailable, "the connection to S3 was lost");
         match self.faults.next() {
             None => call.await,

@@ -1439,7 +1439,7 @@ def breaks_of(checked, path):
 
 
 def put(path, value):
-    """Sets a property of a resource, or takes it away for None. A policy's statements are found by their Sid."""
+    """Sets a property of a resource, or takes it away for None. Statements are found by their Sid, rules by their Id."""
 
     def mutate(template, machine):
         resource, *steps = path.split("/")
@@ -1467,7 +1467,7 @@ def into(node, step):
         if step.isdigit():
             return node[int(step)]
         plain = (item["Fn::If"][1] if "Fn::If" in item else item for item in node)
-        return next(item for item in plain if item.get("Sid") == step)
+        return next(item for item in plain if item.get("Sid", item.get("Id")) == step)
     return node[step]
 
 
@@ -1669,14 +1669,14 @@ MEMBERS = {
         ("LedgerBucket/VersioningConfiguration", None),
         ("LedgerBucket/BucketEncryption", None),
         ("LedgerBucket/OwnershipControls", None),
-        ("LedgerBucket/LifecycleConfiguration/Rules/0/AbortIncompleteMultipartUpload", None),
-        ("LedgerBucket/LifecycleConfiguration/Rules/0/ExpirationInDays", 9),
-        ("LedgerBucket/LifecycleConfiguration/Rules/1/Prefix", "jobs/"),
-        ("LedgerBucket/LifecycleConfiguration/Rules/1/ExpirationInDays", 7),
-        ("LedgerBucket/LifecycleConfiguration/Rules/1", None),
-        ("LedgerBucket/LifecycleConfiguration/Rules/2/ExpirationInDays", 90),
-        ("LedgerBucket/LifecycleConfiguration/Rules/2/Prefix", "batches/"),
-        ("LedgerBucket/LifecycleConfiguration/Rules/5/ExpirationInDays", 365),
+        ("LedgerBucket/LifecycleConfiguration/Rules/old-versions/AbortIncompleteMultipartUpload", None),
+        ("LedgerBucket/LifecycleConfiguration/Rules/old-versions/ExpirationInDays", 9),
+        ("LedgerBucket/LifecycleConfiguration/Rules/verifications/Prefix", "jobs/"),
+        ("LedgerBucket/LifecycleConfiguration/Rules/verifications/ExpirationInDays", 7),
+        ("LedgerBucket/LifecycleConfiguration/Rules/verifications", None),
+        ("LedgerBucket/LifecycleConfiguration/Rules/batch-items/ExpirationInDays", 90),
+        ("LedgerBucket/LifecycleConfiguration/Rules/batch-items/Prefix", "batches/"),
+        ("LedgerBucket/LifecycleConfiguration/Rules/history/ExpirationInDays", 365),
         ("LedgerBucket/DeletionPolicy", "Delete"),
         ("ExportBucketPolicy/statements/OnlyTls/Effect", "Allow"),
     ),

@@ -457,3 +457,22 @@ async fn a_job_that_nobody_can_start_any_more_is_given_up_for_all_its_deliveries
     assert_eq!(harness.simulated.starts(), 0);
     Ok(())
 }
+
+/// Found by the simulator: a delivery that found out that Pinpoint does not tell whether a lost call made a job was
+/// rejected, since another one had made the call.
+#[tokio::test]
+async fn an_import_that_cannot_be_told_is_given_up_for_all_its_deliveries() -> Result<()> {
+    let harness = imports(pinpoint::Scenario::EmptyDefinition)?;
+    let first = import_received()?;
+    assert!(harness.start(&first).await.unwrap_err().kind.is_transient());
+    harness.pass(Duration::from_secs(1000)).await;
+    let sealed = harness.run("two", &first.event).await?;
+    assert_eq!(sealed["outcome"]["error"]["Error"], "Landfall.JobFailed");
+    let other = harness.run("one", &first.event).await?;
+    assert_eq!(other["job_key"], sealed["job_key"]);
+    assert_eq!(
+        (&sealed["outcome"]["announce"], &other["outcome"]["announce"]),
+        (&json!(true), &json!(false))
+    );
+    Ok(())
+}

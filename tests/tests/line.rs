@@ -459,7 +459,7 @@ async fn a_place_comes_free_without_its_owner() -> Result<()> {
     let mut event = dashboard(1);
     event["detail"]["Landfall"] = json!({"DeadlineSeconds": 600});
     let forgotten = harness.start(&Dashboards::received("two", &event)).await?;
-    assert_eq!(places(&harness), [forgotten.job_key.clone()]);
+    assert_eq!(places(&harness), [forgotten.job_key]);
     let next = Dashboards::received("three", &dashboard(2));
     harness.pass(Duration::from_secs(600)).await;
     assert_eq!(harness.start(&next).await.unwrap_err().kind, ErrorKind::Busy);

@@ -36,7 +36,7 @@ fn few_polls_and_a_short_delay() {
         (Family::Steady, 7.0, 0.03),
         (Family::HeavyTailed, 10.0, 0.04),
         (Family::Drifting, 10.5, 0.045),
-        (Family::Bimodal, 13.0, 0.05),
+        (Family::Bimodal, 13.0, 0.055),
         (Family::Erratic, 14.0, 0.08),
     ] {
         reaches(

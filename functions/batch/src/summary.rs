@@ -499,10 +499,10 @@ fn complaint(counts: Counts, unsuccessful: &[&Outturn], bucket: &str, results: &
 
 fn line(outturn: &Outturn) -> String {
     let kind = outturn.kind.as_ref().map_or("of no kind", Kind::as_str);
-    let why = outturn.error.as_ref().map_or_else(String::new, |error| {
-        let first = error.cause.lines().next().unwrap_or_default();
-        format!(": {}: {first}", error.error)
-    });
+    let why = outturn
+        .error
+        .as_ref()
+        .map_or_else(String::new, |error| format!(": {}: {}", error.error, error.gist()));
     format!("\n  request {} ({kind}){why}", outturn.index)
 }
 

@@ -155,7 +155,8 @@ impl<'a> Sealer<'a> {
             // Another execution made the start call, or is making it: the job is its own to seal, or that of whoever
             // adopts it. This delivery failed for itself.
             Some(known)
-                if is_of_another(&known.entry, self.execution, self.now()) && !self.is_late(&known.entry, &error) =>
+                if is_of_another(&known.entry, self.execution, self.now())
+                    && !self.is_given_up(&known.entry, &error) =>
             {
                 return self.reject(received, error).await;
             }
@@ -176,16 +177,22 @@ impl<'a> Sealer<'a> {
         Ok(self.unstarted(&entry, &outcome))
     }
 
-    /// Whether an open job was not started by its deadline, and nobody can be at its start call any more: then it is given
-    /// up for all its deliveries, whoever finds that out.
-    fn is_late(&self, entry: &Entry, error: &TaskError) -> bool {
+    /// Whether an error is the end of an open job rather than of one delivery: it was not started by its deadline, or what
+    /// its start calls made cannot be told, and nobody can be at a start call any more. Then it is given up for all its
+    /// deliveries, whoever finds that out.
+    fn is_given_up(&self, entry: &Entry, error: &TaskError) -> bool {
         let now = self.now();
         let is_started_or_starting = entry.attempts.last().is_some_and(|attempt| match attempt.state {
             AttemptState::Started => true,
             AttemptState::Claimed => now <= attempt.lease_until,
             AttemptState::Uncertain | AttemptState::Refused | AttemptState::Waiting => false,
         });
-        error.error == ErrorKind::TimedOut.name() && now >= entry.deadline_at && !is_started_or_starting
+        let ends_the_job = match ErrorKind::from_name(&error.error) {
+            Some(ErrorKind::TimedOut) => now >= entry.deadline_at,
+            Some(ErrorKind::JobFailed) => true,
+            _ => false,
+        };
+        ends_the_job && !is_started_or_starting
     }
 
     /// Seals an event that is too wrong to have a job, beneath a key made of the event itself.

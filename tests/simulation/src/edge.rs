@@ -145,6 +145,9 @@ impl ObjectStore for Edge {
     }
 }
 
+/// How many jobs of other triggers run when one of a delivery is started, by the start calls so far.
+pub type Open = Box<dyn Fn(usize, &[Start]) -> usize + Send + Sync>;
+
 /// A service of one run, with a record of the start calls that reached it.
 pub struct Service {
     /// Answers.
@@ -152,7 +155,7 @@ pub struct Service {
     /// Keeps what was started.
     pub starts: Arc<Starts>,
     /// How many jobs of other triggers run when one of a delivery of this trigger is started.
-    pub open: Box<dyn Fn(usize, &[Start]) -> usize + Send + Sync>,
+    pub open: Open,
     /// The trigger of each delivery.
     pub triggers: Vec<usize>,
     /// Whether every start call is sent twice, as a client does that tries again by itself.

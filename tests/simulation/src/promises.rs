@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
-use bytes::Bytes;
 use landfall::{
     job::{Outcome as Sealed, Verdict},
     ledger::Entry,
@@ -15,6 +14,7 @@ use landfall_output::{latest::Latest, receipt::Receipt, verify::Role};
 use serde_json::Value;
 
 use crate::{
+    faults::Fault,
     kinds::{EXPORTS, Kind, LEDGER, TrueJob},
     machine::End,
     starts::Start,
@@ -407,6 +407,19 @@ impl Check<'_> {
                 self.breaks(STARTS, format!("{count} jobs write to {place}"));
             }
         }
+        // A write that meets its own success is no loss.
+        let met: Vec<Fault> = after.calls.iter().flat_map(|call| call.met()).collect();
+        let nothing_else = after.harms as usize == met.len() && met.iter().all(|fault| *fault == Fault::OwnSuccess);
+        if nothing_else && after.plan.character.scenario == "success" {
+            for (job_key, entry) in self.entries.clone() {
+                if entry.attempts.len() > 1 {
+                    self.breaks(STARTS, format!("{job_key} took more than one attempt without need"));
+                }
+            }
+        }
+        if self.starts.iter().any(|start| start.begun_late) {
+            self.breaks(STARTS, "a start call was begun after the lease of its claim");
+        }
         for trigger in 0..after.plan.triggers() {
             let of_trigger = |start: &&Start| after.plan.deliveries[start.call.delivery].trigger == trigger;
             let starts: Vec<Start> = self
@@ -625,7 +638,7 @@ impl Check<'_> {
                 },
                 _ => continue,
             };
-            let standing = after.store.body(EXPORTS, &receipt_key).unwrap_or_else(Bytes::new);
+            let standing = after.store.body(EXPORTS, &receipt_key).unwrap_or_default();
             let Ok(receipt) = serde_json::from_slice::<Receipt>(&standing) else {
                 if after.plan.meddling != Meddling::Receipt {
                     self.breaks(UNSEALED, format!("{key} leads to what is no receipt"));

@@ -16,6 +16,8 @@ use crate::invocation::Call;
 pub struct Start {
     /// Who made it.
     pub call: Arc<Call>,
+    /// Whether it was begun when its caller knew that its time was over, clocks being off by as much as they may be.
+    pub begun_late: bool,
     /// Whether it reached the service.
     pub reached: bool,
     /// Whether it reached it when its caller's time was over already, by more than the lease allows.
@@ -46,6 +48,9 @@ impl Start {
 /// How long after its time a function's calls may still arrive.
 const LEASE_MARGIN: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// More than clocks are off.
+const MOST_SKEW: std::time::Duration = std::time::Duration::from_secs(3);
+
 /// The start calls of a run.
 #[derive(Debug, Default)]
 pub struct Starts(Mutex<Vec<Start>>);
@@ -55,6 +60,7 @@ impl Starts {
     pub fn begin(&self, call: &Arc<Call>) -> usize {
         let mut starts = self.all_mut();
         starts.push(Start {
+            begun_late: call.clock.timeline.elapsed() > call.deadline + LEASE_MARGIN + MOST_SKEW,
             call: Arc::clone(call),
             reached: false,
             stale: false,

@@ -1,4 +1,5 @@
 //! The page of the guarantees names tests, files and promises that exist.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 

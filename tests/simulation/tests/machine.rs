@@ -1,5 +1,6 @@
 //! The interpreter of the simulator against the interpreter of the local world: given what the tasks of an execution
 //! answered there, it enters the same states with the same inputs, tries again as often, and ends the same way.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{
     collections::VecDeque,

@@ -1,4 +1,5 @@
 //! Thousands of seeds, and that the promises can be broken.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{
     collections::BTreeSet,

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use arrow::array::RecordBatch;
 use chrono::TimeZone;
 use orc_rust::ArrowReaderBuilder;
@@ -260,7 +262,7 @@ async fn two_starts_are_two_snapshots() {
     bench.pass(6.0);
     bench.service.advance().await;
     assert_eq!(bench.data().len(), 6);
-    let keys: std::collections::BTreeSet<String> = bench.data().into_iter().map(|object| object.key).collect();
+    let keys: BTreeSet<String> = bench.data().into_iter().map(|object| object.key).collect();
     assert_eq!(keys.len(), 6);
     let snapshots = bench.service.snapshots_by_destination();
     assert_eq!(snapshots["s3://exports/spring/run=1/"], [one, two]);
