@@ -23,7 +23,7 @@ const NEIGHBOURS: usize = 3;
 /// By which share a duration is blurred: of one run alone; at least; at most.
 const BLUR: (f64, f64, f64) = (0.20, 0.02, 0.5);
 
-/// What is made of a run that was never seen running: it took at least this share of the time at which its end was seen.
+/// However little was seen of a run, it is taken to have lasted at least this share of the time at which its end was seen.
 const UNSEEN: f64 = 0.5;
 
 /// How long the parts are into which the time is taken apart in which a run ended, as a share.
