@@ -5,7 +5,7 @@ use std::{
     collections::BTreeSet,
     sync::{
         Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
 };
@@ -91,7 +91,7 @@ fn every_promise_is_kept() {
 
 #[test]
 fn a_seed_is_the_same_every_time() {
-    let failed = for_each(0..40, |seed| {
+    let failed = for_each(0..20, |seed| {
         let (one, other) = (run(seed, true)?, run(seed, true)?);
         let differs = one.lines != other.lines || one.print != other.print || one.took != other.took;
         Ok(differs.then(|| format!("seed {seed} differs from itself")))
@@ -99,35 +99,33 @@ fn a_seed_is_the_same_every_time() {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
-/// The promises that are broken in a world that does not keep its word.
-fn found(broken: Broken) -> Vec<&'static str> {
-    let found = Mutex::new(Vec::new());
-    let failed = for_each(0..300, |seed| {
-        // What is broken may end a run early, which is a find as well.
-        match run_broken(seed, broken, false) {
-            Ok(run) => found
-                .lock()
-                .unwrap()
-                .extend(run.broken.iter().map(|broken| broken.promise)),
-            Err(_) => found.lock().unwrap().push("an error"),
+/// Whether a promise is broken in a world that does not keep its word, in one of some hundred seeds.
+fn is_found(broken: Broken, promise: &str) -> bool {
+    let found = AtomicBool::new(false);
+    for_each(0..400, |seed| {
+        if found.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let run = run_broken(seed, broken, false)?;
+        if run.broken.iter().any(|violation| violation.promise == promise) {
+            found.store(true, Ordering::Relaxed);
         }
         Ok(None)
     });
-    assert!(failed.is_empty());
-    found.into_inner().unwrap()
+    found.into_inner()
 }
 
 #[test]
 fn an_s3_that_overwrites_is_found_out() {
-    assert!(found(Broken::IgnoresAbsent).contains(&"starts-are-bounded"));
+    assert!(is_found(Broken::IgnoresAbsent, "starts-are-bounded"));
 }
 
 #[test]
 fn an_s3_that_ignores_if_match_is_found_out() {
-    assert!(found(Broken::IgnoresMatch).contains(&"no-job-is-forgotten"));
+    assert!(is_found(Broken::IgnoresMatch, "no-job-is-forgotten"));
 }
 
 #[test]
 fn a_client_that_starts_twice_is_found_out() {
-    assert!(found(Broken::StartsTwice).contains(&"starts-are-bounded"));
+    assert!(is_found(Broken::StartsTwice, "starts-are-bounded"));
 }
