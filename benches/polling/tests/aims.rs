@@ -37,7 +37,7 @@ fn few_polls_and_a_short_delay() {
         (Family::HeavyTailed, 10.0, 0.04),
         (Family::Drifting, 10.5, 0.045),
         (Family::Bimodal, 13.0, 0.055),
-        (Family::Erratic, 14.0, 0.08),
+        (Family::Erratic, 14.0, 0.09),
     ] {
         reaches(
             score(&trial, family, Contestant::Landfall),
