@@ -85,11 +85,25 @@ fn without_mark(data: &[u8]) -> &[u8] {
     data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data)
 }
 
+/// What is left from the header on: the crate drops a mark at the very start alone, the decoder also those of files that
+/// were put behind one another, with and without blank lines between.
+fn from_header(mut data: &[u8]) -> &[u8] {
+    loop {
+        let rest = without_mark(data);
+        let blank = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let rest = &rest[blank..];
+        if rest.len() == data.len() {
+            return data;
+        }
+        data = rest;
+    }
+}
+
 /// CSV, against the crate of the same name.
 pub fn csv(data: &[u8]) {
     let result = decode_all(data, |size| decode(CsvDecoder::new(), data, size, FIXED));
     quotes_nothing(&result, data);
-    let text = without_mark(data);
+    let text = from_header(data);
     let widths = |text: &[u8]| -> Vec<u64> {
         let mut reader = ::csv::ReaderBuilder::new()
             .has_headers(false)
