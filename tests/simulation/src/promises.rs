@@ -14,7 +14,7 @@ use landfall_output::{latest::Latest, receipt::Receipt, verify::Role};
 use serde_json::Value;
 
 use crate::{
-    faults::Fault,
+    faults::{Fault, Mishap},
     kinds::{EXPORTS, Kind, LEDGER, TrueJob},
     machine::End,
     starts::Start,
@@ -325,6 +325,9 @@ impl Check<'_> {
                     Err(error) => return Err(error).with_context(|| format!("{place} is not readable")),
                 }
             }
+            if ours.is_empty() && self.may_be_left_over(&job_key) {
+                continue;
+            }
             let [receipt] = ours.as_slice() else {
                 self.breaks(WRITTEN_ONCE, format!("{place} was written {} times", ours.len()));
                 continue;
@@ -339,6 +342,14 @@ impl Check<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a rejection may stand in the ledger that no execution ended with: a seal that stood still or ran beside
+    /// another one wrote it when its execution had gone on.
+    fn may_be_left_over(&self, job_key: &str) -> bool {
+        let plan = &self.after.plan;
+        let runs_beside = plan.stale || plan.weather.mishaps.contains(&Mishap::Twice);
+        runs_beside && job_key.starts_with("rejected-")
     }
 
     /// Each outcome is announced by the execution whose it is, once; again only if that execution could not know.
@@ -368,7 +379,7 @@ impl Check<'_> {
             if deliveries.len() > 1 {
                 self.breaks(ANNOUNCED_ONCE, format!("{job_key} was announced by {deliveries:?}"));
             }
-            if known != 1 {
+            if known != 1 && !(all.is_empty() && self.may_be_left_over(&job_key)) {
                 self.breaks(
                     ANNOUNCED_ONCE,
                     format!("{job_key} was announced {known} times for sure"),
@@ -705,7 +716,7 @@ impl Check<'_> {
             .filter(|job| !recorded.contains(&job.id))
             .filter(|job| {
                 let starts = self.starts.iter().filter(|start| start.id.as_ref() == Some(&job.id));
-                let mut known = starts.filter(|start| !start.is_ambiguous() && !start.call.is_harmed());
+                let mut known = starts.filter(|start| !start.is_ambiguous() && !start.call.is_hindered());
                 known.next().is_some()
             })
             .map(|job| job.id.clone())
