@@ -210,8 +210,11 @@ async fn hash(client: aws_sdk_s3::Client, object: Listed) -> Result<()> {
     }
     let fetched: Result<()> = fetching.await.context("a fetch stopped")?;
     fetched?;
-    let sha256 = hash.finish();
-    if etag(&sha256) != object.etag.trim_matches('"') {
+    check_sha256(&object, &hash.finish())
+}
+
+fn check_sha256(object: &Listed, sha256: &str) -> Result<()> {
+    if etag(sha256) != object.etag.trim_matches('"') {
         bail!(
             "{} has SHA-256 {sha256}, which its ETag {} is not of",
             object.key,
@@ -229,5 +232,47 @@ impl From<Format> for verify::Format {
             Format::JsonlGzip => Self::JsonlGzip,
             Format::Orc => Self::Orc,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(size: u64, etag: &str) -> Listed {
+        Listed {
+            key: "csv/part".to_owned(),
+            size,
+            etag: etag.to_owned(),
+            last_modified: Utc::now(),
+        }
+    }
+
+    #[test]
+    fn ranges_are_the_whole_object() {
+        let range = Limits::default().range;
+        for size in [0, 1, range, range + 1, 3 * range] {
+            let parts = ranges(&object(size, ""));
+            assert_eq!(parts.len() as u64, size.div_ceil(range));
+            let mut at = 0;
+            for part in parts {
+                assert_eq!(part.bytes.start, at);
+                at = part.bytes.end;
+            }
+            assert_eq!(at, size);
+        }
+    }
+
+    #[test]
+    fn a_wrong_checksum_is_an_error() {
+        let mut hash = Hash::quick();
+        hash.update(b"some");
+        let sha256 = hash.finish();
+        assert!(check_sha256(&object(4, &format!("\"{}\"", etag(&sha256))), &sha256).is_ok());
+        let error = check_sha256(&object(4, &format!("\"{}\"", "0".repeat(32))), &sha256).unwrap_err();
+        assert!(
+            error.to_string().starts_with("csv/part has SHA-256 a6b46dd0d1ae5e86"),
+            "{error}"
+        );
     }
 }
