@@ -43,6 +43,7 @@ use serde::{Deserialize, Serialize};
 
 use self::work::Work;
 pub use self::{
+    hash::Hash,
     report::{
         Check, CheckVerdict, Finding, MAX_OBJECTS, ObjectsFile, Reading, Report, Role, SCHEMA, Verdict, VerifiedObject,
     },
