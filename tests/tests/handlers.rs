@@ -4,7 +4,11 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use landfall::{error::ErrorKind, job::Status, ledger::Ledger};
+use landfall::{
+    error::ErrorKind,
+    job::{Job, Status},
+    ledger::Ledger,
+};
 use landfall_local::simulated::{Refusal, customer_profiles::Settings, pinpoint, quicksight, scenario::Scenario};
 use landfall_pinpoint::EndpointImports;
 use landfall_quicksight::DashboardSnapshots;
@@ -264,6 +268,16 @@ async fn a_quota_that_stays_exceeded_ends_sealed() -> Result<()> {
     Ok(())
 }
 
+/// The delivery was wrong and is sealed by itself; the job that another one started is open.
+fn assert_rejected_alone(harness: &Harness, sealed: &Value, job: &Job) -> Result<()> {
+    assert_eq!(sealed["outcome"]["error"]["Error"], "Landfall.InvalidEvent");
+    let key = sealed["job_key"].as_str();
+    assert!(key.is_some_and(|key| key.starts_with("rejected-")), "{sealed:#}");
+    let entry = harness.json(&format!("s3://{LEDGER}/{}", Ledger::entry_key(&job.kind, &job.job_key)))?;
+    assert!(entry["outcome"].is_null(), "{entry:#}");
+    Ok(())
+}
+
 /// The key of another job must not close that job.
 #[tokio::test]
 async fn an_idempotency_key_belongs_to_one_request() -> Result<()> {
@@ -274,16 +288,7 @@ async fn an_idempotency_key_belongs_to_one_request() -> Result<()> {
     other["detail"]["DataFormat"] = json!("ORC");
     let job = harness.start(&<Harness>::received("one", &first)).await?;
     let sealed = harness.run("two", &other).await?;
-    assert_eq!(sealed["outcome"]["error"]["Error"], "Landfall.InvalidEvent");
-    assert!(
-        sealed["job_key"]
-            .as_str()
-            .is_some_and(|key| key.starts_with("rejected-")),
-        "{sealed:#}"
-    );
-    let entry = harness.json(&format!("s3://{LEDGER}/{}", Ledger::entry_key(&job.kind, &job.job_key)))?;
-    assert!(entry["outcome"].is_null());
-    Ok(())
+    assert_rejected_alone(&harness, &sealed, &job)
 }
 
 /// The service made the job and S3 fails for a while: the id is held on to, and no second job is made.
@@ -304,13 +309,7 @@ async fn a_delivery_that_fails_for_itself_does_not_close_the_job_of_another() ->
     let mut wrong = event();
     wrong["detail"]["Landfall"] = json!({"DeadlineSeconds": 0});
     let sealed = harness.run("two", &wrong).await?;
-    assert_eq!(sealed["outcome"]["error"]["Error"], "Landfall.InvalidEvent");
-    assert!(
-        sealed["job_key"]
-            .as_str()
-            .is_some_and(|key| key.starts_with("rejected-")),
-        "{sealed:#}"
-    );
+    assert_rejected_alone(&harness, &sealed, &job)?;
 
     let sealed = harness.run("one", &event()).await?;
     assert_eq!(sealed["job_key"], job.job_key);
