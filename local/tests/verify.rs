@@ -7,14 +7,18 @@ use std::{
     fs,
     path::Path,
     process::{Command, Output},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 use landfall::{
     error::{Error, ErrorKind, Result},
-    store::{Condition, Head, ObjectStore, Page, Stored, SystemClock, Written},
+    store::{Condition, Frames, Head, ObjectStore, Page, Stored, SystemClock, Written},
 };
 use landfall_local::{
     children::Guard,
@@ -442,10 +446,21 @@ fn only_a_receipt_of_an_output_can_be_compared() {
     }
 }
 
-/// A store in which something happens before the first read of a key.
+/// A store in which something happens before the first read of a key, and whose streams may break off.
 struct Meddled {
     store: Arc<dyn ObjectStore>,
     before: Mutex<BTreeMap<String, Box<dyn FnOnce() + Send>>>,
+    /// Streams that break off behind their first part.
+    breaks: AtomicUsize,
+}
+
+impl Meddled {
+    fn meddle(&self, key: &str) {
+        let act = self.before.lock().unwrap().remove(key);
+        if let Some(act) = act {
+            act();
+        }
+    }
 }
 
 #[async_trait]
@@ -463,11 +478,22 @@ impl ObjectStore for Meddled {
     }
 
     async fn read(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Bytes> {
-        let act = self.before.lock().unwrap().remove(key);
-        if let Some(act) = act {
-            act();
-        }
+        self.meddle(key);
         self.store.read(bucket, key, etag, start, end).await
+    }
+
+    async fn stream(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Frames> {
+        self.meddle(key);
+        let frames = self.store.stream(bucket, key, etag, start, end).await?;
+        let breaks = self
+            .breaks
+            .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1))
+            .is_ok();
+        if !breaks {
+            return Ok(frames);
+        }
+        let broken = Error::new(ErrorKind::Unavailable, "the body broke off");
+        Ok(frames.take(1).chain(stream::iter([Err(broken)])).boxed())
     }
 
     async fn put(&self, _: &str, _: &str, _: Bytes, _: Condition) -> Result<Written> {
@@ -500,6 +526,7 @@ async fn a_file_that_changes_while_it_is_read_is_noticed() {
     let meddled = Meddled {
         store: location.store,
         before: Mutex::new(BTreeMap::from([("b.csv".to_owned(), Box::new(act) as _)])),
+        breaks: AtomicUsize::new(0),
     };
     let location = Location {
         store: Arc::new(meddled),
@@ -520,6 +547,39 @@ async fn a_file_that_changes_while_it_is_read_is_noticed() {
         "{stable:?}"
     );
     assert!(!stable.reason.contains("s3://"), "{stable:?}");
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_asked_for_again() {
+    let here = tempfile::tempdir().unwrap();
+    let rows = 400_000;
+    let lines: String = (0..rows).map(|row| format!("{row},some name\n")).collect();
+    write(here.path(), "a.csv", &format!("id,name\n{lines}"));
+    let size = fs::metadata(here.path().join("a.csv")).unwrap().len();
+    let location = Location::folder(here.path()).unwrap();
+    let meddled = Arc::new(Meddled {
+        store: Arc::clone(&location.store),
+        before: Mutex::default(),
+        breaks: AtomicUsize::new(2),
+    });
+    let location = Location {
+        store: Arc::clone(&meddled) as Arc<dyn ObjectStore>,
+        ..location
+    };
+    let ask = Ask {
+        format: Some(landfall_output::formats::Format::Csv),
+        ..Ask::default()
+    };
+    let progress = Arc::new(Progress::default());
+    let verified = verify_in(&ask, location, None, Arc::new(SystemClock), &progress)
+        .await
+        .unwrap();
+    assert_eq!(meddled.breaks.load(Relaxed), 0);
+    assert_eq!(
+        (verified.verdict, verified.report.unwrap().rows),
+        (Verdict::Passed, rows)
+    );
+    assert_eq!(progress.now(), [1, 1, size, size]);
 }
 
 #[tokio::test]
