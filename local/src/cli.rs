@@ -118,7 +118,8 @@ struct Verify {
     /// The format that was asked for; recognised by the first files if not given
     #[arg(long, value_name = "FORMAT", ignore_case = true, value_parser = data_format())]
     format: Option<DataFormat>,
-    /// How much is looked at: keys, sizes and times; also headers, footers and directories; every byte
+    /// How much is looked at: keys, sizes and times; also headers, footers and directories; every byte. With a receipt,
+    /// listing makes no checks unless more is asked for
     #[arg(long, value_name = "LEVEL", default_value = Level::Full.name(), value_parser = level())]
     level: Level,
     /// When the job was started, such as 2026-11-01T05:00:00Z; nothing may be older

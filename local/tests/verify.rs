@@ -305,6 +305,28 @@ fn a_copy_is_held_against_the_receipt_of_the_original() {
         (&Value::Null, &json!(0))
     );
 
+    // What is asked besides is looked at all the same, or refused.
+    for (asked, expected) in [
+        (["--started-at", "2999-01-01T00:00:00Z"], "newer_than_start"),
+        (["--expect", "{\"Age\": {\"MaxSeconds\": 9}}"], "data_age"),
+    ] {
+        fs::File::open(copy.path().join("a.csv"))
+            .unwrap()
+            .set_modified(std::time::SystemTime::UNIX_EPOCH)
+            .unwrap();
+        let (status, document) = run_json(&[&listing[..], &asked].concat());
+        assert_eq!((status, &document["verdict"]), (1, &json!("failed")), "{document}");
+        assert_eq!(check(&document, expected).0, "fail");
+        assert_eq!(document["comparison"]["same"], true);
+    }
+    let (status, document) = run_json(&[&listing[..], &["--settle", "0"]].concat());
+    assert_eq!((status, check(&document, "listing_stable").0), (0, "pass"));
+    let (status, _, said) = run(&[&listing[..], &["--rows", "5"]].concat());
+    assert!(
+        status == 2 && said.contains("--rows: the level listing looks into no object"),
+        "{said}"
+    );
+
     // As many bytes, one of them another; and as many rows.
     write(copy.path(), "a.csv", "id,name\n1,a\n2,c\n");
     let (status, document) = run_json(&arguments);

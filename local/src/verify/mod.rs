@@ -46,6 +46,9 @@ pub use self::{progress::Progress, s3::Access};
 /// The schema of [`Verified`].
 pub const SCHEMA: &str = "landfall.verification/1";
 
+/// How what the level listing does not show can be seen.
+pub const TO_LOOK_INTO: &str =
+    "ask for --level full, or for --level structure, which sees what headers and footers tell";
 /// Stands for a folder where the verification wants a bucket's name.
 const FOLDER: &str = "folder";
 /// Most objects that are verified at once. The function takes fewer at a time, as its memory is smaller.
@@ -247,6 +250,13 @@ impl Location {
     }
 }
 
+impl Ask {
+    /// Whether more is asked than what a receipt tells.
+    fn expects_more(&self) -> bool {
+        self.started_at.is_some() || self.kms_key.is_some() || self.settle.is_some() || !self.expect.is_empty()
+    }
+}
+
 /// What came of it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verified {
@@ -349,6 +359,12 @@ pub async fn verify_in(
             format!("{location} is a folder, whose files no KMS key encrypts: leave --kms-key out"),
         ));
     }
+    if ask.rows.is_some() && ask.level == Level::Listing {
+        return Err(Error::new(
+            ErrorKind::InvalidEvent,
+            format!("--rows: the level listing looks into no object: {TO_LOOK_INTO}"),
+        ));
+    }
     let watched = Arc::new(Watched::new(
         Arc::clone(&location.store),
         &location.key,
@@ -360,8 +376,8 @@ pub async fn verify_in(
         ..location
     };
 
-    // With a receipt the listing is all that its lowest level asks for.
-    let only_compared = sealed.is_some() && ask.level == Level::Listing;
+    // With a receipt the listing is all that its lowest level asks for, unless it is to be held against more.
+    let only_compared = sealed.is_some() && ask.level == Level::Listing && !ask.expects_more();
     let mut working = Duration::ZERO;
     let (format, mut report) = if only_compared {
         (ask.format.or(sealed.as_ref().and_then(|sealed| sealed.format)), None)
