@@ -100,7 +100,7 @@ struct Serve {
 const VERIFY_HELP: &str = "\
 Exit status:
   0  the output passed, with or without warnings, and is what the receipt sealed
-  1  the output is rejected, or differs from the receipt
+  1  the output is rejected, or differs from the receipt, or the receipt is that of a failed job
   2  it could not be checked: wrong usage, no such place, no access
 
 Credentials for S3 come from the environment, the keys and roles of the profile, or the container's or instance's

@@ -444,6 +444,27 @@ fn more_objects_than_a_receipt_holds_are_in_the_list_beside_it() {
 }
 
 #[test]
+fn what_a_failed_job_left_is_not_good_for_being_unchanged() {
+    let here = folder(&[("a.csv", ROWS)]);
+    let mut receipt = seal(here.path(), &["a.csv"], "s3://landfall-exports/run=1/", false);
+    receipt["verdict"] = json!("failed");
+    write(here.path(), "_receipt.json", &receipt.to_string());
+    let file = here.path().join("_receipt.json");
+    for level in ["full", "listing"] {
+        let arguments = [path(&here), "--receipt", file.to_str().unwrap(), "--level", level];
+        let (status, document) = run_json(&arguments);
+        assert_eq!((status, &document["verdict"]), (1, &json!("failed")));
+        let found = &document["comparison"];
+        assert_eq!((&found["same"], &found["verdict"]), (&json!(true), &json!("failed")));
+        let (_, printed, _) = run(&arguments);
+        assert!(
+            printed.contains("rejected: the receipt is that of a failed job\n"),
+            "{printed}"
+        );
+    }
+}
+
+#[test]
 fn only_a_receipt_of_an_output_can_be_compared() {
     let here = folder(&[("a.csv", ROWS)]);
     let receipt = seal(here.path(), &["a.csv"], "s3://landfall-exports/run=1/", false);

@@ -23,7 +23,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
     error::{Error, ErrorKind, Result},
     expect::Expectations,
-    job::Level,
+    job::{self, Level},
     s3_uri::S3Uri,
     store::{Clock, Listed, ObjectStore, SystemClock},
 };
@@ -266,7 +266,7 @@ pub struct Verified {
     pub landfall: &'static str,
     /// What was verified.
     pub place: String,
-    /// The worst of the checks, and `failed` if anything differs from the receipt.
+    /// The worst of the checks, and `failed` if anything differs from the receipt, or if that is of a failed job.
     pub verdict: Verdict,
     /// The format that the data was held to; `None` if each file has its own.
     pub format: Option<Format>,
@@ -285,7 +285,7 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// Whether the output may be used: it is not rejected, and does not differ from the receipt.
+    /// Whether the output may be used: it is not rejected, and is what the receipt of a success sealed.
     pub fn is_good(&self) -> bool {
         self.verdict != Verdict::Failed
     }
@@ -401,12 +401,14 @@ pub async fn verify_in(
     };
 
     let of_checks = report.as_ref().map_or(Verdict::Passed, |report| report.verdict);
-    let differs = comparison.as_ref().is_some_and(|comparison| !comparison.same);
+    let is_refused = comparison
+        .as_ref()
+        .is_some_and(|comparison| !comparison.same || comparison.verdict == job::Verdict::Failed);
     Ok(Verified {
         schema: SCHEMA,
         landfall: env!("CARGO_PKG_VERSION"),
         place: location.to_string(),
-        verdict: if differs { Verdict::Failed } else { of_checks },
+        verdict: if is_refused { Verdict::Failed } else { of_checks },
         format,
         level: ask.level,
         seconds: begun.elapsed().as_secs_f64(),
