@@ -31,7 +31,10 @@ use landfall_local::{
     present::{self, Delivery, Layout, Narrator, Paint, Tone},
     python,
     simulated::{customer_profiles::Settings, pinpoint, quicksight, scenario::Scenario},
-    verify::{self, Access, Ask, Place, Progress},
+    verify::{
+        self, Access, Ask, Place, Progress,
+        kept::{DELIVERIES, DELIVERY},
+    },
     watch::message_of,
     world::{Execution, Finished, Options, World},
 };
@@ -112,7 +115,8 @@ It takes s3:ListBucket and s3:GetObject (and kms:Decrypt for a key of one's own)
 #[derive(Debug, Args)]
 #[command(after_help = VERIFY_HELP)]
 struct Verify {
-    /// What to verify: s3://bucket/prefix/ or a folder; the receipt's own prefix if only --receipt s3://… is given
+    /// What to verify: s3://bucket/prefix/ or a folder, also one that --out of a run wrote; the receipt's own prefix if
+    /// only --receipt s3://… is given
     #[arg(value_name = "PREFIX|FOLDER", required_unless_present = "receipt")]
     place: Option<Place>,
     /// The format that was asked for; recognised by the first files if not given
@@ -646,15 +650,12 @@ async fn keep(world: &World, all: &[Done], folder: &Path) -> Result<()> {
         }
     }
     for (i, done) in all.iter().enumerate() {
-        let folder = folder.join("deliveries").join((i + 1).to_string());
+        let folder = folder.join(DELIVERIES).join((i + 1).to_string());
         write(
             &folder.join("history.json"),
             &serde_json::to_vec_pretty(&done.finished.history)?,
         )?;
-        write(
-            &folder.join("delivery.json"),
-            &serde_json::to_vec_pretty(&done.document())?,
-        )?;
+        write(&folder.join(DELIVERY), &serde_json::to_vec_pretty(&done.document())?)?;
         if let Some(receipt) = &done.receipt {
             write(&folder.join("receipt.json"), &serde_json::to_vec_pretty(receipt)?)?;
         }

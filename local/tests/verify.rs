@@ -444,6 +444,70 @@ fn more_objects_than_a_receipt_holds_are_in_the_list_beside_it() {
 }
 
 #[test]
+fn what_a_run_kept_is_verified_as_it_lies() {
+    let kept = folder(&[
+        ("deliveries/1/delivery.json", "{}"),
+        ("deliveries/1/history.json", "[]"),
+        ("deliveries/1/receipt.json", "{}"),
+        ("moto.log", "started"),
+        ("landfall-ledger/jobs/segment-snapshot/k.json", "{}"),
+        ("landfall-ledger/receipts/endpoint-import/k.json", "{\"output\": null}"),
+        ("landfall-exports/segments/_latest.json", "{}"),
+        ("landfall-exports/segments/run=1/a.csv", ROWS),
+        ("landfall-exports/segments/run=1/b.csv", ROWS),
+    ]);
+    let (status, _, said) = run(&[path(&kept)]);
+    assert!(
+        status == 2 && said.contains("no job in it sealed an output") && said.contains("1/delivery.json"),
+        "{said}"
+    );
+
+    let exports = kept.path().join("landfall-exports");
+    let first = exports.join("segments/run=1");
+    seal(
+        &first,
+        &["a.csv", "b.csv"],
+        "s3://landfall-exports/segments/run=1/",
+        false,
+    );
+    let (status, document) = run_json(&[path(&kept)]);
+    assert_eq!((status, &document["verdict"]), (0, &json!("passed")), "{document}");
+    assert_eq!(
+        Path::new(document["place"].as_str().unwrap()),
+        first.join(""),
+        "{document}"
+    );
+    assert_eq!(document["report"]["data_objects"], 2);
+    assert_eq!(document["comparison"]["unchanged"], 2);
+    // The same of the folder itself, which names no receipt.
+    let (status, document) = run_json(&[first.to_str().unwrap()]);
+    assert_eq!((status, &document["comparison"]), (0, &Value::Null));
+
+    // Several are not guessed between.
+    write(&exports, "segments/run=2/a.csv", ROWS);
+    let second = exports.join("segments/run=2");
+    let receipt = seal(&second, &["a.csv"], "s3://landfall-exports/segments/run=2/", false);
+    fs::remove_file(second.join("_receipt.json")).unwrap();
+    write(
+        kept.path(),
+        "landfall-ledger/receipts/segment-snapshot/2.json",
+        &receipt.to_string(),
+    );
+    let (status, _, said) = run(&[path(&kept)]);
+    let named = |file: &str| format!("--receipt {}", kept.path().join(file).display());
+    assert!(
+        status == 2
+            && said.contains("holds 2 outputs")
+            && said.contains(&named("landfall-exports/segments/run=1/_receipt.json"))
+            && said.contains(&named("landfall-ledger/receipts/segment-snapshot/2.json")),
+        "{said}"
+    );
+    let chosen = kept.path().join("landfall-ledger/receipts/segment-snapshot/2.json");
+    let (status, document) = run_json(&[path(&kept), "--receipt", chosen.to_str().unwrap()]);
+    assert_eq!((status, &document["comparison"]["unchanged"]), (0, &json!(1)));
+}
+
+#[test]
 fn what_a_failed_job_left_is_not_good_for_being_unchanged() {
     let here = folder(&[("a.csv", ROWS)]);
     let mut receipt = seal(here.path(), &["a.csv"], "s3://landfall-exports/run=1/", false);

@@ -5,6 +5,7 @@
 //! verification from being made. Messages name keys with their control characters escaped, and no value of the data.
 
 pub mod folder;
+pub mod kept;
 mod progress;
 mod s3;
 pub mod sealed;
@@ -97,7 +98,8 @@ impl FromStr for Place {
 /// What is to be verified, and against what.
 #[derive(Clone, Debug)]
 pub struct Ask {
-    /// Where it lies; that of the receipt when `None`.
+    /// Where it lies; that of the receipt when `None`. Of a folder that `cargo local --out` wrote, its one output, or that
+    /// of the receipt, is verified and held against the receipt.
     pub place: Option<Place>,
     /// The format of the data; recognised when `None`.
     pub format: Option<Format>,
@@ -296,16 +298,24 @@ impl Verified {
 /// Fails with `InvalidEvent` for what cannot be asked so, with `OutputRejected` if something changed under the
 /// comparison, and with what the store fails with.
 pub async fn verify(ask: &Ask, progress: &Arc<Progress>) -> Result<Verified> {
-    let receipt = match &ask.receipt {
-        Some(place) => Some(Location::open(place, false, &ask.access).await?),
-        None => None,
+    let kept = match &ask.place {
+        Some(Place::Local(folder)) if kept::is_kept(folder) => Some(folder),
+        _ => None,
+    };
+    let receipt = match (&ask.receipt, kept) {
+        (Some(place), _) => Some(Location::open(place, false, &ask.access).await?),
+        (None, Some(folder)) => Some(Location::file(&kept::receipt(folder).await?)?),
+        (None, None) => None,
     };
     let sealed = match &receipt {
         Some(receipt) => Some(Sealed::read(receipt).await.map_err(|error| reworded(receipt, error))?),
         None => None,
     };
     let place = match (&ask.place, &ask.receipt, &sealed) {
-        (Some(place), ..) => place.clone(),
+        (Some(place), _, sealed) => match kept.zip(sealed.as_ref()) {
+            Some((folder, sealed)) => Place::Local(kept::place_of(folder, &sealed.prefix)),
+            None => place.clone(),
+        },
         (None, Some(Place::S3(_)), Some(sealed)) => Place::S3(sealed.prefix.clone()),
         _ => {
             return Err(Error::new(
