@@ -774,7 +774,7 @@ async fn verified(options: &Verify) -> Result<bool> {
         expect: options
             .expect
             .as_deref()
-            .map(expectations)
+            .map(|text| expectations(text, options.level))
             .transpose()?
             .unwrap_or_default(),
         receipt: options.receipt.clone(),
@@ -821,8 +821,8 @@ async fn verified(options: &Verify) -> Result<bool> {
     Ok(verified.is_good())
 }
 
-/// What is expected, as JSON or in a file of it.
-fn expectations(text: &str) -> Result<Expectations> {
+/// What is expected at a level, as JSON or in a file of it; held to what an event is.
+fn expectations(text: &str, level: Level) -> Result<Expectations> {
     let (json, place) = if text.trim_start().starts_with('{') {
         (text.to_owned(), "--expect".to_owned())
     } else {
@@ -830,8 +830,17 @@ fn expectations(text: &str) -> Result<Expectations> {
         let read = read.with_context(|| format!("--expect {text}: it is neither a file that can be read nor JSON"))?;
         (read, format!("--expect {text}"))
     };
-    serde_json::from_str(&json)
-        .with_context(|| format!("{place}: it is not what Landfall.Verification.Expect of an event is; see the README"))
+    let expect: Value = serde_json::from_str(&json).with_context(|| format!("{place}: it is not JSON"))?;
+    let remedy = (level == Level::Listing).then_some(verify::TO_LOOK_INTO);
+    let faults = landfall::event::expectation_faults(&expect, remedy)?;
+    if !faults.is_empty() {
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        bail!(
+            "{place}: it is not what Landfall.Verification.Expect of an event may be, see docs/kinds.md; {}",
+            faults.join("; ")
+        );
+    }
+    serde_json::from_value(expect).with_context(|| format!("{place}: it cannot be read"))
 }
 
 /// How far a verification is, on stderr: a bar on a terminal, else a line now and then.

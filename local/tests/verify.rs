@@ -207,8 +207,32 @@ fn what_cannot_be_checked_says_why() {
         (vec![path(&file), "--kms-key", "k"], "leave --kms-key out"),
         (
             vec![path(&file), "--expect", "{\"Rows\": {\"Least\": 3}}"],
-            "--expect: it is not what",
+            "--expect: it is not what Landfall.Verification.Expect of an event may be, see docs/kinds.md",
         ),
+        // As an event is refused for it.
+        (
+            vec![path(&file), "--expect", "{\"Columns\": {\"Required\": []}}"],
+            "$.Columns.Required: found an array of 0 items",
+        ),
+        (
+            vec![path(&file), "--expect", "{\"Rows\": {}}"],
+            "$.Rows: found neither Min nor Max",
+        ),
+        (
+            vec![path(&file), "--expect", "{\"Rows\": {\"Min\": 3, \"Max\": 2}}"],
+            "$.Rows.Min: found 3; must not be larger than Max",
+        ),
+        (
+            vec![
+                path(&file),
+                "--level",
+                "listing",
+                "--expect",
+                "{\"Change\": {\"MaxPercent\": 3}}",
+            ],
+            "$.Change: found an object of 1 members; the level listing looks into no object: ask for --level full",
+        ),
+        (vec![path(&file), "--expect", "{"], "--expect: it is not JSON"),
         (
             vec![path(&file), "--expect", "none.json"],
             "--expect none.json: it is neither a file",
