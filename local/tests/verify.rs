@@ -165,8 +165,20 @@ fn what_is_asked_is_held_against_what_is_there() {
         );
     }
 
+    let (_, document) = run_json(&[path(&good), "--level", "structure"]);
+    let (verdict, reason) = check(&document, "rows_counted");
+    assert!(verdict == "skipped" && reason.contains("leave --level out"), "{reason}");
+    let (_, document) = run_json(&[path(&good), "--expect", "{\"Rows\": {\"Min\": 3}}"]);
+    let (verdict, reason) = check(&document, "expected_rows");
+    assert!(
+        verdict == "fail" && reason.ends_with("fewer than 3. --expect asks for that in its member Rows"),
+        "{reason}"
+    );
+
     let header = folder(&[("a.csv", "id,name\n")]);
-    assert_eq!(run_json(&[path(&header), "--format", "CSV"]).0, 1);
+    let (status, document) = run_json(&[path(&header), "--format", "CSV"]);
+    let (_, reason) = check(&document, "output_present");
+    assert!(status == 1 && reason.contains("with --allow-empty"), "{reason}");
     assert_eq!(run_json(&[path(&header), "--format", "CSV", "--allow-empty"]).0, 0);
 }
 

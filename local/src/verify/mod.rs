@@ -31,7 +31,7 @@ use landfall::{
 use landfall_output::{
     formats::{Content, Format, Head, sniff},
     verify::{
-        self, CheckVerdict, Expectation, Limits, Previous, Report, Verdict,
+        self, Asker, CheckVerdict, Expectation, Limits, Previous, Report, Verdict,
         classify::{self, Plan},
     },
 };
@@ -472,6 +472,7 @@ async fn expectation(ask: &Ask, location: &Location, sealed: Option<&Sealed>) ->
             same_request: true,
             rows: sealed.rows,
         }),
+        asker: Asker::Command,
     })
 }
 
@@ -560,20 +561,11 @@ async fn format_of(location: &Location, listed: &Listed) -> Result<Option<Format
     }))
 }
 
-/// Says in a check's reason what this command was asked, where the function speaks of its event.
+/// Names places in a check's reason as the user did, and takes back what was held against a start that nobody named.
 fn reword(check: &mut verify::Check, ask: &Ask, location: &Location) {
-    match check.name.as_str() {
-        "newer_than_start" if ask.started_at.is_none() && check.verdict == CheckVerdict::Pass => {
-            check.verdict = CheckVerdict::Skipped;
-            check.reason = "no time of a start is known; --started-at TIME names it".to_owned();
-        }
-        "row_count_matches" if ask.rows.is_some() => {
-            check.reason = check.reason.replace("the service reports", "--rows says");
-        }
-        "row_count_matches" if check.verdict == CheckVerdict::Skipped => {
-            check.reason = "no number of rows is known; --rows N names it".to_owned();
-        }
-        _ => {}
+    if check.name == "newer_than_start" && ask.started_at.is_none() && check.verdict == CheckVerdict::Pass {
+        check.verdict = CheckVerdict::Skipped;
+        check.reason = "no time of a start is known; --started-at TIME names it".to_owned();
     }
     check.reason = location.reword(&check.reason);
 }

@@ -43,6 +43,7 @@ use serde::{Deserialize, Serialize};
 
 use self::work::Work;
 pub use self::{
+    judge::Asker,
     report::{
         Check, CheckVerdict, Finding, MAX_OBJECTS, ObjectsFile, Reading, Report, Role, SCHEMA, Verdict, VerifiedObject,
     },
@@ -79,6 +80,9 @@ pub struct Expectation {
     pub expect: Expectations,
     /// The newest sealed success in the same destination, before this one.
     pub previous: Option<Previous>,
+    /// Who asks, for the words of the reasons.
+    #[serde(default)]
+    pub asker: Asker,
 }
 
 impl Expectation {
@@ -99,6 +103,7 @@ impl Expectation {
             level: Level::default(),
             expect: Expectations::default(),
             previous: None,
+            asker: Asker::Event,
         }
     }
 }
