@@ -52,7 +52,8 @@ pub const TO_LOOK_INTO: &str =
     "ask for --level full, or for --level structure, which sees what headers and footers tell";
 /// Stands for a folder where the verification wants a bucket's name.
 const FOLDER: &str = "folder";
-/// Most objects that are verified at once. The function takes fewer at a time, as its memory is smaller.
+/// Most objects that are verified at once. What is listed and found is kept in memory, at about 1 KiB an object; the
+/// function, whose memory is smaller, keeps it in the ledger bucket.
 const MAX_OBJECTS: usize = 10_000_000;
 /// First files by which the format is recognised.
 const RECOGNISED_BY: usize = 16;
