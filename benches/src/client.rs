@@ -1,44 +1,43 @@
-//! The two contestants that are Landfall's own: full verification, and the bare download that it is held against.
+//! The contestants that are Landfall's own: full verification, and the two downloads that it is held against.
 //!
 //! What must stay true: verification is what the function `verify-output` calls, with the function's clients, time
-//! limits and default limits, but without the wait between its two listings; the download fetches the same bytes by the
-//! same client, in ranges of the same size with as many at once, and does nothing with them.
+//! limits and default limits, but without the wait between its two listings; the downloads fetch the same bytes by the
+//! same client, in ranges of the same size; the bare one with as many ranges at once as verification has objects, to do
+//! nothing with them; the other one with as many objects at once as verification, to hash each with its hash.
 
 use std::{
     net::SocketAddr,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    ops::Range,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, anyhow, bail};
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
-use aws_smithy_types::timeout::TimeoutConfig;
+use bytes::Bytes;
 use chrono::{TimeDelta, Utc};
 use landfall::{
+    runtime::timeouts,
     s3_uri::S3Uri,
-    store::{ObjectStore, SystemClock, s3::S3Store},
+    store::{Listed, ObjectStore, SystemClock, s3::S3Store},
 };
-use landfall_output::verify::{self, CheckVerdict, Expectation, Limits, Verdict};
-use tokio::task::JoinSet;
+use landfall_output::verify::{self, CheckVerdict, Expectation, Hash, Limits, Verdict};
+use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     contestant::Answer,
     data::Format,
-    server::{ACCESS_KEY, BUCKET, REGION, SECRET_KEY},
+    server::{ACCESS_KEY, BUCKET, REGION, SECRET_KEY, etag},
 };
+
+/// Parts of an object, as the socket gives them, that may wait to be hashed.
+const AHEAD: usize = 16;
 
 /// A client as [`landfall::runtime::serve`] makes it.
 async fn client(server: SocketAddr) -> aws_sdk_s3::Client {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(5))
-        .operation_attempt_timeout(Duration::from_secs(30))
-        .build();
     let sdk = aws_config::defaults(BehaviorVersion::latest())
-        .timeout_config(timeouts)
+        .timeout_config(timeouts())
         .region(Region::new(REGION))
         .endpoint_url(format!("http://{server}"))
         .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "benchmark"))
@@ -91,63 +90,138 @@ pub async fn verify(server: SocketAddr, prefix: &str, format: Format) -> Result<
 /// If a range cannot be fetched whole.
 pub async fn download(server: SocketAddr, prefix: &str) -> Result<Answer> {
     let client = client(server).await;
-    let store = S3Store::new(client.clone(), None);
-    let limits = Limits::default();
     let begun = Instant::now();
-    let listed = store
-        .list(BUCKET, prefix, limits.objects)
-        .await
-        .map_err(|error| anyhow!("{}", error.message))?;
-    let total: u64 = listed.iter().map(|object| object.size).sum();
-    let mut ranges = Vec::new();
-    for object in &listed {
-        let mut start = 0;
-        while start < object.size {
-            let end = object.size.min(start + limits.range);
-            ranges.push((object.key.clone(), object.etag.clone(), start, end));
-            start = end;
-        }
-    }
-    let ranges = Arc::new(Mutex::new(ranges.into_iter()));
-    let fetched = Arc::new(AtomicU64::new(0));
-    let mut tasks = JoinSet::new();
-    for _ in 0..limits.side_by_side {
-        let (client, ranges, fetched) = (client.clone(), Arc::clone(&ranges), Arc::clone(&fetched));
-        tasks.spawn(async move {
-            loop {
-                let next = ranges.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let Some((key, etag, start, end)) = next else {
-                    return Ok(());
-                };
-                let object = client
-                    .get_object()
-                    .bucket(BUCKET)
-                    .key(key)
-                    .if_match(etag)
-                    .range(format!("bytes={start}-{}", end - 1))
-                    .send()
-                    .await
-                    .context("a range was not answered")?;
-                let mut body = object.body;
-                while let Some(bytes) = body.try_next().await.context("a range broke off")? {
-                    fetched.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                }
-            }
-        });
-    }
-    while let Some(ended) = tasks.join_next().await {
-        let result: Result<()> = ended.context("a fetch stopped")?;
-        result?;
-    }
-    let seconds = begun.elapsed().as_secs_f64();
-    let fetched = fetched.load(Ordering::Relaxed);
-    if total == 0 || fetched != total {
-        bail!("{fetched} of {total} bytes came");
-    }
+    let ranges = list(&client, prefix)
+        .await?
+        .into_iter()
+        .flat_map(|object| ranges(&object));
+    side_by_side(ranges.collect(), |range| fetch(client.clone(), range, None)).await?;
     Ok(Answer {
-        seconds,
+        seconds: begun.elapsed().as_secs_f64(),
         ..Answer::default()
     })
+}
+
+/// Fetches what lies beneath a prefix of the server and computes SHA-256 of each object.
+///
+/// # Errors
+/// If a range cannot be fetched whole, or a checksum is not that of the object.
+pub async fn download_sha256(server: SocketAddr, prefix: &str) -> Result<Answer> {
+    let client = client(server).await;
+    let begun = Instant::now();
+    let objects = list(&client, prefix).await?;
+    side_by_side(objects, |object| hash(client.clone(), object)).await?;
+    Ok(Answer {
+        seconds: begun.elapsed().as_secs_f64(),
+        ..Answer::default()
+    })
+}
+
+/// A part of an object.
+struct Part {
+    key: String,
+    etag: String,
+    bytes: Range<u64>,
+}
+
+/// All objects beneath a prefix; at least one byte.
+async fn list(client: &aws_sdk_s3::Client, prefix: &str) -> Result<Vec<Listed>> {
+    let objects = S3Store::new(client.clone(), None)
+        .list(BUCKET, prefix, Limits::default().objects)
+        .await
+        .map_err(|error| anyhow!("{}", error.message))?;
+    if objects.iter().all(|object| object.size == 0) {
+        bail!("there is nothing beneath {prefix}");
+    }
+    Ok(objects)
+}
+
+/// The ranges in which verification reads an object.
+fn ranges(object: &Listed) -> Vec<Part> {
+    let range = Limits::default().range;
+    (0..object.size)
+        .step_by(range as usize)
+        .map(|start| Part {
+            key: object.key.clone(),
+            etag: object.etag.clone(),
+            bytes: start..object.size.min(start + range),
+        })
+        .collect()
+}
+
+/// Does the work for each item, as many at once as verification reads objects.
+async fn side_by_side<T, F>(items: Vec<T>, work: impl Fn(T) -> F) -> Result<()>
+where
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    let mut items = items.into_iter();
+    let mut tasks = JoinSet::new();
+    for item in items.by_ref().take(Limits::default().side_by_side) {
+        tasks.spawn(work(item));
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.context("a task stopped")??;
+        if let Some(item) = items.next() {
+            tasks.spawn(work(item));
+        }
+    }
+    Ok(())
+}
+
+/// Fetches a part of an object and hands its bytes over as they come, or drops them if nobody takes them.
+async fn fetch(client: aws_sdk_s3::Client, part: Part, to: Option<mpsc::Sender<Bytes>>) -> Result<()> {
+    let object = client
+        .get_object()
+        .bucket(BUCKET)
+        .key(part.key)
+        .if_match(part.etag)
+        .range(format!("bytes={}-{}", part.bytes.start, part.bytes.end - 1))
+        .send()
+        .await
+        .context("a range was not answered")?;
+    let mut body = object.body;
+    let (mut fetched, wanted) = (0, part.bytes.end - part.bytes.start);
+    while let Some(bytes) = body.try_next().await.context("a range broke off")? {
+        fetched += bytes.len() as u64;
+        if let Some(to) = &to {
+            to.send(bytes).await.context("nobody hashes what was fetched")?;
+        }
+    }
+    if fetched != wanted {
+        bail!("{fetched} of {wanted} bytes of a range came");
+    }
+    Ok(())
+}
+
+/// Fetches an object and holds its SHA-256 against its ETag, of which the server makes it. It is fetched on while it is
+/// hashed, so that it takes as long as the slower of the two.
+async fn hash(client: aws_sdk_s3::Client, object: Listed) -> Result<()> {
+    let (sender, mut parts) = mpsc::channel::<Bytes>(AHEAD);
+    let all = ranges(&object);
+    let fetching = tokio::spawn(async move {
+        for range in all {
+            fetch(client.clone(), range, Some(sender.clone())).await?;
+        }
+        Ok(())
+    });
+    let mut hash = Hash::quick();
+    while let Some(bytes) = parts.recv().await {
+        hash.update(&bytes);
+    }
+    let fetched: Result<()> = fetching.await.context("a fetch stopped")?;
+    fetched?;
+    check_sha256(&object, &hash.finish())
+}
+
+fn check_sha256(object: &Listed, sha256: &str) -> Result<()> {
+    if etag(sha256) != object.etag.trim_matches('"') {
+        bail!(
+            "{} has SHA-256 {sha256}, which its ETag {} is not of",
+            object.key,
+            object.etag
+        );
+    }
+    Ok(())
 }
 
 impl From<Format> for verify::Format {
@@ -158,5 +232,47 @@ impl From<Format> for verify::Format {
             Format::JsonlGzip => Self::JsonlGzip,
             Format::Orc => Self::Orc,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(size: u64, etag: &str) -> Listed {
+        Listed {
+            key: "csv/part".to_owned(),
+            size,
+            etag: etag.to_owned(),
+            last_modified: Utc::now(),
+        }
+    }
+
+    #[test]
+    fn ranges_are_the_whole_object() {
+        let range = Limits::default().range;
+        for size in [0, 1, range, range + 1, 3 * range] {
+            let parts = ranges(&object(size, ""));
+            assert_eq!(parts.len() as u64, size.div_ceil(range));
+            let mut at = 0;
+            for part in parts {
+                assert_eq!(part.bytes.start, at);
+                at = part.bytes.end;
+            }
+            assert_eq!(at, size);
+        }
+    }
+
+    #[test]
+    fn a_wrong_checksum_is_an_error() {
+        let mut hash = Hash::quick();
+        hash.update(b"some");
+        let sha256 = hash.finish();
+        assert!(check_sha256(&object(4, &format!("\"{}\"", etag(&sha256))), &sha256).is_ok());
+        let error = check_sha256(&object(4, &format!("\"{}\"", "0".repeat(32))), &sha256).unwrap_err();
+        assert!(
+            error.to_string().starts_with("csv/part has SHA-256 a6b46dd0d1ae5e86"),
+            "{error}"
+        );
     }
 }

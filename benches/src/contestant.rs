@@ -36,6 +36,9 @@ pub enum Contestant {
     PyArrow,
     /// The bytes only, by Landfall's S3 client.
     Download,
+    /// The same, and SHA-256 of each object by Landfall's hash: the least that a verification with a checksum takes.
+    #[serde(rename = "download-sha256")]
+    DownloadSha256,
     /// DuckDB on the files themselves, without S3: no peer, but what the machine can do.
     #[serde(rename = "duckdb-local")]
     DuckDbLocal,
@@ -43,14 +46,18 @@ pub enum Contestant {
 
 impl Contestant {
     /// All of them, in the order of the tables.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Landfall,
         Self::DuckDb,
         Self::Polars,
         Self::PyArrow,
         Self::Download,
+        Self::DownloadSha256,
         Self::DuckDbLocal,
     ];
+
+    /// Those that are also timed at the rate of a link.
+    pub const PACED: [Self; 2] = [Self::Landfall, Self::Download];
 
     /// The name for people.
     #[must_use]
@@ -61,6 +68,7 @@ impl Contestant {
             Self::Polars => "polars",
             Self::PyArrow => "pyarrow",
             Self::Download => "bare download",
+            Self::DownloadSha256 => "download and SHA-256",
             Self::DuckDbLocal => "DuckDB, local files, no S3",
         }
     }
@@ -71,6 +79,12 @@ impl Contestant {
         matches!(self, Self::DuckDb | Self::Polars | Self::PyArrow)
     }
 
+    /// Whether it finds rows; if not, it does not inflate either.
+    #[must_use]
+    pub const fn counts_rows(self) -> bool {
+        !matches!(self, Self::Download | Self::DownloadSha256)
+    }
+
     /// The name that the Python program knows it by.
     const fn in_python(self) -> Option<&'static str> {
         match self {
@@ -78,7 +92,16 @@ impl Contestant {
             Self::Polars => Some("polars"),
             Self::PyArrow => Some("pyarrow"),
             Self::DuckDbLocal => Some("duckdb-local"),
-            Self::Landfall | Self::Download => None,
+            Self::Landfall | Self::Download | Self::DownloadSha256 => None,
+        }
+    }
+
+    /// The hidden part of this program that it is.
+    const fn in_this_program(self) -> &'static str {
+        match self {
+            Self::Download => "download",
+            Self::DownloadSha256 => "download-sha256",
+            _ => "verify",
         }
     }
 }
@@ -86,7 +109,7 @@ impl Contestant {
 /// What one run took.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Run {
-    /// Rows that were found; none of a bare download.
+    /// Rows that were found; none of a download.
     pub rows: Option<u64>,
     /// Wall time, in seconds.
     pub seconds: f64,
@@ -108,7 +131,7 @@ pub enum Outcome {
 /// What a contestant prints.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
-    /// Rows; none of a bare download.
+    /// Rows; none of a download.
     #[serde(default)]
     pub rows: Option<u64>,
     /// Wall time, in seconds.
@@ -160,11 +183,7 @@ impl Field {
         } else {
             command = Command::new(&self.program);
             command
-                .arg(if contestant == Contestant::Landfall {
-                    "verify"
-                } else {
-                    "download"
-                })
+                .arg(contestant.in_this_program())
                 .args(["--format", data.format.name()])
                 .arg(format!("--server={}", self.server))
                 .arg(format!("--prefix={}", data.prefix()))
@@ -224,7 +243,7 @@ impl Field {
 /// # Errors
 /// If they differ.
 pub fn check_rows(contestant: Contestant, format: Format, rows: Option<u64>, written: u64) -> Result<()> {
-    let expected = (contestant != Contestant::Download).then_some(written);
+    let expected = contestant.counts_rows().then_some(written);
     if rows != expected {
         let text = |rows: Option<u64>| rows.map_or_else(|| "no".to_owned(), |rows| rows.to_string());
         bail!(
@@ -245,11 +264,13 @@ mod tests {
     fn a_wrong_count_is_an_error() {
         let check = |contestant, rows| check_rows(contestant, Format::Csv, rows, 10);
         assert!(check(Contestant::Polars, Some(10)).is_ok());
-        assert!(check(Contestant::Download, None).is_ok());
         let error = check(Contestant::Polars, Some(9)).unwrap_err().to_string();
         assert_eq!(error, "polars found 9 rows in CSV, 10 were written");
         assert!(check(Contestant::Landfall, None).is_err());
-        assert!(check(Contestant::Download, Some(10)).is_err());
+        for download in [Contestant::Download, Contestant::DownloadSha256] {
+            assert!(check(download, None).is_ok());
+            assert!(check(download, Some(10)).is_err());
+        }
     }
 
     #[test]

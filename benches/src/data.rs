@@ -64,6 +64,12 @@ impl Format {
         }
     }
 
+    /// Whether it is stored as the text that it is read as: what takes no inflating.
+    #[must_use]
+    pub const fn is_plain_text(self) -> bool {
+        matches!(self, Self::Csv | Self::Jsonl)
+    }
+
     /// Stored bytes of a row, about: what turns the megabytes asked for into rows.
     #[must_use]
     pub const fn row_bytes(self) -> u64 {

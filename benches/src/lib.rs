@@ -1,7 +1,8 @@
 //! Times full verification against the tools people would use instead, and against a bare download.
 //!
 //! `cargo benchmark` makes the data, serves it over S3 on loopback and runs the contestants in rounds, one after
-//! another, each in a process of its own: [`contestant::Contestant`] says who they are, `benches/python/peers.py` how
+//! another, each in a process of its own; then, for plain text, verification and the bare download alone, at the rate of
+//! a deployed function's link ([`link`]): [`contestant::Contestant`] says who they are, `benches/python/peers.py` how
 //! each peer is made to parse every value in the way that was the fastest of those that do.
 //!
 //! What must stay true: all contestants of a run read the same objects of the same server with the same number of
@@ -15,6 +16,7 @@
 pub mod client;
 pub mod contestant;
 pub mod data;
+pub mod link;
 pub mod picture;
 pub mod prepare;
 pub mod results;

@@ -12,6 +12,7 @@ use landfall_benches::{
     client,
     contestant::Answer,
     data::Format,
+    link::Link,
     prepare::Amount,
     run::{self, Plan},
     server,
@@ -42,6 +43,10 @@ struct Options {
     /// Rounds that are counted; the median counts.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
     rounds: u64,
+    /// Megabytes (10^6 bytes) a second at which verification and the bare download of plain text are timed besides, as
+    /// behind the link of a deployed function; 0 leaves that out. Lambda has about 75: see docs/benchmark.md.
+    #[arg(long, value_name = "MB_PER_SECOND", default_value_t = 75, value_parser = clap::value_parser!(u64).range(..=10_000))]
+    link: u64,
     /// Threads that each contestant may use.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64))]
     threads: u64,
@@ -61,13 +66,21 @@ struct Options {
 enum Part {
     /// Serves the files of a folder; prints where.
     #[command(hide = true)]
-    Serve { folder: PathBuf },
+    Serve {
+        folder: PathBuf,
+        /// Megabytes a second at most, over all connections.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+        link: Option<u64>,
+    },
     /// Verifies once.
     #[command(hide = true)]
     Verify(Target),
     /// Downloads once.
     #[command(hide = true)]
     Download(Target),
+    /// Downloads once, and hashes.
+    #[command(hide = true)]
+    DownloadSha256(Target),
 }
 
 #[derive(Debug, Args)]
@@ -89,11 +102,11 @@ fn main() -> Result<()> {
             .enable_all()
             .build()?
             .block_on(run::run(&command.options.plan())),
-        Some(Part::Serve { folder }) => runtime::Builder::new_multi_thread()
+        Some(Part::Serve { folder, link }) => runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()?
-            .block_on(server::serve(&folder, |address| {
+            .block_on(server::serve(&folder, link.map(Link::new), |address| {
                 let mut out = io::stdout().lock();
                 // Who cannot be told does not wait for it either.
                 let _ = writeln!(out, "{address}").and_then(|()| out.flush());
@@ -104,6 +117,10 @@ fn main() -> Result<()> {
         }
         Some(Part::Download(target)) => {
             let answer = target.block_on(client::download(target.server, &target.prefix))?;
+            print(&answer)
+        }
+        Some(Part::DownloadSha256(target)) => {
+            let answer = target.block_on(client::download_sha256(target.server, &target.prefix))?;
             print(&answer)
         }
     }
@@ -125,6 +142,7 @@ impl Options {
             rounds: if self.quick { 1 } else { self.rounds as usize },
             warm: !self.quick,
             judge: !self.quick,
+            link: (self.link > 0).then_some(self.link),
             threads: self.threads as usize,
             out: self.out,
             svg: self.svg,

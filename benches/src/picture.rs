@@ -2,13 +2,13 @@
 //!
 //! What must stay true: pure; every text in it is escaped; it is readable on a light and on a dark page.
 
-use std::fmt::Write;
+use std::{fmt::Write, iter};
 
-use landfall_benches_polling::svg::{self, FAINT, INK, OTHERS, OURS, Text};
+use landfall_benches_polling::svg::{self, FAINT, INK, OTHERS, OURS, PALE, Text};
 
 use crate::{
     contestant::Contestant,
-    results::{FormatResults, rate},
+    results::{Entry, FormatResults, rate},
 };
 
 const WIDTH: f64 = 760.0;
@@ -18,15 +18,43 @@ const BAR: f64 = 18.0;
 const GAP: f64 = 6.0;
 const TITLE: f64 = 34.0;
 
-/// Draws a group of bars for each format, MB of stored bytes a second.
+/// Bars under one title, on a scale of their own.
+struct Group<'a> {
+    title: String,
+    stored_bytes: u64,
+    entries: &'a [Entry],
+}
+
+/// Draws a group of bars for each format, MB of stored bytes a second, and one for what was timed behind a link.
 #[must_use]
 pub fn draw(results: &[FormatResults]) -> String {
-    let bars: usize = results.iter().map(|format| format.contestants.len()).sum();
-    let height = results.len() as f64 * TITLE + bars as f64 * (BAR + GAP) + GAP;
-    let title = "Full verification, its peers and a bare download, in MB of stored bytes a second";
+    let groups: Vec<Group<'_>> = results.iter().flat_map(groups).collect();
+    let bars: usize = groups.iter().map(|group| group.entries.len()).sum();
+    let height = groups.len() as f64 * TITLE + bars as f64 * (BAR + GAP) + GAP;
+    let title = "Full verification, its peers and downloads, in MB of stored bytes a second";
     let mut svg = svg::begin(WIDTH, height, title);
     let mut top = 0.0;
-    for format in results {
+    for group in &groups {
+        top = group.draw(&mut svg, top);
+    }
+    svg += svg::END;
+    svg
+}
+
+fn groups(results: &FormatResults) -> impl Iterator<Item = Group<'_>> {
+    let group = |title, entries| Group {
+        title,
+        stored_bytes: results.stored_bytes,
+        entries,
+    };
+    let paced = results.paced.as_ref();
+    let paced = paced.map(move |paced| group(paced.title(results.format), &paced.contestants));
+    iter::once(group(results.format.title().to_owned(), &results.contestants)).chain(paced)
+}
+
+impl Group<'_> {
+    /// Draws it from `top` on; gives where it ends.
+    fn draw(&self, svg: &mut String, mut top: f64) -> f64 {
         top += TITLE;
         let title = Text {
             x: GAP,
@@ -34,16 +62,16 @@ pub fn draw(results: &[FormatResults]) -> String {
             fill: INK,
             weight: "600",
             anchor: "start",
-            words: format.format.title(),
+            words: &self.title,
         };
-        title.draw(&mut svg);
-        let rate_of = |seconds| rate(format.stored_bytes, seconds);
-        let most = format
-            .contestants
+        title.draw(svg);
+        let rate_of = |seconds| rate(self.stored_bytes, seconds);
+        let most = self
+            .entries
             .iter()
             .filter_map(|entry| Some(rate_of(entry.median?.seconds)))
             .fold(f64::MIN_POSITIVE, f64::max);
-        for entry in &format.contestants {
+        for entry in self.entries {
             let label = Text {
                 x: LABELS - GAP,
                 y: top + BAR * 0.75,
@@ -52,7 +80,7 @@ pub fn draw(results: &[FormatResults]) -> String {
                 anchor: "end",
                 words: entry.contestant.title(),
             };
-            label.draw(&mut svg);
+            label.draw(svg);
             let value = Text {
                 x: LABELS,
                 fill: FAINT,
@@ -72,30 +100,32 @@ pub fn draw(results: &[FormatResults]) -> String {
                     words: &format!("{rate:.0} MB/s"),
                     ..value
                 };
-                value.draw(&mut svg);
+                value.draw(svg);
             } else {
                 let words = entry.unsupported.as_deref().unwrap_or_default();
-                Text { words, ..value }.draw(&mut svg);
+                Text { words, ..value }.draw(svg);
             }
             top += BAR + GAP;
         }
+        top
     }
-    svg += "</svg>\n";
-    svg
 }
 
 const fn colour(contestant: Contestant) -> &'static str {
     match contestant {
         Contestant::Landfall => OURS,
         Contestant::DuckDb | Contestant::Polars | Contestant::PyArrow => OTHERS,
-        Contestant::Download | Contestant::DuckDbLocal => "#d1d9e0",
+        Contestant::Download | Contestant::DownloadSha256 | Contestant::DuckDbLocal => PALE,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{data::Format, results::tests::results};
+    use crate::{
+        data::Format,
+        results::tests::{paced, results},
+    };
 
     #[test]
     fn bars_are_as_long_as_rates_are_high() {
@@ -114,7 +144,7 @@ mod tests {
                     .unwrap()
             })
             .collect();
-        assert_eq!(widths.len(), 5);
+        assert_eq!(widths.len(), 6);
         assert!((widths[0] / widths[1] - 2.0).abs() < 0.01);
         assert!((widths[1] / widths[2] - 2.0).abs() < 0.01);
         assert!(svg.contains("800 MB/s"));
@@ -128,6 +158,10 @@ mod tests {
         for format in Format::ALL {
             assert!(svg.contains(&format!(">{}</text>", format.title())));
         }
+        assert!(!svg.contains(" at 75 MB/s"));
+        let svg = draw(&[paced(Format::Jsonl, [1.0; 4], [8.0, 5.0], 1)]);
+        let (_, behind_a_link) = svg.split_once(">JSON lines at 75 MB/s</text>").unwrap();
+        assert!(behind_a_link.contains(">50 MB/s</text>") && behind_a_link.contains(">80 MB/s</text>"));
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     data::{Data, Format},
     picture,
     prepare::{self, Amount},
-    results::{Aim, FormatResults, Runs, rate},
+    results::{Aim, Entry, FormatResults, Paced, Runs, rate},
 };
 
 const REQUIREMENTS: &str = include_str!("../python/requirements.txt");
@@ -45,6 +45,8 @@ pub struct Plan {
     pub warm: bool,
     /// Whether aims are judged.
     pub judge: bool,
+    /// Megabytes a second of the link behind which plain text is timed besides; `None` leaves that out.
+    pub link: Option<u64>,
     /// Threads of each contestant.
     pub threads: usize,
     /// Where the results go as JSON.
@@ -91,16 +93,36 @@ pub async fn run(plan: &Plan) -> Result<()> {
     for format in &plan.formats {
         let python = environment.python();
         let data = prepare::prepare(&own, &python, &programs.join("orc.py"), *format, plan.amount)?;
-        let server = Server::start(&guard, &own, &data).await?;
-        let field = Field {
+        let server = Server::start(&guard, &own, &data, None).await?;
+        let mut field = Field {
             program: this_program()?,
             python,
             peers: programs.join("peers.py"),
             server: server.address,
             threads: plan.threads,
         };
-        let results = compete(plan, &field, &data)?;
+        let contestants = compete(plan, &field, &data, &Contestant::ALL, usize::from(plan.warm))?;
         server.end().await;
+        let mut results = FormatResults {
+            format: *format,
+            files: data.files.len(),
+            rows: data.rows,
+            stored_bytes: data.stored_bytes,
+            decoded_bytes: data.decoded_bytes,
+            contestants,
+            paced: None,
+        };
+        if let Some(link) = plan.link.filter(|_| format.is_plain_text()) {
+            let server = Server::start(&guard, &own, &data, Some(link)).await?;
+            field.server = server.address;
+            say(&format!("{} at {link} MB/s", format.title()));
+            results.paced = Some(Paced {
+                megabytes_per_second: link,
+                // Nothing is cold any more.
+                contestants: compete(plan, &field, &data, &Contestant::PACED, 0)?,
+            });
+            server.end().await;
+        }
         print(plan, &results)?;
         all.push(results);
     }
@@ -127,12 +149,11 @@ pub async fn run(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// Rounds of all contestants on one format.
-fn compete(plan: &Plan, field: &Field, data: &Data) -> Result<FormatResults> {
+/// Rounds of these contestants on one format, after some that are not counted.
+fn compete(plan: &Plan, field: &Field, data: &Data, contestants: &[Contestant], warming: usize) -> Result<Vec<Entry>> {
     let mut runs = Runs::default();
-    let warming = usize::from(plan.warm);
     for round in 0..warming + plan.rounds {
-        for contestant in Contestant::ALL {
+        for &contestant in contestants {
             if runs.is_left_out(contestant) {
                 continue;
             }
@@ -157,22 +178,18 @@ fn compete(plan: &Plan, field: &Field, data: &Data) -> Result<FormatResults> {
             }
         }
     }
-    Ok(FormatResults {
-        format: data.format,
-        files: data.files.len(),
-        rows: data.rows,
-        stored_bytes: data.stored_bytes,
-        decoded_bytes: data.decoded_bytes,
-        contestants: runs.into_entries(),
-    })
+    Ok(runs.into_entries(contestants))
 }
 
 fn print(plan: &Plan, results: &FormatResults) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "\n{}", results.table())?;
+    writeln!(out, "\n{}", results.tables())?;
     if plan.judge {
         for aim in results.aims() {
-            writeln!(out, "{} {}", if aim.met { "met:    " } else { "NOT MET:" }, aim.text)?;
+            writeln!(out, "{} {}", if aim.met { "met:   " } else { "missed:" }, aim.text)?;
+        }
+        if let Some(remark) = results.remark() {
+            writeln!(out, "        {remark}")?;
         }
     }
     out.flush()
@@ -186,11 +203,14 @@ struct Server {
 }
 
 impl Server {
-    async fn start(guard: &Guard, own: &Path, data: &Data) -> Result<Self> {
+    async fn start(guard: &Guard, own: &Path, data: &Data, link: Option<u64>) -> Result<Self> {
         let said = own.join(format!("server-{}.txt", std::process::id()));
         let file = File::create(&said).with_context(|| format!("cannot create {}", said.display()))?;
         let mut command = Command::new(this_program()?);
         command.arg("serve").arg(&data.folder).stdout(file);
+        if let Some(link) = link {
+            command.arg(format!("--link={link}"));
+        }
         let mut process = guard.spawn(&mut command).context("cannot start the server")?;
         let begun = Instant::now();
         let address = loop {

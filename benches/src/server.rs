@@ -1,8 +1,8 @@
 //! The S3 server of the benchmark: the files of a folder, from memory.
 //!
 //! What must stay true: it binds to loopback only; it checks signatures, `If-Match` and ranges as S3 does; a range is
-//! handed to the socket without a copy, so that of the two cores that server and contestant share, the contestant has
-//! as much as there can be.
+//! handed to the socket without a copy, and in one piece unless a link paces it, so that of the two cores that server and
+//! contestant share, the contestant has as much as there can be.
 
 use std::{
     collections::BTreeMap,
@@ -31,6 +31,8 @@ use s3s::{
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 
+use crate::link::Link;
+
 /// The only bucket.
 pub const BUCKET: &str = "benchmark";
 /// The only key id.
@@ -46,14 +48,17 @@ struct Stored {
     modified: Timestamp,
 }
 
-/// Objects by key.
-struct Objects(BTreeMap<String, Stored>);
+struct Objects {
+    by_key: BTreeMap<String, Stored>,
+    /// What paces their contents.
+    link: Option<Arc<Link>>,
+}
 
 impl Objects {
     /// The files of a folder, each under `<name of the folder>/<name of the file>`.
-    fn load(folder: &Path) -> Result<Self> {
+    fn load(folder: &Path, link: Option<Link>) -> Result<Self> {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut objects = BTreeMap::new();
+        let mut by_key = BTreeMap::new();
         let entries = folder
             .read_dir()
             .with_context(|| format!("cannot read {}", folder.display()))?;
@@ -64,19 +69,30 @@ impl Objects {
             let digest = hex::encode(Sha256::digest(&bytes));
             let stored = Stored {
                 bytes: bytes.into(),
-                etag: digest[..32].to_owned(),
+                etag: etag(&digest).to_owned(),
                 modified: Timestamp::from(SystemTime::now()),
             };
-            objects.insert(format!("{name}/{file}"), stored);
+            by_key.insert(format!("{name}/{file}"), stored);
         }
-        Ok(Self(objects))
+        Ok(Self {
+            by_key,
+            link: link.map(Arc::new),
+        })
+    }
+
+    /// What is sent of these bytes: all of them at once, or as they come out of the link.
+    fn body(&self, bytes: Bytes) -> StreamingBlob {
+        match &self.link {
+            None => Body::from(bytes).into(),
+            Some(link) => StreamingBlob::wrap(Arc::clone(link).carry(bytes)),
+        }
     }
 
     fn find(&self, bucket: &str, key: &str, condition: Option<&ETagCondition>) -> S3Result<&Stored> {
         if bucket != BUCKET {
             return Err(s3_error!(NoSuchBucket));
         }
-        let stored = self.0.get(key).ok_or_else(|| s3_error!(NoSuchKey))?;
+        let stored = self.by_key.get(key).ok_or_else(|| s3_error!(NoSuchKey))?;
         match condition {
             Some(ETagCondition::ETag(etag)) if etag.value() != stored.etag => Err(s3_error!(PreconditionFailed)),
             _ => Ok(stored),
@@ -98,14 +114,14 @@ impl S3 for Objects {
                 (range, Some(text))
             }
         };
-        let body = stored.bytes.slice(range.start as usize..range.end as usize);
+        let bytes = stored.bytes.slice(range.start as usize..range.end as usize);
         Ok(S3Response::new(GetObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
-            content_length: Some(body.len() as i64),
+            content_length: Some(bytes.len() as i64),
             content_range,
             e_tag: Some(ETag::Strong(stored.etag.clone())),
             last_modified: Some(stored.modified.clone()),
-            body: Some(StreamingBlob::from(Body::from(body))),
+            body: Some(self.body(bytes)),
             ..Default::default()
         }))
     }
@@ -133,7 +149,7 @@ impl S3 for Objects {
         let prefix = input.prefix.unwrap_or_default();
         // Far fewer objects than a page has, so nothing is ever cut off; folders are not asked for.
         let contents: Vec<Object> = self
-            .0
+            .by_key
             .iter()
             .filter(|(key, _)| key.starts_with(&prefix))
             .map(|(key, stored)| Object {
@@ -156,12 +172,19 @@ impl S3 for Objects {
     }
 }
 
-/// Serves the files of a folder on a free port until the process ends. `listening` is told the address once.
+/// The ETag of an object by its SHA-256, lower-case hex. It takes as many characters as one of S3's.
+#[must_use]
+pub fn etag(sha256: &str) -> &str {
+    &sha256[..sha256.len().min(32)]
+}
+
+/// Serves the files of a folder on a free port until the process ends, by way of a link if there is one. `listening` is
+/// told the address once.
 ///
 /// # Errors
 /// If the folder cannot be read or no port is free.
-pub async fn serve(folder: &Path, listening: impl FnOnce(SocketAddr)) -> Result<()> {
-    let objects = Objects::load(folder)?;
+pub async fn serve(folder: &Path, link: Option<Link>, listening: impl FnOnce(SocketAddr)) -> Result<()> {
+    let objects = Objects::load(folder, link)?;
     let mut builder = S3ServiceBuilder::new(objects);
     builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
     let service = Arc::new(builder.build());
@@ -185,5 +208,28 @@ pub async fn serve(folder: &Path, listening: impl FnOnce(SocketAddr)) -> Result<
                 .serve_connection(TokioIo::new(stream), service.as_ref().clone())
                 .await;
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::TryStreamExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn contents_come_in_one_piece_unless_a_link_parts_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let written = vec![3; 1_000_000];
+        std::fs::write(folder.path().join("part"), &written).unwrap();
+        for (link, pieces) in [(None, 1), (Some(Link::new(10_000)), 16)] {
+            let objects = Objects::load(folder.path(), link).unwrap();
+            let bytes = objects.by_key.values().next().unwrap().bytes.clone();
+            let begin = bytes.as_ptr();
+            let parts: Vec<Bytes> = objects.body(bytes).try_collect().await.unwrap();
+            assert_eq!(parts.len(), pieces);
+            assert_eq!(parts.concat(), written);
+            assert_eq!(parts[0].as_ptr(), begin, "was copied");
+        }
     }
 }

@@ -37,7 +37,7 @@ fn every_contestant_counts_every_format() {
                 continue;
             }
             assert_eq!(runs.len(), 1, "{name}");
-            let rows = if name == "download" {
+            let rows = if name.starts_with("download") {
                 &serde_json::Value::Null
             } else {
                 &format["rows"]
@@ -46,6 +46,19 @@ fn every_contestant_counts_every_format() {
             assert!(runs[0]["peak_bytes"].as_u64().unwrap() > 1 << 20, "{name}");
         }
         assert!(out.contains(expected.title()));
+        if !expected.is_plain_text() {
+            assert!(format["paced"].is_null(), "{}", expected.name());
+            continue;
+        }
+        assert_eq!(format["paced"]["megabytes_per_second"], 75);
+        let paced = format["paced"]["contestants"].as_array().unwrap();
+        let names: Vec<&str> = paced.iter().filter_map(|entry| entry["contestant"].as_str()).collect();
+        assert_eq!(names, ["landfall", "download"]);
+        assert!(paced.iter().all(|entry| entry["runs"].as_array().unwrap().len() == 1));
+        assert!(out.contains(&format!("{} at 75 MB/s", expected.title())));
     }
-    assert!(fs::read_to_string(&svg).unwrap().contains("landfall, full"));
+    let svg = fs::read_to_string(&svg).unwrap();
+    for words in ["landfall, full", "download and SHA-256", "CSV at 75 MB/s"] {
+        assert!(svg.contains(words), "{words}");
+    }
 }

@@ -213,6 +213,14 @@ impl Aws {
         }
     }
 
+    /// Lets an execution that did not succeed go on in the state in which it ended. Fails with [`ServiceError`]
+    /// `ExecutionNotRedrivable` if it runs or succeeded.
+    pub async fn redrive_execution(&self, execution: &str) -> Result<()> {
+        self.states("RedriveExecution", &json!({"executionArn": execution}))
+            .await?;
+        Ok(())
+    }
+
     /// Stops an execution.
     pub async fn stop_execution(&self, execution: &str) -> Result<()> {
         self.states("StopExecution", &json!({"executionArn": execution}))

@@ -134,7 +134,7 @@ impl Narrator {
         };
         let mut lines = Vec::new();
         match &step.what {
-            What::Started => {}
+            What::Started | What::Redriven => {}
             What::Entered { state_type, input } => {
                 self.now = Some(doing(state_type, &step.state, input));
                 self.inputs.insert(step.state.clone(), (input.clone(), step.at));

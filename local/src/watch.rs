@@ -1,7 +1,7 @@
 //! What an execution does, as it does it.
 //!
 //! What must stay true: each event of the history is told once and in order, and the end of the execution is told
-//! last.
+//! last, unless the execution is redriven.
 
 use std::collections::BTreeMap;
 
@@ -27,6 +27,8 @@ pub struct Step {
 pub enum What {
     /// The execution has begun.
     Started,
+    /// The execution, which had ended, goes on in the state in which it ended.
+    Redriven,
     /// A state was entered.
     Entered {
         /// `Task`, `Wait`, `Choice`, `Pass`, `Succeed`, `Fail`, …
@@ -107,19 +109,21 @@ impl Reader {
                 output: document(&details["output"]),
             }
         } else if let Some(status) = kind.strip_prefix("Execution") {
-            if status == "Started" {
-                What::Started
-            } else {
-                self.state.clear();
-                let details = details(event);
-                What::Ended {
-                    status: if status == "TimedOut" {
-                        "TIMED_OUT".to_owned()
-                    } else {
-                        status.to_uppercase()
-                    },
-                    error: details["error"].as_str().map(str::to_owned),
-                    message: details["cause"].as_str().map(message_of),
+            match status {
+                "Started" => What::Started,
+                "Redriven" => What::Redriven,
+                _ => {
+                    self.state.clear();
+                    let details = details(event);
+                    What::Ended {
+                        status: if status == "TimedOut" {
+                            "TIMED_OUT".to_owned()
+                        } else {
+                            status.to_uppercase()
+                        },
+                        error: details["error"].as_str().map(str::to_owned),
+                        message: details["cause"].as_str().map(message_of),
+                    }
                 }
             }
         } else {
@@ -291,6 +295,7 @@ mod tests {
             json!({"type": "TaskSucceeded"}),
             json!({"type": "TaskStateExited", "stateExitedEventDetails": {"name": "Start", "output": "{}"}}),
             json!({"type": "ExecutionTimedOut", "executionTimedOutEventDetails": {"error": "States.Timeout"}}),
+            json!({"type": "ExecutionRedriven", "executionRedrivenEventDetails": {"redriveCount": 1}}),
         ];
         let mut reader = Reader::default();
         let mut steps = reader.read(&history[..3]);
@@ -320,6 +325,7 @@ mod tests {
                     error: Some("States.Timeout".into()),
                     message: None
                 },
+                What::Redriven,
             ]
         );
         assert_eq!(steps[0].at.timestamp_millis(), 1500);

@@ -324,7 +324,8 @@ impl World {
                 tell(&step);
             }
             steps.iter().for_each(&mut tell);
-            let has_ended = steps.iter().any(|step| matches!(step.what, What::Ended { .. }));
+            // An earlier end is one after which it was redriven.
+            let has_ended = steps.last().is_some_and(|step| matches!(step.what, What::Ended { .. }));
             // Only now and then: a stopped execution may have no last event.
             if has_ended || turn.is_multiple_of(10) {
                 let described = self.described(execution, has_ended).await?;
@@ -366,6 +367,12 @@ impl World {
         )
     }
 
+    /// Redrives an execution, as somebody on call does: it goes on in the state in which it failed or was stopped, with
+    /// the input of that state.
+    pub async fn redrive(&self, execution: &Execution) -> Result<()> {
+        self.aws.redrive_execution(&execution.arn).await
+    }
+
     /// Stops an execution.
     pub async fn stop(&self, execution: &Execution) -> Result<()> {
         self.aws.stop_execution(&execution.arn).await
@@ -385,6 +392,15 @@ impl World {
             Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => Ok(None),
             Err(error) => Err(error).with_context(|| format!("cannot get s3://{bucket}/{key}")),
         }
+    }
+
+    /// The JSON document at an `s3://` URI.
+    pub async fn json(&self, uri: &str) -> Result<Value> {
+        let place = uri.strip_prefix("s3://").and_then(|place| place.split_once('/'));
+        let (bucket, key) = place.with_context(|| format!("{uri} is not the URI of an object"))?;
+        let body = self.object(bucket, key).await?;
+        let body = body.with_context(|| format!("{uri} is not there"))?;
+        serde_json::from_slice(&body).with_context(|| format!("{uri} is not JSON"))
     }
 
     /// The keys in a bucket that begin with a prefix, in order.
@@ -413,7 +429,7 @@ impl World {
     }
 
     /// The simulated Customer Profiles.
-    pub fn customer_profiles(&self) -> &CustomerProfiles {
+    pub fn customer_profiles(&self) -> &Arc<CustomerProfiles> {
         &self.customer_profiles
     }
 

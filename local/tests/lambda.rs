@@ -141,13 +141,17 @@ async fn a_function_gets_what_lambda_would_give_it() {
 #[tokio::test]
 async fn concurrent_invocations_have_environments_of_their_own() {
     let fixture = Fixture::new().await;
-    fixture.create(
-        "slow",
-        "def handler(event, headers):\n    time.sleep(0.6)\n    return [event, os.getpid()]",
-    );
-    let begun = std::time::Instant::now();
-    let answers = futures::future::join_all((0..3).map(|i| fixture.invoke("slow", json!(i)))).await;
-    assert!(begun.elapsed() < Duration::from_millis(1800), "one after the other");
+    // Each waits for the others: one after the other, the first would be over its time.
+    let met = fixture.folder.path().join("met");
+    std::fs::create_dir(&met).unwrap();
+    let handler = "
+def handler(event, headers):
+    open(f'MET/{event}', 'w').close()
+    while len(os.listdir('MET')) < 3:
+        time.sleep(0.02)
+    return [event, os.getpid()]";
+    fixture.create("meets", &handler.replace("MET", &met.display().to_string()));
+    let answers = futures::future::join_all((0..3).map(|i| fixture.invoke("meets", json!(i)))).await;
     let mut pids: Vec<_> = answers.iter().map(|(_, answer)| answer[1].as_u64().unwrap()).collect();
     for (i, (_, answer)) in answers.iter().enumerate() {
         assert_eq!(answer[0], i);
@@ -155,7 +159,7 @@ async fn concurrent_invocations_have_environments_of_their_own() {
     pids.sort_unstable();
     pids.dedup();
     assert_eq!(pids.len(), 3);
-    let (_, after) = fixture.invoke("slow", json!(9)).await;
+    let (_, after) = fixture.invoke("meets", json!(9)).await;
     assert!(pids.contains(&after[1].as_u64().unwrap()));
 }
 
@@ -279,5 +283,14 @@ async fn faults_come_at_the_invocation_they_were_injected_for() {
     assert_eq!(fixture.post("marks", &[], "5").await.status(), 500);
     assert_eq!(fixture.invoke("marks", json!(6)).await, (None, json!(6)));
     assert_eq!(marks(), "136");
+
+    // Or at all of them, until it is mended.
+    lambda.break_down("marks", Fault::ServiceError).unwrap();
+    for body in ["7", "8"] {
+        assert_eq!(fixture.post("marks", &[], body).await.status(), 500);
+    }
+    lambda.mend("marks").unwrap();
+    assert_eq!(fixture.invoke("marks", json!(9)).await, (None, json!(9)));
+    assert_eq!(marks(), "1369");
     assert!(lambda.inject("nobody", 1, Fault::Throttle).is_err());
 }

@@ -4,16 +4,17 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use landfall_local::{
     deploy::{EXPORTS, LEDGER, Retries},
     edge::lambda::Fault,
-    world::{Options, World},
+    world::{Execution, Options, World},
 };
 use serde_json::json;
 
-const JOB: &str = "{'job_key': 'k', 'status': STATUS, 'wait_seconds': 1, 'kind': event['kind']}";
+const JOB: &str = "def handler(event, headers):
+    return {'job_key': 'k', 'status': 'STATUS', 'wait_seconds': 1, 'kind': event['kind']}";
 
 const SEAL: &str = "def handler(event, headers):
     failed = 'error' in event
@@ -22,29 +23,29 @@ const SEAL: &str = "def handler(event, headers):
     announcement = {'detail_type': 'Export Job Ended', 'resources': [], 'detail': {'failed': failed}}
     return {**event, 'outcome': outcome, 'announcement': announcement}";
 
-#[tokio::test]
-async fn an_event_runs_through_the_deployed_definition() {
-    let folder = tempfile::tempdir().unwrap();
-    let handler = |status: &str| {
-        format!(
-            "def handler(event, headers):\n    return {}",
-            JOB.replace("STATUS", status)
-        )
-    };
-    let program = |name: &str, handler: &str| (name.to_owned(), common::program(folder.path(), name, handler));
+/// A world in `folder` whose jobs are `status` when they have been started, with a handler that verifies them.
+async fn world_of(folder: &Path, status: &str, verify: &str) -> World {
+    let job = |status: &str| JOB.replace("STATUS", status);
+    let program = |name: &str, handler: &str| (name.to_owned(), common::program(folder, name, handler));
     let binaries = BTreeMap::from([
-        program("segment-snapshot-start", &handler("'running'")),
-        program("segment-snapshot-poll", &handler("'succeeded'")),
-        program("verify-output", &handler("'succeeded'")),
+        program("segment-snapshot-start", &job(status)),
+        program("segment-snapshot-poll", &job("succeeded")),
+        program("verify-output", verify),
         program("seal-receipt", SEAL),
     ]);
     let options = Options {
         binaries: Some(binaries),
         retries: Retries::Short,
-        folder: Some(folder.path().join("world")),
+        folder: Some(folder.join("world")),
         ..Options::for_kind("segment-snapshot").unwrap()
     };
-    let world = World::start(options).await.unwrap();
+    World::start(options).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_event_runs_through_the_deployed_definition() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world_of(folder.path(), "running", &JOB.replace("STATUS", "succeeded")).await;
     let event = json!({"detail-type": "Segment Snapshot Requested", "detail": {}});
 
     // One environment dies, and is retried.
@@ -87,15 +88,9 @@ async fn an_event_runs_through_the_deployed_definition() {
     assert_eq!(announced[0]["detail"], json!({"failed": false}));
 
     // A function that fails for good is sealed and ends in Fail.
-    let refusal = |message: &str| Fault::Error {
-        error_type: "Landfall.InvalidEvent".into(),
-        message: message.into(),
-    };
     let nth = world.lambda().invocations("segment-snapshot-start") + 1;
-    world
-        .lambda()
-        .inject("segment-snapshot-start", nth, refusal("no"))
-        .unwrap();
+    let refusal = Fault::error("Landfall.InvalidEvent", "no");
+    world.lambda().inject("segment-snapshot-start", nth, refusal).unwrap();
     let execution = world.deliver(&event).await.unwrap();
     let finished = world.wait(&execution).await.unwrap();
     assert_eq!(finished.status, "FAILED");
@@ -156,29 +151,27 @@ def handler(event, headers):
     return {'done': turns % 2 == 0}
 ";
 
-async fn world_of_batches(folder: &std::path::Path) -> World {
-    let job = |status: &str| {
-        format!(
-            "def handler(event, headers):\n    return {}",
-            JOB.replace("STATUS", status)
-        )
-    };
+async fn world_of_batches(folder: &Path) -> World {
     let calls = folder.join("calls");
     std::fs::create_dir(&calls).unwrap();
-    let program = |name: &str, handler: &str| (name.to_owned(), common::program(folder, name, handler));
-    let binaries = BTreeMap::from([
-        program("segment-snapshot-start", &job("'succeeded'")),
-        program("segment-snapshot-poll", &job("'succeeded'")),
-        program("verify-output", &VERIFY.replace("CALLS", &calls.display().to_string())),
-        program("seal-receipt", SEAL),
-    ]);
-    let options = Options {
-        binaries: Some(binaries),
-        retries: Retries::Short,
-        folder: Some(folder.join("world")),
-        ..Options::for_kind("segment-snapshot").unwrap()
-    };
-    World::start(options).await.unwrap()
+    world_of(
+        folder,
+        "succeeded",
+        &VERIFY.replace("CALLS", &calls.display().to_string()),
+    )
+    .await
+}
+
+/// Delivers an event whose output comes in these batches.
+async fn deliver_batches(world: &World, batches: &[&str]) -> Execution {
+    let batches: Vec<_> = batches
+        .iter()
+        .map(|batch| json!({"work": "w", "batch": batch}))
+        .collect();
+    let manifest = json!(batches).to_string();
+    world.put(LEDGER, "verifications/k.json", manifest).await.unwrap();
+    let event = json!({"detail-type": "Segment Snapshot Requested", "detail": {}});
+    world.deliver(&event).await.unwrap()
 }
 
 /// Each batch is invoked until it is done; one that fails for good neither ends the others nor the job.
@@ -186,11 +179,7 @@ async fn world_of_batches(folder: &std::path::Path) -> World {
 async fn batches_are_run_until_none_is_left() {
     let folder = tempfile::tempdir().unwrap();
     let world = world_of_batches(folder.path()).await;
-    let batches = ["plain", "broken", "shaken", "other"].map(|batch| json!({"work": "w", "batch": batch}));
-    let manifest = json!(batches).to_string();
-    world.put(LEDGER, "verifications/k.json", manifest).await.unwrap();
-    let event = json!({"detail-type": "Segment Snapshot Requested", "detail": {}});
-    let execution = world.deliver(&event).await.unwrap();
+    let execution = deliver_batches(&world, &["plain", "broken", "shaken", "other"]).await;
     let finished = world.wait(&execution).await.unwrap();
     assert!(finished.is_success(), "{finished:?}");
     let states = finished.states();
@@ -246,5 +235,41 @@ async fn a_lost_list_of_batches_is_sealed() {
     assert_eq!(states[states.len() - 6..], sealed);
     let announced = world.announcements().await.unwrap();
     assert_eq!(announced[0]["detail"], json!({"failed": true}));
+    world.shutdown().await;
+}
+
+/// An execution that is stopped among its batches goes on with them.
+#[tokio::test]
+async fn a_redrive_goes_on_with_the_batches() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world_of_batches(folder.path()).await;
+    // The batches come after the first verification, and are asked to wait: no more often than one of them is tried again.
+    for nth in 2..=7 {
+        let busy = Fault::error("Landfall.Busy", "later");
+        world.lambda().inject("verify-output", nth, busy).unwrap();
+    }
+    let execution = deliver_batches(&world, &["one", "other"]).await;
+    while world.lambda().invocations("verify-output") < 2 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    world.stop(&execution).await.unwrap();
+    let stopped = world.wait(&execution).await.unwrap();
+    assert_eq!(stopped.status, "ABORTED", "{stopped:?}");
+    let until = ["Receive", "Start", "Status", "Verify", "Verified", "VerifyBatches"];
+    assert_eq!(stopped.states(), until);
+
+    world.redrive(&execution).await.unwrap();
+    let finished = world.wait(&execution).await.unwrap();
+    assert!(finished.is_success(), "{finished:?}");
+    let since = finished.states().split_off(until.len());
+    assert_eq!(since[..3], ["VerifyBatches", "Verify", "Verified"]);
+    assert_eq!(since.last().map(String::as_str), Some("Succeeded"));
+    for batch in ["one", "other"] {
+        assert!(
+            folder.path().join("calls").join(batch).exists(),
+            "{batch} was forgotten"
+        );
+    }
+    assert_eq!(world.announcements().await.unwrap().len(), 1);
     world.shutdown().await;
 }

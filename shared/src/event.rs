@@ -447,13 +447,10 @@ pub fn schema<S: JobService>() -> Value {
     let mut detail = inline_schema::<S::Request>();
     let mut options = inline_schema::<Options>();
     if !S::WRITES_OUTPUT
-        && let Some(verification) = options
-            .pointer_mut("/properties/Verification/properties")
-            .and_then(Value::as_object_mut)
+        && let Some(properties) = options.get_mut("properties").and_then(Value::as_object_mut)
     {
-        // They would never be looked at.
-        verification.remove("Level");
-        verification.remove("Expect");
+        // What is asked of an output would never be looked at.
+        properties.remove("Verification");
     }
     if let Some(properties) = detail.get_mut("properties").and_then(Value::as_object_mut) {
         properties.insert(OPTIONS.to_owned(), options);

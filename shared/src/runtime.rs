@@ -25,6 +25,16 @@ use crate::{
 /// What a handler returns: boxed, since the layers of the runtime and of the SDK are too deep a type otherwise.
 pub type Handled<O> = Pin<Box<dyn Future<Output = Result<O>> + Send>>;
 
+/// How long the clients of a function wait. What hangs is lost: an attempt that is tried again beats an invocation that is
+/// used up by one call.
+#[must_use]
+pub fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .operation_attempt_timeout(Duration::from_secs(30))
+        .build()
+}
+
 /// Serves invocations of a handler that `build` makes of the deployment and the SDK's configuration.
 pub async fn serve<H, O>(build: impl FnOnce(Deployment, &SdkConfig) -> H) -> Result<(), lambda_runtime::Error>
 where
@@ -33,13 +43,8 @@ where
 {
     lambda_runtime::tracing::init_default_subscriber();
     let config = Config::from_env()?;
-    // What hangs is lost: an attempt that is tried again beats an invocation that is used up by one call.
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(5))
-        .operation_attempt_timeout(Duration::from_secs(30))
-        .build();
     let sdk = aws_config::defaults(BehaviorVersion::latest())
-        .timeout_config(timeouts)
+        .timeout_config(timeouts())
         .load()
         .await;
     let store = Arc::new(S3Store::new(aws_sdk_s3::Client::new(&sdk), config.bucket_owner.clone()));

@@ -30,7 +30,7 @@ mod pick_up;
 /// Most attempts of one job. Reached only if a service accepts calls and loses every answer.
 pub const MAX_ATTEMPTS: u32 = 9;
 
-/// How long the service is left alone after the second attempt that it throttled; four times as long after each further
+/// How long the service is left alone after the second attempt that brought no id; four times as long after each further
 /// one.
 const FIRST_REST: TimeDelta = TimeDelta::minutes(1);
 
@@ -743,11 +743,11 @@ fn in_time(entry: &Entry, now: DateTime<Utc>) -> Result<()> {
     ))
 }
 
-/// Fails with `Busy` while the service is left alone that throttled an attempt. Each further one may make a job that nobody
-/// hears of, and what is throttled again and again is a quota that others have used up: so they are few, and far between.
+/// Fails with `Busy` while the service is left alone after start calls that brought no id. Each further one may make a job
+/// that nobody hears of, and what fails again and again is an outage, or a quota that others have used up: so they are few,
+/// and far between.
 fn rested(attempt: &Attempt, now: DateTime<Utc>) -> Result<()> {
-    let throttled = |error: &TaskError| error.error == ErrorKind::Throttled.name();
-    if !attempt.error.as_ref().is_some_and(throttled) || attempt.number < 2 {
+    if attempt.number < 2 {
         return Ok(());
     }
     let rest = FIRST_REST * 4i32.saturating_pow(attempt.number - 2).min(LONGEST_REST_FACTOR);
@@ -755,10 +755,14 @@ fn rested(attempt: &Attempt, now: DateTime<Utc>) -> Result<()> {
     if now >= until {
         return Ok(());
     }
+    let why = attempt.error.as_ref().map_or_else(
+        || "its function died in the last one".to_owned(),
+        |error| format!("the last one met {}", error.error),
+    );
     Err(Error::new(
         ErrorKind::Busy,
         format!(
-            "the service throttled its start call {} times; the next one is made after {until}",
+            "{} start calls brought no id, {why}; the next one is made after {until}",
             attempt.number
         ),
     ))

@@ -556,6 +556,26 @@ async fn a_batch_that_cannot_be_planned_is_summed_up_too() -> Result<()> {
     Ok(())
 }
 
+/// A plan whose answer was lost is gone on with; if none of its requests is right, there is nothing but to sum it up, since
+/// the definition asks no second time.
+#[tokio::test]
+async fn a_plan_whose_answer_was_lost_is_gone_on_with() -> Result<()> {
+    for (requests, status) in [
+        (json!([request("a")]), Status::Running),
+        (json!([{"Kind": "moon-landing", "Detail": {}}]), Status::Sealed),
+    ] {
+        let case = Case::new(Faults::none())?;
+        let event = event(&json!({"Requests": requests}));
+        case.plan("one", &event).await?;
+        let mut received = received("one", &event);
+        received.error = Some(Error::new(ErrorKind::Unavailable, "the answer was lost").into());
+        let batch = case.summarise(json!(received)).await?;
+        assert_eq!(batch.status, status);
+        assert_eq!(batch.outcome.is_some(), status == Status::Sealed);
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_list_that_changes_meanwhile_changes_nothing() -> Result<()> {
     let case = Case::new(Faults::none())?;

@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use landfall_local::{
     deploy::{EXPORTS, LEDGER, Retries},
+    edge::lambda::Fault,
+    functions::SUMMARY,
     world::{Finished, Options, World},
 };
 use serde_json::{Value, json};
@@ -141,6 +143,37 @@ async fn a_list_in_s3_is_run_and_a_wrong_event_is_summed_up() -> Result<()> {
         assert_eq!(announced[0]["detail-type"], "Export Batch Completed");
         assert_eq!(announced[0]["detail"]["error"]["Error"], error);
     }
+    world.shutdown().await;
+    Ok(())
+}
+
+/// Summary is not caught: it sums up, and dies with its answer until all retries are used up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_summary_that_fails_for_good_is_finished_by_a_redrive() -> Result<()> {
+    let world = world().await?;
+    let mut event: Value = serde_json::from_str(include_str!("../../events/batch.json"))?;
+    let requests = event["detail"]["Requests"].as_array_mut().context("no requests")?;
+    requests.truncate(1);
+    world.lambda().break_down(SUMMARY, Fault::DieAfter)?;
+    let execution = world.deliver(&event).await?;
+    let failed = world.wait(&execution).await?;
+    assert_eq!(failed.error.as_deref(), Some("Runtime.ExitError"), "{failed:#?}");
+    let before = failed.states();
+    assert_eq!(before.last().map(String::as_str), Some("Summary"));
+    assert_eq!(world.announcements().await?.len(), 1, "the job's own");
+
+    world.lambda().mend(SUMMARY)?;
+    world.redrive(&execution).await?;
+    let finished = world.wait(&execution).await?;
+    assert!(finished.is_success(), "{finished:#?}");
+    let since = finished.states().split_off(before.len());
+    assert_eq!(since, ["Summary", "SummedUp", "Announce", "Outcome", "Succeeded"]);
+    let (summed, _) = summary(&world, &finished).await?;
+    assert_eq!(summed["counts"]["succeeded"], 1);
+    assert_eq!(world.customer_profiles().starts(), 1);
+    let announced = world.announcements().await?;
+    assert_eq!(announced.len(), 1, "{announced:#?}");
+    assert_eq!(announced[0]["detail-type"], "Export Batch Completed");
     world.shutdown().await;
     Ok(())
 }

@@ -110,6 +110,55 @@ fn exactly_the_transient_errors_are_tried_again() {
     }
 }
 
+/// The longest pauses of a retrier, in seconds.
+fn pauses(retrier: &Value) -> Result<Vec<f64>> {
+    let number = |name: &str| retrier[name].as_f64().with_context(|| format!("no {name}"));
+    let (first, rate, most) = (
+        number("IntervalSeconds")?,
+        number("BackoffRate")?,
+        number("MaxDelaySeconds")?,
+    );
+    let tries = retrier["MaxAttempts"].as_i64().context("no MaxAttempts")?;
+    Ok((0..i32::try_from(tries)?)
+        .map(|n| (first * rate.powi(n)).min(most))
+        .collect())
+}
+
+/// How long what passes may take to pass: the mean of all pauses of a retrier, each of which is anything up to its bound.
+/// Step Functions counts the tries of a retrier over the whole stay in a state, so Start, where jobs stand in line for a
+/// day, has more of each.
+#[test]
+fn what_passes_has_time_to_pass() -> Result<()> {
+    for (error, elsewhere, in_start) in [
+        // An outage of S3.
+        ("Landfall.Unavailable", 150.0, 3.0 * 3600.0),
+        // Others use up the account's concurrency.
+        ("Lambda.TooManyRequestsException", 420.0, 3.0 * 3600.0),
+        // A function that crashes by chance, and no longer for one that always does.
+        ("Runtime.ExitError", 5.0, 120.0),
+    ] {
+        for name in ["Start", "Poll", "Verify", "Seal", "Batch"] {
+            let state = if name == "Batch" {
+                batch_state(name)
+            } else {
+                state(name)
+            };
+            let retriers = state["Retry"].as_array().context("nothing is tried again")?;
+            let retrier = retriers
+                .iter()
+                .find(|retrier| retrier["ErrorEquals"].to_string().contains(error))
+                .with_context(|| format!("{name} does not try {error} again"))?;
+            let mean = pauses(retrier)?.iter().sum::<f64>() / 2.0;
+            let least = if name == "Start" { in_start } else { elsewhere };
+            assert!(
+                mean >= least,
+                "{name}: {error} is tried for {mean} s on average, not {least} s"
+            );
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn every_error_on_the_way_is_sealed() {
     for name in ["Start", "Poll", "Verify", "VerifyBatches"] {
@@ -301,16 +350,10 @@ fn the_line_lasts_as_long_as_the_longest_deadline() -> Result<()> {
         .filter(|retrier| retrier["ErrorEquals"] == json!([ErrorKind::Busy.name(), ErrorKind::Throttled.name()]))
         .collect();
     assert_eq!(busy.len(), 1, "what says to come back later is counted for itself");
-    let number = |name: &str| busy[0][name].as_f64().with_context(|| format!("no {name}"));
-    let (first, rate, most) = (
-        number("IntervalSeconds")?,
-        number("BackoffRate")?,
-        number("MaxDelaySeconds")?,
-    );
-    let tries = busy[0]["MaxAttempts"].as_i64().context("no MaxAttempts")?;
-    let bounds = (0..i32::try_from(tries)?).map(|n| (first * rate.powi(n)).min(most));
+    let bounds = pauses(busy[0])?;
+    let (tries, most) = (bounds.len(), bounds.last().copied().unwrap_or_default());
     // Of a number that is anything up to a bound, the mean is a half and the variance a twelfth of the bound squared.
-    let (mean, variance) = bounds.fold((0.0, 0.0), |(mean, variance), bound| {
+    let (mean, variance) = bounds.iter().fold((0.0, 0.0), |(mean, variance), bound| {
         (mean + bound / 2.0, variance + bound * bound / 12.0)
     });
     let least = mean - 6.0 * variance.sqrt();

@@ -10,7 +10,7 @@ use landfall_customer_profiles::SegmentSnapshots;
 use landfall_pinpoint::{EndpointExports, EndpointImports};
 use landfall_quicksight::DashboardSnapshots;
 use landfall_tests::harness::config;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What a kind makes of an event, in words.
 fn outcome<S: JobService>(config: &Config, event: &Value) -> String {
@@ -85,5 +85,36 @@ fn every_sample_has_its_outcome() -> Result<()> {
         assert!(outcome.starts_with(expected), "{name}: {outcome}");
         insta::assert_snapshot!(name, outcome);
     }
+    Ok(())
+}
+
+/// What the README shows is what one may send, each request of the batch included.
+#[test]
+fn the_events_of_the_readme_are_right() -> Result<()> {
+    let (mut config, readers) = (config()?, readers());
+    let named = "s3://my-exports/".parse().map_err(anyhow::Error::msg)?;
+    config.allowed.destinations.push(named);
+    let readme = include_str!("../../README.md");
+    let mut seen = Vec::new();
+    for block in readme.split("```json\n").skip(1) {
+        let text = block.split("```").next().context("a block without an end")?;
+        let mut event: Value = serde_json::from_str(text)?;
+        event["id"] = json!("6f1c2a34-0c1d-4e5f-8a9b-0123456789ab");
+        event["time"] = json!("2026-11-01T05:00:00Z");
+        let kind = |event: &Value| event["detail-type"].as_str().and_then(Kind::of_detail_type);
+        let asked = kind(&event).context("an event of no kind")?;
+        let outcome = readers[&asked](&config, &event);
+        assert!(outcome.starts_with("accepted"), "{text}: {outcome}");
+        for request in event["detail"]["Requests"].as_array().into_iter().flatten() {
+            let kind = Kind::new(request["Kind"].as_str().context("a request of no kind")?);
+            let mut alone = event.clone();
+            alone["detail-type"] = json!(kind.detail_type());
+            alone["detail"] = request["Detail"].clone();
+            let outcome = readers[&kind](&config, &alone);
+            assert!(outcome.starts_with("accepted"), "{request}: {outcome}");
+        }
+        seen.push(asked);
+    }
+    assert_eq!(seen, [SegmentSnapshots::kind(), landfall_batch::event::kind()]);
     Ok(())
 }

@@ -194,21 +194,23 @@ fn what_can_never_hold_is_refused() {
     }
 }
 
-/// An expectation that nobody ever looks at would be taken for one that holds.
+/// What nobody ever looks at would be taken for what holds.
 #[test]
-fn what_writes_nothing_takes_no_expectations() {
+fn what_writes_nothing_takes_no_verification() {
     let mut event: Value =
         serde_json::from_str(include_str!("../../events/endpoint-import-fullest.json")).expect("the sample is JSON");
     assert_eq!(faults::<EndpointImports>(&event), "");
-    for (name, value) in [("Level", json!("full")), ("Expect", json!({"Rows": {"Min": 1}}))] {
+    for (name, value) in [
+        ("Level", json!("full")),
+        ("Expect", json!({"Rows": {"Min": 1}})),
+        ("RowCount", json!("fail")),
+        ("AllowEmpty", json!(false)),
+        ("SettleSeconds", json!(1)),
+    ] {
         event["detail"]["Landfall"]["Verification"] = json!({name: value});
         let message = faults::<EndpointImports>(&event);
-        assert!(
-            message.contains(&format!(
-                "$.detail.Landfall.Verification.{name}: found an unknown member"
-            )),
-            "{message}"
-        );
+        let fault = "$.detail.Landfall.Verification: found an unknown member";
+        assert!(message.contains(fault), "{name}: {message}");
     }
 }
 

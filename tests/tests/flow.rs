@@ -1,14 +1,23 @@
 //! The whole flow: the deployed definition on an interpreter, the functions' own binaries, simulated export services.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
 use landfall_local::{
-    deploy::{EXPORTS, LEDGER, Retries},
+    aws::ServiceError,
+    deploy::{self, BUS, EXPORTS, LEDGER, Retries},
     edge::lambda::Fault,
-    simulated::{customer_profiles::Settings, scenario::Scenario},
-    world::{Finished, Options, World},
+    functions::{SEAL, VERIFY},
+    simulated::{
+        SimulatedService,
+        customer_profiles::{CustomerProfiles, Settings},
+        scenario::Scenario,
+    },
+    world::{Execution, Finished, Options, World},
 };
 use serde_json::{Value, json};
 
@@ -48,18 +57,6 @@ async fn run(scenario: Scenario, event: &Value) -> Result<(World, Finished)> {
     Ok((world, finished))
 }
 
-async fn json_object(world: &World, uri: &str) -> Result<Value> {
-    let (bucket, key) = uri
-        .trim_start_matches("s3://")
-        .split_once('/')
-        .context("not an S3 URI")?;
-    let body = world
-        .object(bucket, key)
-        .await?
-        .with_context(|| format!("{uri} is not there"))?;
-    Ok(serde_json::from_slice(&body)?)
-}
-
 async fn receipts(world: &World) -> Result<(Vec<String>, Vec<String>)> {
     let in_exports = world
         .list(EXPORTS, "")
@@ -77,7 +74,7 @@ async fn assert_failed(world: &World, finished: &Finished, name: &str) -> Result
     let (in_exports, in_ledger) = receipts(world).await?;
     assert_eq!(in_exports, Vec::<String>::new());
     assert_eq!(in_ledger.len(), 1, "{in_ledger:?}");
-    let receipt = json_object(world, &format!("s3://{LEDGER}/{}", in_ledger[0])).await?;
+    let receipt = world.json(&format!("s3://{LEDGER}/{}", in_ledger[0])).await?;
     assert_eq!(receipt["verdict"], "failed");
     assert_eq!(receipt["error"]["Error"], name);
     let announced = world.announcements().await?;
@@ -129,7 +126,7 @@ async fn a_success_in_every_format_is_sealed_once_and_announced_once() -> Result
             uri,
             format!("s3://{EXPORTS}/segments/high-value-customers/run={job_key}/_receipt.json")
         );
-        let receipt = json_object(&world, uri).await?;
+        let receipt = world.json(uri).await?;
         assert_eq!(receipt["verdict"], "succeeded");
         assert_eq!(receipt["output"]["rows"], PROFILES);
         assert_eq!(receipt["output"]["format"], format);
@@ -137,7 +134,9 @@ async fn a_success_in_every_format_is_sealed_once_and_announced_once() -> Result
         assert_eq!(failed_checks(&receipt), Vec::<&str>::new());
         // What the execution cost is what its history shows.
         assert_eq!(receipt["cost"]["state_transitions"], states.len() as u64);
-        let report = json_object(&world, receipt["verification"]["report"].as_str().context("no report")?).await?;
+        let report = world
+            .json(receipt["verification"]["report"].as_str().context("no report")?)
+            .await?;
         assert_eq!(report["rows"], PROFILES);
 
         let announced = world.announcements().await?;
@@ -283,7 +282,7 @@ async fn a_lost_start_goes_on_as_a_second_attempt() -> Result<()> {
         let (in_exports, _) = receipts(&world).await?;
         assert_eq!(in_exports.len(), 1);
         assert!(in_exports[0].ends_with("-2/_receipt.json"), "{in_exports:?}");
-        let receipt = json_object(&world, &format!("s3://{EXPORTS}/{}", in_exports[0])).await?;
+        let receipt = world.json(&format!("s3://{EXPORTS}/{}", in_exports[0])).await?;
         assert_eq!(receipt["output"]["rows"], PROFILES);
         assert_eq!(receipt["attempts"][0]["state"], "uncertain");
         assert_eq!(receipt["attempts"][1]["state"], "started");
@@ -291,7 +290,30 @@ async fn a_lost_start_goes_on_as_a_second_attempt() -> Result<()> {
     Ok(())
 }
 
-/// The function dies after it made the start call and before it recorded the id.
+/// Customer Profiles, but for the first start call, which it takes and never answers.
+struct Silent(Arc<CustomerProfiles>);
+
+#[async_trait]
+impl SimulatedService for Silent {
+    fn signing_name(&self) -> &'static str {
+        self.0.signing_name()
+    }
+
+    async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let before = self.0.starts();
+        let response = self.0.handle(request).await;
+        if (before, self.0.starts()) == (0, 1) {
+            std::future::pending::<()>().await;
+        }
+        response
+    }
+
+    /// The world moves its jobs on.
+    async fn advance(&self) {}
+}
+
+/// The function dies after it made the start call and before it recorded the id. Nobody touches the job until its claim
+/// has run out; then the next invocation makes the second attempt.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_crashes_waits_for_its_lease_and_goes_on() -> Result<()> {
     let mut options = options(Scenario::Success);
@@ -300,11 +322,36 @@ async fn a_start_that_crashes_waits_for_its_lease_and_goes_on() -> Result<()> {
         .timeouts
         .insert("segment-snapshot-start".to_owned(), Duration::from_secs(4));
     let world = World::start(options).await?;
+    let silent = Silent(Arc::clone(world.customer_profiles()));
+    world.edge().add_service(Arc::new(silent));
+    let execution = world.deliver(&sample()).await?;
+    let finished = world.wait(&execution).await?;
+    assert!(finished.is_success(), "{finished:#?}");
+    let errors = finished.history.iter().map(|event| &event["taskFailedEventDetails"]);
+    let mut errors: Vec<_> = errors.filter_map(|error| error["error"].as_str()).collect();
+    errors.dedup();
+    assert_eq!(errors, ["Sandbox.Timedout", "Landfall.Busy"]);
+    assert_eq!(world.customer_profiles().starts(), 2);
+    let (in_exports, _) = receipts(&world).await?;
+    assert_eq!(in_exports.len(), 1);
+    assert!(in_exports[0].ends_with("-2/_receipt.json"), "{in_exports:?}");
+    let receipt = world.json(&format!("s3://{EXPORTS}/{}", in_exports[0])).await?;
+    assert_eq!(receipt["output"]["rows"], PROFILES);
+    // Whoever made it wrote nothing more.
+    assert_eq!(receipt["attempts"][0]["state"], "claimed");
+    assert_eq!(receipt["attempts"][1]["state"], "started");
+    assert_eq!(world.announcements().await?.len(), 1);
+    Ok(())
+}
+
+/// The function dies with its answer, after it recorded the id: the next invocation adopts the job.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_crashes_with_its_answer_is_adopted() -> Result<()> {
+    let world = World::start(options(Scenario::Success)).await?;
     world.lambda().inject("segment-snapshot-start", 1, Fault::DieAfter)?;
     let execution = world.deliver(&sample()).await?;
     let finished = world.wait(&execution).await?;
     assert!(finished.is_success(), "{finished:#?}");
-    // The crash came after the answer was recorded, so the second invocation adopts.
     assert_eq!(world.customer_profiles().starts(), 1);
     assert_eq!(world.lambda().invocations("segment-snapshot-start"), 2);
     assert_eq!(finished.job().context("no job")?["adopted"], true);
@@ -343,7 +390,7 @@ async fn a_full_line_is_waited_for() -> Result<()> {
     assert_eq!(all.iter().filter(waited).count(), 2);
     let (in_exports, in_ledger) = receipts(&world).await?;
     assert_eq!((in_exports.len(), in_ledger.len()), (3, 0));
-    let line = json_object(&world, &format!("s3://{LEDGER}/slots/{KIND}.json")).await?;
+    let line = world.json(&format!("s3://{LEDGER}/slots/{KIND}.json")).await?;
     assert_eq!(line["places"], json!([]));
     Ok(())
 }
@@ -364,7 +411,7 @@ async fn a_job_that_ends_late_is_picked_up() -> Result<()> {
     let picked = world.wait(&world.deliver(&pick_up).await?).await?;
     assert!(picked.is_success(), "{picked:#?}");
     let uri = picked.job().context("no job")?["outcome"]["receipt"].clone();
-    let receipt = json_object(&world, uri.as_str().context("no receipt")?).await?;
+    let receipt = world.json(uri.as_str().context("no receipt")?).await?;
     assert_eq!(receipt["picks_up"], failed["job_key"]);
     assert_eq!(receipt["output"]["rows"], PROFILES);
     assert_eq!(world.customer_profiles().starts(), 1);
@@ -411,5 +458,222 @@ async fn an_invalid_event_is_sealed_and_announced_too() -> Result<()> {
         assert!(cause.contains(place), "{place} in {cause}");
     }
     assert_eq!(world.customer_profiles().starts(), 0);
+    Ok(())
+}
+
+/// All versions of an object, newest first.
+async fn versions(world: &World, key: &str) -> Result<Vec<String>> {
+    let listed = world.s3().list_object_versions().bucket(EXPORTS).prefix(key);
+    let listed = listed.send().await?;
+    let ids = listed.versions().iter().filter_map(|version| version.version_id());
+    Ok(ids.map(str::to_owned).collect())
+}
+
+/// After a redrive, all is as if nothing had happened: one start call, one receipt that was written once, and one
+/// announcement since the last look, by this very execution. `jobs` is how many the world has seen.
+async fn assert_ended_once(world: &World, execution: &Execution, finished: &Finished, jobs: usize) -> Result<()> {
+    assert!(finished.is_success(), "{finished:#?}");
+    let job = finished.job().context("no job")?;
+    let uri = job["outcome"]["receipt"].as_str().context("no receipt")?;
+    let receipt = world.json(uri).await?;
+    assert_eq!(receipt["verdict"], "succeeded");
+    assert_eq!(receipt["output"]["rows"], PROFILES);
+    let key = uri.strip_prefix(&format!("s3://{EXPORTS}/")).context("elsewhere")?;
+    assert_eq!(versions(world, key).await?.len(), 1);
+    let (in_exports, in_ledger) = receipts(world).await?;
+    assert_eq!((in_exports.len(), in_ledger.len()), (jobs, 0));
+    assert_eq!(world.customer_profiles().starts(), jobs);
+    let announced = world.announcements().await?;
+    assert_eq!(announced.len(), 1, "{announced:#?}");
+    assert_eq!(announced[0]["detail-type"], "Export Job Succeeded");
+    assert_eq!(announced[0]["detail"]["receipt"], uri);
+    let resources = announced[0]["resources"].as_array().context("no resources")?;
+    assert!(resources.contains(&json!(execution.arn)), "{resources:?}");
+    Ok(())
+}
+
+/// Redrives an execution that did not succeed, and waits for its end. Gives the states entered since.
+async fn redrive(world: &World, execution: &Execution, before: &Finished) -> Result<(Finished, Vec<String>)> {
+    world.redrive(execution).await?;
+    let finished = world.wait(execution).await?;
+    let states = finished.states();
+    // Its history goes on.
+    assert!(states.starts_with(&before.states()), "{states:?}");
+    let since = states[before.states().len()..].to_vec();
+    Ok((finished, since))
+}
+
+const SEALED: [&str; 5] = ["Seal", "Sealed", "Announce", "Outcome", "Succeeded"];
+
+/// Seal is not caught. Its work is done or not done; a redrive finishes it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seal_that_fails_for_good_is_finished_by_a_redrive() -> Result<()> {
+    let world = World::start(options(Scenario::Success)).await?;
+    let failed_in_seal = |finished: &Finished, error: &str| {
+        assert_eq!(finished.status, "FAILED", "{finished:#?}");
+        assert_eq!(finished.error.as_deref(), Some(error), "{:?}", finished.cause);
+        assert_eq!(finished.states().last().map(String::as_str), Some("Seal"));
+    };
+
+    // It seals, and dies with its answer until all retries are used up.
+    world.lambda().break_down(SEAL, Fault::DieAfter)?;
+    let execution = world.deliver(&event("crashed", &json!({}))).await?;
+    let failed = world.wait(&execution).await?;
+    failed_in_seal(&failed, "Runtime.ExitError");
+    assert_eq!(world.lambda().invocations(SEAL), 7);
+    assert_eq!(world.announcements().await?, Vec::<Value>::new());
+    world.lambda().mend(SEAL)?;
+    let (finished, since) = redrive(&world, &execution, &failed).await?;
+    assert_eq!(since, SEALED);
+    assert_ended_once(&world, &execution, &finished, 1).await?;
+
+    // It is refused before it has done anything; and then, somebody has put something in the receipt's place.
+    let refusal = Fault::error("Landfall.Forbidden", "the policy of the ledger bucket refuses it");
+    world.lambda().break_down(SEAL, refusal)?;
+    let execution = world.deliver(&event("refused", &json!({}))).await?;
+    let refused = world.wait(&execution).await?;
+    failed_in_seal(&refused, "Landfall.Forbidden");
+    world.lambda().mend(SEAL)?;
+    let job_key = refused.job().context("no job")?["job_key"].clone();
+    let job_key = job_key.as_str().context("no key")?;
+    let place = format!("segments/high-value-customers/run={job_key}/_receipt.json");
+    world.put(EXPORTS, &place, "{\"by\": \"somebody\"}").await?;
+    let (taken, since) = redrive(&world, &execution, &refused).await?;
+    failed_in_seal(&taken, "Landfall.Internal");
+    assert_eq!(since, ["Seal"]);
+    let cause = taken.cause.as_deref().unwrap_or_default();
+    assert!(
+        cause.contains(&place) && cause.contains("move it away and redrive"),
+        "{cause}"
+    );
+    assert_eq!(world.announcements().await?, Vec::<Value>::new());
+    for version in versions(&world, &place).await? {
+        let delete = world.s3().delete_object().bucket(EXPORTS).key(&place);
+        delete.version_id(version).send().await?;
+    }
+    let (finished, since) = redrive(&world, &execution, &taken).await?;
+    assert_eq!(since, SEALED);
+    assert_ended_once(&world, &execution, &finished, 2).await?;
+
+    // What has succeeded cannot be redriven.
+    let error = world.redrive(&execution).await.unwrap_err();
+    let error = error.downcast_ref::<ServiceError>().context("not refused")?;
+    assert_eq!(error.code, "ExecutionNotRedrivable");
+    Ok(())
+}
+
+/// Takes away the bus that jobs are announced on; [`deploy::bus`] puts it back.
+async fn delete_bus(world: &World) -> Result<()> {
+    let bus = json!({"Name": BUS});
+    world.aws().call("events", "AWSEvents.DeleteEventBus", &bus).await?;
+    Ok(())
+}
+
+/// Announce is not caught either: the job is sealed and nobody has been told.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_announcement_that_fails_for_good_is_made_by_a_redrive() -> Result<()> {
+    let world = World::start(options(Scenario::Success)).await?;
+    delete_bus(&world).await?;
+    let execution = world.deliver(&sample()).await?;
+    let failed = world.wait(&execution).await?;
+    assert_eq!(failed.status, "FAILED", "{failed:#?}");
+    assert_eq!(failed.states().last().map(String::as_str), Some("Announce"));
+    let tries = failed.history.iter().filter(|event| event["type"] == "TaskFailed");
+    assert_eq!(tries.count(), 11);
+    deploy::bus(world.aws()).await?;
+    let (finished, since) = redrive(&world, &execution, &failed).await?;
+    assert_eq!(since, ["Announce", "Outcome", "Succeeded"]);
+    assert_ended_once(&world, &execution, &finished, 1).await?;
+    assert_eq!(world.lambda().invocations(SEAL), 1);
+    Ok(())
+}
+
+/// What ended in `Failed` is sealed: there is nothing to resume.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redrive_does_not_change_a_sealed_failure() -> Result<()> {
+    let world = World::start(options(Scenario::Denied)).await?;
+    let execution = world.deliver(&sample()).await?;
+    let failed = world.wait(&execution).await?;
+    let receipt = assert_failed(&world, &failed, "Landfall.Forbidden").await?;
+    let (again, since) = redrive(&world, &execution, &failed).await?;
+    assert_eq!(since, ["Failed"]);
+    assert_eq!((again.status, again.error), (failed.status, failed.error));
+    assert_eq!(world.announcements().await?, Vec::<Value>::new());
+    let (_, in_ledger) = receipts(&world).await?;
+    assert_eq!(world.json(&format!("s3://{LEDGER}/{}", in_ledger[0])).await?, receipt);
+    assert_eq!(world.customer_profiles().starts(), 1);
+    Ok(())
+}
+
+/// Stops an execution in a state: one that waits, or whose task has failed and is about to be tried again.
+async fn stop_in(world: &World, execution: &Execution, state: &str) -> Result<()> {
+    loop {
+        let history = world.aws().execution_history(&execution.arn).await?;
+        let entered = history
+            .iter()
+            .position(|event| event["stateEnteredEventDetails"]["name"] == state);
+        let in_it = entered.map_or(&[][..], |at| &history[at..]);
+        let is_held = in_it
+            .iter()
+            .any(|event| event["type"] == "TaskFailed" || event["type"] == "WaitStateEntered");
+        if is_held {
+            return world.stop(execution).await;
+        }
+        let last = history
+            .last()
+            .and_then(|event| event["type"].as_str())
+            .unwrap_or_default();
+        let runs = last == "ExecutionStarted" || !last.starts_with("Execution");
+        ensure!(runs, "{last} before it could be stopped in {state}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// An execution may be stopped anywhere, with the work of its state done or not. Where it can stand still, it goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redrive_goes_on_from_every_state() -> Result<()> {
+    let world = World::start(options(Scenario::Success)).await?;
+    let start = "segment-snapshot-start";
+    let states = [
+        ("Start", Some(start)),
+        ("Wait", None),
+        ("Poll", Some("segment-snapshot-poll")),
+        ("Verify", Some(VERIFY)),
+        ("Seal", Some(SEAL)),
+        ("Announce", None),
+    ];
+    for (number, (state, function)) in states.into_iter().enumerate() {
+        let mut detail = json!({});
+        match (state, function) {
+            // Its work is done and the answer lost; then others keep it waiting.
+            (_, Some(function)) => {
+                let next = world.lambda().invocations(function) + 1;
+                world.lambda().inject(function, next, Fault::DieAfter)?;
+                let busy = Fault::error("Landfall.Busy", "later");
+                world.lambda().break_down(function, busy)?;
+            }
+            ("Wait", _) => detail = json!({"Landfall": {"Poll": {"MinSeconds": 4, "MaxSeconds": 4}}}),
+            _ => delete_bus(&world).await?,
+        }
+        let execution = world.deliver(&event(state, &detail)).await?;
+        stop_in(&world, &execution, state).await.with_context(|| state)?;
+        let stopped = world.wait(&execution).await?;
+        assert_eq!(stopped.status, "ABORTED", "{state}: {stopped:#?}");
+        assert_eq!(stopped.states().last().map(String::as_str), Some(state));
+        match function {
+            Some(function) => world.lambda().mend(function)?,
+            None if state == "Announce" => {
+                deploy::bus(world.aws()).await?;
+            }
+            None => {}
+        }
+        let (finished, since) = redrive(&world, &execution, &stopped).await?;
+        assert_eq!(since[0], state);
+        let again = since
+            .iter()
+            .filter(|state| ["Receive", "Start"].contains(&state.as_str()));
+        assert_eq!(again.count(), usize::from(state == "Start"), "{since:?}");
+        assert_ended_once(&world, &execution, &finished, number + 1).await?;
+    }
     Ok(())
 }

@@ -4,7 +4,11 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use landfall::{error::ErrorKind, job::Status, ledger::Ledger};
+use landfall::{
+    error::ErrorKind,
+    job::{Job, Status},
+    ledger::Ledger,
+};
 use landfall_local::simulated::{Refusal, customer_profiles::Settings, pinpoint, quicksight, scenario::Scenario};
 use landfall_pinpoint::EndpointImports;
 use landfall_quicksight::DashboardSnapshots;
@@ -264,6 +268,16 @@ async fn a_quota_that_stays_exceeded_ends_sealed() -> Result<()> {
     Ok(())
 }
 
+/// The delivery was wrong and is sealed by itself; the job that another one started is open.
+fn assert_rejected_alone(harness: &Harness, sealed: &Value, job: &Job) -> Result<()> {
+    assert_eq!(sealed["outcome"]["error"]["Error"], "Landfall.InvalidEvent");
+    let key = sealed["job_key"].as_str();
+    assert!(key.is_some_and(|key| key.starts_with("rejected-")), "{sealed:#}");
+    let entry = harness.json(&format!("s3://{LEDGER}/{}", Ledger::entry_key(&job.kind, &job.job_key)))?;
+    assert!(entry["outcome"].is_null(), "{entry:#}");
+    Ok(())
+}
+
 /// The key of another job must not close that job.
 #[tokio::test]
 async fn an_idempotency_key_belongs_to_one_request() -> Result<()> {
@@ -274,16 +288,7 @@ async fn an_idempotency_key_belongs_to_one_request() -> Result<()> {
     other["detail"]["DataFormat"] = json!("ORC");
     let job = harness.start(&<Harness>::received("one", &first)).await?;
     let sealed = harness.run("two", &other).await?;
-    assert_eq!(sealed["outcome"]["error"]["Error"], "Landfall.InvalidEvent");
-    assert!(
-        sealed["job_key"]
-            .as_str()
-            .is_some_and(|key| key.starts_with("rejected-")),
-        "{sealed:#}"
-    );
-    let entry = harness.json(&format!("s3://{LEDGER}/{}", Ledger::entry_key(&job.kind, &job.job_key)))?;
-    assert!(entry["outcome"].is_null());
-    Ok(())
+    assert_rejected_alone(&harness, &sealed, &job)
 }
 
 /// The service made the job and S3 fails for a while: the id is held on to, and no second job is made.
@@ -304,13 +309,7 @@ async fn a_delivery_that_fails_for_itself_does_not_close_the_job_of_another() ->
     let mut wrong = event();
     wrong["detail"]["Landfall"] = json!({"DeadlineSeconds": 0});
     let sealed = harness.run("two", &wrong).await?;
-    assert_eq!(sealed["outcome"]["error"]["Error"], "Landfall.InvalidEvent");
-    assert!(
-        sealed["job_key"]
-            .as_str()
-            .is_some_and(|key| key.starts_with("rejected-")),
-        "{sealed:#}"
-    );
+    assert_rejected_alone(&harness, &sealed, &job)?;
 
     let sealed = harness.run("one", &event()).await?;
     assert_eq!(sealed["job_key"], job.job_key);
@@ -474,5 +473,94 @@ async fn an_import_that_cannot_be_told_is_given_up_for_all_its_deliveries() -> R
         (&sealed["outcome"]["announce"], &other["outcome"]["announce"]),
         (&json!(true), &json!(false))
     );
+    Ok(())
+}
+
+/// An execution that died while it polled or verified a job which another one had started is sealed alone: the owner, or
+/// whoever comes after it, may get to the end.
+#[tokio::test]
+async fn whoever_adopts_a_job_and_dies_does_not_close_it() -> Result<()> {
+    for dies_in_verify in [false, true] {
+        let harness = harness(Scenario::Success);
+        harness.start(&<Harness>::received("one", &event())).await?;
+        let mut adopted = harness.start(&<Harness>::received("two", &event())).await?;
+        while dies_in_verify && adopted.status == Status::Running {
+            harness.pass(Duration::from_secs(adopted.wait_seconds.into())).await;
+            adopted = harness.poll(adopted).await?;
+        }
+        let mut input = json!(adopted);
+        input["error"] = json!({"Error": "Runtime.ExitError", "Cause": "it died"});
+        let sealed = json!(harness.seal(input.clone()).await?);
+        assert_eq!(sealed["outcome"]["verdict"], "failed", "{sealed:#}");
+        assert_eq!(sealed["outcome"]["announce"], true);
+        assert_eq!(sealed["announcement"]["detail"]["job_key"], sealed["job_key"]);
+        let key = sealed["job_key"].as_str().context("no job key")?;
+        assert!(key.starts_with("rejected-"), "{key}");
+        assert!(harness.receipts().is_empty());
+
+        let owners = harness.run("one", &event()).await?;
+        assert_eq!(owners["job_key"], adopted.job_key);
+        assert_sealed_once(&harness, &owners, "the owner").await?;
+        // A seal that is tried again stays with what it said.
+        assert_eq!(json!(harness.seal(input).await?), sealed);
+    }
+    Ok(())
+}
+
+/// The owner's own death is the job's: nobody else may be there to end it.
+#[tokio::test]
+async fn whoever_started_a_job_and_dies_closes_it() -> Result<()> {
+    let harness = harness(Scenario::Success);
+    let job = harness.start(&<Harness>::received("one", &event())).await?;
+    let mut input = json!(job);
+    input["error"] = json!({"Error": "Runtime.ExitError", "Cause": "it died"});
+    let sealed = json!(harness.seal(input).await?);
+    assert_eq!(sealed["job_key"], job.job_key);
+    assert_eq!(harness.run("two", &event()).await?["outcome"]["verdict"], "failed");
+    Ok(())
+}
+
+/// What the seal of a failed delivery wrote over was read before it: a claim that another one made meanwhile stands.
+#[tokio::test]
+async fn a_claim_that_is_made_during_a_seal_is_not_closed() -> Result<()> {
+    let harness = harness(Scenario::Success);
+    let job = harness.start(&<Harness>::received("two", &event())).await?;
+    let key = Ledger::entry_key(&job.kind, &job.job_key);
+    let claim = harness.store.body(LEDGER, &key).context("no entry")?;
+    harness.store.remove(LEDGER, &key);
+    let mut failed = <Harness>::received("one", &event());
+    failed.error = Some(landfall::error::Error::new(ErrorKind::Throttled, "for itself").into());
+    harness.store.before(Op::Put, 0, move |store| {
+        store.insert(LEDGER, &key, claim);
+    });
+    let sealed = json!(harness.seal(json!(failed)).await?);
+    let own = sealed["job_key"].as_str().context("no job key")?;
+    assert!(own.starts_with("rejected-"), "{own}");
+    let owners = harness.run("two", &event()).await?;
+    assert_eq!(owners["job_key"], job.job_key);
+    assert_sealed_once(&harness, &owners, "the owner").await
+}
+
+/// Whoever sends a rejected event again is told why it is rejected now.
+#[tokio::test]
+async fn another_rejection_of_the_same_event_has_its_own_reason() -> Result<()> {
+    let harness = harness(Scenario::Success);
+    harness.start(&<Harness>::received("owner", &event())).await?;
+    let rejected = async |execution: &str, cause: &str| -> Result<Value> {
+        let mut received = <Harness>::received(execution, &event());
+        received.error = Some(landfall::error::Error::new(ErrorKind::Throttled, cause).into());
+        Ok(json!(harness.seal(json!(received)).await?))
+    };
+    let first = rejected("one", "a").await?;
+    let same = rejected("two", "a").await?;
+    assert_eq!(same["job_key"], first["job_key"]);
+    assert_eq!(same["outcome"]["announce"], false);
+    let other = rejected("three", "b").await?;
+    assert_ne!(other["job_key"], first["job_key"]);
+    assert_eq!(
+        (&other["outcome"]["error"]["Cause"], &other["outcome"]["announce"]),
+        (&json!("b"), &json!(true))
+    );
+    assert_eq!(rejected("three", "b").await?, other);
     Ok(())
 }

@@ -31,17 +31,6 @@ fn sample() -> Value {
     serde_json::from_str(include_str!("../../events/segment-snapshot-many-files.json")).expect("the sample is JSON")
 }
 
-async fn json_object(world: &World, uri: &str) -> Result<Value> {
-    let (bucket, key) = uri
-        .trim_start_matches("s3://")
-        .split_once('/')
-        .context("not an S3 URI")?;
-    let body = world.object(bucket, key).await?;
-    Ok(serde_json::from_slice(
-        &body.with_context(|| format!("{uri} is not there"))?,
-    )?)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_output_of_many_files_is_verified_in_batches() -> Result<()> {
     let world = World::start(options()).await?;
@@ -70,7 +59,7 @@ async fn an_output_of_many_files_is_verified_in_batches() -> Result<()> {
     assert_eq!(job["report"]["objects"], MANY_FILES);
     assert_eq!(job["report"]["rows"], ROWS);
     let uri = job["outcome"]["receipt"].as_str().context("no receipt")?;
-    let receipt = json_object(&world, uri).await?;
+    let receipt = world.json(uri).await?;
     assert_eq!(receipt["verdict"], "succeeded");
     assert_eq!(receipt["output"]["object_count"], MANY_FILES);
     assert_eq!(receipt["output"]["rows"], ROWS);

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use crate::{
     contestant::Contestant,
     simulate::Score,
-    svg::{self, FAINT, INK, OTHERS, OURS, Text},
+    svg::{self, FAINT, INK, OTHERS, OURS, PALE, Text},
     table::Results,
 };
 
@@ -35,7 +35,7 @@ pub fn draw(results: &[Results]) -> String {
         let corner = ((index % COLUMNS) as f64 * PANEL.0, (index / COLUMNS) as f64 * PANEL.1);
         panel(&mut picture, corner, family);
     }
-    picture += "</svg>\n";
+    picture += svg::END;
     picture
 }
 
@@ -84,7 +84,7 @@ fn panel(picture: &mut String, (left, top): (f64, f64), results: &Results) {
         // Writing to a string cannot fail.
         let _ = writeln!(
             picture,
-            "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"#d1d9e0\"/>"
+            "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{PALE}\"/>"
         );
     };
     for polls in POLLS.2 {

@@ -16,6 +16,12 @@ pub const OURS: &str = "#0969da";
 /// What the marks of others are drawn in.
 pub const OTHERS: &str = "#8c959f";
 
+/// For lines, and for marks that are there to compare with.
+pub const PALE: &str = "#d1d9e0";
+
+/// Ends a picture.
+pub const END: &str = "</svg>\n";
+
 /// Begins a picture of this size on white, with a title for those who do not see it.
 #[must_use]
 pub fn begin(width: f64, height: f64, title: &str) -> String {

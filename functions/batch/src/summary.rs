@@ -91,7 +91,14 @@ impl Desk<'_> {
             let is_ours = standing.planned_by == self.execution;
             match standing.plan {
                 // It was planned after all, and the answer was lost.
-                Plan::Planned { .. } if is_ours => return Ok(plan::batch(&standing, &self.execution, false)),
+                Plan::Planned { .. } if is_ours => {
+                    let batch = plan::batch(&standing, &self.execution, false);
+                    return match batch.status {
+                        Status::Running => Ok(batch),
+                        // None of its requests is right, so nothing is left to run.
+                        _ => self.sum_up(batch).await,
+                    };
+                }
                 Plan::Failed(_) if standing.trigger.request_sha256 == trigger.request_sha256 => {
                     return self.sum_up(plan::batch(&standing, &self.execution, false)).await;
                 }

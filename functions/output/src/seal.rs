@@ -95,6 +95,25 @@ pub async fn seal(deployment: &Deployment, input: Value, invocation: &Invocation
     }
 }
 
+/// A delivery that failed for itself, which may be no reason to end the job.
+struct Alone<'a> {
+    kind: &'a Kind,
+    /// Why.
+    error: TaskError,
+    /// The hash of its request; empty if it has none.
+    request_sha256: &'a str,
+    /// What it is sealed beneath if the job is not its own to close.
+    rejected_key: String,
+}
+
+/// What an outcome was decided for.
+enum Decided<'a> {
+    /// The job, by this execution or before.
+    Job(Entry),
+    /// This delivery alone, with what it is to be sealed as.
+    Delivery(Trigger, &'a Alone<'a>),
+}
+
 struct Sealer<'a> {
     deployment: &'a Deployment,
     ledger: Ledger<'a>,
@@ -113,6 +132,21 @@ impl<'a> Sealer<'a> {
     }
 
     async fn seal_job(&self, mut job: Job) -> Result<Sealed> {
+        let alone = match &job.error {
+            Some(error) if failed_for_itself(&job) => {
+                let alone = Alone {
+                    kind: &job.kind,
+                    error: TaskError::named(Some(error)),
+                    request_sha256: &job.request_sha256,
+                    rejected_key: event::rejected_key(&job.kind, &json!({ "job_key": job.job_key }))?,
+                };
+                if let Some(standing) = self.own_rejection(&alone).await? {
+                    return self.rejected(&standing).await;
+                }
+                Some(alone)
+            }
+            _ => None,
+        };
         let current = self.ledger.load(&job.kind, &job.job_key).await?.ok_or_else(|| {
             Error::internal(format!(
                 "its entry is missing in s3://{}: it was deleted",
@@ -120,7 +154,13 @@ impl<'a> Sealer<'a> {
             ))
         })?;
         let draft = self.draft(&job);
-        let entry = self.decide(current, draft).await?;
+        let entry = match self.decide(current, &draft, alone.as_ref()).await? {
+            Decided::Job(entry) => entry,
+            Decided::Delivery(trigger, alone) => {
+                let entry = self.reject(alone, trigger, draft).await?;
+                return self.rejected(&entry).await;
+            }
+        };
         let outcome = self.finish(&entry).await?;
         self.remember(&entry, &outcome, &job).await;
         job.announcement = Some(announcement(&entry, &outcome));
@@ -131,82 +171,108 @@ impl<'a> Sealer<'a> {
 
     /// Seals an execution whose first step failed.
     async fn seal_unstarted(&self, received: &Received) -> Result<Sealed> {
+        let (kind, event) = (&received.kind, &received.event);
         let error = TaskError::named(received.error.as_ref());
         let invalid = error.error == ErrorKind::InvalidEvent.name();
-        let trigger = match event::identify(&received.kind, &received.event) {
-            Ok(trigger) => trigger,
-            Err(_) => return self.reject(received, error).await,
+        let as_rejected = event::rejected_trigger(kind, event, self.now())?;
+        let trigger = event::identify(kind, event);
+        let alone = Alone {
+            kind,
+            error,
+            request_sha256: trigger.as_ref().map_or("", |trigger| &trigger.request_sha256),
+            rejected_key: as_rejected.job_key.clone(),
         };
-        // What this execution has decided stands. A try of this step may have died right after it, and what it went by may
-        // have changed since then.
-        let rejected = event::rejected_key(&received.kind, &received.event)?;
-        if let Some(standing) = self.ledger.load(&received.kind, &rejected).await?
-            && let Some(outcome) = &standing.entry.outcome
-            && outcome.sealed_by == self.execution
-        {
-            return self.rejected(&standing.entry).await;
+        if let Some(standing) = self.own_rejection(&alone).await? {
+            return self.rejected(&standing).await;
         }
-        let known = self.ledger.load(&received.kind, &trigger.job_key).await?;
-        let current = match known {
-            // The event took another job's idempotency key: that job is not ours to close.
-            Some(known) if known.entry.trigger.request_sha256 != trigger.request_sha256 => {
-                return self.reject(received, error).await;
-            }
-            // Another execution made the start call, or is making it: the job is its own to seal, or that of whoever
-            // adopts it. This delivery failed for itself.
-            Some(known)
-                if is_of_another(&known.entry, self.execution, self.now())
-                    && !self.is_given_up(&known.entry, &error) =>
-            {
-                return self.reject(received, error).await;
-            }
-            Some(known) => known,
-            None if invalid => return self.reject(received, error).await,
-            None => match self.ledger.create(self.empty_entry(received, trigger.clone())).await? {
-                Some(created) => created,
-                None => self.reload(&received.kind, &trigger.job_key).await?,
+        let job_key = trigger.as_ref().map_or(&alone.rejected_key, |trigger| &trigger.job_key);
+        let draft = self.failure(kind, job_key, alone.error.clone());
+        let current = match &trigger {
+            Err(_) => None,
+            Ok(trigger) => match self.ledger.load(kind, &trigger.job_key).await? {
+                None if invalid => None,
+                None => match self.ledger.create(self.empty_entry(kind, trigger.clone())).await? {
+                    Some(created) => Some(created),
+                    None => Some(self.reload(kind, &trigger.job_key).await?),
+                },
+                known => known,
             },
         };
-        let outcome = Outcome {
-            attempt: None,
-            service_status: None,
-            ..self.failure(&received.kind, &current.entry.trigger.job_key, error)
+        let decided = match current {
+            Some(current) => self.decide(current, &draft, Some(&alone)).await?,
+            None => Decided::Delivery(as_rejected.clone(), &alone),
         };
-        let entry = self.decide(current, outcome).await?;
-        let outcome = self.finish(&entry).await?;
-        Ok(self.unstarted(&entry, &outcome))
+        match decided {
+            Decided::Job(entry) => {
+                let outcome = self.finish(&entry).await?;
+                Ok(self.unstarted(&entry, &outcome))
+            }
+            Decided::Delivery(_, alone) => {
+                let entry = self.reject(alone, as_rejected, draft).await?;
+                self.rejected(&entry).await
+            }
+        }
     }
 
-    /// Whether an error is the end of an open job rather than of one delivery: it was not started by its deadline, or what
-    /// its start calls made cannot be told, and nobody can be at a start call any more. Then it is given up for all its
-    /// deliveries, whoever finds that out.
-    fn is_given_up(&self, entry: &Entry, error: &TaskError) -> bool {
+    /// Whether an open job is not for a failed delivery to close: another execution made the start call, or is making it,
+    /// so that the job is its own to seal, or that of whoever adopts it; or the event took another job's idempotency key.
+    fn is_not_ours(&self, entry: &Entry, alone: &Alone<'_>) -> bool {
         let now = self.now();
-        let is_started_or_starting = entry.attempts.last().is_some_and(|attempt| match attempt.state {
-            AttemptState::Started => true,
-            AttemptState::Claimed => now <= attempt.lease_until,
-            AttemptState::Uncertain | AttemptState::Refused | AttemptState::Waiting => false,
-        });
-        let ends_the_job = match ErrorKind::from_name(&error.error) {
-            Some(ErrorKind::TimedOut) => now >= entry.deadline_at,
-            Some(ErrorKind::JobFailed) => true,
-            _ => false,
-        };
-        ends_the_job && !is_started_or_starting
+        let is_anothers = is_of_another(entry, self.execution, now) && !is_given_up(entry, &alone.error, now);
+        is_anothers || entry.trigger.request_sha256 != alone.request_sha256
     }
 
-    /// Seals an event that is too wrong to have a job, beneath a key made of the event itself.
-    async fn reject(&self, received: &Received, error: TaskError) -> Result<Sealed> {
-        let trigger = event::rejected_trigger(&received.kind, &received.event, self.now())?;
-        let job_key = trigger.job_key.clone();
-        let mut entry = self.empty_entry(received, trigger);
-        let outcome = self.failure(&received.kind, &job_key, error);
-        entry.outcome = Some(outcome);
-        let entry = match self.ledger.create(entry).await? {
-            Some(created) => created.entry,
-            None => self.reload(&received.kind, &job_key).await?.entry,
+    /// What this execution has decided for its delivery alone. It stands: a try of this step may have died right after
+    /// it, and what it went by may have changed since then.
+    async fn own_rejection(&self, alone: &Alone<'_>) -> Result<Option<Entry>> {
+        for key in [&alone.rejected_key, &self.key_of_own(alone)] {
+            if let Some(standing) = self.ledger.load(alone.kind, key).await?
+                && let Some(outcome) = &standing.entry.outcome
+                && outcome.sealed_by == self.execution
+            {
+                return Ok(Some(standing.entry));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Seals a delivery alone: beneath the key of its event, and if another one failed there otherwise, beneath a key of
+    /// its own. Whoever sends an event again is told why it is rejected now.
+    async fn reject(&self, alone: &Alone<'_>, trigger: Trigger, draft: Outcome) -> Result<Entry> {
+        let error = draft.error.clone();
+        let entry_at = |job_key: &str| {
+            let trigger = Trigger {
+                job_key: job_key.to_owned(),
+                ..trigger.clone()
+            };
+            Entry {
+                outcome: Some(Outcome {
+                    receipt: self.ledger_receipt(alone.kind, job_key),
+                    attempt: None,
+                    ..draft.clone()
+                }),
+                ..self.empty_entry(alone.kind, trigger)
+            }
         };
-        self.rejected(&entry).await
+        let shared = &alone.rejected_key;
+        if let Some(created) = self.ledger.create(entry_at(shared)).await? {
+            return Ok(created.entry);
+        }
+        let standing = self.reload(alone.kind, shared).await?.entry;
+        if standing.outcome.as_ref().is_some_and(|outcome| outcome.error == error) {
+            return Ok(standing);
+        }
+        let own = self.key_of_own(alone);
+        match self.ledger.create(entry_at(&own)).await? {
+            Some(created) => Ok(created.entry),
+            None => Ok(self.reload(alone.kind, &own).await?.entry),
+        }
+    }
+
+    /// The key of a rejection that is of this execution alone.
+    fn key_of_own(&self, alone: &Alone<'_>) -> String {
+        let execution = event::sha256_hex(self.execution.as_bytes());
+        format!("{}-{}", alone.rejected_key, &execution[..8])
     }
 
     async fn rejected(&self, entry: &Entry) -> Result<Sealed> {
@@ -214,11 +280,26 @@ impl<'a> Sealer<'a> {
         Ok(self.unstarted(entry, &outcome))
     }
 
-    /// Writes the outcome into the entry, unless one stands there.
-    async fn decide(&self, mut current: Versioned, draft: Outcome) -> Result<Entry> {
+    /// Writes the outcome into the entry, unless one stands there, or the job is not this execution's to close. That is
+    /// asked of every version of the entry that is written over.
+    async fn decide<'b>(
+        &self,
+        mut current: Versioned,
+        draft: &Outcome,
+        alone: Option<&'b Alone<'b>>,
+    ) -> Result<Decided<'b>> {
         for _ in 0..MAX_TURNS {
+            if let Some(alone) = alone
+                && self.is_not_ours(&current.entry, alone)
+            {
+                let trigger = Trigger {
+                    job_key: alone.rejected_key.clone(),
+                    ..current.entry.trigger
+                };
+                return Ok(Decided::Delivery(trigger, alone));
+            }
             if current.entry.outcome.is_some() {
-                return Ok(current.entry);
+                return Ok(Decided::Job(current.entry));
             }
             let mut entry = current.entry.clone();
             let mut outcome = draft.clone();
@@ -235,7 +316,7 @@ impl<'a> Sealer<'a> {
             }
             entry.outcome = Some(outcome);
             match self.ledger.update(entry, current.etag).await? {
-                Some(decided) => return Ok(decided.entry),
+                Some(decided) => return Ok(Decided::Job(decided.entry)),
                 None => current = self.reload(&current.entry.kind, &current.entry.trigger.job_key).await?,
             }
         }
@@ -480,11 +561,11 @@ impl<'a> Sealer<'a> {
     }
 
     /// The entry of a job that was never claimed.
-    fn empty_entry(&self, received: &Received, trigger: Trigger) -> Entry {
+    fn empty_entry(&self, kind: &Kind, trigger: Trigger) -> Entry {
         let now = self.now();
         Entry {
             schema: ledger::SCHEMA.to_owned(),
-            kind: received.kind.clone(),
+            kind: kind.clone(),
             trigger,
             name: None,
             request: Value::Null,
@@ -559,6 +640,29 @@ fn latest_of(entry: &Entry, outcome: &Outcome, report: &Report) -> Option<(S3Uri
         request_sha256: entry.trigger.request_sha256.clone(),
     };
     Some((latest::destination(&attempt.prefix)?, latest))
+}
+
+/// Whether the error of a job is that of a step of this execution: it died or could not go on while the service ran the job,
+/// or before what the service wrote was looked at to the end. Another execution may well get further.
+fn failed_for_itself(job: &Job) -> bool {
+    job.error.is_some() && job.report.is_none() && matches!(job.status, Status::Running | Status::Succeeded)
+}
+
+/// Whether an error is the end of an open job rather than of one delivery: it was not started by its deadline, or what its
+/// start calls made cannot be told, and nobody can be at a start call any more. Then it is given up for all its
+/// deliveries, whoever finds that out.
+fn is_given_up(entry: &Entry, error: &TaskError, now: DateTime<Utc>) -> bool {
+    let is_started_or_starting = entry.attempts.last().is_some_and(|attempt| match attempt.state {
+        AttemptState::Started => true,
+        AttemptState::Claimed => now <= attempt.lease_until,
+        AttemptState::Uncertain | AttemptState::Refused | AttemptState::Waiting => false,
+    });
+    let ends_the_job = match ErrorKind::from_name(&error.error) {
+        Some(ErrorKind::TimedOut) => now >= entry.deadline_at,
+        Some(ErrorKind::JobFailed) => true,
+        _ => false,
+    };
+    ends_the_job && !is_started_or_starting
 }
 
 /// Whether the job of an open entry is in the hands of another execution. One that stood in line past its deadline is in

@@ -98,6 +98,16 @@ pub enum Fault {
     },
 }
 
+impl Fault {
+    /// A function error, such as `Landfall.Busy`.
+    pub fn error(error_type: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Error {
+            error_type: error_type.into(),
+            message: message.into(),
+        }
+    }
+}
+
 /// The functions and their running environments.
 #[derive(Debug)]
 pub struct Lambda {
@@ -132,6 +142,8 @@ struct Function {
     running: AtomicUsize,
     invocations: AtomicU64,
     faults: Mutex<HashMap<u64, Fault>>,
+    /// What goes wrong with every invocation that has no fault of its own.
+    broken: Mutex<Option<Fault>>,
 }
 
 /// One child process and the invocation that it has.
@@ -204,6 +216,7 @@ impl Lambda {
             running: AtomicUsize::new(0),
             invocations: AtomicU64::new(0),
             faults: Mutex::default(),
+            broken: Mutex::default(),
             config,
         };
         lock(&self.functions).insert(function.config.name.clone(), Arc::new(function));
@@ -234,11 +247,25 @@ impl Lambda {
 
     /// Lets the `nth` invocation of a function, counted from 1, go wrong.
     pub fn inject(&self, name: &str, nth: u64, fault: Fault) -> Result<()> {
-        let function = self
-            .function(name)
-            .with_context(|| format!("there is no function {name} to inject a fault into"))?;
-        lock(&function.faults).insert(nth, fault);
+        lock(&self.faulty(name)?.faults).insert(nth, fault);
         Ok(())
+    }
+
+    /// Lets every invocation of a function go wrong until it is [mended](Self::mend).
+    pub fn break_down(&self, name: &str, fault: Fault) -> Result<()> {
+        *lock(&self.faulty(name)?.broken) = Some(fault);
+        Ok(())
+    }
+
+    /// Ends what [`Self::break_down`] began.
+    pub fn mend(&self, name: &str) -> Result<()> {
+        *lock(&self.faulty(name)?.broken) = None;
+        Ok(())
+    }
+
+    fn faulty(&self, name: &str) -> Result<Arc<Function>> {
+        self.function(name)
+            .with_context(|| format!("there is no function {name} to inject a fault into"))
     }
 
     /// Ends every environment and waits until their processes are gone.
@@ -261,7 +288,8 @@ impl Lambda {
 
     async fn invoke(&self, function: Arc<Function>, id: String, payload: Bytes, trace: String) -> Outcome {
         let nth = function.invocations.fetch_add(1, Ordering::SeqCst) + 1;
-        let fault = lock(&function.faults).remove(&nth);
+        let own = lock(&function.faults).remove(&nth);
+        let fault = own.or_else(|| lock(&function.broken).clone());
         let busy = Busy::new(&function);
         let limit = function.config.concurrency.unwrap_or(usize::MAX);
         match &fault {

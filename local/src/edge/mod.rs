@@ -127,7 +127,7 @@ impl Edge {
         &self.shared.log
     }
 
-    /// Answers a service with a simulated one from now on.
+    /// Answers a service with a simulated one from now on, instead of one that was added before.
     pub fn add_service(&self, service: Arc<dyn SimulatedService>) {
         self.shared
             .services
@@ -159,7 +159,7 @@ impl Shared {
         let simulated = self
             .services()
             .into_iter()
-            .find(|service| service.0.signing_name() == name);
+            .rfind(|service| service.0.signing_name() == name);
 
         let mut response = if let Some(service) = simulated {
             match hold(body).await {

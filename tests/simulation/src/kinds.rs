@@ -3,7 +3,7 @@
 //! What must stay true: what a service really did is asked of the service itself, not of Landfall.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -76,6 +76,16 @@ impl Kind {
             Self::EndpointExport => EndpointExports::KIND,
             Self::EndpointImport => EndpointImports::KIND,
             Self::DashboardSnapshot => DashboardSnapshots::KIND,
+        }
+    }
+
+    /// Whether its jobs write what is verified.
+    pub const fn writes_output(self) -> bool {
+        match self {
+            Self::SegmentSnapshot => SegmentSnapshots::WRITES_OUTPUT,
+            Self::EndpointExport => EndpointExports::WRITES_OUTPUT,
+            Self::EndpointImport => EndpointImports::WRITES_OUTPUT,
+            Self::DashboardSnapshot => DashboardSnapshots::WRITES_OUTPUT,
         }
     }
 
@@ -296,6 +306,31 @@ pub struct Simulated {
 }
 
 impl Simulated {
+    /// A service; `made` gives the id and the place of every job that it made, `completed` the ids of those that ended well.
+    fn watch<S: SimulatedService + 'static>(
+        service: S,
+        made: fn(&S) -> Vec<(String, String)>,
+        completed: fn(&S) -> BTreeSet<String>,
+        calls: fn(&S) -> usize,
+    ) -> Self {
+        let service = Arc::new(service);
+        let (jobs, called) = (Arc::clone(&service), Arc::clone(&service));
+        let jobs = move || {
+            let completed = completed(&jobs);
+            let true_job = |(id, place): (String, String)| TrueJob {
+                completed: completed.contains(&id),
+                id,
+                place,
+            };
+            made(&jobs).into_iter().map(true_job).collect()
+        };
+        Self {
+            service,
+            jobs: Arc::new(jobs),
+            calls: Arc::new(move || calls(&called)),
+        }
+    }
+
     /// Every job that it made.
     pub fn jobs(&self) -> Vec<TrueJob> {
         (self.jobs)()
@@ -424,22 +459,15 @@ impl Kind {
                     seed,
                     snapshots_per_day: 200,
                 };
-                let service = Arc::new(CustomerProfiles::new(sink, clock, settings));
-                let (jobs, calls) = (Arc::clone(&service), Arc::clone(&service));
-                Simulated {
-                    service,
-                    jobs: Arc::new(move || {
-                        let completed = jobs.completed();
-                        let made = jobs.snapshots().into_iter();
-                        made.map(|made| TrueJob {
-                            completed: completed.contains(&made.id),
-                            id: made.id,
-                            place: made.destination,
-                        })
-                        .collect()
-                    }),
-                    calls: Arc::new(move || calls.calls().len()),
-                }
+                Simulated::watch(
+                    CustomerProfiles::new(sink, clock, settings),
+                    |service| {
+                        let made = service.snapshots().into_iter();
+                        made.map(|made| (made.id, made.destination)).collect()
+                    },
+                    CustomerProfiles::completed,
+                    |service| service.calls().len(),
+                )
             }
             Self::EndpointExport | Self::EndpointImport => {
                 let settings = pinpoint::Settings {
@@ -452,22 +480,15 @@ impl Kind {
                     imports_at_once: character.at_once,
                 };
                 let source = Arc::new(Imported(Arc::clone(store)));
-                let service = Arc::new(Pinpoint::new(sink, source, clock, settings));
-                let (jobs, calls) = (Arc::clone(&service), Arc::clone(&service));
-                Simulated {
-                    service,
-                    jobs: Arc::new(move || {
-                        let completed = jobs.completed();
-                        let made = jobs.jobs().into_iter();
-                        made.map(|made| TrueJob {
-                            completed: completed.contains(&made.id),
-                            id: made.id,
-                            place: made.place,
-                        })
-                        .collect()
-                    }),
-                    calls: Arc::new(move || calls.calls().len()),
-                }
+                Simulated::watch(
+                    Pinpoint::new(sink, source, clock, settings),
+                    |service| {
+                        let made = service.jobs().into_iter();
+                        made.map(|made| (made.id, made.place)).collect()
+                    },
+                    Pinpoint::completed,
+                    |service| service.calls().len(),
+                )
             }
             Self::DashboardSnapshot => {
                 let settings = quicksight::Settings {
@@ -478,22 +499,15 @@ impl Kind {
                     jobs_at_once: character.at_once,
                     ..quicksight::Settings::default()
                 };
-                let service = Arc::new(QuickSight::new(sink, clock, settings));
-                let (jobs, calls) = (Arc::clone(&service), Arc::clone(&service));
-                Simulated {
-                    service,
-                    jobs: Arc::new(move || {
-                        let completed = jobs.completed();
-                        let made = jobs.jobs().into_iter();
-                        made.map(|made| TrueJob {
-                            completed: completed.contains(&made.id),
-                            id: made.id,
-                            place: made.destination,
-                        })
-                        .collect()
-                    }),
-                    calls: Arc::new(move || calls.calls().len()),
-                }
+                Simulated::watch(
+                    QuickSight::new(sink, clock, settings),
+                    |service| {
+                        let made = service.jobs().into_iter();
+                        made.map(|made| (made.id, made.destination)).collect()
+                    },
+                    QuickSight::completed,
+                    |service| service.calls().len(),
+                )
             }
         })
     }

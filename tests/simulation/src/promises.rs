@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 use landfall::{
-    job::{Outcome as Sealed, Verdict},
-    ledger::Entry,
+    error::ErrorKind,
+    job::{Outcome as Sealed, TaskError, Verdict},
+    ledger::{AttemptState, Entry},
 };
 use landfall_output::{latest::Latest, receipt::Receipt, verify::Role};
 use serde_json::Value;
@@ -194,6 +195,7 @@ impl Check<'_> {
         }
         let seen = self.sealed()?;
         self.agree(&seen);
+        self.closed_by_its_own();
         self.is_final()?;
         self.receipts()?;
         self.announcements();
@@ -288,6 +290,36 @@ impl Check<'_> {
                 } else if after.harms == 0 && after.plan.pick_up != Some(trigger) {
                     self.breaks(AGREE, format!("#{delivery} was rejected although nothing went wrong"));
                 }
+            }
+        }
+    }
+
+    /// A job that runs is not closed by a delivery that died while another one has it.
+    fn closed_by_its_own(&mut self) {
+        for (job_key, entry) in self.entries.clone() {
+            let Some(outcome) = &entry.outcome else { continue };
+            let ends_the_job = |error: &TaskError| {
+                let kinds = [ErrorKind::JobFailed, ErrorKind::TimedOut, ErrorKind::OutputRejected];
+                kinds.iter().any(|kind| kind.name() == error.error)
+            };
+            let Some(error) = outcome.error.as_ref().filter(|error| !ends_the_job(error)) else {
+                continue;
+            };
+            let owner = entry
+                .attempts
+                .last()
+                .filter(|attempt| attempt.state == AttemptState::Started)
+                .and_then(|attempt| attempt.owner.rsplit_once('/'));
+            if let Some((owner, _)) = owner
+                && owner != outcome.sealed_by
+            {
+                self.breaks(
+                    AGREE,
+                    format!(
+                        "{job_key} of {owner} was closed by {} with {}",
+                        outcome.sealed_by, error.error
+                    ),
+                );
             }
         }
     }

@@ -181,8 +181,11 @@ impl Plan {
                 let mut options = json!({
                     "DeadlineSeconds": deadline.as_secs(),
                     "Poll": { "MinSeconds": poll, "MaxSeconds": (poll * 10).clamp(60, 3600) },
-                    "Verification": { "SettleSeconds": settle, "RowCount": if strict { "fail" } else { "warn" } },
                 });
+                if kind.writes_output() {
+                    options["Verification"] =
+                        json!({ "SettleSeconds": settle, "RowCount": if strict { "fail" } else { "warn" } });
+                }
                 let mut event = kind.event()?;
                 // The triggers differ as the days of a schedule, as events, or as generations of one key.
                 match identity {
@@ -213,15 +216,16 @@ impl Plan {
             && let Some(first) = deliveries.first().cloned()
         {
             let trigger = triggers;
-            let kind = landfall::job::Kind::new(kind.name());
-            let picked =
-                landfall::event::identify(&kind, &first.event).map_err(|error| anyhow::anyhow!(error.message))?;
+            let picked = landfall::event::identify(&landfall::job::Kind::new(kind.name()), &first.event)
+                .map_err(|error| anyhow::anyhow!(error.message))?;
             let after = deadline + dice.between(Duration::ZERO, Duration::from_secs(3600));
             for number in 0..dice.number(1..3) {
                 let mut event = first.event.clone();
                 event["id"] = json!(format!("00000000-0000-4000-8000-{trigger:06}{number:06}"));
                 let mut options = json!({ "PickUp": picked.job_key, "DeadlineSeconds": 900 });
-                options["Verification"] = event["detail"]["Landfall"]["Verification"].clone();
+                if kind.writes_output() {
+                    options["Verification"] = event["detail"]["Landfall"]["Verification"].clone();
+                }
                 deliveries.push(Delivery {
                     trigger,
                     at: first.at + after + dice.between(Duration::ZERO, Duration::from_secs(5)),

@@ -153,6 +153,7 @@ impl Surroundings for Replay {
 /// Holds one execution against the interpreter here.
 async fn hold(machine: &Machine, finished: &Finished, arn: &str) -> Result<()> {
     let recorded = recorded(finished, arn)?;
+    let history = &finished.history;
     let failures = recorded.answers.iter().filter(|answer| answer.is_err()).count();
     let replay = Replay {
         execution: recorded.execution.clone(),
@@ -160,7 +161,14 @@ async fn hold(machine: &Machine, finished: &Finished, arn: &str) -> Result<()> {
         entered: Mutex::default(),
         retried: Mutex::default(),
     };
-    let end = machine.run(&replay, recorded.input.clone()).await;
+    let mut end = machine.run(&replay, recorded.input.clone()).await;
+    let redriven = history.iter().filter(|event| event["type"] == "ExecutionRedriven");
+    for _ in redriven.clone() {
+        let End::Broken { state, input, .. } = end else {
+            panic!("it was redriven and has ended here: {end:?}");
+        };
+        end = machine.go_on(&replay, state, input).await;
+    }
     let entered = locked(&replay.entered).clone();
     let names = |entered: &[(String, Value)]| -> Vec<String> { entered.iter().map(|(name, _)| name.clone()).collect() };
     assert_eq!(names(&entered), names(&recorded.entered));
@@ -172,7 +180,9 @@ async fn hold(machine: &Machine, finished: &Finished, arn: &str) -> Result<()> {
     let caught = entered
         .windows(2)
         .filter(|pair| pair[0].0 != "Status" && pair[1].0 == "Seal" && pair[1].1["error"].is_object());
-    assert!(retried == failures || retried + caught.count() == failures);
+    // And those that nothing caught are what it was redriven for.
+    let broken = redriven.count();
+    assert!(retried + broken == failures || retried + broken + caught.count() == failures);
     match end {
         End::Succeeded(output) => {
             assert!(finished.is_success());
@@ -216,6 +226,19 @@ async fn both_interpreters_take_the_same_steps() -> Result<()> {
     }
     let execution = good.deliver(&crashed).await?;
     let finished = good.wait(&execution).await?;
+    hold(&machine, &finished, &execution.arn).await?;
+
+    // A seal that fails for good, and is redriven.
+    let mut redriven = sample();
+    redriven["id"] = json!("00000000-0000-4000-8000-00000000000b");
+    let refusal = Fault::error("Landfall.Forbidden", "the ledger bucket refuses it");
+    good.lambda().break_down("seal-receipt", refusal)?;
+    let execution = good.deliver(&redriven).await?;
+    assert_eq!(good.wait(&execution).await?.status, "FAILED");
+    good.lambda().mend("seal-receipt")?;
+    good.redrive(&execution).await?;
+    let finished = good.wait(&execution).await?;
+    assert!(finished.is_success(), "{finished:#?}");
     hold(&machine, &finished, &execution.arn).await?;
 
     // A start that fails for a passing reason, one that the service refuses, and an event that is no request.

@@ -12,8 +12,8 @@ use sha2::{
     digest::common::hazmat::{SerializableState, SerializedState},
 };
 
-/// A checksum on its way.
-pub(super) enum Hash {
+/// SHA-256 on its way, as verification computes it.
+pub enum Hash {
     /// Cannot be kept.
     Quick(Context),
     /// Can.
@@ -27,7 +27,8 @@ pub(super) struct State(String);
 
 impl Hash {
     /// For an object that is read in one go.
-    pub(super) fn quick() -> Self {
+    #[must_use]
+    pub fn quick() -> Self {
         Self::Quick(Context::new(&SHA256))
     }
 
@@ -44,7 +45,7 @@ impl Hash {
     }
 
     /// Takes in further bytes.
-    pub(super) fn update(&mut self, bytes: &[u8]) {
+    pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Quick(context) => context.update(bytes),
             Self::Kept(hash) => hash.update(bytes),
@@ -60,7 +61,8 @@ impl Hash {
     }
 
     /// The checksum, hex.
-    pub(super) fn finish(self) -> String {
+    #[must_use]
+    pub fn finish(self) -> String {
         match self {
             Self::Quick(context) => hex::encode(context.finish()),
             Self::Kept(hash) => hex::encode(hash.finalize()),

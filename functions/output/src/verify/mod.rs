@@ -44,6 +44,7 @@ use serde::{Deserialize, Serialize};
 
 use self::work::Work;
 pub use self::{
+    hash::Hash,
     judge::Asker,
     report::{
         Check, CheckVerdict, Finding, MAX_OBJECTS, ObjectsFile, Reading, Report, Role, SCHEMA, Verdict, VerifiedObject,
