@@ -31,7 +31,10 @@ use landfall_local::{
     present::{self, Delivery, Layout, Narrator, Paint, Tone},
     python,
     simulated::{customer_profiles::Settings, pinpoint, quicksight, scenario::Scenario},
-    verify::{self, Access, Ask, Place, Progress},
+    verify::{
+        self, Access, Ask, Place, Progress,
+        kept::{DELIVERIES, DELIVERY},
+    },
     watch::message_of,
     world::{Execution, Finished, Options, World},
 };
@@ -100,7 +103,7 @@ struct Serve {
 const VERIFY_HELP: &str = "\
 Exit status:
   0  the output passed, with or without warnings, and is what the receipt sealed
-  1  the output is rejected, or differs from the receipt
+  1  the output is rejected, or differs from the receipt, or the receipt is that of a failed job
   2  it could not be checked: wrong usage, no such place, no access
 
 Credentials for S3 come from the environment, the keys and roles of the profile, or the container's or instance's
@@ -112,13 +115,15 @@ It takes s3:ListBucket and s3:GetObject (and kms:Decrypt for a key of one's own)
 #[derive(Debug, Args)]
 #[command(after_help = VERIFY_HELP)]
 struct Verify {
-    /// What to verify: s3://bucket/prefix/ or a folder; the receipt's own prefix if only --receipt s3://… is given
+    /// What to verify: s3://bucket/prefix/ or a folder, also one that --out of a run wrote; the receipt's own prefix if
+    /// only --receipt s3://… is given
     #[arg(value_name = "PREFIX|FOLDER", required_unless_present = "receipt")]
     place: Option<Place>,
     /// The format that was asked for; recognised by the first files if not given
     #[arg(long, value_name = "FORMAT", ignore_case = true, value_parser = data_format())]
     format: Option<DataFormat>,
-    /// How much is looked at: keys, sizes and times; also headers, footers and directories; every byte
+    /// How much is looked at: keys, sizes and times; also headers, footers and directories; every byte. With a receipt,
+    /// listing makes no checks unless more is asked for
     #[arg(long, value_name = "LEVEL", default_value = Level::Full.name(), value_parser = level())]
     level: Level,
     /// When the job was started, such as 2026-11-01T05:00:00Z; nothing may be older
@@ -645,15 +650,12 @@ async fn keep(world: &World, all: &[Done], folder: &Path) -> Result<()> {
         }
     }
     for (i, done) in all.iter().enumerate() {
-        let folder = folder.join("deliveries").join((i + 1).to_string());
+        let folder = folder.join(DELIVERIES).join((i + 1).to_string());
         write(
             &folder.join("history.json"),
             &serde_json::to_vec_pretty(&done.finished.history)?,
         )?;
-        write(
-            &folder.join("delivery.json"),
-            &serde_json::to_vec_pretty(&done.document())?,
-        )?;
+        write(&folder.join(DELIVERY), &serde_json::to_vec_pretty(&done.document())?)?;
         if let Some(receipt) = &done.receipt {
             write(&folder.join("receipt.json"), &serde_json::to_vec_pretty(receipt)?)?;
         }
@@ -772,7 +774,7 @@ async fn verified(options: &Verify) -> Result<bool> {
         expect: options
             .expect
             .as_deref()
-            .map(expectations)
+            .map(|text| expectations(text, options.level))
             .transpose()?
             .unwrap_or_default(),
         receipt: options.receipt.clone(),
@@ -819,8 +821,8 @@ async fn verified(options: &Verify) -> Result<bool> {
     Ok(verified.is_good())
 }
 
-/// What is expected, as JSON or in a file of it.
-fn expectations(text: &str) -> Result<Expectations> {
+/// What is expected at a level, as JSON or in a file of it; held to what an event is.
+fn expectations(text: &str, level: Level) -> Result<Expectations> {
     let (json, place) = if text.trim_start().starts_with('{') {
         (text.to_owned(), "--expect".to_owned())
     } else {
@@ -828,8 +830,17 @@ fn expectations(text: &str) -> Result<Expectations> {
         let read = read.with_context(|| format!("--expect {text}: it is neither a file that can be read nor JSON"))?;
         (read, format!("--expect {text}"))
     };
-    serde_json::from_str(&json)
-        .with_context(|| format!("{place}: it is not what Landfall.Verification.Expect of an event is; see the README"))
+    let expect: Value = serde_json::from_str(&json).with_context(|| format!("{place}: it is not JSON"))?;
+    let remedy = (level == Level::Listing).then_some(verify::TO_LOOK_INTO);
+    let faults = landfall::event::expectation_faults(&expect, remedy)?;
+    if !faults.is_empty() {
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        bail!(
+            "{place}: it is not what Landfall.Verification.Expect of an event may be, see docs/kinds.md; {}",
+            faults.join("; ")
+        );
+    }
+    serde_json::from_value(expect).with_context(|| format!("{place}: it cannot be read"))
 }
 
 /// How far a verification is, on stderr: a bar on a terminal, else a line now and then.

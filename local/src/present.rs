@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 use landfall::{
     error::ErrorKind,
-    job::{Level, TaskError},
+    job::{self, Level, TaskError},
 };
 use landfall_output::verify::{CheckVerdict, Verdict};
 use serde_json::Value;
@@ -661,7 +661,7 @@ pub fn verified(verified: &Verified, layout: Layout) -> String {
         fact("receipt", comparison.receipt.clone(), Tone::Plain);
         fact(
             "of",
-            format!("{} {}", comparison.verdict, comparison.job_key),
+            format!("{} {}", comparison.verdict.name(), comparison.job_key),
             Tone::Plain,
         );
         fact("against it", against(comparison), Tone::Plain);
@@ -758,6 +758,13 @@ fn verdict(verified: &Verified) -> (String, Tone) {
     }
     if verified.comparison.as_ref().is_some_and(|comparison| !comparison.same) {
         why.push("it differs from the receipt".to_owned());
+    }
+    if verified
+        .comparison
+        .as_ref()
+        .is_some_and(|comparison| comparison.verdict == job::Verdict::Failed)
+    {
+        why.push("the receipt is that of a failed job".to_owned());
     }
     if warned > 0 {
         why.push(format!("{} warned", counted(warned, "check")));
@@ -1270,12 +1277,16 @@ mod tests {
         };
         verified.comparison = Some(Comparison {
             receipt: "r.json".to_owned(),
+            verdict: job::Verdict::Succeeded,
+            job_key: "k".to_owned(),
+            prefix: "s3://bucket/p/".to_owned(),
+            same: false,
             unchanged: 2_000,
             rewritten: 1,
             unproven: 3,
+            changed: Vec::new(),
             vanished: (0..20).map(lone).collect(),
             added: vec![lone(99)],
-            ..Comparison::default()
         });
         let text = super::verified(&verified, plain(None));
         for part in [

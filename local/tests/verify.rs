@@ -7,14 +7,18 @@ use std::{
     fs,
     path::Path,
     process::{Command, Output},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 use landfall::{
     error::{Error, ErrorKind, Result},
-    store::{Condition, Head, ObjectStore, Page, Stored, SystemClock, Written},
+    store::{Condition, Frames, Head, ObjectStore, Page, Stored, SystemClock, Written},
 };
 use landfall_local::{
     children::Guard,
@@ -161,8 +165,20 @@ fn what_is_asked_is_held_against_what_is_there() {
         );
     }
 
+    let (_, document) = run_json(&[path(&good), "--level", "structure"]);
+    let (verdict, reason) = check(&document, "rows_counted");
+    assert!(verdict == "skipped" && reason.contains("leave --level out"), "{reason}");
+    let (_, document) = run_json(&[path(&good), "--expect", "{\"Rows\": {\"Min\": 3}}"]);
+    let (verdict, reason) = check(&document, "expected_rows");
+    assert!(
+        verdict == "fail" && reason.ends_with("fewer than 3. --expect asks for that in its member Rows"),
+        "{reason}"
+    );
+
     let header = folder(&[("a.csv", "id,name\n")]);
-    assert_eq!(run_json(&[path(&header), "--format", "CSV"]).0, 1);
+    let (status, document) = run_json(&[path(&header), "--format", "CSV"]);
+    let (_, reason) = check(&document, "output_present");
+    assert!(status == 1 && reason.contains("with --allow-empty"), "{reason}");
     assert_eq!(run_json(&[path(&header), "--format", "CSV", "--allow-empty"]).0, 0);
 }
 
@@ -203,8 +219,32 @@ fn what_cannot_be_checked_says_why() {
         (vec![path(&file), "--kms-key", "k"], "leave --kms-key out"),
         (
             vec![path(&file), "--expect", "{\"Rows\": {\"Least\": 3}}"],
-            "--expect: it is not what",
+            "--expect: it is not what Landfall.Verification.Expect of an event may be, see docs/kinds.md",
         ),
+        // As an event is refused for it.
+        (
+            vec![path(&file), "--expect", "{\"Columns\": {\"Required\": []}}"],
+            "$.Columns.Required: found an array of 0 items",
+        ),
+        (
+            vec![path(&file), "--expect", "{\"Rows\": {}}"],
+            "$.Rows: found neither Min nor Max",
+        ),
+        (
+            vec![path(&file), "--expect", "{\"Rows\": {\"Min\": 3, \"Max\": 2}}"],
+            "$.Rows.Min: found 3; must not be larger than Max",
+        ),
+        (
+            vec![
+                path(&file),
+                "--level",
+                "listing",
+                "--expect",
+                "{\"Change\": {\"MaxPercent\": 3}}",
+            ],
+            "$.Change: found an object of 1 members; the level listing looks into no object: ask for --level full",
+        ),
+        (vec![path(&file), "--expect", "{"], "--expect: it is not JSON"),
         (
             vec![path(&file), "--expect", "none.json"],
             "--expect none.json: it is neither a file",
@@ -299,6 +339,28 @@ fn a_copy_is_held_against_the_receipt_of_the_original() {
     assert_eq!(
         (&document["report"], &document["bytes_read"]),
         (&Value::Null, &json!(0))
+    );
+
+    // What is asked besides is looked at all the same, or refused.
+    for (asked, expected) in [
+        (["--started-at", "2999-01-01T00:00:00Z"], "newer_than_start"),
+        (["--expect", "{\"Age\": {\"MaxSeconds\": 9}}"], "data_age"),
+    ] {
+        fs::File::open(copy.path().join("a.csv"))
+            .unwrap()
+            .set_modified(std::time::SystemTime::UNIX_EPOCH)
+            .unwrap();
+        let (status, document) = run_json(&[&listing[..], &asked].concat());
+        assert_eq!((status, &document["verdict"]), (1, &json!("failed")), "{document}");
+        assert_eq!(check(&document, expected).0, "fail");
+        assert_eq!(document["comparison"]["same"], true);
+    }
+    let (status, document) = run_json(&[&listing[..], &["--settle", "0"]].concat());
+    assert_eq!((status, check(&document, "listing_stable").0), (0, "pass"));
+    let (status, _, said) = run(&[&listing[..], &["--rows", "5"]].concat());
+    assert!(
+        status == 2 && said.contains("--rows: the level listing looks into no object"),
+        "{said}"
     );
 
     // As many bytes, one of them another; and as many rows.
@@ -418,6 +480,91 @@ fn more_objects_than_a_receipt_holds_are_in_the_list_beside_it() {
 }
 
 #[test]
+fn what_a_run_kept_is_verified_as_it_lies() {
+    let kept = folder(&[
+        ("deliveries/1/delivery.json", "{}"),
+        ("deliveries/1/history.json", "[]"),
+        ("deliveries/1/receipt.json", "{}"),
+        ("moto.log", "started"),
+        ("landfall-ledger/jobs/segment-snapshot/k.json", "{}"),
+        ("landfall-ledger/receipts/endpoint-import/k.json", "{\"output\": null}"),
+        ("landfall-exports/segments/_latest.json", "{}"),
+        ("landfall-exports/segments/run=1/a.csv", ROWS),
+        ("landfall-exports/segments/run=1/b.csv", ROWS),
+    ]);
+    let (status, _, said) = run(&[path(&kept)]);
+    assert!(
+        status == 2 && said.contains("no job in it sealed an output") && said.contains("1/delivery.json"),
+        "{said}"
+    );
+
+    let exports = kept.path().join("landfall-exports");
+    let first = exports.join("segments/run=1");
+    seal(
+        &first,
+        &["a.csv", "b.csv"],
+        "s3://landfall-exports/segments/run=1/",
+        false,
+    );
+    let (status, document) = run_json(&[path(&kept)]);
+    assert_eq!((status, &document["verdict"]), (0, &json!("passed")), "{document}");
+    assert_eq!(
+        Path::new(document["place"].as_str().unwrap()),
+        first.join(""),
+        "{document}"
+    );
+    assert_eq!(document["report"]["data_objects"], 2);
+    assert_eq!(document["comparison"]["unchanged"], 2);
+    // The same of the folder itself, which names no receipt.
+    let (status, document) = run_json(&[first.to_str().unwrap()]);
+    assert_eq!((status, &document["comparison"]), (0, &Value::Null));
+
+    // Several are not guessed between.
+    write(&exports, "segments/run=2/a.csv", ROWS);
+    let second = exports.join("segments/run=2");
+    let receipt = seal(&second, &["a.csv"], "s3://landfall-exports/segments/run=2/", false);
+    fs::remove_file(second.join("_receipt.json")).unwrap();
+    write(
+        kept.path(),
+        "landfall-ledger/receipts/segment-snapshot/2.json",
+        &receipt.to_string(),
+    );
+    let (status, _, said) = run(&[path(&kept)]);
+    let named = |file: &str| format!("--receipt {}", kept.path().join(file).display());
+    assert!(
+        status == 2
+            && said.contains("holds 2 outputs")
+            && said.contains(&named("landfall-exports/segments/run=1/_receipt.json"))
+            && said.contains(&named("landfall-ledger/receipts/segment-snapshot/2.json")),
+        "{said}"
+    );
+    let chosen = kept.path().join("landfall-ledger/receipts/segment-snapshot/2.json");
+    let (status, document) = run_json(&[path(&kept), "--receipt", chosen.to_str().unwrap()]);
+    assert_eq!((status, &document["comparison"]["unchanged"]), (0, &json!(1)));
+}
+
+#[test]
+fn what_a_failed_job_left_is_not_good_for_being_unchanged() {
+    let here = folder(&[("a.csv", ROWS)]);
+    let mut receipt = seal(here.path(), &["a.csv"], "s3://landfall-exports/run=1/", false);
+    receipt["verdict"] = json!("failed");
+    write(here.path(), "_receipt.json", &receipt.to_string());
+    let file = here.path().join("_receipt.json");
+    for level in ["full", "listing"] {
+        let arguments = [path(&here), "--receipt", file.to_str().unwrap(), "--level", level];
+        let (status, document) = run_json(&arguments);
+        assert_eq!((status, &document["verdict"]), (1, &json!("failed")));
+        let found = &document["comparison"];
+        assert_eq!((&found["same"], &found["verdict"]), (&json!(true), &json!("failed")));
+        let (_, printed, _) = run(&arguments);
+        assert!(
+            printed.contains("rejected: the receipt is that of a failed job\n"),
+            "{printed}"
+        );
+    }
+}
+
+#[test]
 fn only_a_receipt_of_an_output_can_be_compared() {
     let here = folder(&[("a.csv", ROWS)]);
     let receipt = seal(here.path(), &["a.csv"], "s3://landfall-exports/run=1/", false);
@@ -442,10 +589,21 @@ fn only_a_receipt_of_an_output_can_be_compared() {
     }
 }
 
-/// A store in which something happens before the first read of a key.
+/// A store in which something happens before the first read of a key, and whose streams may break off.
 struct Meddled {
     store: Arc<dyn ObjectStore>,
     before: Mutex<BTreeMap<String, Box<dyn FnOnce() + Send>>>,
+    /// Streams that break off behind their first part.
+    breaks: AtomicUsize,
+}
+
+impl Meddled {
+    fn meddle(&self, key: &str) {
+        let act = self.before.lock().unwrap().remove(key);
+        if let Some(act) = act {
+            act();
+        }
+    }
 }
 
 #[async_trait]
@@ -463,11 +621,22 @@ impl ObjectStore for Meddled {
     }
 
     async fn read(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Bytes> {
-        let act = self.before.lock().unwrap().remove(key);
-        if let Some(act) = act {
-            act();
-        }
+        self.meddle(key);
         self.store.read(bucket, key, etag, start, end).await
+    }
+
+    async fn stream(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Frames> {
+        self.meddle(key);
+        let frames = self.store.stream(bucket, key, etag, start, end).await?;
+        let breaks = self
+            .breaks
+            .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1))
+            .is_ok();
+        if !breaks {
+            return Ok(frames);
+        }
+        let broken = Error::new(ErrorKind::Unavailable, "the body broke off");
+        Ok(frames.take(1).chain(stream::iter([Err(broken)])).boxed())
     }
 
     async fn put(&self, _: &str, _: &str, _: Bytes, _: Condition) -> Result<Written> {
@@ -500,6 +669,7 @@ async fn a_file_that_changes_while_it_is_read_is_noticed() {
     let meddled = Meddled {
         store: location.store,
         before: Mutex::new(BTreeMap::from([("b.csv".to_owned(), Box::new(act) as _)])),
+        breaks: AtomicUsize::new(0),
     };
     let location = Location {
         store: Arc::new(meddled),
@@ -520,6 +690,39 @@ async fn a_file_that_changes_while_it_is_read_is_noticed() {
         "{stable:?}"
     );
     assert!(!stable.reason.contains("s3://"), "{stable:?}");
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_asked_for_again() {
+    let here = tempfile::tempdir().unwrap();
+    let rows = 400_000;
+    let lines: String = (0..rows).map(|row| format!("{row},some name\n")).collect();
+    write(here.path(), "a.csv", &format!("id,name\n{lines}"));
+    let size = fs::metadata(here.path().join("a.csv")).unwrap().len();
+    let location = Location::folder(here.path()).unwrap();
+    let meddled = Arc::new(Meddled {
+        store: Arc::clone(&location.store),
+        before: Mutex::default(),
+        breaks: AtomicUsize::new(2),
+    });
+    let location = Location {
+        store: Arc::clone(&meddled) as Arc<dyn ObjectStore>,
+        ..location
+    };
+    let ask = Ask {
+        format: Some(landfall_output::formats::Format::Csv),
+        ..Ask::default()
+    };
+    let progress = Arc::new(Progress::default());
+    let verified = verify_in(&ask, location, None, Arc::new(SystemClock), &progress)
+        .await
+        .unwrap();
+    assert_eq!(meddled.breaks.load(Relaxed), 0);
+    assert_eq!(
+        (verified.verdict, verified.report.unwrap().rows),
+        (Verdict::Passed, rows)
+    );
+    assert_eq!(progress.now(), [1, 1, size, size]);
 }
 
 #[tokio::test]

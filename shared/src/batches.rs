@@ -23,5 +23,15 @@ pub const MAX_REPEATS: u32 = 10;
 /// Most invocations of one batch in one round.
 pub const MAX_TURNS: u32 = 400;
 
+/// State transitions of a batch beside its invocations: the start of its execution, which AWS does not say to be free, and
+/// the state that ends it.
+pub const TRANSITIONS: u64 = 2;
+
+/// State transitions of each invocation of a batch: `Batch` and `More`.
+pub const TRANSITIONS_OF_TURN: u64 = 2;
+
+/// State transitions of each round of batches in the job's own execution: `VerifyBatches`, `Verify` and `Verified`.
+pub const TRANSITIONS_OF_ROUND: u64 = 3;
+
 /// How long a verification may go on after its batches were planned: 7 days. What is invoked later gives up at once.
 pub const MAX_SECONDS: u64 = 7 * 24 * 60 * 60;

@@ -381,22 +381,32 @@ fn check_poll_options(detail: &Value, faults: &mut Faults) {
     }
 }
 
-/// What is expected has to be possible, and the level has to look at it.
 fn check_expectations(detail: &Value, faults: &mut Faults) {
+    const REMEDY: &str = "set Level to \"full\", or to \"structure\" for what headers and footers tell";
     let options = &detail[OPTIONS]["Verification"];
-    let place = |name: &str| format!("$.detail.{OPTIONS}.Verification.{name}");
-    let rows = &options["Expect"]["Rows"];
+    let place = format!("$.detail.{OPTIONS}.Verification");
+    let remedy = (options["Level"] == Level::Listing.name()).then_some(REMEDY);
+    check_expected(&options["Expect"], &format!("{place}.Expect"), remedy, faults);
+    if options["RowCount"] == "fail" {
+        check_level(&options["RowCount"], format!("{place}.RowCount"), remedy, faults);
+    }
+}
+
+/// What is expected has to be possible, and the level has to look at it: `remedy` says what to do where that is the level
+/// listing.
+fn check_expected(expect: &Value, place: &str, remedy: Option<&str>, faults: &mut Faults) {
+    let rows = &expect["Rows"];
     let bound = |name: &str| rows.get(name).filter(|value| !value.is_null());
     if rows.is_object() {
         match (bound("Min"), bound("Max")) {
             (None, None) => faults.add(
-                place("Expect.Rows"),
+                format!("{place}.Rows"),
                 "neither Min nor Max",
                 "name at least one of them, or leave Rows out",
             ),
             (Some(min), Some(max)) if min.as_u64().zip(max.as_u64()).is_some_and(|(min, max)| min > max) => {
                 faults.add(
-                    place("Expect.Rows.Min"),
+                    format!("{place}.Rows.Min"),
                     min,
                     format!("must not be larger than Max, which is {max}"),
                 );
@@ -404,24 +414,32 @@ fn check_expectations(detail: &Value, faults: &mut Faults) {
             _ => {}
         }
     }
-    if options["Level"] == Level::Listing.name() {
-        let mut beyond = |name: &str, found: &Value| {
-            if !found.is_null() {
-                faults.add(
-                    place(name),
-                    describe_found(found),
-                    "the level listing looks into no object: set Level to \"full\", or to \"structure\" for what \
-                     headers and footers tell",
-                );
-            }
-        };
-        for name in ["Columns", "Rows", "Change"] {
-            beyond(&format!("Expect.{name}"), &options["Expect"][name]);
-        }
-        if options["RowCount"] == "fail" {
-            beyond("RowCount", &options["RowCount"]);
-        }
+    for name in ["Columns", "Rows", "Change"] {
+        check_level(&expect[name], format!("{place}.{name}"), remedy, faults);
     }
+}
+
+/// What the level listing can never show is not asked for at it.
+fn check_level(asked: &Value, place: String, remedy: Option<&str>, faults: &mut Faults) {
+    if let Some(remedy) = remedy
+        && !asked.is_null()
+    {
+        faults.add(
+            place,
+            describe_found(asked),
+            format!("the level listing looks into no object: {remedy}"),
+        );
+    }
+}
+
+/// What an event would be refused for if this stood in its `Verification.Expect`, each fault at its place beneath `$`.
+/// `remedy` says what to do if the output is looked at as the level listing does. Fails with `Internal` if the schema is
+/// wrong.
+pub fn expectation_faults(expect: &Value, remedy: Option<&str>) -> Result<Faults> {
+    let mut faults = Faults::default();
+    Shape::new(inline_schema::<Expectations>())?.check(expect, &mut faults);
+    check_expected(expect, "$", remedy, &mut faults);
+    Ok(faults)
 }
 
 /// The JSON Schema of the events of a kind, everything inline.

@@ -368,6 +368,16 @@ pub enum Verdict {
     Failed,
 }
 
+impl Verdict {
+    /// The word for it, as in receipts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// The event that says how a job ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Announcement {

@@ -9,14 +9,22 @@
 
 use std::{fs, io::Write as _, ops::Range, process::Command, sync::Arc};
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use flate2::{Compression, write::GzEncoder};
-use landfall::store::Clock;
-use landfall_output::verify::{Expectation, Format, Report, Verdict, verify};
+use landfall::{
+    error::{Error, Result},
+    job::Level,
+    store::{Clock, Condition, Frames, Head, Listed, ObjectStore, Page, Stored, Written},
+};
+use landfall_output::verify::{Expectation, Format, Limits, Report, Verdict, verify, verify_within};
 use landfall_tests::{clock::ManualClock, memory_store::MemoryStore};
 
 /// The most that a process may have held at any time, in MiB: its code and its libraries included.
 const BOUND: u64 = 64;
+/// The most that is held of an object which is verified without a ledger, in bytes.
+const OF_EACH: u64 = 1_000;
 /// Names the case to the process that runs it.
 const CASE: &str = "LANDFALL_MEMORY_CASE";
 const BUCKET: &str = "exports";
@@ -139,21 +147,117 @@ async fn the_process() {
     let decoded = case.decoded;
     let report = run(case).await;
     assert_eq!(report.verdict, Verdict::Passed, "{report:#?}");
-    let status = fs::read_to_string("/proc/self/status").expect("Linux tells");
-    let peak = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok())
-        .expect("Linux tells");
+    let peak = peak_kib();
     println!("{name}: {} MiB decoded, at most {} MiB held", decoded >> 20, peak >> 10);
     assert!(peak >> 10 <= BOUND, "{name}: {} MiB held, {BOUND} may be", peak >> 10);
     assert!(decoded >> 20 >= 3 * BOUND, "{name}: only {} MiB", decoded >> 20);
 }
 
+/// The most memory that this process ever had, in KiB.
+fn peak_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux tells");
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok())
+        .expect("Linux tells")
+}
+
+/// A listing of objects that nobody holds.
+struct Listing(usize);
+
+fn only_listed<T>() -> Result<T> {
+    Err(Error::internal("there is a listing, and nothing else"))
+}
+
+#[async_trait]
+impl ObjectStore for Listing {
+    async fn list_page(&self, _: &str, prefix: &str, after: Option<&str>) -> Result<Page> {
+        let from = after
+            .and_then(|after| after.rsplit(['-', '.']).nth(1)?.parse::<usize>().ok())
+            .map_or(0, |last| last + 1);
+        let to = self.0.min(from + 1_000);
+        let listed = |n: usize| Listed {
+            key: format!("{prefix}part-{n:08}.csv"),
+            size: 9,
+            etag: format!("\"{n:032x}\""),
+            last_modified: DateTime::UNIX_EPOCH,
+        };
+        let objects: Vec<Listed> = (from..to).map(listed).collect();
+        let next = objects.last().filter(|_| to < self.0).map(|last| last.key.clone());
+        Ok(Page { objects, next })
+    }
+
+    async fn head(&self, _: &str, _: &str) -> Result<Option<Head>> {
+        only_listed()
+    }
+
+    async fn get(&self, _: &str, _: &str) -> Result<Option<Stored>> {
+        only_listed()
+    }
+
+    async fn read(&self, _: &str, _: &str, _: &str, _: u64, _: u64) -> Result<Bytes> {
+        only_listed()
+    }
+
+    async fn stream(&self, _: &str, _: &str, _: &str, _: u64, _: u64) -> Result<Frames> {
+        only_listed()
+    }
+
+    async fn put(&self, _: &str, _: &str, _: Bytes, _: Condition) -> Result<Written> {
+        only_listed()
+    }
+
+    async fn begin_upload(&self, _: &str, _: &str) -> Result<String> {
+        only_listed()
+    }
+
+    async fn upload_part(&self, _: &str, _: &str, _: &str, _: i32, _: Bytes) -> Result<String> {
+        only_listed()
+    }
+
+    async fn complete_upload(&self, _: &str, _: &str, _: &str, _: &[String]) -> Result<Written> {
+        only_listed()
+    }
+
+    async fn abort_upload(&self, _: &str, _: &str, _: &str) -> Result<()> {
+        only_listed()
+    }
+}
+
+/// Not a test of its own: what the last one runs in a process.
+#[tokio::test]
+#[ignore = "run by another"]
+async fn the_process_of_many_objects() {
+    const OBJECTS: usize = 100_000;
+    let clock = ManualClock::at("2026-11-01T05:00:07Z".parse().expect("a time"));
+    let asked = Expectation {
+        level: Level::Listing,
+        ..Expectation::of(
+            format!("s3://{BUCKET}/{PREFIX}").parse().expect("a URI"),
+            Some(Format::Csv),
+        )
+    };
+    let deadline = clock.now() + TimeDelta::hours(1);
+    let before = peak_kib();
+    let store = Arc::new(Listing(OBJECTS));
+    let report = verify_within(store, Arc::new(clock), &asked, deadline, &Limits::default())
+        .await
+        .expect("a verdict");
+    assert_eq!((report.verdict, report.data_objects), (Verdict::Passed, OBJECTS as u64));
+    let bytes = (peak_kib() - before) * 1_024 / OBJECTS as u64;
+    println!("objects: at most {bytes} bytes held of each");
+    assert!(bytes <= OF_EACH, "{bytes} bytes held of each object, {OF_EACH} may be");
+}
+
 fn in_a_process(name: &str) {
+    run_in_a_process("the_process", name);
+}
+
+fn run_in_a_process(process: &str, name: &str) {
     let own = std::env::current_exe().expect("this test");
     let output = Command::new(own)
-        .args(["--exact", "the_process", "--ignored", "--nocapture"])
+        .args(["--exact", process, "--ignored", "--nocapture"])
         .env(CASE, name)
         .output()
         .expect("it starts");
@@ -183,4 +287,9 @@ fn json_lines_of_any_size_take_little_memory() {
 #[test]
 fn gzip_that_inflates_to_any_size_takes_little_memory() {
     in_a_process("gzip");
+}
+
+#[test]
+fn what_is_kept_of_an_object_without_a_ledger_is_bounded() {
+    run_in_a_process("the_process_of_many_objects", "objects");
 }

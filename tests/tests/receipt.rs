@@ -260,7 +260,7 @@ async fn a_success_is_sealed_with_its_list_and_its_pointer() {
         // Three batches, each an execution of its own, and another turn of the verification.
         assert_eq!(
             (receipt.cost.state_transitions, receipt.cost.invocations),
-            (13 + 3 + 9, 4 + 1 + 3)
+            (13 + 3 + 12, 4 + 1 + 3)
         );
         assert_eq!(receipt.verification.unwrap().level.name(), "full");
 

@@ -5,11 +5,14 @@ use std::fmt::Write;
 
 use anyhow::{Context, Result};
 use landfall::{
-    batches::{MAX_BATCHES, MAX_BYTES, MAX_OBJECTS, MAX_SECONDS},
+    batches::{
+        MAX_BATCHES, MAX_BYTES, MAX_OBJECTS, MAX_SECONDS, TRANSITIONS, TRANSITIONS_OF_ROUND, TRANSITIONS_OF_TURN,
+    },
     config::Config,
     store::upload::PART,
 };
 use landfall_output::verify::Limits;
+use serde_json::Value;
 
 const MB: u64 = 1_000_000;
 const GB: u64 = 1_000 * MB;
@@ -123,13 +126,14 @@ impl Case {
         }
     }
 
-    /// Verify and Verified, twice, and VerifyBatches between; of each batch its start, Batch and More in each turn, BatchDone.
+    /// Verify and Verified, a round of batches, and each batch in its turns.
     fn transitions(self, rate: u64) -> u64 {
-        if self.is_split() {
-            5 + self.batches() * (2 + 2 * self.turns(rate))
+        let of_batches = if self.is_split() {
+            TRANSITIONS_OF_ROUND + self.batches() * (TRANSITIONS + TRANSITIONS_OF_TURN * self.turns(rate))
         } else {
-            2
-        }
+            0
+        };
+        2 + of_batches
     }
 
     fn listings(self) -> u64 {
@@ -304,6 +308,44 @@ fn the_page_says_what_is_computed() -> Result<()> {
         }
     }
     assert!(wrong.is_empty(), "docs/scale.md should say\n{wrong}");
+    Ok(())
+}
+
+/// The states that follow each other from one state until another comes, or the end; in a choice by what is chosen.
+fn path(states: &Value, from: &str, until: &str, chosen: &str) -> Vec<String> {
+    let mut path = vec![from.to_owned()];
+    while let Some(state) = path.last().map(|name| &states[name]) {
+        let choices = state["Choices"].as_array().into_iter().flatten();
+        let targets: Vec<&str> = choices
+            .chain([state])
+            .filter_map(|choice| choice["Next"].as_str().or(choice["Default"].as_str()))
+            .collect();
+        let next = targets.iter().find(|target| **target == chosen).or(targets.first());
+        match next {
+            Some(next) if *next != until && path.len() < 20 => path.push((*next).to_owned()),
+            _ => break,
+        }
+    }
+    path
+}
+
+/// What the page and the receipts count with is what the definition goes through.
+#[test]
+fn transitions_are_those_of_the_definition() -> Result<()> {
+    let definition: Value = serde_json::from_str(include_str!("../../statemachine/export-job.asl.json"))?;
+    let states = &definition["States"];
+    let round = path(states, "VerifyBatches", "Seal", "Seal");
+    assert_eq!(round, ["VerifyBatches", "Verify", "Verified"]);
+    assert_eq!(round.len() as u64, TRANSITIONS_OF_ROUND);
+
+    let batch = &states["VerifyBatches"]["ItemProcessor"]["States"];
+    let turn = path(batch, "Batch", "Batch", "Batch");
+    assert_eq!(turn, ["Batch", "More"]);
+    assert_eq!(turn.len() as u64, TRANSITIONS_OF_TURN);
+    let whole = path(batch, "Batch", "", "BatchDone");
+    assert_eq!(whole, ["Batch", "More", "BatchDone"]);
+    // And its start.
+    assert_eq!(whole.len() as u64 + 1, TRANSITIONS + TRANSITIONS_OF_TURN);
     Ok(())
 }
 

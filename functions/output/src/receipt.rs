@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use landfall::{
+    batches::{TRANSITIONS, TRANSITIONS_OF_ROUND, TRANSITIONS_OF_TURN},
     event::Trigger,
     job::{Counts, Format, Kind, Level, Source, TaskError, Verdict},
     ledger::{AttemptState, Entry, Orphan, Outcome},
@@ -24,9 +25,6 @@ pub const NAME: &str = "_receipt.json";
 
 /// The name of the list of all objects, beside the receipt. JSON lines, each an object as in [`Output::objects`].
 pub const OBJECTS_NAME: &str = "_objects.jsonl";
-
-/// State transitions of a batch of a Distributed Map, which is an execution of its own: its start, its state, its end.
-const BATCH_TRANSITIONS: u64 = 3;
 
 /// Price of a Standard state transition in us-east-1, in US dollars. Source: the Step Functions pricing page.
 const TRANSITION_USD: f64 = 0.025 / 1_000.0;
@@ -145,7 +143,8 @@ pub struct Verification {
     pub report_sha256: String,
 }
 
-/// What the execution whose outcome stands cost at Step Functions, without tries that were made again.
+/// What the execution whose outcome stands cost at Step Functions: without tries that were made again, and with its
+/// batches as if they were read in one round and by one invocation each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cost {
     /// States entered.
@@ -337,13 +336,15 @@ pub(crate) fn beside(receipt: &S3Uri) -> S3Uri {
 }
 
 /// Receive, Start, then Seal, Sealed, Announce, Outcome and the end; Status after each of Start and the polls, which
-/// come with a Wait; Verify and Verified if it came so far, again after the batches, and the batches.
+/// come with a Wait; Verify and Verified if it came so far, again after the batches, and the batches: neither the report nor
+/// the entry says how many rounds and invocations they took.
 fn cost(outcome: &Outcome, batches: Option<u64>) -> Cost {
     let (polls, verified) = (u64::from(outcome.polls), u64::from(batches.is_some()));
     let batches = batches.unwrap_or_default();
     let again = u64::from(batches > 0);
     let started = u64::from(outcome.attempt.is_some());
-    let state_transitions = 7 + started + 3 * polls + 2 * verified + 3 * again + BATCH_TRANSITIONS * batches;
+    let of_batches = TRANSITIONS_OF_ROUND * again + (TRANSITIONS + TRANSITIONS_OF_TURN) * batches;
+    let state_transitions = 7 + started + 3 * polls + 2 * verified + of_batches;
     #[allow(clippy::cast_precision_loss)]
     let state_transitions_usd = state_transitions as f64 * TRANSITION_USD;
     Cost {

@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::{
     latest,
-    verify::{self, Begin, Check, Desk, Expectation, Item, Limits, Previous, Report, Turn},
+    verify::{self, Asker, Begin, Check, Desk, Expectation, Item, Limits, Previous, Report, Turn},
 };
 
 /// Most failed checks that an error message spells out; the report and the receipt have all.
@@ -204,6 +204,7 @@ fn expectation(job: &Job, output: &Output) -> Expectation {
         level: output.level,
         expect: output.expect.clone(),
         previous: None,
+        asker: Asker::Event,
     }
 }
 

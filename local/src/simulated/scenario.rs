@@ -53,7 +53,7 @@ pub enum Scenario {
     ManyFiles,
 }
 
-/// How many data files [`Scenario::ManyFiles`] writes: three batches of a verification.
+/// How many data files [`Scenario::ManyFiles`] writes: two batches of a verification.
 pub const MANY_FILES: u64 = 1_200;
 
 /// How a service behaves, in parts.

@@ -18,15 +18,18 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use futures::{StreamExt as _, stream};
 use landfall::{
     error::{Error, ErrorKind, Result},
-    store::{Condition, Head, Listed, ObjectStore, Page, Stored, Written},
+    store::{Condition, Frames, Head, Listed, ObjectStore, Page, Stored, Written},
 };
 
 use super::{escaped, is_hidden};
 
 /// Most objects of a page.
 const PAGE: usize = 10_000;
+/// Bytes of a part of a stream.
+const FRAME: u64 = 1 << 20;
 
 /// The objects of a folder. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -117,6 +120,23 @@ impl ObjectStore for FolderStore {
     async fn read(&self, _: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Bytes> {
         let (key, etag) = (key.to_owned(), etag.to_owned());
         self.run(move |inner| inner.read(&key, &etag, start, end)).await
+    }
+
+    async fn stream(&self, _: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Frames> {
+        let (store, key, etag) = (self.clone(), key.to_owned(), etag.to_owned());
+        // It ends with its first error.
+        let frames = stream::try_unfold(start, move |start| {
+            let (store, key, etag) = (store.clone(), key.clone(), etag.clone());
+            async move {
+                if start >= end {
+                    return Ok(None);
+                }
+                let next = end.min(start + FRAME);
+                let frame = store.run(move |inner| inner.read(&key, &etag, start, next)).await?;
+                Ok(Some((frame, next)))
+            }
+        });
+        Ok(frames.boxed())
     }
 
     async fn put(&self, _: &str, _: &str, _: Bytes, _: Condition) -> Result<Written> {
@@ -382,6 +402,7 @@ fn failure(error: &io::Error, path: &Path) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::TryStreamExt as _;
 
     fn write(root: &Path, key: &str, body: &str) {
         let path = root.join(key);
@@ -468,6 +489,30 @@ mod tests {
         assert_eq!(read(2, 5).await.unwrap_err().kind, ErrorKind::OutputRejected);
         fs::remove_file(folder.path().join("a")).unwrap();
         assert_eq!(read(2, 5).await.unwrap_err().kind, ErrorKind::OutputRejected);
+    }
+
+    #[tokio::test]
+    async fn a_stream_comes_in_small_parts_until_the_file_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let body: Vec<u8> = (0..FRAME * 5 / 2).map(|at| (at % 251) as u8).collect();
+        fs::write(folder.path().join("a"), &body).unwrap();
+        let store = FolderStore::open(folder.path()).unwrap();
+        let listed = store.list_page("", "", None).await.unwrap().objects.remove(0);
+        let stream = || store.stream("", "a", &listed.etag, 1, listed.size);
+        let frames: Vec<Bytes> = stream().await.unwrap().try_collect().await.unwrap();
+        assert!(
+            frames.iter().all(|frame| frame.len() as u64 <= FRAME),
+            "{}",
+            frames.len()
+        );
+        assert_eq!(frames.concat(), body[1..]);
+
+        let mut frames = stream().await.unwrap();
+        frames.next().await.unwrap().unwrap();
+        write(folder.path(), "a", "another");
+        let error = frames.next().await.unwrap().unwrap_err();
+        assert_eq!(error.kind, ErrorKind::OutputRejected);
+        assert!(frames.next().await.is_none());
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 //! verification from being made. Messages name keys with their control characters escaped, and no value of the data.
 
 pub mod folder;
+pub mod kept;
 mod progress;
 mod s3;
 pub mod sealed;
@@ -23,14 +24,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
     error::{Error, ErrorKind, Result},
     expect::Expectations,
-    job::Level,
+    job::{self, Level},
     s3_uri::S3Uri,
     store::{Clock, Listed, ObjectStore, SystemClock},
 };
 use landfall_output::{
     formats::{Content, Format, Head, sniff},
     verify::{
-        self, CheckVerdict, Expectation, Limits, Previous, Report, Verdict,
+        self, Asker, CheckVerdict, Expectation, Limits, Previous, Report, Verdict,
         classify::{self, Plan},
     },
 };
@@ -46,9 +47,13 @@ pub use self::{progress::Progress, s3::Access};
 /// The schema of [`Verified`].
 pub const SCHEMA: &str = "landfall.verification/1";
 
+/// How what the level listing does not show can be seen.
+pub const TO_LOOK_INTO: &str =
+    "ask for --level full, or for --level structure, which sees what headers and footers tell";
 /// Stands for a folder where the verification wants a bucket's name.
 const FOLDER: &str = "folder";
-/// Most objects that are verified at once. The function takes fewer at a time, as its memory is smaller.
+/// Most objects that are verified at once. What is listed and found is kept in memory, at about 1 KiB an object; the
+/// function, whose memory is smaller, keeps it in the ledger bucket.
 const MAX_OBJECTS: usize = 10_000_000;
 /// First files by which the format is recognised.
 const RECOGNISED_BY: usize = 16;
@@ -94,7 +99,8 @@ impl FromStr for Place {
 /// What is to be verified, and against what.
 #[derive(Clone, Debug)]
 pub struct Ask {
-    /// Where it lies; that of the receipt when `None`.
+    /// Where it lies; that of the receipt when `None`. Of a folder that `cargo local --out` wrote, its one output, or that
+    /// of the receipt, is verified and held against the receipt.
     pub place: Option<Place>,
     /// The format of the data; recognised when `None`.
     pub format: Option<Format>,
@@ -247,6 +253,13 @@ impl Location {
     }
 }
 
+impl Ask {
+    /// Whether more is asked than what a receipt tells.
+    fn expects_more(&self) -> bool {
+        self.started_at.is_some() || self.kms_key.is_some() || self.settle.is_some() || !self.expect.is_empty()
+    }
+}
+
 /// What came of it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verified {
@@ -256,7 +269,7 @@ pub struct Verified {
     pub landfall: &'static str,
     /// What was verified.
     pub place: String,
-    /// The worst of the checks, and `failed` if anything differs from the receipt.
+    /// The worst of the checks, and `failed` if anything differs from the receipt, or if that is of a failed job.
     pub verdict: Verdict,
     /// The format that the data was held to; `None` if each file has its own.
     pub format: Option<Format>,
@@ -275,7 +288,7 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// Whether the output may be used: it is not rejected, and does not differ from the receipt.
+    /// Whether the output may be used: it is not rejected, and is what the receipt of a success sealed.
     pub fn is_good(&self) -> bool {
         self.verdict != Verdict::Failed
     }
@@ -286,16 +299,24 @@ impl Verified {
 /// Fails with `InvalidEvent` for what cannot be asked so, with `OutputRejected` if something changed under the
 /// comparison, and with what the store fails with.
 pub async fn verify(ask: &Ask, progress: &Arc<Progress>) -> Result<Verified> {
-    let receipt = match &ask.receipt {
-        Some(place) => Some(Location::open(place, false, &ask.access).await?),
-        None => None,
+    let kept = match &ask.place {
+        Some(Place::Local(folder)) if kept::is_kept(folder) => Some(folder),
+        _ => None,
+    };
+    let receipt = match (&ask.receipt, kept) {
+        (Some(place), _) => Some(Location::open(place, false, &ask.access).await?),
+        (None, Some(folder)) => Some(Location::file(&kept::receipt(folder).await?)?),
+        (None, None) => None,
     };
     let sealed = match &receipt {
         Some(receipt) => Some(Sealed::read(receipt).await.map_err(|error| reworded(receipt, error))?),
         None => None,
     };
     let place = match (&ask.place, &ask.receipt, &sealed) {
-        (Some(place), ..) => place.clone(),
+        (Some(place), _, sealed) => match kept.zip(sealed.as_ref()) {
+            Some((folder, sealed)) => Place::Local(kept::place_of(folder, &sealed.prefix)),
+            None => place.clone(),
+        },
         (None, Some(Place::S3(_)), Some(sealed)) => Place::S3(sealed.prefix.clone()),
         _ => {
             return Err(Error::new(
@@ -349,6 +370,12 @@ pub async fn verify_in(
             format!("{location} is a folder, whose files no KMS key encrypts: leave --kms-key out"),
         ));
     }
+    if ask.rows.is_some() && ask.level == Level::Listing {
+        return Err(Error::new(
+            ErrorKind::InvalidEvent,
+            format!("--rows: the level listing looks into no object: {TO_LOOK_INTO}"),
+        ));
+    }
     let watched = Arc::new(Watched::new(
         Arc::clone(&location.store),
         &location.key,
@@ -360,8 +387,8 @@ pub async fn verify_in(
         ..location
     };
 
-    // With a receipt the listing is all that its lowest level asks for.
-    let only_compared = sealed.is_some() && ask.level == Level::Listing;
+    // With a receipt the listing is all that its lowest level asks for, unless it is to be held against more.
+    let only_compared = sealed.is_some() && ask.level == Level::Listing && !ask.expects_more();
     let mut working = Duration::ZERO;
     let (format, mut report) = if only_compared {
         (ask.format.or(sealed.as_ref().and_then(|sealed| sealed.format)), None)
@@ -385,12 +412,14 @@ pub async fn verify_in(
     };
 
     let of_checks = report.as_ref().map_or(Verdict::Passed, |report| report.verdict);
-    let differs = comparison.as_ref().is_some_and(|comparison| !comparison.same);
+    let is_refused = comparison
+        .as_ref()
+        .is_some_and(|comparison| !comparison.same || comparison.verdict == job::Verdict::Failed);
     Ok(Verified {
         schema: SCHEMA,
         landfall: env!("CARGO_PKG_VERSION"),
         place: location.to_string(),
-        verdict: if differs { Verdict::Failed } else { of_checks },
+        verdict: if is_refused { Verdict::Failed } else { of_checks },
         format,
         level: ask.level,
         seconds: begun.elapsed().as_secs_f64(),
@@ -444,6 +473,7 @@ async fn expectation(ask: &Ask, location: &Location, sealed: Option<&Sealed>) ->
             same_request: true,
             rows: sealed.rows,
         }),
+        asker: Asker::Command,
     })
 }
 
@@ -532,20 +562,11 @@ async fn format_of(location: &Location, listed: &Listed) -> Result<Option<Format
     }))
 }
 
-/// Says in a check's reason what this command was asked, where the function speaks of its event.
+/// Names places in a check's reason as the user did, and takes back what was held against a start that nobody named.
 fn reword(check: &mut verify::Check, ask: &Ask, location: &Location) {
-    match check.name.as_str() {
-        "newer_than_start" if ask.started_at.is_none() && check.verdict == CheckVerdict::Pass => {
-            check.verdict = CheckVerdict::Skipped;
-            check.reason = "no time of a start is known; --started-at TIME names it".to_owned();
-        }
-        "row_count_matches" if ask.rows.is_some() => {
-            check.reason = check.reason.replace("the service reports", "--rows says");
-        }
-        "row_count_matches" if check.verdict == CheckVerdict::Skipped => {
-            check.reason = "no number of rows is known; --rows N names it".to_owned();
-        }
-        _ => {}
+    if check.name == "newer_than_start" && ask.started_at.is_none() && check.verdict == CheckVerdict::Pass {
+        check.verdict = CheckVerdict::Skipped;
+        check.reason = "no time of a start is known; --started-at TIME names it".to_owned();
     }
     check.reason = location.reword(&check.reason);
 }

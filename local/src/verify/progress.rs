@@ -17,9 +17,10 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use futures::StreamExt as _;
 use landfall::{
     error::Result,
-    store::{Clock, Condition, Head, ObjectStore, Page, Stored, Written},
+    store::{Clock, Condition, Frames, Head, ObjectStore, Page, Stored, Written},
 };
 
 use super::is_hidden;
@@ -56,6 +57,11 @@ pub(super) struct Watched {
     prefix: String,
     /// Whether an object is done when its metadata was read.
     by_head: bool,
+    count: Arc<Count>,
+}
+
+/// What was listed and read so far.
+struct Count {
     progress: Arc<Progress>,
     seen: Mutex<Seen>,
 }
@@ -79,24 +85,28 @@ impl Watched {
             store,
             prefix: prefix.to_owned(),
             by_head,
-            progress,
-            seen: Mutex::default(),
+            count: Arc::new(Count {
+                progress,
+                seen: Mutex::default(),
+            }),
         }
     }
+}
 
+impl Count {
     fn done(&self, seen: &mut Seen, object: u64) {
         if seen.done.insert(object) {
             self.progress.objects_done.fetch_add(1, Relaxed);
         }
     }
 
-    fn listed(&self, first: bool, page: &Page) {
+    fn listed(&self, prefix: &str, first: bool, page: &Page) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if first {
             seen.listing = (0, 0);
         }
         for listed in &page.objects {
-            if !is_hidden(listed.key.strip_prefix(&self.prefix).unwrap_or(&listed.key)) {
+            if !is_hidden(listed.key.strip_prefix(prefix).unwrap_or(&listed.key)) {
                 seen.listing.0 += 1;
                 seen.listing.1 += listed.size;
                 seen.sizes.insert(number(&listed.key, &listed.etag), listed.size);
@@ -191,15 +201,15 @@ fn number(key: &str, etag: &str) -> u64 {
 impl ObjectStore for Watched {
     async fn list_page(&self, bucket: &str, prefix: &str, after: Option<&str>) -> Result<Page> {
         let page = self.store.list_page(bucket, prefix, after).await?;
-        self.listed(after.is_none(), &page);
+        self.count.listed(&self.prefix, after.is_none(), &page);
         Ok(page)
     }
 
     async fn head(&self, bucket: &str, key: &str) -> Result<Option<Head>> {
         let head = self.store.head(bucket, key).await?;
         if let Some(head) = head.as_ref().filter(|head| self.by_head || head.size == 0) {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            self.done(&mut seen, number(key, &head.etag));
+            let mut seen = self.count.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            self.count.done(&mut seen, number(key, &head.etag));
         }
         Ok(head)
     }
@@ -210,8 +220,22 @@ impl ObjectStore for Watched {
 
     async fn read(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Bytes> {
         let bytes = self.store.read(bucket, key, etag, start, end).await?;
-        self.read_part(number(key, etag), start, start + bytes.len() as u64);
+        self.count
+            .read_part(number(key, etag), start, start + bytes.len() as u64);
         Ok(bytes)
+    }
+
+    async fn stream(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Frames> {
+        let frames = self.store.stream(bucket, key, etag, start, end).await?;
+        let (count, object, mut at) = (Arc::clone(&self.count), number(key, etag), start);
+        let counted = frames.inspect(move |frame| {
+            if let Ok(bytes) = frame {
+                let begun = at;
+                at += bytes.len() as u64;
+                count.read_part(object, begun, at);
+            }
+        });
+        Ok(counted.boxed())
     }
 
     async fn put(&self, bucket: &str, key: &str, body: Bytes, condition: Condition) -> Result<Written> {
@@ -280,5 +304,26 @@ mod tests {
         watched.head("", "b").await.unwrap();
         watched.list("", "", 9).await.unwrap();
         assert_eq!(progress.now(), [2, 2, 10, 10]);
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_counted_as_it_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let size = 3 << 20;
+        std::fs::write(folder.path().join("a"), vec![b'a'; size]).unwrap();
+        let store = Arc::new(FolderStore::open(folder.path()).unwrap());
+        let progress = Arc::new(Progress::default());
+        let watched = Watched::new(store, "", false, Arc::clone(&progress));
+        let etag = watched.list("", "", 9).await.unwrap().remove(0).etag;
+        let size = size as u64;
+        let mut frames = watched.stream("", "a", &etag, 0, size).await.unwrap();
+        assert_eq!(progress.now(), [0, 1, 0, size]);
+        let (mut read, mut parts) = (0, 0);
+        while let Some(frame) = frames.next().await {
+            read += frame.unwrap().len() as u64;
+            assert_eq!(progress.now(), [u64::from(read == size), 1, read, size]);
+            parts += 1;
+        }
+        assert!(read == size && parts > 1, "{read} bytes in {parts} parts");
     }
 }

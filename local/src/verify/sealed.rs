@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use landfall::{
     error::{Error, ErrorKind, Result},
-    job::NamedFile,
+    job::{NamedFile, Verdict},
     s3_uri::S3Uri,
     store::{Listed, ObjectStore},
 };
@@ -35,7 +35,7 @@ const SIDE_BY_SIDE: usize = 4;
 /// The members of a receipt that count here; others may come and go.
 #[derive(Debug, Deserialize)]
 struct Outline {
-    verdict: String,
+    verdict: Verdict,
     kind: String,
     job_key: String,
     #[serde(default)]
@@ -68,8 +68,8 @@ struct ListOutline {
 pub struct Sealed {
     /// Where the receipt lies.
     pub place: String,
-    /// How the job ended: `succeeded` or `failed`.
-    pub verdict: String,
+    /// How the job ended.
+    pub verdict: Verdict,
     /// The job's key.
     pub job_key: String,
     /// Where the output lay.
@@ -108,7 +108,9 @@ impl Sealed {
         let Some(output) = outline.output else {
             return Err(invalid(format!(
                 "it is the receipt of {} {}, which {} without an output that something could be held against",
-                outline.kind, outline.job_key, outline.verdict
+                outline.kind,
+                outline.job_key,
+                outline.verdict.name()
             )));
         };
         let mut sealed = Self {
@@ -295,12 +297,12 @@ pub struct Lone {
 }
 
 /// What is there now against a receipt.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Comparison {
     /// Where the receipt lies.
     pub receipt: String,
-    /// How its job ended.
-    pub verdict: String,
+    /// How its job ended: what a failed one left is not to be used, even if nothing has changed since.
+    pub verdict: Verdict,
     /// Its job's key.
     pub job_key: String,
     /// Where the output lay when it was sealed.
@@ -385,10 +387,16 @@ pub async fn read_unproven(
 pub fn compare(sealed: &Sealed, now: &BTreeMap<String, Now>, in_place: bool) -> Comparison {
     let mut comparison = Comparison {
         receipt: sealed.place.clone(),
-        verdict: sealed.verdict.clone(),
+        verdict: sealed.verdict,
         job_key: sealed.job_key.clone(),
         prefix: sealed.prefix.to_string(),
-        ..Comparison::default()
+        same: false,
+        unchanged: 0,
+        rewritten: 0,
+        unproven: 0,
+        changed: Vec::new(),
+        vanished: Vec::new(),
+        added: Vec::new(),
     };
     for (key, sealed) in &sealed.objects {
         if is_marker(key, sealed.size) {
@@ -483,7 +491,7 @@ mod tests {
     fn of(before: &VerifiedObject, after: &Now, in_place: bool) -> String {
         let sealed = Sealed {
             place: "r".to_owned(),
-            verdict: "succeeded".to_owned(),
+            verdict: Verdict::Succeeded,
             job_key: "k".to_owned(),
             prefix: "s3://bucket/p/".parse().unwrap(),
             format: None,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures::{StreamExt as _, stream, stream::BoxStream};
+use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -129,12 +129,10 @@ pub trait ObjectStore: Send + Sync {
     /// vanished since, and with `Internal` if `start..end` is not within it.
     async fn read(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Bytes>;
 
-    /// Bytes `start..end` of the object that has this ETag, in order, as they arrive. Fails as [`ObjectStore::read`] does,
-    /// at the call or within the stream, which ends after an error.
-    async fn stream(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Frames> {
-        let bytes = self.read(bucket, key, etag, start, end).await?;
-        Ok(stream::iter([Ok(bytes)]).boxed())
-    }
+    /// Bytes `start..end` of the object that has this ETag, in order, as they arrive, in parts that are small beside a
+    /// range: whoever takes them accounts for no more than it takes. Fails as [`ObjectStore::read`] does, at the call or
+    /// within the stream, which ends after an error; what came before it is good.
+    async fn stream(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Frames>;
 
     /// Writes a small object under a condition. A conflicting concurrent write (409) is tried again within.
     async fn put(&self, bucket: &str, key: &str, body: Bytes, condition: Condition) -> Result<Written>;

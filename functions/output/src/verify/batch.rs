@@ -127,7 +127,7 @@ impl BatchState {
             .into_iter()
             .map(|paused| (paused.key, paused.at))
             .collect();
-        let mut waiting: Vec<Task> = self.unread(tasks).into_iter().cloned().collect();
+        let mut waiting = self.unread(tasks);
         // What was begun comes first: it has the most to lose by another pause.
         waiting.sort_by_key(|task| !resumes.contains_key(&task.listed.key));
         let ended = self
@@ -142,7 +142,7 @@ impl BatchState {
     async fn read_side_by_side(
         &mut self,
         reader: &Arc<Reader>,
-        tasks: Vec<Task>,
+        tasks: Vec<&Task>,
         resumes: &mut BTreeMap<String, Resume>,
         side_by_side: usize,
     ) -> Result<bool> {
@@ -155,7 +155,7 @@ impl BatchState {
                 has_time = reader.has_time();
                 if let Some(task) = waiting.next_if(|_| has_time) {
                     let resume = resumes.get(&task.listed.key).cloned();
-                    readers.spawn(Arc::clone(reader).read(task, resume));
+                    readers.spawn(Arc::clone(reader).read(task.clone(), resume));
                 }
             }
             let Some(read) = readers.join_next().await else {

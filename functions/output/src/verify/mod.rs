@@ -16,7 +16,8 @@
 //! Memory, whatever the number and the sizes of the objects, with the default [`Limits`]: what objects are being read
 //! may hold stays beneath [`Limits::memory`] in sum (for each the ranges that are fetched ahead, plus one line of at
 //! most 16 MiB for JSON lines, a few MiB for ORC, or twice the document for PDF); an object
-//! that needs more than all of it is read alone. To that come a few batches of readings, at about 1 KiB an object.
+//! that needs more than all of it is read alone. To that come a few batches of readings, at about 1 KiB an object; without a ledger
+//! all of them, so that [`Limits::objects`] bounds it.
 
 pub mod batch;
 pub mod classify;
@@ -44,6 +45,7 @@ use serde::{Deserialize, Serialize};
 use self::work::Work;
 pub use self::{
     hash::Hash,
+    judge::Asker,
     report::{
         Check, CheckVerdict, Finding, MAX_OBJECTS, ObjectsFile, Reading, Report, Role, SCHEMA, Verdict, VerifiedObject,
     },
@@ -80,6 +82,9 @@ pub struct Expectation {
     pub expect: Expectations,
     /// The newest sealed success in the same destination, before this one.
     pub previous: Option<Previous>,
+    /// Who asks, for the words of the reasons.
+    #[serde(default)]
+    pub asker: Asker,
 }
 
 impl Expectation {
@@ -100,6 +105,7 @@ impl Expectation {
             level: Level::default(),
             expect: Expectations::default(),
             previous: None,
+            asker: Asker::Event,
         }
     }
 }

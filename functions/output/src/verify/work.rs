@@ -13,6 +13,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::Deref,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -146,13 +147,39 @@ enum Round {
     There(There),
 }
 
-/// Something that was tried to be read, in the order of keys.
-enum Tried {
-    Read(Box<Reading>),
-    Disturbed(Disturbed),
+/// What a round found: its own, or of one that this invocation keeps.
+enum Held<'a, T> {
+    Own(Box<T>),
+    Kept(&'a T),
 }
 
-impl Tried {
+impl<T> Deref for Held<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match self {
+            Self::Own(own) => own,
+            Self::Kept(kept) => kept,
+        }
+    }
+}
+
+impl<T: Clone> Held<'_, T> {
+    fn into_owned(self) -> T {
+        match self {
+            Self::Own(own) => *own,
+            Self::Kept(kept) => kept.clone(),
+        }
+    }
+}
+
+/// Something that was tried to be read, in the order of keys.
+enum Tried<'a> {
+    Read(Held<'a, Reading>),
+    Disturbed(Held<'a, Disturbed>),
+}
+
+impl Tried<'_> {
     fn key(&self) -> &str {
         match self {
             Self::Read(reading) => &reading.object.key,
@@ -161,10 +188,15 @@ impl Tried {
     }
 }
 
-/// The order of what a batch tried.
-fn in_order(state: BatchState) -> VecDeque<Tried> {
-    let read = state.readings.into_iter().map(|reading| Tried::Read(Box::new(reading)));
-    let mut tried: Vec<_> = read.chain(state.disturbed.into_iter().map(Tried::Disturbed)).collect();
+/// What a batch tried, in the order of keys.
+fn in_order<'a>(
+    readings: impl Iterator<Item = Held<'a, Reading>>,
+    disturbed: impl Iterator<Item = Held<'a, Disturbed>>,
+) -> VecDeque<Tried<'a>> {
+    let mut tried: Vec<_> = readings
+        .map(Tried::Read)
+        .chain(disturbed.map(Tried::Disturbed))
+        .collect();
     tried.sort_by(|one, other| one.key().cmp(other.key()));
     tried.into()
 }
@@ -180,7 +212,7 @@ struct Source<'a> {
     unfinished: &'a AtomicBool,
     next: u64,
     ahead: VecDeque<Ahead>,
-    loaded: VecDeque<Tried>,
+    loaded: VecDeque<Tried<'a>>,
 }
 
 /// A batch on its way; given up when dropped.
@@ -192,9 +224,9 @@ impl Drop for Ahead {
     }
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
     /// The next one, to be looked at.
-    async fn peek(&mut self) -> Result<Option<&Tried>> {
+    async fn peek(&mut self) -> Result<Option<&Tried<'a>>> {
         while self.loaded.is_empty() {
             let Some(there) = self.there else { return Ok(None) };
             while self.ahead.len() < AHEAD && self.next < there.batches {
@@ -222,13 +254,17 @@ impl Source<'_> {
                     self.bucket, ahead.0
                 )));
             }
-            self.loaded = in_order(state);
+            let own = (state.readings.into_iter(), state.disturbed.into_iter());
+            self.loaded = in_order(
+                own.0.map(|reading| Held::Own(Box::new(reading))),
+                own.1.map(|disturbed| Held::Own(Box::new(disturbed))),
+            );
         }
         Ok(self.loaded.front())
     }
 
     /// Takes the next one if it comes before `key`, or is of it.
-    async fn up_to(&mut self, key: Option<&str>) -> Result<Option<Tried>> {
+    async fn up_to(&mut self, key: Option<&str>) -> Result<Option<Tried<'a>>> {
         let is_due = match (self.peek().await?, key) {
             (Some(tried), Some(key)) => tried.key() <= key,
             (tried, None) => tried.is_some(),
@@ -561,7 +597,11 @@ impl<'a> Work<'a> {
 
     fn source<'s>(&'s self, round: &'s Round) -> Source<'s> {
         let (there, loaded) = match round {
-            Round::Here(state) => (None, in_order(state.clone())),
+            // Not copied: without a ledger it may be all there is.
+            Round::Here(state) => {
+                let readings = state.readings.iter().map(Held::Kept);
+                (None, in_order(readings, state.disturbed.iter().map(Held::Kept)))
+            }
             Round::There(there) => (Some(there), VecDeque::new()),
         };
         Source {
@@ -754,7 +794,7 @@ struct Past<'a> {
     disturbed: Keys,
 }
 
-impl Past<'_> {
+impl<'a> Past<'a> {
     /// The reading of an object as it is listed now, if there is one. Objects are asked for in the order of keys.
     async fn reading_of(&mut self, listed: &Listed) -> Result<Option<Reading>> {
         let (mut found, mut is_unchanged, mut was_listed) = (None, false, false);
@@ -767,7 +807,7 @@ impl Past<'_> {
                 was_listed = true;
                 // The last round decides: what was replaced since, and then put back, has changed.
                 (found, is_unchanged) = match tried {
-                    Tried::Read(reading) if reading.is_of(listed) => (Some(*reading), true),
+                    Tried::Read(reading) if reading.is_of(listed) => (Some(reading), true),
                     Tried::Disturbed(disturbed) => (None, disturbed.is_of(listed)),
                     Tried::Read(_) => (None, false),
                 };
@@ -779,7 +819,7 @@ impl Past<'_> {
             (Some(_), _) | (None, true) if !came_back => {}
             _ => self.changes.added.add(&listed.key),
         }
-        Ok(found)
+        Ok(found.map(Held::into_owned))
     }
 
     /// Says that the listing has ended.
@@ -792,7 +832,7 @@ impl Past<'_> {
         Ok(())
     }
 
-    async fn next(&mut self, source: usize, key: Option<&str>) -> Result<Option<Tried>> {
+    async fn next(&mut self, source: usize, key: Option<&str>) -> Result<Option<Tried<'a>>> {
         let Some(source) = self.sources.get_mut(source) else {
             return Ok(None);
         };

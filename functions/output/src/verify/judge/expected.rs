@@ -12,7 +12,9 @@ use landfall::{
 };
 
 use super::{
-    Judgement, fail, pass, skipped, warn,
+    Judgement,
+    asker::Words,
+    fail, pass, skipped, warn,
     words::{Examples, cut, key, objects, shown, time},
 };
 use crate::{
@@ -22,9 +24,6 @@ use crate::{
         report::{Finding, Reading},
     },
 };
-
-/// The member of the event that the expectations stand in.
-const PLACE: &str = "Landfall.Verification.Expect";
 
 /// What the rows of an output came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +44,8 @@ impl Total {
     }
 }
 
-fn violated(on_violation: OnViolation, member: &str, reason: &str) -> Judgement {
-    let reason = format!("{reason}. The event expects that in {PLACE}.{member}");
+fn violated(on_violation: OnViolation, member: &str, reason: &str, words: &Words) -> Judgement {
+    let reason = format!("{reason}. {}{member}", words.expect);
     match on_violation {
         OnViolation::Warn => warn(reason),
         OnViolation::Fail => fail(reason),
@@ -136,11 +135,11 @@ impl Columns {
         });
     }
 
-    pub(super) fn judge(&self, expected: Option<&ExpectedColumns>, level: Level) -> Judgement {
+    pub(super) fn judge(&self, expected: Option<&ExpectedColumns>, level: Level, words: &Words) -> Judgement {
         let Some(expected) = expected else {
-            return skipped("the event expects no columns");
+            return skipped(format!("{} no columns", words.expects));
         };
-        let violated = |reason: &str| violated(expected.on_violation, "Columns", reason);
+        let violated = |reason: &str| violated(expected.on_violation, "Columns", reason, words);
         if !self.lacking.is_empty() {
             return violated(&format!(
                 "{} of {} without a column that must be there: {}",
@@ -151,8 +150,9 @@ impl Columns {
         }
         if self.unseen > 0 {
             return violated(&format!(
-                "the columns of {} were not looked at, as the event asks (level {level})",
-                objects(self.unseen, "data object")
+                "the columns of {} were not looked at, as {} asks (level {level})",
+                objects(self.unseen, "data object"),
+                words.who
             ));
         }
         if self.broken > 0 {
@@ -169,15 +169,17 @@ impl Columns {
             return match self.without {
                 0 => skipped("there is no data object with a row or a heading"),
                 _ => warn(format!(
-                    "nothing that landed has columns to hold against those that the event expects: {without}"
+                    "nothing that landed has columns to hold against those that {}: {without}",
+                    words.expects
                 )),
             };
         }
         let between = if without.is_empty() { "" } else { "; " };
         pass(format!(
-            "{} with all of the {} that the event expects{between}{without}",
+            "{} with all of the {} that {}{between}{without}",
             objects(self.tables, "data object"),
-            objects(self.required.len() as u64, "column")
+            objects(self.required.len() as u64, "column"),
+            words.expects
         ))
     }
 }
@@ -190,11 +192,11 @@ fn kept_name(name: &str) -> String {
         .collect()
 }
 
-pub(super) fn rows(expect: &Expectations, total: Result<Total, String>) -> Judgement {
+pub(super) fn rows(expect: &Expectations, total: Result<Total, String>, words: &Words) -> Judgement {
     let Some(expected) = &expect.rows else {
-        return skipped("the event expects no number of rows");
+        return skipped(format!("{} no number of rows", words.expects));
     };
-    let violated = |reason: &str| violated(expected.on_violation, "Rows", reason);
+    let violated = |reason: &str| violated(expected.on_violation, "Rows", reason, words);
     let total = match total {
         Ok(total) => total,
         Err(why) => return violated(&why),
@@ -212,12 +214,20 @@ pub(super) fn rows(expect: &Expectations, total: Result<Total, String>) -> Judge
     }
 }
 
-pub(super) fn change(expect: &Expectations, total: Result<Total, String>, previous: Option<&Previous>) -> Judgement {
+pub(super) fn change(
+    expect: &Expectations,
+    total: Result<Total, String>,
+    previous: Option<&Previous>,
+    words: &Words,
+) -> Judgement {
     let Some(expected) = &expect.change else {
-        return skipped("the event expects nothing of the change since the former export");
+        return skipped(format!(
+            "{} nothing of the change since the former export",
+            words.expects
+        ));
     };
     let Some(previous) = previous else {
-        return skipped("there is no earlier success in this destination whose rows are known");
+        return skipped(words.no_previous);
     };
     let former = shown(&previous.job_key);
     if !previous.same_request {
@@ -226,7 +236,7 @@ pub(super) fn change(expect: &Expectations, total: Result<Total, String>, previo
              request a destination of its own"
         ));
     }
-    let violated = |reason: &str| violated(expected.on_violation, "Change", reason);
+    let violated = |reason: &str| violated(expected.on_violation, "Change", reason, words);
     let total = match total {
         Ok(total) => total,
         Err(why) => return violated(&why),
@@ -251,9 +261,14 @@ pub(super) fn change(expect: &Expectations, total: Result<Total, String>, previo
     }
 }
 
-pub(super) fn age(expect: &Expectations, oldest: Option<&(DateTime<Utc>, String)>, now: DateTime<Utc>) -> Judgement {
+pub(super) fn age(
+    expect: &Expectations,
+    oldest: Option<&(DateTime<Utc>, String)>,
+    now: DateTime<Utc>,
+    words: &Words,
+) -> Judgement {
     let Some(expected) = &expect.age else {
-        return skipped("the event expects nothing of the data's age");
+        return skipped(format!("{} nothing of the data's age", words.expects));
     };
     let Some((written, key)) = oldest else {
         return skipped("there is no data object");
@@ -269,6 +284,7 @@ pub(super) fn age(expect: &Expectations, oldest: Option<&(DateTime<Utc>, String)
             expected.on_violation,
             "Age",
             &format!("{found}, and at most {} s are expected", expected.max_seconds),
+            words,
         )
     } else {
         pass(format!("{found}; at most {} s are expected", expected.max_seconds))

@@ -6,6 +6,7 @@
 //! What is not known is never taken for good: at the level `full`, data that was not decoded fails at least one check;
 //! below it, what was not looked at is skipped.
 
+mod asker;
 mod encryption;
 mod expected;
 mod texts;
@@ -16,7 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use landfall::job::{Counts, Level, NamedFile, Source};
 
+pub use self::asker::Asker;
 use self::{
+    asker::Words,
     encryption::{SameKey, same_key},
     expected::{Columns, Total},
     texts::Texts,
@@ -33,8 +36,6 @@ use crate::formats::{Document, Format};
 pub const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(5);
 /// Largest unknown object that may be the test file.
 const TEST_FILE: u64 = 64 * 1024;
-/// The member of the event that more is asked for with.
-const LEVEL: &str = "Landfall.Verification.Level";
 
 /// What the checks of readings came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,6 +177,7 @@ impl Tally {
             hidden: circumstances.hidden,
         };
         let (asked, expect, total) = (&self.asked, &self.asked.expect, case.total());
+        let words = case.words();
         let judged = [
             ("output_present", case.output_present()),
             ("newer_than_start", case.newer_than_start()),
@@ -185,23 +187,23 @@ impl Tally {
             ("text_complete", case.text_complete()),
             ("rows_counted", case.rows_counted()),
             ("row_count_matches", case.row_count_matches()),
-            ("service_failures", service_failures(asked.failed_rows)),
+            ("service_failures", service_failures(asked.failed_rows, words)),
             ("named_files", case.named_files()),
             ("encryption", case.encryption()),
             ("checksum", case.checksum()),
             ("extra_objects", case.extra_objects()),
             (
                 "required_columns",
-                self.columns.judge(expect.columns.as_ref(), asked.level),
+                self.columns.judge(expect.columns.as_ref(), asked.level, words),
             ),
-            ("expected_rows", expected::rows(expect, total.clone())),
+            ("expected_rows", expected::rows(expect, total.clone(), words)),
             (
                 "row_change",
-                expected::change(expect, total.clone(), asked.previous.as_ref()),
+                expected::change(expect, total.clone(), asked.previous.as_ref(), words),
             ),
             (
                 "data_age",
-                expected::age(expect, self.oldest.as_ref(), circumstances.now),
+                expected::age(expect, self.oldest.as_ref(), circumstances.now, words),
             ),
         ];
         let checks = checks(judged);
@@ -355,7 +357,10 @@ impl Tally {
 pub fn judge_source(source: &Source, counts: Option<Counts>, checked_at: DateTime<Utc>) -> Report {
     let checks = checks([
         ("source_rows_processed", source_rows_processed(source.rows, counts)),
-        ("service_failures", service_failures(counts.map(|counts| counts.failed))),
+        (
+            "service_failures",
+            service_failures(counts.map(|counts| counts.failed), Asker::Event.words()),
+        ),
     ]);
     Report {
         schema: SCHEMA.to_owned(),
@@ -383,9 +388,9 @@ fn checks<const N: usize>(judged: [(&str, Judgement); N]) -> Vec<Check> {
     judged.into_iter().map(check).collect()
 }
 
-fn service_failures(failed: Option<u64>) -> Judgement {
+fn service_failures(failed: Option<u64>, words: &Words) -> Judgement {
     match failed {
-        None => skipped("the service reports no number of failed rows"),
+        None => skipped(words.no_failures),
         Some(0) => pass("the service reports no failed row"),
         Some(failed) => fail(format!(
             "the job completed with failures: the service reports {failed} failed rows. The receipt names the first of \
@@ -449,6 +454,10 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
+    fn words(&self) -> &'static Words {
+        self.asked.asker.words()
+    }
+
     fn data_objects(&self) -> String {
         objects(self.tally.data, "data object")
     }
@@ -464,11 +473,13 @@ impl Case<'_> {
         self.settling.settled && tally.broken == 0 && tally.framed + tally.listed > 0
     }
 
-    /// That something was not looked at, as the event asks.
+    /// That something was not looked at, as was asked.
     fn beyond_level(&self, what: &str) -> String {
         format!(
-            "{what}, as the event asks (level {}); to have it, set {LEVEL} in the event to \"full\"",
-            self.asked.level
+            "{what}, as {} asks (level {}); to have it, {}",
+            self.words().who,
+            self.asked.level,
+            self.words().raise_level
         )
     }
 
@@ -514,12 +525,17 @@ impl Case<'_> {
         }
         if tally.filled > 0 {
             return pass(format!(
-                "{} of {data} hold at least one byte; what they hold was not decoded, as the event asks (level {})",
-                tally.filled, self.asked.level
+                "{} of {data} hold at least one byte; what they hold was not decoded, as {} asks (level {})",
+                tally.filled,
+                self.words().who,
+                self.asked.level
             ));
         }
         if self.asked.allow_empty && tally.without_rows {
-            return pass(format!("{data} without a row; the request allows an empty export"));
+            return pass(format!(
+                "{data} without a row; {} allows an empty export",
+                self.words().who_allows
+            ));
         }
         if tally.data == 0 {
             let others = if tally.extra.is_empty() {
@@ -529,11 +545,12 @@ impl Case<'_> {
             };
             let what = match self.asked.format {
                 Some(format) => format!("{format} object"),
-                None => "file that the service names".to_owned(),
+                None => format!("file that {}", self.words().names),
             };
             return fail(format!(
                 "no {what} lies beneath {prefix}: {others}. Look at the job's status message, and at what the \
-                 export role may write; if the export may have no rows, allow that in the event"
+                 export role may write; if the export may have no rows, {}",
+                self.words().allow_empty
             ));
         }
         if tally.unproved {
@@ -542,7 +559,8 @@ impl Case<'_> {
             ));
         }
         fail(format!(
-            "{data} lie beneath {prefix}, and hold no row. If the export may have no rows, allow that in the event"
+            "{data} lie beneath {prefix}, and hold no row. If the export may have no rows, {}",
+            self.words().allow_empty
         ))
     }
 
@@ -616,7 +634,8 @@ impl Case<'_> {
         let found = format!("{} of {} of zero bytes: {empty}", empty.count, self.data_objects());
         if self.asked.allow_empty && self.tally.without_rows {
             return warn(format!(
-                "{found}; taken for an export without rows, which the request allows"
+                "{found}; taken for an export without rows, which {} allows",
+                self.words().who_allows
             ));
         }
         fail(format!("{found}. The export did not write what it began; run it again"))
@@ -643,8 +662,9 @@ impl Case<'_> {
         }
         if tally.framed > 0 {
             return pass(format!(
-                "{}: their ends are those of {asked}; not decoded, as the event asks (level {})",
+                "{}: their ends are those of {asked}; not decoded, as {} asks (level {})",
                 objects(tally.framed + tally.whole, "data object"),
+                self.words().who,
                 self.asked.level
             ));
         }
@@ -716,10 +736,14 @@ impl Case<'_> {
 
     fn row_count_matches(&self) -> Judgement {
         let strict = self.asked.strict_row_count;
+        let counts = self.words().counts;
         let Some(reported) = self.asked.rows else {
-            let reason = "the service reports no number of rows";
+            let reason = self.words().no_count;
             return if strict {
-                warn(format!("{reason}, which the event wants the decoded rows held against"))
+                warn(format!(
+                    "{reason}, which {} wants the decoded rows held against",
+                    self.words().who
+                ))
             } else {
                 skipped(reason)
             };
@@ -728,25 +752,25 @@ impl Case<'_> {
             _ if self.all_counted() => (self.tally.rows, "were decoded"),
             Ok(total) if self.is_only_of_lower_level() => (total.rows, "stand in the footers, not decoded,"),
             Err(why) if self.is_only_of_lower_level() => {
-                let reason = format!("the service reports {reported} rows, and {why}");
+                let reason = format!("{counts} {reported} rows, and {why}");
                 return if strict { fail(reason) } else { skipped(reason) };
             }
             _ => {
                 return fail(format!(
-                    "the service reports {reported} rows, and not all data could be counted: see the other failed \
+                    "{counts} {reported} rows, and not all data could be counted: see the other failed \
                      checks"
                 ));
             }
         };
         if rows == reported {
             return pass(if self.all_counted() {
-                format!("{rows} rows, as the service reports")
+                format!("{rows} rows, as {counts}")
             } else {
-                format!("{rows} rows {how} as many as the service reports")
+                format!("{rows} rows {how} as many as {counts}")
             });
         }
         let found = format!(
-            "{rows} rows {how} and the service reports {reported}: {} are {}",
+            "{rows} rows {how} and {counts} {reported}: {} are {}",
             rows.abs_diff(reported),
             if rows < reported { "missing" } else { "too many" }
         );
@@ -754,27 +778,31 @@ impl Case<'_> {
             return fail(format!("{found}. Do not use these files; run the export again"));
         }
         warn(format!(
-            "{found}. AWS does not say that the two must be equal; to have this fail, set \
-             Landfall.Verification.RowCount in the event to \"fail\""
+            "{found}. AWS does not say that the two must be equal; to have this fail, {}",
+            self.words().be_strict
         ))
     }
 
     fn named_files(&self) -> Judgement {
         let Some(files) = self.asked.files.as_deref().filter(|files| !files.is_empty()) else {
             return match self.asked.format {
-                Some(_) => skipped("the service names no files"),
-                None => fail("the service names no file, and nothing else says which objects are the output"),
+                Some(_) => skipped(self.words().no_names),
+                None => fail(format!(
+                    "{}, and nothing else says which objects are the output",
+                    self.words().no_names
+                )),
             };
         };
+        let names = self.words().names;
         let named = objects(files.len() as u64, "file");
         let wrong: Examples = files.iter().filter_map(|file| self.wrong_with(file)).collect();
         if !wrong.is_empty() {
             return fail(format!(
-                "{} of the {named} that the service names cannot be had: {wrong}. Run the export again",
+                "{} of the {named} that {names} cannot be had: {wrong}. Run the export again",
                 wrong.count
             ));
         }
-        let all = format!("all {named} that the service names are there");
+        let all = format!("all {named} that {names} are there");
         let uris: BTreeSet<_> = files.iter().filter_map(|file| file.uri.as_ref()).collect();
         if uris.len() < files.len() {
             return warn(format!(
@@ -812,7 +840,7 @@ impl Case<'_> {
     fn encryption(&self) -> Judgement {
         let (tally, data) = (self.tally, self.data_objects());
         if self.asked.kms_key.is_none() {
-            return skipped("the request names no KMS key; S3 encrypts by the bucket's default, see the objects");
+            return skipped(self.words().no_key);
         }
         if tally.data == 0 {
             return skipped("there is no data object");
@@ -1674,6 +1702,62 @@ mod tests {
             }
             if !data.iter().all(is_whole) {
                 prop_assert_eq!(verdict(&judged, "rows_counted"), Skipped);
+            }
+        }
+    }
+
+    /// All that may be expected, each of it met by little.
+    fn any_expect() -> impl Strategy<Value = Expectations> {
+        let on_violation = OnViolation::Fail;
+        let columns = option::of(Just(ExpectedColumns {
+            required: vec!["id".to_owned()],
+            on_violation,
+        }));
+        let rows = option::of(Just(ExpectedRows {
+            min: Some(1),
+            max: Some(2),
+            on_violation,
+        }));
+        let change = option::of(Just(ExpectedChange {
+            max_percent: 1,
+            on_violation,
+        }));
+        let age = option::of(Just(ExpectedAge {
+            max_seconds: 1,
+            on_violation,
+        }));
+        (columns, rows, change, age).prop_map(|(columns, rows, change, age)| Expectations {
+            columns,
+            rows,
+            change,
+            age,
+        })
+    }
+
+    proptest! {
+        /// Who asks on a command line has no event to change, and no service that counts or names anything.
+        #[test]
+        fn a_command_is_advised_what_it_can_do(
+            asked in any_asked(),
+            expect in any_expect(),
+            level in select(vec![Level::Listing, Level::Structure, Level::Full]),
+            readings in vec(any_reading(), 0..6),
+            framed_rows in option::of(option::of(0_u64..3)),
+            settling in any_settling(),
+        ) {
+            let asked = Expectation {
+                asker: Asker::Command,
+                failed_rows: None,
+                expect,
+                level,
+                ..asked
+            };
+            let mut readings = readings;
+            readings.extend(framed_rows.map(|rows| reading("z", 9, framed(rows))));
+            for check in judged_as(&asked, &readings, &settling).checks {
+                for of_event in [" event", "Landfall.", "the service reports", "the service names", "the request"] {
+                    prop_assert!(!check.reason.contains(of_event), "{}: {}", check.name, check.reason);
+                }
             }
         }
     }

@@ -1,0 +1,92 @@
+//! Who asked for a verification, and how its reasons speak of that.
+//!
+//! What must stay true: a reason advises only what whoever asked can do.
+
+use serde::{Deserialize, Serialize};
+
+/// Who asked for a verification.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asker {
+    /// An event, and what is counted and named is the service's.
+    #[default]
+    Event,
+    /// A command line, and what is counted and named is what its options and its receipt say.
+    Command,
+}
+
+/// The parts of reasons in which askers differ.
+#[derive(Debug)]
+pub(super) struct Words {
+    /// Who asks for a level.
+    pub(super) who: &'static str,
+    /// How the level is raised.
+    pub(super) raise_level: &'static str,
+    /// Who allows data without a row.
+    pub(super) who_allows: &'static str,
+    /// How data without a row is allowed.
+    pub(super) allow_empty: &'static str,
+    /// Who says how many rows there must be: comes before the number.
+    pub(super) counts: &'static str,
+    /// Nobody says how many.
+    pub(super) no_count: &'static str,
+    /// How another number of rows fails.
+    pub(super) be_strict: &'static str,
+    /// Nobody says how many rows failed.
+    pub(super) no_failures: &'static str,
+    /// Who names the files.
+    pub(super) names: &'static str,
+    /// Nobody names files.
+    pub(super) no_names: &'static str,
+    /// Nobody names a KMS key.
+    pub(super) no_key: &'static str,
+    /// Who expects more of the output.
+    pub(super) expects: &'static str,
+    /// Where that stands.
+    pub(super) expect: &'static str,
+    /// Nothing is known of an earlier export.
+    pub(super) no_previous: &'static str,
+}
+
+static EVENT: Words = Words {
+    who: "the event",
+    raise_level: "set Landfall.Verification.Level in the event to \"full\"",
+    who_allows: "the request",
+    allow_empty: "allow that in the event",
+    counts: "the service reports",
+    no_count: "the service reports no number of rows",
+    be_strict: "set Landfall.Verification.RowCount in the event to \"fail\"",
+    no_failures: "the service reports no number of failed rows",
+    names: "the service names",
+    no_names: "the service names no files",
+    no_key: "the request names no KMS key; S3 encrypts by the bucket's default, see the objects",
+    expects: "the event expects",
+    expect: "The event expects that in Landfall.Verification.Expect.",
+    no_previous: "there is no earlier success in this destination whose rows are known",
+};
+
+static COMMAND: Words = Words {
+    who: "--level",
+    raise_level: "leave --level out",
+    who_allows: "--allow-empty",
+    allow_empty: "allow that with --allow-empty",
+    counts: "--rows says",
+    no_count: "no number of rows is known; --rows N names it",
+    be_strict: "name the number with --rows",
+    no_failures: "no number of failed rows is known",
+    names: "the receipt names",
+    no_names: "no receipt names files of several formats",
+    no_key: "no KMS key is asked for, as --kms-key does of a bucket",
+    expects: "--expect asks for",
+    expect: "--expect asks for that in its member ",
+    no_previous: "no rows of an earlier export are known; --receipt names its receipt",
+};
+
+impl Asker {
+    pub(super) fn words(self) -> &'static Words {
+        match self {
+            Self::Event => &EVENT,
+            Self::Command => &COMMAND,
+        }
+    }
+}
