@@ -9,8 +9,8 @@
 //! workbook does not say which they are.
 //!
 //! Memory: the directory, of which at most [`MAX_DIRECTORY`] bytes and [`MAX_ENTRIES`] entries are taken, one piece of
-//! markup of at most [`MAX_MARKUP`] bytes, and a scratch of 64 KiB. However much a few bytes inflate to, it passes
-//! through the scratch.
+//! markup of at most [`MAX_MARKUP`] bytes, at most 8 MiB of links from the workbook to its sheets, and a scratch of
+//! 64 KiB. However much a few bytes inflate to, it passes through the scratch.
 //!
 //! What this cannot see: values are not held against their types, and shared strings not against their table.
 
@@ -46,8 +46,11 @@ const LOCAL_MAGIC: &[u8; 4] = b"PK\x03\x04";
 const MAX_DEPTH: usize = 256;
 /// The longest name of an element or entry that is taken, in bytes.
 const MAX_NAME: usize = 1024;
-/// The most sheets, relations and types that are taken.
-const MAX_LINKS: usize = 10_000;
+/// The most that is kept of sheets, relations to them and types of parts, in bytes: with usual names more than enough
+/// for [`MAX_ENTRIES`] of each.
+const MAX_LINKED: usize = 8 * 1024 * 1024;
+/// What one of them takes beside its texts.
+const LINK: usize = 96;
 const CONTENT_TYPES: &str = "[Content_Types].xml";
 const ROOT_RELATIONS: &str = "_rels/.rels";
 
@@ -136,7 +139,7 @@ impl ExcelDecoder {
     #[must_use]
     pub const fn needs(&self) -> u64 {
         // The markup may lie at the end of a buffer that doubles.
-        (2 * MAX_MARKUP + SCRATCH) as u64
+        (2 * MAX_MARKUP + MAX_LINKED + SCRATCH) as u64
     }
 
     /// Takes the header of the current entry.
@@ -552,7 +555,7 @@ impl Xml {
                 self.counted = true;
                 self.rows += 1;
             }
-            (b"Override", 1) | (b"Relationship", 1) => book.link(part, name, element)?,
+            (b"Override" | b"Default" | b"Relationship", 1) => book.link(part, name, element)?,
             (b"sheet", 2) if self.parent(0) == b"sheets" => book.link(part, name, element)?,
             _ => {}
         }
@@ -584,22 +587,22 @@ fn local(name: &[u8]) -> &[u8] {
 struct Book {
     /// The XML parts by name.
     parts: BTreeMap<String, Root>,
-    /// Parts that the content types call a workbook.
-    workbooks: BTreeSet<String>,
-    /// By the part that holds it and its id: kind and target.
+    /// Parts whose content types are given one by one, and whether it is that of a workbook.
+    overrides: BTreeMap<String, bool>,
+    /// Extensions, in lower case, of parts that are workbooks unless their own type says otherwise.
+    defaults: BTreeSet<String>,
+    /// To the workbook and to its sheets, by the part that holds it and its id: kind and target.
     relations: BTreeMap<(String, String), (String, String)>,
     /// By the part that holds it: the ids of sheets.
     sheets: BTreeMap<String, Vec<String>>,
-    links: usize,
+    /// Bytes that all these take.
+    linked: usize,
 }
 
 impl Book {
-    /// Takes up a link from one part to another.
+    /// Takes up a link from one part to another, if it may be one of those that lead to the sheets: any other part may
+    /// have as many as it likes, such as a sheet one for each of its hyperlinks.
     fn link(&mut self, part: &str, name: &[u8], element: &BytesStart<'_>) -> Result<(), String> {
-        self.links += 1;
-        if self.links > MAX_LINKS {
-            return Err("links to more parts than are taken".to_owned());
-        }
         let value = |wanted: &[u8]| {
             element
                 .attributes()
@@ -615,19 +618,47 @@ impl Book {
                 })
                 .unwrap_or_default()
         };
+        let is_workbook = || value(b"ContentType").ends_with("main+xml");
+        self.linked += LINK;
         match name {
-            b"Override" if value(b"ContentType").ends_with("main+xml") => {
-                let name = value(b"PartName");
-                self.workbooks.insert(name.trim_start_matches('/').to_owned());
+            b"Override" if part == CONTENT_TYPES => {
+                let name = value(b"PartName").trim_start_matches('/').to_owned();
+                self.linked += name.len();
+                self.overrides.insert(name, is_workbook());
             }
-            b"Relationship" if value(b"TargetMode") != "External" => {
-                let key = (part.to_owned(), value(b"Id"));
-                self.relations.insert(key, (value(b"Type"), value(b"Target")));
+            b"Default" if part == CONTENT_TYPES && is_workbook() => {
+                let extension = value(b"Extension").to_ascii_lowercase();
+                self.linked += extension.len();
+                self.defaults.insert(extension);
             }
-            b"sheet" => self.sheets.entry(part.to_owned()).or_default().push(value(b"id")),
-            _ => {}
+            b"Relationship" if value(b"TargetMode") != "External" && leads_to_sheets(part, &value(b"Type")) => {
+                let (id, kind, target) = (value(b"Id"), value(b"Type"), value(b"Target"));
+                self.linked += part.len() + id.len() + kind.len() + target.len();
+                self.relations.insert((part.to_owned(), id), (kind, target));
+            }
+            b"sheet" => {
+                let id = value(b"id");
+                self.linked += id.len();
+                self.sheets.entry(part.to_owned()).or_default().push(id);
+            }
+            _ => self.linked -= LINK,
+        }
+        if self.linked > MAX_LINKED {
+            return Err(format!(
+                "links to more parts than are taken: {} MiB of names",
+                MAX_LINKED >> 20
+            ));
         }
         Ok(())
+    }
+
+    /// Whether the content types call a part a workbook: its own type decides before that of its extension.
+    fn is_workbook(&self, part: &str) -> bool {
+        self.overrides.get(part).copied().unwrap_or_else(|| {
+            let file = part.rsplit('/').next().unwrap_or(part);
+            file.rsplit_once('.')
+                .is_some_and(|(_, extension)| self.defaults.contains(&extension.to_ascii_lowercase()))
+        })
     }
 
     /// Rows of all sheets.
@@ -640,7 +671,7 @@ impl Book {
             .iter()
             .filter(|((part, _), (kind, _))| part == ROOT_RELATIONS && kind.ends_with("/officeDocument"))
             .map(|(_, (_, target))| resolve("", target))
-            .find(|target| self.is(target, "workbook") && self.workbooks.contains(target))
+            .find(|target| self.is(target, "workbook") && self.is_workbook(target))
             .ok_or_else(|| Defect::new("has no workbook part that its content types and relations lead to"))?;
         let (folder, file) = workbook.rsplit_once('/').unwrap_or(("", &workbook));
         let relations = match folder {
@@ -671,6 +702,17 @@ impl Book {
 
     fn is(&self, part: &str, root: &str) -> bool {
         self.parts.get(part).is_some_and(|part| part.name == root)
+    }
+}
+
+/// Whether a relation of this kind, in this part, is one on the way to the sheets. Which part holds those of the workbook
+/// may be known only later, so the kind has to tell: worksheets, chart sheets, dialog sheets and macro sheets.
+fn leads_to_sheets(part: &str, kind: &str) -> bool {
+    match part {
+        ROOT_RELATIONS => kind.ends_with("/officeDocument"),
+        _ => kind
+            .get(kind.len().saturating_sub(b"sheet".len())..)
+            .is_some_and(|end| end.eq_ignore_ascii_case("sheet")),
     }
 }
 
@@ -803,6 +845,65 @@ mod tests {
         assert_eq!(run(&workbook(3_000)).unwrap().rows, 6_002);
         assert_eq!(run(&small("", None)).unwrap().rows, 1);
         assert_eq!(run(&workbook(3)).unwrap().document, None);
+    }
+
+    /// As packages are written that give the type of a workbook to its extension, and types of their own to all others.
+    #[test]
+    fn a_workbook_may_have_the_type_of_its_extension() {
+        let main = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml";
+        let default = |extension: &str| format!(r#"<Default Extension="{extension}" ContentType="{main}"/>"#);
+        let sheet = "application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml";
+        let own = |part: &str, of: &str| format!(r#"<Override PartName="/xl/{part}" ContentType="{of}"/>"#);
+        let types = |inner: &[String]| {
+            small(
+                "[Content_Types].xml",
+                Some(&format!("<Types>{}</Types>", inner.concat())),
+            )
+        };
+        for good in [
+            types(&[default("xml"), own("worksheets/sheet1.xml", sheet)]),
+            types(&[own("worksheets/sheet1.xml", sheet), default("XML")]),
+            types(&[default("xml"), own("workbook.xml", main)]),
+        ] {
+            assert_eq!(run(&good).unwrap().rows, 1);
+        }
+        for bad in [
+            types(&[default("rels")]),
+            types(&[default("")]),
+            types(&[default("xml"), own("workbook.xml", sheet)]),
+        ] {
+            assert!(run(&bad).unwrap_err().what.contains("no workbook part"));
+        }
+    }
+
+    /// Excel takes 65,530 hyperlinks a sheet, each of which is a relation.
+    #[test]
+    fn a_sheet_may_have_many_links() {
+        let mut book = Workbook::new();
+        let sheet = book.add_worksheet();
+        for row in 0..12_000 {
+            sheet
+                .write_url(row, 0, format!("https://example.com/{row}").as_str())
+                .unwrap();
+        }
+        assert_eq!(run(&book.save_to_buffer().unwrap()).unwrap().rows, 12_000);
+        // Nor do those within the package count that lead to no sheet.
+        let image = r#"<Relationship Id="i" Type="http://x/image" Target="../media/a.png"/>"#;
+        let links = format!("<Relationships>{}</Relationships>", image.repeat(12_000));
+        let parts = [
+            ("xl/drawings/_rels/drawing1.xml.rels", links.as_str()),
+            ("[Content_Types].xml", TYPES),
+            ("xl/worksheets/sheet1.xml", SHEET),
+            ("xl/_rels/workbook.xml.rels", BOOK_LINKS),
+            ("xl/workbook.xml", BOOK),
+            ("_rels/.rels", ROOT),
+        ];
+        assert_eq!(run(&archive(&parts)).unwrap().rows, 1);
+        // Those that are kept are bounded.
+        let sheets = r#"<sheet name="S" sheetId="1" r:id="a"/>"#.repeat(MAX_LINKED / LINK);
+        let book = format!("<workbook><sheets>{sheets}</sheets></workbook>");
+        let found = run(&small("xl/workbook.xml", Some(&book))).unwrap_err().to_string();
+        assert!(found.contains("more parts than are taken"), "{found}");
     }
 
     #[test]
