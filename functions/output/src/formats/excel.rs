@@ -41,7 +41,8 @@ pub const MAX_MARKUP: usize = 1024 * 1024;
 const SCRATCH: usize = 64 * 1024;
 /// The fixed part of an entry's own header.
 const LOCAL_HEADER: usize = 30;
-const LOCAL_MAGIC: &[u8; 4] = b"PK\x03\x04";
+pub(super) const LOCAL_MAGIC: &[u8] = b"PK\x03\x04";
+pub(super) const NO_HEADER: &str = "does not begin with the header of a zip entry";
 /// The deepest nesting of elements that is taken.
 const MAX_DEPTH: usize = 256;
 /// The longest name of an element or entry that is taken, in bytes.
@@ -133,6 +134,12 @@ impl ExcelDecoder {
     #[must_use]
     pub fn frame(&self) -> Framed {
         Framed::default()
+    }
+
+    /// Where the first part begins.
+    #[must_use]
+    pub fn begin(&self) -> u64 {
+        self.entries.first().map_or(0, |entry| entry.header)
     }
 
     /// The most bytes that this decoder holds beside the directory.

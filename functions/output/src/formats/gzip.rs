@@ -16,9 +16,7 @@ use std::fmt;
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{
-    Content, CsvDecoder, CsvState, Decoded, Decoder, Defect, Framed, Head, JsonlDecoder, JsonlState, csv, jsonl, sniff,
-};
+use super::{CsvDecoder, CsvState, Decoded, Decoder, Defect, Framed, Head, JsonlDecoder, JsonlState};
 
 /// Inflated bytes that are passed on at once; not less than the inflater's window.
 const SCRATCH: usize = 64 * 1024;
@@ -34,6 +32,7 @@ const FLAGS_RESERVED: u8 = 0b1110_0000;
 const MIN_MEMBER: usize = 18;
 /// The longest part of a line that is kept for another process to go on, in bytes.
 const MAX_PENDING: usize = 256 * 1024;
+const TWICE: &str = "holds gzip within gzip: it was compressed twice";
 /// How much of the inflated text [`frame`] looks at.
 const SAMPLE: usize = 64 * 1024;
 
@@ -303,7 +302,7 @@ impl<D: Resumable> GzipDecoder<D> {
             self.inner.push(inflated).map_err(|defect| {
                 // No text begins with that, so it was refused at these bytes.
                 if self.members == 0 && self.first == MAGIC {
-                    return Defect::new("holds gzip within gzip: it was compressed twice").at(self.began);
+                    return Defect::new(TWICE).at(self.began);
                 }
                 inflated_defect(defect)
             })?;
@@ -466,11 +465,10 @@ impl Resumable for Sample {
     }
 }
 
-/// Looks at the first and the last bytes of an object, at most 64 KiB each; both are the whole object if it is not
-/// larger. The first are inflated; what they inflate to gives the columns, and its faults are not reported, since what
-/// the object should hold is not known here.
-pub fn frame(head: Head<'_>, tail: &[u8]) -> Result<Framed, Defect> {
-    if head.bytes.len().max(tail.len()) < MIN_MEMBER {
+/// Looks at the first bytes of an object, at most 64 KiB: what they inflate to is looked at by `inner`, as far as it goes.
+/// The last bytes of a larger object tell nothing: neither a checksum nor a length can be held against anything.
+pub fn frame(head: Head<'_>, inner: fn(Head<'_>, &[u8]) -> Result<Framed, Defect>) -> Result<Framed, Defect> {
+    if head.bytes.len() < MIN_MEMBER {
         return Err(Defect::new(format!(
             "has {} bytes, and a gzip member has at least {MIN_MEMBER}",
             head.bytes.len()
@@ -486,13 +484,11 @@ pub fn frame(head: Head<'_>, tail: &[u8]) -> Result<Framed, Defect> {
         bytes: &sample.bytes,
         whole: head.whole && !sample.more,
     };
-    // The end of the inflated text is not at hand; an empty one fits anything.
-    let framed = match sniff(inflated) {
-        Some(Content::Json) => jsonl::frame(inflated, &[]),
-        Some(Content::Csv) => csv::frame(inflated, &[]),
-        _ => Ok(Framed::default()),
-    };
-    Ok(framed.unwrap_or_default())
+    if sample.bytes.starts_with(&MAGIC) {
+        return Err(Defect::new(TWICE).at(0));
+    }
+    // Of a longer text the end is not at hand; an empty one fits anything.
+    inner(inflated, if inflated.whole { &sample.bytes } else { &[] }).map_err(inflated_defect)
 }
 
 #[cfg(test)]
@@ -717,17 +713,26 @@ mod tests {
 
     #[test]
     fn the_ends_show_what_they_can() {
-        let framed = |bytes: &[u8]| {
+        type Inner = fn(Head<'_>, &[u8]) -> Result<Framed, Defect>;
+        let framed_as = |bytes: &[u8], inner: Inner| {
             let head = &bytes[..bytes.len().min(64 << 10)];
             let whole = head.len() == bytes.len();
-            frame(
-                Head { bytes: head, whole },
-                &bytes[bytes.len().saturating_sub(64 << 10)..],
-            )
+            frame(Head { bytes: head, whole }, inner)
         };
+        let framed = |bytes: &[u8]| framed_as(bytes, super::super::jsonl::frame);
         let small = zipped(b"{\"a\":1}\n");
         assert_eq!(framed(&small).unwrap().columns, ["a"]);
-        assert_eq!(framed(&zipped(b"a,b\n1,2\n")).unwrap().columns, ["a", "b"]);
+        let csv = zipped(b"a,b\n1,2\n");
+        assert_eq!(framed_as(&csv, super::super::csv::frame).unwrap().columns, ["a", "b"]);
+        assert!(framed(&csv).unwrap_err().what.contains("not JSON"));
+        assert!(framed(&zipped(&small)).unwrap_err().what.contains("gzip within gzip"));
+        // What is small enough is looked at to its end.
+        assert!(
+            framed(&zipped(b"{\"a\":1}\n{\"a\":"))
+                .unwrap_err()
+                .what
+                .contains("cut off")
+        );
         for end in 0..small.len() {
             assert!(framed(&small[..end]).is_err(), "{end}");
         }

@@ -320,6 +320,18 @@ impl AnyDecoder {
         }
     }
 
+    /// What a file that was opened by its end begins with, and the defect if it does not; `None` of a text.
+    #[must_use]
+    pub fn begin(&self) -> Option<(Range<u64>, &'static [u8], Defect)> {
+        let (at, magic, what) = match self {
+            Self::Csv(_) | Self::Jsonl(_) | Self::JsonlGzip(_) => return None,
+            Self::Orc(_) => (0, orc::MAGIC, orc::NO_MAGIC),
+            Self::Pdf(_) => (0, pdf::HEADER, pdf::NO_HEADER),
+            Self::Excel(decoder) => (decoder.begin(), excel::LOCAL_MAGIC, excel::NO_HEADER),
+        };
+        Some((at..at + magic.len() as u64, magic, Defect::new(what).at(at)))
+    }
+
     /// What opening the object has shown.
     #[must_use]
     pub fn frame(&self) -> Framed {
@@ -337,7 +349,7 @@ pub fn frame(format: Format, head: Head<'_>, tail: &[u8]) -> Result<Framed, Defe
     match format {
         Format::Csv => csv::frame(head, tail),
         Format::Jsonl => jsonl::frame(head, tail),
-        Format::JsonlGzip => gzip::frame(head, tail),
+        Format::JsonlGzip => gzip::frame(head, jsonl::frame),
         Format::Orc | Format::Pdf | Format::Excel => Err(Defect::new("is opened by its end, and is no text")),
     }
 }

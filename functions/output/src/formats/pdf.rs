@@ -29,7 +29,8 @@ pub const MAX_OBJECTS: u64 = 128 * 1024 * 1024;
 /// How much of the end of a file is needed to open it.
 pub const PDF_TAIL: u64 = 4 * 1024;
 
-const HEADER: &[u8] = b"%PDF-";
+pub(super) const HEADER: &[u8] = b"%PDF-";
+pub(super) const NO_HEADER: &str = "does not begin with a PDF header";
 const EOF: &[u8] = b"%%EOF";
 const STARTXREF: &[u8] = b"startxref";
 /// Bytes by which a cross-reference section is recognised.
@@ -123,7 +124,7 @@ impl Decoder for PdfDecoder {
             return Err(Defect::new("ended before the size that it was opened with").at(self.offset));
         }
         if !self.header.starts_with(HEADER) {
-            return Err(Defect::new("does not begin with a PDF header").at(0));
+            return Err(Defect::new(NO_HEADER).at(0));
         }
         if !is_section(&self.section) {
             return Err(

@@ -289,12 +289,23 @@ impl Reader {
             return Ok(Finding::Foreign(what));
         }
         let decoder = match format {
-            Format::Csv | Format::Jsonl | Format::JsonlGzip => {
+            Format::Csv | Format::Jsonl => {
                 let tail = content.get(size - size.min(SNIFFED), size).await?;
                 return Ok(Finding::Framed(frame(format, head_of(&head, listed), &tail)?));
             }
+            Format::JsonlGzip => return Ok(Finding::Framed(frame(format, head_of(&head, listed), &[])?)),
             Format::Orc | Format::Pdf | Format::Excel => self.open(format, content).await?.0,
         };
+        if let Some((range, magic, defect)) = decoder.begin() {
+            let found = match head.get(range.start as usize..range.end as usize) {
+                Some(found) => Bytes::copy_from_slice(found),
+                None if range.end <= size => content.get(range.start, range.end).await?,
+                None => Bytes::new(),
+            };
+            if found != magic {
+                return Err(defect.into());
+            }
+        }
         Ok(Finding::Framed(decoder.frame()))
     }
 

@@ -48,7 +48,8 @@ const PORTION: usize = 16;
 const PORTION_BYTES: u64 = 2 * 1024 * 1024;
 /// The footers of stripes that begin within so many bytes are asked for before they are reached.
 const AHEAD: u64 = 32 * 1024 * 1024;
-const MAGIC: &[u8; 3] = b"ORC";
+pub(super) const MAGIC: &[u8] = b"ORC";
+pub(super) const NO_MAGIC: &str = "does not begin with ORC's magic number";
 
 /// What is wrong, in words of our own.
 type Fault = &'static str;
@@ -253,7 +254,7 @@ impl OrcDecoder {
             let expected = usize::try_from(self.offset).ok().and_then(|offset| MAGIC.get(offset));
             let taken = match (expected, self.tail.stripes.get(self.current).copied()) {
                 (Some(expected), _) if first != expected => {
-                    return Err(Defect::new("does not begin with ORC's magic number").at(0));
+                    return Err(Defect::new(NO_MAGIC).at(0));
                 }
                 (Some(_), _) => 1,
                 (None, None) => chunk.len(),

@@ -661,8 +661,14 @@ impl Case<'_> {
             ));
         }
         if tally.framed > 0 {
+            // The last bytes of gzip tell nothing.
+            let which = if tally.formats.contains(Format::JsonlGzip.name()) {
+                "begins"
+            } else {
+                "ends"
+            };
             return pass(format!(
-                "{}: their ends are those of {asked}; not decoded, as {} asks (level {})",
+                "{}: their {which} are those of {asked}; not decoded, as {} asks (level {})",
                 objects(tally.framed + tally.whole, "data object"),
                 self.words().who,
                 self.asked.level
