@@ -20,7 +20,7 @@ use flate2::{Compression, GzBuilder, write::DeflateEncoder};
 use landfall::{
     error::{ErrorKind, Result},
     expect::{Expectations, ExpectedAge, ExpectedChange, ExpectedColumns, ExpectedRows, OnViolation},
-    job::NamedFile,
+    job::{Level, NamedFile},
     store::Clock,
 };
 use landfall_output::verify::{CheckVerdict, Expectation, Format, Limits, Previous, Report, Verdict, verify_within};
@@ -57,6 +57,8 @@ struct Catalogue {
 struct Fault {
     fault: String,
     format: Format,
+    #[serde(default)]
+    level: Level,
     spoil: Vec<Vec<String>>,
     #[serde(default)]
     check: Vec<String>,
@@ -121,6 +123,7 @@ struct Output {
     /// A call that fails; `None` for the last one.
     answer: Option<(ErrorKind, Option<usize>)>,
     format: Option<Format>,
+    level: Level,
     bucket: String,
     kms_key: Option<String>,
     rows: Option<u64>,
@@ -148,6 +151,7 @@ impl Output {
             acts: Vec::new(),
             answer: None,
             format: Some(format),
+            level: Level::Full,
             bucket: BUCKET.to_owned(),
             kms_key: None,
             rows: None,
@@ -324,6 +328,7 @@ impl Output {
             strict_row_count: self.strict,
             failed_rows: self.failed_rows,
             files: self.named.clone(),
+            level: self.level,
             expect: self.expect.clone(),
             previous: self.previous.clone(),
             ..Expectation::of(
@@ -509,6 +514,15 @@ fn bytes(text: &str) -> Vec<u8> {
             return format!("{html}<p>s3cr3t@example.com</p>\n</body>\n</html>\n").into();
         }
         Some("large") => return b"s3cr3t@example.com ".repeat(10_000),
+        // CSV that stays longer than what is looked at, however it is compressed.
+        Some("noise") => {
+            let mut number = 1_u64;
+            let row = |_| {
+                number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                format!("{number:016x},s3cr3t@example.com\n")
+            };
+            return (0..20_000).map(row).collect::<String>().into();
+        }
         Some("zip") => return archive(&[("notes.txt".to_owned(), "s3cr3t@example.com".to_owned())]),
         Some("ORC") => return good(Format::Orc, 1),
         Some("ORC without rows") => return orc(&[]),
@@ -761,6 +775,40 @@ async fn what_is_not_spoiled_passes() {
 }
 
 #[tokio::test]
+async fn what_is_not_spoiled_passes_at_every_level() {
+    for (format, level) in FORMATS
+        .into_iter()
+        .flat_map(|format| [Level::Listing, Level::Structure, Level::Full].map(|level| (format, level)))
+    {
+        let mut output = Output::good(format);
+        output.level = level;
+        let report = output.verify(1 << 20).await.0.expect("a verdict");
+        assert_eq!(report.verdict, Verdict::Passed, "{report:#?}");
+        assert_eq!(report.data_objects, 2, "{report:#?}");
+        let format_check = report.check("format").expect("it was made");
+        let proved = match (level, format) {
+            (Level::Listing, _) => "was not looked at",
+            (Level::Structure, Format::JsonlGzip) => "their begins are those of",
+            (Level::Structure, _) => "their ends are those of",
+            (Level::Full, _) => "decoded to the end as",
+        };
+        assert!(format_check.reason.contains(proved), "{format_check:?}");
+
+        // Only its content tells that it is data.
+        for part in 0..2 {
+            let part = format!("part-{part}");
+            let file = output
+                .files
+                .remove(&format!("{part}.{}", suffix(format)))
+                .expect("it was there");
+            output.files.insert(part, file);
+        }
+        let report = output.verify(1 << 20).await.0.expect("a verdict");
+        assert_eq!(report.verdict, Verdict::Passed, "{report:#?}");
+    }
+}
+
+#[tokio::test]
 async fn every_fault_is_found_by_its_own_check() {
     let mut wrong = Vec::new();
     for fault in catalogue() {
@@ -779,6 +827,7 @@ async fn every_fault_is_found_by_its_own_check() {
 /// Holds one line; the error says what does not.
 async fn hold(fault: &Fault) -> std::result::Result<(), String> {
     let mut output = Output::good(fault.format);
+    output.level = fault.level;
     for step in &fault.spoil {
         output.step(&step.iter().map(String::as_str).collect::<Vec<_>>());
     }

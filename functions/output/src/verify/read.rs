@@ -238,8 +238,7 @@ impl Reader {
             Plan::Ignore | Plan::Extra => return Ok(Finding::Extra(None)),
             Plan::Foreign(_) => {}
             Plan::Data(format) | Plan::Empty(format) => object.format = Some(format),
-            // Only its content could tell.
-            Plan::Sniff(_) if self.level == Level::Listing => return Ok(Finding::Extra(None)),
+            Plan::Sniff(_) if self.level == Level::Listing => return Ok(Finding::Untold),
             Plan::Sniff(format) => {
                 let first = content.get(0, listed.size.min(SNIFFED)).await?;
                 let (is_data, content) = classify::is_data(head_of(&first, listed), format);

@@ -192,6 +192,8 @@ pub enum Finding {
     Foreign(String),
     /// No data: a folder marker, an empty object of an unknown name, or what its content seems to be.
     Extra(Option<Content>),
+    /// Whether it is data only its content could tell, which was not looked at.
+    Untold,
 }
 
 /// Where all objects are listed that do not fit in the report: JSON lines, each a [`VerifiedObject`], in key order.

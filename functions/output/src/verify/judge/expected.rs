@@ -100,7 +100,7 @@ impl Columns {
             Finding::Listed if has_none => self.without += 1,
             Finding::Listed => self.unseen += 1,
             Finding::Defective(_) | Finding::Foreign(_) | Finding::Empty => self.broken += 1,
-            Finding::Extra(_) => {}
+            Finding::Extra(_) | Finding::Untold => {}
         }
     }
 
@@ -133,6 +133,11 @@ impl Columns {
                 _ => format!("{} lacks {names}", key(reading)),
             }
         });
+    }
+
+    /// Takes up objects of which it was not looked at whether they are data.
+    pub(super) fn add_untold(&mut self, objects: u64) {
+        self.unseen += objects;
     }
 
     pub(super) fn judge(&self, expected: Option<&ExpectedColumns>, level: Level, words: &Words) -> Judgement {
@@ -261,9 +266,11 @@ pub(super) fn change(
     }
 }
 
+/// `untold` says why the oldest data object is not known, if so.
 pub(super) fn age(
     expect: &Expectations,
     oldest: Option<&(DateTime<Utc>, String)>,
+    untold: Option<&str>,
     now: DateTime<Utc>,
     words: &Words,
 ) -> Judgement {
@@ -271,7 +278,10 @@ pub(super) fn age(
         return skipped(format!("{} nothing of the data's age", words.expects));
     };
     let Some((written, key)) = oldest else {
-        return skipped("there is no data object");
+        return match untold {
+            Some(why) => violated(expected.on_violation, "Age", why, words),
+            None => skipped("there is no data object"),
+        };
     };
     let seconds = u64::try_from((now - *written).num_seconds()).unwrap_or_default();
     let found = format!(

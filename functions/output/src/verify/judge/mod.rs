@@ -107,6 +107,8 @@ pub struct Tally {
     compared: u64,
     other_checksums: Examples,
     extra: Examples,
+    /// Those of them that may be data.
+    untold: u64,
     /// Other objects that hold something, and whether one of them can be no test file.
     filled_extra: u64,
     odd_extra: bool,
@@ -150,6 +152,7 @@ impl Tally {
             compared: 0,
             other_checksums: Examples::default(),
             extra: Examples::default(),
+            untold: 0,
             filled_extra: 0,
             odd_extra: false,
             columns: Columns::new(expectation.expect.columns.as_ref()),
@@ -169,7 +172,10 @@ impl Tally {
 
     /// Judges.
     #[must_use]
-    pub fn judge(self, circumstances: &Circumstances<'_>) -> Judged {
+    pub fn judge(mut self, circumstances: &Circumstances<'_>) -> Judged {
+        if self.is_untold() {
+            self.columns.add_untold(self.untold);
+        }
         let case = Case {
             tally: &self,
             asked: &self.asked,
@@ -178,6 +184,7 @@ impl Tally {
         };
         let (asked, expect, total) = (&self.asked, &self.asked.expect, case.total());
         let words = case.words();
+        let untold = self.is_untold().then(|| case.untold());
         let judged = [
             ("output_present", case.output_present()),
             ("newer_than_start", case.newer_than_start()),
@@ -203,7 +210,13 @@ impl Tally {
             ),
             (
                 "data_age",
-                expected::age(expect, self.oldest.as_ref(), circumstances.now, words),
+                expected::age(
+                    expect,
+                    self.oldest.as_ref(),
+                    untold.as_deref(),
+                    circumstances.now,
+                    words,
+                ),
             ),
         ];
         let checks = checks(judged);
@@ -325,7 +338,7 @@ impl Tally {
                 may_be_empty
             }
             // Not of data.
-            Finding::Extra(_) => {
+            Finding::Extra(_) | Finding::Untold => {
                 self.broken += 1;
                 self.wrong.add(|| format!("{}: was not read", key(reading)));
                 false
@@ -341,10 +354,17 @@ impl Tally {
             return;
         }
         self.filled_extra += 1;
+        self.untold += u64::from(reading.finding == Finding::Untold);
         // Whoever names every file writes no others.
-        let may_be_test_file =
-            self.asked.format.is_some() && reading.object.size <= TEST_FILE && reading.finding == Finding::Extra(None);
+        let may_be_test_file = self.asked.format.is_some()
+            && reading.object.size <= TEST_FILE
+            && matches!(reading.finding, Finding::Extra(None) | Finding::Untold);
         self.odd_extra |= !may_be_test_file;
+    }
+
+    /// Whether all that may be data lies there under names that do not tell.
+    const fn is_untold(&self) -> bool {
+        self.data == 0 && self.untold > 0
     }
 
     fn oldest_allowed(&self) -> DateTime<Utc> {
@@ -464,13 +484,32 @@ impl Case<'_> {
 
     /// Whether every data object that is there decoded to its end.
     fn all_counted(&self) -> bool {
-        self.settling.settled && self.tally.whole == self.tally.data
+        self.settling.settled && self.tally.whole == self.tally.data && !self.tally.is_untold()
     }
 
     /// Whether nothing is wrong but that less was looked at than could be.
     fn is_only_of_lower_level(&self) -> bool {
         let tally = self.tally;
-        self.settling.settled && tally.broken == 0 && tally.framed + tally.listed > 0
+        self.settling.settled && tally.broken == 0 && self.is_below_full()
+    }
+
+    /// Whether something was looked at less than it could be.
+    const fn is_below_full(&self) -> bool {
+        self.tally.framed + self.tally.listed > 0 || self.tally.is_untold()
+    }
+
+    /// That no name tells what is data.
+    fn untold(&self) -> String {
+        self.beyond_level("which objects are data was not looked at")
+    }
+
+    /// Skipped, since there is no data object that it could be held of.
+    fn without_data(&self) -> Judgement {
+        if self.tally.is_untold() {
+            skipped(self.untold())
+        } else {
+            skipped("there is no data object")
+        }
     }
 
     /// That something was not looked at, as was asked.
@@ -495,13 +534,14 @@ impl Case<'_> {
         if self.all_counted() {
             return decoded(tally.rows);
         }
-        if self.settling.settled && tally.whole + tally.framed_counted + tally.framed_documents == tally.data {
+        let is_framed = tally.whole + tally.framed_counted + tally.framed_documents == tally.data;
+        if self.settling.settled && is_framed && !tally.is_untold() {
             return Ok(Total {
                 rows: tally.rows.saturating_add(tally.framed_rows),
                 decoded: false,
             });
         }
-        if self.settling.settled && self.asked.allow_empty && tally.without_rows {
+        if self.settling.settled && self.asked.allow_empty && tally.without_rows && !tally.is_untold() {
             return decoded(0);
         }
         Err(if self.is_only_of_lower_level() {
@@ -530,6 +570,14 @@ impl Case<'_> {
                 self.words().who,
                 self.asked.level
             ));
+        }
+        if tally.is_untold() {
+            return skipped(self.beyond_level(&format!(
+                "{} beneath {prefix} hold at least one byte, and only their content could tell whether they are data, \
+                 which was not looked at: {}",
+                objects(tally.untold, "object"),
+                tally.extra
+            )));
         }
         if self.asked.allow_empty && tally.without_rows {
             return pass(format!(
@@ -567,7 +615,7 @@ impl Case<'_> {
     fn newer_than_start(&self) -> Judgement {
         let stale = &self.tally.stale;
         if self.tally.data == 0 {
-            return skipped("there is no data object");
+            return self.without_data();
         }
         if stale.is_empty() {
             return pass(format!(
@@ -626,7 +674,7 @@ impl Case<'_> {
     fn no_empty_files(&self) -> Judgement {
         let empty = &self.tally.empty;
         if self.tally.data == 0 {
-            return skipped("there is no data object");
+            return self.without_data();
         }
         if empty.is_empty() {
             return pass(format!("{} of at least one byte", self.data_objects()));
@@ -675,9 +723,10 @@ impl Case<'_> {
             ));
         }
         if tally.whole == 0 {
-            return skipped(match tally.listed {
-                0 => "there is no data object to decode".to_owned(),
-                _ => self.beyond_level("what the objects hold was not looked at"),
+            return skipped(if self.is_below_full() {
+                self.beyond_level("what the objects hold was not looked at")
+            } else {
+                "there is no data object to decode".to_owned()
             });
         }
         if !tally.uncounted.is_empty() {
@@ -695,9 +744,10 @@ impl Case<'_> {
 
     fn text_complete(&self) -> Judgement {
         self.tally.texts.judge().unwrap_or_else(|| {
-            skipped(match self.tally.framed + self.tally.listed {
-                0 => "there is no text that was decoded to its end".to_owned(),
-                _ => self.beyond_level("how texts end was not looked at"),
+            skipped(if self.is_below_full() {
+                self.beyond_level("how texts end was not looked at")
+            } else {
+                "there is no text that was decoded to its end".to_owned()
             })
         })
     }
@@ -705,7 +755,7 @@ impl Case<'_> {
     fn rows_counted(&self) -> Judgement {
         let tally = self.tally;
         if tally.data == 0 {
-            return skipped("there is no data object");
+            return self.without_data();
         }
         if self.is_only_of_lower_level() {
             return match self.total() {
@@ -849,7 +899,7 @@ impl Case<'_> {
             return skipped(self.words().no_key);
         }
         if tally.data == 0 {
-            return skipped("there is no data object");
+            return self.without_data();
         }
         if self.asked.level == Level::Listing {
             return skipped(self.beyond_level("a listing does not say with which key objects are encrypted"));
@@ -880,7 +930,7 @@ impl Case<'_> {
                 objects(wrong.count, "data object")
             ));
         }
-        if tally.compared == 0 && tally.framed + tally.listed > 0 {
+        if tally.compared == 0 && self.is_below_full() {
             return skipped(self.beyond_level("the objects' bytes were not hashed"));
         }
         if tally.compared == 0 {
@@ -907,6 +957,9 @@ impl Case<'_> {
             objects(tally.extra.count, "object"),
             tally.extra
         );
+        if tally.is_untold() {
+            return skipped(self.untold());
+        }
         if tally.filled_extra <= 1 && !tally.odd_extra {
             return pass(format!(
                 "{found}; a service may write a test or information file beside the data"
