@@ -8,10 +8,17 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::store::Clock;
+use tokio::sync::Notify;
 
 /// A clock for tests. Its clones are the same clock.
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<Mutex<State>>);
+pub struct ManualClock(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    state: Mutex<State>,
+    moved: Notify,
+}
 
 #[derive(Debug)]
 struct State {
@@ -23,13 +30,17 @@ impl ManualClock {
     /// A clock that stands at `now`.
     #[must_use]
     pub fn at(now: DateTime<Utc>) -> Self {
-        Self(Arc::new(Mutex::new(State { now, slept: Vec::new() })))
+        let state = Mutex::new(State { now, slept: Vec::new() });
+        Self(Arc::new(Inner {
+            state,
+            moved: Notify::new(),
+        }))
     }
 
     /// Moves it forward.
     pub fn advance(&self, duration: Duration) {
-        let mut state = self.state();
-        state.now += TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
+        self.state().now += TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
+        self.0.moved.notify_waiters();
     }
 
     /// Every sleep so far.
@@ -39,7 +50,7 @@ impl ManualClock {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -54,5 +65,16 @@ impl Clock for ManualClock {
         self.state().slept.push(duration);
         self.advance(duration);
         tokio::task::yield_now().await;
+    }
+
+    async fn until(&self, time: DateTime<Utc>) {
+        loop {
+            // Asked for before the look, so that no move between the two is missed.
+            let moved = self.0.moved.notified();
+            if self.now() >= time {
+                return;
+            }
+            moved.await;
+        }
     }
 }

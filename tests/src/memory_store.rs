@@ -100,6 +100,7 @@ struct Version {
 }
 
 type Act = Box<dyn FnOnce(&MemoryStore) + Send>;
+type Stalled = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
 struct State {
@@ -110,6 +111,8 @@ struct State {
     fail_before: BTreeMap<usize, ErrorKind>,
     fail_after: BTreeMap<usize, ErrorKind>,
     acts: Vec<(Op, usize, Act)>,
+    /// By the number of the `read`: the parts of its body that come, and what is done when no more do.
+    stalls: BTreeMap<usize, (usize, Stalled)>,
     uploads: BTreeMap<String, BTreeMap<i32, (String, Bytes)>>,
 }
 
@@ -313,6 +316,13 @@ impl MemoryStore {
     /// Does `act` right before the n-th call of `op` from now, from 0.
     pub fn before(&self, op: Op, n: usize, act: impl FnOnce(&Self) + Send + 'static) {
         self.state().acts.push((op, n, Box::new(act)));
+    }
+
+    /// Lets the body of the n-th read from now, from 0, if it is a stream, stand still for ever behind so many parts, and
+    /// does `act` then.
+    pub fn stall(&self, n: usize, parts: usize, act: impl FnOnce() + Send + 'static) {
+        let n = self.count(Op::Read) + n;
+        self.state().stalls.insert(n, (parts, Box::new(act)));
     }
 
     /// Every call so far.
@@ -548,7 +558,22 @@ impl ObjectStore for MemoryStore {
             let bytes = body.range(start..end.min(start + FRAME));
             Ok(Bytes::from_owner(Counted::new(bytes, &out)))
         });
-        self.end(number, frames.boxed())
+        let stalled = {
+            let mut state = self.state();
+            let reads = state.calls[..number].iter().filter(|call| call.op == Op::Read).count();
+            state.stalls.remove(&reads)
+        };
+        let frames = match stalled {
+            Some((parts, act)) => {
+                let stands_still = stream::once(async move {
+                    act();
+                    std::future::pending().await
+                });
+                frames.take(parts).chain(stands_still).boxed()
+            }
+            None => frames.boxed(),
+        };
+        self.end(number, frames)
     }
 
     async fn put(&self, bucket: &str, key: &str, body: Bytes, condition: Condition) -> Result<Written> {

@@ -393,9 +393,10 @@ async fn an_error_that_stays_is_raised_by_the_verification() {
 /// Each call takes time, so that invocations end in the middle of batches and of objects.
 #[tokio::test]
 async fn what_is_begun_goes_on_in_the_next_invocation() {
-    for (objects, size, seconds) in [(9, 1, 40), (2, 40, 45), (1, 200, 50)] {
+    // The first 64 KiB, by which a format is recognised, must fit in an invocation.
+    for (objects, size, seconds, range) in [(9, 1, 40, 64), (2, 1_500, 45, 4 << 10), (1, 5_000, 50, 4 << 10)] {
         let mut case = Case::new();
-        case.limits.range = 64;
+        case.limits.range = range;
         case.limits.side_by_side = 2;
         case.time = TimeDelta::seconds(seconds);
         for number in 0..objects {
@@ -414,6 +415,82 @@ async fn what_is_begun_goes_on_in_the_next_invocation() {
         assert_eq!(essence(report).objects, expected.objects);
         assert!(case.invocations.load(Ordering::SeqCst) > 3, "nothing had to go on");
     }
+}
+
+/// The batches of a verification.
+async fn batches(case: &Case) -> Vec<Item> {
+    let Turn::Batches { manifest, .. } = case.turn(Begin::New(&case.asked)).await.expect("it begins") else {
+        panic!("all was read at once");
+    };
+    let items = case.store.body(&manifest.bucket, &manifest.key).expect("a manifest");
+    serde_json::from_slice(&items).expect("items")
+}
+
+/// A body that stands still until after the function's deadline costs no more than what had not come of it.
+#[tokio::test]
+async fn what_was_read_is_kept_when_a_body_stands_still() {
+    let mut case = Case::new();
+    case.limits.batch_objects = 2;
+    case.limits.side_by_side = 2;
+    case.limits.range = 1 << 20;
+    case.put("part-0.csv", &csv(3));
+    case.put("part-1.csv", &format!("id,name\n{}", "1,\"a\nb\"\n".repeat(400_000)));
+    case.put("part-2.csv", &csv(5));
+    let expected = essence(case.at_once().await);
+    let items = batches(&case).await;
+
+    // So short that the checksum of what is begun is kept from the start.
+    case.time = TimeDelta::milliseconds(5_500);
+    let clock = case.clock.clone();
+    // The first object is one read, of the second the third range breaks off behind its first part.
+    case.store
+        .stall(3, 1, move || clock.advance(Duration::from_secs(3_600)));
+    let deadline = Duration::from_secs(60);
+    let first = tokio::time::timeout(deadline, case.batch(&items[0])).await;
+    assert!(!first.expect("the function waits beyond its deadline").expect("it ends"));
+    case.time = TimeDelta::minutes(10);
+    assert!(case.batch(&items[0]).await.expect("it goes on"));
+    assert!(case.batch(&items[1]).await.expect("it is read"));
+
+    let calls = case.store.calls();
+    let read: Vec<_> = calls
+        .iter()
+        .filter(|call| call.op == Op::Read && call.key == key("part-1.csv"))
+        .filter_map(|call| call.range.clone())
+        .collect();
+    let begins = read.iter().filter(|range| range.start == 0).count();
+    // Once by the comparison, and once by the batch.
+    assert_eq!(begins, 2, "{read:?}");
+    let heads = calls
+        .iter()
+        .filter(|call| call.op == Op::Head && call.key == key("part-0.csv"));
+    assert_eq!(heads.count(), 2, "what was read to its end was read again");
+    let report = case.in_batches().await.expect("the check can be made");
+    assert_eq!(essence(report).objects, expected.objects);
+}
+
+/// A document is decoded when all of it is there, which takes its time.
+#[tokio::test]
+async fn a_document_is_not_decoded_into_the_deadline() {
+    let mut case = Case::new();
+    case.asked.format = Some(Format::Pdf);
+    case.limits.batch_objects = 1;
+    let size = 20 << 20;
+    let end = b"\nstartxref\n9\n%%EOF\n";
+    for part in ["part-0.pdf", "part-1.pdf"] {
+        case.store.insert_made(BUCKET, &key(part), size, move |range| {
+            let byte = |at: u64| match (at, (at + end.len() as u64).checked_sub(size)) {
+                (_, Some(from_end)) => end[from_end as usize],
+                (at, None) => *b"%PDF-1.7\n".get(at as usize).unwrap_or(&b' '),
+            };
+            range.map(byte).collect()
+        });
+    }
+    let items = batches(&case).await;
+    case.time = TimeDelta::seconds(6);
+    assert!(!case.batch(&items[0]).await.expect("it pauses"));
+    case.time = TimeDelta::seconds(60);
+    assert!(case.batch(&items[0]).await.expect("it is read"));
 }
 
 /// gzip cannot go on in the middle of a member.

@@ -158,6 +158,13 @@ pub trait Clock: Send + Sync {
 
     /// Waits.
     async fn sleep(&self, duration: Duration);
+
+    /// Waits until it is that time, beside other work: where a test's clock moves by its sleeps, this does not move it.
+    async fn until(&self, time: DateTime<Utc>) {
+        if let Ok(left) = (time - self.now()).to_std() {
+            self.sleep(left).await;
+        }
+    }
 }
 
 /// The machine's clock.

@@ -320,6 +320,15 @@ impl AnyDecoder {
         }
     }
 
+    /// Bytes that are looked at only when it finishes.
+    #[must_use]
+    pub fn deferred(&self) -> u64 {
+        match self {
+            Self::Pdf(decoder) => decoder.deferred(),
+            _ => 0,
+        }
+    }
+
     /// What a file that was opened by its end begins with, and the defect if it does not; `None` of a text.
     #[must_use]
     pub fn begin(&self) -> Option<(Range<u64>, &'static [u8], Defect)> {

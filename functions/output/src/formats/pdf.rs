@@ -91,6 +91,12 @@ impl PdfDecoder {
         }
     }
 
+    /// Bytes that are looked at only when it finishes.
+    #[must_use]
+    pub fn deferred(&self) -> u64 {
+        if self.whole.is_some() { self.size } else { 0 }
+    }
+
     /// The most bytes that this decoder holds, what the PDF crate makes of the document included.
     #[must_use]
     pub fn needs(&self) -> u64 {

@@ -1,8 +1,9 @@
 //! Reads one object.
 //!
 //! What must stay true: every read is pinned to the listed ETag; a bounded number of ranges is fetched while one is hashed
-//! and decoded; decoding runs where it may block; no object begins before there is memory for what it can hold; what is
-//! stopped for want of time goes on where its decoder can, and its checksum is still that of all its bytes.
+//! and decoded; decoding runs where it may block; no object begins before there is memory for what it can hold; nothing
+//! that S3 lets wait is waited for longer than there is time; what is stopped for want of time goes on where its decoder
+//! can, and its checksum is still that of all its bytes.
 
 use std::{
     collections::VecDeque,
@@ -175,6 +176,23 @@ impl Reader {
         !self.stopped.load(Ordering::Relaxed) && self.clock.now() < self.stop_at
     }
 
+    /// Whether there is time to look at so many bytes before the reserve begins.
+    fn has_time_for(&self, bytes: u64) -> bool {
+        self.has_time() && (bytes == 0 || bytes < self.readable())
+    }
+
+    /// Waits for S3 as long as there is time. An answer that hangs would else take the time to keep what was read.
+    async fn in_time<T>(&self, answer: impl Future<Output = T>) -> Result<T, Stop> {
+        if !self.has_time() {
+            return Err(Stop::Paused(None));
+        }
+        tokio::select! {
+            biased;
+            answer = answer => Ok(answer),
+            () = self.clock.until(self.stop_at) => Err(Stop::Paused(None)),
+        }
+    }
+
     /// Reads an object, from where it stopped if it was begun.
     pub(super) async fn read(self: Arc<Self>, task: Task, resume: Option<Resume>) -> Result<Outcome> {
         let Task { listed, plan } = task;
@@ -309,8 +327,8 @@ impl Reader {
     }
 
     async fn head(&self, listed: &Listed) -> Result<HeadOutput, Stop> {
-        self.in_time()?;
-        match self.store.head(&self.bucket, &listed.key).await.map_err(stop)? {
+        let head = self.in_time(self.store.head(&self.bucket, &listed.key)).await?;
+        match head.map_err(stop)? {
             Some(head) if head.etag == listed.etag && head.size == listed.size => Ok(head),
             _ => Err(Stop::Disturbed),
         }
@@ -410,30 +428,19 @@ impl Reader {
         }
         loop {
             if !self.has_time() {
-                let Some(checkpoint) = decoder.checkpoint() else {
-                    return Err(Stop::Paused(None));
-                };
-                let resume = match hash.state() {
-                    Some(state) => Resume {
-                        checkpoint: Some(checkpoint),
-                        hashed,
-                        hash: Some(state),
-                    },
-                    // It took longer than was thought, so next time its checksum can be kept.
-                    None => Resume {
-                        checkpoint: None,
-                        hashed: 0,
-                        hash: None,
-                    },
-                };
-                return Err(Stop::Paused(Some(Box::new(resume))));
+                return Err(paused(&decoder, &hash, hashed));
             }
             for wanted in decoder.wanted() {
-                // Not held against the time that is left: a pause here would lose the checkpoint.
-                let read = self.fetch(&content.key, &content.etag, wanted.start, wanted.end).await;
-                decoder.supply(wanted, read.map_err(stop)?)?;
+                match content.get(wanted.start, wanted.end).await {
+                    Ok(read) => decoder.supply(wanted, read)?,
+                    Err(Stop::Paused(_)) => return Err(paused(&decoder, &hash, hashed)),
+                    Err(stop) => return Err(stop),
+                }
             }
-            let frames = content.next().await?;
+            let frames = match content.next().await {
+                Err(Stop::Paused(_)) => return Err(paused(&decoder, &hash, hashed)),
+                frames => frames?,
+            };
             if frames.is_empty() {
                 break;
             }
@@ -465,6 +472,10 @@ impl Reader {
                 ErrorKind::Unavailable,
                 format!("{offset} of {} bytes came", content.size),
             )));
+        }
+        // What has begun to finish cannot be stopped.
+        if !self.has_time_for(decoder.deferred()) {
+            return Err(paused(&decoder, &hash, hashed));
         }
         let decoded = blocking(move || decoder.finish()).await??;
         Ok((decoded, hash.finish()))
@@ -540,14 +551,25 @@ impl Reader {
             .await
             .map_err(|_| Stop::Failed(Error::internal("memory is not given out any more")))
     }
+}
 
-    fn in_time(&self) -> Result<(), Stop> {
-        if self.has_time() {
-            Ok(())
-        } else {
-            Err(Stop::Paused(None))
-        }
-    }
+/// A pause in which what was decoded and hashed is kept, as far as it can be.
+fn paused(decoder: &AnyDecoder, hash: &Hash, hashed: u64) -> Stop {
+    Stop::Paused(decoder.checkpoint().map(|checkpoint| {
+        Box::new(match hash.state() {
+            Some(state) => Resume {
+                checkpoint: Some(checkpoint),
+                hashed,
+                hash: Some(state),
+            },
+            // It took longer than was thought, so next time its checksum can be kept.
+            None => Resume {
+                checkpoint: None,
+                hashed: 0,
+                hash: None,
+            },
+        })
+    }))
 }
 
 fn head_of<'a>(first: &'a Bytes, listed: &Listed) -> Head<'a> {
@@ -644,7 +666,6 @@ impl Content {
 
     /// The first bytes, which stay the next ones: as many as a format is recognised by.
     async fn peek(&mut self) -> Result<Bytes, Stop> {
-        self.reader.in_time()?;
         let mut first = BytesMut::new();
         let wanted = self.size.min(SNIFFED) as usize;
         while first.len() < wanted {
@@ -678,7 +699,7 @@ impl Content {
                 return Ok(taken);
             };
             let received = if taken.is_empty() {
-                range.frames.recv().await
+                self.reader.in_time(range.frames.recv()).await?
             } else {
                 match range.frames.try_recv() {
                     Ok(received) => Some(received),
@@ -711,7 +732,7 @@ impl Content {
 
     /// Any part, out of order.
     async fn get(&self, start: u64, end: u64) -> Result<Bytes, Stop> {
-        self.reader.in_time()?;
-        self.reader.fetch(&self.key, &self.etag, start, end).await.map_err(stop)
+        let fetched = self.reader.fetch(&self.key, &self.etag, start, end);
+        self.reader.in_time(fetched).await?.map_err(stop)
     }
 }
