@@ -427,6 +427,20 @@ async fn what_is_not_ours_is_left_alone_and_holds_nothing_up() {
         world.seal(&job).await.unwrap();
         assert_eq!(world.latest().unwrap().job_key, ready(5, 3).key());
     }
+    // Nor is it read if it is large.
+    let world = World::new();
+    let unread = |_| -> Vec<u8> { panic!("it is read") };
+    drop(world.store.insert_made(EXPORTS, LATEST, 5 << 30, unread));
+    world.seal(&ready(5, 3).lay_out(&world.store).await).await.unwrap();
+    let calls = world.store.calls();
+    assert!(
+        !calls
+            .iter()
+            .any(|call| call.key == LATEST && matches!(call.op, Op::Read | Op::Get))
+    );
+    let previous = latest::previous(world.store.as_ref(), &destination(), "0a").await;
+    assert_eq!(previous.unwrap(), None);
+
     // Nor does it hold anything up that seal-receipt may not write it.
     let world = World::new();
     let job = ready(5, 3).lay_out(&world.store).await;
@@ -502,6 +516,36 @@ proptest! {
             assert_eq!(world.latest().as_ref(), newest);
         });
     }
+}
+
+/// Such as that of an object whose key was disabled: S3 answers what would come again.
+#[tokio::test]
+async fn an_error_that_stays_holds_nothing_up() {
+    for kind in [ErrorKind::Internal, ErrorKind::Forbidden, ErrorKind::NotFound] {
+        // The put, the look and the read, of which the first finds an older one.
+        for call in 0..3 {
+            let world = World::new();
+            let older = serde_json::to_vec(&pointer(1, 0, "a")).unwrap();
+            drop(world.store.insert(EXPORTS, LATEST, older));
+            world.store.fail_at(call, kind);
+            let moved = latest::advance(world.store.as_ref(), &destination(), &pointer(2, 0, "a")).await;
+            assert_eq!(moved.unwrap(), Moved::Not, "{kind}, call {call}");
+            assert_eq!(world.latest(), Some(pointer(1, 0, "a")));
+        }
+        for call in 0..2 {
+            let world = World::new();
+            let older = serde_json::to_vec(&pointer(1, 0, "a")).unwrap();
+            drop(world.store.insert(EXPORTS, LATEST, older));
+            world.store.fail_at(call, kind);
+            let previous = latest::previous(world.store.as_ref(), &destination(), "0a").await;
+            assert_eq!(previous.unwrap(), None, "{kind}, call {call}");
+        }
+    }
+    // What passes is tried again.
+    let world = World::new();
+    world.store.fail_at(0, ErrorKind::Unavailable);
+    let moved = latest::advance(world.store.as_ref(), &destination(), &pointer(2, 0, "a")).await;
+    assert_eq!(moved.unwrap_err().kind, ErrorKind::Unavailable);
 }
 
 /// Somebody writes between every look and write: a bounded number of turns, then the state machine tries again.

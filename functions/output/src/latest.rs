@@ -2,7 +2,8 @@
 //!
 //! What must stay true: it is written after the receipt that it points to, and only moves forward, whoever writes it in
 //! whichever order: a conditional write, ordered by the trigger's time, then that of the seal, then the job key. It is a
-//! convenience: what is not ours there is left alone, and no success is held up by it.
+//! convenience: what is not ours there is left alone, and is read only if it is small; no success is held up by it, unless
+//! another try may help.
 
 use std::cmp::Ordering;
 
@@ -24,6 +25,9 @@ pub const SCHEMA: &str = "landfall.latest/1";
 
 /// The object's name in the destination. Athena, Spark and Hive skip names that begin with an underscore.
 pub const NAME: &str = "_latest.json";
+
+/// The largest object that may be a [`Latest`], in bytes.
+const MAX_SIZE: u64 = 64 * 1024;
 
 /// How often a lost race is followed by another look within one invocation.
 const MAX_TURNS: usize = 8;
@@ -92,15 +96,16 @@ pub fn destination(prefix: &S3Uri) -> Option<S3Uri> {
 
 /// Points a destination to a success, unless a newer one stands there.
 ///
-/// Fails with `Busy` if others keep changing it, and with what the store fails with, apart from `Forbidden`: that, and
-/// an object that is not ours, is logged and left alone.
+/// Fails with `Busy` if others keep changing it, and with what passes by itself. Any other error of the store, and an
+/// object that is not ours, is logged and left alone.
 pub async fn advance(store: &dyn ObjectStore, destination: &S3Uri, latest: &Latest) -> Result<Moved> {
     let place = destination.join(NAME);
     match turn(store, &place, latest).await {
-        Err(error) if error.kind == ErrorKind::Forbidden => {
+        Err(error) if !error.kind.is_transient() => {
             tracing::warn!(
                 job_key = latest.job_key,
-                "{place} is not moved to {}: {}; let seal-receipt read and write it",
+                "{place} is not moved to {}: {}; let seal-receipt read and write it, and use the key of what lies there, \
+                 or move that away",
                 latest.receipt,
                 error.message
             );
@@ -115,16 +120,21 @@ async fn turn(store: &dyn ObjectStore, place: &S3Uri, latest: &Latest) -> Result
     let mut condition = Condition::Absent;
     for _ in 0..MAX_TURNS {
         // Written before it is read: whoever may not list a bucket is refused to read what is not there.
-        if store.put(&place.bucket, &place.key, body.clone(), condition).await? != Written::Refused {
+        if store
+            .put(&place.bucket, &place.key, body.clone(), condition.clone())
+            .await?
+            != Written::Refused
+        {
             return Ok(Moved::Here);
         }
-        let Some(stored) = store.get(&place.bucket, &place.key).await? else {
-            condition = Condition::Absent;
-            continue;
-        };
-        let standing = match read(&stored.body) {
-            Ok(standing) => standing,
-            Err(why) => {
+        let (etag, standing) = match look(store, place).await? {
+            Found::Nothing => {
+                condition = Condition::Absent;
+                continue;
+            }
+            Found::Changed => continue,
+            Found::Ours(etag, standing) => (etag, standing),
+            Found::Foreign(why) => {
                 tracing::warn!(
                     job_key = latest.job_key,
                     "{place} is not moved to {}: what lies there is not Landfall's: {why}; move it away, and the next \
@@ -135,40 +145,74 @@ async fn turn(store: &dyn ObjectStore, place: &S3Uri, latest: &Latest) -> Result
             }
         };
         match latest.age(&standing) {
-            Ordering::Greater => condition = Condition::Unchanged(stored.etag),
+            Ordering::Greater => condition = Condition::Unchanged(etag),
             Ordering::Equal => return Ok(Moved::Here),
             Ordering::Less => return Ok(Moved::Newer),
         }
     }
-    Err(Error::new(ErrorKind::Busy, format!("others keep changing {place}")))
+    Err(busy(place))
+}
+
+fn busy(place: &S3Uri) -> Error {
+    Error::new(ErrorKind::Busy, format!("others keep changing {place}"))
 }
 
 /// The newest sealed success of a destination, as far as its rows are known, for a run of the request with this SHA-256.
 ///
-/// What is not ours there, or may not be read, is logged and is none. Fails with what the store fails with otherwise.
+/// What is not ours there, or cannot be read, is logged and is none. Fails with what passes by itself.
 pub async fn previous(store: &dyn ObjectStore, destination: &S3Uri, request_sha256: &str) -> Result<Option<Previous>> {
     let place = destination.join(NAME);
-    let stored = match store.get(&place.bucket, &place.key).await {
-        Err(error) if error.kind == ErrorKind::Forbidden => {
-            tracing::warn!("{place} cannot be compared with: {}", error.message);
-            None
-        }
-        stored => stored?,
+    for _ in 0..MAX_TURNS {
+        let latest = match look(store, &place).await {
+            Ok(Found::Ours(_, latest)) => latest,
+            Ok(Found::Nothing) => return Ok(None),
+            Ok(Found::Changed) => continue,
+            Ok(Found::Foreign(why)) => {
+                tracing::warn!("{place} cannot be compared with: what lies there is not Landfall's: {why}");
+                return Ok(None);
+            }
+            Err(error) if !error.kind.is_transient() => {
+                tracing::warn!("{place} cannot be compared with: {}", error.message);
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let same_request = latest.request_sha256 == request_sha256;
+        return Ok(latest.rows.map(|rows| Previous {
+            job_key: latest.job_key,
+            same_request,
+            rows,
+        }));
+    }
+    Err(busy(&place))
+}
+
+/// What stands at the place of the pointer.
+enum Found {
+    Nothing,
+    /// A pointer, and its entity tag.
+    Ours(String, Box<Latest>),
+    /// Something else, and by what it is seen.
+    Foreign(String),
+    /// Somebody replaced or removed it between two looks.
+    Changed,
+}
+
+async fn look(store: &dyn ObjectStore, place: &S3Uri) -> Result<Found> {
+    let Some(head) = store.head(&place.bucket, &place.key).await? else {
+        return Ok(Found::Nothing);
     };
-    let Some(stored) = stored else { return Ok(None) };
-    let latest = match read(&stored.body) {
-        Ok(latest) => latest,
-        Err(why) => {
-            tracing::warn!("{place} cannot be compared with: what lies there is not Landfall's: {why}");
-            return Ok(None);
-        }
+    if !(1..=MAX_SIZE).contains(&head.size) {
+        return Ok(Found::Foreign(format!("it has {} bytes", head.size)));
+    }
+    let body = match store.read(&place.bucket, &place.key, &head.etag, 0, head.size).await {
+        Err(error) if error.kind == ErrorKind::OutputRejected => return Ok(Found::Changed),
+        body => body?,
     };
-    let same_request = latest.request_sha256 == request_sha256;
-    Ok(latest.rows.map(|rows| Previous {
-        job_key: latest.job_key,
-        same_request,
-        rows,
-    }))
+    Ok(match read(&body) {
+        Ok(latest) => Found::Ours(head.etag, Box::new(latest)),
+        Err(why) => Found::Foreign(why),
+    })
 }
 
 fn read(body: &[u8]) -> Result<Latest, String> {
