@@ -87,7 +87,8 @@ async fn one_bad_file_of_many_is_found() -> Result<()> {
     );
     assert!(finished.states().contains(&"VerifyBatches".to_owned()));
     let cause = finished.cause.context("no cause")?;
-    assert!(cause.contains("format"), "{spoilt} is not in {cause}");
+    assert!(cause.contains("format"), "{cause}");
+    assert!(cause.contains(&spoilt), "{spoilt} is not in {cause}");
     Ok(())
 }
 
