@@ -158,15 +158,6 @@ impl Call {
         self.is_dead() || self.is_paused() || !self.met().is_empty()
     }
 
-    /// Whether anything kept it from writing down what it knew: it died, or a call failed. Standing still does not.
-    pub fn is_hindered(&self) -> bool {
-        self.is_dead()
-            || self
-                .met()
-                .iter()
-                .any(|fault| !fault.is_pause() && *fault != Fault::Slow)
-    }
-
     /// The faults that it met.
     pub fn met(&self) -> Vec<Fault> {
         self.met.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -748,7 +748,7 @@ impl Check<'_> {
             .filter(|job| !recorded.contains(&job.id))
             .filter(|job| {
                 let starts = self.starts.iter().filter(|start| start.id.as_ref() == Some(&job.id));
-                let mut known = starts.filter(|start| !start.is_ambiguous() && !start.call.is_hindered());
+                let mut known = starts.filter(|start| !start.is_ambiguous() && !start.call.is_harmed());
                 known.next().is_some()
             })
             .map(|job| job.id.clone())
