@@ -560,8 +560,12 @@ impl ObjectStore for MemoryStore {
         });
         let stalled = {
             let mut state = self.state();
-            let reads = state.calls[..number].iter().filter(|call| call.op == Op::Read).count();
-            state.stalls.remove(&reads)
+            if state.stalls.is_empty() {
+                None
+            } else {
+                let reads = state.calls[..number].iter().filter(|call| call.op == Op::Read).count();
+                state.stalls.remove(&reads)
+            }
         };
         let frames = match stalled {
             Some((parts, act)) => {

@@ -373,6 +373,37 @@ fn the_sentences_hold() {
     assert_eq!(RANGE, Limits::default().range);
 }
 
+/// What the constants say of a batch is what the definition goes through.
+#[test]
+fn a_batch_has_as_many_transitions_as_the_definition() -> Result<()> {
+    let definition: Value = serde_json::from_str(include_str!("../../statemachine/export-job.asl.json"))?;
+    let batch = &definition["States"]["VerifyBatches"]["ItemProcessor"];
+    let after = |state: &str, done: bool| {
+        let state = &batch["States"][state];
+        let next = match state["Choices"].as_array() {
+            Some(choices) if done => &choices[0]["Next"],
+            Some(_) => &state["Default"],
+            None => &state["Next"],
+        };
+        next.as_str().map(str::to_owned)
+    };
+    let begin = batch["StartAt"].as_str().context("no begin")?.to_owned();
+    // Its start counts, too.
+    let (mut transitions, mut state) = (1, Some(begin.clone()));
+    while let Some(name) = state {
+        transitions += 1;
+        state = after(&name, true);
+    }
+    assert_eq!(transitions, TRANSITIONS + TRANSITIONS_OF_TURN);
+    let (mut further, mut state) = (1, after(&begin, false));
+    while state.as_ref().is_some_and(|name| *name != begin) {
+        further += 1;
+        state = state.and_then(|name| after(&name, false));
+    }
+    assert_eq!((further, state), (TRANSITIONS_OF_TURN, Some(begin)));
+    Ok(())
+}
+
 /// Whatever the rate, what the page is about is within what the definition and the code take.
 #[test]
 fn every_case_is_within_the_limits() {
