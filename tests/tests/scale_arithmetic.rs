@@ -232,7 +232,7 @@ fn dollars(usd: f64) -> String {
 }
 
 /// The rates that the tables are made for, in MB a second of one invocation.
-const RATES: [u64; 2] = [100, 300];
+const RATES: [u64; 2] = [60, 75];
 
 fn counts() -> String {
     let mut text = String::from(
