@@ -126,7 +126,7 @@ async fn every_step_may_run_twice() -> Result<()> {
 
     let verified = harness.verify(done.clone()).await?;
     let twice = harness.verify(done).await?;
-    let rows = |job: &landfall::job::Job| job.report.as_ref().map(|report| (report.rows, report.verdict.clone()));
+    let rows = |job: &Job| job.report.as_ref().map(|report| (report.rows, report.verdict.clone()));
     assert_eq!(rows(&verified), Some((PROFILES, "passed".to_owned())));
     assert_eq!(rows(&twice), rows(&verified));
 
