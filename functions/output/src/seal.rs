@@ -109,7 +109,7 @@ struct Alone<'a> {
 /// What an outcome was decided for.
 enum Decided<'a> {
     /// The job, by this execution or before.
-    Job(Entry),
+    Job(Box<Entry>),
     /// This delivery alone, with what it is to be sealed as.
     Delivery(Trigger, &'a Alone<'a>),
 }
@@ -299,7 +299,7 @@ impl<'a> Sealer<'a> {
                 return Ok(Decided::Delivery(trigger, alone));
             }
             if current.entry.outcome.is_some() {
-                return Ok(Decided::Job(current.entry));
+                return Ok(Decided::Job(Box::new(current.entry)));
             }
             let mut entry = current.entry.clone();
             let mut outcome = draft.clone();
@@ -316,7 +316,7 @@ impl<'a> Sealer<'a> {
             }
             entry.outcome = Some(outcome);
             match self.ledger.update(entry, current.etag).await? {
-                Some(decided) => return Ok(Decided::Job(decided.entry)),
+                Some(decided) => return Ok(Decided::Job(Box::new(decided.entry))),
                 None => current = self.reload(&current.entry.kind, &current.entry.trigger.job_key).await?,
             }
         }

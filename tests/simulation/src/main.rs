@@ -16,6 +16,9 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use landfall_simulation::{Run, failure, log, promises::Seen, run};
 
+/// How often a log is told how far it is.
+const TOLD: u64 = 100;
+
 /// Runs the functions in simulated worlds, each of which follows from its seed, and holds them against every promise.
 #[derive(Debug, Parser)]
 #[command(name = "simulate", bin_name = "cargo simulate")]
@@ -110,6 +113,7 @@ fn many(arguments: &Arguments) -> Result<bool> {
                     let run = run(seed, false);
                     add(&sum, seed, run, &bar);
                     bar.inc(1);
+                    tell(&bar, arguments.seeds);
                 }
             });
         }
@@ -143,6 +147,15 @@ fn many(arguments: &Arguments) -> Result<bool> {
         say(&failure(&run(*first, true)?), false);
     }
     Ok(failed.is_empty())
+}
+
+/// Says how far it is where nobody sees the bar, such as in a log.
+fn tell(bar: &ProgressBar, seeds: u64) {
+    let done = bar.position();
+    if bar.is_hidden() && done.is_multiple_of(seeds.div_ceil(TOLD).max(1)) {
+        let text = format!("simulate: {done} of {seeds} seeds {}\n", bar.message());
+        say(&text, true);
+    }
 }
 
 fn add(sum: &Mutex<Sum>, seed: u64, run: Result<Run>, bar: &ProgressBar) {
