@@ -18,6 +18,10 @@ const BAR: f64 = 18.0;
 const GAP: f64 = 6.0;
 const TITLE: f64 = 34.0;
 
+/// The bare download may be this many times as fast as whoever comes next before its bar is cut off, so that the others
+/// can be told apart.
+const BEYOND: f64 = 1.25;
+
 /// Bars under one title, on a scale of their own.
 struct Group<'a> {
     title: String,
@@ -66,11 +70,13 @@ impl Group<'_> {
         };
         title.draw(svg);
         let rate_of = |seconds| rate(self.stored_bytes, seconds);
-        let most = self
-            .entries
-            .iter()
-            .filter_map(|entry| Some(rate_of(entry.median?.seconds)))
-            .fold(f64::MIN_POSITIVE, f64::max);
+        let fastest = |of: &dyn Fn(&&Entry) -> bool| {
+            let rates = self.entries.iter().filter(of);
+            let rates = rates.filter_map(|entry| Some(rate_of(entry.median?.seconds)));
+            rates.fold(f64::MIN_POSITIVE, f64::max)
+        };
+        let others = fastest(&|entry| entry.contestant != Contestant::Download);
+        let most = fastest(&|_| true).min(others * BEYOND);
         for entry in self.entries {
             let label = Text {
                 x: LABELS - GAP,
@@ -89,14 +95,23 @@ impl Group<'_> {
             };
             if let Some(run) = entry.median {
                 let rate = rate_of(run.seconds);
-                let length = (WIDTH - LABELS - VALUES) * rate / most;
-                let _ = writeln!(
-                    svg,
-                    "<rect x=\"{LABELS}\" y=\"{top}\" width=\"{length:.1}\" height=\"{BAR}\" rx=\"2\" fill=\"{}\"/>",
-                    colour(entry.contestant)
-                );
+                let length = (WIDTH - LABELS - VALUES) * (rate / most).min(1.0);
+                let (fill, half) = (colour(entry.contestant), BAR / 2.0);
+                let tip = if rate > most {
+                    let _ = writeln!(
+                        svg,
+                        "<path d=\"M{LABELS} {top}h{length:.1}l{half} {half}l-{half} {half}h-{length:.1}z\" fill=\"{fill}\"/>"
+                    );
+                    half
+                } else {
+                    let _ = writeln!(
+                        svg,
+                        "<rect x=\"{LABELS}\" y=\"{top}\" width=\"{length:.1}\" height=\"{BAR}\" rx=\"2\" fill=\"{fill}\"/>"
+                    );
+                    0.0
+                };
                 let value = Text {
-                    x: LABELS + length + GAP,
+                    x: LABELS + length + tip + GAP,
                     words: &format!("{rate:.0} MB/s"),
                     ..value
                 };
@@ -149,6 +164,16 @@ mod tests {
         assert!((widths[1] / widths[2] - 2.0).abs() < 0.01);
         assert!(svg.contains("800 MB/s"));
         assert!(svg.contains("it cannot &lt;read&gt; that"));
+    }
+
+    #[test]
+    fn a_download_beyond_the_scale_has_a_tip() {
+        let tips = |download: f64| {
+            let svg = draw(&[paced(Format::Jsonl, [1.0; 4], [8.0, download], 1)]);
+            let (_, behind_a_link) = svg.split_once(" at 75 MB/s</text>").unwrap();
+            behind_a_link.matches("<path").count()
+        };
+        assert_eq!([tips(1.0), tips(7.0)], [1, 0]);
     }
 
     #[test]

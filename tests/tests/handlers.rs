@@ -507,6 +507,21 @@ async fn whoever_adopts_a_job_and_dies_does_not_close_it() -> Result<()> {
     Ok(())
 }
 
+/// What the service says of the job, everybody hears: it ends the job, whoever hears it first.
+#[tokio::test]
+async fn an_answer_that_everybody_gets_ends_the_job_for_all() -> Result<()> {
+    let harness = harness(Scenario::Success);
+    let job = harness.start(&<Harness>::received("one", &event())).await?;
+    let mut adopted = json!(harness.start(&<Harness>::received("two", &event())).await?);
+    adopted["error"] = json!({"Error": "Landfall.NotFound", "Cause": "there is no such snapshot"});
+    let sealed = json!(harness.seal(adopted).await?);
+    assert_eq!(sealed["job_key"], job.job_key);
+    let owners = harness.run("one", &event()).await?;
+    assert_eq!(owners["outcome"]["error"]["Error"], "Landfall.NotFound");
+    assert_eq!(owners["outcome"]["announce"], false);
+    Ok(())
+}
+
 /// The owner's own death is the job's: nobody else may be there to end it.
 #[tokio::test]
 async fn whoever_started_a_job_and_dies_closes_it() -> Result<()> {

@@ -643,9 +643,14 @@ fn latest_of(entry: &Entry, outcome: &Outcome, report: &Report) -> Option<(S3Uri
 }
 
 /// Whether the error of a job is that of a step of this execution: it died or could not go on while the service ran the job,
-/// or before what the service wrote was looked at to the end. Another execution may well get further.
+/// or before what the service wrote was looked at to the end. Another execution may well get further, unless the error is
+/// an answer that everybody gets.
 fn failed_for_itself(job: &Job) -> bool {
-    job.error.is_some() && job.report.is_none() && matches!(job.status, Status::Running | Status::Succeeded)
+    let is_open = job.report.is_none() && matches!(job.status, Status::Running | Status::Succeeded);
+    let is_own = |error: &TaskError| {
+        ErrorKind::from_name(&error.error).is_none_or(|kind| kind.is_transient() || kind == ErrorKind::Internal)
+    };
+    is_open && job.error.as_ref().is_some_and(is_own)
 }
 
 /// Whether an error is the end of an open job rather than of one delivery: it was not started by its deadline, or what its

@@ -24,7 +24,7 @@ use landfall_local::simulated::{ConnectionCut, Refusal, SimulatedService};
 use crate::{
     faults::{Boundary, Fault},
     invocation::{Call, Crossed},
-    starts::{Start, Starts},
+    starts::{GivenUp, Start, Starts},
 };
 
 /// S3 for one invocation.
@@ -185,11 +185,29 @@ impl HttpConnector for SimulatedHttp {
             let (Some(call), Some(service)) = place else {
                 return Err(ConnectorError::user("a client is used outside of an invocation".into()));
             };
+            let waiting = Waiting {
+                call: Arc::clone(&call),
+                given_up: GivenUp::default(),
+            };
             // A task of its own: what was sent arrives, also when the client does not wait for it any more.
-            tokio::spawn(exchange(call, service, request))
+            tokio::spawn(exchange(call, service, request, Arc::clone(&waiting.given_up)))
                 .await
                 .unwrap_or_else(|error| Err(ConnectorError::user(error.into())))
         })
+    }
+}
+
+/// A client that waits for an answer; notes when it does not any more. Of a client whose function died the lease tells.
+struct Waiting {
+    call: Arc<Call>,
+    given_up: GivenUp,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.call.is_dead() {
+            self.given_up.get_or_init(|| self.call.clock.timeline.elapsed());
+        }
     }
 }
 
@@ -197,6 +215,7 @@ async fn exchange(
     call: Arc<Call>,
     service: Arc<Service>,
     request: HttpRequest,
+    given_up: GivenUp,
 ) -> Result<HttpResponse, ConnectorError> {
     let request = request
         .try_into_http1x()
@@ -211,7 +230,7 @@ async fn exchange(
         let text = format!("{} {}", request.method(), request.uri().path());
         move || text.clone()
     };
-    let started = is_start.then(|| service.starts.begin(&call));
+    let started = is_start.then(|| service.starts.begin(&call, &given_up));
     let effect = async {
         if is_start && service.twice {
             let (parts, body) = request.clone().into_parts();

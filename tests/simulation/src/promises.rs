@@ -298,11 +298,11 @@ impl Check<'_> {
     fn closed_by_its_own(&mut self) {
         for (job_key, entry) in self.entries.clone() {
             let Some(outcome) = &entry.outcome else { continue };
-            let ends_the_job = |error: &TaskError| {
-                let kinds = [ErrorKind::JobFailed, ErrorKind::TimedOut, ErrorKind::OutputRejected];
-                kinds.iter().any(|kind| kind.name() == error.error)
+            let is_own = |error: &&TaskError| {
+                let kind = ErrorKind::from_name(&error.error);
+                kind.is_none_or(|kind| kind.is_transient() || kind == ErrorKind::Internal)
             };
-            let Some(error) = outcome.error.as_ref().filter(|error| !ends_the_job(error)) else {
+            let Some(error) = outcome.error.as_ref().filter(is_own) else {
                 continue;
             };
             let owner = entry
@@ -783,7 +783,13 @@ impl Check<'_> {
         let after = self.after;
         let character = &after.plan.character;
         let is_quiet = after.harms == 0 && after.meddled == 0;
-        let slack = std::time::Duration::from_secs(180);
+        // Who stands in line hears of a free place up to five minutes late.
+        let line = if after.plan.max_running > 0 && self.keys.len() > 1 {
+            900
+        } else {
+            0
+        };
+        let slack = std::time::Duration::from_secs(180 + line);
         let has_time = after.plan.deadline > character.duration * (2 + 2 * self.keys.len() as u32) + slack;
         for (job_key, entry) in self.entries.clone() {
             let Some(error) = entry.outcome.and_then(|outcome| outcome.error) else {

@@ -3,7 +3,10 @@
 //! What must stay true: each is known with who made it, whether it reached the service and whether its answer reached a
 //! caller that was still at it, so that a second job can be held against what made it unavoidable.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::Response;
@@ -20,8 +23,10 @@ pub struct Start {
     pub begun_late: bool,
     /// Whether it reached the service.
     pub reached: bool,
-    /// Whether it reached it when its caller's time was over already, by more than the lease allows.
+    /// Whether it reached it when its caller's time was over already, or its client had given it up, by more than the
+    /// lease allows.
     pub stale: bool,
+    given_up: GivenUp,
     /// How many jobs of other triggers ran when it reached the service.
     pub beside: usize,
     /// The id that the service gave.
@@ -45,11 +50,14 @@ impl Start {
     }
 }
 
+/// When a client stopped waiting for the answer to a call, if it did.
+pub type GivenUp = Arc<OnceLock<Duration>>;
+
 /// How long after its time a function's calls may still arrive.
-const LEASE_MARGIN: std::time::Duration = std::time::Duration::from_secs(5);
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
 /// More than clocks are off.
-const MOST_SKEW: std::time::Duration = std::time::Duration::from_secs(3);
+const MOST_SKEW: Duration = Duration::from_secs(3);
 
 /// The start calls of a run.
 #[derive(Debug, Default)]
@@ -57,13 +65,14 @@ pub struct Starts(Mutex<Vec<Start>>);
 
 impl Starts {
     /// A call is about to be made; gives its number.
-    pub fn begin(&self, call: &Arc<Call>) -> usize {
+    pub fn begin(&self, call: &Arc<Call>, given_up: &GivenUp) -> usize {
         let mut starts = self.all_mut();
         starts.push(Start {
             begun_late: call.clock.timeline.elapsed() > call.deadline + LEASE_MARGIN + MOST_SKEW,
             call: Arc::clone(call),
             reached: false,
             stale: false,
+            given_up: Arc::clone(given_up),
             beside: 0,
             id: None,
             status: None,
@@ -81,7 +90,9 @@ impl Starts {
         if let Some(start) = self.all_mut().get_mut(number) {
             start.reached = true;
             start.beside = beside;
-            start.stale = start.call.clock.timeline.elapsed() > start.call.deadline + LEASE_MARGIN;
+            let now = start.call.clock.timeline.elapsed();
+            let over = start.given_up.get().map_or(start.call.deadline, |at| *at);
+            start.stale = now > over.min(start.call.deadline) + LEASE_MARGIN;
             start.status = Some(answer.status().as_u16());
             start.id = id;
         }
