@@ -3,8 +3,9 @@
 #
 #     tests/fuzz/run.sh SECONDS_EACH [TARGET…]
 #
-# Coverage guides it, as with cargo-fuzz, and on the stable compiler; see rustc.sh. All that is built and found goes into
-# target/fuzz. An input that breaks a target ends the run, which says where it lies.
+# It goes the same way every time, so that a change is not stopped by what it did not do; FUZZ_SEED=N, 0 for chance, goes
+# another. Coverage guides it, as with cargo-fuzz, and on the stable compiler; see rustc.sh. All that is built and found
+# goes into target/fuzz. An input that breaks a target ends the run, which says where it lies.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -33,7 +34,7 @@ for target in "${targets[@]}"; do
     done
     [[ $target == sniff ]] && corpus+=(tests/data/seeds/{csv,jsonl,orc})
     options=(
-        -max_total_time="$seconds" -max_len="${longest[$target]}" -rss_limit_mb=512 -timeout=10 -print_final_stats=1
+        -seed="${FUZZ_SEED:-1}" -max_total_time="$seconds" -max_len="${longest[$target]}" -rss_limit_mb=512 -timeout=10 -print_final_stats=1
         -artifact_prefix="$found/"
     )
     [[ -f $here/dictionaries/$target.dict ]] && options+=(-dict="$here/dictionaries/$target.dict")

@@ -461,7 +461,9 @@ fn filter<S: Simd>(simd: S, lines: &[u8]) -> (u64, usize) {
             | (array.next(arrays_begin, 0, spaces) & !(values | array_ends))
             | (value.next((closing & !key_ends) | ends, behind_scalars, spaces) & !(commas | ends | feeds))
             | (line_break.next(feeds, 0, spaces) & !objects);
-        if wrong || misplaced != 0 {
+        // The carries have cleared the strings that are keys.
+        let in_keys = inside & !sum;
+        if wrong || misplaced != 0 || (escapes & in_keys != 0 && names_surrogates(lines, at, escapes & in_keys)) {
             break;
         }
         let mut left = scalar_begins;
@@ -506,6 +508,20 @@ fn escapes_are_right(lines: &[u8], at: usize, mut escapes: u64, inside: u64) -> 
         escapes &= escapes - 1;
     }
     true
+}
+
+/// Whether one of these escapes names a half of a surrogate pair. In keys the parser takes whole pairs only, so it is asked.
+#[cold]
+#[inline(never)]
+fn names_surrogates(lines: &[u8], at: usize, mut escapes: u64) -> bool {
+    while escapes != 0 {
+        let place = at + escapes.trailing_zeros() as usize;
+        if let Some([b'u', b'd' | b'D', b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F', ..]) = lines.get(place..) {
+            return true;
+        }
+        escapes &= escapes - 1;
+    }
+    false
 }
 
 /// Whether the text begins with a number or a word of JSON, and with nothing right behind it that cannot be.
@@ -828,6 +844,27 @@ mod tests {
             "123456789012345678901234567890",
         ] {
             assert_eq!(run(format!("{{}}\n{{\"a\":{value}}}\n")).unwrap().rows, 2, "{value}");
+        }
+    }
+
+    /// Found by fuzzing: a half in a key was refused or not by where the line lay.
+    #[test]
+    fn halves_of_surrogate_pairs_in_keys_are_refused_wherever_they_lie() {
+        for before in 0..2 * BLOCK {
+            for (key, right) in [
+                ("\\ud83e", false),
+                ("\\uDC00", false),
+                ("\\ud83e\\udd17", true),
+                ("\\u00f6", true),
+            ] {
+                let line = format!("{{\"{}{key}\":{{\"b\":[1]}}}}\n", "x".repeat(before));
+                let whole = run(format!("{{}}\n{line}{{}}\n"));
+                assert_eq!(whole.is_ok(), right, "{line}");
+                assert_eq!(whole, in_chunks(format!("{{}}\n{line}{{}}\n").as_bytes(), 7), "{line}");
+                // Whoever is left to the parser comes to the same.
+                let followed = run(format!("{{}}\n{line}{{\"a\":00}}\n"));
+                assert_eq!(followed.unwrap_err().line, Some(if right { 3 } else { 2 }), "{line}");
+            }
         }
     }
 
