@@ -200,8 +200,8 @@ pub fn gzip(data: &[u8]) {
 /// All members, with zero padding behind them; `None` if something is wrong with them.
 fn gunzip(data: &[u8]) -> Option<Vec<u8>> {
     let zeros = data.iter().rev().take_while(|byte| **byte == 0).count();
-    // A member's length may end with zeros, too.
-    let ends = (0..=zeros.min(8)).map(|kept| data.len() - zeros + kept);
+    // A member may end with zeros, too: of an empty one that are its last code, its CRC and its length.
+    let ends = (0..=zeros.min(16)).map(|kept| data.len() - zeros + kept);
     let whole = |end: usize| {
         let mut text = Vec::new();
         // At the end of the input it takes an unfinished header for none.
