@@ -20,6 +20,7 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
+use http_body_util::BodyExt as _;
 use landfall::{
     error::{Error, ErrorKind, Result},
     store::{Condition, Frames, Head, ObjectStore, Page, Stored, Written},
@@ -204,7 +205,7 @@ impl HttpConnector for SimulatedHttp {
                 .try_into_http1x()
                 .map_err(|error| ConnectorError::user(error.into()))?;
             let (parts, body) = request.into_parts();
-            let body = Bytes::copy_from_slice(body.bytes().unwrap_or_default());
+            let body = body.collect().await.map_err(ConnectorError::user)?.to_bytes();
             let response = this.service.handle(http::Request::from_parts(parts, body)).await;
             if moment == Some(Moment::After) || response.extensions().get::<ConnectionCut>().is_some() {
                 return Err(lost());

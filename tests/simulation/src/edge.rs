@@ -15,6 +15,7 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http::{Response, StatusCode};
+use http_body_util::BodyExt as _;
 use landfall::{
     error::{Error, ErrorKind, Result},
     store::{Condition, Frames, Head, ObjectStore, Page, Stored, Written},
@@ -221,7 +222,8 @@ async fn exchange(
         .try_into_http1x()
         .map_err(|error| ConnectorError::user(error.into()))?;
     let (parts, body) = request.into_parts();
-    let body = Bytes::copy_from_slice(body.bytes().unwrap_or_default());
+    // Read to its end, as a connection does, since the SDK takes an upload that nobody reads for a stalled one.
+    let body = body.collect().await.map_err(ConnectorError::user)?.to_bytes();
     let request = http::Request::from_parts(parts, body);
     // All three services start by POST and look by GET.
     let is_start = request.method() == http::Method::POST;
@@ -269,7 +271,10 @@ async fn exchange(
             _ => return Err(lost()),
         },
     };
-    if let Some(number) = started {
+    // An answer to a client that gave up in the meantime reaches nobody.
+    if let Some(number) = started
+        && given_up.get().is_none()
+    {
         service.starts.answered(number, &response);
     }
     let (parts, body) = response.into_parts();

@@ -169,6 +169,8 @@ fn add(sum: &Mutex<Sum>, seed: u64, run: Result<Run>, bar: &ProgressBar) {
             sum.virtual_time += run.took;
             if !run.broken.is_empty() {
                 sum.failed.push(seed);
+                // Also where the run is ended before its sum.
+                bar.suspend(|| say(&format!("simulate: seed {seed} breaks a promise\n"), true));
                 bar.set_message(format!("· {} failed", sum.failed.len()));
             }
             let mut promises: Vec<_> = run.broken.iter().map(|violation| violation.promise).collect();
