@@ -98,20 +98,10 @@ pub async fn seal(deployment: &Deployment, input: Value, invocation: &Invocation
 /// A delivery that failed for itself, which may be no reason to end the job.
 struct Alone<'a> {
     kind: &'a Kind,
-    /// Why.
-    error: TaskError,
     /// The hash of its request; empty if it has none.
     request_sha256: &'a str,
-    /// What it is sealed beneath if the job is not its own to close.
-    rejected_key: String,
-}
-
-/// What an outcome was decided for.
-enum Decided<'a> {
-    /// The job, by this execution or before.
-    Job(Box<Entry>),
-    /// This delivery alone, with what it is to be sealed as.
-    Delivery(Trigger, &'a Alone<'a>),
+    /// What it is sealed as if the job is not its own to close.
+    rejected: Trigger,
 }
 
 struct Sealer<'a> {
@@ -132,35 +122,32 @@ impl<'a> Sealer<'a> {
     }
 
     async fn seal_job(&self, mut job: Job) -> Result<Sealed> {
-        let alone = match &job.error {
-            Some(error) if failed_for_itself(&job) => {
-                let alone = Alone {
-                    kind: &job.kind,
-                    error: TaskError::named(Some(error)),
-                    request_sha256: &job.request_sha256,
-                    rejected_key: event::rejected_key(&job.kind, &json!({ "job_key": job.job_key }))?,
-                };
-                if let Some(standing) = self.own_rejection(&alone).await? {
-                    return self.rejected(&standing).await;
-                }
-                Some(alone)
-            }
-            _ => None,
-        };
         let current = self.ledger.load(&job.kind, &job.job_key).await?.ok_or_else(|| {
             Error::internal(format!(
                 "its entry is missing in s3://{}: it was deleted",
                 self.ledger.bucket()
             ))
         })?;
-        let draft = self.draft(&job);
-        let entry = match self.decide(current, &draft, alone.as_ref()).await? {
-            Decided::Job(entry) => entry,
-            Decided::Delivery(trigger, alone) => {
-                let entry = self.reject(alone, trigger, draft).await?;
-                return self.rejected(&entry).await;
+        let mut alone = None;
+        if failed_for_itself(&job) {
+            let rejected = Trigger {
+                job_key: event::rejected_key(&job.kind, &json!({ "job_key": job.job_key }))?,
+                ..current.entry.trigger.clone()
+            };
+            let itself = Alone {
+                kind: &job.kind,
+                request_sha256: &job.request_sha256,
+                rejected,
+            };
+            if let Some(standing) = self.own_rejection(&itself).await? {
+                return self.unstarted(&standing).await;
             }
-        };
+            alone = Some(itself);
+        }
+        let entry = self.decide(current, self.draft(&job), alone.as_ref()).await?;
+        if entry.trigger.job_key != job.job_key {
+            return self.unstarted(&entry).await;
+        }
         let outcome = self.finish(&entry).await?;
         self.remember(&entry, &outcome, &job).await;
         job.announcement = Some(announcement(&entry, &outcome));
@@ -174,19 +161,15 @@ impl<'a> Sealer<'a> {
         let (kind, event) = (&received.kind, &received.event);
         let error = TaskError::named(received.error.as_ref());
         let invalid = error.error == ErrorKind::InvalidEvent.name();
-        let as_rejected = event::rejected_trigger(kind, event, self.now())?;
         let trigger = event::identify(kind, event);
         let alone = Alone {
             kind,
-            error,
             request_sha256: trigger.as_ref().map_or("", |trigger| &trigger.request_sha256),
-            rejected_key: as_rejected.job_key.clone(),
+            rejected: event::rejected_trigger(kind, event, self.now())?,
         };
         if let Some(standing) = self.own_rejection(&alone).await? {
-            return self.rejected(&standing).await;
+            return self.unstarted(&standing).await;
         }
-        let job_key = trigger.as_ref().map_or(&alone.rejected_key, |trigger| &trigger.job_key);
-        let draft = self.failure(kind, job_key, alone.error.clone());
         let current = match &trigger {
             Err(_) => None,
             Ok(trigger) => match self.ledger.load(kind, &trigger.job_key).await? {
@@ -198,34 +181,30 @@ impl<'a> Sealer<'a> {
                 known => known,
             },
         };
-        let decided = match current {
-            Some(current) => self.decide(current, &draft, Some(&alone)).await?,
-            None => Decided::Delivery(as_rejected.clone(), &alone),
+        let job_key = trigger
+            .as_ref()
+            .map_or(&alone.rejected.job_key, |trigger| &trigger.job_key);
+        let draft = self.failure(kind, job_key, error);
+        let entry = match current {
+            Some(current) => self.decide(current, draft, Some(&alone)).await?,
+            None => self.reject(&alone, draft).await?,
         };
-        match decided {
-            Decided::Job(entry) => {
-                let outcome = self.finish(&entry).await?;
-                Ok(self.unstarted(&entry, &outcome))
-            }
-            Decided::Delivery(_, alone) => {
-                let entry = self.reject(alone, as_rejected, draft).await?;
-                self.rejected(&entry).await
-            }
-        }
+        self.unstarted(&entry).await
     }
 
     /// Whether an open job is not for a failed delivery to close: another execution made the start call, or is making it,
     /// so that the job is its own to seal, or that of whoever adopts it; or the event took another job's idempotency key.
-    fn is_not_ours(&self, entry: &Entry, alone: &Alone<'_>) -> bool {
+    fn is_not_ours(&self, entry: &Entry, alone: &Alone<'_>, error: Option<&TaskError>) -> bool {
         let now = self.now();
-        let is_anothers = is_of_another(entry, self.execution, now) && !is_given_up(entry, &alone.error, now);
+        let is_given_up = error.is_some_and(|error| is_given_up(entry, error, now));
+        let is_anothers = is_of_another(entry, self.execution, now) && !is_given_up;
         is_anothers || entry.trigger.request_sha256 != alone.request_sha256
     }
 
     /// What this execution has decided for its delivery alone. It stands: a try of this step may have died right after
     /// it, and what it went by may have changed since then.
     async fn own_rejection(&self, alone: &Alone<'_>) -> Result<Option<Entry>> {
-        for key in [&alone.rejected_key, &self.key_of_own(alone)] {
+        for key in [&alone.rejected.job_key, &self.key_of_own(alone)] {
             if let Some(standing) = self.ledger.load(alone.kind, key).await?
                 && let Some(outcome) = &standing.entry.outcome
                 && outcome.sealed_by == self.execution
@@ -238,12 +217,12 @@ impl<'a> Sealer<'a> {
 
     /// Seals a delivery alone: beneath the key of its event, and if another one failed there otherwise, beneath a key of
     /// its own. Whoever sends an event again is told why it is rejected now.
-    async fn reject(&self, alone: &Alone<'_>, trigger: Trigger, draft: Outcome) -> Result<Entry> {
+    async fn reject(&self, alone: &Alone<'_>, draft: Outcome) -> Result<Entry> {
         let error = draft.error.clone();
         let entry_at = |job_key: &str| {
             let trigger = Trigger {
                 job_key: job_key.to_owned(),
-                ..trigger.clone()
+                ..alone.rejected.clone()
             };
             Entry {
                 outcome: Some(Outcome {
@@ -254,7 +233,7 @@ impl<'a> Sealer<'a> {
                 ..self.empty_entry(alone.kind, trigger)
             }
         };
-        let shared = &alone.rejected_key;
+        let shared = &alone.rejected.job_key;
         if let Some(created) = self.ledger.create(entry_at(shared)).await? {
             return Ok(created.entry);
         }
@@ -272,34 +251,34 @@ impl<'a> Sealer<'a> {
     /// The key of a rejection that is of this execution alone.
     fn key_of_own(&self, alone: &Alone<'_>) -> String {
         let execution = event::sha256_hex(self.execution.as_bytes());
-        format!("{}-{}", alone.rejected_key, &execution[..8])
+        format!("{}-{}", alone.rejected.job_key, &execution[..8])
     }
 
-    async fn rejected(&self, entry: &Entry) -> Result<Sealed> {
+    /// Finishes a decided entry for an execution that goes on without a job.
+    async fn unstarted(&self, entry: &Entry) -> Result<Sealed> {
         let outcome = self.finish(entry).await?;
-        Ok(self.unstarted(entry, &outcome))
+        Ok(Sealed::Unstarted(Box::new(Unstarted {
+            kind: entry.kind.clone(),
+            job_key: entry.trigger.job_key.clone(),
+            execution: self.execution.to_owned(),
+            status: Status::Sealed,
+            outcome: self.as_seen_here(&outcome),
+            announcement: announcement(entry, &outcome),
+        })))
     }
 
-    /// Writes the outcome into the entry, unless one stands there, or the job is not this execution's to close. That is
-    /// asked of every version of the entry that is written over.
-    async fn decide<'b>(
-        &self,
-        mut current: Versioned,
-        draft: &Outcome,
-        alone: Option<&'b Alone<'b>>,
-    ) -> Result<Decided<'b>> {
+    /// Gives the entry whose outcome is that of this delivery. It is the job's, with `draft` written into it unless an
+    /// outcome stands there; or a rejection, if the job is not this execution's to close, which is asked of every version
+    /// of the job's entry that is written over.
+    async fn decide(&self, mut current: Versioned, draft: Outcome, alone: Option<&Alone<'_>>) -> Result<Entry> {
         for _ in 0..MAX_TURNS {
             if let Some(alone) = alone
-                && self.is_not_ours(&current.entry, alone)
+                && self.is_not_ours(&current.entry, alone, draft.error.as_ref())
             {
-                let trigger = Trigger {
-                    job_key: alone.rejected_key.clone(),
-                    ..current.entry.trigger
-                };
-                return Ok(Decided::Delivery(trigger, alone));
+                return self.reject(alone, draft).await;
             }
             if current.entry.outcome.is_some() {
-                return Ok(Decided::Job(Box::new(current.entry)));
+                return Ok(current.entry);
             }
             let mut entry = current.entry.clone();
             let mut outcome = draft.clone();
@@ -316,7 +295,7 @@ impl<'a> Sealer<'a> {
             }
             entry.outcome = Some(outcome);
             match self.ledger.update(entry, current.etag).await? {
-                Some(decided) => return Ok(Decided::Job(Box::new(decided.entry))),
+                Some(decided) => return Ok(decided.entry),
                 None => current = self.reload(&current.entry.kind, &current.entry.trigger.job_key).await?,
             }
         }
@@ -594,17 +573,6 @@ impl<'a> Sealer<'a> {
         }
     }
 
-    fn unstarted(&self, entry: &Entry, outcome: &Outcome) -> Sealed {
-        Sealed::Unstarted(Box::new(Unstarted {
-            kind: entry.kind.clone(),
-            job_key: entry.trigger.job_key.clone(),
-            execution: self.execution.to_owned(),
-            status: Status::Sealed,
-            outcome: self.as_seen_here(outcome),
-            announcement: announcement(entry, outcome),
-        }))
-    }
-
     async fn reload(&self, kind: &Kind, job_key: &str) -> Result<Versioned> {
         self.ledger
             .load(kind, job_key)
@@ -683,9 +651,9 @@ fn is_of_another(entry: &Entry, execution: &str, now: DateTime<Utc>) -> bool {
 }
 
 fn announcement(entry: &Entry, outcome: &Outcome) -> Announcement {
-    let (detail_type, verdict) = match outcome.verdict {
-        Verdict::Succeeded => ("Export Job Succeeded", "succeeded"),
-        Verdict::Failed => ("Export Job Failed", "failed"),
+    let detail_type = match outcome.verdict {
+        Verdict::Succeeded => "Export Job Succeeded",
+        Verdict::Failed => "Export Job Failed",
     };
     let counted = outcome
         .attempt
@@ -697,7 +665,7 @@ fn announcement(entry: &Entry, outcome: &Outcome) -> Announcement {
             "kind": entry.kind,
             "job_key": entry.trigger.job_key,
             "name": entry.name,
-            "verdict": verdict,
+            "verdict": outcome.verdict.name(),
             "receipt": outcome.receipt,
             "prefix": counted.map(|attempt| &attempt.prefix),
             "objects": outcome.report.as_ref().map(|report| report.objects),
