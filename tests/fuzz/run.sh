@@ -34,8 +34,8 @@ for target in "${targets[@]}"; do
     done
     [[ $target == sniff ]] && corpus+=(tests/data/seeds/{csv,jsonl,orc})
     options=(
-        -seed="${FUZZ_SEED:-1}" -max_total_time="$seconds" -max_len="${longest[$target]}" -rss_limit_mb=512 -timeout=10 -print_final_stats=1
-        -artifact_prefix="$found/"
+        -seed="${FUZZ_SEED:-1}" -max_total_time="$seconds" -max_len="${longest[$target]}"
+        -rss_limit_mb=512 -timeout=10 -print_final_stats=1 -artifact_prefix="$found/"
     )
     [[ -f $here/dictionaries/$target.dict ]] && options+=(-dict="$here/dictionaries/$target.dict")
     [[ $target == sniff ]] && options+=(-dict="$here/dictionaries/csv.dict")

@@ -268,6 +268,44 @@ async fn a_quota_that_stays_exceeded_ends_sealed() -> Result<()> {
     Ok(())
 }
 
+/// A start call whose answer is lost or tells nothing may have made a job, so in a day of an outage there are few.
+#[tokio::test]
+async fn start_calls_that_bring_no_id_are_few_and_far_between() -> Result<()> {
+    const STEP: Duration = Duration::from_secs(30);
+    let failed = Refusal::new(
+        http::StatusCode::INTERNAL_SERVER_ERROR,
+        "InternalServerException",
+        "not now",
+    );
+    let nameless = Refusal::new(http::StatusCode::OK, "Nothing", "no id");
+    for (refusal, case) in [(failed, "failed"), (nameless, "nameless")] {
+        let mut harness = harness(Scenario::Success);
+        harness.talk_to(Arc::new(Refusing("profile", refusal)));
+        let mut event = event();
+        event["detail"]["Landfall"] = json!({"DeadlineSeconds": 86_400});
+        let received = <Harness>::received("one", &event);
+        let mut made = Vec::new();
+        for step in 0.. {
+            let error = harness.start(&received).await.unwrap_err();
+            match error.kind {
+                ErrorKind::Unavailable => made.push(STEP * step),
+                ErrorKind::Busy => assert!(error.message.contains("brought no id"), "{case}: {error}"),
+                ErrorKind::TimedOut => break,
+                _ => anyhow::bail!("{case}: {error}"),
+            }
+            harness.clock.advance(STEP);
+        }
+        let rests: Vec<_> = made.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        // After the first one it is tried again at once. Each claim keeps others away for a minute by itself.
+        let least = [0, 1, 4, 16, 64, 256, 720].map(|minutes| Duration::from_secs(minutes * 60));
+        assert_eq!(rests.len(), least.len(), "{case}: {rests:?}");
+        for (rest, least) in rests.iter().zip(least) {
+            assert!(*rest >= least && *rest <= least + 4 * STEP, "{case}: {rests:?}");
+        }
+    }
+    Ok(())
+}
+
 /// The delivery was wrong and is sealed by itself; the job that another one started is open.
 fn assert_rejected_alone(harness: &Harness, sealed: &Value, job: &Job) -> Result<()> {
     assert_eq!(sealed["outcome"]["error"]["Error"], "Landfall.InvalidEvent");

@@ -15,9 +15,9 @@
 //!
 //! Memory, whatever the number and the sizes of the objects, with the default [`Limits`]: what objects are being read
 //! may hold stays beneath [`Limits::memory`] in sum (for each the ranges that are fetched ahead, plus one line of at
-//! most 16 MiB for JSON lines, a few MiB for ORC, or twice the document for PDF); an object
-//! that needs more than all of it is read alone. To that come a few batches of readings, at about 1 KiB an object; without a ledger
-//! all of them, so that [`Limits::objects`] bounds it.
+//! most 16 MiB for JSON lines, a few MiB for ORC, or twice the document for PDF); an object that needs more than all of
+//! it is read alone. To that come a few batches of readings, at about 1 KiB an object; without a ledger all of them, so
+//! that [`Limits::objects`] bounds it.
 
 pub mod batch;
 pub mod classify;

@@ -147,7 +147,8 @@ enum Round {
     There(There),
 }
 
-/// What a round found: its own, or of one that this invocation keeps.
+/// What a round found: its own, or of one that this invocation keeps. Two words wide, where a
+/// [`Cow`](std::borrow::Cow) is as wide as what it may own: all borrowed ones of a round are put in order together.
 enum Held<'a, T> {
     Own(Box<T>),
     Kept(&'a T),
