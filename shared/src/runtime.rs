@@ -7,7 +7,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use aws_config::BehaviorVersion;
 pub use aws_config::SdkConfig;
-use aws_smithy_types::timeout::TimeoutConfig;
+use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -32,6 +32,19 @@ pub fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(5))
         .operation_attempt_timeout(Duration::from_secs(30))
+        .build()
+}
+
+/// The configuration for the client of a kind's service. It makes each call once: a start call must not be tried again
+/// behind the ledger's back, and a poll that fails is tried again by the state machine.
+#[must_use]
+pub fn calling_once(sdk: &SdkConfig) -> SdkConfig {
+    // A function has 60 s and makes at most two calls; what does not answer in 20 s is lost.
+    let timeouts = timeouts().to_builder().operation_timeout(Duration::from_secs(20));
+    sdk.clone()
+        .into_builder()
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts.build())
         .build()
 }
 

@@ -6,11 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
-use async_trait::async_trait;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
-
-use bytes::Bytes;
+use aws_config::SdkConfig;
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
     config::Config,
@@ -20,7 +16,7 @@ use landfall::{
     poll::poll,
     service::JobService,
     start::{Received, start},
-    store::{Clock, Condition, ObjectStore},
+    store::{Clock, ObjectStore},
 };
 use landfall_customer_profiles::SegmentSnapshots;
 use landfall_local::simulated::{
@@ -39,7 +35,7 @@ use serde_json::{Value, json};
 
 use crate::{
     clock::ManualClock,
-    in_process::{Faults, FaultyStore, SimulatedHttp},
+    in_process::{Faults, FaultyStore, sdk},
     memory_store::MemoryStore,
 };
 
@@ -71,33 +67,6 @@ pub fn config() -> Result<Config, Error> {
     })
 }
 
-struct MemorySink(Arc<MemoryStore>);
-
-#[async_trait]
-impl Sink for MemorySink {
-    async fn put(&self, bucket: &str, key: &str, body: Bytes, _: Option<&str>) -> Result<()> {
-        self.0.put(bucket, key, body, Condition::Absent).await?;
-        Ok(())
-    }
-}
-
-/// Imports read from S3 too.
-struct MemorySource(Arc<MemoryStore>);
-
-#[async_trait]
-impl pinpoint::Source for MemorySource {
-    async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<String>> {
-        let listed = self.0.list(bucket, prefix, usize::MAX).await?;
-        Ok(listed.into_iter().map(|object| object.key).collect())
-    }
-
-    async fn get(&self, bucket: &str, key: &str) -> Result<Bytes> {
-        self.0
-            .body(bucket, key)
-            .with_context(|| format!("s3://{bucket}/{key} is not there"))
-    }
-}
-
 /// What a simulated service is built on.
 pub struct World {
     /// S3, without faults.
@@ -108,22 +77,12 @@ pub struct World {
 
 impl World {
     fn sink(&self) -> Arc<dyn Sink> {
-        Arc::new(MemorySink(Arc::clone(&self.store)))
+        Arc::clone(&self.store) as _
     }
 
     fn clock(&self) -> Arc<dyn Clock> {
         Arc::new(self.clock.clone())
     }
-}
-
-/// The SDK's configuration with a simulated service in place of the network.
-fn sdk(service: Arc<dyn SimulatedService>, faults: &Arc<Faults>) -> SdkConfig {
-    SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("eu-west-1"))
-        .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
-        .http_client(SimulatedHttp::new(service, Arc::clone(faults)))
-        .build()
 }
 
 /// A deployment of one kind with its simulated service.
@@ -152,8 +111,7 @@ impl Harness {
 impl Harness<EndpointExports, Pinpoint> {
     /// Endpoint exports, at a time when Pinpoint is supported.
     pub fn exports(settings: pinpoint::Settings, faults: Arc<Faults>) -> Result<Self> {
-        let connect =
-            |sdk: &SdkConfig, clock: &ManualClock| EndpointExports::from_builder(sdk.into(), supported(clock));
+        let connect = |sdk: &SdkConfig, clock: &ManualClock| EndpointExports::within(sdk, supported(clock));
         Self::with(faults, |world| simulated_pinpoint(world, settings), connect)
     }
 }
@@ -161,8 +119,7 @@ impl Harness<EndpointExports, Pinpoint> {
 impl Harness<EndpointImports, Pinpoint> {
     /// Endpoint imports, at a time when Pinpoint is supported.
     pub fn imports(settings: pinpoint::Settings, faults: Arc<Faults>) -> Result<Self> {
-        let connect =
-            |sdk: &SdkConfig, clock: &ManualClock| EndpointImports::from_builder(sdk.into(), supported(clock));
+        let connect = |sdk: &SdkConfig, clock: &ManualClock| EndpointImports::within(sdk, supported(clock));
         Self::with(faults, |world| simulated_pinpoint(world, settings), connect)
     }
 }
@@ -176,12 +133,7 @@ impl Harness<DashboardSnapshots, QuickSight> {
 }
 
 fn simulated_pinpoint(world: &World, settings: pinpoint::Settings) -> Pinpoint {
-    Pinpoint::new(
-        world.sink(),
-        Arc::new(MemorySource(Arc::clone(&world.store))),
-        world.clock(),
-        settings,
-    )
+    Pinpoint::new(world.sink(), Arc::clone(&world.store) as _, world.clock(), settings)
 }
 
 fn supported(clock: &ManualClock) -> Surroundings {

@@ -12,6 +12,8 @@ use std::{
 };
 
 use async_trait::async_trait;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::{
     http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
     orchestrator::{HttpRequest, HttpResponse},
@@ -168,6 +170,16 @@ impl ObjectStore for FaultyStore {
     async fn abort_upload(&self, bucket: &str, key: &str, upload: &str) -> Result<()> {
         self.call(self.store.abort_upload(bucket, key, upload)).await
     }
+}
+
+/// The SDK's configuration with a simulated service in place of the network.
+pub fn sdk(service: Arc<dyn SimulatedService>, faults: &Arc<Faults>) -> SdkConfig {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-west-1"))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
+        .http_client(SimulatedHttp::new(service, Arc::clone(faults)))
+        .build()
 }
 
 /// An HTTP client of the SDK whose server is a simulated service.

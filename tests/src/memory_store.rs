@@ -14,6 +14,7 @@ use std::{
     },
 };
 
+use anyhow::Context as _;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, SubsecRound, Utc};
@@ -22,6 +23,7 @@ use landfall::{
     error::{Error, ErrorKind, Result},
     store::{Clock, Condition, Frames, Head, Listed, ObjectStore, Page, Stored, Written},
 };
+use landfall_local::simulated;
 use sha2::{Digest, Sha256};
 
 /// The operations.
@@ -657,6 +659,29 @@ impl ObjectStore for MemoryStore {
 
 fn no_upload() -> Error {
     Error::internal("there is no such upload")
+}
+
+/// As simulated services write to it.
+#[async_trait]
+impl simulated::Sink for MemoryStore {
+    async fn put(&self, bucket: &str, key: &str, body: Bytes, _: Option<&str>) -> anyhow::Result<()> {
+        ObjectStore::put(self, bucket, key, body, Condition::Absent).await?;
+        Ok(())
+    }
+}
+
+/// As imports read it.
+#[async_trait]
+impl simulated::pinpoint::Source for MemoryStore {
+    async fn list(&self, bucket: &str, prefix: &str) -> anyhow::Result<Vec<String>> {
+        let listed = ObjectStore::list(self, bucket, prefix, usize::MAX).await?;
+        Ok(listed.into_iter().map(|object| object.key).collect())
+    }
+
+    async fn get(&self, bucket: &str, key: &str) -> anyhow::Result<Bytes> {
+        self.body(bucket, key)
+            .with_context(|| format!("s3://{bucket}/{key} is not there"))
+    }
 }
 
 #[cfg(test)]

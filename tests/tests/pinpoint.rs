@@ -6,8 +6,6 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
 use async_trait::async_trait;
-use aws_credential_types::Credentials;
-use aws_sdk_pinpoint::config::{BehaviorVersion, Builder, Region};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{Request, Response, StatusCode};
@@ -18,17 +16,17 @@ use landfall::{
     poll::poll,
     service::JobService,
     start::{Received, start},
-    store::{Clock, Condition, ObjectStore},
+    store::Clock,
 };
 use landfall_local::simulated::{
-    Refusal, SimulatedService, Sink,
-    pinpoint::{Endpoints, FAILURES, Operation, Pinpoint, Scenario, Settings, Source, Way, samples},
+    Refusal, SimulatedService,
+    pinpoint::{Endpoints, FAILURES, Operation, Pinpoint, Scenario, Settings, Way, samples},
 };
 use landfall_pinpoint::{EndpointExports, EndpointImports, Surroundings, retirement::END_OF_SUPPORT};
 use landfall_tests::{
     clock::ManualClock,
     harness::{EXPORTS, LEDGER, config},
-    in_process::{Faults, SimulatedHttp},
+    in_process::{Faults, sdk},
     memory_store::MemoryStore,
 };
 use serde_json::{Value, json};
@@ -37,39 +35,8 @@ const APPLICATION: &str = "01234567890123456789012345678901";
 const SEGMENT: &str = "98765432109876543210987654321098";
 const ENDPOINTS: u64 = 100;
 
-/// S3 as the simulated service sees it.
-struct Bucket(Arc<MemoryStore>);
-
-#[async_trait]
-impl Sink for Bucket {
-    async fn put(&self, bucket: &str, key: &str, body: Bytes, _: Option<&str>) -> Result<()> {
-        self.0.put(bucket, key, body, Condition::Absent).await?;
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Source for Bucket {
-    async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<String>> {
-        let listed = self.0.list(bucket, prefix, 1000).await?;
-        Ok(listed.into_iter().map(|object| object.key).collect())
-    }
-
-    async fn get(&self, bucket: &str, key: &str) -> Result<Bytes> {
-        Ok(self.0.body(bucket, key).expect("the object is there"))
-    }
-}
-
 fn before_the_end() -> DateTime<Utc> {
     END_OF_SUPPORT - TimeDelta::days(29)
-}
-
-fn builder(service: Arc<dyn SimulatedService>) -> Builder {
-    Builder::new()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("eu-west-1"))
-        .credentials_provider(Credentials::for_tests())
-        .http_client(SimulatedHttp::new(service, Faults::none()))
 }
 
 fn surroundings(clock: &ManualClock) -> Surroundings {
@@ -96,14 +63,18 @@ impl World {
         for (key, body) in samples(0, ENDPOINTS).unwrap() {
             store.insert(EXPORTS, key, body);
         }
-        let bucket = Arc::new(Bucket(Arc::clone(&store)));
         let settings = Settings {
             endpoints: ENDPOINTS,
             duration: Duration::from_secs(60),
             scenario,
             ..Settings::default()
         };
-        let pinpoint = Pinpoint::new(Arc::clone(&bucket) as _, bucket, Arc::new(clock.clone()), settings);
+        let pinpoint = Pinpoint::new(
+            Arc::clone(&store) as _,
+            Arc::clone(&store) as _,
+            Arc::new(clock.clone()),
+            settings,
+        );
         let deployment = Deployment {
             config: config().unwrap(),
             store: Arc::clone(&store) as _,
@@ -118,11 +89,17 @@ impl World {
     }
 
     fn exports(&self) -> EndpointExports {
-        EndpointExports::from_builder(builder(Arc::clone(&self.pinpoint) as _), surroundings(&self.clock))
+        EndpointExports::within(
+            &sdk(Arc::clone(&self.pinpoint) as _, &Faults::none()),
+            surroundings(&self.clock),
+        )
     }
 
     fn imports(&self) -> EndpointImports {
-        EndpointImports::from_builder(builder(Arc::clone(&self.pinpoint) as _), surroundings(&self.clock))
+        EndpointImports::within(
+            &sdk(Arc::clone(&self.pinpoint) as _, &Faults::none()),
+            surroundings(&self.clock),
+        )
     }
 
     async fn start<S: JobService>(&self, service: &S, event: &Value) -> Result<Job, Error> {
@@ -615,9 +592,9 @@ const MODELLED: [(u16, &str, ErrorKind); 7] = [
 /// The errors of a start, a search and polls of both kinds when every call is answered so.
 async fn errors(answers: impl Fn() -> Answers, now: DateTime<Utc>) -> Vec<(&'static str, Error)> {
     let world = World::new(Scenario::Success, now);
-    let client = || builder(Arc::new(answers()) as _);
-    let exports = EndpointExports::from_builder(client(), surroundings(&world.clock));
-    let imports = EndpointImports::from_builder(client(), surroundings(&world.clock));
+    let client = || sdk(Arc::new(answers()), &Faults::none());
+    let exports = EndpointExports::within(&client(), surroundings(&world.clock));
+    let imports = EndpointImports::within(&client(), surroundings(&world.clock));
     let mut errors = vec![
         (
             "CreateExportJob",

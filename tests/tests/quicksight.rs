@@ -17,33 +17,20 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use landfall::{
     error::ErrorKind,
     job::{Job, Status},
-    store::{Condition, ObjectStore},
 };
 use landfall_local::simulated::{
-    Refusal, SimulatedService, Sink, json_response,
+    Refusal, SimulatedService, json_response,
     quicksight::{Operation, QuickSight, Scenario, Settings},
 };
 use landfall_quicksight::DashboardSnapshots;
 use landfall_tests::{
     harness::{EXPORTS, Harness, LEDGER, World},
     in_process::{Faults, Harm, Moment},
-    memory_store::MemoryStore,
     wire::{self, ModelledError, Recorder, Refusing},
 };
 use serde_json::{Value, json};
 
 const ROWS: u64 = 40;
-
-/// S3 as the simulated service sees it.
-struct Bucket(Arc<MemoryStore>);
-
-#[async_trait]
-impl Sink for Bucket {
-    async fn put(&self, bucket: &str, key: &str, body: Bytes, _: Option<&str>) -> Result<()> {
-        self.0.put(bucket, key, body, Condition::Absent).await?;
-        Ok(())
-    }
-}
 
 type Snapshots = Harness<DashboardSnapshots, QuickSight>;
 
@@ -54,13 +41,8 @@ fn with_faults(scenario: Scenario, faults: Arc<Faults>) -> Result<Snapshots> {
         scenario,
         ..Settings::default()
     };
-    let simulate = |world: &World| {
-        QuickSight::new(
-            Arc::new(Bucket(Arc::clone(&world.store))),
-            Arc::new(world.clock.clone()),
-            settings,
-        )
-    };
+    let simulate =
+        |world: &World| QuickSight::new(Arc::clone(&world.store) as _, Arc::new(world.clock.clone()), settings);
     Harness::with(faults, simulate, |sdk, _| DashboardSnapshots::new(sdk))
 }
 

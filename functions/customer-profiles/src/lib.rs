@@ -9,7 +9,6 @@ use std::fmt;
 
 use aws_sdk_customerprofiles::{
     Client,
-    config::{Builder, retry::RetryConfig, timeout::TimeoutConfig},
     error::{ProvideErrorMetadata, SdkError},
     types::{DataFormat, SegmentSnapshotStatus},
 };
@@ -17,7 +16,7 @@ use landfall::{
     error::{Error, ErrorKind},
     fault::Faults,
     job::{Format, Job},
-    runtime::SdkConfig,
+    runtime::{SdkConfig, calling_once},
     service::{Aim, Found, JobService, Named, NamedResources, Observation, ServiceState, StartCall, StartError},
     store::s3::{describe, transport_kind},
 };
@@ -81,24 +80,10 @@ pub struct SegmentSnapshots {
 }
 
 impl SegmentSnapshots {
-    /// A client of its own for this kind: the SDK must not try a start call again behind the ledger's back, and a poll
-    /// that fails is tried again by the state machine.
+    /// The service by a client of its own.
     pub fn new(sdk: &SdkConfig) -> Self {
-        Self::from_builder(Builder::from(sdk))
-    }
-
-    /// The same with a configuration that tests prepare.
-    pub fn from_builder(builder: Builder) -> Self {
-        // The function itself has 60 s; what does not answer in 20 s is lost.
-        let timeouts = TimeoutConfig::builder()
-            .operation_timeout(std::time::Duration::from_secs(20))
-            .build();
-        let config = builder
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts)
-            .build();
         Self {
-            client: Client::from_conf(config),
+            client: Client::new(&calling_once(sdk)),
         }
     }
 }

@@ -3,11 +3,10 @@
 //! What must stay true: no call is tried again by the SDK; members that the model calls required may be missing from an
 //! answer, since AWS's own samples lack them; every walk through pages is bounded.
 
-use std::{ops::ControlFlow, sync::Arc, time::Duration};
+use std::{ops::ControlFlow, sync::Arc};
 
 use aws_sdk_pinpoint::{
     Client,
-    config::{Builder, retry::RetryConfig, timeout::TimeoutConfig},
     error::{ProvideErrorMetadata, SdkError},
     types::{ExportJobResponse, ImportJobResponse, JobStatus},
 };
@@ -15,7 +14,7 @@ use chrono::{DateTime, Utc};
 use landfall::{
     error::{Error, ErrorKind},
     job::{Counts, Progress},
-    runtime::SdkConfig,
+    runtime::{SdkConfig, calling_once},
     service::{Observation, ServiceState, StartError},
     store::{
         Clock, SystemClock,
@@ -207,23 +206,10 @@ pub(crate) struct Pinpoint {
 }
 
 impl Pinpoint {
-    /// A client of its own: the SDK must not try a start call again behind the ledger's back, and a poll that fails is
-    /// tried again by the state machine.
-    pub(crate) fn new(sdk: &SdkConfig) -> Self {
-        Self::from_builder(Builder::from(sdk), Surroundings::default())
-    }
-
-    pub(crate) fn from_builder(builder: Builder, surroundings: Surroundings) -> Self {
-        // The function itself has 60 s; what does not answer in 20 s is lost.
-        let timeouts = TimeoutConfig::builder()
-            .operation_timeout(Duration::from_secs(20))
-            .build();
-        let config = builder
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts)
-            .build();
+    /// The service by a client of its own.
+    pub(crate) fn new(sdk: &SdkConfig, surroundings: Surroundings) -> Self {
         Self {
-            client: Client::from_conf(config),
+            client: Client::new(&calling_once(sdk)),
             surroundings,
         }
     }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use aws_sdk_pinpoint::{config::Builder, types};
+use aws_sdk_pinpoint::types;
 use landfall::{
     error::{Error, ErrorKind},
     fault::Faults,
@@ -111,15 +111,13 @@ pub struct EndpointImports {
 impl EndpointImports {
     /// The service of a deployed function.
     pub fn new(sdk: &SdkConfig) -> Self {
-        Self {
-            pinpoint: Pinpoint::new(sdk),
-        }
+        Self::within(sdk, Surroundings::default())
     }
 
-    /// The same with a configuration and surroundings that tests prepare.
-    pub fn from_builder(builder: Builder, surroundings: Surroundings) -> Self {
+    /// The same within surroundings that tests prepare.
+    pub fn within(sdk: &SdkConfig, surroundings: Surroundings) -> Self {
         Self {
-            pinpoint: Pinpoint::from_builder(builder, surroundings),
+            pinpoint: Pinpoint::new(sdk, surroundings),
         }
     }
 }

@@ -8,11 +8,8 @@
 //!
 //! Source of the request's constraints: the API model of 2018-04-01.
 
-use std::time::Duration;
-
 use aws_sdk_quicksight::{
     Client,
-    config::{Builder, retry::RetryConfig, timeout::TimeoutConfig},
     error::{BuildError, ProvideErrorMetadata, SdkError},
     operation::{
         describe_dashboard_snapshot_job::DescribeDashboardSnapshotJobOutput,
@@ -25,7 +22,7 @@ use landfall::{
     error::{Error, ErrorKind},
     fault::Faults,
     job::{Format, Job},
-    runtime::SdkConfig,
+    runtime::{SdkConfig, calling_once},
     service::{Aim, Found, JobService, Named, NamedResources, Observation, ServiceState, StartCall, StartError},
     store::s3::{describe, transport_kind},
 };
@@ -58,23 +55,10 @@ impl Ids<'_> {
 }
 
 impl DashboardSnapshots {
-    /// A client of its own for this kind: whether a call is made again is for the ledger and the state machine to say.
+    /// The service by a client of its own.
     pub fn new(sdk: &SdkConfig) -> Self {
-        Self::from_builder(Builder::from(sdk))
-    }
-
-    /// The same with a configuration that tests prepare.
-    pub fn from_builder(builder: Builder) -> Self {
-        // The function itself has 60 s and makes at most two calls; what does not answer in 20 s is lost.
-        let timeouts = TimeoutConfig::builder()
-            .operation_timeout(Duration::from_secs(20))
-            .build();
-        let config = builder
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts)
-            .build();
         Self {
-            client: Client::from_conf(config),
+            client: Client::new(&calling_once(sdk)),
         }
     }
 

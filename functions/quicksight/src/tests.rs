@@ -1,6 +1,6 @@
 //! Constraints, faults and what becomes of a request.
 
-use aws_sdk_quicksight::config::Region;
+use aws_sdk_quicksight::config::{BehaviorVersion, Region};
 use landfall::{event::parse, s3_uri::S3Uri};
 use serde_json::json;
 
@@ -668,12 +668,11 @@ fn an_event_without_a_region_takes_the_calls() {
         region: None,
     };
     let request = request(&without("/SnapshotConfiguration/DestinationConfiguration")).aimed(&aim);
-    let builder = Builder::new()
+    let sdk = SdkConfig::builder()
         .region(Region::new("eu-central-1"))
-        .behavior_version_latest();
-    let sent = DashboardSnapshots::from_builder(builder)
-        .configuration(&request)
-        .unwrap();
+        .behavior_version(BehaviorVersion::latest())
+        .build();
+    let sent = DashboardSnapshots::new(&sdk).configuration(&request).unwrap();
     let destination = &sent.destination_configuration().unwrap().s3_destinations()[0];
     assert_eq!(
         destination.bucket_configuration().unwrap().bucket_region(),

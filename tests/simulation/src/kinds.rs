@@ -23,7 +23,7 @@ use landfall::{
     runtime::read_input,
     service::JobService,
     start::{Received, start},
-    store::{Clock, ObjectStore, SystemClock},
+    store::{Clock, SystemClock},
 };
 use landfall_customer_profiles::SegmentSnapshots;
 use landfall_local::simulated::{
@@ -121,8 +121,8 @@ impl Kind {
                 let sdk = sdk();
                 match self {
                     Self::SegmentSnapshot => Arc::new(Of(SegmentSnapshots::new(&sdk))),
-                    Self::EndpointExport => Arc::new(Of(EndpointExports::from_builder((&sdk).into(), supported()))),
-                    Self::EndpointImport => Arc::new(Of(EndpointImports::from_builder((&sdk).into(), supported()))),
+                    Self::EndpointExport => Arc::new(Of(EndpointExports::within(&sdk, supported()))),
+                    Self::EndpointImport => Arc::new(Of(EndpointImports::within(&sdk, supported()))),
                     Self::DashboardSnapshot => Arc::new(Of(DashboardSnapshots::new(&sdk))),
                 }
             };
@@ -247,22 +247,6 @@ impl Sink for Landing {
             (self.after)(key);
         }
         Ok(())
-    }
-}
-
-/// What imports read.
-struct Imported(Arc<MemoryStore>);
-
-#[async_trait]
-impl pinpoint::Source for Imported {
-    async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<String>> {
-        let listed = self.0.list(bucket, prefix, usize::MAX).await?;
-        Ok(listed.into_iter().map(|object| object.key).collect())
-    }
-
-    async fn get(&self, bucket: &str, key: &str) -> Result<Bytes> {
-        let missing = || format!("s3://{bucket}/{key} is not there");
-        self.0.body(bucket, key).with_context(missing)
     }
 }
 
@@ -479,9 +463,8 @@ impl Kind {
                     exports_at_once: character.at_once,
                     imports_at_once: character.at_once,
                 };
-                let source = Arc::new(Imported(Arc::clone(store)));
                 Simulated::watch(
-                    Pinpoint::new(sink, source, clock, settings),
+                    Pinpoint::new(sink, Arc::clone(store) as _, clock, settings),
                     |service| {
                         let made = service.jobs().into_iter();
                         made.map(|made| (made.id, made.place)).collect()
