@@ -43,6 +43,11 @@ impl ManualClock {
         self.0.moved.notify_waiters();
     }
 
+    /// Moves it back, as another machine's may be behind.
+    pub fn put_back(&self, duration: Duration) {
+        self.state().now -= TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
+    }
+
     /// Every sleep so far.
     #[must_use]
     pub fn slept(&self) -> Vec<Duration> {

@@ -178,6 +178,28 @@ fn essence(report: Report) -> Report {
     }
 }
 
+/// Found by the simulator: the second listing was made at once by an invocation whose clock was ahead of that of the
+/// first, so that a late file was not seen.
+#[tokio::test]
+async fn the_settling_time_passes_by_any_clock() {
+    let case = Case::with(4);
+    let ahead = Duration::from_secs(4);
+    let Turn::Batches { work, manifest, .. } = case.turn(Begin::New(&case.asked)).await.expect("it lists") else {
+        panic!("four objects do not fit in a batch of three");
+    };
+    let items = case.store.body(&manifest.bucket, &manifest.key).expect("a manifest");
+    for item in serde_json::from_slice::<Vec<Item>>(&items).expect("items") {
+        case.batch(&item).await.expect("it reads");
+    }
+    let waited = || case.clock.slept().into_iter().sum::<Duration>();
+    let before = waited();
+    case.clock.advance(ahead);
+    let turn = case.turn(Begin::At(&work)).await.expect("it lists again");
+    assert!(matches!(turn, Turn::Report(_)), "{turn:?}");
+    let passed = waited() - before;
+    assert!(passed >= case.asked.settle, "{passed:?} of {:?}", case.asked.settle);
+}
+
 #[tokio::test]
 async fn batches_find_what_one_invocation_finds() {
     for objects in [0, 1, 3, 4, 50] {

@@ -495,6 +495,34 @@ async fn a_job_that_nobody_can_start_any_more_is_given_up_for_all_its_deliveries
     Ok(())
 }
 
+/// Found by the simulator: the deadline had passed by the clock of the start function, and not yet by that of the seal,
+/// which took the job for another delivery's.
+#[tokio::test]
+async fn a_deadline_that_has_passed_by_another_clock_ends_the_job() -> Result<()> {
+    let harness = harness(Scenario::QuotaExceeded);
+    let mut late = event();
+    late["detail"]["Landfall"] = json!({"DeadlineSeconds": 30});
+    let first = <Harness>::received("one", &late);
+    assert_eq!(harness.start(&first).await.unwrap_err().kind, ErrorKind::Throttled);
+    harness.clock.advance(Duration::from_secs(31));
+    let mut second = <Harness>::received("two", &late);
+    let error = harness.start(&second).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::TimedOut);
+    second.error = Some(error.into());
+    harness.clock.put_back(Duration::from_secs(3));
+    let sealed = harness.seal(json!(second)).await?;
+    let sealed = json!(sealed);
+    let key = sealed["job_key"].as_str().context("it has no key")?;
+    assert!(!key.starts_with("rejected-"), "{sealed:#}");
+    harness.clock.advance(Duration::from_secs(3));
+    let other = harness.run("one", &late).await?;
+    assert_eq!(
+        (&other["job_key"], &other["outcome"]["announce"]),
+        (&sealed["job_key"], &json!(false))
+    );
+    Ok(())
+}
+
 /// Found by the simulator: a delivery that found out that Pinpoint does not tell whether a lost call made a job was
 /// rejected, since another one had made the call.
 #[tokio::test]

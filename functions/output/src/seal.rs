@@ -19,7 +19,7 @@ use landfall::{
     s3_uri::S3Uri,
     start::Received,
     store::{
-        Condition, Written,
+        CLOCK_SKEW, Condition, Written,
         upload::{PART, Upload},
     },
 };
@@ -631,7 +631,8 @@ fn is_given_up(entry: &Entry, error: &TaskError, now: DateTime<Utc>) -> bool {
         AttemptState::Uncertain | AttemptState::Refused | AttemptState::Waiting => false,
     });
     let ends_the_job = match ErrorKind::from_name(&error.error) {
-        Some(ErrorKind::TimedOut) => now >= entry.deadline_at,
+        // Whoever found the deadline past may have had a clock ahead of ours.
+        Some(ErrorKind::TimedOut) => now + CLOCK_SKEW >= entry.deadline_at,
         Some(ErrorKind::JobFailed) => true,
         _ => false,
     };

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
@@ -149,6 +149,9 @@ pub trait ObjectStore: Send + Sync {
     /// Gives the parts up.
     async fn abort_upload(&self, bucket: &str, key: &str, upload: &str) -> Result<()>;
 }
+
+/// How far apart the clocks of two machines may be: far more than Lambda's are.
+pub const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(5);
 
 /// What time it is, and waiting. Apart from [`SystemClock`] only tests implement it.
 #[async_trait]

@@ -28,7 +28,7 @@ use landfall::{
     error::{Error, ErrorKind, Result},
     job::Place,
     s3_uri::S3Uri,
-    store::{Clock, Condition, Listed, ObjectStore, Written},
+    store::{CLOCK_SKEW, Clock, Condition, Listed, ObjectStore, Written},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
@@ -395,6 +395,8 @@ pub(super) struct Work<'a> {
     settling: Settling,
     gone: BTreeSet<String>,
     listed_at: Option<DateTime<Utc>>,
+    /// How far our clock may be ahead of the one that `listed_at` was taken from.
+    ahead: TimeDelta,
     planned_at: Option<DateTime<Utc>>,
     rounds: Vec<Round>,
     /// The round that others have read since the last listing: its prefix.
@@ -439,6 +441,7 @@ impl<'a> Work<'a> {
             settling: file.settling,
             gone: file.gone,
             listed_at: file.listed_at,
+            ahead: CLOCK_SKEW,
             planned_at: file.planned_at,
             listing_took: TimeDelta::zero(),
             unjoined: file.rounds.last().map(|there| there.prefix.clone()),
@@ -463,6 +466,7 @@ impl<'a> Work<'a> {
                 join => join?,
             };
             self.listed_at = Some(self.clock.now());
+            self.ahead = TimeDelta::zero();
             self.listing_took = self.clock.now() - begun_at;
             self.settling.listings += 1;
             let is_first = self.settling.listings == 1;
@@ -503,7 +507,7 @@ impl<'a> Work<'a> {
     async fn settle(&mut self) -> Result<()> {
         let Some(listed_at) = self.listed_at else { return Ok(()) };
         let now = self.clock.now();
-        let passed = (now - listed_at).to_std().unwrap_or_default();
+        let passed = (now - listed_at - self.ahead).to_std().unwrap_or_default();
         let rest = self.expectation.settle.saturating_sub(passed);
         let left = (self.stop_at - now).to_std().unwrap_or_default();
         if left.is_zero() || rest > left {
