@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::{
+    fmt::Display,
     io::IsTerminal,
     path::{Component, Path, PathBuf},
     process::ExitCode,
@@ -30,7 +31,11 @@ use landfall_local::{
     places,
     present::{self, Delivery, Layout, Narrator, Paint, Tone},
     python,
-    simulated::{customer_profiles::Settings, pinpoint, quicksight, scenario::Scenario},
+    simulated::{
+        customer_profiles::{self, Settings},
+        pinpoint, quicksight,
+        scenario::description,
+    },
     verify::{
         self, Access, Ask, Place, Progress,
         kept::{DELIVERIES, DELIVERY},
@@ -40,6 +45,7 @@ use landfall_local::{
 };
 use landfall_output::formats::Format as DataFormat;
 use serde_json::{Value, json};
+use strum::{EnumMessage, VariantNames};
 
 /// Runs export jobs on this machine: the deployed state machine and the real function binaries, against simulated
 /// services.
@@ -224,11 +230,11 @@ enum Format {
 
 /// The names of all scenarios, of whatever service: each service knows some of them.
 fn scenarios() -> Vec<&'static str> {
-    let mut names: Vec<_> = Scenario::ALL.iter().map(|scenario| scenario.name()).collect();
-    let pinpoint = pinpoint::Scenario::ALL.iter().map(|scenario| scenario.name());
-    let quicksight = quicksight::Scenario::ALL.iter().map(|scenario| scenario.name());
+    let mut names = <customer_profiles::Scenario as VariantNames>::VARIANTS.to_vec();
+    let pinpoint = <pinpoint::Scenario as VariantNames>::VARIANTS.iter();
+    let quicksight = <quicksight::Scenario as VariantNames>::VARIANTS.iter();
     for name in pinpoint.chain(quicksight) {
-        if !names.contains(&name) {
+        if !names.contains(name) {
             names.push(name);
         }
     }
@@ -236,22 +242,18 @@ fn scenarios() -> Vec<&'static str> {
 }
 
 fn scenario_help() -> String {
-    let width = scenarios().iter().map(|name| name.len()).max().unwrap_or(0);
-    let mut help = "What goes wrong in the simulated service.\n\nSegment snapshots:\n".to_owned();
-    let mut add = |name: &str, description: &str| help.push_str(&format!("  {name:<width$}  {description}\n"));
-    for scenario in Scenario::ALL {
-        add(scenario.name(), scenario.description());
+    fn add(help: &mut String, kinds: &str, all: &[impl Display + EnumMessage]) {
+        let width = scenarios().iter().map(|name| name.len()).max().unwrap_or(0);
+        help.push_str(&format!("\n{kinds}:\n"));
+        for scenario in all {
+            let name = scenario.to_string();
+            help.push_str(&format!("  {name:<width$}  {}\n", description(scenario)));
+        }
     }
-    help.push_str("\nEndpoint exports and imports:\n");
-    let mut add = |name: &str, description: &str| help.push_str(&format!("  {name:<width$}  {description}\n"));
-    for scenario in pinpoint::Scenario::ALL {
-        add(scenario.name(), scenario.description());
-    }
-    help.push_str("\nDashboard snapshots:\n");
-    let mut add = |name: &str, description: &str| help.push_str(&format!("  {name:<width$}  {description}\n"));
-    for scenario in quicksight::Scenario::ALL {
-        add(scenario.name(), scenario.description());
-    }
+    let mut help = "What goes wrong in the simulated service.\n".to_owned();
+    add(&mut help, "Segment snapshots", customer_profiles::Scenario::ALL);
+    add(&mut help, "Endpoint exports and imports", pinpoint::Scenario::ALL);
+    add(&mut help, "Dashboard snapshots", quicksight::Scenario::ALL);
     help
 }
 
@@ -1000,12 +1002,12 @@ mod tests {
             "stuck",
         ]);
         let settings = cli.run.simulation.settings(KINDS).unwrap();
-        assert_eq!(settings.scenario, Scenario::Stuck);
+        assert_eq!(settings.scenario, customer_profiles::Scenario::Stuck);
         assert_eq!(settings.duration, Duration::from_millis(1500));
         let unused = [Kind::named("endpoint-export").unwrap()];
         assert_eq!(
             cli.run.simulation.settings(&unused).unwrap().scenario,
-            Scenario::Success
+            customer_profiles::Scenario::Success
         );
         assert_eq!(
             cli.run.simulation.pinpoint(&unused).unwrap().scenario,

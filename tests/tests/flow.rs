@@ -14,8 +14,7 @@ use landfall_local::{
     functions::{SEAL, VERIFY},
     simulated::{
         SimulatedService,
-        customer_profiles::{CustomerProfiles, Settings},
-        scenario::Scenario,
+        customer_profiles::{CustomerProfiles, Scenario, Settings},
     },
     world::{Execution, Finished, Options, World},
 };

@@ -9,7 +9,11 @@ use landfall::{
     job::{Job, Status},
     ledger::Ledger,
 };
-use landfall_local::simulated::{Refusal, customer_profiles::Settings, pinpoint, quicksight, scenario::Scenario};
+use landfall_local::simulated::{
+    Refusal,
+    customer_profiles::{Scenario, Settings},
+    pinpoint, quicksight,
+};
 use landfall_pinpoint::EndpointImports;
 use landfall_quicksight::DashboardSnapshots;
 use landfall_tests::{

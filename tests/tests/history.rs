@@ -12,9 +12,8 @@ use landfall::{
 };
 use landfall_local::simulated::{
     SimulatedService,
-    customer_profiles::Settings,
+    customer_profiles::{Scenario, Settings},
     pinpoint::{self, Pinpoint},
-    scenario::Scenario,
 };
 use landfall_pinpoint::EndpointExports;
 use landfall_tests::{

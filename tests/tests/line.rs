@@ -16,7 +16,11 @@ use landfall::{
     start::Received,
 };
 use landfall_customer_profiles::SegmentSnapshots;
-use landfall_local::simulated::{SimulatedService, customer_profiles, pinpoint, quicksight, scenario::Scenario};
+use landfall_local::simulated::{
+    SimulatedService,
+    customer_profiles::{self, Scenario},
+    pinpoint, quicksight,
+};
 use landfall_pinpoint::{EndpointExports, EndpointImports};
 use landfall_quicksight::DashboardSnapshots;
 use landfall_tests::{

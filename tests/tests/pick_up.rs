@@ -6,7 +6,11 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use landfall::{error::ErrorKind, ledger::Ledger, service::JobService};
 use landfall_customer_profiles::SegmentSnapshots;
-use landfall_local::simulated::{SimulatedService, customer_profiles, pinpoint, quicksight, scenario::Scenario};
+use landfall_local::simulated::{
+    SimulatedService,
+    customer_profiles::{self, Scenario},
+    pinpoint, quicksight,
+};
 use landfall_tests::{
     harness::{EXPORTS, Harness, LEDGER},
     in_process::{Faults, Harm, Moment},

@@ -22,7 +22,7 @@ use landfall::{
     start::Received,
     store::{Condition, ObjectStore, SystemClock, Written, s3::S3Store},
 };
-use landfall_local::simulated::{customer_profiles::Settings, scenario::Scenario};
+use landfall_local::simulated::customer_profiles::{Scenario, Settings};
 use landfall_tests::{
     harness::{Harness, LEDGER},
     in_process::{Faults, FaultyStore},

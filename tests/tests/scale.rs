@@ -8,7 +8,7 @@ use landfall::batches::MAX_OBJECTS;
 use landfall_local::{
     deploy::{EXPORTS, LEDGER, Retries},
     functions::VERIFY,
-    simulated::{customer_profiles::Settings, scenario::MANY_FILES, scenario::Scenario},
+    simulated::customer_profiles::{MANY_FILES, Scenario, Settings},
     world::{Options, World},
 };
 use serde_json::{Value, json};

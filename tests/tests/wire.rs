@@ -9,10 +9,9 @@ use http::StatusCode;
 use landfall::{error::ErrorKind, job::Status, service::JobService};
 use landfall_local::simulated::{
     Refusal, SimulatedService,
-    customer_profiles::Settings,
+    customer_profiles::{Scenario, Settings},
     pinpoint::{self, Pinpoint},
     quicksight::{self, QuickSight},
-    scenario::Scenario,
 };
 use landfall_pinpoint::EndpointImports;
 use landfall_quicksight::DashboardSnapshots;

@@ -5,6 +5,8 @@
 //! nothing, a comment says so and the choice is one that a verifier must be able to live with. A job's state follows
 //! from the clock alone, and COMPLETED is never told before the last file was written.
 
+mod scenario;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
@@ -22,10 +24,11 @@ use landfall::{heavy::heavy, store::Clock};
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
+use self::scenario::{Behaviour, FaultAnswer, Flaw, Outcome, Output};
+pub use self::scenario::{MANY_FILES, Scenario};
 use super::{
     ConnectionCut, Refusal, SimulatedService, Sink, derived_hex, derived_uuid, json_response,
     profiles::{DataFormat, Profiles},
-    scenario::{Behaviour, FaultAnswer, Flaw, Outcome, Output, Scenario},
 };
 
 /// How long after the first answer COMPLETED the late file of [`Scenario::LateFile`] lands. Counted from the answer

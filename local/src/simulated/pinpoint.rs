@@ -29,7 +29,7 @@ use serde_json::{Map, Value, json};
 use self::scenario::{Behaviour, Definitions, Fault, Outcome, Output};
 pub use self::{
     endpoints::{Endpoints, samples},
-    scenario::{Scenario, UnknownScenario},
+    scenario::Scenario,
 };
 use super::{ConnectionCut, Refusal, SimulatedService, Sink, derived_hex, derived_uuid, json_response};
 

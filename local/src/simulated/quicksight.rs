@@ -26,7 +26,7 @@ use landfall::{heavy::heavy, store::Clock};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
-pub use self::scenario::{Scenario, UnknownScenario};
+pub use self::scenario::Scenario;
 use self::{
     files::Table,
     order::{File, FileFormat, Order, is_id},

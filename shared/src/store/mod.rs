@@ -150,7 +150,7 @@ pub trait ObjectStore: Send + Sync {
     async fn abort_upload(&self, bucket: &str, key: &str, upload: &str) -> Result<()>;
 }
 
-/// How far apart the clocks of two machines may be: far more than Lambda's are.
+/// How far apart two clocks may be, those of functions and of S3: far more than they are.
 pub const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(5);
 
 /// What time it is, and waiting. Apart from [`SystemClock`] only tests implement it.

@@ -31,7 +31,6 @@ use landfall_local::simulated::{
     customer_profiles::{self, CustomerProfiles},
     pinpoint::{self, Pinpoint},
     quicksight::{self, QuickSight},
-    scenario,
 };
 use landfall_pinpoint::{EndpointExports, EndpointImports, Surroundings};
 use landfall_quicksight::DashboardSnapshots;
@@ -336,7 +335,7 @@ impl Kind {
     pub fn character(self, dice: &Dice) -> Character {
         let (scenario, may_succeed, is_healthy) = match self {
             Self::SegmentSnapshot => {
-                use scenario::Scenario::{
+                use customer_profiles::Scenario::{
                     self, Denied, EmptySegment, LateFile, ManyFiles, NotFound, OutputCorrupt, OutputEmptyFile,
                     OutputMissing, OutputWrongFormat, PollNotFound, QuotaExceeded, ServiceFailed, Stuck, Success,
                     UnknownStatus,

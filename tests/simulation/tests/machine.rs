@@ -14,7 +14,7 @@ use landfall::job::TaskError;
 use landfall_local::{
     deploy::Retries,
     edge::lambda::Fault,
-    simulated::{customer_profiles::Settings, scenario::Scenario},
+    simulated::customer_profiles::{Scenario, Settings},
     world::{Finished, Options, World},
 };
 use landfall_simulation::{

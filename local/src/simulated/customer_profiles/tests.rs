@@ -661,7 +661,7 @@ async fn many_files_have_a_row_each() {
         .iter()
         .map(|object| rows("CSV", &object.body).unwrap())
         .collect();
-    assert_eq!(found, vec![1; crate::simulated::scenario::MANY_FILES as usize]);
+    assert_eq!(found, vec![1; MANY_FILES as usize]);
 }
 
 #[tokio::test]

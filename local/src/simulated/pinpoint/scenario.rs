@@ -1,55 +1,69 @@
 //! What goes wrong at the simulated Pinpoint.
-//!
-//! What must stay true: a scenario is one entry of [`Scenario::spec`]; what also other services can do goes by the same
-//! name there.
 
-use std::{fmt, str::FromStr};
+use strum::{Display, EnumMessage, EnumString, IntoStaticStr, VariantArray, VariantNames};
+
+use crate::simulated::scenario::UnknownScenario;
 
 /// A way in which the simulated Pinpoint behaves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    Display,
+    EnumMessage,
+    EnumString,
+    Eq,
+    Hash,
+    IntoStaticStr,
+    PartialEq,
+    VariantArray,
+    VariantNames,
+)]
+#[strum(serialize_all = "kebab-case", parse_err_ty = UnknownScenario, parse_err_fn = UnknownScenario::of::<Scenario>)]
 pub enum Scenario {
     /// All goes well.
     #[default]
     Success,
-    /// The job fails, with a part of its work done.
+    /// The job ends as FAILED with a part of its work done.
     ServiceFailed,
-    /// The job completes, and some endpoints failed.
+    /// The job completes, and 3 endpoints failed.
     CompletedWithFailures,
-    /// The first polls of each job are throttled.
+    /// The first 3 polls of each job are throttled (429).
     PollThrottled,
-    /// The first polls of each job meet a server error.
+    /// The first 3 polls of each job meet a server error (500).
     PollUnavailable,
-    /// The job ends in a status that no model knows.
+    /// The job ends in a status that is not in the service's model.
     UnknownStatus,
-    /// Starting is denied.
+    /// Starting is denied (403).
     Denied,
-    /// What the request names does not exist.
+    /// What the request names does not exist (404).
     NotFound,
-    /// The first start is throttled and makes no job.
+    /// The first start is throttled (429) and makes no job.
     StartThrottled,
-    /// The first start is answered as throttled although it made a job.
+    /// The first start is answered 429 although it made a job.
     StartThrottledButAccepted,
-    /// The first start makes a job, then its connection breaks.
+    /// The first start makes a job, then the connection breaks before the answer.
     LostAnswer,
-    /// The first start meets a server error and makes no job.
+    /// The first start meets a server error (500) and makes no job.
     StartUnavailable,
-    /// The first starts meet the limit of jobs at once.
+    /// The first 2 starts meet the limit of jobs at once.
     Full,
-    /// As [`Scenario::LostAnswer`], and the lists give no definitions.
+    /// A lost answer, and lists of jobs without their definitions.
     SparseLists,
-    /// As [`Scenario::LostAnswer`], and no answer gives a definition.
+    /// A lost answer, and no job ever tells its definition.
     EmptyDefinition,
-    /// The service is retired and forbids everything.
+    /// The service has ended: 403 to everything.
     Retired,
-    /// The service is retired and knows nothing.
+    /// The service has ended: 404 to everything.
     RetiredNotFound,
-    /// The service is retired and says so.
+    /// The service has ended: 410 to everything.
     RetiredGone,
-    /// The job completes and no data file lands.
+    /// The job completes, but no data file lands.
     OutputMissing,
     /// The last data file ends in the middle.
     OutputCorrupt,
-    /// Nothing matches: the job completes with no rows.
+    /// Nothing matches: one data file without rows.
     EmptySegment,
     /// The job never ends.
     Stuck,
@@ -161,141 +175,37 @@ const fn every(status: u16, code: &'static str) -> Behaviour {
 
 impl Scenario {
     /// Every scenario, in the order of the help.
-    pub const ALL: &'static [Self] = &[
-        Self::Success,
-        Self::ServiceFailed,
-        Self::CompletedWithFailures,
-        Self::PollThrottled,
-        Self::PollUnavailable,
-        Self::UnknownStatus,
-        Self::Denied,
-        Self::NotFound,
-        Self::StartThrottled,
-        Self::StartThrottledButAccepted,
-        Self::LostAnswer,
-        Self::StartUnavailable,
-        Self::Full,
-        Self::SparseLists,
-        Self::EmptyDefinition,
-        Self::Retired,
-        Self::RetiredNotFound,
-        Self::RetiredGone,
-        Self::OutputMissing,
-        Self::OutputCorrupt,
-        Self::EmptySegment,
-        Self::Stuck,
-    ];
+    pub const ALL: &'static [Self] = <Self as VariantArray>::VARIANTS;
 
     /// Its name on the command line.
-    pub const fn name(self) -> &'static str {
-        self.spec().0
-    }
-
-    /// One line for the help.
-    pub const fn description(self) -> &'static str {
-        self.spec().1
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     pub(super) const fn behaviour(self) -> Behaviour {
-        self.spec().2
-    }
-
-    /// Name, description and behaviour: all that a scenario is.
-    #[rustfmt::skip]
-    const fn spec(self) -> (&'static str, &'static str, Behaviour) {
         match self {
-            Self::Success => ("success", "all goes well", RIGHT),
-            Self::ServiceFailed => ("service-failed", "the job ends as FAILED with a part of its work done", outcome(Outcome::Fails)),
-            Self::CompletedWithFailures => (
-                "completed-with-failures", "the job completes, and 3 endpoints failed", outcome(Outcome::CompletesWithFailures),
-            ),
-            Self::PollThrottled => ("poll-throttled", "the first 3 polls of each job are throttled (429)", poll(Fault::Throttled)),
-            Self::PollUnavailable => ("poll-unavailable", "the first 3 polls of each job meet a server error (500)", poll(Fault::Unavailable)),
-            Self::UnknownStatus => (
-                "unknown-status", "the job ends in a status that is not in the service's model", outcome(Outcome::Says("SUSPENDED")),
-            ),
-            Self::Denied => ("denied", "starting is denied (403)", start(EVERY, Fault::Denied, false)),
-            Self::NotFound => ("not-found", "what the request names does not exist (404)", start(EVERY, Fault::NotFound, false)),
-            Self::StartThrottled => (
-                "start-throttled", "the first start is throttled (429) and makes no job", start(1, Fault::Throttled, false),
-            ),
-            Self::StartThrottledButAccepted => (
-                "start-throttled-but-accepted", "the first start is answered 429 although it made a job", start(1, Fault::Throttled, true),
-            ),
-            Self::LostAnswer => (
-                "lost-answer", "the first start makes a job, then the connection breaks before the answer", lost(Definitions::Whole),
-            ),
-            Self::StartUnavailable => (
-                "start-unavailable", "the first start meets a server error (500) and makes no job", start(1, Fault::Unavailable, false),
-            ),
-            Self::Full => ("full", "the first 2 starts meet the limit of jobs at once", start(2, Fault::Full, false)),
-            Self::SparseLists => (
-                "sparse-lists", "a lost answer, and lists of jobs without their definitions", lost(Definitions::NotInLists),
-            ),
-            Self::EmptyDefinition => (
-                "empty-definition", "a lost answer, and no job ever tells its definition", lost(Definitions::Nowhere),
-            ),
-            Self::Retired => ("retired", "the service has ended: 403 to everything", every(403, "ForbiddenException")),
-            Self::RetiredNotFound => ("retired-not-found", "the service has ended: 404 to everything", every(404, "NotFoundException")),
-            Self::RetiredGone => ("retired-gone", "the service has ended: 410 to everything", every(410, "GoneException")),
-            Self::OutputMissing => ("output-missing", "the job completes, but no data file lands", output(Output::Missing)),
-            Self::OutputCorrupt => ("output-corrupt", "the last data file ends in the middle", output(Output::LastTruncated)),
-            Self::EmptySegment => ("empty-segment", "nothing matches: one data file without rows", Behaviour { empty: true, ..RIGHT }),
-            Self::Stuck => ("stuck", "the job never ends", outcome(Outcome::Never)),
+            Self::Success => RIGHT,
+            Self::ServiceFailed => outcome(Outcome::Fails),
+            Self::CompletedWithFailures => outcome(Outcome::CompletesWithFailures),
+            Self::PollThrottled => poll(Fault::Throttled),
+            Self::PollUnavailable => poll(Fault::Unavailable),
+            Self::UnknownStatus => outcome(Outcome::Says("SUSPENDED")),
+            Self::Denied => start(EVERY, Fault::Denied, false),
+            Self::NotFound => start(EVERY, Fault::NotFound, false),
+            Self::StartThrottled => start(1, Fault::Throttled, false),
+            Self::StartThrottledButAccepted => start(1, Fault::Throttled, true),
+            Self::LostAnswer => lost(Definitions::Whole),
+            Self::StartUnavailable => start(1, Fault::Unavailable, false),
+            Self::Full => start(2, Fault::Full, false),
+            Self::SparseLists => lost(Definitions::NotInLists),
+            Self::EmptyDefinition => lost(Definitions::Nowhere),
+            Self::Retired => every(403, "ForbiddenException"),
+            Self::RetiredNotFound => every(404, "NotFoundException"),
+            Self::RetiredGone => every(410, "GoneException"),
+            Self::OutputMissing => output(Output::Missing),
+            Self::OutputCorrupt => output(Output::LastTruncated),
+            Self::EmptySegment => Behaviour { empty: true, ..RIGHT },
+            Self::Stuck => outcome(Outcome::Never),
         }
-    }
-}
-
-impl fmt::Display for Scenario {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Scenario {
-    type Err = UnknownScenario;
-
-    fn from_str(name: &str) -> Result<Self, UnknownScenario> {
-        let mut all = Self::ALL.iter().copied();
-        all.find(|scenario| scenario.name() == name).ok_or(UnknownScenario)
-    }
-}
-
-/// A name that no scenario has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownScenario;
-
-impl fmt::Display for UnknownScenario {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = Scenario::ALL.iter().map(|scenario| scenario.name()).collect();
-        write!(
-            f,
-            "no scenario of Pinpoint is called so; there are {}",
-            names.join(", ")
-        )
-    }
-}
-
-impl std::error::Error for UnknownScenario {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_kebab_case_unique_and_lead_back() {
-        for (i, scenario) in Scenario::ALL.iter().enumerate() {
-            assert_eq!(*scenario as usize, i, "in the order of the enum, none left out");
-            assert_eq!(scenario.to_string().parse(), Ok(*scenario));
-            assert_eq!(scenario.name().replace('-', ""), format!("{scenario:?}").to_lowercase());
-            assert!(!scenario.description().contains('\n') && scenario.description().len() < 100);
-        }
-        assert!(
-            "sucess"
-                .parse::<Scenario>()
-                .unwrap_err()
-                .to_string()
-                .contains("success, service-failed")
-        );
     }
 }

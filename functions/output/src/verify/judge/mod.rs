@@ -14,8 +14,11 @@ mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use landfall::job::{Counts, Level, NamedFile, Source};
+use chrono::{DateTime, SubsecRound, Utc};
+use landfall::{
+    job::{Counts, Level, NamedFile, Source},
+    store::CLOCK_SKEW,
+};
 
 pub use self::asker::Asker;
 use self::{
@@ -32,8 +35,6 @@ use super::{
 };
 use crate::formats::{Document, Format};
 
-/// How far our clock may run ahead of S3's.
-pub const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(5);
 /// Largest unknown object that may be the test file.
 const TEST_FILE: u64 = 64 * 1024;
 
@@ -980,6 +981,7 @@ mod tests {
             settle::Changes,
         },
     };
+    use chrono::TimeDelta;
     use landfall::expect::{Expectations, ExpectedAge, ExpectedChange, ExpectedColumns, ExpectedRows, OnViolation};
     use proptest::{collection::vec, option, prelude::*, sample::select};
 
