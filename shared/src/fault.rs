@@ -10,6 +10,11 @@ use crate::error::{Error, ErrorKind, Result};
 /// How much of a found value a message shows, in characters.
 const SHOWN: usize = 80;
 
+/// How many faults an error lists, and how much of each, in characters: 32,768 characters of an error go through a state
+/// machine.
+const LISTED: usize = 50;
+const LINE: usize = 600;
+
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {
@@ -34,7 +39,7 @@ pub struct Faults(Vec<Fault>);
 impl Faults {
     /// Adds a fault. `found` is cut to a readable length.
     pub fn add(&mut self, path: impl Into<String>, found: impl fmt::Display, allowed: impl Into<String>) {
-        let found = shorten(&found.to_string());
+        let found = shorten(&found.to_string(), SHOWN);
         let fault = Fault {
             path: path.into(),
             found,
@@ -80,7 +85,13 @@ impl Faults {
             1 => "1 fault".to_owned(),
             n => format!("{n} faults"),
         };
-        let lines: String = self.0.iter().map(|fault| format!("\n  {fault}")).collect();
+        let listed = self.0.iter().take(LISTED);
+        let mut lines: String = listed
+            .map(|fault| format!("\n  {}", shorten(&fault.to_string(), LINE)))
+            .collect();
+        if let Some(more @ 1..) = self.0.len().checked_sub(LISTED) {
+            lines.push_str(&format!("\n  and {more} more"));
+        }
         Err(Error::new(
             ErrorKind::InvalidEvent,
             format!("the event has {count}; nothing was started. Correct it and send it again:{lines}"),
@@ -88,12 +99,12 @@ impl Faults {
     }
 }
 
-/// A text cut to what a message shows.
-fn shorten(text: &str) -> String {
-    if text.chars().count() <= SHOWN {
+/// A text cut to so many characters.
+fn shorten(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
         return text.to_owned();
     }
-    let head: String = text.chars().take(SHOWN).collect();
+    let head: String = text.chars().take(most).collect();
     format!("{head}… ({} characters)", text.chars().count())
 }
 
@@ -115,6 +126,30 @@ mod tests {
         assert!(lines[1].starts_with("  $.detail.a: found \"x\""));
         assert!(lines[1].contains("… (300 characters); 1"));
         assert_eq!(lines[2], "  $.detail.b: found 2; 1");
+    }
+
+    #[test]
+    fn a_message_lists_no_more_than_a_state_can_hold() {
+        let mut faults = Faults::default();
+        for number in 0..LISTED + 7 {
+            faults.add(format!("$.detail.m{number:03}"), "2", "1");
+        }
+        let message = faults.into_result().unwrap_err().message;
+        assert!(message.starts_with("the event has 57 faults"), "{message}");
+        assert_eq!(message.lines().count(), 1 + LISTED + 1);
+        assert!(
+            message.ends_with("  $.detail.m049: found 2; 1\n  and 7 more"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_name_of_any_length_fits_in_a_line() {
+        let mut faults = Faults::default();
+        faults.add(format!("$.detail.{}", "x".repeat(100_000)), "2", "1");
+        let message = faults.into_result().unwrap_err().message;
+        assert!(message.len() < 800, "{}", message.len());
+        assert!(message.ends_with("… (100021 characters)"), "{message}");
     }
 
     #[test]

@@ -92,6 +92,7 @@ class Kind(NamedTuple):
     request: dict  # of its schedule, if everything is given
     role: str | None = None  # that it passes to the service
     service: str | None = None  # that assumes the role
+    passed_to: object = None  # by what names IAM may be told the service, if by others than that
     writes: bool = True  # whether it needs a destination
     reads: bool = False  # whether its start function reads a source
     trust: dict = {}  # what else the role's trust asks of the service
@@ -137,6 +138,8 @@ KINDS = [
         request={"ApplicationId": "app", "ExportJobRequest": {}},
         role="EndpointExportRole",
         service="pinpoint.amazonaws.com",
+        # The service authorization reference has the first, the developer guide's trust policies the second.
+        passed_to=["mobiletargeting.amazonaws.com", "pinpoint.amazonaws.com"],
         trust={"ArnLike": {"aws:SourceArn": PINPOINT}},
     ),
     Kind(
@@ -150,6 +153,8 @@ KINDS = [
         request={"ApplicationId": "app", "ImportJobRequest": {"Format": "CSV"}},
         role="EndpointImportRole",
         service="pinpoint.amazonaws.com",
+        # The service authorization reference has the first, the developer guide's trust policies the second.
+        passed_to=["mobiletargeting.amazonaws.com", "pinpoint.amazonaws.com"],
         writes=False,
         reads=True,
         trust={"ArnLike": {"aws:SourceArn": PINPOINT}},
@@ -423,11 +428,16 @@ def roles_are_passed_to_their_service_only(facts):
     for kind in KINDS:
         if kind.role:
             own = facts.full.attribute(kind.role, "Arn")
-            expected[kind.resource("StartRole")] = {own, *EVERYTHING["AllowedRoles"].split(",")}, kind.service
+            roles = {own, *EVERYTHING["AllowedRoles"].split(",")}
+            expected[kind.resource("StartRole")] = roles, kind.passed_to or kind.service
             trust = facts.full.of("AWS::IAM::Role")[kind.role]["AssumeRolePolicyDocument"]["Statement"]
             condition = {"StringEquals": {"aws:SourceAccount": ACCOUNT}, **kind.trust}
             if [(s["Principal"], s.get("Condition")) for s in trust] != [({"Service": kind.service}, condition)]:
                 yield f"{kind.role} is not trusted to {kind.service} alone, under {condition}"
+    lenient = facts.stack({"SegmentSnapshotTrustNamesAccount": "false"}).of("AWS::IAM::Role")
+    trust = lenient["SegmentSnapshotExportRole"]["AssumeRolePolicyDocument"]["Statement"]
+    if [(s["Principal"], s.get("Condition")) for s in trust] != [({"Service": "profile.amazonaws.com"}, None)]:
+        yield "a trust that does not name the account is not that of Customer Profiles alone"
     passed = facts.full.allowed("iam:PassRole")
     for name in {*passed, *expected}:
         roles, service = expected.get(name, (set(), None))
@@ -1024,6 +1034,9 @@ def unsuccessful_executions_raise_an_alarm(facts):
                     watched.setdefault(dimension["Value"], set()).add(stat["MetricName"])
         if properties.get("AlarmActions") != [EVERYTHING["AlarmTopicArn"]]:
             yield f"the alarm {properties['AlarmDescription']!r} tells nobody"
+        # What is filled with 0 looks like a period without failures until its counts are reported.
+        if "Metrics" in properties and (properties["EvaluationPeriods"], properties.get("DatapointsToAlarm")) != (3, 1):
+            yield f"the alarm {properties['AlarmDescription']!r} misses what is reported late"
     for name in machines(facts.full):
         missing = {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"} - watched.get(
             facts.full.ref(name), set()
@@ -1156,8 +1169,11 @@ def buckets_are_closed_and_kept(facts):
             yield f"{name} leaves its encryption to a default"
         if bucket.get("OwnershipControls") != {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}:
             yield f"{name} can hold objects of other accounts"
-        if (resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")) != ("Retain", "Retain"):
-            yield f"{name} goes with the stack"
+        for kept in (name, f"{name}Policy"):
+            made = facts.full.resources[kept]
+            policies = made.get("DeletionPolicy"), made.get("UpdateReplacePolicy")
+            if policies != ("RetainExceptOnCreate", "Retain"):
+                yield f"{kept} goes with the stack, or stays behind one that was never made"
         rules = bucket.get("LifecycleConfiguration", {}).get("Rules", [])
         for member in ("NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload"):
             if not any(member in rule for rule in rules):
@@ -1385,6 +1401,8 @@ HALVES = [
             ("", f"{FOLDER_BUCKETS},"),
         )
     ),
+    ({"AllowedRoles": EVERYTHING["AllowedRoles"] + ","}, "RolesAreWhole"),
+    ({"AllowedKmsKeys": "," + EVERYTHING["AllowedKmsKeys"]}, "KmsKeysAreWhole"),
     ({**SEGMENT_SCHEDULE, "DomainName": ""}, "ScheduleIsWhole"),
     ({**SEGMENT_SCHEDULE, "SegmentDefinitionName": ""}, "ScheduleIsWhole"),
     ({**SEGMENT_SCHEDULE, "SegmentSnapshots": "false"}, "ScheduleIsWhole"),
@@ -1487,6 +1505,8 @@ MEMBERS = {
         ("SegmentSnapshotStartRole/statements/PassAllowedRoles/Condition", None),
         ("SegmentSnapshotStartRole/statements/PassExportRole/Resource", ["arn:aws:iam::111122223333:role/*"]),
         ("SegmentSnapshotPollRole/statements/Poll/Action", "iam:PassRole"),
+        ("SegmentSnapshotExportRole/AssumeRolePolicyDocument/Statement/0/Condition/Fn::If/2", {"Bool": {"x": "y"}}),
+        ("EndpointExportStartRole/statements/PassRole/Condition/StringEquals/iam:PassedToService/0", None),
         ("SegmentSnapshotExportRole/AssumeRolePolicyDocument/Statement/0/Principal/Service", "s3.amazonaws.com"),
         ("EndpointExportRole/AssumeRolePolicyDocument/Statement/0/Condition/ArnLike", None),
         ("EndpointImportRole/AssumeRolePolicyDocument/Statement/0/Condition/StringEquals", {}),
@@ -1642,6 +1662,7 @@ MEMBERS = {
     unsuccessful_executions_raise_an_alarm: (
         ("SegmentSnapshotAlarm/Metrics/2/MetricStat/Metric/MetricName", "ExecutionsStarted"),
         ("DeadLetterAlarm/AlarmActions", None),
+        ("ExportBatchAlarm/DatapointsToAlarm", None),
     ),
     triggers_are_delivered_or_kept: (
         ("SegmentSnapshotRule/Targets/0/DeadLetterConfig", None),
@@ -1678,6 +1699,7 @@ MEMBERS = {
         ("LedgerBucket/LifecycleConfiguration/Rules/batch-items/Prefix", "batches/"),
         ("LedgerBucket/LifecycleConfiguration/Rules/history/ExpirationInDays", 365),
         ("LedgerBucket/DeletionPolicy", "Delete"),
+        ("LedgerBucketPolicy/DeletionPolicy", None),
         ("ExportBucketPolicy/statements/OnlyTls/Effect", "Allow"),
     ),
     buckets_refuse_what_would_forge_a_proof: (

@@ -81,6 +81,7 @@ fn exactly_the_transient_errors_are_tried_again() {
         // A function that crashed or hung.
         "Lambda.Unknown",
         "Runtime.ExitError",
+        "Runtime.OutOfMemory",
         "Sandbox.Timedout",
         "States.Timeout",
     ];

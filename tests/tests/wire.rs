@@ -5,8 +5,16 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use http::StatusCode;
-use landfall::{error::ErrorKind, job::Status, service::JobService};
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use landfall::{
+    error::ErrorKind,
+    job::Status,
+    runtime::calling_once,
+    service::JobService,
+    store::{Condition, ObjectStore as _, s3::S3Store},
+};
 use landfall_local::simulated::{
     Refusal, SimulatedService,
     customer_profiles::{Scenario, Settings},
@@ -17,7 +25,7 @@ use landfall_pinpoint::EndpointImports;
 use landfall_quicksight::DashboardSnapshots;
 use landfall_tests::{
     harness::{EXPORTS, Harness},
-    in_process::{Faults, Harm, Moment},
+    in_process::{Faults, Harm, Moment, sdk},
     wire::{self, Exchange, ModelledError, Recorder, Refusing, RefusingAt},
 };
 use serde_json::{Value, json};
@@ -465,6 +473,59 @@ async fn the_judge_can_object() -> Result<()> {
         breaks(&mut exchange);
         let said = wire::conform("customer-profiles", &[exchange]).unwrap_err().to_string();
         assert!(said.contains(objection), "{objection}: {said}");
+    }
+    Ok(())
+}
+
+/// S3, when it refuses everything.
+struct RefusingS3(StatusCode, &'static str);
+
+#[async_trait]
+impl SimulatedService for RefusingS3 {
+    fn signing_name(&self) -> &'static str {
+        "s3"
+    }
+
+    async fn handle(&self, _: Request<Bytes>) -> Response<Bytes> {
+        let Self(status, code) = self;
+        let body = format!("<Error><Code>{code}</Code><Message>no</Message><HostId>of-a-host</HostId></Error>");
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = *status;
+        response
+    }
+
+    async fn advance(&self) {}
+}
+
+/// Among them what S3 says of a bucket that lies in another region, which the SDK does not follow.
+#[tokio::test]
+async fn every_error_of_s3_has_its_name() -> Result<()> {
+    for (status, code, kind) in [
+        (301, "PermanentRedirect", ErrorKind::NotFound),
+        (400, "AuthorizationHeaderMalformed", ErrorKind::NotFound),
+        (404, "NoSuchBucket", ErrorKind::NotFound),
+        (403, "AccessDenied", ErrorKind::Forbidden),
+        (503, "SlowDown", ErrorKind::Throttled),
+        (500, "InternalError", ErrorKind::Unavailable),
+        (400, "InvalidRequest", ErrorKind::Internal),
+    ] {
+        let service = Arc::new(RefusingS3(StatusCode::from_u16(status)?, code));
+        let sdk = calling_once(&sdk(service, &Faults::none()));
+        let store = S3Store::new(aws_sdk_s3::Client::new(&sdk), None);
+        let absent = Condition::Absent;
+        for error in [
+            store.list_page("exports", "run=1/", None).await.unwrap_err(),
+            store.get("exports", "run=1/part.csv").await.unwrap_err(),
+            store
+                .put("exports", "run=1/part.csv", Bytes::new(), absent)
+                .await
+                .unwrap_err(),
+        ] {
+            assert_eq!(error.kind, kind, "{code}: {error}");
+            assert!(error.message.contains(code), "{error}");
+            assert!(error.message.contains("s3://exports/run=1/"), "{error}");
+            assert!(!error.message.contains("of-a-host"), "{error}");
+        }
     }
     Ok(())
 }

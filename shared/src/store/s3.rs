@@ -347,7 +347,9 @@ where
         (Some("NoSuchBucket"), _) => ErrorKind::NotFound,
         // A HEAD has no body, hence no code.
         (_, Some(403)) => ErrorKind::Forbidden,
-        (_, Some(404)) => ErrorKind::NotFound,
+        // The bucket lies in another region. The SDK follows no redirect.
+        (Some("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException"), _)
+        | (_, Some(301 | 404)) => ErrorKind::NotFound,
         (Some("SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded"), _) | (_, Some(429)) => {
             ErrorKind::Throttled
         }
