@@ -244,7 +244,8 @@ impl<S: JobService> Starter<'_, S> {
         let number = attempt.number;
         match self.service.find(&self.call(attempt)).await? {
             Found::Started(service_id) => {
-                let recorded = self.record_started(current, service_id).await?;
+                let known = attempt.clone();
+                let recorded = self.record_started(current, &known, service_id).await?;
                 Ok(recorded.map_or(Settled::Claimed(None), Settled::Started))
             }
             Found::Absent => self.claim(current, number).await.map(Settled::Claimed),
@@ -303,7 +304,7 @@ impl<S: JobService> Starter<'_, S> {
         }
         match self.service.start(&self.call(&attempt)).await {
             Ok(service_id) => {
-                let record = || self.record_started(current.clone(), service_id.clone());
+                let record = || self.record_started(current.clone(), &attempt, service_id.clone());
                 match self.hold_on_to(&service_id, record).await? {
                     Some(started) => Ok(Ok(started)),
                     None => {
@@ -468,15 +469,30 @@ impl<S: JobService> Starter<'_, S> {
         }
     }
 
-    async fn record_started(&self, current: Versioned, service_id: String) -> Result<Option<Versioned>> {
-        let mut entry = current.entry;
-        if let Some(attempt) = entry.attempts.last_mut() {
+    /// Records the id under an attempt as we know it. `None` if somebody else changed that attempt; what they note beside
+    /// it, such as an orphan, takes it from nobody.
+    async fn record_started(
+        &self,
+        mut current: Versioned,
+        known: &Attempt,
+        service_id: String,
+    ) -> Result<Option<Versioned>> {
+        for _ in 0..MAX_TURNS {
+            let mut entry = current.entry;
+            let is_open = entry.outcome.is_none();
+            let Some(attempt) = entry.attempts.last_mut().filter(|last| is_open && *last == known) else {
+                return Ok(None);
+            };
             attempt.state = AttemptState::Started;
-            attempt.service_id = Some(service_id);
+            attempt.service_id = Some(service_id.clone());
             attempt.started_at = Some(self.now());
             attempt.error = None;
+            match self.ledger.update(entry, current.etag).await? {
+                Some(started) => return Ok(Some(started)),
+                None => current = self.reload().await?,
+            }
         }
-        self.ledger.update(entry, current.etag).await
+        Err(Error::new(ErrorKind::Busy, "others keep changing its ledger entry"))
     }
 
     /// Notes why a start call brought no id, and fails with it. If somebody else changed the entry meanwhile, they know

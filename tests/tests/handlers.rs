@@ -203,6 +203,29 @@ async fn a_late_owner_leaves_an_orphan_and_adopts() -> Result<()> {
     Ok(())
 }
 
+/// Found by the simulator: a late owner noted its orphan while the new one made its start call, which then took its claim
+/// for lost, made an orphan of its own job, and left the next attempt to another start call.
+#[tokio::test]
+async fn an_orphan_that_is_noted_during_a_start_call_takes_no_claim() -> Result<()> {
+    let harness = harness(Scenario::Success);
+    // The claim, then what the start call brought.
+    harness.store.before(Op::Put, 1, |store| {
+        let jobs = store.keys(LEDGER).into_iter().filter(|key| key.starts_with("jobs/"));
+        for key in jobs {
+            let mut entry: Value = serde_json::from_slice(&store.body(LEDGER, &key).unwrap()).unwrap();
+            entry["orphans"] = json!([{ "attempt": 1, "service_id": "late", "prefix": "s3://landfall-exports/late/" }]);
+            store.insert(LEDGER, &key, entry.to_string());
+        }
+    });
+    let job = harness.start(&<Harness>::received("one", &event())).await?;
+    assert_eq!((job.attempt, harness.simulated.starts()), (1, 1));
+    let entry = harness.json(&format!("s3://{LEDGER}/{}", Ledger::entry_key(&job.kind, &job.job_key)))?;
+    assert_eq!(entry["attempts"][0]["state"], "started");
+    assert_eq!(entry["orphans"][0]["service_id"], "late");
+    assert_eq!(entry["orphans"].as_array().map(Vec::len), Some(1));
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_is_not_allowed_is_never_started() -> Result<()> {
     let harness = harness(Scenario::Success);
