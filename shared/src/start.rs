@@ -244,8 +244,7 @@ impl<S: JobService> Starter<'_, S> {
         let number = attempt.number;
         match self.service.find(&self.call(attempt)).await? {
             Found::Started(service_id) => {
-                let known = attempt.clone();
-                let recorded = self.record_started(current, &known, service_id).await?;
+                let recorded = self.record_started(current, service_id).await?;
                 Ok(recorded.map_or(Settled::Claimed(None), Settled::Started))
             }
             Found::Absent => self.claim(current, number).await.map(Settled::Claimed),
@@ -304,7 +303,7 @@ impl<S: JobService> Starter<'_, S> {
         }
         match self.service.start(&self.call(&attempt)).await {
             Ok(service_id) => {
-                let record = || self.record_started(current.clone(), &attempt, service_id.clone());
+                let record = || self.record_started(current.clone(), service_id.clone());
                 match self.hold_on_to(&service_id, record).await? {
                     Some(started) => Ok(Ok(started)),
                     None => {
@@ -469,43 +468,46 @@ impl<S: JobService> Starter<'_, S> {
         }
     }
 
-    /// Records the id under an attempt as we know it. `None` if somebody else changed that attempt; what they note beside
-    /// it, such as an orphan, takes it from nobody.
-    async fn record_started(
-        &self,
-        mut current: Versioned,
-        known: &Attempt,
-        service_id: String,
-    ) -> Result<Option<Versioned>> {
-        for _ in 0..MAX_TURNS {
-            let mut entry = current.entry;
-            let is_open = entry.outcome.is_none();
-            let Some(attempt) = entry.attempts.last_mut().filter(|last| is_open && *last == known) else {
-                return Ok(None);
-            };
+    async fn record_started(&self, current: Versioned, service_id: String) -> Result<Option<Versioned>> {
+        let now = self.now();
+        self.change_attempt(current, |attempt| {
             attempt.state = AttemptState::Started;
             attempt.service_id = Some(service_id.clone());
-            attempt.started_at = Some(self.now());
+            attempt.started_at = Some(now);
             attempt.error = None;
+        })
+        .await
+    }
+
+    /// Changes the last attempt as long as it is as we know it. `None` if somebody else changed it; what they note beside
+    /// it, such as an orphan, takes it from nobody.
+    async fn change_attempt(&self, mut current: Versioned, change: impl Fn(&mut Attempt)) -> Result<Option<Versioned>> {
+        let known = current.entry.attempts.last().cloned();
+        for _ in 0..MAX_TURNS {
+            let mut entry = current.entry;
+            if entry.outcome.is_some() || entry.attempts.last() != known.as_ref() {
+                return Ok(None);
+            }
+            entry.attempts.last_mut().into_iter().for_each(&change);
             match self.ledger.update(entry, current.etag).await? {
-                Some(started) => return Ok(Some(started)),
+                Some(changed) => return Ok(Some(changed)),
                 None => current = self.reload().await?,
             }
         }
         Err(Error::new(ErrorKind::Busy, "others keep changing its ledger entry"))
     }
 
-    /// Notes why a start call brought no id, and fails with it. If somebody else changed the entry meanwhile, they know
+    /// Notes why a start call brought no id, and fails with it. If somebody else changed the attempt meanwhile, they know
     /// better.
     async fn fail<T>(&self, current: Versioned, state: AttemptState, error: Error) -> Result<T> {
-        let mut entry = current.entry;
-        if let Some(attempt) = entry.attempts.last_mut() {
+        let now = self.now();
+        self.change_attempt(current, |attempt| {
             attempt.state = state;
             attempt.error = Some(error.clone().into());
             // The call is over.
-            attempt.lease_until = self.now();
-        }
-        self.ledger.update(entry, current.etag).await?;
+            attempt.lease_until = now;
+        })
+        .await?;
         Err(error)
     }
 

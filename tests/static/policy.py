@@ -103,6 +103,8 @@ class Kind(NamedTuple):
 
 
 PINPOINT = f"arn:aws:mobiletargeting:{REGION}:{ACCOUNT}:apps/*"
+# The service authorization reference has the first, the developer guide's trust policies the second.
+PINPOINT_NAMES = ["mobiletargeting.amazonaws.com", "pinpoint.amazonaws.com"]
 KINDS = [
     Kind(
         name="segment-snapshot",
@@ -138,8 +140,7 @@ KINDS = [
         request={"ApplicationId": "app", "ExportJobRequest": {}},
         role="EndpointExportRole",
         service="pinpoint.amazonaws.com",
-        # The service authorization reference has the first, the developer guide's trust policies the second.
-        passed_to=["mobiletargeting.amazonaws.com", "pinpoint.amazonaws.com"],
+        passed_to=PINPOINT_NAMES,
         trust={"ArnLike": {"aws:SourceArn": PINPOINT}},
     ),
     Kind(
@@ -153,8 +154,7 @@ KINDS = [
         request={"ApplicationId": "app", "ImportJobRequest": {"Format": "CSV"}},
         role="EndpointImportRole",
         service="pinpoint.amazonaws.com",
-        # The service authorization reference has the first, the developer guide's trust policies the second.
-        passed_to=["mobiletargeting.amazonaws.com", "pinpoint.amazonaws.com"],
+        passed_to=PINPOINT_NAMES,
         writes=False,
         reads=True,
         trust={"ArnLike": {"aws:SourceArn": PINPOINT}},
