@@ -203,12 +203,8 @@ async fn a_late_owner_leaves_an_orphan_and_adopts() -> Result<()> {
     Ok(())
 }
 
-/// Found by the simulator: a late owner noted its orphan while the new one made its start call, which then took its claim
-/// for lost, made an orphan of its own job, and left the next attempt to another start call.
-#[tokio::test]
-async fn an_orphan_that_is_noted_during_a_start_call_takes_no_claim() -> Result<()> {
-    let harness = harness(Scenario::Success);
-    // The claim, then what the start call brought.
+/// Somebody notes an orphan in the entry while the start call is made: between the claim and what the call brought.
+fn orphan_during_start_call(harness: &Harness) {
     harness.store.before(Op::Put, 1, |store| {
         let jobs = store.keys(LEDGER).into_iter().filter(|key| key.starts_with("jobs/"));
         for key in jobs {
@@ -217,12 +213,45 @@ async fn an_orphan_that_is_noted_during_a_start_call_takes_no_claim() -> Result<
             store.insert(LEDGER, &key, entry.to_string());
         }
     });
+}
+
+fn assert_orphan_beside(entry: &Value, state: &str) {
+    assert_eq!(entry["attempts"][0]["state"], state);
+    assert_eq!(entry["orphans"][0]["service_id"], "late");
+    assert_eq!(entry["orphans"].as_array().map(Vec::len), Some(1));
+}
+
+/// Found by the simulator: a late owner noted its orphan while the new one made its start call, which then took its claim
+/// for lost, made an orphan of its own job, and left the next attempt to another start call.
+#[tokio::test]
+async fn an_orphan_that_is_noted_during_a_start_call_takes_no_claim() -> Result<()> {
+    let harness = harness(Scenario::Success);
+    orphan_during_start_call(&harness);
     let job = harness.start(&<Harness>::received("one", &event())).await?;
     assert_eq!((job.attempt, harness.simulated.starts()), (1, 1));
     let entry = harness.json(&format!("s3://{LEDGER}/{}", Ledger::entry_key(&job.kind, &job.job_key)))?;
-    assert_eq!(entry["attempts"][0]["state"], "started");
-    assert_eq!(entry["orphans"][0]["service_id"], "late");
-    assert_eq!(entry["orphans"].as_array().map(Vec::len), Some(1));
+    assert_orphan_beside(&entry, "started");
+    Ok(())
+}
+
+/// Nor does it keep the claim of a start call that failed, for which others would wait until its lease is over.
+#[tokio::test]
+async fn an_orphan_that_is_noted_during_a_failed_start_call_hides_no_failure() -> Result<()> {
+    let harness = harness(Scenario::Denied);
+    orphan_during_start_call(&harness);
+    let error = harness.start(&<Harness>::received("one", &event())).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Forbidden);
+    let mut entries = harness
+        .store
+        .keys(LEDGER)
+        .into_iter()
+        .filter(|key| key.starts_with("jobs/"));
+    let entry = harness.json(&format!("s3://{LEDGER}/{}", entries.next().context("no entry")?))?;
+    assert_orphan_beside(&entry, "refused");
+    assert_eq!(
+        entry["attempts"][0]["error"]["Error"], "Landfall.Forbidden",
+        "{entry:#}"
+    );
     Ok(())
 }
 

@@ -361,7 +361,7 @@ fn case(input: &mut Unstructured<'_>) -> arbitrary::Result<Case> {
     let named: Option<Vec<(bool, String, Option<String>)>> = input.arbitrary()?;
     let files = named.map(|named| -> Vec<Value> {
         let file = |(inside, name, error): (bool, String, Option<String>)| {
-            let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+            let name: String = name.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
             let place = if inside { "out/run=1" } else { "elsewhere" };
             json!({ "label": format!("file {name}"), "format": "CSV", "uri": format!("s3://exports/{place}/x{name}"), "error": error })
         };
