@@ -686,7 +686,9 @@ async fn a_file_that_changes_while_it_is_read_is_noticed() {
     let report = verified.report.unwrap();
     let stable = report.check("listing_stable").unwrap();
     assert!(
-        stable.reason.contains("replaced or removed while being read: b.csv"),
+        stable
+            .reason
+            .contains("replaced or removed while being verified: b.csv"),
         "{stable:?}"
     );
     assert!(!stable.reason.contains("s3://"), "{stable:?}");

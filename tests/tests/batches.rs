@@ -270,21 +270,22 @@ async fn twenty_thousand_objects_need_twenty_batches() {
 #[tokio::test]
 async fn what_changes_is_read_again_and_nothing_else() {
     let case = Case::with(20);
+    case.put("probe", "a test");
     let changed = key("part-00004.csv");
     case.store.before(Op::List, 1, move |store| {
         store.insert(BUCKET, &changed, csv(7));
         store.insert(BUCKET, &key("part-00004a.csv"), csv(8));
-        store.remove(BUCKET, &key("part-00009.csv"));
+        store.remove(BUCKET, &key("probe"));
     });
     let report = case.in_batches().await.expect("the check can be made");
     assert_eq!(report.verdict, Verdict::Passed, "{:?}", report.checks);
-    assert_eq!(report.data_objects, 20);
+    assert_eq!(report.data_objects, 21);
     let stable = report.check("listing_stable").expect("it was made");
     for part in [
         "the last two of 3 listings",
         "added segments/run=20261101T050000Z-0a1b2c3d/part-00004a.csv",
         "replaced segments/run=20261101T050000Z-0a1b2c3d/part-00004.csv",
-        "removed segments/run=20261101T050000Z-0a1b2c3d/part-00009.csv",
+        "removed segments/run=20261101T050000Z-0a1b2c3d/probe",
     ] {
         assert!(stable.reason.contains(part), "{part} in {}", stable.reason);
     }
@@ -311,7 +312,7 @@ async fn an_object_that_goes_while_a_batch_reads_it_is_disturbed() {
     assert!(
         stable
             .reason
-            .contains("a data object was replaced or removed while being read"),
+            .contains("a data object was replaced or removed while being verified"),
         "{}",
         stable.reason
     );
@@ -489,6 +490,35 @@ async fn what_was_read_is_kept_when_a_body_stands_still() {
     assert_eq!(heads.count(), 2, "what was read to its end was read again");
     let report = case.in_batches().await.expect("the check can be made");
     assert_eq!(essence(report).objects, expected.objects);
+}
+
+/// So does a call that fails in the first invocation, which reads by itself.
+#[tokio::test]
+async fn what_was_read_is_kept_when_a_call_fails() {
+    let mut case = Case::with(9);
+    case.limits.batch_objects = 100;
+    case.limits.side_by_side = 1;
+    case.limits.worth = 1;
+    let expected = essence(case.at_once().await);
+    let calls = case.store.calls().len();
+    case.store
+        .before(Op::Head, 5, |store| store.fail_at(0, ErrorKind::Throttled));
+    let report = case.in_batches().await.expect("the check can be made");
+    assert_eq!(report.batches, 1, "what was left is a batch");
+    assert_eq!(essence(report).objects, expected.objects);
+    let calls = &case.store.calls()[calls..];
+    for number in 0..9 {
+        let key = key(&format!("part-{number:05}.csv"));
+        let reads = calls.iter().filter(|call| call.op == Op::Read && call.key == key);
+        assert_eq!(reads.count(), 1, "{key}");
+    }
+
+    // Where little was read, it is read again.
+    case.limits.worth = 1 << 20;
+    case.store
+        .before(Op::Head, 5, |store| store.fail_at(0, ErrorKind::Throttled));
+    let error = case.turn(Begin::New(&case.asked)).await.err().expect("throttled");
+    assert_eq!(error.kind, ErrorKind::Throttled);
 }
 
 /// A document is decoded when all of it is there, which takes its time.

@@ -338,7 +338,9 @@ impl AnyDecoder {
             Self::Pdf(_) => (0, pdf::HEADER, pdf::NO_HEADER),
             Self::Excel(decoder) => (decoder.begin(), excel::LOCAL_MAGIC, excel::NO_HEADER),
         };
-        Some((at..at + magic.len() as u64, magic, Defect::new(what).at(at)))
+        // A workbook's directory may say any offset, which nobody has held against the size of the file.
+        let end = at.saturating_add(magic.len() as u64);
+        Some((at..end, magic, Defect::new(what).at(at)))
     }
 
     /// What opening the object has shown.
@@ -378,5 +380,42 @@ mod tests {
             "record 5, line 7, byte 120: has 3 fields, the header 4"
         );
         assert_eq!(Defect::new("is cut off").to_string(), "is cut off");
+    }
+
+    /// A zip directory, and nothing before it, of the parts that a workbook begins with, each said to lie at `offset`.
+    fn directory(offset: u64) -> Bytes {
+        let mut bytes = Vec::new();
+        for name in ["[Content_Types].xml", "_rels/.rels", "xl/workbook.xml"] {
+            bytes.extend_from_slice(b"PK\x01\x02");
+            // Versions, flags, method, time and checksum; the lengths as stored and inflated.
+            bytes.extend_from_slice(&[0; 16]);
+            bytes.extend_from_slice(&[1, 0, 0, 0, 1, 0, 0, 0]);
+            // The lengths of the name, the extra field and the comment; the disk and the attributes.
+            bytes.extend_from_slice(&[name.len() as u8, 0, 12, 0, 0, 0]);
+            bytes.extend_from_slice(&[0; 8]);
+            // The offset lies in the extra field, which is zip64's.
+            bytes.extend_from_slice(&[0xff; 4]);
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.extend_from_slice(&[1, 0, 8, 0]);
+            bytes.extend_from_slice(&offset.to_le_bytes());
+        }
+        let size = bytes.len() as u32;
+        bytes.extend_from_slice(b"PK\x05\x06\0\0\0\0\x03\0\x03\0");
+        bytes.extend_from_slice(&size.to_le_bytes());
+        bytes.extend_from_slice(&[0; 6]);
+        bytes.into()
+    }
+
+    #[test]
+    fn a_begin_beyond_all_bytes_is_a_range_all_the_same() {
+        for offset in [0, u64::MAX - 4, u64::MAX - 1, u64::MAX] {
+            let bytes = directory(offset);
+            let Opened::Ready(decoder) = ExcelDecoder::open(bytes.len() as u64, 0, &bytes).unwrap() else {
+                panic!("the directory is there");
+            };
+            let (range, magic, defect) = AnyDecoder::Excel(decoder).begin().unwrap();
+            assert_eq!(range, offset..offset.saturating_add(magic.len() as u64));
+            assert_eq!(defect.offset, Some(offset));
+        }
     }
 }

@@ -17,7 +17,7 @@ pub enum Content {
     Csv,
     /// A JSON object at the begin of the first line.
     Json,
-    /// ORC's magic number.
+    /// ORC's magic number, and what is no text behind it.
     Orc,
     /// gzip's magic number.
     Gzip,
@@ -80,8 +80,8 @@ pub fn sniff(head: Head<'_>) -> Option<Content> {
         (b"PK\x05\x06", Content::Zip),
     ];
     if let Some((_, content)) = magic.into_iter().find(|(magic, _)| bytes.starts_with(magic)) {
-        // The name of a CSV column may begin with the letters of ORC.
-        if content != Content::Orc || !is_csv(head) {
+        // The name of a CSV column may begin with the letters of ORC, and that column may be the only one.
+        if content != Content::Orc || !(is_text(head) || is_csv(head)) {
             return Some(content);
         }
     }
@@ -92,6 +92,17 @@ pub fn sniff(head: Head<'_>) -> Option<Content> {
         return Some(Content::Json);
     }
     is_csv(head).then_some(Content::Csv)
+}
+
+/// Whether it is UTF-8 without control characters, which binary formats have within their first bytes.
+fn is_text(head: Head<'_>) -> bool {
+    let is_utf8 = match std::str::from_utf8(head.bytes) {
+        Ok(_) => true,
+        // The head may end within a character.
+        Err(error) => !head.whole && error.error_len().is_none(),
+    };
+    let is_control = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\r' | b'\n');
+    is_utf8 && !head.bytes.iter().any(is_control)
 }
 
 /// Whether it begins as HTML, as XML or as an error of AWS does. Any other `<` may begin the name of a CSV column.
@@ -152,11 +163,38 @@ mod tests {
     #[test]
     fn magic_numbers_decide() {
         assert_eq!(whole(b"ORC\x0a\x04\x00\x01"), Some(Content::Orc));
-        assert_eq!(whole(b"ORC"), Some(Content::Orc));
         assert_eq!(whole(b"\x1f\x8b\x08\x00"), Some(Content::Gzip));
         assert_eq!(whole(b"%PDF-1.7\n"), Some(Content::Pdf));
         assert_eq!(whole(b"PK\x03\x04xl/workbook.xml"), Some(Content::Zip));
         assert_eq!(whole(b"ORCID,Name\n1,2\n"), Some(Content::Csv));
+    }
+
+    #[test]
+    fn a_text_that_begins_with_orc_is_no_orc() {
+        let head = |bytes| sniff(Head { bytes, whole: false });
+        for text in [
+            &b"ORC"[..],
+            b"ORCID\n0001\n",
+            b"ORCID,Name\n",
+            b"ORC\tName\r\n1\t2\r\n",
+            "ORCID Zoë\n1\n".as_bytes(),
+        ] {
+            assert_eq!(whole(text), None, "{}", text.escape_ascii());
+            assert_eq!(head(text), None, "{}", text.escape_ascii());
+        }
+        // Cut within a character, which only a head may be.
+        let cut = b"ORCID Zo\xc3";
+        assert_eq!((head(cut), whole(cut)), (None, Some(Content::Orc)));
+        for binary in [
+            &b"ORC\x0a\x04"[..],
+            b"ORC\x00",
+            b"ORC\x7f",
+            b"ORC\xff\n1\n",
+            b"ORC\xc3a",
+        ] {
+            assert_eq!(whole(binary), Some(Content::Orc), "{}", binary.escape_ascii());
+            assert_eq!(head(binary), Some(Content::Orc), "{}", binary.escape_ascii());
+        }
     }
 
     #[test]

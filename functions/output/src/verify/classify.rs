@@ -201,6 +201,10 @@ mod tests {
         assert_eq!(is_data(whole(b"ORC\x0a\x00"), Format::Csv), (false, Some(Content::Orc)));
 
         assert_eq!(foreign(whole(b"a\n1\n"), Format::Csv), None);
+        // The letters of ORC may begin the name of a column.
+        assert_eq!(foreign(whole(b"ORCID\n0001\n"), Format::Csv), None);
+        assert_eq!(foreign(whole(b"ORCID,Name\n"), Format::Csv), None);
+        assert_eq!(foreign(whole(b"ORC\x0a\x00"), Format::Csv).unwrap(), "holds ORC");
         assert_eq!(foreign(whole(b"{\"a\":1}\n"), Format::Csv).unwrap(), "holds JSON");
         assert_eq!(foreign(whole(b"\x1f\x8b\x08"), Format::Csv).unwrap(), "holds gzip");
         assert_eq!(foreign(whole(b"a,b\n1,2\n"), Format::Orc).unwrap(), "looks like CSV");

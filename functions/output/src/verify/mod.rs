@@ -136,6 +136,8 @@ pub struct Limits {
     pub ranges: usize,
     /// Bytes that one of them may hold before it waits.
     pub held: u32,
+    /// Bytes after which what was read outlives a call that fails. What is less is soon read again.
+    pub worth: u64,
     /// Objects that are read side by side.
     pub side_by_side: usize,
     /// Bytes that all of them may hold together.
@@ -156,6 +158,7 @@ impl Default for Limits {
             range: 16 << 20,
             ranges: 2,
             held: 1 << 20,
+            worth: 256 << 20,
             side_by_side: 4,
             memory: 96 << 20,
             listings: batches::MAX_ROUNDS,

@@ -99,6 +99,8 @@ pub(super) struct Reader {
     clock: Arc<dyn Clock>,
     bucket: String,
     level: Level,
+    /// Whether anybody asks for the names of columns.
+    columns: bool,
     stop_at: DateTime<Utc>,
     range: u64,
     ranges: usize,
@@ -144,6 +146,7 @@ impl Reader {
             clock: Arc::clone(clock),
             bucket: expectation.prefix.bucket.clone(),
             level: expectation.level,
+            columns: expectation.expect.columns.is_some(),
             stop_at,
             range: limits.range.max(1),
             ranges: limits.ranges.max(1),
@@ -216,7 +219,7 @@ impl Reader {
             .clone()
             .find(&listed, plan, resume, &mut data, &mut object, &mut stored_sha256)
             .await;
-        let finding = match result {
+        let mut finding = match result {
             Ok(finding) | Err(Stop::Found(finding)) => finding,
             Err(Stop::Disturbed) => return Ok(Outcome::Disturbed(Disturbed { listed, data })),
             Err(Stop::Paused(at)) => return Ok(Outcome::Paused { key: listed.key, at }),
@@ -227,12 +230,22 @@ impl Reader {
         if data {
             object.role = Role::Data;
         }
-        match &finding {
+        // Without a line of headings, which nothing promises, what is taken for names is somebody's data.
+        let keeps_columns = self.columns;
+        match &mut finding {
             Finding::Whole(decoded) => {
+                if !keeps_columns {
+                    decoded.columns = Vec::new();
+                }
                 object.rows = decoded.document.is_none().then_some(decoded.rows);
                 object.pages = decoded.document.and_then(|document| document.pages);
             }
-            Finding::Framed(framed) => object.pages = framed.document.and_then(|document| document.pages),
+            Finding::Framed(framed) => {
+                if !keeps_columns {
+                    framed.columns = Vec::new();
+                }
+                object.pages = framed.document.and_then(|document| document.pages);
+            }
             _ => {}
         }
         Ok(Outcome::Read(Box::new(Reading {

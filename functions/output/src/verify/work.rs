@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::{
-    Expectation, Format, Limits, Reading, Report, SCHEMA,
+    Expectation, Format, Limits, Reading, Report, Role, SCHEMA,
     batch::{BatchState, Disturbed, Task},
     classify::{self, Plan},
     judge::{Circumstances, Tally},
@@ -646,7 +646,16 @@ impl<'a> Work<'a> {
             self.limits,
         ));
         let mut state = BatchState::default();
-        state.turn(&reader, tasks, self.limits.side_by_side).await?;
+        match state.turn(&reader, tasks, self.limits.side_by_side).await {
+            // What was read until then is not read again.
+            Err(error)
+                if self.desk.is_some() && error.kind.is_transient() && reader.bytes_read() >= self.limits.worth =>
+            {
+                tracing::warn!("{}; the verification goes on from there", error.message);
+                state.done = false;
+            }
+            turned => turned?,
+        }
         if state.done || self.desk.is_some() {
             return Ok(state);
         }
@@ -806,7 +815,7 @@ impl<'a> Past<'a> {
         for index in 0..self.sources.len() {
             while let Some(tried) = self.next(index, Some(&listed.key)).await? {
                 if tried.key() < listed.key.as_str() {
-                    self.lose(tried.key());
+                    self.lose(&tried);
                     continue;
                 }
                 was_listed = true;
@@ -831,7 +840,7 @@ impl<'a> Past<'a> {
     async fn end(&mut self) -> Result<()> {
         for index in 0..self.sources.len() {
             while let Some(tried) = self.next(index, None).await? {
-                self.lose(tried.key());
+                self.lose(&tried);
             }
         }
         Ok(())
@@ -850,11 +859,15 @@ impl<'a> Past<'a> {
         Ok(tried)
     }
 
-    /// An object that was listed once is not any more.
-    fn lose(&mut self, key: &str) {
+    /// An object that was listed once is not any more. A test file may go, and data may not: its rows are lost.
+    fn lose(&mut self, tried: &Tried<'_>) {
+        let key = tried.key();
         let is_news = self.gone.len() >= MAX_GONE || self.gone.insert(key.to_owned());
         if is_news {
             self.changes.removed.add(key);
+            if matches!(tried, Tried::Read(reading) if reading.object.role == Role::Data) {
+                self.disturbed.add(key);
+            }
         }
     }
 }

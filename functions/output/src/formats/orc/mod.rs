@@ -13,8 +13,9 @@
 //!
 //! What this cannot see: ORC has no checksums, so a flipped bit in a value may decode to another value. Texts are held
 //! against UTF-8 by the stream, not by the value: one that ends within a character which the next one goes on with is
-//! not found. Indexes and Bloom filters are inflated, and not held against the values. A file with encrypted columns, a
-//! compression or a type that this does not know is a defect that says so.
+//! not found. Indexes, Bloom filters and the statistics of stripes are inflated, and not held against the values; those
+//! of the file are passed over. A file with encrypted columns, a compression or a type that this does not know is a
+//! defect that says so.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -22,13 +23,14 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use self::{
-    blocks::Inflater,
+    blocks::{Inflater, Splitter},
     stripe::{MAX_STRIPE_FOOTER, Stripe},
     tail::{Span, Tail},
 };
 use super::{Decoded, Decoder, Defect, Framed, Opened, panics::caught};
 
 mod blocks;
+mod records;
 mod stripe;
 mod tail;
 mod values;
@@ -38,7 +40,8 @@ mod tests;
 
 /// The largest stripe that is collected before it is decoded, in bytes as stored.
 pub const SMALL_STRIPE: u64 = 4 * 1024 * 1024;
-/// The largest file tail (metadata, footer and postscript) that is decoded.
+/// The largest footer with its postscript, as stored, that is taken. The metadata before it, which is statistics of the
+/// stripes, may be of any length: it is read with all else, and nothing of it is held.
 pub const MAX_TAIL: u64 = 16 * 1024 * 1024;
 /// How much of the end of a file to read first; most tails are shorter.
 pub const TAIL_GUESS: u64 = 64 * 1024;
@@ -48,6 +51,12 @@ const PORTION: usize = 16;
 const PORTION_BYTES: u64 = 2 * 1024 * 1024;
 /// The footers of stripes that begin within so many bytes are asked for before they are reached.
 const AHEAD: u64 = 32 * 1024 * 1024;
+/// Numbers that stripes may have beside those that their length allows.
+const NUMBERS: u64 = 1 << 34;
+/// Numbers that a stripe may have for each of its bytes; what it leaves of them the next one may have. Four bytes may
+/// stand for 512 equal numbers and inflate from next to nothing, so that without a bound 4 MiB of stripes could keep
+/// the processor busy for many minutes. Real rows, which differ in something, have far fewer.
+const NUMBERS_PER_BYTE: u64 = 1 << 12;
 pub(super) const MAGIC: &[u8] = b"ORC";
 pub(super) const NO_MAGIC: &str = "does not begin with ORC's magic number";
 
@@ -77,6 +86,10 @@ pub struct OrcDecoder {
     small: u64,
     /// Footers of stripes to come, as stored, by the stripe's index.
     footers: BTreeMap<usize, Bytes>,
+    /// Cuts the metadata.
+    metadata: Splitter,
+    /// How many numbers the next stripe may have, beside those that its length allows.
+    room: u64,
     /// Offset of the next byte to be pushed.
     offset: u64,
     size: u64,
@@ -116,6 +129,8 @@ impl OrcDecoder {
                 stage: Stage::Between,
                 small: SMALL_STRIPE,
                 footers: BTreeMap::new(),
+                metadata: Splitter::default(),
+                room: NUMBERS,
                 offset: 0,
                 size,
                 rows: 0,
@@ -257,7 +272,7 @@ impl OrcDecoder {
                     return Err(Defect::new(NO_MAGIC).at(0));
                 }
                 (Some(_), _) => 1,
-                (None, None) => chunk.len(),
+                (None, None) => self.behind(chunk)?,
                 (None, Some(span)) if self.offset < span.start => within(chunk, self.offset, span.start),
                 (None, Some(span)) => self
                     .stripe(span, chunk)
@@ -269,18 +284,36 @@ impl OrcDecoder {
         Ok(())
     }
 
+    /// Takes bytes behind the last stripe; gives how many. Of the metadata it is seen that it can be inflated.
+    fn behind(&mut self, chunk: &[u8]) -> Result<usize, Defect> {
+        let Range { start, end } = self.tail.metadata;
+        if self.offset < start {
+            return Ok(within(chunk, self.offset, start));
+        }
+        if self.offset >= end {
+            return Ok(chunk.len());
+        }
+        let taken = within(chunk, self.offset, end);
+        let corrupt = |fault: Fault| Defect::new(format!("has corrupt ORC metadata: {fault}")).at(start);
+        self.metadata
+            .push(&mut self.inflater, &chunk[..taken], |_| Ok(()))
+            .map_err(corrupt)?;
+        if self.offset + taken as u64 == end {
+            self.metadata.end().map_err(corrupt)?;
+        }
+        Ok(taken)
+    }
+
     /// Takes bytes of the current stripe; gives how many.
     fn stripe(&mut self, span: Span, chunk: &[u8]) -> Result<usize, Defect> {
+        let types = &self.tail.types;
+        let begin = |footer: &[u8]| Stripe::new(span, footer, self.tail.blocks, types, self.room);
         if let Stage::Between = self.stage {
             self.stage = match self.footers.remove(&self.current) {
-                Some(footer) => Stage::Decoding(
-                    Box::new(Stripe::new(span, &footer, self.tail.blocks, &self.tail.types)?),
-                    footer,
-                ),
+                Some(footer) => Stage::Decoding(Box::new(begin(&footer)?), footer),
                 None => Stage::Collecting(Vec::new()),
             };
         }
-        let types = &self.tail.types;
         let taken = match &mut self.stage {
             Stage::Decoding(stripe, _) if self.offset < span.footer => {
                 let taken = within(chunk, self.offset, span.footer);
@@ -305,17 +338,18 @@ impl OrcDecoder {
             Stage::Between => 0,
         };
         if self.offset + taken as u64 == span.end {
-            let rows = match std::mem::replace(&mut self.stage, Stage::Between) {
-                Stage::Decoding(mut stripe, _) => stripe.end(types)?,
+            let (rows, room) = match std::mem::replace(&mut self.stage, Stage::Between) {
+                Stage::Decoding(mut stripe, _) => (stripe.end(types)?, stripe.room()),
                 Stage::Collecting(collected) => {
                     let (streams, footer) = collected.split_at((span.footer - span.start) as usize);
-                    let mut stripe = Stripe::new(span, footer, self.tail.blocks, types)?;
+                    let mut stripe = begin(footer)?;
                     stripe.push(&mut self.inflater, types, streams)?;
-                    stripe.end(types)?
+                    (stripe.end(types)?, stripe.room())
                 }
-                Stage::Between => 0,
+                Stage::Between => (0, self.room),
             };
             self.rows += rows;
+            self.room = room.min(NUMBERS);
             self.current += 1;
         }
         Ok(taken)
@@ -359,6 +393,7 @@ impl Decoder for OrcDecoder {
             Stage::Collecting(collected) => collected.capacity(),
             Stage::Decoding(stripe, footer) => stripe.held() + footer.len(),
         };
-        stage + self.inflater.held() + self.footers.values().map(Bytes::len).sum::<usize>()
+        let footers = self.footers.values().map(Bytes::len).sum::<usize>();
+        stage + self.inflater.held() + self.metadata.held() + footers
     }
 }

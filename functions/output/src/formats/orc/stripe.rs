@@ -5,17 +5,20 @@
 //! says. A column's rows are its parent's values: so a count that is wrong anywhere is found, and none is believed.
 
 use orc_rust::proto::{self, column_encoding, stream, r#type};
-use prost::Message;
+use prost::{DecodeError, Message};
 
 use super::{
-    Defect,
+    Defect, NUMBERS_PER_BYTE,
     blocks::{Blocks, Inflater, Splitter},
+    records,
     tail::{Span, Type},
     values::{Kind, Meaning, Tally, Values},
 };
 
 /// The largest stripe footer that is taken, as stored and inflated.
 pub(super) const MAX_STRIPE_FOOTER: u64 = 4 << 20;
+/// The most streams that a column may have. There are 13 kinds.
+const MAX_STREAMS: usize = 16;
 
 /// What a column's streams were found to hold; `None` if it has no such stream.
 #[derive(Debug, Default)]
@@ -65,19 +68,17 @@ pub(super) struct Stripe {
     open: Option<(Stream, Splitter, Values)>,
     /// Offset in the file of the next byte.
     offset: u64,
+    /// How many more numbers it may have.
+    room: u64,
 }
 
 impl Stripe {
-    /// Begins a stripe by its footer, as stored.
-    pub(super) fn new(span: Span, footer: &[u8], blocks: Blocks, types: &[Type]) -> Result<Self, Defect> {
+    /// Begins a stripe by its footer, as stored. It may have `room` numbers beside those that its length allows.
+    pub(super) fn new(span: Span, footer: &[u8], blocks: Blocks, types: &[Type], room: u64) -> Result<Self, Defect> {
         let plain = blocks
             .section(footer, MAX_STRIPE_FOOTER as usize)
             .map_err(|fault| Defect::new(format!("has a corrupt footer: {fault}")).at(span.footer))?;
-        let footer = proto::StripeFooter::decode(&*plain)
-            .map_err(|_| Defect::new("has an unreadable footer").at(span.footer))?;
-        if !footer.encryption.is_empty() {
-            return Err(Defect::new("has encrypted columns, which cannot be decoded"));
-        }
+        let footer = decode(&plain, types.len()).map_err(|defect| defect.at(span.footer))?;
         if footer.columns.len() < types.len() {
             return Err(Defect::new("has a footer that does not name the encodings of all columns").at(span.footer));
         }
@@ -112,6 +113,7 @@ impl Stripe {
             columns: types.iter().map(|_| Column::default()).collect(),
             open: None,
             offset: span.start,
+            room: room.saturating_add(span.length().saturating_mul(NUMBERS_PER_BYTE)),
         })
     }
 
@@ -122,6 +124,11 @@ impl Stripe {
             .map_or(0, |(_, splitter, values)| splitter.held() + values.held())
     }
 
+    /// How many more numbers it may have had.
+    pub(super) const fn room(&self) -> u64 {
+        self.room
+    }
+
     /// Takes the next bytes before the footer.
     pub(super) fn push(&mut self, inflater: &mut Inflater, types: &[Type], mut bytes: &[u8]) -> Result<(), Defect> {
         loop {
@@ -129,7 +136,7 @@ impl Stripe {
                 Some(open) => open,
                 None => match self.streams.next() {
                     Some(stream) => {
-                        let values = Values::new(stream.kind);
+                        let values = Values::new(stream.kind, self.room);
                         (stream, Splitter::default(), values)
                     }
                     // What lies between the last stream and the footer is nobody's.
@@ -153,6 +160,7 @@ impl Stripe {
                 self.open = Some((stream, splitter, values));
                 return Ok(());
             }
+            self.room = values.room();
             let tally = splitter.end().and_then(|()| values.end()).map_err(failed)?;
             self.offset = end;
             let column = &mut self.columns[column];
@@ -269,6 +277,25 @@ impl Stripe {
         }
         Ok(())
     }
+}
+
+/// Decodes what is needed of the footer of a stripe that has so many columns.
+pub(super) fn decode(mut plain: &[u8], columns: usize) -> Result<proto::StripeFooter, Defect> {
+    let unreadable = |_: DecodeError| Defect::new("has an unreadable footer");
+    let mut footer = proto::StripeFooter::default();
+    while let Some(record) = records::next(&mut plain).map_err(unreadable)? {
+        match record.number {
+            1 if footer.streams.len() == MAX_STREAMS * columns => {
+                return Err(Defect::new("has more streams than its columns can have"));
+            }
+            // Encodings beyond those of the columns mean nothing.
+            2 if footer.columns.len() == columns => {}
+            1 | 2 => footer.merge(record.bytes).map_err(unreadable)?,
+            4 => return Err(Defect::new("has encrypted columns, which cannot be decoded")),
+            _ => {}
+        }
+    }
+    Ok(footer)
 }
 
 impl Encoding {

@@ -1,21 +1,26 @@
 //! The tail of a file: postscript and footer.
 //!
 //! What must stay true: nothing of it is believed before it was held against the size of the file and the bounds of
-//! this module, and the types are a tree, numbered in the order in which a walk meets them.
+//! this module, and the types are a tree, numbered in the order in which a walk meets them. What the footer lists is
+//! held against its bounds while it is decoded, and what nobody needs of it is not decoded.
 
 use std::ops::Range;
 
 use bytes::Bytes;
 use orc_rust::proto::{self, r#type::Kind};
-use prost::Message;
+use prost::{DecodeError, Message};
 
-use super::{Defect, MAGIC, MAX_TAIL, blocks::Blocks};
+use super::{Defect, MAGIC, MAX_TAIL, blocks::Blocks, records};
 use crate::formats::{MAX_COLUMNS, column_name};
 
 /// The largest footer that is taken once it is inflated.
 const MAX_FOOTER: usize = 32 << 20;
 /// The most types, nested ones included, that are taken.
 const MAX_TYPES: usize = 1 << 16;
+/// The most bytes of a footer that types may take. Two bytes of it may be a name, which takes 24 in memory.
+const MAX_TYPE_BYTES: usize = 8 << 20;
+/// The most stripes that are taken: as many as a file of 10 TiB has if each is of 10 MiB.
+const MAX_STRIPES: usize = 1 << 20;
 /// How deep types may be nested.
 const MAX_DEPTH: usize = 64;
 /// The version that stores short decimals as integers.
@@ -27,6 +32,8 @@ const SHORT_DECIMAL: u32 = 18;
 #[derive(Debug)]
 pub(super) struct Tail {
     pub(super) blocks: Blocks,
+    /// Where the statistics of the stripes lie, with which the tail begins.
+    pub(super) metadata: Range<u64>,
     pub(super) types: Vec<Type>,
     /// In the order of the file.
     pub(super) stripes: Vec<Span>,
@@ -78,8 +85,8 @@ impl Span {
 }
 
 impl Tail {
-    /// Reads the tail of a file of `size` bytes from its last bytes, those from `start` on. `Err(Ok(offset))` if it
-    /// begins earlier, at `offset`.
+    /// Reads the tail of a file of `size` bytes from its last bytes, those from `start` on. `Err(Ok(offset))` if what
+    /// is needed of it begins earlier, at `offset`.
     pub(super) fn read(size: u64, start: u64, bytes: &Bytes) -> Result<Self, Result<u64, Defect>> {
         let shorter = || Err(Defect::new("is too short for an ORC file: it is cut off, or not ORC"));
         let [front @ .., length] = bytes.as_ref() else {
@@ -112,38 +119,30 @@ impl Tail {
             .and_then(|sections| sections.checked_add(1 + length as u64))
             .filter(|length| length.saturating_add(MAGIC.len() as u64) <= size)
             .ok_or_else(|| Err(Defect::new("has an ORC footer longer than the file: it is cut off").at(size - 1)))?;
-        if length > MAX_TAIL {
+        let begin = size - length;
+        // The metadata are statistics of the stripes: nothing here needs them, so they may be of any length.
+        let metadata = begin..begin + metadata;
+        if size - metadata.end > MAX_TAIL {
             return Err(Err(Defect::new(format!(
                 "has an ORC footer of more than {} MiB, the most that is taken",
                 MAX_TAIL >> 20
             ))));
         }
-        let begin = size - length;
-        if begin < start {
-            return Err(Ok(begin));
+        if metadata.end < start {
+            return Err(Ok(metadata.end));
         }
-        let sections = &bytes[(begin - start) as usize..];
-        let (metadata, sections) = sections.split_at(metadata as usize);
-        Self::over(&postscript, metadata, &sections[..footer as usize], begin).map_err(Err)
+        let footer = &bytes[(metadata.end - start) as usize..][..footer as usize];
+        Self::over(&postscript, metadata, footer).map_err(Err)
     }
 
-    fn over(postscript: &proto::PostScript, metadata: &[u8], footer: &[u8], begin: u64) -> Result<Self, Defect> {
+    fn over(postscript: &proto::PostScript, metadata: Range<u64>, footer: &[u8]) -> Result<Self, Defect> {
         let blocks = Blocks::new(postscript)?;
-        let inflated = |section| {
-            blocks
-                .section(section, MAX_FOOTER)
-                .map_err(|fault| Defect::new(format!("has a corrupt ORC footer: {fault}")))
-        };
-        // Statistics of the stripes, which nothing here needs.
-        inflated(metadata)?;
-        let footer = proto::Footer::decode(&*inflated(footer)?)
-            .map_err(|_| Defect::new("has an unreadable ORC footer: its structure is corrupt"))?;
-        if footer.encryption.is_some() {
-            return Err(Defect::new("has encrypted columns, which cannot be decoded"));
-        }
+        let plain = blocks
+            .section(footer, MAX_FOOTER)
+            .map_err(|fault| Defect::new(format!("has a corrupt ORC footer: {fault}")))?;
+        let (footer, stripes) = decode(&plain, metadata.start)?;
         let types = types(&footer.types, postscript.version == UNSTABLE)?;
-        let stripes = stripes(&footer, begin)?;
-        contents_end(&footer, &stripes, begin)?;
+        contents_end(&footer, &stripes, metadata.start)?;
         let rows = footer.number_of_rows();
         let counted = stripes
             .iter()
@@ -156,6 +155,7 @@ impl Tail {
         let names = footer.types.first().map(|root| root.field_names.as_slice());
         Ok(Self {
             blocks,
+            metadata,
             types,
             stripes,
             rows,
@@ -174,22 +174,60 @@ impl Tail {
     }
 }
 
-fn stripes(footer: &proto::Footer, stripes_end: u64) -> Result<Vec<Span>, Defect> {
-    let mut end = MAGIC.len() as u64;
-    let mut spans = Vec::with_capacity(footer.stripes.len());
-    for (number, stripe) in (1..).zip(&footer.stripes) {
-        let span = Span::new(stripe)
-            .filter(|span| end <= span.start && span.end <= stripes_end)
-            .ok_or_else(|| {
-                Defect::new("lies, by the footer, outside the file or over another stripe").in_stripe(number)
-            })?;
-        if span.length() == 0 {
-            return Err(Defect::new("is empty").at(span.start).in_stripe(number));
+/// Decodes what is needed of a footer: its stripes, which end where the tail begins at the latest, and the rest.
+pub(super) fn decode(mut plain: &[u8], stripes_end: u64) -> Result<(proto::Footer, Vec<Span>), Defect> {
+    let unreadable = |_: DecodeError| Defect::new("has an unreadable ORC footer: its structure is corrupt");
+    let (mut footer, mut stripes) = (proto::Footer::default(), Vec::<Span>::new());
+    let mut type_bytes = 0;
+    while let Some(record) = records::next(&mut plain).map_err(unreadable)? {
+        match record.number {
+            // The lengths of the header and of the content, and the rows.
+            1 | 2 | 6 => footer.merge(record.bytes).map_err(unreadable)?,
+            3 => {
+                if stripes.len() == MAX_STRIPES {
+                    return Err(Defect::new(format!(
+                        "has more than {MAX_STRIPES} stripes, the most that are taken"
+                    )));
+                }
+                // All but what belongs to encryption.
+                let stripe = record.decode(&[1, 2, 3, 4, 5]).map_err(unreadable)?;
+                stripes.push(follow(&stripes, &stripe, stripes_end)?);
+            }
+            4 => {
+                type_bytes += record.bytes.len();
+                if footer.types.len() == MAX_TYPES {
+                    return Err(Defect::new(format!(
+                        "has more than {MAX_TYPES} ORC types, the most that are taken"
+                    )));
+                }
+                if type_bytes > MAX_TYPE_BYTES {
+                    return Err(Defect::new(format!(
+                        "has more than {} MiB of ORC types, the most that is taken",
+                        MAX_TYPE_BYTES >> 20
+                    )));
+                }
+                // The kind, the children, their names, and a decimal's digits.
+                footer.types.push(record.decode(&[1, 2, 3, 5]).map_err(unreadable)?);
+            }
+            10 => return Err(Defect::new("has encrypted columns, which cannot be decoded")),
+            // Metadata of users, statistics, and what the writer says of itself.
+            _ => {}
         }
-        end = span.end;
-        spans.push(span);
     }
-    Ok(spans)
+    Ok((footer, stripes))
+}
+
+/// Where a stripe lies that follows these.
+fn follow(before: &[Span], stripe: &proto::StripeInformation, stripes_end: u64) -> Result<Span, Defect> {
+    let number = before.len() as u64 + 1;
+    let end = before.last().map_or(MAGIC.len() as u64, |last| last.end);
+    let span = Span::new(stripe)
+        .filter(|span| end <= span.start && span.end <= stripes_end)
+        .ok_or_else(|| Defect::new("lies, by the footer, outside the file or over another stripe").in_stripe(number))?;
+    if span.length() == 0 {
+        return Err(Defect::new("is empty").at(span.start).in_stripe(number));
+    }
+    Ok(span)
 }
 
 /// Holds what the footer accounts for against `begin`, where the tail begins: what else lies before the tail is of
@@ -211,11 +249,6 @@ pub(super) fn contents_end(footer: &proto::Footer, stripes: &[Span], begin: u64)
 }
 
 fn types(types: &[proto::Type], unstable: bool) -> Result<Vec<Type>, Defect> {
-    if types.len() > MAX_TYPES {
-        return Err(Defect::new(format!(
-            "has more than {MAX_TYPES} ORC types, the most that are taken"
-        )));
-    }
     let mut found = Vec::with_capacity(types.len());
     // Types are numbered in preorder, so a child comes after its parent, and has but one.
     let mut places: Vec<Option<(usize, u32)>> = vec![None; types.len()];

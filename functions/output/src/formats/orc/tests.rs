@@ -1,9 +1,10 @@
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{fs, io::Write, path::PathBuf, sync::Arc};
 
 use arrow::array::{BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use orc_rust::{ArrowWriterBuilder, compression::CompressionType, proto};
+use prost::Message;
 
-use super::*;
+use super::{blocks::Blocks, *};
 
 const KINDS: [Option<CompressionType>; 5] = [
     None,
@@ -79,6 +80,33 @@ fn corpus() -> Vec<(String, Vec<u8>, serde_json::Value)> {
 fn by_pyarrow(name: &str) -> Vec<u8> {
     let (_, bytes, _) = corpus().into_iter().find(|(file, ..)| file == name).unwrap();
     bytes
+}
+
+/// Where the footer of a file lies, and what its postscript says.
+fn footer_of(bytes: &[u8]) -> (Range<usize>, proto::PostScript) {
+    let (length, front) = bytes.split_last().unwrap();
+    let end = front.len() - usize::from(*length);
+    let postscript = proto::PostScript::decode(&front[end..]).unwrap();
+    (end - postscript.footer_length() as usize..end, postscript)
+}
+
+/// The same file with other metadata and another footer, as they are stored.
+fn with_tail(bytes: &[u8], metadata: &[u8], footer: &[u8]) -> Vec<u8> {
+    let (range, mut postscript) = footer_of(bytes);
+    let stripes = &bytes[..range.start - postscript.metadata_length() as usize];
+    postscript.metadata_length = Some(metadata.len() as u64);
+    postscript.footer_length = Some(footer.len() as u64);
+    let postscript = postscript.encode_to_vec();
+    [stripes, metadata, footer, &postscript, &[postscript.len() as u8]].concat()
+}
+
+/// A section that inflates to these bytes so many times, each time from a block of its own.
+fn deflated(plain: &[u8], times: usize) -> Vec<u8> {
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(plain).unwrap();
+    let block = encoder.finish().unwrap();
+    let header = (2 * block.len() as u32).to_le_bytes();
+    [&header[..3], &block].concat().repeat(times)
 }
 
 fn open(bytes: &[u8], way: Way) -> Result<Box<OrcDecoder>, Defect> {
@@ -278,6 +306,149 @@ fn contents_end_where_the_tail_begins() {
     assert_eq!(ends(Some(110), Some(3)), (Ok(()), Ok(())));
     assert_eq!(ends(Some(107), Some(3)), (Ok(()), Ok(())));
     assert_eq!(ends(Some(u64::MAX), Some(3)), (Ok(()), found));
+}
+
+#[test]
+fn statistics_of_the_stripes_may_be_of_any_length() {
+    let bytes = file(&[batch(300), batch(10)], Some(CompressionType::Zlib));
+    let footer = &bytes[footer_of(&bytes).0];
+    // What inflates to twice as much as a footer may, and what is stored in more than one may be.
+    let inflated = deflated(&[0; 1 << 16], 1 << 10);
+    let stored = [&[1_u8, 0, 2][..], &[0; 1 << 16]].concat().repeat(300);
+    assert!(stored.len() as u64 > MAX_TAIL);
+    for metadata in [inflated, stored] {
+        let bytes = with_tail(&bytes, &metadata, footer);
+        for way in [COLLECTED, STREAMED] {
+            let size = 10_000;
+            assert_eq!(run(&bytes, Way { size, ..way }).unwrap().rows, 310);
+        }
+        // No more is read beforehand than the footer.
+        let range = footer_of(&bytes).0;
+        let tail = Bytes::copy_from_slice(&bytes[range.end..]);
+        let opened = OrcDecoder::open(bytes.len() as u64, range.end as u64, &tail).unwrap();
+        assert!(matches!(opened, Opened::Needs(start) if start == range.start as u64));
+        // A block that is cut off is found all the same.
+        let cut = with_tail(&bytes, &metadata[..metadata.len() - 1], footer);
+        for way in [COLLECTED, STREAMED] {
+            let size = 10_000;
+            let defect = run(&cut, Way { size, ..way }).unwrap_err().to_string();
+            assert!(defect.contains("corrupt ORC metadata"), "{defect}");
+        }
+    }
+}
+
+#[test]
+fn what_a_footer_lists_is_bounded() {
+    let bytes = file(&[batch(5)], None);
+    let footer = &bytes[footer_of(&bytes).0];
+    let with = |records: &[u8]| run(&with_tail(&bytes, &[], &[footer, records].concat()), COLLECTED);
+    let what = |records: &[u8]| with(records).unwrap_err().what;
+    // Statistics and metadata of users: of no use, and each of many times the bytes in memory.
+    let unused = [0x3a_u8, 0, 0x2a, 0];
+    assert_eq!(with(&unused.repeat(1 << 20)).unwrap().rows, 5);
+    let (decoded, _) = tail::decode(&unused, u64::MAX).unwrap();
+    assert_eq!(decoded, proto::Footer::default());
+    // Types, and names of one.
+    assert!(what(&[0x22_u8, 0].repeat(1 << 16)).contains("more than 65536 ORC types"));
+    let names = [&[0x22_u8, 0x80, 0x80, 0x80, 0x04][..], &[0x1a, 0].repeat(4 << 20)].concat();
+    assert!(what(&names).contains("more than 8 MiB of ORC types"));
+    // Stripes of one byte each.
+    let stripe = |offset| proto::StripeInformation {
+        offset: Some(offset),
+        data_length: Some(1),
+        ..proto::StripeInformation::default()
+    };
+    let stripes = |count: u64| {
+        let stripes = (3..3 + count).map(stripe).collect();
+        let footer = proto::Footer {
+            stripes,
+            ..proto::Footer::default()
+        };
+        tail::decode(&footer.encode_to_vec(), u64::MAX)
+    };
+    assert_eq!(stripes(1 << 20).unwrap().1.len(), 1 << 20);
+    let defect = stripes((1 << 20) + 1).unwrap_err().to_string();
+    assert!(defect.contains("more than 1048576 stripes"), "{defect}");
+    assert!(what(&[0x52, 0]).contains("encrypted columns"));
+    assert!(what(&[0x3a, 1]).contains("unreadable ORC footer"));
+}
+
+#[test]
+fn what_the_footer_of_a_stripe_lists_is_bounded() {
+    let decode = |records: &[u8]| stripe::decode(records, 2);
+    assert_eq!(decode(&[0x0a_u8, 0].repeat(32)).unwrap().streams.len(), 32);
+    assert!(
+        decode(&[0x0a_u8, 0].repeat(33))
+            .unwrap_err()
+            .what
+            .contains("more streams")
+    );
+    assert_eq!(decode(&[0x12_u8, 0].repeat(1_000)).unwrap().columns.len(), 2);
+    assert!(decode(&[0x22, 0]).unwrap_err().what.contains("encrypted columns"));
+    assert!(decode(&[0x0a, 1]).unwrap_err().what.contains("unreadable footer"));
+}
+
+#[test]
+fn numbers_are_bounded_by_the_bytes_that_they_are_stored_in() {
+    let of = |kind, children: &[u32], column| tail::Type {
+        kind,
+        children: children.to_vec(),
+        column,
+        short: false,
+    };
+    let types = [
+        of(proto::r#type::Kind::Struct, &[1], 0),
+        of(proto::r#type::Kind::Long, &[], 1),
+    ];
+    let blocks = Blocks::new(&proto::PostScript {
+        compression: Some(proto::CompressionKind::Zlib.into()),
+        ..proto::PostScript::default()
+    })
+    .unwrap();
+    // Runs of 512 zeros.
+    let (runs, rows) = (1 << 14, 512 << 14);
+    let streams = deflated(&[0xc1_u8, 0xff, 0, 0].repeat(runs), 1);
+    let encoding = proto::ColumnEncoding {
+        kind: Some(proto::column_encoding::Kind::DirectV2.into()),
+        ..proto::ColumnEncoding::default()
+    };
+    let footer = proto::StripeFooter {
+        streams: vec![proto::Stream {
+            kind: Some(proto::stream::Kind::Data.into()),
+            column: Some(1),
+            length: Some(streams.len() as u64),
+        }],
+        columns: vec![encoding; 2],
+        ..proto::StripeFooter::default()
+    };
+    let footer = deflated(&footer.encode_to_vec(), 1);
+    let end = 3 + streams.len() as u64;
+    let span = Span {
+        start: 3,
+        footer: end,
+        end: end + footer.len() as u64,
+        rows,
+    };
+    let decode = |room| {
+        let mut stripe = Stripe::new(span, &footer, blocks, &types, room)?;
+        stripe.push(&mut Inflater::new(blocks), &types, &streams)?;
+        assert_eq!(stripe.end(&types)?, rows);
+        Ok::<_, Defect>(stripe.room())
+    };
+    let allowed = span.length() * NUMBERS_PER_BYTE;
+    assert!(allowed < rows);
+    assert_eq!(decode(NUMBERS).unwrap(), NUMBERS + allowed - rows);
+    let defect = decode(0).unwrap_err();
+    assert!(defect.what.contains("more numbers than are taken"), "{defect}");
+
+    // What a stripe leaves is the next one's.
+    let bytes = file(&[batch(5), batch(6)], None);
+    let mut decoder = open(&bytes, COLLECTED).unwrap();
+    decoder.room = 0;
+    decoder.push(&bytes).unwrap();
+    let length: u64 = decoder.tail.stripes.iter().map(Span::length).sum();
+    assert!((1..length * NUMBERS_PER_BYTE).contains(&decoder.room));
+    assert_eq!(decoder.finish().unwrap().rows, 11);
 }
 
 #[test]

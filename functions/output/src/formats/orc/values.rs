@@ -87,10 +87,13 @@ pub(super) struct Values {
     carry: Vec<u8>,
     /// Bytes so far of a number that is not whole yet.
     begun: usize,
+    /// How many more numbers the runs may have.
+    room: u64,
 }
 
 impl Values {
-    pub(super) const fn new(kind: Kind) -> Self {
+    /// Runs may have no more than `room` numbers.
+    pub(super) const fn new(kind: Kind, room: u64) -> Self {
         Self {
             kind,
             tally: Tally {
@@ -104,6 +107,7 @@ impl Values {
             },
             carry: Vec::new(),
             begun: 0,
+            room,
         }
     }
 
@@ -125,6 +129,11 @@ impl Values {
             return Ok(self.tally);
         }
         Err("a stream ends within a value")
+    }
+
+    /// How many more numbers the runs may have.
+    pub(super) const fn room(&self) -> u64 {
+        self.room
     }
 
     /// Bytes that are held.
@@ -217,6 +226,10 @@ impl Values {
     }
 
     fn integers(&mut self, numbers: &[u64], meaning: Meaning) -> Result<(), Fault> {
+        self.room = self
+            .room
+            .checked_sub(numbers.len() as u64)
+            .ok_or("it has more numbers than are taken of so few bytes")?;
         let tally = &mut self.tally;
         tally.count += numbers.len() as u64;
         match meaning {
@@ -568,7 +581,7 @@ mod tests {
     }
 
     fn tally(kind: Kind, bytes: &[u8], size: usize) -> Result<Tally, Fault> {
-        let mut values = Values::new(kind);
+        let mut values = Values::new(kind, u64::MAX);
         for piece in bytes.chunks(size) {
             values.push(piece)?;
             assert!(values.held() as u64 <= HELD);
@@ -619,6 +632,21 @@ mod tests {
             v2(&[0xc6, 0x09, 0x02, 0x02, 0x22, 0x42, 0x42, 0x46]),
             [2, 3, 5, 7, 11, 13, 17, 19, 23, 29]
         );
+    }
+
+    #[test]
+    fn runs_have_no_more_numbers_than_there_is_room_for() {
+        // 512 zeros.
+        let run = [0xc1, 0xff, 0x00, 0x00];
+        let mut values = Values::new(integers(true, true, Meaning::Number), 1_200);
+        values.push(&run).unwrap();
+        values.push(&run).unwrap();
+        assert_eq!(values.room(), 176);
+        assert!(values.push(&run).unwrap_err().contains("more numbers"));
+        // What is stored by the byte needs no room.
+        let mut values = Values::new(Kind::Raw, 0);
+        values.push(&run).unwrap();
+        assert_eq!(values.end().unwrap().count, 4);
     }
 
     #[test]

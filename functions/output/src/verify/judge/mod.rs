@@ -638,7 +638,7 @@ impl Case<'_> {
         let seconds = self.asked.settle.as_secs_f64();
         if !settling.disturbed.is_empty() {
             return fail(format!(
-                "{} replaced or removed while being read: {}. Find out who writes beneath {} besides the job, and run \
+                "{} replaced or removed while being verified: {}. Find out who writes beneath {} besides the job, and run \
                  it again",
                 if settling.disturbed.count == 1 {
                     "a data object was"
