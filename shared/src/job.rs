@@ -14,7 +14,7 @@ use crate::{
     error::{Error, ErrorKind},
     expect::Expectations,
     polling::{Bounds, Ran},
-    s3_uri::S3Uri,
+    s3_uri::{S3Object, S3Uri},
 };
 
 /// The schema of [`Job`]; its number changes when a reader of the old one would misread the new one.
@@ -302,7 +302,7 @@ pub struct NamedFile {
     pub format: Format,
     /// Where the service says it lies; never a presigned link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uri: Option<S3Uri>,
+    pub uri: Option<S3Object>,
     /// The service's code and words for why there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -17,6 +17,10 @@ use crate::{
 /// How long after the start a job that the service does not know yet may still appear.
 const APPEARS_WITHIN: TimeDelta = TimeDelta::seconds(60);
 
+/// How many polls in a row may be refused: roles and policies are replaced while jobs run, and services say that a job
+/// does not exist where they do not let it be seen.
+const REFUSALS: u32 = 3;
+
 /// Runs the step.
 pub async fn poll<S: JobService>(deployment: &Deployment, service: &S, mut job: Job) -> Result<Job> {
     if job.status != Status::Running {
@@ -32,6 +36,7 @@ pub async fn poll<S: JobService>(deployment: &Deployment, service: &S, mut job: 
         Err(error) if error.kind == ErrorKind::NotFound && now - job.accepted_at < APPEARS_WITHIN => {
             miss(&mut job, &error)
         }
+        Err(error) if is_refusal(&error) && job.quiet_polls < REFUSALS => miss(&mut job, &error),
         Err(error) => return Err(error.context(format!("polling {}", job.label()))),
     }
     match job.status {
@@ -99,6 +104,10 @@ fn see(job: &mut Job, observation: Observation, asked_at: DateTime<Utc>) {
             job.error = Some(Error::new(ErrorKind::JobFailed, message).into());
         }
     }
+}
+
+fn is_refusal(error: &Error) -> bool {
+    matches!(error.kind, ErrorKind::Forbidden | ErrorKind::NotFound)
 }
 
 /// Takes in that the service said nothing.

@@ -1,7 +1,8 @@
-//! `s3://bucket/prefix/`: where jobs write and receipts lie.
+//! `s3://bucket/prefix/`: where jobs write and receipts lie, and where services say that an object lies.
 //!
-//! What must stay true: a parsed URI has one reading. Dot segments, empty segments, percent signs, backslashes and
-//! control characters are refused, because S3, the export service and the allow list could each read them differently.
+//! What must stay true: a parsed [`S3Uri`], which somebody asks for, has one reading. Dot segments, empty segments, percent
+//! signs, backslashes and control characters are refused, because S3, the export service and the allow list could each
+//! read them differently. An [`S3Object`], which a service made, is taken as it is: any key that S3 allows.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
@@ -63,6 +64,78 @@ impl JsonSchema for S3Uri {
     }
 }
 
+/// An object that a service says it wrote: `s3://bucket/key`, with the key as S3 has it, nothing in it encoded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct S3Object {
+    /// The bucket's name, 3 to 63 characters.
+    pub bucket: String,
+    /// The key: 1 to 1,024 bytes, without control characters.
+    pub key: String,
+}
+
+impl S3Object {
+    /// Whether it lies beneath a folder, compared byte for byte as S3 does.
+    #[must_use]
+    pub fn is_within(&self, folder: &S3Uri) -> bool {
+        self.bucket == folder.bucket && self.key.starts_with(&folder.as_folder().key)
+    }
+}
+
+impl fmt::Display for S3Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s3://{}/{}", self.bucket, self.key)
+    }
+}
+
+impl FromStr for S3Object {
+    type Err = InvalidS3Uri;
+
+    fn from_str(text: &str) -> Result<Self, InvalidS3Uri> {
+        let (bucket, key) = split(text)?;
+        check_bucket(bucket)?;
+        check_length(key)?;
+        if key.is_empty() {
+            return Err(InvalidS3Uri("it names a bucket and no object"));
+        }
+        if key.contains(char::is_control) {
+            return Err(InvalidS3Uri("its key has a control character"));
+        }
+        Ok(Self {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+        })
+    }
+}
+
+impl From<S3Object> for String {
+    fn from(object: S3Object) -> Self {
+        object.to_string()
+    }
+}
+
+impl TryFrom<String> for S3Object {
+    type Error = InvalidS3Uri;
+
+    fn try_from(text: String) -> Result<Self, InvalidS3Uri> {
+        text.parse()
+    }
+}
+
+impl JsonSchema for S3Object {
+    fn schema_name() -> Cow<'static, str> {
+        "S3Object".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        S3Uri::json_schema(generator)
+    }
+}
+
 impl From<S3Uri> for String {
     fn from(uri: S3Uri) -> Self {
         uri.to_string()
@@ -93,10 +166,7 @@ impl FromStr for S3Uri {
     type Err = InvalidS3Uri;
 
     fn from_str(text: &str) -> Result<Self, InvalidS3Uri> {
-        let rest = text
-            .strip_prefix("s3://")
-            .ok_or(InvalidS3Uri("it does not begin with s3://"))?;
-        let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+        let (bucket, key) = split(text)?;
         check_bucket(bucket)?;
         check_key(key)?;
         Ok(Self {
@@ -104,6 +174,14 @@ impl FromStr for S3Uri {
             key: key.to_owned(),
         })
     }
+}
+
+/// Bucket and key.
+fn split(text: &str) -> Result<(&str, &str), InvalidS3Uri> {
+    let rest = text
+        .strip_prefix("s3://")
+        .ok_or(InvalidS3Uri("it does not begin with s3://"))?;
+    Ok(rest.split_once('/').unwrap_or((rest, "")))
 }
 
 /// General purpose bucket naming rules, as far as they exclude a second reading of the name.
@@ -126,10 +204,15 @@ fn check_bucket(bucket: &str) -> Result<(), InvalidS3Uri> {
     Ok(())
 }
 
-fn check_key(key: &str) -> Result<(), InvalidS3Uri> {
+fn check_length(key: &str) -> Result<(), InvalidS3Uri> {
     if key.len() > 1024 {
         return Err(InvalidS3Uri("its key is longer than 1,024 bytes"));
     }
+    Ok(())
+}
+
+fn check_key(key: &str) -> Result<(), InvalidS3Uri> {
+    check_length(key)?;
     if key
         .chars()
         .any(|c| c.is_control() || matches!(c, '%' | '\\' | '?' | '#' | '*'))
@@ -151,6 +234,34 @@ mod tests {
 
     fn uri(text: &str) -> S3Uri {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_object_of_a_service_may_have_any_key() {
+        let folder = uri("s3://exports/run=1");
+        for key in ["run=1//a.csv", "run=1/100% #1?.csv", "run=1/../b", "run=1/a*b"] {
+            let text = format!("s3://exports/{key}");
+            let object: S3Object = text.parse().unwrap();
+            assert_eq!((object.key.as_str(), object.to_string()), (key, text.clone()));
+            assert!(object.is_within(&folder), "{key}");
+            assert_eq!(serde_json::from_value::<S3Object>(text.into()).unwrap(), object);
+        }
+        for (text, is_within) in [("s3://exports/run=12/a", false), ("s3://other/run=1/a", false)] {
+            assert_eq!(
+                text.parse::<S3Object>().unwrap().is_within(&folder),
+                is_within,
+                "{text}"
+            );
+        }
+        for text in [
+            "https://exports/a",
+            "s3://exports",
+            "s3://exports/",
+            "s3://Exports/a",
+            "s3://exports/a\nb",
+        ] {
+            assert!(text.parse::<S3Object>().is_err(), "{text}");
+        }
     }
 
     #[test]

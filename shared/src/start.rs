@@ -43,6 +43,9 @@ const MAX_TURNS: usize = 8;
 /// Time that an invocation keeps for its last words.
 const RESERVE: TimeDelta = TimeDelta::seconds(5);
 
+/// How long a start call may take, as `runtime::calling_once` has it.
+const START_CALL: TimeDelta = TimeDelta::seconds(20);
+
 /// Added to the owner's deadline: clocks differ, and Lambda ends a function a little late.
 const LEASE_MARGIN: TimeDelta = TimeDelta::seconds(5);
 
@@ -269,6 +272,8 @@ impl<S: JobService> Starter<'_, S> {
         if let Some(first) = entry.attempts.iter().find(|attempt| attempt.number == number) {
             attempt.claimed_at = first.claimed_at;
         }
+        // Each attempt has a prefix of its own, and the role and the account may be others by now.
+        entry.request = S::record(&self.call(&attempt).request)?;
         entry.attempts.retain(|attempt| attempt.number != number);
         entry.attempts.push(attempt);
         // It may have changed while the job stood in line.
@@ -301,8 +306,18 @@ impl<S: JobService> Starter<'_, S> {
         if !is_ours() {
             return self.reload().await.map(Err);
         }
+        // A call whose answer nobody is left to hear is as good as lost. A source took its time, and would do so again.
+        if current.entry.source.is_none() && self.now() + START_CALL + RESERVE >= self.invocation.deadline {
+            let error = Error::new(
+                ErrorKind::Unavailable,
+                "S3 answers so slowly that too little time is left for the start call",
+            );
+            return self.put_off(current, error).await;
+        }
         match self.service.start(&self.call(&attempt)).await {
             Ok(service_id) => {
+                // Whatever happens to the ledger, the id stands in the log.
+                tracing::info!(job_key = attempt.key, service_id, "the service started the job");
                 let record = || self.record_started(current.clone(), service_id.clone());
                 match self.hold_on_to(&service_id, record).await? {
                     Some(started) => Ok(Ok(started)),
@@ -438,8 +453,8 @@ impl<S: JobService> Starter<'_, S> {
         self.fail(current, AttemptState::Waiting, error).await
     }
 
-    /// Records the id of a job that was just made. Without it the job is lost, so a passing error is met with further
-    /// tries for as long as the invocation lasts.
+    /// Records the id of a job that was just made. Without it the job is lost, so every error is met with further tries for
+    /// as long as the invocation lasts: also a refusal may end, such as one by a policy that is being replaced.
     async fn hold_on_to<T, F: Future<Output = Result<T>>>(
         &self,
         service_id: &str,
@@ -448,7 +463,7 @@ impl<S: JobService> Starter<'_, S> {
         let mut pause = Duration::from_secs(1);
         loop {
             let error = match record().await {
-                Err(error) if error.kind.is_transient() => error,
+                Err(error) => error,
                 recorded => return recorded,
             };
             let next = self.now() + pause + RESERVE;

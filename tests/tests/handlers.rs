@@ -395,6 +395,49 @@ async fn an_id_is_not_lost_to_a_passing_error_of_the_ledger() -> Result<()> {
     Ok(())
 }
 
+/// A policy is replaced while a job starts.
+#[tokio::test]
+async fn an_id_is_not_lost_to_a_refusal_of_the_ledger() -> Result<()> {
+    let harness = harness(Scenario::Success);
+    // The claim, what the service writes to see whether it may, and what the start call brought.
+    harness
+        .store
+        .before(Op::Put, 2, |store| store.fail_at(0, ErrorKind::Forbidden));
+    let job = harness.start(&<Harness>::received("one", &event())).await?;
+    assert_eq!((job.attempt, harness.simulated.starts()), (1, 1));
+    Ok(())
+}
+
+/// Nobody would be left to hear the answer.
+#[tokio::test]
+async fn no_start_call_is_made_without_time_for_its_answer() -> Result<()> {
+    let harness = harness(Scenario::Success);
+    let clock = harness.clock.clone();
+    harness
+        .store
+        .before(Op::Put, 0, move |_| clock.advance(Duration::from_secs(40)));
+    let received = <Harness>::received("one", &event());
+    let error = harness.start(&received).await.unwrap_err();
+    assert_eq!((error.kind, harness.simulated.starts()), (ErrorKind::Unavailable, 0));
+    let job = harness.start(&received).await?;
+    assert_eq!((job.attempt, harness.simulated.starts()), (1, 1));
+    Ok(())
+}
+
+/// What a receipt says was asked for is what was sent.
+#[tokio::test]
+async fn the_request_of_a_second_attempt_is_its_own() -> Result<()> {
+    let harness = harness(Scenario::LostAnswer);
+    let received = <Harness>::received("one", &event());
+    harness.start(&received).await.unwrap_err();
+    let job = harness.start(&received).await?;
+    assert_eq!(job.attempt, 2);
+    let prefix = &job.output.as_ref().context("no output")?.prefix;
+    assert!(prefix.key.ends_with("-2/"), "{prefix}");
+    assert_eq!(job.request["DestinationUri"], prefix.to_string());
+    Ok(())
+}
+
 /// Options are no part of the key, so a second delivery may be wrong where the first was right.
 #[tokio::test]
 async fn a_delivery_that_fails_for_itself_does_not_close_the_job_of_another() -> Result<()> {

@@ -229,10 +229,12 @@ where
             ErrorKind::Throttled,
             "a domain has 200 snapshots a day; the call is tried again",
         ),
-        Some("InternalServerException") => (ErrorKind::Unavailable, "the call is tried again"),
+        Some("InternalServerException" | "RequestTimeoutException") => {
+            (ErrorKind::Unavailable, "the call is tried again")
+        }
         _ => match error.raw_response().map(|response| response.status().as_u16()) {
             Some(429) => (ErrorKind::Throttled, "the call is tried again"),
-            Some(500..=599) => (ErrorKind::Unavailable, "the call is tried again"),
+            Some(408 | 500..=599) => (ErrorKind::Unavailable, "the call is tried again"),
             Some(403) => (ErrorKind::Forbidden, "check the function's role"),
             _ => (transport_kind(error), "see the function's log"),
         },

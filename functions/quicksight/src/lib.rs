@@ -197,6 +197,8 @@ impl JobService for DashboardSnapshots {
             // An earlier call of this very attempt made it, or there is a job that has nothing to do with it.
             Some("ResourceExistsException") => self.look(call).await.map_err(|error| match error.kind {
                 ErrorKind::InvalidEvent => StartError::Refused(error),
+                // It exists, and is not shown yet.
+                ErrorKind::NotFound => StartError::Uncertain(Error::new(ErrorKind::Unavailable, error.message)),
                 _ => StartError::Uncertain(error),
             }),
             Some("LimitExceededException") => Err(StartError::Full(self.call_ended_badly(request, &error))),
@@ -354,7 +356,7 @@ where
             ErrorKind::Throttled,
             "an account has 10 calls a second; the call is tried again",
         ),
-        Some("InternalFailureException" | "ServiceUnavailableException") => {
+        Some("InternalFailureException" | "ServiceUnavailableException" | "RequestTimeoutException") => {
             (ErrorKind::Unavailable, "the call is tried again")
         }
         _ => match error.raw_response().map(|response| response.status().as_u16()) {
@@ -363,7 +365,7 @@ where
             Some(404) => (ErrorKind::NotFound, "check the account, the dashboard and the region"),
             Some(429) => (ErrorKind::Throttled, "the call is tried again"),
             // A conflict that is not known may be a job of ours.
-            Some(409 | 500..=599) => (ErrorKind::Unavailable, "the call is tried again"),
+            Some(408 | 409 | 500..=599) => (ErrorKind::Unavailable, "the call is tried again"),
             _ => (transport_kind(error), "see the function's log"),
         },
     };

@@ -386,10 +386,10 @@ mod tests {
     fn a_place_that_cannot_be_read_is_an_error_without_the_link() {
         for (link, why) in [
             ("https://example.com/a.csv?token=secret", "its host is none of S3's"),
-            ("s3://exports/run=1//a.csv", "its key has an empty or dot segment"),
+            ("s3://exports/run=1/a\n.csv", "its key has a control character"),
             (
                 "s3://exports/run=1/a.csv?X-Amz-Signature=secret",
-                "its key has a control character or one of",
+                "it has the query of a link",
             ),
         ] {
             let told = SnapshotJobS3Result::builder().s3_uri(link).build();

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use landfall::{
     error::{Error, ErrorKind, Result},
     job::{NamedFile, Verdict},
-    s3_uri::S3Uri,
+    s3_uri::{S3Object, S3Uri},
     store::{Listed, ObjectStore},
 };
 use landfall_output::{
@@ -226,7 +226,7 @@ impl Sealed {
             Some(NamedFile {
                 label: object.key.clone(),
                 format: object.format?,
-                uri: Some(S3Uri {
+                uri: Some(S3Object {
                     bucket: prefix.bucket.clone(),
                     key: format!("{}{}", prefix.key, object.key),
                 }),

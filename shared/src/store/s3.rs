@@ -345,15 +345,17 @@ where
     let place = format!("{doing} s3://{bucket}/{key}");
     let kind = match (error.code(), status(error)) {
         (Some("NoSuchBucket"), _) => ErrorKind::NotFound,
+        // A request that came too slowly; the status is that of a bad one.
+        (Some("RequestTimeout"), _) => ErrorKind::Unavailable,
         // A HEAD has no body, hence no code.
-        (_, Some(403)) => ErrorKind::Forbidden,
+        (_, Some(403)) | (Some("ExpiredToken" | "InvalidToken"), _) => ErrorKind::Forbidden,
         // The bucket lies in another region. The SDK follows no redirect.
         (Some("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException"), _)
         | (_, Some(301 | 404)) => ErrorKind::NotFound,
         (Some("SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded"), _) | (_, Some(429)) => {
             ErrorKind::Throttled
         }
-        (_, Some(500..=599)) => ErrorKind::Unavailable,
+        (_, Some(408 | 500..=599)) => ErrorKind::Unavailable,
         _ => transport_kind(error),
     };
     let remedy = match kind {
