@@ -189,9 +189,10 @@ impl Field {
                 .arg(format!("--prefix={}", data.prefix()))
                 .arg(format!("--threads={}", self.threads));
         }
-        // Nobody's settings, and no service of another account, may take part.
+        // Nobody's settings, no service of another account, and no proxy before the server may take part.
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("AWS_") {
+            let upper = name.to_string_lossy().to_ascii_uppercase();
+            if upper.starts_with("AWS_") || upper.ends_with("_PROXY") {
                 command.env_remove(name);
             }
         }

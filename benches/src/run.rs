@@ -30,7 +30,7 @@ use crate::{
 
 const REQUIREMENTS: &str = include_str!("../python/requirements.txt");
 /// How long the server may take to read its files.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_secs(300);
 
 /// What is measured, and what becomes of it.
 #[derive(Clone, Debug)]

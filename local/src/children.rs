@@ -6,9 +6,11 @@
 //! ever killed, by their id.
 
 use std::{
-    io::Write,
+    io::{ErrorKind, Write},
     process::{Child as StdChild, ChildStdin, Command as StdCommand, Stdio},
     sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -67,7 +69,16 @@ impl Guard {
         command.kill_on_drop(true).stdin(Stdio::null());
         #[cfg(unix)]
         command.process_group(0);
-        let child = command.spawn().with_context(|| {
+        let mut child = command.spawn();
+        // The fork of another thread may still hold a script open that was written a moment ago, until its exec.
+        for _ in 0..10 {
+            if !matches!(&child, Err(error) if error.kind() == ErrorKind::ExecutableFileBusy) {
+                break;
+            }
+            thread::sleep(Duration::from_millis(10));
+            child = command.spawn();
+        }
+        let child = child.with_context(|| {
             let program = command.as_std().get_program().display().to_string();
             format!("cannot start {program}")
         })?;

@@ -24,8 +24,8 @@ use crate::{
 /// The server, as it is started.
 const SERVER: &str = include_str!("moto_server.py");
 
-/// How long it may take to answer. A first start writes Python's caches.
-const START_LIMIT: Duration = Duration::from_secs(90);
+/// How long it may take to answer. A first start writes Python's caches, and the machine may be busy with others.
+const START_LIMIT: Duration = Duration::from_secs(300);
 
 /// A running server. Dropping it ends it.
 #[derive(Debug)]

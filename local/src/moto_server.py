@@ -1,4 +1,4 @@
-"""moto's server, with one integration of its interpreter mended and RedriveExecution added.
+"""moto's server, with some of its faults mended and RedriveExecution added.
 
 moto 5.2.5 hands the parameters of `states:startExecution` to boto3 as the definition spells them, with capital letters,
 and reads boto3's answer as if it had some; boto3 has small ones on both sides (KeyError 'StateMachineArn'). And all
@@ -9,24 +9,36 @@ moto has no RedriveExecution. Here it is as Step Functions documents it: an exec
 stopped goes on in the state in which it ended, with the input that this state had, under its own ARN and definition;
 its retries and its time begin anew, its history goes on. A Distributed Map is run anew, where Step Functions would
 redrive only the children that did not succeed.
+
+moto lets the error of a task that was in flight take the place of a stop, so that the execution ends as FAILED. Here it
+ends as ABORTED, whatever becomes of the task.
+
+moto serves many requests at a time and writes to S3 without a lock: of two conditional writes of one object, both may
+find their condition met. Here one write to S3 comes after the other.
 """
 
 import json
-from threading import Thread
+from functools import wraps
+from threading import RLock, Thread
 from uuid import uuid4
 
 from moto.core.exceptions import AWSError
 from moto.core.responses import ActionResult
+from moto.s3.responses import S3Response
 from moto.server import main
 from moto.stepfunctions.parser.api import ExecutionStatus, HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.flow.start_at import StartAt
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_sfn import (
     StateTaskServiceSfn as Integration,
 )
+from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
+from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
 from moto.stepfunctions.responses import StepFunctionResponse
 
 call = Integration._eval_service_task
+set_error = Environment.set_error
+writing = RLock()
 
 
 def renamed(members, change):
@@ -90,8 +102,27 @@ def redrive_execution(self):
     return ActionResult({"redriveDate": redrive(execution)})
 
 
+def set_error_unless_stopped(self, error):
+    with self._state_mutex:
+        if not isinstance(self._program_state, ProgramStopped):
+            set_error(self, error)
+
+
+def one_at_a_time(write):
+    @wraps(write)
+    def locked(self, *arguments):
+        with writing:
+            return write(self, *arguments)
+
+    return locked
+
+
 Integration._eval_service_task = call_with_small_letters
 Integration._normalise_response = answer_with_capital_letters
 StepFunctionResponse.redrive_execution = redrive_execution
+Environment.set_error = set_error_unless_stopped
+# The last one completes uploads in parts, among others.
+for name in ("put_object", "copy_object", "delete_object", "_key_response_post"):
+    setattr(S3Response, name, one_at_a_time(getattr(S3Response, name)))
 
 main()

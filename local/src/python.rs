@@ -11,6 +11,8 @@ use std::{
     io::{IsTerminal, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -23,6 +25,15 @@ pub const REQUIREMENTS: &str = include_str!("../requirements.txt");
 
 /// The oldest Python that the pinned packages support.
 const OLDEST: (u32, u32) = (3, 10);
+
+/// The newest Python that all pinned packages have wheels for. For a newer one, pip would have to compile some.
+const NEWEST: (u32, u32) = (3, 14);
+
+/// How often pip is called. A package index, or the way to it, may fail for longer than pip itself tries again.
+const TRIES: u32 = 3;
+
+/// The pause between two calls of pip.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// A virtual environment whose requirements are installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,11 +133,20 @@ fn install(environment: &Environment, python: &OsStr, requirements: &str, file: 
     if !std::io::stderr().is_terminal() {
         pip.args(["--quiet", "--progress-bar", "off"]);
     }
-    run(
-        pip.arg("-r").arg(file),
-        "pip could not install the packages; its own words are above. It needs a package index that it can reach, or \
-         a mirror of one set in pip's configuration; run the command again to try again",
-    )
+    pip.arg("-r").arg(file);
+    let remedy = "pip could not install the packages; its own words are above. It needs a package index that it can \
+                  reach, or a mirror of one set in pip's configuration; run the command again to try again";
+    for number in 1..TRIES {
+        if run(&mut pip, remedy).is_ok() {
+            return Ok(());
+        }
+        say(&format!(
+            "pip failed, call {number} of {TRIES}; trying again in {} s",
+            PAUSE.as_secs()
+        ));
+        thread::sleep(PAUSE);
+    }
+    run(&mut pip, remedy)
 }
 
 /// Takes away what would make Python or pip look or write elsewhere.
@@ -158,7 +178,7 @@ fn run(command: &mut Command, remedy: &str) -> Result<()> {
 }
 
 /// The first Python that is new enough and can make virtual environments: `LANDFALL_PYTHON` if set, else the usual
-/// names.
+/// names. One that is newer than the pinned packages is taken only if there is no other.
 fn find_python() -> Result<OsString> {
     let named = env::var_os("LANDFALL_PYTHON").filter(|name| !name.is_empty());
     let usual = [
@@ -176,15 +196,21 @@ fn find_python() -> Result<OsString> {
     };
     let mut without_venv = None;
     let mut too_old = None;
+    let mut too_new = None;
     for candidate in &candidates {
         let Some(found) = ask(candidate) else { continue };
         if found.version < OLDEST {
             too_old.get_or_insert((candidate, found.version));
         } else if !found.has_venv {
             without_venv.get_or_insert(candidate);
+        } else if found.version > NEWEST {
+            too_new.get_or_insert(candidate);
         } else {
             return Ok(candidate.clone());
         }
+    }
+    if let Some(name) = too_new {
+        return Ok(name.clone());
     }
     if let Some(name) = without_venv {
         bail!(
@@ -266,7 +292,7 @@ mod tests {
         let requirements = "# nothing\n";
         let make = |name: &str| ensure_in(own.path(), name, requirements, "nothing").unwrap();
         // Several at once.
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| make("python"));
             }

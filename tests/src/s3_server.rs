@@ -34,7 +34,7 @@ const ACCESS_KEY: &str = "landfall";
 const SECRET_KEY: &str = "not-a-secret";
 
 /// How long a server may take to answer.
-const START_LIMIT: Duration = Duration::from_secs(90);
+const START_LIMIT: Duration = Duration::from_secs(300);
 
 /// What SeaweedFS adds to a port for its own protocol.
 const GRPC: u16 = 10_000;

@@ -17,10 +17,31 @@ die() {
     exit 1
 }
 
+# A package registry, or the way to it, may fail for longer than a tool itself tries again.
+up_to_three_times() {
+    local call
+    for call in 1 2; do
+        "$@" && return
+        say "call $call of 3 failed; trying again in 5 s"
+        sleep 5
+    done
+    "$@"
+}
+
 # What a folder was made from; written last, so that an interrupted installation is begun anew.
 is_whole() { [[ -f $1/landfall-stamp && $(<"$1/landfall-stamp") == "$2" ]]; }
 
-python=${LANDFALL_PYTHON:-python3}
+# Not all pinned packages have wheels for a newer Python than 3.14, which is taken only if there is no other.
+python=${LANDFALL_PYTHON:-}
+if [[ -z $python ]]; then
+    python=python3
+    for candidate in python3 python3.{14..10}; do
+        if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; then
+            python=$candidate
+            break
+        fi
+    done
+fi
 command -v "$python" >/dev/null ||
     die "there is no $python. Install Python 3.10 or newer with its venv module (Debian: apt install python3 python3-venv)," \
         "or name one in LANDFALL_PYTHON."
@@ -43,8 +64,8 @@ if ! is_whole "$venv" "$stamp" || [[ ! -x $bin/python ]]; then
     env -u PYTHONHOME -u PYTHONPATH "$python" -m venv "$venv" ||
         die "Python could not create a virtual environment; on Debian: apt install python3-venv"
     # --no-deps: requirements.txt names everything, so nothing unpinned can come in.
-    env -u PIP_USER -u PIP_TARGET "$bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
-        --progress-bar off --no-deps --requirement "$here/requirements.txt" ||
+    up_to_three_times env -u PIP_USER -u PIP_TARGET "$bin/python" -m pip install --quiet --disable-pip-version-check \
+        --no-input --progress-bar off --no-deps --requirement "$here/requirements.txt" ||
         die "pip could not install the packages; its own words are above."
     printf '%s\n' "$stamp" >"$venv/landfall-stamp"
 fi
@@ -55,7 +76,8 @@ if ! is_whole "$node" "$stamp"; then
     rm -rf "$node"
     mkdir -p "$node"
     cp "$here/package.json" "$here/package-lock.json" "$node/"
-    npm ci --prefix "$node" --ignore-scripts --no-audit --no-fund --no-progress --loglevel=error </dev/null ||
+    up_to_three_times npm ci --prefix "$node" --ignore-scripts --no-audit --no-fund --no-progress --loglevel=error \
+        </dev/null ||
         die "npm could not install asl-validator; its own words are above."
     printf '%s\n' "$stamp" >"$node/landfall-stamp"
 fi

@@ -26,6 +26,10 @@ const PROFILES: u64 = 500;
 fn options(scenario: Scenario) -> Options {
     let mut options = Options::for_kind(KIND).expect("the kind is known");
     options.retries = Retries::Short;
+    // What comes in time on an idle machine does so on a busy one, too.
+    options
+        .variables
+        .insert("LANDFALL_DEADLINE_SECONDS".to_owned(), "900".to_owned());
     options.customer_profiles = Settings {
         profiles: PROFILES,
         duration: Duration::from_secs(1),
@@ -316,20 +320,32 @@ impl SimulatedService for Silent {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_crashes_waits_for_its_lease_and_goes_on() -> Result<()> {
     let mut options = options(Scenario::Success);
-    // The lease ends with the invocation's own deadline, so a short timeout keeps the test short.
+    // The lease ends with the invocation's own deadline, so a short timeout keeps the test short. With less than 25 s left
+    // no start call is made.
     options
         .timeouts
-        .insert("segment-snapshot-start".to_owned(), Duration::from_secs(4));
+        .insert("segment-snapshot-start".to_owned(), Duration::from_secs(30));
     let world = World::start(options).await?;
     let silent = Silent(Arc::clone(world.customer_profiles()));
     world.edge().add_service(Arc::new(silent));
     let execution = world.deliver(&sample()).await?;
+    let called = async {
+        while world.customer_profiles().snapshots().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(300), called)
+        .await
+        .context("no start call was made")?;
+    world.lambda().kill("segment-snapshot-start");
     let finished = world.wait(&execution).await?;
     assert!(finished.is_success(), "{finished:#?}");
     let errors = finished.history.iter().map(|event| &event["taskFailedEventDetails"]);
     let mut errors: Vec<_> = errors.filter_map(|error| error["error"].as_str()).collect();
+    // A busy machine may leave too little time for a start call, which is then put off.
+    errors.retain(|error| *error != "Landfall.Unavailable");
     errors.dedup();
-    assert_eq!(errors, ["Sandbox.Timedout", "Landfall.Busy"]);
+    assert_eq!(errors, ["Runtime.ExitError", "Landfall.Busy"]);
     assert_eq!(world.customer_profiles().starts(), 2);
     let (in_exports, _) = receipts(&world).await?;
     assert_eq!(in_exports.len(), 1);
@@ -398,7 +414,7 @@ async fn a_full_line_is_waited_for() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_ends_late_is_picked_up() -> Result<()> {
     let mut options = options(Scenario::Success);
-    options.customer_profiles.duration = Duration::from_secs(5);
+    options.customer_profiles.duration = Duration::from_secs(20);
     let world = World::start(options).await?;
     let execution = world
         .deliver(&event("late", &json!({"Landfall": {"DeadlineSeconds": 2}})))
@@ -644,12 +660,11 @@ async fn a_redrive_goes_on_from_every_state() -> Result<()> {
     for (number, (state, function)) in states.into_iter().enumerate() {
         let mut detail = json!({});
         match (state, function) {
-            // Its work is done and the answer lost; then others keep it waiting.
+            // Its work is done and the answer lost; then Lambda throttles, which every state lets pass for some time.
             (_, Some(function)) => {
                 let next = world.lambda().invocations(function) + 1;
                 world.lambda().inject(function, next, Fault::DieAfter)?;
-                let busy = Fault::error("Landfall.Busy", "later");
-                world.lambda().break_down(function, busy)?;
+                world.lambda().break_down(function, Fault::Throttle)?;
             }
             ("Wait", _) => detail = json!({"Landfall": {"Poll": {"MinSeconds": 4, "MaxSeconds": 4}}}),
             _ => delete_bus(&world).await?,

@@ -38,8 +38,9 @@ use crate::children::Guard;
 /// compiles needs more.
 const INIT_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long an answer is held back until its environment asks for the next invocation.
-const RETURN_LIMIT: Duration = Duration::from_millis(20);
+/// How long an answer is held back until its environment asks for the next invocation or ends. It does so at once, but on
+/// a busy machine that takes its time.
+const RETURN_LIMIT: Duration = Duration::from_secs(2);
 
 /// The most that a synchronous invocation may carry, in and out.
 const PAYLOAD_LIMIT: usize = 6 << 20;
@@ -261,6 +262,16 @@ impl Lambda {
     pub fn mend(&self, name: &str) -> Result<()> {
         *lock(&self.faulty(name)?.broken) = None;
         Ok(())
+    }
+
+    /// Kills the environments that a function has now, whatever they are at.
+    pub fn kill(&self, name: &str) {
+        let environments: Vec<_> = lock(&self.environments).values().cloned().collect();
+        for environment in environments {
+            if environment.function.config.name == name {
+                environment.end();
+            }
+        }
     }
 
     fn faulty(&self, name: &str) -> Result<Arc<Function>> {
