@@ -134,7 +134,7 @@ fn what_passes_has_time_to_pass() -> Result<()> {
         // An outage of S3.
         ("Landfall.Unavailable", 150.0, 3.0 * 3600.0),
         // Others use up the account's concurrency.
-        ("Lambda.TooManyRequestsException", 1.25 * 3600.0, 3.0 * 3600.0),
+        ("Lambda.TooManyRequestsException", 0.7 * 3600.0, 3.0 * 3600.0),
         // A function that crashes by chance, and no longer for one that always does.
         ("Runtime.ExitError", 5.0, 120.0),
     ] {

@@ -467,6 +467,12 @@ async fn content_decides_where_the_name_does_not() {
         let report = case.report().await;
         assert_eq!((report.verdict, report.rows), (Verdict::Passed, 2), "{report:#?}");
     }
+    // A part that was cut off is no data, and no test file either.
+    let case = Case::good(Format::Csv);
+    case.put("0a1b2c3d", "id,name\n4,d\n5");
+    let report = case.report().await;
+    assert_eq!(report.verdict, Verdict::PassedWithWarnings);
+    check(&report, "extra_objects", Warn, &["0a1b2c3d"]);
     // What began convincingly is held to it.
     let case = Case::good(Format::Csv);
     case.put("0a1b2c3d", "a,b\n1,2\n3\n".repeat(20_000));

@@ -32,7 +32,7 @@ pub use self::{
     jsonl::{JsonlDecoder, JsonlState, MAX_LINE, frame as frame_jsonl},
     orc::{MAX_TAIL, OrcDecoder, OrcState, SMALL_STRIPE, TAIL_GUESS},
     pdf::{MAX_DOCUMENT, MAX_OBJECTS, PDF_TAIL, PdfDecoder},
-    sniff::{Content, Head, sniff},
+    sniff::{Content, Head, begins_as_csv, sniff},
 };
 
 /// The most column names that are kept of an object.

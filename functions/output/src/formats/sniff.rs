@@ -137,6 +137,15 @@ fn is_json(head: Head<'_>) -> bool {
     }
 }
 
+/// Whether it begins with a table of at least two columns, whatever follows.
+#[must_use]
+pub fn begins_as_csv(bytes: &[u8]) -> bool {
+    let mut decoder = CsvDecoder::new();
+    // What breaks it comes behind the records that were counted.
+    let _ = decoder.push(bytes);
+    decoder.rows() >= 1 && decoder.width() >= Some(2)
+}
+
 fn is_csv(head: Head<'_>) -> bool {
     let mut decoder = CsvDecoder::new();
     let decoded = decoder.push(head.bytes);
@@ -194,6 +203,28 @@ mod tests {
         ] {
             assert_eq!(whole(binary), Some(Content::Orc), "{}", binary.escape_ascii());
             assert_eq!(head(binary), Some(Content::Orc), "{}", binary.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_broken_table_begins_as_one() {
+        for table in [
+            &b"a,b\n1,2\n3"[..],
+            b"a,b\n1,2\n\"",
+            b"a,b\n1,2\n3,4,5\n6",
+            b"a,b\n1,2\n",
+        ] {
+            assert!(begins_as_csv(table), "{}", table.escape_ascii());
+        }
+        for text in [
+            &b""[..],
+            b"a test",
+            b"a,b\n",
+            b"a,b\n1",
+            b"Well, this\nis a test\n",
+            b"a\n1\n2\n",
+        ] {
+            assert!(!begins_as_csv(text), "{}", text.escape_ascii());
         }
     }
 

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::formats::{Content, Format, Head, sniff};
+use crate::formats::{Content, Format, Head, begins_as_csv, sniff};
 
 /// What is to be done with an object, by its name and size alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,11 +66,16 @@ pub fn plan(prefix: &str, key: &str, size: u64, asked: Option<Format>, named: Op
     }
 }
 
-/// What the first bytes of a [`Plan::Sniff`] object make of it.
+/// What the first bytes of a [`Plan::Sniff`] object make of it: whether it is data, and what it looks like. A table that is
+/// broken is no data, since a text is one, too; it looks like one all the same, so that nobody takes it for a test file.
 #[must_use]
 pub fn is_data(head: Head<'_>, asked: Format) -> (bool, Option<Content>) {
     let content = sniff(head);
-    (content.and_then(Content::format) == Some(asked), content)
+    let is_data = content.and_then(Content::format) == Some(asked);
+    (
+        is_data,
+        content.or_else(|| begins_as_csv(head.bytes).then_some(Content::Csv)),
+    )
 }
 
 /// What another format the first bytes of a [`Plan::Data`] object show; `None` if decoding has to tell.
