@@ -517,7 +517,7 @@ async fn what_was_read_is_kept_when_a_call_fails() {
     case.limits.worth = 1 << 20;
     case.store
         .before(Op::Head, 5, |store| store.fail_at(0, ErrorKind::Throttled));
-    let error = case.turn(Begin::New(&case.asked)).await.err().expect("throttled");
+    let error = case.turn(Begin::New(&case.asked)).await.expect_err("throttled");
     assert_eq!(error.kind, ErrorKind::Throttled);
 }
 
