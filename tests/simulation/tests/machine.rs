@@ -39,10 +39,6 @@ async fn world(scenario: Scenario) -> Result<World> {
         scenario,
         ..Settings::default()
     };
-    // The lease of a start that crashed ends with it.
-    options
-        .timeouts
-        .insert("segment-snapshot-start".to_owned(), Duration::from_secs(4));
     World::start(options).await
 }
 
