@@ -503,9 +503,7 @@ impl Xml {
         config.allow_unmatched_ends = true;
         loop {
             let before = reader.buffer_position() as usize;
-            let event = reader.read_event();
-            let at_end = reader.buffer_position() as usize == text.len();
-            match event {
+            match reader.read_event() {
                 Ok(Event::Eof) => return Ok(text.len()),
                 Ok(Event::Start(element)) => {
                     self.element(&element, part, book)?;
@@ -518,14 +516,18 @@ impl Xml {
                     // Its end may be yet to come: a bracket stands in references, too, as far as the reader looks.
                     let is_open = match error {
                         quick_xml::Error::Syntax(_) => true,
-                        quick_xml::Error::IllFormed(IllFormedError::UnclosedReference) => at_end,
+                        quick_xml::Error::IllFormed(IllFormedError::UnclosedReference) => {
+                            reader.buffer_position() as usize == text.len()
+                        }
                         _ => false,
                     };
-                    return match is_open {
-                        true if text.len() - before <= MAX_MARKUP => Ok(before),
-                        true => Err(too_long()),
-                        false => Err("is not well-formed XML".to_owned()),
-                    };
+                    if !is_open {
+                        return Err("is not well-formed XML".to_owned());
+                    }
+                    if text.len() - before > MAX_MARKUP {
+                        return Err(too_long());
+                    }
+                    return Ok(before);
                 }
             }
         }

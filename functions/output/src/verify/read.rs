@@ -36,8 +36,8 @@ use super::{
     report::{Finding, Reading, Role, VerifiedObject},
 };
 use crate::formats::{
-    AnyDecoder, Checkpoint, Decoded, Decoder, Defect, ExcelDecoder, Format, GzipDecoder, Head, JsonlDecoder, MAX_LINE,
-    Opened, OrcDecoder, PDF_TAIL, PdfDecoder, TAIL_GUESS, frame,
+    AnyDecoder, Checkpoint, Decoded, Decoder, Defect, ExcelDecoder, Format, Framed, GzipDecoder, Head, JsonlDecoder,
+    MAX_LINE, Opened, OrcDecoder, PDF_TAIL, PdfDecoder, TAIL_GUESS, frame,
 };
 
 /// First bytes by which a format is recognised.
@@ -231,21 +231,17 @@ impl Reader {
             object.role = Role::Data;
         }
         // Without a line of headings, which nothing promises, what is taken for names is somebody's data.
-        let keeps_columns = self.columns;
-        match &mut finding {
+        if !self.columns
+            && let Finding::Whole(Decoded { columns, .. }) | Finding::Framed(Framed { columns, .. }) = &mut finding
+        {
+            *columns = Vec::new();
+        }
+        match &finding {
             Finding::Whole(decoded) => {
-                if !keeps_columns {
-                    decoded.columns = Vec::new();
-                }
                 object.rows = decoded.document.is_none().then_some(decoded.rows);
                 object.pages = decoded.document.and_then(|document| document.pages);
             }
-            Finding::Framed(framed) => {
-                if !keeps_columns {
-                    framed.columns = Vec::new();
-                }
-                object.pages = framed.document.and_then(|document| document.pages);
-            }
+            Finding::Framed(framed) => object.pages = framed.document.and_then(|document| document.pages),
             _ => {}
         }
         Ok(Outcome::Read(Box::new(Reading {
