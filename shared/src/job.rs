@@ -302,6 +302,7 @@ pub struct NamedFile {
     pub format: Format,
     /// Where the service says it lies; never a presigned link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<S3Uri>")]
     pub uri: Option<S3Object>,
     /// The service's code and words for why there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -122,20 +122,6 @@ impl TryFrom<String> for S3Object {
     }
 }
 
-impl JsonSchema for S3Object {
-    fn schema_name() -> Cow<'static, str> {
-        "S3Object".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        S3Uri::json_schema(generator)
-    }
-}
-
 impl From<S3Uri> for String {
     fn from(uri: S3Uri) -> Self {
         uri.to_string()
