@@ -10,16 +10,14 @@ use landfall_local::{
     functions::SUMMARY,
     world::{Finished, Options, World},
 };
+use landfall_tests::patient;
 use serde_json::{Value, json};
 
 async fn world() -> Result<World> {
     let mut options = Options::for_kind("segment-snapshot")?;
     options.batches = true;
     options.retries = Retries::Short;
-    // What comes in time on an idle machine does so on a busy one, too.
-    options
-        .variables
-        .insert("LANDFALL_DEADLINE_SECONDS".to_owned(), "900".to_owned());
+    patient(&mut options);
     options.customer_profiles.profiles = 50;
     options.customer_profiles.duration = Duration::from_secs(1);
     World::start(options).await

@@ -18,6 +18,7 @@ use landfall_local::{
     },
     world::{Execution, Finished, Options, World},
 };
+use landfall_tests::patient;
 use serde_json::{Value, json};
 
 const KIND: &str = "segment-snapshot";
@@ -26,10 +27,7 @@ const PROFILES: u64 = 500;
 fn options(scenario: Scenario) -> Options {
     let mut options = Options::for_kind(KIND).expect("the kind is known");
     options.retries = Retries::Short;
-    // What comes in time on an idle machine does so on a busy one, too.
-    options
-        .variables
-        .insert("LANDFALL_DEADLINE_SECONDS".to_owned(), "900".to_owned());
+    patient(&mut options);
     options.customer_profiles = Settings {
         profiles: PROFILES,
         duration: Duration::from_secs(1),

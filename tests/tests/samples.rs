@@ -11,6 +11,7 @@ use landfall_local::{
     functions::KINDS,
     world::{Finished, Options, World},
 };
+use landfall_tests::patient;
 use serde_json::Value;
 
 /// Executions that run at once: more would only wait for one another on two cores.
@@ -52,10 +53,7 @@ fn check(name: &str, finished: &Finished) {
 async fn every_sample_ends_with_a_receipt_or_is_refused() -> Result<()> {
     let mut options = Options::for_kinds(KINDS.to_vec());
     options.retries = Retries::Short;
-    // What comes in time on an idle machine does so on a busy one, too.
-    options
-        .variables
-        .insert("LANDFALL_DEADLINE_SECONDS".to_owned(), "900".to_owned());
+    patient(&mut options);
     options.customer_profiles.duration = Duration::from_secs(1);
     options.pinpoint.duration = Duration::from_secs(1);
     options.quicksight.duration = Duration::from_secs(1);

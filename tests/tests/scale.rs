@@ -11,6 +11,7 @@ use landfall_local::{
     simulated::customer_profiles::{MANY_FILES, Scenario, Settings},
     world::{Options, World},
 };
+use landfall_tests::patient;
 use serde_json::{Value, json};
 
 /// One row a file.
@@ -19,10 +20,7 @@ const ROWS: u64 = MANY_FILES;
 fn options() -> Options {
     let mut options = Options::for_kind("segment-snapshot").expect("the kind is known");
     options.retries = Retries::Short;
-    // What comes in time on an idle machine does so on a busy one, too.
-    options
-        .variables
-        .insert("LANDFALL_DEADLINE_SECONDS".to_owned(), "900".to_owned());
+    patient(&mut options);
     options.customer_profiles = Settings {
         duration: Duration::from_secs(1),
         scenario: Scenario::ManyFiles,
