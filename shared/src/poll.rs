@@ -19,7 +19,7 @@ const APPEARS_WITHIN: TimeDelta = TimeDelta::seconds(60);
 
 /// How many polls in a row may be refused: roles and policies are replaced while jobs run, and services say that a job
 /// does not exist where they do not let it be seen.
-const REFUSALS: u32 = 3;
+pub const REFUSALS: u32 = 3;
 
 /// Runs the step.
 pub async fn poll<S: JobService>(deployment: &Deployment, service: &S, mut job: Job) -> Result<Job> {

@@ -17,7 +17,7 @@ use crate::{
     error::{Error, Result},
     invocation::{Deployment, Invocation},
     poll,
-    service::JobService,
+    service::{CALL_LIMIT, JobService},
     start::{self, Received},
     store::{SystemClock, s3::S3Store},
 };
@@ -39,8 +39,7 @@ pub fn timeouts() -> TimeoutConfig {
 /// behind the ledger's back, and a poll that fails is tried again by the state machine.
 #[must_use]
 pub fn calling_once(sdk: &SdkConfig) -> SdkConfig {
-    // A function has 60 s and makes at most two calls; what does not answer in 20 s is lost.
-    let timeouts = timeouts().to_builder().operation_timeout(Duration::from_secs(20));
+    let timeouts = timeouts().to_builder().operation_timeout(CALL_LIMIT);
     sdk.clone()
         .into_builder()
         .retry_config(RetryConfig::disabled())

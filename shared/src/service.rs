@@ -3,7 +3,7 @@
 //! What must stay true: everything that is particular to a service lies behind [`JobService`]. The steps (claim, start,
 //! adopt, poll, give up) are the same for all and live in [`crate::start`] and [`crate::poll`].
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -17,6 +17,10 @@ use crate::{
     s3_uri::S3Uri,
     store::ObjectStore,
 };
+
+/// How long a call of a service may take; what does not answer until then is lost. A function has 60 s and makes at most two
+/// calls.
+pub const CALL_LIMIT: Duration = Duration::from_secs(20);
 
 /// A value of the request and its JSON path, for the gate and for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,7 +22,7 @@ use crate::{
     line::{self, Line, Quota},
     polling::{self, Bounds, Sight},
     s3_uri::S3Uri,
-    service::{Aim, Found, JobService, StartCall, StartError},
+    service::{Aim, CALL_LIMIT, Found, JobService, StartCall, StartError},
 };
 
 mod pick_up;
@@ -42,9 +42,6 @@ const MAX_TURNS: usize = 8;
 
 /// Time that an invocation keeps for its last words.
 const RESERVE: TimeDelta = TimeDelta::seconds(5);
-
-/// How long a start call may take, as `runtime::calling_once` has it.
-const START_CALL: TimeDelta = TimeDelta::seconds(20);
 
 /// Added to the owner's deadline: clocks differ, and Lambda ends a function a little late.
 const LEASE_MARGIN: TimeDelta = TimeDelta::seconds(5);
@@ -307,7 +304,7 @@ impl<S: JobService> Starter<'_, S> {
             return self.reload().await.map(Err);
         }
         // A call whose answer nobody is left to hear is as good as lost. A source took its time, and would do so again.
-        if current.entry.source.is_none() && self.now() + START_CALL + RESERVE >= self.invocation.deadline {
+        if current.entry.source.is_none() && self.now() + CALL_LIMIT + RESERVE >= self.invocation.deadline {
             let error = Error::new(
                 ErrorKind::Unavailable,
                 "S3 answers so slowly that too little time is left for the start call",
@@ -317,7 +314,7 @@ impl<S: JobService> Starter<'_, S> {
         match self.service.start(&self.call(&attempt)).await {
             Ok(service_id) => {
                 // Whatever happens to the ledger, the id stands in the log.
-                tracing::info!(job_key = attempt.key, service_id, "the service started the job");
+                tracing::info!(attempt = attempt.key, service_id, "the service started the job");
                 let record = || self.record_started(current.clone(), service_id.clone());
                 match self.hold_on_to(&service_id, record).await? {
                     Some(started) => Ok(Ok(started)),
@@ -469,7 +466,8 @@ impl<S: JobService> Starter<'_, S> {
             let next = self.now() + pause + RESERVE;
             if next >= self.invocation.deadline {
                 return Err(error.context(format!(
-                    "the service started {service_id}, and this could not be recorded"
+                    "the service started {service_id}, and this could not be recorded: look at what became of it before a \
+                     rerun, which starts another one"
                 )));
             }
             tracing::warn!(

@@ -15,6 +15,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
     batches::MAX_REPEATS,
     error::{Error, ErrorKind, Result},
+    expect::{ExpectedColumns, OnViolation},
     store::{Clock, ObjectStore},
 };
 use landfall_output::verify::{
@@ -25,6 +26,7 @@ use landfall_tests::{
     clock::ManualClock,
     memory_store::{MemoryStore, Op},
 };
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 const BUCKET: &str = "exports";
@@ -519,6 +521,32 @@ async fn what_was_read_is_kept_when_a_call_fails() {
         .before(Op::Head, 5, |store| store.fail_at(0, ErrorKind::Throttled));
     let error = case.turn(Begin::New(&case.asked)).await.expect_err("throttled");
     assert_eq!(error.kind, ErrorKind::Throttled);
+}
+
+/// Without a line of headings, the names of columns are somebody's data.
+#[tokio::test]
+async fn names_of_columns_are_kept_only_for_whom_expects_some() {
+    for expects in [false, true] {
+        let mut case = Case::with(9);
+        case.asked.expect.columns = expects.then(|| ExpectedColumns {
+            required: vec!["id".to_owned()],
+            on_violation: OnViolation::Fail,
+        });
+        let report = case.in_batches().await.expect("the check can be made");
+        assert_eq!(report.verdict, Verdict::Passed);
+        let states = case
+            .store
+            .keys(LEDGER)
+            .into_iter()
+            .filter(|key| key.ends_with("state.json"));
+        let states: Vec<_> = states.filter_map(|key| case.store.body(LEDGER, &key)).collect();
+        assert!(!states.is_empty());
+        for state in states {
+            let state: Value = serde_json::from_slice(&state).expect("a state");
+            let names = &state["readings"][0]["finding"]["whole"]["columns"];
+            assert_eq!(names == &json!(["id", "name"]), expects, "{state:#}");
+        }
+    }
 }
 
 /// A document is decoded when all of it is there, which takes its time.

@@ -17,6 +17,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use landfall::{
     error::ErrorKind,
     job::{Job, Status},
+    poll::REFUSALS,
 };
 use landfall_local::simulated::{
     Refusal, SimulatedService, json_response,
@@ -411,7 +412,7 @@ async fn a_result_that_is_refused_is_an_error_and_no_end() -> Result<()> {
     .await?;
     // Roles and policies are replaced while jobs run.
     let mut job = job;
-    for quiet in 1..=3 {
+    for quiet in 1..=REFUSALS {
         job = harness.poll(job).await?;
         assert_eq!((job.status, job.quiet_polls), (Status::Running, quiet));
     }
@@ -480,6 +481,7 @@ async fn unknown_codes_go_by_their_status() -> Result<()> {
         (401, ErrorKind::Forbidden),
         (403, ErrorKind::Forbidden),
         (404, ErrorKind::NotFound),
+        (408, ErrorKind::Unavailable),
         (409, ErrorKind::Unavailable),
         (418, ErrorKind::Internal),
         (429, ErrorKind::Throttled),
@@ -541,7 +543,7 @@ async fn every_modelled_error_has_its_name() -> Result<()> {
                 harness.talk_to(Arc::clone(&recorder) as Arc<_>);
                 // What may pass is refused some times before it counts.
                 if matches!(named(&code), Some(ErrorKind::Forbidden | ErrorKind::NotFound)) {
-                    for _ in 0..3 {
+                    for _ in 0..REFUSALS {
                         job = harness.poll(job).await?;
                     }
                 }

@@ -11,6 +11,7 @@ use http::{Request, Response, StatusCode};
 use landfall::{
     error::ErrorKind,
     job::{Job, Status},
+    poll::REFUSALS,
     runtime::calling_once,
     service::JobService,
     store::{Condition, ObjectStore as _, s3::S3Store},
@@ -95,7 +96,7 @@ enum Reach {
 /// A job whose polls were refused as often as may pass, if it is a refusal that is expected.
 fn refused_before(mut job: Job, expected: Option<ErrorKind>) -> Job {
     if matches!(expected, Some(ErrorKind::Forbidden | ErrorKind::NotFound)) {
-        job.quiet_polls = 3;
+        job.quiet_polls = REFUSALS;
     }
     job
 }
@@ -516,6 +517,9 @@ async fn every_error_of_s3_has_its_name() -> Result<()> {
         (503, "SlowDown", ErrorKind::Throttled),
         (500, "InternalError", ErrorKind::Unavailable),
         (400, "InvalidRequest", ErrorKind::Internal),
+        (400, "RequestTimeout", ErrorKind::Unavailable),
+        (408, "SomethingNew", ErrorKind::Unavailable),
+        (400, "ExpiredToken", ErrorKind::Forbidden),
     ] {
         let service = Arc::new(RefusingS3(StatusCode::from_u16(status)?, code));
         let sdk = calling_once(&sdk(service, &Faults::none()));

@@ -512,7 +512,11 @@ mod tests {
             assert_eq!(named(None, Some(status)).unwrap().0, kind, "{status}");
         }
         assert_eq!(named(None, None), None);
-        assert_eq!(named(None, Some(503)).unwrap().0, ErrorKind::Unavailable);
+        for status in [408, 503] {
+            assert_eq!(named(None, Some(status)).unwrap().0, ErrorKind::Unavailable, "{status}");
+        }
+        let lost = named(Some("RequestTimeoutException"), Some(400));
+        assert_eq!(lost.unwrap().0, ErrorKind::Unavailable);
     }
 
     #[test]
