@@ -7,7 +7,7 @@
 
 use std::{
     fmt::Display,
-    io::IsTerminal,
+    io::{ErrorKind, IsTerminal, Write},
     path::{Component, Path, PathBuf},
     process::ExitCode,
     str::FromStr,
@@ -38,7 +38,7 @@ use landfall_local::{
     },
     verify::{
         self, Access, Ask, Place, Progress,
-        kept::{DELIVERIES, DELIVERY},
+        kept::{DELIVERIES, DELIVERY, is_kept},
     },
     watch::message_of,
     world::{Execution, Finished, Options, World},
@@ -84,7 +84,7 @@ struct Run {
     /// Delivers each event this many times at once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
     repeat: u16,
-    /// Keeps exported files, receipts, execution histories and logs in this folder
+    /// Keeps exported files, receipts, execution histories and logs in this folder, in place of a run that it keeps
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     /// Prints one JSON document instead of tables
@@ -257,6 +257,16 @@ fn scenario_help() -> String {
     help
 }
 
+/// The kinds that each service serves.
+const CUSTOMER_PROFILES: &[&str] = &["segment-snapshot"];
+const PINPOINT: &[&str] = &["endpoint-export", "endpoint-import"];
+const QUICK_SIGHT: &[&str] = &["dashboard-snapshot"];
+
+/// Whether the service of `served` is used.
+fn uses(kinds: &[Kind], served: &[&str]) -> bool {
+    kinds.iter().any(|kind| served.contains(&kind.name))
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text} is not a number of seconds from 0 to 3600");
     let seconds: f64 = text.parse().map_err(|_| wrong())?;
@@ -267,7 +277,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl Simulation {
-    fn settings(&self, kinds: &[Kind]) -> Result<Settings> {
+    fn settings(&self, kinds: &[Kind]) -> Settings {
         let mut settings = Settings::default();
         if let Some(profiles) = self.profiles {
             settings.profiles = profiles;
@@ -275,11 +285,11 @@ impl Simulation {
         if let Some(duration) = self.duration {
             settings.duration = duration;
         }
-        settings.scenario = self.scenario_of(&["segment-snapshot"], kinds)?;
-        Ok(settings)
+        settings.scenario = self.scenario_of(CUSTOMER_PROFILES, kinds);
+        settings
     }
 
-    fn pinpoint(&self, kinds: &[Kind]) -> Result<pinpoint::Settings> {
+    fn pinpoint(&self, kinds: &[Kind]) -> pinpoint::Settings {
         let mut settings = pinpoint::Settings::default();
         if let Some(profiles) = self.profiles {
             settings.endpoints = profiles;
@@ -287,11 +297,11 @@ impl Simulation {
         if let Some(duration) = self.duration {
             settings.duration = duration;
         }
-        settings.scenario = self.scenario_of(&["endpoint-export", "endpoint-import"], kinds)?;
-        Ok(settings)
+        settings.scenario = self.scenario_of(PINPOINT, kinds);
+        settings
     }
 
-    fn quicksight(&self, kinds: &[Kind]) -> Result<quicksight::Settings> {
+    fn quicksight(&self, kinds: &[Kind]) -> quicksight::Settings {
         let mut settings = quicksight::Settings::default();
         if let Some(rows) = self.profiles {
             settings.rows = rows;
@@ -299,23 +309,35 @@ impl Simulation {
         if let Some(duration) = self.duration {
             settings.duration = duration;
         }
-        settings.scenario = self.scenario_of(&["dashboard-snapshot"], kinds)?;
-        Ok(settings)
+        settings.scenario = self.scenario_of(QUICK_SIGHT, kinds);
+        settings
     }
 
-    /// The scenario of the service that serves `served`. A service that is not used in this run plays its usual one.
-    fn scenario_of<S: FromStr + Default>(&self, served: &[&str], kinds: &[Kind]) -> Result<S>
-    where
-        S::Err: std::error::Error + Send + Sync + 'static,
-    {
-        match &self.scenario {
-            Some(name) if kinds.iter().any(|kind| served.contains(&kind.name)) => match name.parse() {
-                // Where several services run, those that know the scenario play it.
-                Err(_) if kinds.iter().any(|kind| !served.contains(&kind.name)) => Ok(S::default()),
-                parsed => Ok(parsed?),
-            },
-            _ => Ok(S::default()),
+    /// The scenario of the service that serves `served`: where several services run, those that know it play it.
+    fn scenario_of<S: FromStr + Default>(&self, served: &[&str], kinds: &[Kind]) -> S {
+        let name = self.scenario.as_ref().filter(|_| uses(kinds, served));
+        name.and_then(|name| name.parse().ok()).unwrap_or_default()
+    }
+
+    /// Fails if there is a scenario and no service that runs knows it.
+    fn check(&self, kinds: &[Kind]) -> Result<()> {
+        let Some(name) = &self.scenario else { return Ok(()) };
+        let asked = [
+            uses(kinds, CUSTOMER_PROFILES).then(|| name.parse::<customer_profiles::Scenario>().err()),
+            uses(kinds, PINPOINT).then(|| name.parse::<pinpoint::Scenario>().err()),
+            uses(kinds, QUICK_SIGHT).then(|| name.parse::<quicksight::Scenario>().err()),
+        ];
+        let mut reasons = Vec::new();
+        for unknown in asked.into_iter().flatten() {
+            match unknown {
+                None => return Ok(()),
+                Some(unknown) => reasons.push(unknown.to_string()),
+            }
         }
+        if reasons.is_empty() {
+            bail!("--scenario {name}: the events ask for no service that could play it");
+        }
+        bail!("--scenario: {}", reasons.join("; "))
     }
 }
 
@@ -342,7 +364,10 @@ pub(crate) async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
         None => {
-            eprintln!("landfall: interrupted; all its processes were ended");
+            eprintln!(
+                "landfall: interrupted; its processes were ended, but for an installation or a build, which may go on to \
+                 its end"
+            );
             // Not by returning: a build that still runs in a blocking thread would be waited for.
             std::process::exit(130);
         }
@@ -416,14 +441,15 @@ impl Done {
             event: file_name(&self.event),
             status: self.finished.status.clone(),
             became: present::became(self.job.as_ref(), self.error().as_ref().map(|(name, _)| name.as_str())),
-            job_key: self
-                .job
-                .as_ref()
-                .and_then(|job| job["job_key"].as_str().or(job["batch_key"].as_str()))
-                .unwrap_or_default()
-                .to_owned(),
+            job_key: self.key().unwrap_or_default().to_owned(),
             took: self.took,
         }
+    }
+
+    /// Of the job or the batch.
+    fn key(&self) -> Option<&str> {
+        let job = self.job.as_ref()?;
+        job["job_key"].as_str().or(job["batch_key"].as_str())
     }
 
     fn document(&self) -> Value {
@@ -437,7 +463,7 @@ impl Done {
             "status": self.finished.status,
             "sealed_success": self.is_sealed_success(),
             "seconds": self.took.as_secs_f64(),
-            "job_key": self.job.as_ref().map(|job| job["job_key"].clone()),
+            "job_key": self.key(),
             "adopted": self.job.as_ref().map(|job| job["adopted"].clone()),
             "error": error,
             "states": self.finished.states(),
@@ -482,10 +508,14 @@ async fn run(options: &Run) -> Result<ExitCode> {
         events.push((path, event));
     }
 
+    options.simulation.check(&kinds)?;
+    if let Some(folder) = &options.out {
+        clear(folder)?;
+    }
     let world = World::start(Options {
-        customer_profiles: options.simulation.settings(&kinds)?,
-        pinpoint: options.simulation.pinpoint(&kinds)?,
-        quicksight: options.simulation.quicksight(&kinds)?,
+        customer_profiles: options.simulation.settings(&kinds),
+        pinpoint: options.simulation.pinpoint(&kinds),
+        quicksight: options.simulation.quicksight(&kinds),
         folder: options.out.clone(),
         batches,
         ..Options::for_kinds(kinds)
@@ -497,33 +527,69 @@ async fn run(options: &Run) -> Result<ExitCode> {
 
     let screen = Screen::new(options.json);
     let mut all = Vec::new();
+    // What breaks off loses nothing of what was done before it.
+    let mut broken = None;
     for (path, event) in &events {
-        screen.heading(&format!("{}  {}", event::kind(event)?, path.display()));
-        let mut executions = Vec::new();
-        for _ in 0..options.repeat {
-            executions.push(world.deliver(event).await?);
-        }
-        let first = all.len() + 1;
-        let followed = executions.into_iter().enumerate().map(|(i, execution)| {
-            let label = if options.repeat == 1 {
-                String::new()
-            } else {
-                format!("{:>3} ", format!("#{}", first + i))
-            };
-            follow(&world, path, execution, label, &screen)
-        });
-        for done in futures::future::join_all(followed).await {
-            all.push(done?);
-        }
+        let delivered = deliver(&world, path, event, options.repeat, &screen, &mut all).await;
         screen.rest();
+        if let Err(error) = delivered {
+            broken = Some(error.context(path.display().to_string()));
+            break;
+        }
     }
-
     if let Some(folder) = &options.out {
-        keep(&world, &all, folder).await?;
+        screen.doing("keeping what there is");
+        if let Err(error) = keep(&world, &all, folder).await {
+            broken.get_or_insert(error.context("not all could be kept"));
+        }
     }
     let logs = world.folder().join("logs");
     world.shutdown().await;
-    report(options, &all, &logs)
+    drop(screen);
+    let reported = report(options, &all, broken.is_none(), &logs)?;
+    broken.map_or(Ok(reported), Err)
+}
+
+/// Delivers an event as often as was asked for, at once, and adds what became of it to `all`. Fails with the first
+/// delivery that could not be made or followed.
+async fn deliver(
+    world: &World,
+    path: &Path,
+    event: &Value,
+    repeat: u16,
+    screen: &Screen,
+    all: &mut Vec<Done>,
+) -> Result<()> {
+    screen.heading(&format!("{}  {}", event::kind(event)?, path.display()));
+    let first = all.len() + 1;
+    let mut refused = None;
+    let mut executions = Vec::new();
+    for _ in 0..repeat {
+        match world.deliver(event).await {
+            Ok(execution) => executions.push(execution),
+            Err(error) => {
+                refused = Some(error);
+                break;
+            }
+        }
+    }
+    let followed = executions.into_iter().enumerate().map(|(i, execution)| {
+        let label = if repeat == 1 {
+            String::new()
+        } else {
+            format!("{:>3} ", format!("#{}", first + i))
+        };
+        follow(world, path, execution, label, screen)
+    });
+    for done in futures::future::join_all(followed).await {
+        match done {
+            Ok(done) => all.push(done),
+            Err(error) => {
+                refused.get_or_insert(error);
+            }
+        }
+    }
+    refused.map_or(Ok(()), Err)
 }
 
 async fn follow(world: &World, path: &Path, execution: Execution, label: String, screen: &Screen) -> Result<Done> {
@@ -576,8 +642,8 @@ async fn follow(world: &World, path: &Path, execution: Execution, label: String,
 }
 
 /// Prints the result and decides the exit status.
-fn report(options: &Run, all: &[Done], logs: &Path) -> Result<ExitCode> {
-    let succeeded = all.iter().all(Done::is_sealed_success);
+fn report(options: &Run, all: &[Done], is_whole: bool, logs: &Path) -> Result<ExitCode> {
+    let succeeded = is_whole && all.iter().all(Done::is_sealed_success);
     if options.json {
         let document = json!({
             "sealed_success": succeeded,
@@ -585,9 +651,11 @@ fn report(options: &Run, all: &[Done], logs: &Path) -> Result<ExitCode> {
             "logs": logs.display().to_string(),
             "out": options.out.as_ref().map(|folder| folder.display().to_string()),
         });
-        println!("{}", serde_json::to_string_pretty(&document)?);
+        print(&serde_json::to_string_pretty(&document)?)?;
     } else {
-        let paint = Paint(colours(std::io::stdout().is_terminal()));
+        let layout = layout();
+        let heading = |text: &str| layout.paint.paint(Tone::Strong, text);
+        let mut parts = Vec::new();
         // The same receipt once, however many deliveries led to it.
         let mut shown: Vec<&str> = Vec::new();
         for done in all {
@@ -598,23 +666,23 @@ fn report(options: &Run, all: &[Done], logs: &Path) -> Result<ExitCode> {
                 continue;
             }
             shown.push(uri);
-            let (heading, tables) = if done.execution.kind == BATCH {
-                ("Summary", present::summary(receipt, &done.results, paint))
+            let (name, tables) = if done.execution.kind == BATCH {
+                ("Summary", present::summary(receipt, &done.results, layout))
             } else {
-                ("Receipt", present::receipt(receipt, paint))
+                ("Receipt", present::receipt(receipt, layout))
             };
-            println!("\n{}  {uri}\n", paint.paint(Tone::Strong, heading));
-            println!("{tables}");
+            parts.push(format!("\n{}  {uri}\n\n{tables}", heading(name)));
         }
         if all.len() > 1 {
             let rows: Vec<Delivery> = all.iter().enumerate().map(|(i, done)| done.delivery(i + 1)).collect();
-            println!("\n{}\n", paint.paint(Tone::Strong, "Deliveries"));
-            println!("{}", present::deliveries(&rows, paint));
+            let tables = present::deliveries(&rows, layout);
+            parts.push(format!("\n{}\n\n{tables}", heading("Deliveries")));
         }
-        match &options.out {
-            Some(folder) => println!("\nKept in {}", folder.display()),
-            None => println!("\nLogs are in {}; --out FOLDER keeps the files too.", relative(logs)),
-        }
+        parts.push(match &options.out {
+            Some(folder) => format!("\nKept in {}", folder.display()),
+            None => format!("\nLogs are in {}; --out FOLDER keeps the files too.", relative(logs)),
+        });
+        print(&parts.join("\n"))?;
     }
     let mut said = Vec::new();
     for done in all {
@@ -639,6 +707,38 @@ fn report(options: &Run, all: &[Done], logs: &Path) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// What `keep` and the world write into a folder of `--out`.
+const KEPT: [&str; 4] = [EXPORTS, LEDGER, DELIVERIES, "logs"];
+
+/// Takes an earlier run out of a folder that is to keep another: of two runs that lie mixed, nothing could be verified.
+/// Fails if the folder holds something else.
+fn clear(folder: &Path) -> Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries.with_context(|| format!("--out {}: it cannot be read", folder.display()))?,
+    };
+    let names: Vec<_> = entries.map(|entry| Ok(entry?.file_name())).collect::<Result<_>>()?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    // What a run leaves that broke off before it kept anything.
+    let only_logs = names.iter().all(|name| name == "logs") && folder.join("logs").join("moto.log").is_file();
+    if !is_kept(folder) && !only_logs {
+        bail!(
+            "--out {}: it holds something else than a run that was kept there; name another folder",
+            folder.display()
+        );
+    }
+    eprintln!("landfall: what was kept in {} before is replaced", folder.display());
+    for name in KEPT {
+        let path = folder.join(name);
+        if path.exists() {
+            std::fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Keeps what the world would forget: objects, receipts, histories. The logs are in the folder already.
@@ -683,6 +783,20 @@ fn write(path: &Path, body: &[u8]) -> Result<()> {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }
     std::fs::write(path, body).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Prints a result, the last thing on stdout. Whoever closes the pipe has read enough.
+fn print(result: &str) -> Result<()> {
+    match writeln!(std::io::stdout().lock(), "{result}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write the result"),
+        _ => Ok(()),
+    }
+}
+
+/// How a result is laid out on stdout.
+fn layout() -> Layout {
+    let is_terminal = std::io::stdout().is_terminal();
+    Layout::new(Paint(colours(is_terminal)), is_terminal)
 }
 
 fn colours(is_terminal: bool) -> bool {
@@ -805,20 +919,12 @@ async fn verified(options: &Verify) -> Result<bool> {
     // The message is for a person at a terminal; its kind is for a state machine.
     let verified = verified.map_err(|error| anyhow::anyhow!(error.message))?;
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&verified)?);
+        print(&serde_json::to_string_pretty(&verified)?)?;
     } else {
-        let is_terminal = std::io::stdout().is_terminal();
-        let layout = Layout {
-            paint: Paint(colours(is_terminal)),
-            width: if is_terminal {
-                comfy_table::Table::new().width()
-            } else {
-                None
-            },
-        };
+        let layout = layout();
         let heading = layout.paint.paint(Tone::Strong, "Verification");
-        println!("{heading}  {}\n", verified.place);
-        println!("{}", present::verified(&verified, layout));
+        let tables = present::verified(&verified, layout);
+        print(&format!("{heading}  {}\n\n{tables}", verified.place))?;
     }
     Ok(verified.is_good())
 }
@@ -925,10 +1031,11 @@ async fn serve(options: &Serve) -> Result<()> {
         .iter()
         .map(|name| Kind::named(name))
         .collect::<Result<Vec<_>>>()?;
+    options.simulation.check(&kinds)?;
     let world = World::start(Options {
-        customer_profiles: options.simulation.settings(&kinds)?,
-        pinpoint: options.simulation.pinpoint(&kinds)?,
-        quicksight: options.simulation.quicksight(&kinds)?,
+        customer_profiles: options.simulation.settings(&kinds),
+        pinpoint: options.simulation.pinpoint(&kinds),
+        quicksight: options.simulation.quicksight(&kinds),
         port: options.port,
         ..Options::for_kinds(kinds.clone())
     })
@@ -1001,18 +1108,15 @@ mod tests {
             "--scenario",
             "stuck",
         ]);
-        let settings = cli.run.simulation.settings(KINDS).unwrap();
+        let settings = cli.run.simulation.settings(KINDS);
         assert_eq!(settings.scenario, customer_profiles::Scenario::Stuck);
         assert_eq!(settings.duration, Duration::from_millis(1500));
         let unused = [Kind::named("endpoint-export").unwrap()];
         assert_eq!(
-            cli.run.simulation.settings(&unused).unwrap().scenario,
+            cli.run.simulation.settings(&unused).scenario,
             customer_profiles::Scenario::Success
         );
-        assert_eq!(
-            cli.run.simulation.pinpoint(&unused).unwrap().scenario,
-            pinpoint::Scenario::Stuck
-        );
+        assert_eq!(cli.run.simulation.pinpoint(&unused).scenario, pinpoint::Scenario::Stuck);
         let served = |arguments: &[&str]| match Cli::parse_from(arguments).command {
             Some(Command::Serve(serve)) => serve.kinds,
             _ => Vec::new(),
@@ -1030,6 +1134,56 @@ mod tests {
         ] {
             assert!(Cli::try_parse_from(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_scenario_that_no_service_plays_is_refused() {
+        let kinds = |names: &[&str]| -> Vec<Kind> { names.iter().map(|name| Kind::named(name).unwrap()).collect() };
+        let check = |scenario: &str, names: &[&str]| {
+            let cli = Cli::parse_from(["x", "a.json", "--scenario", scenario]);
+            cli.run
+                .simulation
+                .check(&kinds(names))
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(check("file-error", &["dashboard-snapshot"]), Ok(()));
+        assert_eq!(check("file-error", &["segment-snapshot", "dashboard-snapshot"]), Ok(()));
+        let error = check("file-error", &["segment-snapshot", "endpoint-export"]).unwrap_err();
+        assert_eq!(
+            error.matches("no scenario is called \"file-error\" there").count(),
+            2,
+            "{error}"
+        );
+        assert!(check("stuck", &[]).unwrap_err().contains("no service"));
+    }
+
+    #[test]
+    fn a_folder_keeps_one_run_and_nothing_of_somebody_else() {
+        let own = tempfile::tempdir().unwrap();
+        let folder = own.path().join("out");
+        let put = |name: &str| write(&folder.join(name), b"{}").unwrap();
+        clear(&folder).unwrap();
+        put("notes.txt");
+        let error = clear(&folder).unwrap_err().to_string();
+        assert!(
+            error.contains("something else") && folder.join("notes.txt").is_file(),
+            "{error}"
+        );
+        put("deliveries/1/delivery.json");
+        put("deliveries/2/delivery.json");
+        put("landfall-exports/run=1/_receipt.json");
+        put("logs/moto.log");
+        clear(&folder).unwrap();
+        let left: Vec<_> = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(left, ["notes.txt"]);
+        std::fs::remove_file(folder.join("notes.txt")).unwrap();
+        put("logs/a.txt");
+        clear(&folder).unwrap_err();
+        put("logs/moto.log");
+        clear(&folder).unwrap();
     }
 
     #[test]

@@ -20,12 +20,15 @@ use serde_json::{Value, json};
 use crate::{
     aws::Aws,
     edge::lambda::Lambda,
-    functions::{BATCH, Kind, PLAN, SEAL, SUMMARY, VERIFY},
+    functions::{BATCH, KINDS, Kind, PLAN, SEAL, SUMMARY, VERIFY},
     places,
 };
 
 /// The account of the local world.
 pub const ACCOUNT: &str = "111122223333";
+
+/// The partition of the local world.
+pub const PARTITION: &str = "aws";
 
 /// The region of the local world.
 pub const REGION: &str = "eu-west-1";
@@ -53,16 +56,14 @@ pub enum Retries {
 
 /// The environment variables that every function gets, as the template would set them, but for shorter times.
 pub fn variables() -> BTreeMap<String, String> {
-    let exports = format!("s3://{EXPORTS}/");
     [
         ("LANDFALL_LEDGER_BUCKET", LEDGER.to_owned()),
-        ("LANDFALL_ALLOWED_DESTINATIONS", exports.clone()),
+        ("LANDFALL_ALLOWED_DESTINATIONS", format!("s3://{EXPORTS}/")),
         (
             "LANDFALL_ALLOWED_ROLES",
             format!("arn:aws:iam::{ACCOUNT}:role/landfall-*"),
         ),
         ("LANDFALL_ALLOWED_KEYS", format!("arn:aws:kms:{REGION}:{ACCOUNT}:key/*")),
-        ("LANDFALL_DEFAULT_DESTINATION", exports),
         (
             "LANDFALL_DEFAULT_ROLE_ARN",
             format!("arn:aws:iam::{ACCOUNT}:role/landfall-export"),
@@ -78,8 +79,28 @@ pub fn variables() -> BTreeMap<String, String> {
     .into()
 }
 
-/// How many jobs of its kind a start function lets run at a time and start in a day, as the template has it.
-pub fn limits(function: &str) -> Vec<(&'static str, &'static str)> {
+/// What only one function gets: where exports of its kind go that name no destination, and how many of its jobs run at a
+/// time and are started in a day, as the template has it.
+pub fn variables_of(function: &str, kinds: &[Kind]) -> BTreeMap<String, String> {
+    let mut variables: BTreeMap<String, String> = limits(function)
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    if function == PLAN {
+        variables.extend(batch_variables(kinds));
+    }
+    // An import writes nothing.
+    let writes = |kind: &&Kind| kind.start() == function && kind.name != "endpoint-import";
+    if let Some(kind) = KINDS.iter().find(writes) {
+        variables.insert(
+            "LANDFALL_DEFAULT_DESTINATION".to_owned(),
+            format!("s3://{EXPORTS}/{}/", kind.name),
+        );
+    }
+    variables
+}
+
+fn limits(function: &str) -> Vec<(&'static str, &'static str)> {
     match function {
         "segment-snapshot-start" => vec![("LANDFALL_MAX_STARTS_PER_DAY", "200")],
         "dashboard-snapshot-start" => vec![("LANDFALL_MAX_RUNNING", "12")],
@@ -89,24 +110,31 @@ pub fn limits(function: &str) -> Vec<(&'static str, &'static str)> {
     }
 }
 
+/// How many seconds a function may take and how many MB of memory it has, as the template has it, which
+/// `tests/static/policy.py` holds this table against. All others have what `Globals` says, the last line.
+const SIZES: [(&str, u64, u32); 6] = [
+    ("verify-output", 900, 1769),
+    ("seal-receipt", 900, 1024),
+    ("batch-plan", 900, 1024),
+    ("batch-summary", 900, 1024),
+    ("endpoint-import-start", 900, 1769),
+    ("", 60, 256),
+];
+
+fn size(function: &str) -> (u64, u32) {
+    let [named @ .., (_, timeout, memory_mb)] = SIZES;
+    let own = named.into_iter().find(|(name, ..)| *name == function);
+    own.map_or((timeout, memory_mb), |(_, timeout, memory_mb)| (timeout, memory_mb))
+}
+
 /// How long a function may take, as the template has it.
 pub fn timeout(function: &str) -> Duration {
-    let is_long = reads_data(function) || function == PLAN || function == SUMMARY;
-    Duration::from_secs(if is_long { 900 } else { 60 })
+    Duration::from_secs(size(function).0)
 }
 
 /// How much memory a function has, as the template has it.
 pub fn memory_mb(function: &str) -> u32 {
-    match function {
-        _ if reads_data(function) => 1769,
-        PLAN | SUMMARY => 1024,
-        _ => 256,
-    }
-}
-
-/// Whether a function reads data whole: what a job wrote, or what an import is to read.
-fn reads_data(function: &str) -> bool {
-    function == VERIFY || function == "endpoint-import-start"
+    size(function).1
 }
 
 /// An S3 client of the local world.
@@ -198,7 +226,7 @@ pub async fn take_messages(aws: &Aws, queue: &str) -> Result<Vec<Value>> {
 }
 
 /// What only the function that plans batches gets: which state machine serves which kind.
-pub fn batch_variables(kinds: &[Kind]) -> BTreeMap<String, String> {
+fn batch_variables(kinds: &[Kind]) -> BTreeMap<String, String> {
     let machine = |kind: &Kind| {
         let name = machine_name(kind.name);
         format!("{}=arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}", kind.name)
@@ -226,6 +254,7 @@ pub async fn state_machine(
     retries: Retries,
 ) -> Result<String> {
     let substitutions = BTreeMap::from([
+        ("Partition", PARTITION.to_owned()),
         ("Kind", kind.name.to_owned()),
         ("StartFunctionArn", lambda.arn(&kind.start())),
         ("PollFunctionArn", lambda.arn(&kind.poll())),
@@ -240,6 +269,7 @@ pub async fn state_machine(
 /// Creates the state machine of batches and gives its ARN.
 pub async fn batch_state_machine(aws: &Aws, lambda: &Lambda, workspace: &Path, retries: Retries) -> Result<String> {
     let substitutions = BTreeMap::from([
+        ("Partition", PARTITION.to_owned()),
         ("PlanFunctionArn", lambda.arn(PLAN)),
         ("SummaryFunctionArn", lambda.arn(SUMMARY)),
         ("EventBusName", BUS.to_owned()),

@@ -5,7 +5,9 @@
 
 use std::{
     env,
+    fs::File,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -43,14 +45,25 @@ pub fn own_folder(workspace: &Path) -> Result<PathBuf> {
     create(build_folder(workspace).join("landfall"))
 }
 
+/// What the run of a folder holds locked while it goes on.
+const LOCK: &str = "running.lock";
+
+/// The folder of a run, which is not removed before this is dropped.
+#[derive(Debug)]
+pub struct RunFolder {
+    /// Its path.
+    pub path: PathBuf,
+    _lock: File,
+}
+
 /// A new folder for one run, `runs/<time>-<process>-<number>` in our own folder; created.
-pub fn run_folder(own: &Path) -> Result<PathBuf> {
+pub fn run_folder(own: &Path) -> Result<RunFolder> {
     let runs = create(own.join("runs"))?;
     let time = chrono::Utc::now().format("%Y%m%dT%H%M%SZ");
     for number in 0..1000 {
         let folder = runs.join(format!("{time}-{}-{number}", std::process::id()));
         match std::fs::create_dir(&folder) {
-            Ok(()) => return Ok(folder),
+            Ok(()) => return hold(folder),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error).with_context(|| format!("cannot create {}", folder.display())),
         }
@@ -58,8 +71,27 @@ pub fn run_folder(own: &Path) -> Result<PathBuf> {
     bail!("{} has a thousand folders of this second; remove some", runs.display())
 }
 
-/// Removes run folders beyond the newest `keep`, so that the build folder does not grow without end. Best effort: a
-/// folder that another process removes at the same time is no fault.
+fn hold(path: PathBuf) -> Result<RunFolder> {
+    let lock_path = path.join(LOCK);
+    let lock = File::create(&lock_path).with_context(|| format!("cannot create {}", lock_path.display()))?;
+    lock.lock()
+        .with_context(|| format!("cannot lock {}", lock_path.display()))?;
+    Ok(RunFolder { path, _lock: lock })
+}
+
+/// Whether the run of a folder goes on. One that was made a moment ago may have no lock yet.
+fn is_held(folder: &Path) -> bool {
+    match File::open(folder.join(LOCK)) {
+        Ok(lock) => lock.try_lock().is_err(),
+        Err(_) => {
+            let made = std::fs::metadata(folder).and_then(|metadata| metadata.modified());
+            made.is_ok_and(|made| made.elapsed().is_ok_and(|age| age < Duration::from_secs(60)))
+        }
+    }
+}
+
+/// Removes run folders beyond the newest `keep` whose runs have ended, so that the build folder does not grow without end.
+/// Best effort: a folder that another process removes at the same time is no fault.
 pub fn prune_runs(own: &Path, keep: usize) {
     let Ok(entries) = std::fs::read_dir(own.join("runs")) else {
         return;
@@ -67,7 +99,7 @@ pub fn prune_runs(own: &Path, keep: usize) {
     let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     folders.sort();
     let surplus = folders.len().saturating_sub(keep);
-    for folder in &folders[..surplus] {
+    for folder in folders[..surplus].iter().filter(|folder| !is_held(folder)) {
         let _ = std::fs::remove_dir_all(folder);
     }
 }
@@ -87,6 +119,15 @@ mod tests {
         assert!(root.join("local/Cargo.toml").is_file());
         let temporary = tempfile::tempdir().unwrap();
         let first = run_folder(temporary.path()).unwrap();
-        assert_ne!(first, run_folder(temporary.path()).unwrap());
+        assert_ne!(first.path, run_folder(temporary.path()).unwrap().path);
+    }
+
+    #[test]
+    fn runs_that_go_on_keep_their_folders() {
+        let own = tempfile::tempdir().unwrap();
+        let ended = run_folder(own.path()).unwrap().path;
+        let running = run_folder(own.path()).unwrap();
+        prune_runs(own.path(), 0);
+        assert!(!ended.exists() && running.path.exists());
     }
 }

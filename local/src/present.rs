@@ -431,8 +431,9 @@ fn text(value: &Value) -> String {
 const SHOWN_OBJECTS: usize = 12;
 
 /// A receipt as short tables: the job, its checks, its objects.
-pub fn receipt(receipt: &Value, paint: Paint) -> String {
-    let mut facts = table(paint, &[]);
+pub fn receipt(receipt: &Value, layout: Layout) -> String {
+    let paint = layout.paint;
+    let mut facts = layout.table(&[]);
     let mut fact = |name: &str, value: String, tone: Tone| {
         if !value.is_empty() {
             facts.add_row([cell(name, Tone::Faint, paint), cell(&value, tone, paint)]);
@@ -460,13 +461,13 @@ pub fn receipt(receipt: &Value, paint: Paint) -> String {
         .as_array()
         .filter(|checks| !checks.is_empty())
     {
-        parts.push(checks_table(checks, Layout::of(paint)));
+        parts.push(checks_table(checks, layout));
     }
 
     if let Some(objects) = output["objects"].as_array().filter(|objects| !objects.is_empty()) {
         let prefix = text(&output["prefix"]);
         let shown: Vec<&Value> = objects.iter().take(SHOWN_OBJECTS).collect();
-        parts.push(objects_table(&shown, key_of(&prefix), Layout::of(paint)));
+        parts.push(objects_table(&shown, key_of(&prefix), layout));
         let more = objects.len().saturating_sub(SHOWN_OBJECTS) as u64 + output["objects_omitted"].as_u64().unwrap_or(0);
         if more > 0 {
             parts.push(format!("  and {}", counted(more, "more object")));
@@ -479,8 +480,9 @@ pub fn receipt(receipt: &Value, paint: Paint) -> String {
 const SHOWN_REQUESTS: usize = 20;
 
 /// A batch's summary as short tables: the batch, and what became of its requests, which `results` has one a line.
-pub fn summary(summary: &Value, results: &[Value], paint: Paint) -> String {
-    let mut facts = table(paint, &[]);
+pub fn summary(summary: &Value, results: &[Value], layout: Layout) -> String {
+    let paint = layout.paint;
+    let mut facts = layout.table(&[]);
     let mut fact = |name: &str, value: String, tone: Tone| {
         if !value.is_empty() {
             facts.add_row([cell(name, Tone::Faint, paint), cell(&value, tone, paint)]);
@@ -504,7 +506,7 @@ pub fn summary(summary: &Value, results: &[Value], paint: Paint) -> String {
     fact("from", text(&summary["source"]["uri"]), Tone::Plain);
     let mut parts = vec![facts.trim_fmt()];
     if !results.is_empty() {
-        let mut rows = table(paint, &["#", "kind", "became", "rows", "job or error"]);
+        let mut rows = layout.table(&["#", "kind", "became", "rows", "job or error"]);
         // Those that need a look first.
         let (good, other): (Vec<&Value>, Vec<&Value>) =
             results.iter().partition(|result| result["became"] == "succeeded");
@@ -590,11 +592,11 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// On a terminal with colours as wide as that, else with whole lines.
-    fn of(paint: Paint) -> Self {
+    /// On a terminal as wide as that, with colours or without; else with whole lines.
+    pub fn new(paint: Paint, is_terminal: bool) -> Self {
         Self {
             paint,
-            width: if paint.0 { Table::new().width() } else { None },
+            width: if is_terminal { Table::new().width() } else { None },
         }
     }
 
@@ -948,8 +950,9 @@ pub fn became(job: Option<&Value>, error: Option<&str>) -> String {
 }
 
 /// One row for each delivery.
-pub fn deliveries(all: &[Delivery], paint: Paint) -> String {
-    let mut rows = table(paint, &["#", "event", "execution", "took", "what became of it", "job"]);
+pub fn deliveries(all: &[Delivery], layout: Layout) -> String {
+    let paint = layout.paint;
+    let mut rows = layout.table(&["#", "event", "execution", "took", "what became of it", "job"]);
     for delivery in all {
         let tone = if delivery.status == "SUCCEEDED" {
             Tone::Good
@@ -966,10 +969,6 @@ pub fn deliveries(all: &[Delivery], paint: Paint) -> String {
         ]);
     }
     rows.trim_fmt()
-}
-
-fn table(paint: Paint, header: &[&str]) -> Table {
-    Layout::of(paint).table(header)
 }
 
 fn cell(text: &str, tone: Tone, paint: Paint) -> Cell {
@@ -992,6 +991,10 @@ mod tests {
     use super::*;
 
     const PLAIN: Paint = Paint(false);
+    const WHOLE: Layout = Layout {
+        paint: PLAIN,
+        width: None,
+    };
 
     fn at(milliseconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp_millis(milliseconds).unwrap()
@@ -1125,7 +1128,7 @@ mod tests {
             "verification": {"checks": [{"name": "landed", "verdict": "pass", "reason": "1 object"}]},
             "cost": {"state_transitions": 20},
         });
-        let text = receipt(&whole, PLAIN);
+        let text = receipt(&whole, WHOLE);
         for part in [
             "succeeded",
             "segment-snapshot k",
@@ -1139,7 +1142,7 @@ mod tests {
             assert!(text.contains(part), "{part} in\n{text}");
         }
         assert!(!text.contains('\u{1b}'));
-        assert!(receipt(&json!({}), PLAIN).lines().count() < 3);
+        assert!(receipt(&json!({}), WHOLE).lines().count() < 3);
     }
 
     #[test]
@@ -1154,7 +1157,7 @@ mod tests {
             .collect();
         results.push(json!({"index": 29, "kind": "b\u{1b}", "became": "rejected",
                             "error": {"Error": "Landfall.InvalidEvent", "Cause": "1 fault:\n  $.x: wrong"}}));
-        let text = summary(&whole, &results, PLAIN);
+        let text = summary(&whole, &results, WHOLE);
         for part in [
             "k nightly",
             "30 requests, 29 succeeded, 1 rejected",
@@ -1171,7 +1174,7 @@ mod tests {
                 .is_none_or(|(bad, good)| bad < good)
         );
         assert!(!text.contains('\u{1b}'));
-        assert!(summary(&json!({}), &[], PLAIN).lines().count() < 3);
+        assert!(summary(&json!({}), &[], WHOLE).lines().count() < 3);
     }
 
     #[test]

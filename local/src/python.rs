@@ -113,9 +113,24 @@ fn stamp_path(environment: &Environment) -> PathBuf {
     environment.folder.join("landfall-stamp")
 }
 
-/// `exists` follows the link to the Python that the environment was made with, and so notices that it went away.
+/// The packages lie in a folder that is named by the version of Python that they were installed for, so it is asked for
+/// its own: it may have been taken away, or replaced by a newer one, since.
 fn is_whole(environment: &Environment, stamp: &str) -> bool {
-    environment.python().exists() && fs::read_to_string(stamp_path(environment)).is_ok_and(|found| found == stamp)
+    let is_stamped = fs::read_to_string(stamp_path(environment)).is_ok_and(|found| found == stamp);
+    is_stamped && version_of(environment).is_some_and(|version| has_packages_for(environment, version))
+}
+
+fn version_of(environment: &Environment) -> Option<(u32, u32)> {
+    ask(environment.python().as_os_str()).map(|found| found.version)
+}
+
+fn has_packages_for(environment: &Environment, (major, minor): (u32, u32)) -> bool {
+    // On Windows the folder is the same for all versions.
+    cfg!(windows)
+        || environment
+            .folder
+            .join(format!("lib/python{major}.{minor}/site-packages"))
+            .is_dir()
 }
 
 fn install(environment: &Environment, python: &OsStr, requirements: &str, file: &Path) -> Result<()> {
@@ -308,6 +323,15 @@ mod tests {
         make("python");
         assert!(!mark.exists(), "was not begun anew");
         assert!(environment.python().exists());
+        // What a newer Python behind the same link leaves: the packages of another version.
+        #[cfg(unix)]
+        {
+            let (major, minor) = version_of(&environment).unwrap();
+            let folder = environment.folder.join("lib");
+            fs::rename(folder.join(format!("python{major}.{minor}")), folder.join("python2.7")).unwrap();
+            make("python");
+            assert!(has_packages_for(&environment, (major, minor)), "was taken for whole");
+        }
     }
 
     #[test]

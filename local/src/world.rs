@@ -29,7 +29,7 @@ use crate::{
         lambda::{FunctionConfig, Lambda, Settings as LambdaSettings},
     },
     event,
-    functions::{self, BATCH, Binaries, Kind, PLAN},
+    functions::{self, BATCH, Binaries, Kind},
     moto::Moto,
     places, python,
     simulated::{
@@ -117,6 +117,7 @@ pub struct World {
     machines: BTreeMap<&'static str, String>,
     announcements: String,
     folder: PathBuf,
+    _run: Option<places::RunFolder>,
     followed: AtomicU32,
     _guard: Guard,
 }
@@ -203,12 +204,13 @@ impl World {
         binaries: &Binaries,
         python: &python::Environment,
     ) -> Result<Self> {
-        let folder = match &options.folder {
-            Some(folder) => folder.clone(),
+        let (folder, run) = match &options.folder {
+            Some(folder) => (folder.clone(), None),
             None => {
                 let own = places::own_folder(workspace)?;
                 places::prune_runs(&own, 50);
-                places::run_folder(&own)?
+                let run = places::run_folder(&own)?;
+                (run.path.clone(), Some(run))
             }
         };
         let logs = folder.join("logs");
@@ -288,6 +290,7 @@ impl World {
             machines,
             announcements,
             folder,
+            _run: run,
             followed: AtomicU32::new(0),
             _guard: guard,
         })
@@ -492,11 +495,7 @@ impl Drop for Following<'_> {
 
 fn function(options: &Options, name: &str, program: &Path) -> FunctionConfig {
     let mut variables = deploy::variables();
-    if name == PLAN {
-        variables.extend(deploy::batch_variables(&options.kinds));
-    }
-    let limits = deploy::limits(name).into_iter();
-    variables.extend(limits.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    variables.extend(deploy::variables_of(name, &options.kinds));
     let given = [Some(&options.variables), options.function_variables.get(name)];
     for (variable, value) in given.into_iter().flatten().flatten() {
         variables.insert(variable.clone(), value.clone());

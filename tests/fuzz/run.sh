@@ -14,6 +14,13 @@ seconds=${1:?usage: tests/fuzz/run.sh SECONDS_EACH [TARGET…]}
 shift
 targets=("$@")
 ((${#targets[@]})) || targets=(csv jsonl jsonl_gzip orc pdf excel sniff report)
+declare -A longest=([csv]=4096 [jsonl]=4096 [jsonl_gzip]=4096 [orc]=8192 [pdf]=8192 [excel]=16384 [sniff]=4096 [report]=4096)
+for target in "${targets[@]}"; do
+    [[ -n ${longest[$target]-} ]] || {
+        printf 'fuzz: there is no target %s; there are %s\n' "$target" "${!longest[*]}" >&2
+        exit 1
+    }
+done
 here=tests/fuzz
 build=${CARGO_TARGET_DIR:-target}
 out=$build/fuzz
@@ -29,7 +36,6 @@ RUSTC_WRAPPER=$PWD/$here/rustc.sh cargo build --locked --quiet --manifest-path "
 steady=()
 setarch --addr-no-randomize true 2>/dev/null && steady=(setarch --addr-no-randomize)
 
-declare -A longest=([csv]=4096 [jsonl]=4096 [jsonl_gzip]=4096 [orc]=8192 [pdf]=8192 [excel]=16384 [sniff]=4096 [report]=4096)
 for target in "${targets[@]}"; do
     found=$out/found/$target
     mkdir -p "$out/corpus/$target" "$found"

@@ -93,8 +93,12 @@ run() {
 }
 run "cfn-lint" "$bin/cfn-lint" template.yaml
 run "sam validate --lint" "$bin/sam" validate --lint --template-file template.yaml
+# The resource of a task has to be an ARN, and is one when the partition is known.
+mkdir -p "$own/static-definitions"
 for definition in statemachine/*.asl.json; do
-    run "asl-validator $definition" node "$node/node_modules/asl-validator/dist/bin/asl-validator.js" --json-path "$definition"
+    deployed=$own/static-definitions/${definition##*/}
+    sed 's/\${Partition}/aws/g' "$definition" >"$deployed"
+    run "asl-validator $definition" node "$node/node_modules/asl-validator/dist/bin/asl-validator.js" --json-path "$deployed"
 done
 run "policy" "$bin/python" "$here/policy.py"
 

@@ -33,6 +33,7 @@ PSEUDO = {
     "AWS::Region": REGION,
     "AWS::StackName": STACK,
     "AWS::Partition": "aws",
+    "AWS::URLSuffix": "amazonaws.com",
     "AWS::NoValue": None,
 }
 # Actions for which AWS knows no resource, so that "*" is all that can be written.
@@ -67,6 +68,7 @@ EVERYTHING = {
     "ScheduleExpressionTimezone": "Europe/Berlin",
     "DomainName": "shop",
     "SegmentDefinitionName": "buyers",
+    "SegmentSnapshotOptions": '{"Name": "nightly"}',
     "DashboardSnapshots": "true",
     "DashboardSnapshotScheduleExpression": "rate(1 day)",
     "DashboardSnapshotRequest": '{"DashboardId": "sales"}',
@@ -114,7 +116,12 @@ KINDS = [
         resources=f"arn:aws:profile:{REGION}:{ACCOUNT}:domains/*",
         start={"CreateSegmentSnapshot"},
         poll={"GetSegmentSnapshot"},
-        request={"DomainName": "shop", "SegmentDefinitionName": "buyers", "DataFormat": "CSV"},
+        request={
+            "DomainName": "shop",
+            "SegmentDefinitionName": "buyers",
+            "DataFormat": "CSV",
+            "Landfall": {"Name": "nightly"},
+        },
         role="SegmentSnapshotExportRole",
         service="profile.amazonaws.com",
         per_day=True,
@@ -304,7 +311,9 @@ class Stack:
             for document in documents:
                 for statement in document["Statement"]:
                     if statement["Effect"] == effect:
-                        yield name, statement
+                        # A bucket is in one partition only: any is ours.
+                        resources = [arn.replace("arn:*:s3:::", "arn:aws:s3:::") for arn in listed(statement["Resource"])]
+                        yield name, {**statement, "Resource": resources}
 
     def allowed(self, action):
         """The resources for which each role may do something: {role: {resource}}."""
@@ -420,6 +429,21 @@ def no_grant_is_wider_than_it_has_to_be(facts):
             for policy in properties.get("ManagedPolicyArns", []):
                 if policy != "TracingPolicy":
                     yield f"{name} has the managed policy {policy}"
+
+
+@check
+def nothing_is_of_one_partition_alone(facts):
+    """A task of another partition than its execution's ends that without a catch, and so without a seal."""
+    written = {"template.yaml": json.dumps(facts.template), **facts.definitions}
+    for path, text in written.items():
+        if "arn:aws:" in text:
+            yield f"{path} has an ARN of the partition aws: write ${{AWS::Partition}}, or ${{Partition}} in a definition"
+    for name, statement in facts.full.statements():
+        services = listed(statement.get("Condition", {}).get("StringLike", {}).get("kms:ViaService", []))
+        if any(not service.endswith(PSEUDO["AWS::URLSuffix"]) for service in services):
+            yield f"{name} names {services}, which no partition has"
+    if "s3.*.amazonaws.com" in written["template.yaml"]:
+        yield "template.yaml has a service's name of the partition aws: write ${AWS::URLSuffix}"
 
 
 @check
@@ -860,8 +884,40 @@ def parameters_agree_with_the_code(facts):
            for name in [variables["LANDFALL_MAX_RUNNING"]["Ref"]]):
         yield "a kind takes its limit from the parameter of another"
     parameters = facts.template["Parameters"]
+    destination = re.compile(parameters["AllowedDestinations"]["AllowedPattern"])
+    for text in ("", "s3://aaa/", "s3://a.a/x/", "s3://aaa/.x/x..y/"):
+        if not destination.fullmatch(text):
+            yield f"AllowedDestinations refuses {text!r}"
+    for text in ("s3://aaa", "s3://a..a/", "s3://aaa/../", "s3://aaa/x/./y/", "s3://aaa//", "s3://aaa/*/", "s3://Aaa/"):
+        if destination.fullmatch(text):
+            yield f"AllowedDestinations takes {text!r}"
     if parameters["PollMinSeconds"]["MaxValue"] > parameters["PollMaxSeconds"]["MinValue"]:
         yield "PollMinSeconds can be larger than PollMaxSeconds"
+
+
+@check
+def parameters_are_documented(facts):
+    table = (ROOT / "docs/operations.md").read_text().partition("## Parameters of the stack\n")[2].partition("\n## ")[0]
+    documented = dict(re.findall(r"^\| `(\w+)` \| (?:`([^`]*)`)? ?\|", table, re.MULTILINE))
+    given = {name: str(parameter["Default"]) for name, parameter in facts.template["Parameters"].items()}
+    for name in {*documented, *given}:
+        if documented.get(name) != given.get(name):
+            yield f"{name} is {given.get(name)!r} by default, in docs/operations.md {documented.get(name)!r}"
+
+
+@check
+def the_local_world_has_the_functions_of_the_template(facts):
+    text = (ROOT / "local/src/deploy.rs").read_text()
+    table = re.search(r"const SIZES: .*?\];", text, re.DOTALL)
+    local = {name: (int(s), int(mb)) for name, s, mb in re.findall(r'\("([a-z-]*)", (\d+), (\d+)\)', table[0] if table else "")}
+    usual = facts.template["Globals"]["Function"]
+    deployed = {"": (usual["Timeout"], usual["MemorySize"])}
+    for properties in facts.full.functions().values():
+        size = properties["Timeout"], properties["MemorySize"]
+        if size != deployed[""]:
+            deployed[properties["LoggingConfig"]["LogGroup"].removeprefix(f"/aws/lambda/{STACK}-")] = size
+    if local != deployed:
+        yield f"local/src/deploy.rs has {local}, the template {deployed}"
 
 
 # --- The state machine ----------------------------------------------------------------------------------------------
@@ -1491,6 +1547,11 @@ def into(node, step):
 
 MEMBERS = {
     each_function_has_a_role_of_its_own: (("SealReceiptFunction/Role", {"Fn::GetAtt": ["VerifyOutputRole", "Arn"]}),),
+    nothing_is_of_one_partition_alone: (
+        ("SealReceiptRole/statements/ReadReport/Resource", "arn:aws:s3:::aaa/*"),
+        ("SealReceiptRole/statements/EncryptReceipt/Condition/StringLike/kms:ViaService", "s3.*.amazonaws.com"),
+        ("SealReceiptRole/statements/EncryptReceipt/Condition/StringLike/kms:ViaService", "s3.*"),
+    ),
     roles_that_services_assume_name_the_account: (
         ("SegmentSnapshotExportRole/AssumeRolePolicyDocument/Statement/0/Condition", None),
     ),
@@ -1641,6 +1702,10 @@ MEMBERS = {
     functions_get_lists_that_they_can_read: (
         ("SegmentSnapshotStartFunction/Environment/Variables/LANDFALL_ALLOWED_ROLES", {"Ref": "AllowedDestinations"}),
     ),
+    the_local_world_has_the_functions_of_the_template: (
+        ("SealReceiptFunction/Timeout", 60),
+        ("SegmentSnapshotPollFunction/MemorySize", 512),
+    ),
     substitutions_are_those_of_the_definition: (
         ("SegmentSnapshotStateMachine/DefinitionSubstitutions/Kind", None),
         ("SegmentSnapshotStateMachine/DefinitionUri", BATCH_DEFINITION),
@@ -1740,6 +1805,26 @@ MEMBERS = {
 for checked, members in MEMBERS.items():
     for path, value in members:
         breaks(checked)(put(path, value))
+
+
+@breaks(parameters_agree_with_the_code)
+def a_destination_of_dots(template, machine):
+    template["Parameters"]["AllowedDestinations"]["AllowedPattern"] = "^(s3://[a-z.-]+/([a-z.]+/)*)?$"
+
+
+@breaks(parameters_are_documented)
+def another_word_for_a_default(template, machine):
+    template["Parameters"]["SettleSeconds"]["Default"] = 6
+
+
+@breaks(parameters_are_documented)
+def a_parameter_that_no_page_names(template, machine):
+    template["Parameters"]["Color"] = {"Type": "String", "Default": "blue", "Description": "A color."}
+
+
+@breaks(nothing_is_of_one_partition_alone)
+def a_task_of_one_partition(template, machine):
+    machine["States"]["Start"]["Resource"] = "arn:aws:states:::lambda:invoke"
 
 
 @breaks(parameters_agree_with_the_code)

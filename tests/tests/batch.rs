@@ -666,7 +666,7 @@ fn a_request_that_fails_stops_no_other() -> Result<()> {
     let inner = map["ItemProcessor"]["States"].clone();
     assert_eq!(
         inner["Run"]["Resource"],
-        "arn:aws:states:::states:startExecution.sync:2"
+        "arn:${Partition}:states:::states:startExecution.sync:2"
     );
     let caught = json!([{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "RunFailed"}]);
     assert_eq!(inner["Run"]["Catch"], caught);

@@ -285,6 +285,7 @@ fn the_definition_is_plain() {
         [
             "EventBusName",
             "Kind",
+            "Partition",
             "PollFunctionArn",
             "SealFunctionArn",
             "StartFunctionArn",
@@ -336,6 +337,7 @@ fn the_worst_execution_stays_within_its_history() {
         + EVENTS_OF_TASK
         + EVENTS_OF_RETRY * most_retries(&verify)
         + EVENTS_OF_OTHER;
+    assert_eq!(round, 76, "docs/scale.md says so");
     let others = 9 * EVENTS_OF_OTHER + 2;
     let worst = polls + tasks + RUNS_OF_BATCHES * round + others;
     assert!(

@@ -23,7 +23,7 @@ pub const DELIVERY: &str = "delivery.json";
 const NAMED: usize = 8;
 
 /// Whether `cargo local --out` wrote the folder.
-pub(super) fn is_kept(folder: &Path) -> bool {
+pub fn is_kept(folder: &Path) -> bool {
     first_delivery(folder).is_file()
 }
 

@@ -5,7 +5,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aws_config::{BehaviorVersion, Region, timeout::TimeoutConfig};
+use aws_config::{
+    BehaviorVersion, Region, default_provider::region::DefaultRegionChain, profile::ProfileFileCredentialsProvider,
+    provider_config::ProviderConfig, timeout::TimeoutConfig,
+};
 use aws_sdk_s3::config::ProvideCredentials;
 use landfall::{
     error::{Error, ErrorKind, Result},
@@ -34,7 +37,22 @@ impl Access {
             .build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts);
         if let Some(profile) = &self.profile {
-            loader = loader.profile_name(profile);
+            // By the SDK's own order, keys in the environment would stand above a profile that was asked for.
+            let region = match &self.region {
+                Some(region) => Some(Region::new(region.clone())),
+                None => {
+                    DefaultRegionChain::builder()
+                        .profile_name(profile)
+                        .build()
+                        .region()
+                        .await
+                }
+            };
+            let credentials = ProfileFileCredentialsProvider::builder()
+                .configure(&ProviderConfig::default().with_region(region))
+                .profile_name(profile)
+                .build();
+            loader = loader.profile_name(profile).credentials_provider(credentials);
         }
         if let Some(region) = &self.region {
             loader = loader.region(Region::new(region.clone()));
@@ -44,7 +62,9 @@ impl Access {
         }
         let sdk = loader.load().await;
         let mut config = aws_sdk_s3::config::Builder::from(&sdk);
-        let is_local = self.endpoint_url.is_some() || sdk.endpoint_url().is_some();
+        // The last one is read by the client itself, which does not tell of it.
+        let of_environment = std::env::var_os("AWS_ENDPOINT_URL_S3").is_some_and(|url| !url.is_empty());
+        let is_local = self.endpoint_url.is_some() || sdk.endpoint_url().is_some() || of_environment;
         match (sdk.region(), is_local) {
             (Some(_), _) => {}
             // Another server than AWS has none, but a signature does.

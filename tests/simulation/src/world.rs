@@ -51,6 +51,7 @@ pub fn machine(kind: Kind) -> Result<Machine> {
     Machine::read(
         include_str!("../../../statemachine/export-job.asl.json"),
         &[
+            ("Partition", deploy::PARTITION),
             ("Kind", kind.name()),
             ("StartFunctionArn", &start),
             ("PollFunctionArn", &poll),
