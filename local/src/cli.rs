@@ -641,7 +641,7 @@ async fn follow(world: &World, path: &Path, execution: Execution, label: String,
     })
 }
 
-/// Prints the result and decides the exit status.
+/// Prints the result and decides the exit status, which tells of success only if everything was delivered and kept.
 fn report(options: &Run, all: &[Done], is_whole: bool, logs: &Path) -> Result<ExitCode> {
     let succeeded = is_whole && all.iter().all(Done::is_sealed_success);
     if options.json {
