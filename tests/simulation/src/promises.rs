@@ -539,14 +539,22 @@ impl Check<'_> {
         starts.iter().filter(may_have).count()
     }
 
-    /// No job is started while as many others run as the deployment allows.
+    /// No job is started while as many others run as the deployment allows. Of a call that its client gave up, the job may
+    /// have been given up too, and its place be another's, before it arrives.
     fn line(&mut self) {
         let limit = self.after.plan.max_running;
         if limit == 0 {
             return;
         }
-        let is_taken = |start: &&Start| start.status.is_some_and(|status| (200..300).contains(&status)) && !start.stale;
-        let most = self.starts.iter().filter(is_taken).map(|start| start.beside).max();
+        let is_taken = |start: &&Start| start.status.is_some_and(|status| (200..300).contains(&status));
+        let is_timely = |start: &&Start| !start.stale && !start.is_late;
+        let most = self
+            .starts
+            .iter()
+            .filter(is_taken)
+            .filter(is_timely)
+            .map(|start| start.beside)
+            .max();
         if let Some(most) = most.filter(|most| *most as u64 >= limit) {
             self.breaks(
                 LINE,

@@ -26,6 +26,8 @@ pub struct Start {
     /// Whether it reached it when its caller's time was over already, or its client had given it up, by more than the
     /// lease allows.
     pub stale: bool,
+    /// Whether its client had given it up when it reached the service.
+    pub is_late: bool,
     given_up: GivenUp,
     /// How many jobs of other triggers ran when it reached the service.
     pub beside: usize,
@@ -72,6 +74,7 @@ impl Starts {
             call: Arc::clone(call),
             reached: false,
             stale: false,
+            is_late: false,
             given_up: Arc::clone(given_up),
             beside: 0,
             id: None,
@@ -93,6 +96,7 @@ impl Starts {
             let now = start.call.clock.timeline.elapsed();
             let over = start.given_up.get().map_or(start.call.deadline, |at| *at);
             start.stale = now > over.min(start.call.deadline) + LEASE_MARGIN;
+            start.is_late = start.given_up.get().is_some();
             start.status = Some(answer.status().as_u16());
             start.id = id;
         }
