@@ -31,7 +31,7 @@ pub const ACCOUNT: &str = "111122223333";
 pub const PARTITION: &str = "aws";
 
 /// The region of the local world.
-pub const REGION: &str = "eu-west-1";
+pub const REGION: &str = "eu-central-1";
 
 /// Where exports land.
 pub const EXPORTS: &str = "landfall-exports";

@@ -51,7 +51,7 @@ async fn edge(folder: &tempfile::TempDir) -> Edge {
     let guard = Guard::start().unwrap();
     let logs = folder.path().to_owned();
     let lambda = |endpoint| {
-        let (region, account) = ("eu-west-1".to_owned(), "111122223333".to_owned());
+        let (region, account) = ("eu-central-1".to_owned(), "111122223333".to_owned());
         Lambda::new(Settings {
             endpoint,
             region,
@@ -64,7 +64,7 @@ async fn edge(folder: &tempfile::TempDir) -> Edge {
 }
 
 fn signed(service: &str) -> String {
-    format!("AWS4-HMAC-SHA256 Credential=a/20261101/eu-west-1/{service}/aws4_request, SignedHeaders=host, Signature=0")
+    format!("AWS4-HMAC-SHA256 Credential=a/20261101/eu-central-1/{service}/aws4_request, SignedHeaders=host, Signature=0")
 }
 
 #[tokio::test]

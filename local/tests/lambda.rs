@@ -31,7 +31,7 @@ impl Fixture {
         let edge = Edge::start(0, |endpoint| {
             Lambda::new(Settings {
                 endpoint,
-                region: "eu-west-1".to_owned(),
+                region: "eu-central-1".to_owned(),
                 account: "111122223333".to_owned(),
                 logs: folder.path().to_owned(),
                 guard,
@@ -100,7 +100,7 @@ async fn a_function_gets_what_lambda_would_give_it() {
     let environment = answer["environment"].as_object().unwrap();
     let expected = [
         ("LANDFALL_X", "1".to_owned()),
-        ("AWS_REGION", "eu-west-1".to_owned()),
+        ("AWS_REGION", "eu-central-1".to_owned()),
         ("AWS_ENDPOINT_URL", fixture.edge.url()),
         ("AWS_LAMBDA_FUNCTION_NAME", "echo".to_owned()),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256".to_owned()),
@@ -118,7 +118,7 @@ async fn a_function_gets_what_lambda_would_give_it() {
     let headers = &answer["headers"];
     assert_eq!(
         headers["lambda-runtime-invoked-function-arn"],
-        "arn:aws:lambda:eu-west-1:111122223333:function:echo"
+        "arn:aws:lambda:eu-central-1:111122223333:function:echo"
     );
     assert!(
         headers["lambda-runtime-trace-id"]
@@ -231,7 +231,7 @@ async fn refusals_have_lambdas_shape() {
     let body: Value = serde_json::from_slice(response.body()).unwrap();
     assert_eq!(
         body["Message"],
-        "Function not found: arn:aws:lambda:eu-west-1:111122223333:function:nobody"
+        "Function not found: arn:aws:lambda:eu-central-1:111122223333:function:nobody"
     );
 
     let mut config = fixture.config("echo", ECHO);
@@ -242,7 +242,7 @@ async fn refusals_have_lambdas_shape() {
     assert_eq!(response.headers()["x-amzn-errortype"], "TooManyRequestsException");
 
     fixture.create("echo", ECHO);
-    let arn = "arn%3Aaws%3Alambda%3Aeu-west-1%3A111122223333%3Afunction%3Aecho";
+    let arn = "arn%3Aaws%3Alambda%3Aeu-central-1%3A111122223333%3Afunction%3Aecho";
     let response = fixture.post(arn, &[], "[1]").await;
     assert_eq!(response.status(), 200);
     let response = fixture.post("echo", &[], "not json").await;

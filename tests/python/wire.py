@@ -24,7 +24,7 @@ def main():
         result = [error for name in given for error in modelled_errors(model.operation_model(name))]
     elif command == "conform":
         client = session.create_client(
-            service, region_name="eu-west-1", aws_access_key_id="test", aws_secret_access_key="test"
+            service, region_name="eu-central-1", aws_access_key_id="test", aws_secret_access_key="test"
         )
         result = [conform(model, client, exchange) for exchange in given]
     else:

@@ -58,7 +58,7 @@ pub fn config() -> Result<Config, Error> {
             "LANDFALL_LEDGER_BUCKET" => LEDGER,
             "LANDFALL_ALLOWED_DESTINATIONS" => "s3://landfall-exports/",
             "LANDFALL_ALLOWED_ROLES" => "arn:aws:iam::111122223333:role/landfall-*",
-            "LANDFALL_ALLOWED_KEYS" => "arn:aws:kms:eu-west-1:111122223333:key/*",
+            "LANDFALL_ALLOWED_KEYS" => "arn:aws:kms:eu-central-1:111122223333:key/*",
             "LANDFALL_DEFAULT_DESTINATION" => "s3://landfall-exports/",
             "LANDFALL_DEFAULT_ROLE_ARN" => "arn:aws:iam::111122223333:role/landfall-export",
             _ => return None,
@@ -197,7 +197,7 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
         Received {
             kind: S::kind(),
             execution: format!(
-                "arn:aws:states:eu-west-1:111122223333:execution:{}:{execution}",
+                "arn:aws:states:eu-central-1:111122223333:execution:{}:{execution}",
                 S::KIND
             ),
             event: event.clone(),

@@ -176,7 +176,7 @@ impl ObjectStore for FaultyStore {
 pub fn sdk(service: Arc<dyn SimulatedService>, faults: &Arc<Faults>) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("eu-west-1"))
+        .region(Region::new("eu-central-1"))
         .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
         .http_client(SimulatedHttp::new(service, Arc::clone(faults)))
         .build()

@@ -83,7 +83,7 @@ if ! is_whole "$node" "$stamp"; then
 fi
 
 # The tools look for an account's settings and report home if they are let.
-export SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-west-1 AWS_EC2_METADATA_DISABLED=true PYTHONDONTWRITEBYTECODE=1
+export SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-central-1 AWS_EC2_METADATA_DISABLED=true PYTHONDONTWRITEBYTECODE=1
 unset AWS_PROFILE AWS_REGION
 
 failed=()

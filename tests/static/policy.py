@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 # The transform asks for a region, and nothing here may depend on the machine's own settings.
-os.environ.update(AWS_DEFAULT_REGION="eu-west-1", AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
+os.environ.update(AWS_DEFAULT_REGION="eu-central-1", AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
 
 from samcli.yamlhelper import yaml_parse  # noqa: E402
 from samtranslator.translator.transform import transform  # noqa: E402
@@ -27,7 +27,7 @@ logging.disable(logging.WARNING)  # the transform warns of metrics that it did n
 ROOT = Path(__file__).resolve().parents[2]
 DEFINITION = "statemachine/export-job.asl.json"
 BATCH_DEFINITION = "statemachine/export-batch.asl.json"
-ACCOUNT, REGION, STACK = "111122223333", "eu-west-1", "landfall"
+ACCOUNT, REGION, STACK = "111122223333", "eu-central-1", "landfall"
 PSEUDO = {
     "AWS::AccountId": ACCOUNT,
     "AWS::Region": REGION,

@@ -237,7 +237,7 @@ impl Case {
 fn received(execution: &str, event: &Value) -> Received {
     Received {
         kind: landfall_batch::event::kind(),
-        execution: format!("arn:aws:states:eu-west-1:111122223333:execution:batch:{execution}"),
+        execution: format!("arn:aws:states:eu-central-1:111122223333:execution:batch:{execution}"),
         event: event.clone(),
         error: None,
     }
@@ -246,7 +246,7 @@ fn received(execution: &str, event: &Value) -> Received {
 fn event(detail: &Value) -> Value {
     json!({
         "version": "0", "id": "e-1", "detail-type": "Export Batch Requested", "source": "test",
-        "account": "111122223333", "time": "2026-11-01T05:00:00Z", "region": "eu-west-1", "resources": [],
+        "account": "111122223333", "time": "2026-11-01T05:00:00Z", "region": "eu-central-1", "resources": [],
         "detail": detail,
     })
 }
@@ -405,7 +405,7 @@ async fn deliveries_share_one_plan_and_one_summary() -> Result<()> {
     let case = Case::new(Faults::none())?;
     let mut again = six();
     // A rule that fires twice for one planned time gives two ids.
-    again["resources"] = json!(["arn:aws:events:eu-west-1:111122223333:rule/nightly"]);
+    again["resources"] = json!(["arn:aws:events:eu-central-1:111122223333:rule/nightly"]);
     let mut other = again.clone();
     other["id"] = json!("e-2");
     let (one, two) = tokio::join!(case.run("one", &again, end_of_six), case.run("two", &other, end_of_six));

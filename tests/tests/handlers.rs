@@ -261,7 +261,7 @@ async fn what_is_not_allowed_is_never_started() -> Result<()> {
     for (path, value) in [
         ("DestinationUri", "s3://somebody-elses-bucket/x/"),
         ("RoleArn", "arn:aws:iam::999999999999:role/landfall-export"),
-        ("EncryptionKey", "arn:aws:kms:eu-west-1:999999999999:key/1"),
+        ("EncryptionKey", "arn:aws:kms:eu-central-1:999999999999:key/1"),
     ] {
         let mut event = event();
         event["id"] = json!(path);

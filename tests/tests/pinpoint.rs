@@ -105,7 +105,7 @@ impl World {
     async fn start<S: JobService>(&self, service: &S, event: &Value) -> Result<Job, Error> {
         let received = Received {
             kind: Kind::new(S::KIND),
-            execution: "arn:aws:states:eu-west-1:111122223333:execution:x:1".to_owned(),
+            execution: "arn:aws:states:eu-central-1:111122223333:execution:x:1".to_owned(),
             event: event.clone(),
             error: None,
         };
@@ -142,7 +142,7 @@ impl World {
 fn event(kind: &str, id: &str, detail: &Value) -> Value {
     json!({
         "version": "0", "id": id, "detail-type": kind, "source": "acme", "account": "111122223333",
-        "time": "2026-10-01T05:00:00Z", "region": "eu-west-1", "resources": [], "detail": detail,
+        "time": "2026-10-01T05:00:00Z", "region": "eu-central-1", "resources": [], "detail": detail,
     })
 }
 

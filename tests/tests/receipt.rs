@@ -134,7 +134,7 @@ impl Ready {
         let error = json!({"Error": "Landfall.OutputRejected", "Cause": "no"});
         serde_json::from_value(json!({
             "schema": "landfall.job/1", "kind": "segment-snapshot", "job_key": self.key(),
-            "execution": format!("arn:aws:states:eu-west-1:111122223333:execution:m:{}", self.hour),
+            "execution": format!("arn:aws:states:eu-central-1:111122223333:execution:m:{}", self.hour),
             "status": "succeeded", "request": {}, "service_id": "job-1", "attempt": 1, "adopted": false,
             "started_at": "2026-11-01T05:00:07Z", "accepted_at": "2026-11-01T05:00:08Z",
             "deadline_at": "2026-11-01T11:00:07Z",

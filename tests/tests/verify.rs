@@ -30,7 +30,7 @@ const BUCKET: &str = "exports";
 const PREFIX: &str = "segments/run=20261101T050000Z-0a1b2c3d/";
 const CSV: &str = "id,name\n1,\"Zoë, Z\"\n2,b\n";
 const JSONL: &str = "{\"id\":1}\n{\"id\":2}\n";
-const KEY: &str = "arn:aws:kms:eu-west-1:111122223333:key/0a1b2c3d-0000-4000-8000-000000000001";
+const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/0a1b2c3d-0000-4000-8000-000000000001";
 
 struct Case {
     store: Arc<MemoryStore>,
@@ -565,7 +565,7 @@ async fn encryption_is_held_against_the_key_asked_for() {
         (KEY, "AES256", None, Fail),
         ("alias/exports", "aws:kms", Some(KEY), Warn),
         (
-            "arn:aws:kms:eu-west-1:111122223333:alias/exports",
+            "arn:aws:kms:eu-central-1:111122223333:alias/exports",
             "aws:kms",
             Some(KEY),
             Warn,

@@ -353,7 +353,7 @@ async fn what_is_not_named_is_no_data() {
 fn import(counts: Value) -> Value {
     json!({
         "schema": "landfall.job/1", "kind": "endpoint-import", "job_key": "20261101T050000Z-0a1b2c3d",
-        "execution": "arn:aws:states:eu-west-1:111122223333:execution:m:e", "status": "succeeded",
+        "execution": "arn:aws:states:eu-central-1:111122223333:execution:m:e", "status": "succeeded",
         "request": {}, "service_id": "job-1", "attempt": 1, "adopted": false,
         "started_at": "2026-11-01T05:00:07Z", "accepted_at": "2026-11-01T05:00:08Z",
         "deadline_at": "2026-11-01T11:00:07Z",

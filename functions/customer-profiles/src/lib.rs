@@ -112,7 +112,7 @@ impl JobService for SegmentSnapshots {
             faults.add(
                 "$.detail.EncryptionKey",
                 Value::from(key),
-                "must be the ARN of a KMS key, such as arn:aws:kms:eu-west-1:111122223333:key/…",
+                "must be the ARN of a KMS key, such as arn:aws:kms:eu-central-1:111122223333:key/…",
             );
         }
     }
@@ -255,7 +255,7 @@ mod tests {
     fn event(detail: &Value) -> Value {
         json!({
             "version": "0", "id": "00000000-0000-4000-8000-000000000001", "detail-type": "Segment Snapshot Requested",
-            "source": "acme", "account": "111122223333", "time": "2026-11-01T05:00:00Z", "region": "eu-west-1",
+            "source": "acme", "account": "111122223333", "time": "2026-11-01T05:00:00Z", "region": "eu-central-1",
             "resources": [], "detail": detail,
         })
     }
@@ -361,7 +361,7 @@ mod tests {
         assert_ne!(once, key(&change("/detail/DataFormat", json!("ORC"))));
 
         // A tick of a schedule is one trigger whatever the event id, and one for each of its requests.
-        let rule = json!(["arn:aws:events:eu-west-1:111122223333:rule/nightly"]);
+        let rule = json!(["arn:aws:events:eu-central-1:111122223333:rule/nightly"]);
         let scheduled = |id: &str, format: &str| {
             let mut event = change("/resources", rule.clone());
             event["id"] = json!(id);

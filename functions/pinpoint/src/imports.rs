@@ -307,7 +307,7 @@ mod tests {
     fn event(detail: &Value) -> Value {
         json!({
             "version": "0", "id": "00000000-0000-4000-8000-000000000001", "detail-type": "Endpoint Import Requested",
-            "source": "acme", "account": "111122223333", "time": "2026-11-01T05:00:00Z", "region": "eu-west-1",
+            "source": "acme", "account": "111122223333", "time": "2026-11-01T05:00:00Z", "region": "eu-central-1",
             "resources": [], "detail": detail,
         })
     }

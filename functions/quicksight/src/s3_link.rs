@@ -78,12 +78,12 @@ fn bucket_of_host(host: &str) -> Result<Option<String>, Unreadable> {
     Ok((!labels.is_empty()).then(|| labels.join(".")))
 }
 
-/// Whether a label has the shape of a region, such as `eu-west-1` or `us-gov-east-1`.
+/// Whether a label has the shape of a region, such as `eu-central-1` or `us-gov-east-1`.
 fn is_region(label: &str) -> bool {
     let mut parts: Vec<&str> = label.split('-').collect();
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit());
     let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_lowercase());
-    // The first word is short, unlike that of `s3-website-eu-west-1`, which answers without encryption.
+    // The first word is short, unlike that of `s3-website-eu-central-1`, which answers without encryption.
     parts.pop().is_some_and(is_number)
         && parts.len() >= 2
         && parts.iter().all(is_word)
@@ -104,15 +104,15 @@ mod tests {
             ("S3://exports/a/b.csv", "s3://exports/a/b.csv"),
             ("https://exports.s3.amazonaws.com/a/b.csv", "s3://exports/a/b.csv"),
             (
-                "https://exports.s3.eu-west-1.amazonaws.com/a/b.csv",
+                "https://exports.s3.eu-central-1.amazonaws.com/a/b.csv",
                 "s3://exports/a/b.csv",
             ),
             (
-                "https://exports.s3-eu-west-1.amazonaws.com/a/b.csv",
+                "https://exports.s3-eu-central-1.amazonaws.com/a/b.csv",
                 "s3://exports/a/b.csv",
             ),
             (
-                "https://exports.s3.dualstack.eu-west-1.amazonaws.com/a",
+                "https://exports.s3.dualstack.eu-central-1.amazonaws.com/a",
                 "s3://exports/a",
             ),
             (
@@ -127,24 +127,24 @@ mod tests {
             ("https://exports.s3.cn-north-1.amazonaws.com.cn/a", "s3://exports/a"),
             ("https://s3.amazonaws.com/exports/a/b.csv", "s3://exports/a/b.csv"),
             (
-                "https://s3.eu-west-1.amazonaws.com/exports/a/b.csv",
+                "https://s3.eu-central-1.amazonaws.com/exports/a/b.csv",
                 "s3://exports/a/b.csv",
             ),
-            ("https://s3-eu-west-1.amazonaws.com/exports/a", "s3://exports/a"),
+            ("https://s3-eu-central-1.amazonaws.com/exports/a", "s3://exports/a"),
             (
-                "https://s3.dualstack.eu-west-1.amazonaws.com/exports/a",
+                "https://s3.dualstack.eu-central-1.amazonaws.com/exports/a",
                 "s3://exports/a",
             ),
-            ("https://s3.eu-west-1.amazonaws.com:443/exports/a", "s3://exports/a"),
+            ("https://s3.eu-central-1.amazonaws.com:443/exports/a", "s3://exports/a"),
             ("HTTPS://Exports.S3.EU-WEST-1.AMAZONAWS.COM/A", "s3://exports/A"),
             // A bucket's name may have dots, and labels that look like S3's own.
             (
-                "https://my.s3.exports.s3.eu-west-1.amazonaws.com/a",
+                "https://my.s3.exports.s3.eu-central-1.amazonaws.com/a",
                 "s3://my.s3.exports/a",
             ),
             (
-                "https://exports.eu-west-1.s3.eu-west-1.amazonaws.com/a",
-                "s3://exports.eu-west-1/a",
+                "https://exports.eu-central-1.s3.eu-central-1.amazonaws.com/a",
+                "s3://exports.eu-central-1/a",
             ),
             ("https://s3.dualstack.s3.amazonaws.com/a", "s3://s3.dualstack/a"),
             // Only links are encoded, and a plus sign is one.
@@ -167,7 +167,7 @@ mod tests {
                 "s3://exports/a.pdf",
             ),
             (
-                "https://s3.eu-west-1.amazonaws.com/exports/a.pdf?X-Amz-Signature=0a#top",
+                "https://s3.eu-central-1.amazonaws.com/exports/a.pdf?X-Amz-Signature=0a#top",
                 "s3://exports/a.pdf",
             ),
         ] {
@@ -197,10 +197,10 @@ mod tests {
             "https://user:password@exports.s3.amazonaws.com/a",
             "https://exports.s3.amazonaws.com:8443/a",
             "https://exports.s4.amazonaws.com/a",
-            "https://exports.s3-website-eu-west-1.amazonaws.com/a",
+            "https://exports.s3-website-eu-central-1.amazonaws.com/a",
             "https://amazonaws.com/exports/a",
             "https://.s3.amazonaws.com/a",
-            "https://sqs.eu-west-1.amazonaws.com/a",
+            "https://sqs.eu-central-1.amazonaws.com/a",
             "s3://exports/a?X-Amz-Signature=0a",
             "s3://exports/a?AWSAccessKeyId=b&Signature=0a",
             "https://exports.s3.amazonaws.com/a%0Ab",
@@ -215,7 +215,7 @@ mod tests {
         fn every_form_of_an_object_leads_back_to_it(
             bucket in "[a-z0-9][a-z0-9-]{1,20}[a-z0-9](\\.[a-z0-9]{1,8}){0,2}",
             key in "([a-zA-Z0-9=_. +äß-]{1,8}/){0,3}[a-zA-Z0-9=_+äß-]{1,12}",
-            region in prop::sample::select(vec!["us-east-1", "eu-west-1", "ap-southeast-4", "us-gov-west-1", "mx-central-1"]),
+            region in prop::sample::select(vec!["us-east-1", "eu-central-1", "ap-southeast-4", "us-gov-west-1", "mx-central-1"]),
             query in prop::option::of("[A-Za-z0-9=&/%?-]{0,40}"),
         ) {
             let uri = format!("s3://{bucket}/{key}");

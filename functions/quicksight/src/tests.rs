@@ -9,7 +9,7 @@ use super::*;
 fn event(detail: &Value) -> Value {
     json!({
         "version": "0", "id": "00000000-0000-4000-8000-000000000001", "detail-type": "Dashboard Snapshot Requested",
-        "source": "acme", "account": "111122223333", "time": "2026-11-01T05:00:00Z", "region": "eu-west-1",
+        "source": "acme", "account": "111122223333", "time": "2026-11-01T05:00:00Z", "region": "eu-central-1",
         "resources": [], "detail": detail,
     })
 }
@@ -45,7 +45,7 @@ fn detail() -> Value {
         "SnapshotConfiguration": {
             "FileGroups": [csv(), pdf(), excel()],
             "DestinationConfiguration": {"S3Destinations": [{"BucketConfiguration": {
-                "BucketName": "exports", "BucketPrefix": "dashboards/sales", "BucketRegion": "eu-west-1",
+                "BucketName": "exports", "BucketPrefix": "dashboards/sales", "BucketRegion": "eu-central-1",
             }}]},
             "Parameters": {
                 "StringParameters": [{"Name": "region", "Values": ["EMEA", "APAC"]}],
@@ -135,7 +135,7 @@ fn the_smallest_request_takes_the_deployments_destination() {
     // A region alone names no destination.
     let regional = with(
         "/SnapshotConfiguration/DestinationConfiguration/S3Destinations/0/BucketConfiguration",
-        json!({"BucketRegion": "eu-west-1"}),
+        json!({"BucketRegion": "eu-central-1"}),
     );
     assert_faults(&regional, &["$.detail: found no destination"]);
 }
@@ -503,16 +503,16 @@ fn account_and_region_are_the_envelopes() {
     };
     let own = with("/AwsAccountId", json!("111122223333"));
     let none: [String; 0] = [];
-    assert_eq!(with_envelope(Some("111122223333"), Some("eu-west-1"), &own), none);
+    assert_eq!(with_envelope(Some("111122223333"), Some("eu-central-1"), &own), none);
     assert_eq!(with_envelope(None, None, &own), none);
-    let found = with_envelope(Some("444455556666"), Some("eu-west-1"), &own);
+    let found = with_envelope(Some("444455556666"), Some("eu-central-1"), &own);
     assert_eq!(
         found,
         [
             "$.detail.AwsAccountId: found \"111122223333\"; must be the event's own account, which is 444455556666; leave it out"
         ]
     );
-    let found = with_envelope(None, Some("eu-west-1"), &detail());
+    let found = with_envelope(None, Some("eu-central-1"), &detail());
     assert_eq!(
         found,
         ["$.detail.AwsAccountId: found nothing; it is required where the event itself names no account"]
@@ -520,7 +520,7 @@ fn account_and_region_are_the_envelopes() {
     let found = with_envelope(Some("111122223333"), Some("us-east-1"), &detail());
     assert_eq!(found.len(), 1);
     assert!(found[0].starts_with(&format!(
-        "{}.BucketRegion: found \"eu-west-1\"; must be the region",
+        "{}.BucketRegion: found \"eu-central-1\"; must be the region",
         request::BUCKET_PATH
     )));
 }
@@ -559,7 +559,7 @@ fn call(detail: &Value) -> StartCall<StartDashboardSnapshotJob> {
         prefix: &prefix,
         role: None,
         account: Some("111122223333"),
-        region: Some("eu-west-1"),
+        region: Some("eu-central-1"),
     };
     StartCall {
         request: DashboardSnapshots::aim(request(detail), &aim),
@@ -579,7 +579,7 @@ fn an_attempt_has_its_own_id_and_prefix() {
     assert_eq!(
         aimed["SnapshotConfiguration"]["DestinationConfiguration"],
         json!({"S3Destinations": [{"BucketConfiguration": {
-            "BucketName": "exports", "BucketPrefix": format!("dashboards/sales/run={KEY}/"), "BucketRegion": "eu-west-1",
+            "BucketName": "exports", "BucketPrefix": format!("dashboards/sales/run={KEY}/"), "BucketRegion": "eu-central-1",
         }}]})
     );
     assert_eq!(
@@ -669,14 +669,14 @@ fn an_event_without_a_region_takes_the_calls() {
     };
     let request = request(&without("/SnapshotConfiguration/DestinationConfiguration")).aimed(&aim);
     let sdk = SdkConfig::builder()
-        .region(Region::new("eu-central-1"))
+        .region(Region::new("eu-west-2"))
         .behavior_version(BehaviorVersion::latest())
         .build();
     let sent = DashboardSnapshots::new(&sdk).configuration(&request).unwrap();
     let destination = &sent.destination_configuration().unwrap().s3_destinations()[0];
     assert_eq!(
         destination.bucket_configuration().unwrap().bucket_region(),
-        "eu-central-1"
+        "eu-west-2"
     );
 }
 

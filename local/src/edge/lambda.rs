@@ -828,8 +828,8 @@ mod tests {
             "verify-output",
             "verify-output:$LATEST",
             "111122223333:function:verify-output",
-            "arn:aws:lambda:eu-west-1:111122223333:function:verify-output",
-            "arn:aws:lambda:eu-west-1:111122223333:function:verify-output:live",
+            "arn:aws:lambda:eu-central-1:111122223333:function:verify-output",
+            "arn:aws:lambda:eu-central-1:111122223333:function:verify-output:live",
         ] {
             assert_eq!(function_name(asked), "verify-output", "{asked}");
         }

@@ -68,19 +68,19 @@ mod tests {
 
     #[test]
     fn the_signature_says_the_service() {
-        let signed = "AWS4-HMAC-SHA256 Credential=AKIA/20261101/eu-west-1/profile/aws4_request, SignedHeaders=host, \
+        let signed = "AWS4-HMAC-SHA256 Credential=AKIA/20261101/eu-central-1/profile/aws4_request, SignedHeaders=host, \
                       Signature=0";
         assert_eq!(
             signing_name(&parts("/domains/x", Some(signed))).as_deref(),
             Some("profile")
         );
         let botocore =
-            "AWS4-HMAC-SHA256 Credential=a/20261101/eu-west-1/s3/aws4_request,SignedHeaders=host,Signature=0";
+            "AWS4-HMAC-SHA256 Credential=a/20261101/eu-central-1/s3/aws4_request,SignedHeaders=host,Signature=0";
         assert_eq!(
             signing_name(&parts("/environment/x", Some(botocore))).as_deref(),
             Some("s3")
         );
-        let presigned = "/bucket/key?X-Amz-Credential=a%2F20261101%2Feu-west-1%2Fs3%2Faws4_request&X-Amz-Date=0";
+        let presigned = "/bucket/key?X-Amz-Credential=a%2F20261101%2Feu-central-1%2Fs3%2Faws4_request&X-Amz-Date=0";
         assert_eq!(signing_name(&parts(presigned, None)).as_deref(), Some("s3"));
     }
 

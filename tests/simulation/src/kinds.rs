@@ -157,7 +157,7 @@ impl<S: JobService> Handlers for Of<S> {
 fn sdk() -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("eu-west-1"))
+        .region(Region::new("eu-central-1"))
         .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
         .http_client(SimulatedHttp)
         .sleep_impl(SharedAsyncSleep::new(SdkTime))

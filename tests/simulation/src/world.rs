@@ -193,7 +193,7 @@ impl Plan {
                     "schedule" => {
                         event["id"] = json!(format!("00000000-0000-4000-8000-{trigger:06}{number:06}"));
                         event["time"] = json!(format!("2026-10-01T04:{:02}:00Z", 10 + trigger));
-                        event["resources"] = json!(["arn:aws:events:eu-west-1:111122223333:rule/nightly"]);
+                        event["resources"] = json!(["arn:aws:events:eu-central-1:111122223333:rule/nightly"]);
                     }
                     "key" => {
                         event["id"] = json!(format!("00000000-0000-4000-8000-{trigger:06}{number:06}"));
@@ -514,7 +514,7 @@ impl World {
             .tell(number, || format!("delivery of trigger {}", delivery.trigger));
         let execution = Execution {
             arn: format!(
-                "arn:aws:states:eu-west-1:111122223333:execution:{}:delivery-{number}",
+                "arn:aws:states:eu-central-1:111122223333:execution:{}:delivery-{number}",
                 self.plan.kind.name()
             ),
             dice: Dice::of(self.plan.seed, "execution", &[number as u64]),

@@ -227,7 +227,7 @@ async fn the_answer_echoes_what_was_asked_and_adds_nothing() {
     let bench = Bench::of(Scenario::Success);
     let full = json!({
         "DataFormat": "ORC",
-        "EncryptionKey": "arn:aws:kms:eu-west-1:111122223333:key/a",
+        "EncryptionKey": "arn:aws:kms:eu-central-1:111122223333:key/a",
         "RoleArn": "arn:aws:iam::111122223333:role/export",
         "DestinationUri": "s3://exports/spring",
         "NotInTheModel": 1,
