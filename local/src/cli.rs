@@ -24,6 +24,7 @@ use clap::{
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use landfall::{expect::Expectations, job::Level};
+use landfall_formats::Format as DataFormat;
 use landfall_local::{
     deploy::{EXPORTS, LEDGER, REGION},
     event,
@@ -43,7 +44,6 @@ use landfall_local::{
     watch::message_of,
     world::{Execution, Finished, Options, World},
 };
-use landfall_output::formats::Format as DataFormat;
 use serde_json::{Value, json};
 use strum::{EnumMessage, VariantNames};
 

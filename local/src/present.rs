@@ -1237,7 +1237,7 @@ mod tests {
             landfall: "0.1.0",
             place: "s3://bucket/p/".to_owned(),
             verdict: Verdict::Failed,
-            format: Some(landfall_output::formats::Format::Csv),
+            format: Some(landfall_formats::Format::Csv),
             level: Level::Full,
             seconds: 7.0,
             working_seconds: 2.0,

@@ -64,7 +64,9 @@ async fn edge(folder: &tempfile::TempDir) -> Edge {
 }
 
 fn signed(service: &str) -> String {
-    format!("AWS4-HMAC-SHA256 Credential=a/20261101/eu-central-1/{service}/aws4_request, SignedHeaders=host, Signature=0")
+    format!(
+        "AWS4-HMAC-SHA256 Credential=a/20261101/eu-central-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+    )
 }
 
 #[tokio::test]

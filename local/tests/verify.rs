@@ -676,7 +676,7 @@ async fn a_file_that_changes_while_it_is_read_is_noticed() {
         ..Location::folder(here.path()).unwrap()
     };
     let ask = Ask {
-        format: Some(landfall_output::formats::Format::Csv),
+        format: Some(landfall_formats::Format::Csv),
         ..Ask::default()
     };
     let verified = verify_in(&ask, location, None, Arc::new(SystemClock), &Arc::default())
@@ -712,7 +712,7 @@ async fn a_body_that_breaks_off_is_asked_for_again() {
         ..location
     };
     let ask = Ask {
-        format: Some(landfall_output::formats::Format::Csv),
+        format: Some(landfall_formats::Format::Csv),
         ..Ask::default()
     };
     let progress = Arc::new(Progress::default());

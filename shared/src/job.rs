@@ -6,6 +6,7 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
+pub use landfall_formats::Format;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -74,59 +75,6 @@ pub enum Status {
     TimedOut,
     /// Its outcome is decided and stands in the ledger.
     Sealed,
-}
-
-/// The format that a job's files must have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum Format {
-    /// Comma-separated values with a header row.
-    #[serde(rename = "CSV")]
-    Csv,
-    /// One JSON object a line.
-    #[serde(rename = "JSONL")]
-    Jsonl,
-    /// Apache ORC.
-    #[serde(rename = "ORC")]
-    Orc,
-    /// JSON lines compressed with gzip.
-    #[serde(rename = "JSONL_GZIP")]
-    JsonlGzip,
-    /// Portable Document Format.
-    #[serde(rename = "PDF")]
-    Pdf,
-    /// An Excel workbook, XLSX.
-    #[serde(rename = "EXCEL")]
-    Excel,
-}
-
-impl Format {
-    /// Every format.
-    pub const ALL: [Self; 6] = [
-        Self::Csv,
-        Self::Jsonl,
-        Self::Orc,
-        Self::JsonlGzip,
-        Self::Pdf,
-        Self::Excel,
-    ];
-
-    /// The name that requests and receipts use.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Csv => "CSV",
-            Self::Jsonl => "JSONL",
-            Self::Orc => "ORC",
-            Self::JsonlGzip => "JSONL_GZIP",
-            Self::Pdf => "PDF",
-            Self::Excel => "EXCEL",
-        }
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
 }
 
 /// How much of the output is looked at.

@@ -11,7 +11,7 @@ done
 # Build scripts and macros run in the compiler, not in a target.
 [[ " $* " == *" opt-level=2 "* ]] || exec "$@"
 case $name in
-    landfall_output | hayro_syntax | quick_xml | rawzip)
+    landfall_formats | landfall_output | hayro_syntax | quick_xml | rawzip)
         exec "$@" \
             -Cpasses=sancov-module \
             -Cllvm-args=-sanitizer-coverage-level=4 \

@@ -18,11 +18,9 @@ use std::{
 use bytes::Bytes;
 use chrono::{TimeDelta, Utc};
 use landfall::store::Clock;
+use landfall_formats::{CsvDecoder, Decoded, Decoder, Defect, GzipDecoder, JsonlDecoder, Opened, OrcDecoder};
 use landfall_local::python;
-use landfall_output::{
-    formats::{CsvDecoder, Decoded, Decoder, Defect, GzipDecoder, JsonlDecoder, Opened, OrcDecoder},
-    verify::{Expectation, Format, Limits, Report, Verdict, verify_within},
-};
+use landfall_output::verify::{Expectation, Format, Limits, Report, Verdict, verify_within};
 use landfall_tests::{clock::ManualClock, memory_store::MemoryStore};
 use serde::Deserialize;
 

@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use bytes::Bytes;
-use landfall_output::formats::{
-    AnyDecoder, CsvDecoder, Decoded, Decoder, Defect, Format, JsonlDecoder, Opened, OrcDecoder,
-};
+use landfall_formats::{AnyDecoder, CsvDecoder, Decoded, Decoder, Defect, Format, JsonlDecoder, Opened, OrcDecoder};
 use orc_rust::{ArrowWriterBuilder, compression::CompressionType};
 use proptest::prelude::*;
 

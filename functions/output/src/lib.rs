@@ -1,6 +1,5 @@
 //! Verifies what landed in S3 and seals it in a receipt.
 
-pub mod formats;
 pub mod latest;
 pub mod receipt;
 pub mod seal;

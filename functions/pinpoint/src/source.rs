@@ -12,7 +12,7 @@ use landfall::{
     s3_uri::S3Uri,
     store::{Listed, ObjectStore},
 };
-use landfall_output::formats::{Content, CsvDecoder, Decoded, Decoder, Defect, Head, JsonlDecoder, sniff};
+use landfall_formats::{Content, CsvDecoder, Decoded, Decoder, Defect, Head, JsonlDecoder, sniff};
 
 use crate::imports::ImportFormat;
 

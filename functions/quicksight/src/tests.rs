@@ -674,10 +674,7 @@ fn an_event_without_a_region_takes_the_calls() {
         .build();
     let sent = DashboardSnapshots::new(&sdk).configuration(&request).unwrap();
     let destination = &sent.destination_configuration().unwrap().s3_destinations()[0];
-    assert_eq!(
-        destination.bucket_configuration().unwrap().bucket_region(),
-        "eu-west-2"
-    );
+    assert_eq!(destination.bucket_configuration().unwrap().bucket_region(), "eu-west-2");
 }
 
 #[test]

@@ -28,12 +28,10 @@ use landfall::{
     s3_uri::S3Uri,
     store::{Clock, Listed, ObjectStore, SystemClock},
 };
-use landfall_output::{
-    formats::{Content, Format, Head, sniff},
-    verify::{
-        self, Asker, CheckVerdict, Expectation, Limits, Previous, Report, Verdict,
-        classify::{self, Plan},
-    },
+use landfall_formats::{Content, Format, Head, sniff};
+use landfall_output::verify::{
+    self, Asker, CheckVerdict, Expectation, Limits, Previous, Report, Verdict,
+    classify::{self, Plan},
 };
 use serde::Serialize;
 

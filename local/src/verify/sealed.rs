@@ -13,8 +13,8 @@ use landfall::{
     s3_uri::{S3Object, S3Uri},
     store::{Listed, ObjectStore},
 };
+use landfall_formats::Format;
 use landfall_output::{
-    formats::Format,
     receipt,
     verify::{Role, VerifiedObject},
 };

@@ -11,16 +11,14 @@ use std::io::Read;
 use arbitrary::Unstructured;
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
-use landfall_output::{
-    formats::{
-        Content, CsvDecoder, Decoded, Decoder, Defect, ExcelDecoder, GzipDecoder, Head, JsonlDecoder, MAX_COLUMN_NAME,
-        MAX_COLUMNS, MAX_LINE, Opened, OrcDecoder, PDF_TAIL, PdfDecoder, sniff,
-    },
-    verify::{
-        Check, Expectation, Reading, Verdict,
-        judge::{Circumstances, Judged, Tally},
-        settle::Settling,
-    },
+use landfall_formats::{
+    Content, CsvDecoder, Decoded, Decoder, Defect, ExcelDecoder, GzipDecoder, Head, JsonlDecoder, MAX_COLUMN_NAME,
+    MAX_COLUMNS, MAX_LINE, Opened, OrcDecoder, PDF_TAIL, PdfDecoder, sniff,
+};
+use landfall_output::verify::{
+    Check, Expectation, Reading, Verdict,
+    judge::{Circumstances, Judged, Tally},
+    settle::Settling,
 };
 use memchr::memmem;
 use serde_json::{Map, Value, json, value::RawValue};

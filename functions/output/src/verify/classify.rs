@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::formats::{Content, Format, Head, begins_as_csv, sniff};
+use landfall_formats::{Content, Format, Head, begins_as_csv, sniff};
 
 /// What is to be done with an object, by its name and size alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

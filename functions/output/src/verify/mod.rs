@@ -51,7 +51,7 @@ pub use self::{
     },
     work::{Begin, Desk, Item, Turn},
 };
-pub use crate::formats::Format;
+pub use landfall_formats::Format;
 
 /// What must be there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

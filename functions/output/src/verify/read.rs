@@ -35,7 +35,7 @@ use super::{
     hash::{Hash, State},
     report::{Finding, Reading, Role, VerifiedObject},
 };
-use crate::formats::{
+use landfall_formats::{
     AnyDecoder, Checkpoint, Decoded, Decoder, Defect, ExcelDecoder, Format, Framed, GzipDecoder, Head, JsonlDecoder,
     MAX_LINE, Opened, OrcDecoder, PDF_TAIL, PdfDecoder, TAIL_GUESS, frame,
 };

@@ -13,7 +13,7 @@ use landfall::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::formats::{Content, Decoded, Defect, Format, Framed};
+use landfall_formats::{Content, Decoded, Defect, Format, Framed};
 
 /// Most objects that a report and a receipt list themselves; beyond that all of them are in a file of their own.
 pub const MAX_OBJECTS: usize = 1_000;

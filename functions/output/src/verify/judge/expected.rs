@@ -10,6 +10,7 @@ use landfall::{
     expect::{Expectations, ExpectedColumns, OnViolation},
     job::Level,
 };
+use landfall_formats::{Format, MAX_COLUMN_NAME};
 
 use super::{
     Judgement,
@@ -17,12 +18,9 @@ use super::{
     fail, pass, skipped, warn,
     words::{Examples, cut, key, objects, shown, time},
 };
-use crate::{
-    formats::{Format, MAX_COLUMN_NAME},
-    verify::{
-        Previous,
-        report::{Finding, Reading},
-    },
+use crate::verify::{
+    Previous,
+    report::{Finding, Reading},
 };
 
 /// What the rows of an output came to.

@@ -33,7 +33,7 @@ use super::{
     report::{Check, CheckVerdict, Finding, Reading, Report, Role, SCHEMA, Verdict},
     settle::Settling,
 };
-use crate::formats::{Document, Format};
+use landfall_formats::{Document, Format};
 
 /// Largest unknown object that may be the test file.
 const TEST_FILE: u64 = 64 * 1024;
@@ -973,13 +973,12 @@ impl Case<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        formats::{Content, Decoded, Defect, Framed},
-        verify::{
-            Previous,
-            report::{MAX_OBJECTS, VerifiedObject},
-            settle::Changes,
-        },
+    use landfall_formats::{Content, Decoded, Defect, Framed};
+
+    use crate::verify::{
+        Previous,
+        report::{MAX_OBJECTS, VerifiedObject},
+        settle::Changes,
     };
     use chrono::TimeDelta;
     use landfall::expect::{Expectations, ExpectedAge, ExpectedChange, ExpectedColumns, ExpectedRows, OnViolation};

@@ -5,14 +5,13 @@
 
 use std::collections::BTreeMap;
 
+use landfall_formats::Format;
+
 use super::{
     Judgement, pass, warn,
     words::{Examples, key, objects},
 };
-use crate::{
-    formats::Format,
-    verify::report::{Finding, Reading},
-};
+use crate::verify::report::{Finding, Reading};
 
 /// How the texts of a format end.
 #[derive(Clone, Debug, Default)]

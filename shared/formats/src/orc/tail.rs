@@ -7,11 +7,15 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use orc_rust::proto::{self, r#type::Kind};
 use prost::{DecodeError, Message};
 
-use super::{Defect, MAGIC, MAX_TAIL, blocks::Blocks, records};
-use crate::formats::{MAX_COLUMNS, column_name};
+use super::{
+    Defect, MAGIC, MAX_TAIL,
+    blocks::Blocks,
+    proto::{self, TypeKind},
+    records,
+};
+use crate::{MAX_COLUMNS, column_name};
 
 /// The largest footer that is taken once it is inflated.
 const MAX_FOOTER: usize = 32 << 20;
@@ -44,7 +48,7 @@ pub(super) struct Tail {
 /// A type of the file's tree.
 #[derive(Debug)]
 pub(super) struct Type {
-    pub(super) kind: Kind,
+    pub(super) kind: TypeKind,
     pub(super) children: Vec<u32>,
     /// The top-level column, from 1, that it belongs to; 0 of the root.
     pub(super) column: u32,
@@ -253,7 +257,7 @@ fn types(types: &[proto::Type], unstable: bool) -> Result<Vec<Type>, Defect> {
     // Types are numbered in preorder, so a child comes after its parent, and has but one.
     let mut places: Vec<Option<(usize, u32)>> = vec![None; types.len()];
     match (types.first(), places.first_mut()) {
-        (Some(root), Some(place)) if root.kind == Some(Kind::Struct.into()) => *place = Some((0, 0)),
+        (Some(root), Some(place)) if root.kind == Some(TypeKind::Struct.into()) => *place = Some((0, 0)),
         (Some(_), _) => return Err(Defect::new("has ORC rows without columns, which is not supported")),
         (None, _) => return Err(Defect::new("has an unreadable ORC footer: it has no columns")),
     }
@@ -270,13 +274,13 @@ fn types(types: &[proto::Type], unstable: bool) -> Result<Vec<Type>, Defect> {
         }
         let kind = parent
             .kind
-            .and_then(|kind| Kind::try_from(kind).ok())
+            .and_then(|kind| TypeKind::try_from(kind).ok())
             .ok_or_else(|| Defect::new(format!("has column {column} of a type that is not supported")))?;
         let fits = match kind {
-            Kind::Struct => parent.field_names.len() == parent.subtypes.len(),
-            Kind::List => parent.subtypes.len() == 1,
-            Kind::Map => parent.subtypes.len() == 2,
-            Kind::Union => (1..=256).contains(&parent.subtypes.len()),
+            TypeKind::Struct => parent.field_names.len() == parent.subtypes.len(),
+            TypeKind::List => parent.subtypes.len() == 1,
+            TypeKind::Map => parent.subtypes.len() == 2,
+            TypeKind::Union => (1..=256).contains(&parent.subtypes.len()),
             _ => parent.subtypes.is_empty(),
         };
         if !fits {
@@ -286,7 +290,7 @@ fn types(types: &[proto::Type], unstable: bool) -> Result<Vec<Type>, Defect> {
             kind,
             children: parent.subtypes.clone(),
             column,
-            short: unstable && kind == Kind::Decimal && (1..=SHORT_DECIMAL).contains(&parent.precision()),
+            short: unstable && kind == TypeKind::Decimal && (1..=SHORT_DECIMAL).contains(&parent.precision()),
         });
     }
     Ok(found)

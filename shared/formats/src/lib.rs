@@ -11,6 +11,7 @@
 
 mod csv;
 mod excel;
+mod format;
 mod gzip;
 mod jsonl;
 mod orc;
@@ -22,12 +23,12 @@ mod text;
 use std::{fmt, ops::Range};
 
 use bytes::Bytes;
-pub use landfall::job::Format;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
     csv::{CsvDecoder, CsvState, frame as frame_csv},
     excel::{ExcelDecoder, MAX_DIRECTORY, MAX_ENTRIES, MAX_MARKUP},
+    format::Format,
     gzip::{GzipDecoder, GzipState, Resumable, frame as frame_gzip},
     jsonl::{JsonlDecoder, JsonlState, MAX_LINE, frame as frame_jsonl},
     orc::{MAX_TAIL, OrcDecoder, OrcState, SMALL_STRIPE, TAIL_GUESS},

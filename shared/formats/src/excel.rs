@@ -1039,8 +1039,8 @@ mod tests {
     #[test]
     fn what_once_depended_on_cuts_does_so_no_more() {
         for found in [
-            include_bytes!("../../../../tests/data/seeds/excel-mended/longer-than-directory-or-unclosed").as_slice(),
-            include_bytes!("../../../../tests/data/seeds/excel-mended/reference-cut-at-a-bracket"),
+            include_bytes!("../../../tests/data/seeds/excel-mended/longer-than-directory-or-unclosed").as_slice(),
+            include_bytes!("../../../tests/data/seeds/excel-mended/reference-cut-at-a-bracket"),
         ] {
             for size in 1..300 {
                 assert_eq!(in_chunks(found, size), run(found), "{size}");

@@ -4,12 +4,12 @@
 //! when all were seen the streams of each column are held against each other and against the rows that the footer
 //! says. A column's rows are its parent's values: so a count that is wrong anywhere is found, and none is believed.
 
-use orc_rust::proto::{self, column_encoding, stream, r#type};
 use prost::{DecodeError, Message};
 
 use super::{
     Defect, NUMBERS_PER_BYTE,
     blocks::{Blocks, Inflater, Splitter},
+    proto::{self, EncodingKind, StreamKind, TypeKind},
     records,
     tail::{Span, Type},
     values::{Kind, Meaning, Tally, Values},
@@ -220,47 +220,45 @@ impl Stripe {
             }
         };
         match of.kind {
-            r#type::Kind::Boolean => equal("bytes of values", data.count, values.div_ceil(8))?,
-            r#type::Kind::Byte => equal("values", data.count, values)?,
-            r#type::Kind::Short | r#type::Kind::Int | r#type::Kind::Long | r#type::Kind::Date => {
+            TypeKind::Boolean => equal("bytes of values", data.count, values.div_ceil(8))?,
+            TypeKind::Byte => equal("values", data.count, values)?,
+            TypeKind::Short | TypeKind::Int | TypeKind::Long | TypeKind::Date => {
                 equal("values", data.count, values)?;
                 within(match of.kind {
-                    r#type::Kind::Short => 16,
-                    r#type::Kind::Long => 64,
+                    TypeKind::Short => 16,
+                    TypeKind::Long => 64,
                     _ => 32,
                 })?;
             }
-            r#type::Kind::Float => equal("bytes of values", data.count, values.saturating_mul(4))?,
-            r#type::Kind::Double => equal("bytes of values", data.count, values.saturating_mul(8))?,
-            r#type::Kind::String | r#type::Kind::Varchar | r#type::Kind::Char | r#type::Kind::Binary => {
-                match encoding.dictionary {
-                    None => {
-                        equal("lengths", length.count, values)?;
-                        equal("bytes of values", data.count, length.sum)?;
-                    }
-                    Some(entries) => {
-                        equal("values", data.count, values)?;
-                        equal("lengths in its dictionary", length.count, u64::from(entries))?;
-                        equal("bytes in its dictionary", dictionary.count, length.sum)?;
-                        if values > 0 && data.largest >= u64::from(entries) {
-                            return Err(failed("a value is not in its dictionary"));
-                        }
+            TypeKind::Float => equal("bytes of values", data.count, values.saturating_mul(4))?,
+            TypeKind::Double => equal("bytes of values", data.count, values.saturating_mul(8))?,
+            TypeKind::String | TypeKind::Varchar | TypeKind::Char | TypeKind::Binary => match encoding.dictionary {
+                None => {
+                    equal("lengths", length.count, values)?;
+                    equal("bytes of values", data.count, length.sum)?;
+                }
+                Some(entries) => {
+                    equal("values", data.count, values)?;
+                    equal("lengths in its dictionary", length.count, u64::from(entries))?;
+                    equal("bytes in its dictionary", dictionary.count, length.sum)?;
+                    if values > 0 && data.largest >= u64::from(entries) {
+                        return Err(failed("a value is not in its dictionary"));
                     }
                 }
-            }
-            r#type::Kind::Timestamp | r#type::Kind::TimestampInstant => {
+            },
+            TypeKind::Timestamp | TypeKind::TimestampInstant => {
                 equal("values", data.count, values)?;
                 equal("nanoseconds", secondary.count, values)?;
             }
-            r#type::Kind::Decimal => {
+            TypeKind::Decimal => {
                 equal("values", data.count, values)?;
                 if !of.short {
                     equal("scales", secondary.count, values)?;
                 }
             }
-            r#type::Kind::List | r#type::Kind::Map => equal("lengths", length.count, values)?,
-            r#type::Kind::Union => equal("tags", data.count, values)?,
-            r#type::Kind::Struct => {}
+            TypeKind::List | TypeKind::Map => equal("lengths", length.count, values)?,
+            TypeKind::Union => equal("tags", data.count, values)?,
+            TypeKind::Struct => {}
         }
         if let Some(tags) = &data.tags
             && tags[of.children.len()..].iter().any(|times| *times > 0)
@@ -269,8 +267,8 @@ impl Stripe {
         }
         for (number, child) in of.children.iter().enumerate() {
             let rows = match of.kind {
-                r#type::Kind::List | r#type::Kind::Map => length.sum,
-                r#type::Kind::Union => data.tags.as_ref().map_or(0, |tags| tags[number]),
+                TypeKind::List | TypeKind::Map => length.sum,
+                TypeKind::Union => data.tags.as_ref().map_or(0, |tags| tags[number]),
                 _ => values,
             };
             self.column(types, *child as usize, rows)?;
@@ -300,13 +298,10 @@ pub(super) fn decode(mut plain: &[u8], columns: usize) -> Result<proto::StripeFo
 
 impl Encoding {
     fn new(of: &Type, encoding: &proto::ColumnEncoding) -> Result<Self, Defect> {
-        use column_encoding::Kind::{Dictionary, DictionaryV2, Direct, DirectV2};
-        let text = matches!(
-            of.kind,
-            r#type::Kind::String | r#type::Kind::Varchar | r#type::Kind::Char
-        );
+        use EncodingKind::{Dictionary, DictionaryV2, Direct, DirectV2};
+        let text = matches!(of.kind, TypeKind::String | TypeKind::Varchar | TypeKind::Char);
         let size = Some(encoding.dictionary_size.unwrap_or_default());
-        let (v2, dictionary) = match column_encoding::Kind::try_from(encoding.kind.unwrap_or_default()) {
+        let (v2, dictionary) = match EncodingKind::try_from(encoding.kind.unwrap_or_default()) {
             Ok(Direct) => (false, None),
             Ok(DirectV2) => (true, None),
             Ok(Dictionary) if text => (false, size),
@@ -324,8 +319,8 @@ impl Encoding {
 
 /// The place of a stream in its column, and what it holds.
 fn place(of: &Type, encoding: Encoding, stream: &proto::Stream) -> (Role, Kind) {
-    use stream::Kind as S;
-    use r#type::Kind as Of;
+    use StreamKind as S;
+    use TypeKind as Of;
     let aside = (Role::Aside, Kind::Raw);
     let integers = |signed, meaning| Kind::Integers {
         v2: encoding.v2,

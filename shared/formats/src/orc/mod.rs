@@ -30,6 +30,7 @@ use self::{
 use super::{Decoded, Decoder, Defect, Framed, Opened, panics::caught};
 
 mod blocks;
+mod proto;
 mod records;
 mod stripe;
 mod tail;

@@ -8,9 +8,11 @@
 use std::{borrow::Cow, fmt};
 
 use flate2::{Decompress, FlushDecompress, Status};
-use orc_rust::proto::{self, CompressionKind};
 
-use super::{Defect, Fault};
+use super::{
+    Defect, Fault,
+    proto::{self, CompressionKind},
+};
 
 /// The largest compression block: what the three-byte header of a block can say.
 const MAX_BLOCK: u64 = 1 << 23;

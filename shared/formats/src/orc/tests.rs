@@ -1,7 +1,7 @@
 use std::{fs, io::Write, path::PathBuf, sync::Arc};
 
 use arrow::array::{BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
-use orc_rust::{ArrowWriterBuilder, compression::CompressionType, proto};
+use orc_rust::{ArrowWriterBuilder, compression::CompressionType};
 use prost::Message;
 
 use super::{blocks::Blocks, *};
@@ -396,10 +396,7 @@ fn numbers_are_bounded_by_the_bytes_that_they_are_stored_in() {
         column,
         short: false,
     };
-    let types = [
-        of(proto::r#type::Kind::Struct, &[1], 0),
-        of(proto::r#type::Kind::Long, &[], 1),
-    ];
+    let types = [of(proto::TypeKind::Struct, &[1], 0), of(proto::TypeKind::Long, &[], 1)];
     let blocks = Blocks::new(&proto::PostScript {
         compression: Some(proto::CompressionKind::Zlib.into()),
         ..proto::PostScript::default()
@@ -409,12 +406,12 @@ fn numbers_are_bounded_by_the_bytes_that_they_are_stored_in() {
     let (runs, rows) = (1 << 14, 512 << 14);
     let streams = deflated(&[0xc1_u8, 0xff, 0, 0].repeat(runs), 1);
     let encoding = proto::ColumnEncoding {
-        kind: Some(proto::column_encoding::Kind::DirectV2.into()),
+        kind: Some(proto::EncodingKind::DirectV2.into()),
         ..proto::ColumnEncoding::default()
     };
     let footer = proto::StripeFooter {
         streams: vec![proto::Stream {
-            kind: Some(proto::stream::Kind::Data.into()),
+            kind: Some(proto::StreamKind::Data.into()),
             column: Some(1),
             length: Some(streams.len() as u64),
         }],
