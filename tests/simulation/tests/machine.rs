@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use landfall::job::TaskError;
 use landfall_local::{
     deploy::Retries,
@@ -125,6 +126,11 @@ impl Surroundings for Replay {
 
     fn elapsed(&self) -> Duration {
         Duration::ZERO
+    }
+
+    /// Before every deadline, as it was there.
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH
     }
 
     fn jitter(&self) -> f64 {
