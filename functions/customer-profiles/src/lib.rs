@@ -74,7 +74,7 @@ pub enum SnapshotFormat {
     Orc,
 }
 
-/// The service, and the regions that botocore 1.43 knows of it, which `tests/static/policy.py` holds this against.
+/// The service, and the regions that botocore 1.43 knows of it.
 const SERVICE: Service = Service {
     name: "Amazon Connect Customer Profiles",
     regions: "It is in af-south-1, ap-northeast-1, ap-northeast-2, ap-southeast-1, ap-southeast-2, ca-central-1, \
@@ -290,6 +290,18 @@ mod tests {
             .skip(1)
             .map(|line| line.trim().to_owned())
             .collect()
+    }
+
+    #[test]
+    fn the_page_names_the_same_regions() {
+        let page = include_str!("../../../docs/kinds.md");
+        let (_, regions) = SERVICE.regions.split_once("It is in ").unwrap();
+        let (regions, _) = regions.split_once(", as botocore").unwrap();
+        assert_eq!(regions.matches('-').count(), 2 * 10);
+        assert!(
+            page.contains(&format!("as botocore 1.43 has it: {regions}.")),
+            "{regions}"
+        );
     }
 
     #[test]

@@ -222,16 +222,19 @@ impl Weather {
         let share = *dice.pick(&[0.0, 0.3, 1.0]);
         let mishaps: Vec<Mishap> = Mishap::ALL.into_iter().filter(|_| dice.chance(share)).collect();
         let outage = dice.chance(0.08).then(|| {
-            let from = dice.between(Duration::ZERO, Duration::from_secs(300));
+            let from = dice.between(Duration::ZERO, Duration::from_secs(*dice.pick(&[0, 300])));
             let of_s3 = dice.chance(0.5);
+            let fault = match of_s3 {
+                true => Fault::Failed,
+                false => *dice.pick(&[Fault::Failed, Fault::NeverLeft]),
+            };
+            // Long enough to give a job up whose service is not there.
+            let longest = if fault == Fault::NeverLeft { 1800 } else { 600 };
             Outage {
                 of_s3,
-                fault: match of_s3 {
-                    true => Fault::Failed,
-                    false => *dice.pick(&[Fault::Failed, Fault::NeverLeft]),
-                },
+                fault,
                 from,
-                until: from + dice.between(Duration::from_secs(1), Duration::from_secs(600)),
+                until: from + dice.between(Duration::from_secs(1), Duration::from_secs(longest)),
             }
         });
         Self {

@@ -504,6 +504,16 @@ impl Check<'_> {
                 }
             }
         }
+        if nothing_else {
+            let counted = self.counted_starts();
+            let reached = self.starts.iter().filter(|start| start.reached).count();
+            if counted > reached {
+                self.breaks(
+                    STARTS,
+                    format!("{counted} start calls count, and {reached} reached the service"),
+                );
+            }
+        }
         if self.starts.iter().any(|start| start.begun_late) {
             self.breaks(STARTS, "a start call was begun after the lease of its claim");
         }
@@ -554,6 +564,17 @@ impl Check<'_> {
                 format!("{made} jobs were made, and {bound_of_all} is the bound"),
             );
         }
+    }
+
+    /// How many start calls the ledger counts, on all days.
+    fn counted_starts(&self) -> usize {
+        let keys = self.after.store.keys(LEDGER).into_iter();
+        let days = keys.filter(|key| key.starts_with("starts/"));
+        days.filter_map(|key| {
+            let calls: Value = serde_json::from_slice(&self.after.store.body(LEDGER, &key)?).ok()?;
+            calls["calls"].as_array().map(Vec::len)
+        })
+        .sum()
     }
 
     /// How many of the start calls of one trigger may have made a job beside the one that is wanted.

@@ -48,9 +48,14 @@ const MOST_REDRIVES: u32 = 12;
 
 /// The definition as it is deployed, for one kind.
 pub fn machine(kind: Kind) -> Result<Machine> {
+    read(include_str!("../../../statemachine/export-job.asl.json"), kind)
+}
+
+/// A definition with the substitutions of one kind.
+pub fn read(text: &str, kind: Kind) -> Result<Machine> {
     let (start, poll) = (format!("{}-start", kind.name()), format!("{}-poll", kind.name()));
     Machine::read(
-        include_str!("../../../statemachine/export-job.asl.json"),
+        text,
         &[
             ("Partition", deploy::PARTITION),
             ("Kind", kind.name()),
