@@ -66,6 +66,7 @@ EVERYTHING = {
     "ExportRetentionDays": "30",
     "VerifyConcurrency": "500",
     "BatchConcurrency": "200",
+    "ReservedConcurrency": "7",
     "ExportBatches": "true",
     "Tracing": "true",
     "AlarmTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms",
@@ -267,6 +268,8 @@ class Stack:
             return self.resolve(resource["Properties"]["LogGroupName"])
         if kind == "AWS::Events::EventBus":
             return self.resolve(resource["Properties"]["Name"])
+        if kind == "AWS::Events::Rule" and (bus := self.resolve(resource["Properties"]["EventBusName"])) != "default":
+            return f"{bus}|{name}"
         return name
 
     def attribute(self, name, attribute):
@@ -312,6 +315,9 @@ class Stack:
             if function == "Fn::Split":
                 separator, text = argument
                 return self.resolve(text).split(separator)
+            if function == "Fn::Select":
+                index, values = argument
+                return self.resolve(values)[int(index)]
             if function == "Fn::Equals":
                 left, right = self.resolve(argument)
                 return str(left) == str(right)
@@ -1178,12 +1184,51 @@ def unsuccessful_executions_raise_an_alarm(facts):
             yield f"{name}: nothing watches {sorted(missing)}"
 
 
+@check
+def stalled_jobs_raise_an_alarm(facts):
+    entry = {"Source": "landfall", "DetailType": "Export Job Stalled"}
+    for bus in ("default", "shop"):
+        stack = facts.stack({**EVERYTHING, "EventBusName": bus})
+        pattern = stack.of("AWS::Events::Rule")["StalledJobRule"]
+        told = {"account": [ACCOUNT], "source": [entry["Source"]], "detail-type": [entry["DetailType"]]}
+        if pattern["EventPattern"] != told or pattern["EventBusName"] != bus:
+            yield "StalledJobRule does not hear what is announced of a stalled job"
+        # So AWS/Events names the rules of the default bus, and those of any other.
+        counted = {"RuleName": "StalledJobRule"} if bus == "default" else {"RuleName": "StalledJobRule", "EventBusName": bus}
+        alarm = stack.of("AWS::CloudWatch::Alarm")["StalledJobAlarm"]
+        seen = [
+            metric["Id"]
+            for metric in alarm["Metrics"][1:]
+            if (stat := metric["MetricStat"])["Metric"]["MetricName"] == "MatchedEvents"
+            and stat["Metric"]["Namespace"] == "AWS/Events"
+            and stat["Stat"] == "Sum"
+            and {d["Name"]: d["Value"] for d in stat["Metric"]["Dimensions"]} == counted
+        ]
+        if len(seen) != 1 or f"FILL({seen[0]}, 0)" not in alarm["Metrics"][0]["Expression"] or alarm["Threshold"] != 0:
+            yield f"no alarm counts the stalled jobs of the bus {bus}"
+
+
+@check
+def polls_and_seals_can_be_kept_running(facts):
+    reserved = {
+        name: properties["ReservedConcurrentExecutions"]
+        for name, properties in facts.full.functions().items()
+        if "ReservedConcurrentExecutions" in properties
+    }
+    wanted = {kind.resource("PollFunction") for kind in KINDS} | {"SealReceiptFunction"}
+    if reserved != dict.fromkeys(wanted, EVERYTHING["ReservedConcurrency"]):
+        yield f"concurrency is reserved for {reserved}"
+    # An account that has asked for nothing may have too little to reserve any.
+    if any("ReservedConcurrentExecutions" in properties for properties in facts.plain.functions().values()):
+        yield "concurrency is reserved although nobody asked for it"
+
+
 # --- Triggers -------------------------------------------------------------------------------------------------------
 
 
 def targets(stack):
     for name, properties in stack.of("AWS::Events::Rule").items():
-        for target in properties["Targets"]:
+        for target in properties.get("Targets", []):
             yield name, target
     for name, properties in stack.of("AWS::Scheduler::Schedule").items():
         yield name, properties["Target"]
@@ -1254,7 +1299,7 @@ def schedules_imitate_an_event(facts):
         detail_types = {
             rule["EventPattern"]["detail-type"][0]
             for rule in rules
-            if rule["Targets"][0]["Arn"] == properties["Target"]["Arn"]
+            if rule.get("Targets", [{}])[0].get("Arn") == properties["Target"]["Arn"]
         }
         expected = {
             "version": "0",
@@ -2056,6 +2101,19 @@ MEMBERS = {
         ("SegmentSnapshotAlarm/Metrics/2/MetricStat/Metric/MetricName", "ExecutionsStarted"),
         ("DeadLetterAlarm/AlarmActions", None),
         ("ExportBatchAlarm/DatapointsToAlarm", None),
+    ),
+    stalled_jobs_raise_an_alarm: (
+        ("StalledJobRule/EventPattern/detail-type", ["Export Job Failed"]),
+        ("StalledJobRule/EventBusName", "default"),
+        ("StalledJobAlarm/Metrics/0/Expression", "FILL(ondefault, 0)"),
+        ("StalledJobAlarm/Metrics/1/MetricStat/Metric/Dimensions/0/Value", "StalledJobAlarm"),
+        ("StalledJobAlarm/Metrics/2/MetricStat/Metric/Dimensions/1/Value", {"Ref": "StalledJobRule"}),
+        ("StalledJobAlarm/Threshold", 5),
+    ),
+    polls_and_seals_can_be_kept_running: (
+        ("EndpointExportPollFunction/ReservedConcurrentExecutions", None),
+        ("VerifyOutputFunction/ReservedConcurrentExecutions", {"Ref": "ReservedConcurrency"}),
+        ("SealReceiptFunction/ReservedConcurrentExecutions", {"Ref": "ReservedConcurrency"}),
     ),
     triggers_are_delivered_or_kept: (
         ("SegmentSnapshotRule/Targets/0/DeadLetterConfig", None),
