@@ -177,6 +177,23 @@ def cases(stack):
     again = decide(policy, "s3:PutObject", receipt, stack.attribute("SealReceiptRole", "Arn"))
     yield "a receipt is written over", False, again
 
+    # The ledger: the functions of this stack, with a condition.
+    entry, ledger = "arn:aws:s3:::ledgerbucket/jobs/segment-snapshot/1.json", beside_everything(
+        [*stack.bucket_statements("LedgerBucket")]
+    )
+    creates = {"s3__objectcreationoperation": "true"}
+    for principal, keys, expected in (
+        (stack.attribute("SealReceiptRole", "Arn"), {"s3__if-match": "1"}, True),
+        (stack.attribute("SegmentSnapshotStartRole", "Arn"), {"s3__if-none-match": "*"}, True),
+        (stack.attribute("SealReceiptRole", "Arn"), {}, False),
+        (f"{ROLE}/landfall/earlier/seal/x", {"s3__if-match": "1"}, False),
+        (stack.attribute("SegmentSnapshotStateMachineRole", "Arn"), {"s3__if-match": "1"}, False),
+    ):
+        granted = decide(ledger, "s3:PutObject", entry, principal, **creates, **keys)
+        yield f"{principal} writes {entry} with {keys}", expected, granted
+    deleted = decide(ledger, "s3:DeleteObject", entry, stack.attribute("SealReceiptRole", "Arn"))
+    yield f"{entry} is deleted", False, deleted
+
     # The bus: who asks, and who announces.
     statements = [p["Statement"] for p in stack.of("AWS::Events::EventBusPolicy").values()]
     bus = beside_everything(statements)
