@@ -1123,8 +1123,8 @@ def machines_may_run_their_maps(facts):
                 yield f"{label!r} is no label that stands in an ARN as it is"
         is_batch = path_of(resource) == BATCH_DEFINITION
         others = [f"{STACK}-{kind.name}" for kind in KINDS] if is_batch else []
-        items = "batch-items" if is_batch else "verifications"
         role, machine = facts.full.role_of(resource["RoleArn"]), resource["StateMachineName"]
+        items = "batch-items" if is_batch else f"verifications/{machine.removeprefix(STACK)[1:]}"
         if name in references(facts.template["Resources"][role]):
             yield f"{role} refers to {name}, which refers to it"
         own, of_maps = f"{states}:execution:{machine}:*", [f"{states}:execution:{machine}/{label}:*" for label in labels]
@@ -2001,6 +2001,10 @@ MEMBERS = {
     ),
     machines_may_run_their_maps: (
         ("SegmentSnapshotStateMachineRole/statements/ReadBatches/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/*"}),
+        (
+            "EndpointExportStateMachineRole/statements/ReadBatches/Resource",
+            {"Fn::Sub": "${LedgerBucket.Arn}/verifications/*"},
+        ),
         ("DashboardSnapshotStateMachineRole/statements/StartBatches/Resource", {"Ref": "DashboardSnapshotStateMachine"}),
         ("EndpointExportStateMachineRole/statements/FollowBatches/Action", "states:DescribeExecution"),
         ("EndpointExportStateMachineRole/statements/FollowBatches/Resource/1", None),
