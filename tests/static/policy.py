@@ -176,7 +176,7 @@ class NoPolicies:
         return {}
 
 
-def transformed(source):
+def transformed(source, parameters=None):
     sam = copy.deepcopy(source)
     for resource in sam["Resources"].values():
         # Packaging puts S3 URIs in place of these paths.
@@ -184,7 +184,7 @@ def transformed(source):
             path = resource.get("Properties", {}).get(name)
             if isinstance(path, str):
                 resource["Properties"][name] = f"s3://package/{path}"
-    return transform(sam, {}, NoPolicies())
+    return transform(sam, parameters or {}, NoPolicies())
 
 
 class Stack:
@@ -235,6 +235,8 @@ class Stack:
             return name.lower()
         if kind == "AWS::Logs::LogGroup":
             return self.resolve(resource["Properties"]["LogGroupName"])
+        if kind == "AWS::Lambda::Version":
+            return self.attribute(resource["Properties"]["FunctionName"]["Ref"], "Arn") + ":1"
         return name
 
     def attribute(self, name, attribute):
@@ -895,6 +897,73 @@ def parameters_agree_with_the_code(facts):
         yield "PollMinSeconds can be larger than PollMaxSeconds"
 
 
+# Of a function, what every version of it shares.
+OF_ALL_VERSIONS = {"Code", "Tags", "ReservedConcurrentExecutions"}
+
+
+@check
+def what_changes_a_function_publishes_a_version(facts):
+    """And nothing else does: Lambda publishes no second version of what did not change, and the update would fail.
+
+    SAM names a version by the function's code and properties as they stand in the template. The values of parameters are
+    part of that in Code alone, which is why the template names them there.
+    """
+    for name, resource in facts.raw["Resources"].items():
+        if resource["Type"] == "AWS::Lambda::Version" and resource.get("DeletionPolicy") != "Retain":
+            yield f"{name} goes with an update, although executions may name it"
+    marked = transformed(facts.template, {name: f"<{name}>" for name in facts.template["Parameters"]})
+    before, after = versions(facts.raw), versions(marked)
+    for name, resource in facts.template["Resources"].items():
+        if resource["Type"] == "AWS::Serverless::Function" and name not in after:
+            yield f"{name} has no versions"
+    for base in ({kind.parameter: "true" for kind in KINDS}, EVERYTHING):
+        functions = facts.stack(base).functions()
+        changed = {name: set() for name in functions}
+        for parameter in facts.template["Parameters"]:
+            other = facts.stack({**base, parameter: another(facts, parameter, base)}).functions()
+            for name in set(functions) & set(other):
+                if without(functions[name], OF_ALL_VERSIONS) != without(other[name], OF_ALL_VERSIONS):
+                    changed[name].add(parameter)
+        for name, parameters in changed.items():
+            named = set(re.findall(r"<(\w+)>", json.dumps(marked["Resources"][name]["Properties"]["Code"])))
+            if parameters - named:
+                yield f"{name} depends on {sorted(parameters - named)}, which its SourceKMSKeyArn does not name"
+            # A parameter may tell in one of the two only.
+            if base is EVERYTHING and named - parameters:
+                yield f"{name} does not depend on {sorted(named - parameters)}, which its SourceKMSKeyArn names"
+            if named and before.get(name) == after.get(name):
+                yield f"{name} has the same version with other parameters"
+            if "SourceKMSKeyArn" in functions[name]["Code"]:
+                yield f"{name} gets {functions[name]['Code']['SourceKMSKeyArn']!r} for a key"
+    taller = copy.deepcopy(facts.template)
+    for resource in taller["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["Timeout"] = 899
+    for name, version in versions(transformed(taller)).items():
+        if before.get(name) == version:
+            yield f"{name} has the same version with another time-out"
+
+
+def versions(raw):
+    """The logical name of the version that SAM makes of each function."""
+    made = {name: resource for name, resource in raw["Resources"].items() if resource["Type"] == "AWS::Lambda::Version"}
+    return {resource["Properties"]["FunctionName"]["Ref"]: name for name, resource in made.items()}
+
+
+def without(properties, names):
+    return {name: value for name, value in properties.items() if name not in names}
+
+
+def another(facts, name, base):
+    """Another value of a parameter than the one it has."""
+    parameter = facts.template["Parameters"][name]
+    value = str(base.get(name, parameter["Default"]))
+    for candidate in [*map(str, parameter.get("AllowedValues", [])), EVERYTHING.get(name, ""), str(parameter["Default"])]:
+        if candidate != value:
+            return candidate
+    return str(int(value) + 1) if value.isdigit() else f"{value}x"
+
+
 @check
 def parameters_are_documented(facts):
     table = (ROOT / "docs/operations.md").read_text().partition("## Parameters of the stack\n")[2].partition("\n## ")[0]
@@ -945,8 +1014,8 @@ def invoked(facts, properties):
         variable = re.fullmatch(r"\$\{(\w+)\}", task["Parameters"].get("FunctionName", ""))
         if variable:
             arn = properties["DefinitionSubstitutions"].get(variable[1])
-            function = next((f for f in facts.full.functions() if facts.full.attribute(f, "Arn") == arn), None)
-            yield state, task.get("TimeoutSeconds", 0), function
+            versions = {facts.full.ref(name): v["FunctionName"] for name, v in facts.full.of("AWS::Lambda::Version").items()}
+            yield state, task.get("TimeoutSeconds", 0), versions.get(arn)
 
 
 @check
@@ -955,7 +1024,7 @@ def tasks_outlast_their_functions(facts):
     for name, properties in machines(facts.full).items():
         for state, timeout, function in invoked(facts, properties):
             if function is None:
-                yield f"{name}: the state {state} invokes no function of the template"
+                yield f"{name}: the state {state} invokes no version of a function of the template"
             elif timeout <= facts.full.functions()[function]["Timeout"]:
                 yield f"{name}: the state {state} ends after {timeout} s, before {function}"
 
@@ -1008,7 +1077,9 @@ def machine_outlasts_the_longest_job(facts):
 def machines_may_do_what_they_do(facts):
     for name, properties in machines(facts.full).items():
         role = facts.full.role_of(properties["RoleArn"])
-        wanted = {facts.full.attribute(function, "Arn") for _, _, function in invoked(facts, properties) if function}
+        functions = {facts.full.attribute(function, "Arn") for _, _, function in invoked(facts, properties) if function}
+        # Its versions; and by its name alone it is invoked by executions from before there were any.
+        wanted = functions | {f"{arn}:*" for arn in functions}
         if facts.full.allowed("lambda:InvokeFunction").get(role) != wanted:
             yield f"{role} may not invoke just the functions of {name}"
         for policy_of, statement in facts.full.statements():
@@ -1480,7 +1551,7 @@ def references(node):
     found = set()
     for name, value in node.items():
         if name == "Ref":
-            found.add(value)
+            found.add(value.split(".")[0])
         elif name == "Fn::GetAtt":
             found.add((value if isinstance(value, list) else value.split("."))[0])
         elif name == "Fn::Sub":
@@ -1706,17 +1777,32 @@ MEMBERS = {
         ("SealReceiptFunction/Timeout", 60),
         ("SegmentSnapshotPollFunction/MemorySize", 512),
     ),
+    what_changes_a_function_publishes_a_version: (
+        ("VerifyOutputFunction/AutoPublishAliasAllProperties", None),
+        ("SealReceiptFunction/VersionDeletionPolicy", "Delete"),
+        ("SegmentSnapshotStartFunction/SourceKMSKeyArn", None),
+        ("BatchPlanFunction/SourceKMSKeyArn/Fn::If/1/Fn::Join/1/1", None),
+        ("DashboardSnapshotPollFunction/SourceKMSKeyArn", {"Fn::If": ["Never", {"Ref": "ExportRetentionDays"}, "x"]}),
+        ("EndpointImportStartFunction/Environment/Variables/LANDFALL_NEW", {"Ref": "ScheduleExpressionTimezone"}),
+        ("SealReceiptFunction/SourceKMSKeyArn", {"Fn::If": ["IsTraced", "x", {"Ref": "AWS::NoValue"}]}),
+    ),
     substitutions_are_those_of_the_definition: (
         ("SegmentSnapshotStateMachine/DefinitionSubstitutions/Kind", None),
         ("SegmentSnapshotStateMachine/DefinitionUri", BATCH_DEFINITION),
         ("ExportBatchStateMachine/DefinitionSubstitutions/EventBusName", None),
     ),
     tasks_outlast_their_functions: (
+        (
+            "SegmentSnapshotStateMachine/DefinitionSubstitutions/PollFunctionArn",
+            {"Fn::GetAtt": ["SegmentSnapshotPollFunction", "Arn"]},
+        ),
         ("EndpointImportStartFunction/Timeout", 960),
         ("SealReceiptFunction/Timeout", 961),
         ("BatchSummaryFunction/Timeout", 960),
     ),
     machines_may_do_what_they_do: (
+        ("DashboardSnapshotStateMachineRole/statements/Invoke/Resource/1", None),
+        ("EndpointImportStateMachineRole/statements/Invoke/Resource/0", None),
         ("SegmentSnapshotStateMachineRole/statements/Invoke/Resource", {"Fn::GetAtt": ["SealReceiptFunction", "Arn"]}),
         ("SegmentSnapshotStateMachineRole/statements/Announce/Condition", None),
     ),
@@ -1856,6 +1942,19 @@ def the_line_of_another_kind(template, machine):
 @breaks(functions_get_the_variables_that_the_code_reads)
 def no_ledger(template, machine):
     del template["Globals"]["Function"]["Environment"]["Variables"]["LANDFALL_LEDGER_BUCKET"]
+
+
+@breaks(what_changes_a_function_publishes_a_version)
+def no_versions(template, machine):
+    del template["Globals"]["Function"]["AutoPublishAlias"]
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::StateMachine":
+            resource["Properties"]["DefinitionSubstitutions"] = {}
+
+
+@breaks(what_changes_a_function_publishes_a_version)
+def a_setting_that_no_version_tells(template, machine):
+    template["Globals"]["Function"]["SourceKMSKeyArn"]["Fn::If"][1]["Fn::Join"][1].remove({"Ref": "SettleSeconds"})
 
 
 @breaks(functions_are_the_built_binaries)
