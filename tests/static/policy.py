@@ -1150,26 +1150,111 @@ def machines_log_without_data(facts):
             yield f"{name} is not a traced STANDARD machine"
 
 
+def alarms(stack):
+    return stack.of("AWS::CloudWatch::Alarm")
+
+
+def watched(alarm, namespace, dimension):
+    """The metrics of a namespace that an alarm adds up: {value of the dimension: {metric}}."""
+    found = {}
+    for metric in alarm.get("Metrics", []):
+        stat = metric.get("MetricStat", {}).get("Metric", {})
+        if stat.get("Namespace") == namespace and f"FILL({metric['Id']}, 0)" in alarm["Metrics"][0]["Expression"]:
+            for pair in stat["Dimensions"]:
+                if pair["Name"] == dimension:
+                    found.setdefault(pair["Value"], set()).add(stat["MetricName"])
+    return found
+
+
+@check
+def alarms_tell_somebody(facts):
+    """And tell it once: none of them calls itself over."""
+    for name, properties in alarms(facts.full).items():
+        if properties.get("AlarmActions") != [EVERYTHING["AlarmTopicArn"]] or "OKActions" in properties:
+            yield f"{name} tells nobody, or that it is over"
+        section = re.search(r'See docs/operations.md, "(.*)"\.', properties["AlarmDescription"])
+        if not section or f"# {section[1]}\n" not in (ROOT / "docs/operations.md").read_text():
+            yield f"{name} leads to no section of docs/operations.md"
+
+
 @check
 def unsuccessful_executions_raise_an_alarm(facts):
-    watched = {}
-    for properties in facts.full.of("AWS::CloudWatch::Alarm").values():
-        for metric in properties.get("Metrics", []):
-            stat = metric.get("MetricStat", {}).get("Metric", {})
-            for dimension in stat.get("Dimensions", []):
-                if dimension["Name"] == "StateMachineArn" and metric["Id"] in properties["Metrics"][0]["Expression"]:
-                    watched.setdefault(dimension["Value"], set()).add(stat["MetricName"])
-        if properties.get("AlarmActions") != [EVERYTHING["AlarmTopicArn"]]:
-            yield f"the alarm {properties['AlarmDescription']!r} tells nobody"
-        # What is filled with 0 looks like a period without failures until its counts are reported.
-        if "Metrics" in properties and (properties["EvaluationPeriods"], properties.get("DatapointsToAlarm")) != (3, 1):
-            yield f"the alarm {properties['AlarmDescription']!r} misses what is reported late"
+    counted = {}
+    for name, properties in alarms(facts.full).items():
+        for machine, metrics in watched(properties, "AWS/States", "StateMachineArn").items():
+            counted.setdefault(machine, set()).update(metrics)
+            # What is filled with 0 looks like a period without failures until its counts are reported.
+            if (properties["EvaluationPeriods"], properties.get("DatapointsToAlarm")) != (3, 1):
+                yield f"{name} misses what is reported late"
     for name in machines(facts.full):
-        missing = {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"} - watched.get(
+        missing = {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"} - counted.get(
             facts.full.ref(name), set()
         )
         if missing:
             yield f"{name}: nothing watches {sorted(missing)}"
+
+
+@check
+def throttled_functions_raise_an_alarm(facts):
+    """If it goes on: a call that is throttled is tried again, after half an hour at most."""
+    counted = set()
+    for name, properties in alarms(facts.full).items():
+        functions = watched(properties, "AWS/Lambda", "FunctionName")
+        if not functions:
+            continue
+        counted |= {function for function, metrics in functions.items() if metrics == {"Throttles"}}
+        periods, least = properties["EvaluationPeriods"], properties.get("DatapointsToAlarm", 0)
+        if periods * properties["Metrics"][1]["MetricStat"]["Period"] < 3600 or not 1 < least < periods:
+            yield f"{name} rings for one burst, or forgets between two tries"
+    for name in sorted({facts.full.ref(name) for name in facts.full.functions()} - counted):
+        yield f"nothing watches whether {name} is throttled"
+
+
+@check
+def jobs_that_stand_in_line_for_long_raise_an_alarm(facts):
+    """The start function logs which part of its time a job has waited: what the template counts is what it writes."""
+    source = (ROOT / "shared/src/line.rs").read_text()
+    for kind in KINDS:
+        logs = facts.full.ref(kind.resource("StartLogs"))
+        filters = [f for f in facts.full.of("AWS::Logs::MetricFilter").values() if f["LogGroupName"] == logs]
+        if len(filters) != 1:
+            yield f"nothing counts how long jobs of {kind.name} stand in line"
+            continue
+        (transformation,) = filters[0]["MetricTransformations"]
+        member = re.fullmatch(r"\$\.fields\.(\w+)", transformation["MetricValue"])
+        if not member or f"{member[1]} = " not in source or filters[0]["FilterPattern"] != f"{{ $.fields.{member[1]} >= 0 }}":
+            yield f"{kind.name}: {transformation['MetricValue']} is not what shared/src/line.rs logs"
+        metric = transformation["MetricNamespace"], transformation["MetricName"]
+        rings = [a for a in alarms(facts.full).values() if (a.get("Namespace"), a.get("MetricName")) == metric]
+        if [(a["Statistic"], a["Threshold"], a["ComparisonOperator"]) for a in rings] != [
+            ("Maximum", 50, "GreaterThanOrEqualToThreshold")
+        ]:
+            yield f"{kind.name}: no alarm rings when the oldest job has used half of its time"
+        # Between two looks at the line a job may pause as long as its state's retriers say.
+        longest_pause = max(retrier.get("MaxDelaySeconds", 0) for retrier in facts.machine["States"]["Start"]["Retry"])
+        if any(a["Period"] < 2 * longest_pause for a in rings):
+            yield f"{kind.name}: the alarm of the line goes off and on between two looks of one job"
+    names = [f["MetricTransformations"][0]["MetricName"] for f in facts.full.of("AWS::Logs::MetricFilter").values()]
+    if len(set(names)) != len(names):
+        yield f"two kinds share a metric: {names}"
+
+
+@check
+def functions_report_what_they_used(facts):
+    """Lambda's REPORT lines come at the level INFO."""
+    for name, properties in facts.full.functions().items():
+        if properties["LoggingConfig"].get("SystemLogLevel") != "INFO":
+            yield f"{name} does not report its time and memory"
+
+
+@check
+def announcements_name_their_execution_once(facts):
+    """The integration with EventBridge adds execution and state machine to the resources of each entry."""
+    for path, definition in facts.parsed.items():
+        for state, task in tasks(definition).items():
+            for entry in task["Parameters"].get("Entries", []):
+                if any(name.startswith("Resources") for name in entry):
+                    yield f"{path}: {state} names resources, beside those that Step Functions adds"
 
 
 # --- Triggers -------------------------------------------------------------------------------------------------------
@@ -1220,9 +1305,10 @@ def dead_letters_are_kept_and_noticed(facts):
         or len(senders) != 1
     ):
         yield "not just the account's rules may write the dead-letter queue"
-    alarms = facts.full.of("AWS::CloudWatch::Alarm").values()
-    if not any(a.get("MetricName") == "ApproximateNumberOfMessagesVisible" and a["Threshold"] == 0 for a in alarms):
-        yield "nothing watches the dead-letter queue"
+    rings = [a for a in alarms(facts.full).values() if a.get("MetricName") == "ApproximateNumberOfMessagesVisible"]
+    # SQS reports nothing of a queue that was not touched for six hours.
+    if [(a["Threshold"], a["TreatMissingData"]) for a in rings] != [(0, "ignore")]:
+        yield "nothing watches the dead-letter queue for as long as a message lies in it"
 
 
 @check
@@ -1810,11 +1896,36 @@ MEMBERS = {
         ("SegmentSnapshotStateMachine/Logging/IncludeExecutionData", True),
         ("SegmentSnapshotStateMachineLogs/LogGroupName", "/landfall/states"),
     ),
+    alarms_tell_somebody: (
+        ("DeadLetterAlarm/AlarmActions", None),
+        ("DeadLetterAlarm/OKActions", {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}),
+        ("EndpointExportLineAlarm/AlarmActions", None),
+        ("OutputThrottleAlarm/AlarmDescription", 'See docs/operations.md, "What is not there".'),
+    ),
     unsuccessful_executions_raise_an_alarm: (
         ("SegmentSnapshotAlarm/Metrics/2/MetricStat/Metric/MetricName", "ExecutionsStarted"),
-        ("DeadLetterAlarm/AlarmActions", None),
         ("ExportBatchAlarm/DatapointsToAlarm", None),
+        ("EndpointImportAlarm/Metrics/0/Expression", "FILL(failed, 0) + FILL(timedout, 0)"),
     ),
+    throttled_functions_raise_an_alarm: (
+        ("SegmentSnapshotThrottleAlarm/Metrics/0/Expression", "FILL(start, 0)"),
+        ("OutputThrottleAlarm/Metrics/2/MetricStat/Metric/MetricName", "Errors"),
+        ("DashboardSnapshotThrottleAlarm/DatapointsToAlarm", 1),
+        ("EndpointExportThrottleAlarm/EvaluationPeriods", 3),
+        (
+            "ExportBatchThrottleAlarm/Metrics/1/MetricStat/Metric/Dimensions",
+            [{"Name": "FunctionName", "Value": {"Ref": "SealReceiptFunction"}}],
+        ),
+    ),
+    jobs_that_stand_in_line_for_long_raise_an_alarm: (
+        ("SegmentSnapshotLineMetric/FilterPattern", "{ $.waited_percent >= 0 }"),
+        ("DashboardSnapshotLineMetric/MetricTransformations/0/MetricValue", "$.fields.waited_seconds"),
+        ("EndpointImportLineMetric/LogGroupName", {"Ref": "EndpointImportPollLogs"}),
+        ("EndpointExportLineAlarm/MetricName", {"Fn::Sub": "${AWS::StackName}-endpoint-import-waited-percent"}),
+        ("EndpointExportLineAlarm/Statistic", "Average"),
+        ("SegmentSnapshotLineAlarm/Period", 300),
+    ),
+    functions_report_what_they_used: (("VerifyOutputFunction/LoggingConfig/SystemLogLevel", "WARN"),),
     triggers_are_delivered_or_kept: (
         ("SegmentSnapshotRule/Targets/0/DeadLetterConfig", None),
         ("SegmentSnapshotRule/Targets/0/RetryPolicy", None),
@@ -1826,6 +1937,7 @@ MEMBERS = {
         ("DeadLetterQueue/SqsManagedSseEnabled", False),
         ("DeadLetterQueuePolicy/statements/RulesOfThisAccount/Condition", {}),
         ("DeadLetterAlarm/Threshold", 10),
+        ("DeadLetterAlarm/TreatMissingData", "notBreaching"),
     ),
     rules_hear_this_account_only: (("SegmentSnapshotRule/EventPattern/account", None),),
     schedules_imitate_an_event: (
@@ -1995,6 +2107,11 @@ def a_batch_that_outlives_its_items(template, machine):
 @breaks_of(batches_are_deployed_unless_they_are_not_wanted, BATCH_DEFINITION)
 def no_batches_by_default(template, machine):
     template["Parameters"]["ExportBatches"]["Default"] = "false"
+
+
+@breaks(announcements_name_their_execution_once)
+def an_execution_named_twice(template, machine):
+    machine["States"]["Announce"]["Parameters"]["Entries"][0]["Resources.$"] = "$.announcement.resources"
 
 
 @breaks_of(machines_may_do_what_they_do, BATCH_DEFINITION)
