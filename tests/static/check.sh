@@ -101,6 +101,7 @@ for definition in statemachine/*.asl.json; do
     run "asl-validator $definition" node "$node/node_modules/asl-validator/dist/bin/asl-validator.js" --json-path "$deployed"
 done
 run "policy" "$bin/python" "$here/policy.py"
+run "commands" "$bin/python" "$here/commands.py"
 
 ((${#failed[@]} == 0)) || die "failed: ${failed[*]}"
 say "all passed"
