@@ -19,6 +19,7 @@ from typing import NamedTuple
 # The transform asks for a region, and nothing here may depend on the machine's own settings.
 os.environ.update(AWS_DEFAULT_REGION="eu-central-1", AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
 
+import tomlkit  # noqa: E402
 from samcli.yamlhelper import yaml_parse  # noqa: E402
 from samtranslator.translator.transform import transform  # noqa: E402
 
@@ -1012,6 +1013,50 @@ def parameters_are_documented(facts):
 
 
 @check
+def a_name_is_all_that_a_first_deployment_needs(facts):
+    """Every parameter has a default, which the template itself takes, and a place and a label in the console."""
+    interface = facts.template["Metadata"]["AWS::CloudFormation::Interface"]
+    shown = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
+    for name in sorted(set(shown) - set(facts.template["Parameters"])):
+        yield f"a group has {name}, which is no parameter"
+    for name, parameter in facts.template["Parameters"].items():
+        if "Default" not in parameter:
+            yield f"{name} has no default"
+            continue
+        default = str(parameter["Default"])
+        if not re.fullmatch(parameter.get("AllowedPattern", "[\\s\\S]*"), default):
+            yield f"{name} does not take its own default"
+        if default not in map(str, parameter.get("AllowedValues", [default])):
+            yield f"{name} does not take its own default"
+        if parameter["Type"] == "Number" and not (
+            parameter.get("MinValue", 0) <= int(default) <= parameter.get("MaxValue", int(default))
+        ):
+            yield f"{name} does not take its own default"
+        if shown.count(name) != 1:
+            yield f"{name} is in {shown.count(name)} groups of parameters"
+        # The pages call a parameter by its name, which the console shows only as part of a label.
+        if not interface["ParameterLabels"].get(name, {}).get("default", "").endswith(f" ({name})"):
+            yield f"{name} has no label that ends in its name"
+    if set(interface["ParameterLabels"]) - set(facts.template["Parameters"]):
+        yield "a label is of no parameter"
+
+
+@check
+def nobodys_answers_are_tracked(facts):
+    """`sam deploy --guided` writes what it was told into samconfig.toml."""
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    if "/samconfig.toml" not in ignored or not (ROOT / "samconfig.example.toml").is_file():
+        yield "samconfig.toml is not ignored, or has no example to copy"
+    example = tomlkit.parse((ROOT / "samconfig.example.toml").read_text())["default"]["deploy"]["parameters"]
+    if "parameter_overrides" in example or example.get("capabilities") != "CAPABILITY_IAM" or not example.get("resolve_s3"):
+        yield "samconfig.example.toml does not deploy with the template's defaults"
+    # Without a name of its own, a role or a policy needs no other capability.
+    for name, properties in facts.full.of("AWS::IAM::Role", "AWS::IAM::ManagedPolicy").items():
+        if {"RoleName", "ManagedPolicyName"} & set(properties):
+            yield f"{name} has a name, which needs CAPABILITY_NAMED_IAM"
+
+
+@check
 def the_local_world_has_the_functions_of_the_template(facts):
     text = (ROOT / "local/src/deploy.rs").read_text()
     table = re.search(r"const SIZES: .*?\];", text, re.DOTALL)
@@ -1974,6 +2019,7 @@ MEMBERS = {
         ("EndpointImportStartFunction/Environment/Variables/LANDFALL_NEW", {"Ref": "ScheduleExpressionTimezone"}),
         ("SealReceiptFunction/SourceKMSKeyArn", {"Fn::If": ["IsTraced", "x", {"Ref": "AWS::NoValue"}]}),
     ),
+    nobodys_answers_are_tracked: (("SealReceiptRole/RoleName", "seal"),),
     substitutions_are_those_of_the_definition: (
         ("SegmentSnapshotStateMachine/DefinitionSubstitutions/Kind", None),
         ("SegmentSnapshotStateMachine/DefinitionUri", BATCH_DEFINITION),
@@ -2299,6 +2345,26 @@ def a_parameter_for_everything(template, machine):
 @breaks(the_template_fits)
 def a_template_that_is_too_large(template, machine):
     template["Metadata"]["Text"] = "x" * 1_000_000
+
+
+@breaks(a_name_is_all_that_a_first_deployment_needs)
+def a_question(template, machine):
+    del template["Parameters"]["LogRetentionDays"]["Default"]
+
+
+@breaks(a_name_is_all_that_a_first_deployment_needs)
+def a_default_that_is_refused(template, machine):
+    template["Parameters"]["DataFormat"]["Default"] = "Parquet"
+
+
+@breaks(a_name_is_all_that_a_first_deployment_needs)
+def a_parameter_in_no_group(template, machine):
+    template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"].pop(0)
+
+
+@breaks(a_name_is_all_that_a_first_deployment_needs)
+def a_label_less(template, machine):
+    del template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterLabels"]["Tracing"]
 
 
 @breaks(the_template_fits)
