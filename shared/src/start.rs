@@ -201,6 +201,12 @@ fn check_gate<S: JobService>(config: &Config, event: &Value, requested: &Request
     if let Some(key) = named.kms_key.as_ref().filter(|key| !key.value.is_empty()) {
         config.allowed.check_key(key.path, &key.value)?;
     }
+    if let Some(domain) = &named.domain {
+        config.allowed.check_domain(domain.path, &domain.value)?;
+    }
+    if let Some(dashboard) = &named.dashboard {
+        config.allowed.check_dashboard(dashboard.path, &dashboard.value)?;
+    }
     Ok(())
 }
 

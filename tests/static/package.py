@@ -61,9 +61,9 @@ def faults_of_archives(template, packaged, s3):
                     yield f"the archive of {name} holds the code of {archive.read('bootstrap').decode()}"
                 elif not entries[0].external_attr >> 16 & 0o111:
                     yield f"the bootstrap of {name} cannot be executed"
-        if resource["Type"] == "AWS::Serverless::StateMachine":
-            definition = (ROOT / resource["Properties"]["DefinitionUri"]).read_bytes()
-            if json.loads(stored(s3, properties["DefinitionUri"])) != json.loads(definition):
+        if resource["Type"] == "AWS::StepFunctions::StateMachine":
+            definition = (ROOT / resource["Properties"]["DefinitionS3Location"]).read_bytes()
+            if json.loads(stored(s3, properties["DefinitionS3Location"])) != json.loads(definition):
                 yield f"the definition of {name} is another one"
 
 
@@ -76,10 +76,7 @@ def stored(s3, place):
 
 
 # What SAM makes of each of its resources, by the resource's name.
-MADE = {
-    "AWS::Serverless::Function": ("AWS::Lambda::Function", "AWS::Lambda::Version", "AWS::Lambda::Alias"),
-    "AWS::Serverless::StateMachine": ("AWS::StepFunctions::StateMachine",),
-}
+MADE = {"AWS::Serverless::Function": ("AWS::Lambda::Function", "AWS::Lambda::Version", "AWS::Lambda::Alias")}
 
 
 def expected(template, stack):
