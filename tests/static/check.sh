@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Static checks of the template and the state machine: cfn-lint, sam validate, asl-validator, what must hold of them beyond
-# their being valid (policy.py), and what their policies allow to an evaluator of IAM (access.py); and of the licences and
-# sources of all that is linked in (cargo-deny, deny.toml).
+# their being valid (policy.py), what their policies allow to an evaluator of IAM (access.py), and that each role has what its
+# function calls and no more (roles.py); and of the licences and sources of all that is linked in (cargo-deny, deny.toml).
 # Installs the tools into the build folder the first time. Needs no AWS account and, once installed, no network.
 set -euo pipefail
 
@@ -137,6 +137,7 @@ run "policy" "$bin/python" "$here/policy.py"
 run "commands" "$bin/python" "$here/commands.py"
 run "sam build, sam package" env PYTHONPATH="$moto/packages" "$bin/python" "$here/package.py" "$own/static-package"
 run "access" env PYTHONPATH="$evaluator" "$bin/python" "$here/access.py"
+run "roles" env PYTHONPATH="$evaluator" "$bin/python" "$here/roles.py"
 
 ((${#failed[@]} == 0)) || die "failed: ${failed[*]}"
 say "all passed"
