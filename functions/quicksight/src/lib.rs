@@ -156,6 +156,7 @@ impl JobService for DashboardSnapshots {
         });
         NamedResources {
             destination,
+            dashboard: Named::member(detail, "DashboardId", "$.detail.DashboardId"),
             ..NamedResources::default()
         }
     }
