@@ -1,0 +1,69 @@
+//! From the command line to its exit status.
+//!
+//! What must stay true: progress goes to stderr and the result to stdout; an interrupted run leaves no process behind.
+#![allow(clippy::print_stderr)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use super::{
+    arguments::{Cli, Command},
+    run::run,
+    serve::serve,
+    verify::verify,
+};
+
+/// Runs the command line and says how it ended.
+pub(crate) async fn main() -> ExitCode {
+    // Usage errors end the process here, with status 2.
+    let cli = Cli::parse();
+    let work = async {
+        match &cli.command {
+            Some(Command::Serve(options)) => serve(options).await.map(|()| ExitCode::SUCCESS),
+            Some(Command::Verify(options)) => Ok(verify(options).await),
+            None => run(&cli.run).await,
+        }
+    };
+    // Whichever ends first: dropping the work ends all child processes.
+    let ended = tokio::select! {
+        ended = work => Some(ended),
+        () = interrupted() => None,
+    };
+    match ended {
+        Some(Ok(code)) => code,
+        Some(Err(error)) => {
+            eprintln!("landfall: {error:#}");
+            ExitCode::FAILURE
+        }
+        None => {
+            eprintln!(
+                "landfall: interrupted; its processes were ended, but for an installation or a build, which may go on to \
+                 its end"
+            );
+            // Not by returning: a build that still runs in a blocking thread would be waited for.
+            std::process::exit(130);
+        }
+    }
+}
+
+async fn interrupted() {
+    let ctrl_c = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+            return ctrl_c.await;
+        };
+        tokio::select! {
+            () = ctrl_c => {}
+            _ = terminate.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    ctrl_c.await;
+}
