@@ -25,6 +25,7 @@ mod text;
 use std::{fmt, ops::Range};
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -114,7 +115,7 @@ pub enum Opened<D> {
 }
 
 /// What is wrong with an object, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Defect {
     /// What is wrong, without any of the object's values.
     pub what: String,

@@ -212,6 +212,7 @@ impl Reader {
             pages: None,
             encryption: None,
             kms_key: None,
+            fault: None,
         };
         let mut stored_sha256 = None;
         let mut data = !matches!(plan, Plan::Ignore | Plan::Extra | Plan::Sniff(_));
@@ -230,6 +231,11 @@ impl Reader {
         if data {
             object.role = Role::Data;
         }
+        object.fault = match &finding {
+            Finding::Defective(defect) => Some(defect.clone()),
+            Finding::Foreign(what) => Some(Defect::new(what)),
+            _ => None,
+        };
         // Without a line of headings, which nothing promises, what is taken for names is somebody's data.
         if !self.columns
             && let Finding::Whole(Decoded { columns, .. }) | Finding::Framed(Framed { columns, .. }) = &mut finding

@@ -150,6 +150,9 @@ pub struct VerifiedObject {
     /// ARN of the KMS key; data objects only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kms_key: Option<String>,
+    /// What is wrong with a data object that did not decode to its end, or is of another format.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Defect>,
 }
 
 /// All that reading one object gave: what the checks are judged by.
@@ -196,7 +199,7 @@ pub enum Finding {
     Untold,
 }
 
-/// Where all objects are listed that do not fit in the report: JSON lines, each a [`VerifiedObject`], in key order.
+/// Where all objects are listed that do not fit in the report: JSON lines, one object each, in key order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ObjectsFile {
     /// Key in the ledger bucket.
@@ -210,7 +213,7 @@ pub struct ObjectsFile {
 /// The report of a verification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
-    /// [`SCHEMA`].
+    /// `landfall.report/1`.
     pub schema: String,
     /// When the verification ended.
     pub checked_at: DateTime<Utc>,
@@ -225,8 +228,8 @@ pub struct Report {
     /// Data and extra objects.
     #[serde(default)]
     pub all_objects: u64,
-    /// Data and extra objects in the order of their keys, the first [`MAX_OBJECTS`]. Objects whose name begins with `_`
-    /// or `.` are left out.
+    /// Data and extra objects in the order of their keys, the first 1,000. Objects whose name begins with `_` or `.` are
+    /// left out.
     pub objects: Vec<VerifiedObject>,
     /// All of them, if they are more than that.
     #[serde(default, skip_serializing_if = "Option::is_none")]

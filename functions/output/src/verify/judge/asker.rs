@@ -52,7 +52,7 @@ static EVENT: Words = Words {
     who: "the event",
     raise_level: "set Landfall.Verification.Level in the event to \"full\"",
     who_allows: "the request",
-    allow_empty: "allow that in the event",
+    allow_empty: "set Landfall.Verification.AllowEmpty in the event to true",
     counts: "the service reports",
     no_count: "the service reports no number of rows",
     be_strict: "set Landfall.Verification.RowCount in the event to \"fail\"",

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use landfall::{
+    error::moment,
     expect::{Expectations, ExpectedColumns, OnViolation},
     job::Level,
 };
@@ -16,7 +17,7 @@ use super::{
     Judgement,
     asker::Words,
     fail, pass, skipped, warn,
-    words::{Examples, cut, key, objects, shown, time},
+    words::{Examples, cut, key, objects, shown},
 };
 use crate::verify::{
     Previous,
@@ -285,7 +286,7 @@ pub(super) fn age(
     let found = format!(
         "the oldest data object, {}, was written at {}, {seconds} s before it was judged",
         shown(key),
-        time(*written)
+        moment(*written)
     );
     if seconds > expected.max_seconds {
         violated(

@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, SubsecRound, Utc};
 use landfall::{
+    error::moment,
     job::{Counts, Level, NamedFile, Source},
     store::CLOCK_SKEW,
 };
@@ -26,7 +27,7 @@ use self::{
     encryption::{SameKey, same_key},
     expected::{Columns, Total},
     texts::Texts,
-    words::{Examples, REASON_LENGTH, changed, cut, extra, kept, key, objects, printable, shown, time},
+    words::{Examples, REASON_LENGTH, changed, cut, extra, kept, key, objects, printable, shown, verb},
 };
 use super::{
     Expectation,
@@ -247,7 +248,7 @@ impl Tally {
 
         if object.last_modified < self.oldest_allowed() {
             self.stale
-                .add(|| format!("{} of {}", key(reading), time(object.last_modified)));
+                .add(|| format!("{} of {}", key(reading), moment(object.last_modified)));
         }
         if self
             .oldest
@@ -570,12 +571,14 @@ impl Case<'_> {
                 (0, _) => "pages",
                 _ => "rows or pages",
             };
-            return pass(format!("{} of {data} hold {what}", with_rows + documents));
+            let filled = with_rows + documents;
+            return pass(format!("{filled} of {data} {} {what}", verb(filled, "hold")));
         }
         if tally.filled > 0 {
             return pass(format!(
-                "{} of {data} hold at least one byte; what they hold was not decoded, as {} asks (level {})",
+                "{} of {data} {} at least one byte; what is in there was not decoded, as {} asks (level {})",
                 tally.filled,
+                verb(tally.filled, "hold"),
                 self.words().who,
                 self.asked.level
             ));
@@ -612,11 +615,13 @@ impl Case<'_> {
         }
         if tally.unproved {
             return fail(format!(
-                "{data} lie beneath {prefix}, and of none a row is proved; see the check format"
+                "{data} {} beneath {prefix}, and of none a row is proved; see the check format",
+                verb(tally.data, "lie")
             ));
         }
         fail(format!(
-            "{data} lie beneath {prefix}, and hold no row. If the export may have no rows, {}",
+            "{data} {} beneath {prefix}, without a row. If the export may have no rows, {}",
+            verb(tally.data, "lie"),
             self.words().allow_empty
         ))
     }
@@ -629,7 +634,7 @@ impl Case<'_> {
         if stale.is_empty() {
             return pass(format!(
                 "all were written after the start at {}",
-                time(self.asked.started_at)
+                moment(self.asked.started_at)
             ));
         }
         fail(format!(
@@ -637,7 +642,7 @@ impl Case<'_> {
              write beneath a prefix of its own",
             stale.count,
             self.data_objects(),
-            time(self.asked.started_at)
+            moment(self.asked.started_at)
         ))
     }
 
@@ -674,8 +679,13 @@ impl Case<'_> {
         } else {
             format!("; before that: {}", changed(&settling.earlier))
         };
+        let apart = if seconds > 0.0 {
+            format!(", at least {seconds} s apart,")
+        } else {
+            String::new()
+        };
         pass(format!(
-            "the last two of {} listings, at least {seconds} s apart, are equal{before}",
+            "the last two of {} listings{apart} are equal{before}",
             settling.listings
         ))
     }
@@ -1033,6 +1043,7 @@ mod tests {
                 pages: None,
                 encryption: None,
                 kms_key: None,
+                fault: None,
             },
             finding,
             stored_sha256: None,
@@ -1281,7 +1292,7 @@ mod tests {
         );
         assert_eq!(
             check(&judged, "output_present"),
-            (Pass, "1 of 9 data objects hold rows")
+            (Pass, "1 of 9 data objects holds rows")
         );
     }
 

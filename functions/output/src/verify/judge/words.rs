@@ -4,8 +4,6 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
-
 use crate::verify::{
     report::{Finding, Reading},
     settle::{Changes, Keys},
@@ -63,8 +61,9 @@ pub(super) fn objects(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-pub(super) fn time(at: DateTime<Utc>) -> String {
-    at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+/// A verb that agrees with a number of things.
+pub(super) fn verb(count: u64, plural: &str) -> String {
+    format!("{plural}{}", if count == 1 { "s" } else { "" })
 }
 
 pub(super) fn key(reading: &Reading) -> String {
@@ -75,9 +74,9 @@ pub(super) fn extra(reading: &Reading) -> String {
     let size = reading.object.size;
     match &reading.finding {
         Finding::Extra(Some(content)) => {
-            format!("{} ({size} bytes, looks like {content})", key(reading))
+            format!("{} ({}, looks like {content})", key(reading), objects(size, "byte"))
         }
-        _ => format!("{} ({size} bytes)", key(reading)),
+        _ => format!("{} ({})", key(reading), objects(size, "byte")),
     }
 }
 
