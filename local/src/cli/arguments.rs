@@ -7,7 +7,7 @@ use std::{fmt::Display, path::PathBuf, str::FromStr, time::Duration};
 use anyhow::{Result, bail};
 use chrono::{DateTime, Utc};
 use clap::{
-    Args, Parser, Subcommand, ValueEnum,
+    Args, CommandFactory, Parser, Subcommand, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use landfall::job::Level;
@@ -23,12 +23,26 @@ use landfall_local::{
 };
 use strum::{EnumMessage, VariantNames};
 
+/// What a run and its exit status mean.
+const RUN_HELP: &str = "\
+A job has two minutes here, and six hours where it is deployed, unless its event says Landfall.DeadlineSeconds.
+Members that EventBridge gives to every event (id, time, account, region, …) may be left out of the file.
+All events of one command share one local world, so that a PickUp finds the job of an event before it.
+
+Exit status:
+  0    every delivery ended in a sealed success, and its receipt could be read
+  1    a delivery ended otherwise; the named error is the last thing on stderr
+  2    it could not be run: wrong usage, a file that cannot be read, a build or an installation that failed
+  130  interrupted";
+
 /// Runs export jobs on this machine: the deployed state machine and the real function binaries, against simulated
 /// services.
 #[derive(Debug, Parser)]
 #[command(
     name = "cargo local",
     bin_name = "cargo local",
+    version,
+    after_help = RUN_HELP,
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true
 )]
@@ -43,6 +57,8 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Keeps the local world up, for the aws command, boto3 and cargo lambda.
     Serve(Serve),
+    /// Checks events by their schema, without building or starting anything.
+    Check(Check),
     /// Verifies any prefix or folder as the deployed function does, and holds it against a receipt.
     Verify(Box<Verify>),
 }
@@ -63,9 +79,12 @@ pub(super) struct Run {
     /// Keeps exported files, receipts, execution histories and logs in this folder, in place of a run that it keeps
     #[arg(long, value_name = "FOLDER")]
     pub(super) out: Option<PathBuf>,
-    /// Prints one JSON document instead of tables
+    /// Prints one JSON document instead of tables: docs/schema/run.schema.json, or error.schema.json with status 2
     #[arg(long)]
     pub(super) json: bool,
+    /// Shows every wait and every poll, and the checks that do not apply
+    #[arg(long)]
+    pub(super) all: bool,
 }
 
 #[derive(Debug, Args)]
@@ -81,11 +100,22 @@ pub(super) struct Serve {
     pub(super) port: u16,
 }
 
+/// Checks events by their schema, without building or starting anything.
+///
+/// The status is 0 if they are right as far as a schema can tell, 1 if one has a fault, and 2 if one cannot be read or asks
+/// for nothing that Landfall runs.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// Event files, such as events/segment-snapshot.json
+    #[arg(required = true, value_name = "EVENT")]
+    pub(super) events: Vec<PathBuf>,
+}
+
 /// How the exit status is to be read, and where credentials come from.
 const VERIFY_HELP: &str = "\
 Exit status:
   0  the output passed, with or without warnings, and is what the receipt sealed
-  1  the output is rejected, or differs from the receipt, or the receipt is that of a failed job
+  1  a check of the output failed, or it differs from the receipt, or the receipt is that of a failed job
   2  it could not be checked: wrong usage, no such place, no access
 
 Credentials for S3 come from the environment, the keys and roles of the profile, or the container's or instance's
@@ -129,9 +159,13 @@ pub(super) struct Verify {
     /// Holds what is there against this receipt: what changed, vanished or was added
     #[arg(long, value_name = "FILE|s3://…")]
     pub(super) receipt: Option<Place>,
-    /// Prints one JSON document instead of tables
+    /// Prints one JSON document instead of tables: docs/schema/verification.schema.json, or error.schema.json with
+    /// status 2
     #[arg(long)]
     pub(super) json: bool,
+    /// Shows the checks that do not apply
+    #[arg(long)]
+    pub(super) all: bool,
     /// Profile of the AWS configuration
     #[arg(long, value_name = "NAME", help_heading = "S3")]
     pub(super) profile: Option<String>,
@@ -183,10 +217,10 @@ fn account(text: &str) -> Result<String, String> {
 #[derive(Debug, Args)]
 pub(super) struct Simulation {
     /// Profiles in the simulated segment
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(super) profiles: Option<u64>,
     /// How long a simulated job runs
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub(super) duration: Option<Duration>,
     /// What goes wrong in the simulated service
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(scenarios()), hide_possible_values = true,
@@ -202,6 +236,15 @@ pub(super) enum Format {
     Jsonl,
     #[value(name = "ORC")]
     Orc,
+}
+
+/// The command line as it is parsed: `--scenario` lists its scenarios once, in the help of a run.
+pub(super) fn command() -> clap::Command {
+    Cli::command().mut_subcommand("serve", |serve| {
+        serve.mut_arg("scenario", |scenario| {
+            scenario.long_help("What goes wrong in the simulated service; `cargo local --help` lists the scenarios")
+        })
+    })
 }
 
 /// The names of all scenarios, of whatever service: each service knows some of them.
@@ -246,7 +289,7 @@ fn uses(kinds: &[Kind], served: &[&str]) -> bool {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text} is not a number of seconds from 0 to 3600");
+    let wrong = || "it is not a number of seconds from 0 to 3600, such as 1.5".to_owned();
     let seconds: f64 = text.parse().map_err(|_| wrong())?;
     if !(0.0..=3600.0).contains(&seconds) {
         return Err(wrong());

@@ -5,11 +5,14 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
+use landfall_local::document::Refusal;
 
 use super::{
-    arguments::{Cli, Command},
+    arguments::{Cli, Command, command},
+    check::check,
     run::run,
+    screen::print,
     serve::serve,
     verify::verify,
 };
@@ -17,10 +20,11 @@ use super::{
 /// Runs the command line and says how it ended.
 pub(crate) async fn main() -> ExitCode {
     // Usage errors end the process here, with status 2.
-    let cli = Cli::parse();
+    let cli = Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
     let work = async {
         match &cli.command {
             Some(Command::Serve(options)) => serve(options).await.map(|()| ExitCode::SUCCESS),
+            Some(Command::Check(options)) => check(options),
             Some(Command::Verify(options)) => Ok(verify(options).await),
             None => run(&cli.run).await,
         }
@@ -32,10 +36,11 @@ pub(crate) async fn main() -> ExitCode {
     };
     match ended {
         Some(Ok(code)) => code,
-        Some(Err(error)) => {
-            eprintln!("landfall: {error:#}");
-            ExitCode::FAILURE
-        }
+        Some(Err(error)) => refuse(
+            cli.command.is_none() && cli.run.json,
+            "Local.Error",
+            &format!("{error:#}"),
+        ),
         None => {
             eprintln!(
                 "landfall: interrupted; its processes were ended, but for an installation or a build, which may go on to \
@@ -45,6 +50,21 @@ pub(crate) async fn main() -> ExitCode {
             std::process::exit(130);
         }
     }
+}
+
+/// The exit status of a command that could not do its work.
+const REFUSED: u8 = 2;
+
+/// Says why a command could not do its work: on stderr, and on stdout for a program that reads JSON.
+pub(super) fn refuse(json: bool, name: &str, message: &str) -> ExitCode {
+    eprintln!("landfall: {message}");
+    if json {
+        let document = serde_json::to_string_pretty(&Refusal::new(name, message));
+        if let Err(error) = document.map_err(Into::into).and_then(|document| print(&document)) {
+            eprintln!("landfall: {error:#}");
+        }
+    }
+    ExitCode::from(REFUSED)
 }
 
 async fn interrupted() {

@@ -1,6 +1,7 @@
 //! The folder of `--out`.
 //!
 //! What must stay true: a folder keeps one run and nothing of somebody else; no key of an object leads out of it.
+#![allow(clippy::print_stderr)]
 
 use std::{
     io::ErrorKind,

@@ -1,6 +1,7 @@
 //! The command line, one room for each command.
 
 mod arguments;
+mod check;
 mod entry;
 mod keep;
 mod run;

@@ -1,7 +1,7 @@
 //! `cargo local EVENT`.
 //!
 //! What must stay true: the exit status is 0 only if every delivery ended in a sealed success whose receipt could be
-//! read; otherwise the named error is the last thing on stderr.
+//! read; otherwise the named error is the last thing on stderr. Nothing is built before every event could be read.
 #![allow(clippy::print_stderr)]
 
 use std::{
@@ -13,26 +13,41 @@ use std::{
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
+use chrono::Utc;
 use clap::ValueEnum;
 use landfall_local::{
     deploy::LEDGER,
-    event,
+    document::{self, NamedError},
+    event::{self, List},
     functions::{BATCH, Kind},
     present::{self, Delivery, Narrator, Paint, Tone},
     watch::message_of,
     world::{Execution, Finished, Options, World},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     arguments::Run,
+    entry::refuse,
     keep::{clear, keep},
     screen::{Screen, colours, layout, print, relative},
 };
 
+/// An event that is to be delivered.
+struct Order {
+    path: PathBuf,
+    event: Value,
+    /// What was filled in.
+    filled_in: Vec<&'static str>,
+    /// What the requests of a batch are called.
+    labels: Vec<String>,
+}
+
 /// What is known of one delivery at its end.
 pub(super) struct Done {
     pub(super) event: PathBuf,
+    pub(super) filled_in: Vec<&'static str>,
+    pub(super) labels: Vec<String>,
     pub(super) execution: Execution,
     pub(super) finished: Finished,
     pub(super) job: Option<Value>,
@@ -87,25 +102,29 @@ impl Done {
         job["job_key"].as_str().or(job["batch_key"].as_str())
     }
 
-    pub(super) fn document(&self) -> Value {
-        let error = self
-            .error()
-            .map(|(name, message)| json!({"name": name, "message": message}));
-        json!({
-            "event": self.event.display().to_string(),
-            "kind": self.execution.kind,
-            "execution": self.execution.arn,
-            "status": self.finished.status,
-            "sealed_success": self.is_sealed_success(),
-            "seconds": self.took.as_secs_f64(),
-            "job_key": self.key(),
-            "adopted": self.job.as_ref().map(|job| job["adopted"].clone()),
-            "error": error,
-            "states": self.finished.states(),
-            "receipt_uri": self.receipt_uri,
-            "receipt": self.receipt,
-            "results": (self.execution.kind == BATCH).then_some(&self.results),
-        })
+    pub(super) fn document(&self) -> document::Delivery {
+        let job = |member: &str| self.job.as_ref().map(|job| &job[member]);
+        document::Delivery {
+            event: self.event.display().to_string(),
+            filled_in: self.filled_in.clone(),
+            kind: self.execution.kind.to_owned(),
+            execution: self.execution.arn.clone(),
+            status: self.finished.status.clone(),
+            verdict: self
+                .receipt
+                .as_ref()
+                .and_then(|receipt| receipt["verdict"].as_str().map(str::to_owned)),
+            sealed_success: self.is_sealed_success(),
+            seconds: self.took.as_secs_f64(),
+            job_key: self.key().map(str::to_owned),
+            adopted: job("adopted").and_then(Value::as_bool),
+            error: self.error().map(|(name, message)| NamedError { name, message }),
+            failures: self.receipt.as_ref().map_or_else(Vec::new, document::failures_of),
+            states: self.finished.states(),
+            receipt_uri: self.receipt_uri.clone(),
+            receipt: self.receipt.clone(),
+            results: (self.execution.kind == BATCH).then(|| self.results.clone()),
+        }
     }
 }
 
@@ -113,36 +132,66 @@ pub(super) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).display().to_string()
 }
 
-pub(super) async fn run(options: &Run) -> Result<ExitCode> {
-    let mut events = Vec::new();
-    let mut kinds: Vec<Kind> = Vec::new();
-    let (mut batches, mut lists) = (false, Vec::new());
-    for path in &options.events {
-        let mut event = event::read(path)?;
-        let named = |error: anyhow::Error| error.context(path.display().to_string());
-        if let Some(format) = options.format {
-            let name = format.to_possible_value().context("a format has no name")?;
-            event::set_format(&mut event, name.get_name()).map_err(named)?;
+/// The events as they are to be delivered, and what the world needs for them.
+#[derive(Default)]
+struct Orders {
+    orders: Vec<Order>,
+    kinds: Vec<Kind>,
+    batches: bool,
+    lists: Vec<List>,
+}
+
+impl Orders {
+    fn read(options: &Run) -> Result<Self> {
+        let mut orders = Self::default();
+        for path in &options.events {
+            orders.add(path, options).with_context(|| path.display().to_string())?;
         }
-        let name = event::kind(&event).map_err(named)?;
-        let asked: Vec<Kind> = if name == BATCH {
-            batches = true;
-            let list = event::list_beside(&event, path).map_err(named)?;
-            // Of a kind that does not exist a batch says so itself.
-            let kinds = event::kinds_of_batch(&event, list.as_ref());
-            lists.extend(list);
-            kinds.iter().filter_map(|name| Kind::named(name).ok()).collect()
-        } else {
-            vec![Kind::named(&name).map_err(named)?]
-        };
-        for kind in asked {
-            if !kinds.contains(&kind) {
-                kinds.push(kind);
-            }
-        }
-        events.push((path, event));
+        Ok(orders)
     }
 
+    fn add(&mut self, path: &Path, options: &Run) -> Result<()> {
+        let mut event = event::read(path)?;
+        let name = event::kind(&event)?;
+        if let Some(format) = options.format {
+            let name = format.to_possible_value().context("a format has no name")?;
+            event::set_format(&mut event, name.get_name())?;
+        }
+        let filled_in = event::fill_in(&mut event, Utc::now());
+        let mut labels = Vec::new();
+        let asked: Vec<Kind> = if name == BATCH {
+            self.batches = true;
+            let list = event::list_beside(&event, path)?;
+            labels = event::labels_of_batch(&event, list.as_ref());
+            // Of a kind that does not exist a batch says so itself.
+            let kinds = event::kinds_of_batch(&event, list.as_ref());
+            self.lists.extend(list);
+            kinds.iter().filter_map(|name| Kind::named(name).ok()).collect()
+        } else {
+            vec![Kind::named(&name)?]
+        };
+        for kind in asked {
+            if !self.kinds.contains(&kind) {
+                self.kinds.push(kind);
+            }
+        }
+        self.orders.push(Order {
+            path: path.to_owned(),
+            event,
+            filled_in,
+            labels,
+        });
+        Ok(())
+    }
+}
+
+pub(super) async fn run(options: &Run) -> Result<ExitCode> {
+    let Orders {
+        orders,
+        kinds,
+        batches,
+        lists,
+    } = Orders::read(options)?;
     options.simulation.check(&kinds)?;
     if let Some(folder) = &options.out {
         clear(folder)?;
@@ -164,11 +213,11 @@ pub(super) async fn run(options: &Run) -> Result<ExitCode> {
     let mut all = Vec::new();
     // What breaks off loses nothing of what was done before it.
     let mut broken = None;
-    for (path, event) in &events {
-        let delivered = deliver(&world, path, event, options.repeat, &screen, &mut all).await;
+    for order in &orders {
+        let delivered = deliver(&world, order, options, &screen, &mut all).await;
         screen.rest();
         if let Err(error) = delivered {
-            broken = Some(error.context(path.display().to_string()));
+            broken = Some(error.context(order.path.display().to_string()));
             break;
         }
     }
@@ -181,21 +230,27 @@ pub(super) async fn run(options: &Run) -> Result<ExitCode> {
     let logs = world.folder().join("logs");
     world.shutdown().await;
     drop(screen);
-    let reported = report(options, &all, broken.is_none(), &logs)?;
-    broken.map_or(Ok(reported), Err)
+    let broken = broken.map(|error| format!("{error:#}"));
+    let reported = report(options, &all, broken.as_deref(), &logs)?;
+    // What was done is told already.
+    Ok(broken.map_or(reported, |error| refuse(false, "Local.Error", &error)))
 }
 
 /// Delivers an event as often as was asked for, at once, and adds what became of it to `all`. Fails with the first
 /// delivery that could not be made or followed.
-async fn deliver(
-    world: &World,
-    path: &Path,
-    event: &Value,
-    repeat: u16,
-    screen: &Screen,
-    all: &mut Vec<Done>,
-) -> Result<()> {
-    screen.heading(&format!("{}  {}", event::kind(event)?, path.display()));
+async fn deliver(world: &World, order: &Order, options: &Run, screen: &Screen, all: &mut Vec<Done>) -> Result<()> {
+    let Order { path, event, .. } = order;
+    let repeat = options.repeat;
+    let times = if repeat == 1 {
+        String::new()
+    } else {
+        format!("  {repeat} times at once")
+    };
+    screen.heading(&format!("{}  {}{times}", event::kind(event)?, path.display()));
+    if !order.filled_in.is_empty() {
+        let text = event::filled_in(event, &order.filled_in);
+        screen.line(&screen.paint.paint(Tone::Faint, &format!("  {text}")));
+    }
     let first = all.len() + 1;
     let mut refused = None;
     let mut executions = Vec::new();
@@ -214,7 +269,7 @@ async fn deliver(
         } else {
             format!("{:>3} ", format!("#{}", first + i))
         };
-        follow(world, path, execution, label, screen)
+        follow(world, order, execution, label, options, screen)
     });
     for done in futures::future::join_all(followed).await {
         match done {
@@ -227,12 +282,23 @@ async fn deliver(
     refused.map_or(Ok(()), Err)
 }
 
-async fn follow(world: &World, path: &Path, execution: Execution, label: String, screen: &Screen) -> Result<Done> {
-    let mut narrator = Narrator::default();
+async fn follow(
+    world: &World,
+    order: &Order,
+    execution: Execution,
+    label: String,
+    options: &Run,
+    screen: &Screen,
+) -> Result<Done> {
+    let mut narrator = Narrator::new(options.all);
+    // Several deliveries tell much the same: the table at the end says what became of each.
+    let is_told = options.repeat == 1 || options.all;
     let finished = world
         .follow(&execution, |step| {
             for line in narrator.tell(step) {
-                screen.line(&line.render(&label, screen.paint));
+                if is_told {
+                    screen.line(&line.render(&label, screen.paint));
+                }
             }
             screen.doing(narrator.now().unwrap_or_default());
         })
@@ -265,7 +331,9 @@ async fn follow(world: &World, path: &Path, execution: Execution, label: String,
         .filter_map(|line| serde_json::from_slice(line).ok())
         .collect();
     Ok(Done {
-        event: path.to_owned(),
+        event: order.path.clone(),
+        filled_in: order.filled_in.clone(),
+        labels: order.labels.clone(),
         execution,
         finished,
         job,
@@ -277,18 +345,24 @@ async fn follow(world: &World, path: &Path, execution: Execution, label: String,
 }
 
 /// Prints the result and decides the exit status, which tells of success only if everything was delivered and kept.
-fn report(options: &Run, all: &[Done], is_whole: bool, logs: &Path) -> Result<ExitCode> {
-    let succeeded = is_whole && all.iter().all(Done::is_sealed_success);
+fn report(options: &Run, all: &[Done], broken: Option<&str>, logs: &Path) -> Result<ExitCode> {
+    let succeeded = broken.is_none() && all.iter().all(Done::is_sealed_success);
     if options.json {
-        let document = json!({
-            "sealed_success": succeeded,
-            "deliveries": all.iter().map(Done::document).collect::<Vec<_>>(),
-            "logs": logs.display().to_string(),
-            "out": options.out.as_ref().map(|folder| folder.display().to_string()),
-        });
+        let document = document::Run {
+            schema: document::RUN_SCHEMA,
+            landfall: env!("CARGO_PKG_VERSION"),
+            sealed_success: succeeded,
+            deliveries: all.iter().map(Done::document).collect(),
+            error: broken.map(|message| NamedError {
+                name: "Local.Error".to_owned(),
+                message: message.to_owned(),
+            }),
+            logs: logs.display().to_string(),
+            out: options.out.as_ref().map(|folder| folder.display().to_string()),
+        };
         print(&serde_json::to_string_pretty(&document)?)?;
     } else {
-        let layout = layout();
+        let layout = layout(options.all);
         let heading = |text: &str| layout.paint.paint(Tone::Strong, text);
         let mut parts = Vec::new();
         // The same receipt once, however many deliveries led to it.
@@ -302,7 +376,10 @@ fn report(options: &Run, all: &[Done], is_whole: bool, logs: &Path) -> Result<Ex
             }
             shown.push(uri);
             let (name, tables) = if done.execution.kind == BATCH {
-                ("Summary", present::summary(receipt, &done.results, layout))
+                (
+                    "Summary",
+                    present::summary(receipt, &done.results, &done.labels, layout),
+                )
             } else {
                 ("Receipt", present::receipt(receipt, layout))
             };

@@ -24,9 +24,9 @@ pub(super) fn print(result: &str) -> Result<()> {
 }
 
 /// How a result is laid out on stdout.
-pub(super) fn layout() -> Layout {
+pub(super) fn layout(all: bool) -> Layout {
     let is_terminal = std::io::stdout().is_terminal();
-    Layout::new(Paint(colours(is_terminal)), is_terminal)
+    Layout::new(Paint(colours(is_terminal)), is_terminal, all)
 }
 
 pub(super) fn colours(is_terminal: bool) -> bool {

@@ -2,12 +2,11 @@
 //!
 //! What must stay true: the exit status is 0 only if the output may be used, 1 if it may not, and 2 if that could not be
 //! found out.
-#![allow(clippy::print_stderr)]
 
 use std::{process::ExitCode, sync::Arc};
 
 use anyhow::{Context, Result, bail};
-use landfall::{expect::Expectations, job::Level};
+use landfall::{error::Error, expect::Expectations, job::Level};
 use landfall_local::{
     present::{self, Tone},
     verify::{self, Access, Ask, Progress},
@@ -16,19 +15,24 @@ use serde_json::Value;
 
 use super::{
     arguments::Verify,
+    entry::refuse,
     screen::{Meter, layout, print},
 };
-
-/// Could not be checked.
-pub(super) const UNCHECKED: u8 = 2;
 
 pub(super) async fn verify(options: &Verify) -> ExitCode {
     match verified(options).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("landfall: {}", verify::escaped(&format!("{error:#}")));
-            ExitCode::from(UNCHECKED)
+            let name = error
+                .downcast_ref::<Error>()
+                .map_or("Local.Error", |error| error.kind.name());
+            // The message is for a person at a terminal; its kind is for a program.
+            let message = match error.downcast_ref::<Error>() {
+                Some(error) => error.message.clone(),
+                None => format!("{error:#}"),
+            };
+            refuse(options.json, name, &verify::escaped(&message))
         }
     }
 }
@@ -73,12 +77,11 @@ async fn verified(options: &Verify) -> Result<bool> {
         }
     };
     meter.end();
-    // The message is for a person at a terminal; its kind is for a state machine.
-    let verified = verified.map_err(|error| anyhow::anyhow!(error.message))?;
+    let verified = verified?;
     if options.json {
         print(&serde_json::to_string_pretty(&verified)?)?;
     } else {
-        let layout = layout();
+        let layout = layout(options.all);
         let heading = layout.paint.paint(Tone::Strong, "Verification");
         let tables = present::verified(&verified, layout);
         print(&format!("{heading}  {}\n\n{tables}", verified.place))?;

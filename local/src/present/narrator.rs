@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     paint::{Paint, Tone},
-    words::{amounts, counted, grouped, ordinal, text, times},
+    words::{amounts, counted, grouped, ordinal, span, text, times},
 };
 use crate::watch::{Step, What};
 
@@ -49,15 +49,57 @@ impl Line {
     }
 }
 
-/// Turns steps into lines. A state's line is shown when it is left and the next one is known, a wait's and an error's
-/// at once.
+/// Turns steps into lines. A state's line is shown when it is left and the next one is known, an error's at once. Of
+/// waits and polls only those are shown that bring something new, and at the end how many there were.
 #[derive(Clone, Debug, Default)]
 pub struct Narrator {
+    /// Whether every wait and every poll is shown.
+    all: bool,
     begun: Option<DateTime<Utc>>,
     inputs: BTreeMap<String, (Value, DateTime<Utc>)>,
-    held: Option<Line>,
+    held: Option<Held>,
     now: Option<String>,
     line: Option<InLine>,
+    polls: Polls,
+}
+
+/// A line that is shown when the next state is known.
+#[derive(Clone, Debug)]
+struct Held {
+    line: Line,
+    /// What the service said, of a poll.
+    status: Option<String>,
+}
+
+/// The polls of a job so far.
+#[derive(Clone, Debug, Default)]
+struct Polls {
+    count: u32,
+    /// The shortest and the longest wait, in seconds.
+    waits: Option<(u64, u64)>,
+    /// The status that was shown last.
+    shown: Option<String>,
+}
+
+impl Polls {
+    fn wait(&mut self, seconds: u64) {
+        let (shortest, longest) = self.waits.unwrap_or((seconds, seconds));
+        self.waits = Some((shortest.min(seconds), longest.max(seconds)));
+    }
+
+    /// How many there were, if there were several.
+    fn words(&self) -> String {
+        let waits = match self.waits {
+            Some((shortest, longest)) if shortest < longest => format!(", every {shortest} to {longest} s"),
+            Some((shortest, _)) => format!(", every {shortest} s"),
+            None => String::new(),
+        };
+        if self.count > 1 {
+            format!("  ({}{waits})", counted(self.count.into(), "poll"))
+        } else {
+            String::new()
+        }
+    }
 }
 
 /// A job that stands in line.
@@ -72,6 +114,11 @@ struct InLine {
 }
 
 impl Narrator {
+    /// A narrator that shows every wait and every poll, or only news.
+    pub fn new(all: bool) -> Self {
+        Self { all, ..Self::default() }
+    }
+
     /// The lines that a step completes.
     pub fn tell(&mut self, step: &Step) -> Vec<Line> {
         let begun = *self.begun.get_or_insert(step.at);
@@ -90,18 +137,23 @@ impl Narrator {
                 self.now = Some(doing(state_type, &step.state, input));
                 self.inputs.insert(step.state.clone(), (input.clone(), step.at));
                 // A choice is told as what it chose.
-                if state_type != "Choice" {
-                    lines.extend(self.held.take().map(|mut held| {
-                        held.next = Some(step.state.clone());
-                        held
-                    }));
+                if state_type != "Choice"
+                    && let Some(mut held) = self.held.take()
+                {
+                    held.line.next = Some(step.state.clone());
+                    lines.extend(self.unless_repeated(held, state_type == "Wait"));
                 }
                 if state_type == "Wait" {
                     let seconds = input["wait_seconds"].as_u64();
-                    lines.push(line(
-                        seconds.map_or_else(String::new, |seconds| format!("{seconds} s")),
-                        Tone::Faint,
-                    ));
+                    if let Some(seconds) = seconds {
+                        self.polls.wait(seconds);
+                    }
+                    if self.all {
+                        lines.push(line(
+                            seconds.map_or_else(String::new, |seconds| format!("{seconds} s")),
+                            Tone::Faint,
+                        ));
+                    }
                 }
             }
             What::TaskFailed { error, message } if error == ErrorKind::Busy.name() => {
@@ -159,19 +211,42 @@ impl Narrator {
                 lines.extend(self.out_of_line(step));
                 let (input, entered) = self.inputs.remove(&step.state).unwrap_or((Value::Null, step.at));
                 if matches!(state_type.as_str(), "Task" | "Pass") {
-                    let (text, tone) = result(&step.state, &input, output);
-                    self.held = Some(Line {
-                        since: since(entered),
-                        ..line(text, tone)
+                    let (text, tone) = result(&step.state, &input, output, step.at);
+                    let status = is_poll(&input, output).then(|| status(output).to_owned());
+                    self.held = Some(Held {
+                        line: Line {
+                            since: since(entered),
+                            ..line(text, tone)
+                        },
+                        status,
                     });
                 }
             }
             What::Ended { .. } => {
-                lines.extend(self.held.take());
+                if let Some(held) = self.held.take() {
+                    lines.extend(self.unless_repeated(held, false));
+                }
                 self.now = None;
             }
         }
         lines
+    }
+
+    /// The line, unless it is that of a poll which says what the one before said and after which the job is waited for.
+    fn unless_repeated(&mut self, held: Held, waits: bool) -> Option<Line> {
+        let Held { mut line, status } = held;
+        let Some(status) = status else { return Some(line) };
+        self.polls.count += 1;
+        if self.all {
+            return Some(line);
+        }
+        if waits {
+            let is_news = self.polls.shown.as_ref() != Some(&status);
+            self.polls.shown = Some(status);
+            return is_news.then_some(line);
+        }
+        line.text.push_str(&std::mem::take(&mut self.polls).words());
+        Some(line)
     }
 
     /// How long a job stood in line that does so no more.
@@ -204,8 +279,8 @@ fn doing(state_type: &str, state: &str, input: &Value) -> String {
 }
 
 /// What a state did, by what is new in its output.
-fn result(state: &str, input: &Value, output: &Value) -> (String, Tone) {
-    let is_new = |member: &str| !output[member].is_null() && output[member] != input[member];
+fn result(state: &str, input: &Value, output: &Value, at: DateTime<Utc>) -> (String, Tone) {
+    let is_new = |member: &str| is_new(input, output, member);
     if is_new("outcome") {
         let verdict = text(&output["outcome"]["verdict"]);
         return match output["outcome"]["error"]["Error"].as_str() {
@@ -232,8 +307,8 @@ fn result(state: &str, input: &Value, output: &Value) -> (String, Tone) {
         };
         return (format!("{}: {}", amounts(report), verdict.replace('_', " ")), tone);
     }
-    if is_new("polls") && !input["polls"].is_null() {
-        let status = output["service_status"].as_str().unwrap_or("no news");
+    if is_poll(input, output) {
+        let status = status(output);
         let progress = progress(output).map_or_else(String::new, |text| format!("  {text}"));
         let tone = match output["status"].as_str() {
             Some("succeeded") => Tone::Good,
@@ -257,8 +332,8 @@ fn result(state: &str, input: &Value, output: &Value) -> (String, Tone) {
         let id = text(&output["service_id"]);
         let what = match (output["status"].as_str(), output["adopted"].as_bool()) {
             (Some("sealed"), _) => "was sealed before".to_owned(),
-            (_, Some(true)) => format!("adopted {id}"),
-            _ => format!("started {id}"),
+            (_, Some(true)) => format!("adopted {id}{}", deadline(output, at)),
+            _ => format!("started {id}{}", deadline(output, at)),
         };
         return (what, Tone::Plain);
     }
@@ -269,6 +344,28 @@ fn result(state: &str, input: &Value, output: &Value) -> (String, Tone) {
         return (text(&output["announcement"]["detail_type"]), Tone::Plain);
     }
     (String::new(), Tone::Plain)
+}
+
+fn is_new(input: &Value, output: &Value, member: &str) -> bool {
+    !output[member].is_null() && output[member] != input[member]
+}
+
+fn is_poll(input: &Value, output: &Value) -> bool {
+    is_new(input, output, "polls") && !input["polls"].is_null()
+}
+
+fn status(polled: &Value) -> &str {
+    polled["service_status"].as_str().unwrap_or("no news")
+}
+
+/// How long a job has until it is given up.
+fn deadline(job: &Value, now: DateTime<Utc>) -> String {
+    let deadline = job["deadline_at"]
+        .as_str()
+        .and_then(|at| at.parse::<DateTime<Utc>>().ok());
+    deadline.map_or_else(String::new, |at| {
+        format!(", deadline in {}", span((at - now).to_std().unwrap_or_default()))
+    })
 }
 
 /// What a batch is about to run.

@@ -51,14 +51,21 @@ pub struct Layout {
     pub paint: Paint,
     /// Columns after which a line is broken; whole lines for whoever reads them with a program when `None`.
     pub width: Option<u16>,
+    /// Whether checks that were skipped are shown with their reasons.
+    pub all: bool,
 }
+
+/// Columns below which no table can be read. A terminal that says less does not know its own width.
+const NARROWEST: u16 = 20;
 
 impl Layout {
     /// On a terminal as wide as that, with colours or without; else with whole lines.
-    pub fn new(paint: Paint, is_terminal: bool) -> Self {
+    pub fn new(paint: Paint, is_terminal: bool, all: bool) -> Self {
+        let width = if is_terminal { Table::new().width() } else { None };
         Self {
             paint,
-            width: if is_terminal { Table::new().width() } else { None },
+            width: width.filter(|width| *width >= NARROWEST),
+            all,
         }
     }
 

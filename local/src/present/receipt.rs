@@ -66,7 +66,8 @@ pub fn receipt(receipt: &Value, layout: Layout) -> String {
 const SHOWN_REQUESTS: usize = 20;
 
 /// A batch's summary as short tables: the batch, and what became of its requests, which `results` has one a line.
-pub fn summary(summary: &Value, results: &[Value], layout: Layout) -> String {
+/// `labels` has what each request is called, by its index.
+pub fn summary(summary: &Value, results: &[Value], labels: &[String], layout: Layout) -> String {
     let paint = layout.paint;
     let mut facts = layout.table(&[]);
     let mut fact = |name: &str, value: String, tone: Tone| {
@@ -92,7 +93,11 @@ pub fn summary(summary: &Value, results: &[Value], layout: Layout) -> String {
     fact("from", text(&summary["source"]["uri"]), Tone::Plain);
     let mut parts = vec![facts.trim_fmt()];
     if !results.is_empty() {
-        let mut rows = layout.table(&["#", "kind", "became", "rows", "job or error"]);
+        let mut rows = layout.table(&["#", "kind", "request", "became", "rows", "job or error"]);
+        let label = |result: &Value| {
+            let index = result["index"].as_u64().and_then(|index| usize::try_from(index).ok());
+            index.and_then(|index| labels.get(index)).map_or("", String::as_str)
+        };
         // Those that need a look first.
         let (good, other): (Vec<&Value>, Vec<&Value>) =
             results.iter().partition(|result| result["became"] == "succeeded");
@@ -109,6 +114,7 @@ pub fn summary(summary: &Value, results: &[Value], layout: Layout) -> String {
             rows.add_row([
                 Cell::new(text(&result["index"])).set_alignment(CellAlignment::Right),
                 Cell::new(escaped(&text(&result["kind"]))),
+                Cell::new(escaped(label(result))),
                 cell(&text(&result["became"]), tone, paint),
                 Cell::new(rows_of).set_alignment(CellAlignment::Right),
                 Cell::new(escaped(&last)),
@@ -126,8 +132,13 @@ pub fn summary(summary: &Value, results: &[Value], layout: Layout) -> String {
 pub(super) fn checks_table(checks: &[Value], layout: Layout) -> String {
     let paint = layout.paint;
     let mut rows = layout.table(&["check", "verdict", "reason"]);
+    let mut skipped = 0;
     for check in checks {
         let verdict = text(&check["verdict"]);
+        if verdict == "skipped" && !layout.all {
+            skipped += 1;
+            continue;
+        }
         let tone = match verdict.as_str() {
             "pass" | "passed" => Tone::Good,
             "warn" | "warning" => Tone::Warning,
@@ -140,7 +151,13 @@ pub(super) fn checks_table(checks: &[Value], layout: Layout) -> String {
             cell(&text(&check["reason"]), Tone::Plain, paint),
         ]);
     }
-    rows.trim_fmt()
+    let mut table = rows.trim_fmt();
+    if skipped > 0 {
+        let checks = counted(skipped, "check");
+        let verb = if skipped == 1 { "does" } else { "do" };
+        table.push_str(&format!("\n\n  {checks} {verb} not apply; --all shows why"));
+    }
+    table
 }
 
 /// Objects with their keys beneath a prefix.

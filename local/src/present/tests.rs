@@ -18,6 +18,7 @@ const PLAIN: Paint = Paint(false);
 const WHOLE: Layout = Layout {
     paint: PLAIN,
     width: None,
+    all: false,
 };
 
 fn at(milliseconds: i64) -> DateTime<Utc> {
@@ -98,11 +99,66 @@ fn a_run_is_told_state_by_state() {
             "   0.1 s  Start      Landfall.Unavailable: wait",
             "   0.2 s  Start      tries again (second time)",
             "   0.2 s  Start      started abc  → Wait",
-            "   0.4 s  Wait       2 s",
             "   2.4 s  Poll       IN_PROGRESS  1,500 of 3,000 (50%)  → Verify",
             "   2.5 s  Verify     3 objects, 10,000 rows, 1.2 MB: passed",
         ]
     );
+}
+
+#[test]
+fn polls_are_told_when_they_bring_news() {
+    let job = |polls: u32, status: &str| {
+        json!({"job_key": "k", "service_id": "abc", "adopted": false, "status": "running", "polls": polls,
+               "service_status": status, "wait_seconds": 1 + polls % 2, "deadline_at": "1970-01-01T00:02:00Z"})
+    };
+    let mut steps = vec![
+        step(0, "", What::Started),
+        entered(0, "Start", "Task", json!({})),
+        exited(700, "Start", "Task", job(0, "")),
+    ];
+    for poll in 1..=40 {
+        let (before, status) = (
+            job(poll - 1, "IN_PROGRESS"),
+            if poll < 40 { "IN_PROGRESS" } else { "COMPLETED" },
+        );
+        let at = i64::from(poll) * 1000;
+        steps.push(entered(at, "Wait", "Wait", before.clone()));
+        steps.push(exited(at + 800, "Wait", "Wait", before.clone()));
+        steps.push(entered(at + 800, "Poll", "Task", before));
+        steps.push(exited(at + 900, "Poll", "Task", job(poll, status)));
+        steps.push(entered(at + 900, "Status", "Choice", job(poll, status)));
+    }
+    steps.push(entered(41_000, "Verify", "Task", job(40, "COMPLETED")));
+    let told = |all: bool| -> Vec<String> {
+        let mut narrator = Narrator::new(all);
+        let lines = steps.iter().flat_map(|step| narrator.tell(step));
+        lines.map(|line| line.render("", PLAIN)).collect()
+    };
+    assert_eq!(
+        told(false),
+        [
+            "   0.0 s  Start      started abc, deadline in 2 min  → Wait",
+            "   1.8 s  Poll       IN_PROGRESS  → Wait",
+            "  40.8 s  Poll       COMPLETED  (40 polls, every 1 to 2 s)  → Verify",
+        ]
+    );
+    assert_eq!(told(true).len(), 81);
+}
+
+#[test]
+fn checks_that_do_not_apply_are_one_line() {
+    let checks: Vec<Value> = ["pass", "skipped", "skipped"]
+        .map(|verdict| json!({"name": format!("a_{verdict}_b"), "verdict": verdict, "reason": "why"}))
+        .into();
+    let whole = json!({"verdict": "succeeded", "verification": {"checks": checks}});
+    let text = receipt(&whole, WHOLE);
+    assert!(
+        text.contains("a_pass_b") && text.contains("2 checks do not apply; --all shows why"),
+        "{text}"
+    );
+    assert!(!text.contains("a_skipped_b"), "{text}");
+    let text = receipt(&whole, Layout { all: true, ..WHOLE });
+    assert!(text.contains("a_skipped_b") && !text.contains("--all"), "{text}");
 }
 
 #[test]
@@ -136,7 +192,6 @@ fn standing_in_line_is_told_once() {
             "  40.1 s  Start      waits: 200 were started",
             "  49.9 s  Start      waited 49.8 s, asked 51 times",
             "  49.9 s  Start      started abc  → Wait",
-            "  50.0 s  Wait       2 s",
         ]
     );
 }
@@ -181,12 +236,14 @@ fn a_summary_is_shown_worst_first() {
         .collect();
     results.push(json!({"index": 29, "kind": "b\u{1b}", "became": "rejected",
                         "error": {"Error": "Landfall.InvalidEvent", "Cause": "1 fault:\n  $.x: wrong"}}));
-    let text = summary(&whole, &results, WHOLE);
+    let labels: Vec<String> = (0..30).map(|index| format!("segment-{index}")).collect();
+    let text = summary(&whole, &results, &labels, WHOLE);
     for part in [
         "k nightly",
         "30 requests, 29 succeeded, 1 rejected",
         "29 objects, 2,900 rows, 29.0 kB",
         "b\\u{1b}",
+        "segment-29",
         "Landfall.InvalidEvent: $.x: wrong",
         "and 10 more requests",
     ] {
@@ -198,7 +255,7 @@ fn a_summary_is_shown_worst_first() {
             .is_none_or(|(bad, good)| bad < good)
     );
     assert!(!text.contains('\u{1b}'));
-    assert!(summary(&json!({}), &[], WHOLE).lines().count() < 3);
+    assert!(summary(&json!({}), &[], &[], WHOLE).lines().count() < 3);
 }
 
 #[test]
@@ -266,6 +323,7 @@ fn verification() -> Verified {
         seconds: 7.0,
         working_seconds: 2.0,
         bytes_read: 2_000_000,
+        failures: Vec::new(),
         report: Some(serde_json::from_value(report).unwrap()),
         comparison: None,
     }
@@ -273,14 +331,14 @@ fn verification() -> Verified {
 
 #[test]
 fn a_verification_is_shown_verdict_first() {
-    let plain = |width| Layout { paint: PLAIN, width };
+    let plain = |width| Layout { width, ..WHOLE };
     let mut verified = verification();
     let text = super::verified(&verified, plain(None));
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
     assert_eq!(
         lines[..4],
         [
-            " verdict  rejected: 1 check failed, 1 check warned",
+            " verdict  failed: 1 check failed, 1 check warned",
             " output   2 objects, 1,000 rows, 2.0 kB of CSV, and 1 other object",
             " level    full: every byte read",
             " took     7.0 s; 2.0 MB read at 1.0 MB/s",
@@ -317,7 +375,7 @@ fn a_verification_is_shown_verdict_first() {
     });
     let text = super::verified(&verified, plain(None));
     for part in [
-        "rejected: 1 check failed, it differs from the receipt",
+        "failed: 1 check failed, it differs from the receipt",
         "2,000 unchanged, of which 1 written again with the same content, 3 of the same size, content not compared, \
          20 vanished, 1 added",
         "and 8 more vanished; --json has all",

@@ -171,7 +171,7 @@ fn verdict(verified: &Verified) -> (String, Tone) {
     let (name, tone) = match verified.verdict {
         Verdict::Passed => ("passed", Tone::Good),
         Verdict::PassedWithWarnings => ("passed with warnings", Tone::Warning),
-        Verdict::Failed => ("rejected", Tone::Bad),
+        Verdict::Failed => ("failed", Tone::Bad),
     };
     if why.is_empty() {
         (name.to_owned(), tone)

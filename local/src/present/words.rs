@@ -2,7 +2,19 @@
 //!
 //! What must stay true: every function is pure and total.
 
+use std::time::Duration;
+
 use serde_json::Value;
+
+/// About how long, for people.
+pub(super) fn span(span: Duration) -> String {
+    let seconds = span.as_secs_f64();
+    match seconds {
+        ..=99.5 => format!("{seconds:.0} s"),
+        ..=5_970.0 => format!("{:.0} min", seconds / 60.0),
+        _ => format!("{:.0} h", seconds / 3600.0),
+    }
+}
 
 /// A number with commas between thousands.
 pub fn grouped(n: u64) -> String {

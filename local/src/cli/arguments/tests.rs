@@ -1,10 +1,8 @@
-use clap::CommandFactory;
-
 use super::*;
 
 #[test]
 fn the_command_line_is_consistent() {
-    Cli::command().debug_assert();
+    command().debug_assert();
     let cli = Cli::parse_from([
         "x",
         "a.json",
@@ -62,4 +60,30 @@ fn a_scenario_that_no_service_plays_is_refused() {
         "{error}"
     );
     assert!(check("stuck", &[]).unwrap_err().contains("no service"));
+}
+
+/// Every `cargo local` that the documents show is one that is taken.
+#[test]
+fn the_commands_of_the_documents_are_taken() {
+    let documents = [
+        include_str!("../../../../README.md"),
+        include_str!("../../../../docs/local.md"),
+        include_str!("../../../../docs/events.md"),
+        include_str!("../../../../docs/consume.md"),
+    ];
+    let mut seen = 0;
+    for line in documents.iter().flat_map(|document| document.lines()) {
+        for part in line.split('`').chain([line]) {
+            let Some(words) = part.trim().strip_prefix("cargo local ") else {
+                continue;
+            };
+            let words = words.split(" > ").next().unwrap().split(" # ").next().unwrap();
+            let arguments = ["cargo local"].into_iter().chain(words.split_whitespace());
+            match command().try_get_matches_from(arguments) {
+                Ok(_) => seen += 1,
+                Err(error) => assert!(!error.use_stderr(), "{words}: {error}"),
+            }
+        }
+    }
+    assert!(seen >= 10, "{seen}");
 }
