@@ -138,13 +138,13 @@ pub fn failures(checks: &[Check], objects: &[VerifiedObject]) -> Vec<Failure> {
         what: check.reason.clone(),
     };
     let of_object = |object: &VerifiedObject| {
-        object.fault.as_ref().map(|fault| Failure {
+        object.error.as_ref().map(|error| Failure {
             check: "format".to_owned(),
             verdict: CheckVerdict::Fail,
             object: Some(object.key.clone()),
-            line: fault.line,
-            record: fault.record,
-            what: fault.what.clone(),
+            line: object.error_line,
+            record: object.error_record,
+            what: error.clone(),
         })
     };
     let checks = checks.iter().filter(is_wrong).map(of_check);
@@ -173,7 +173,7 @@ mod tests {
             ]},
             "output": {"objects": [
                 {"key": "a.csv", "role": "data", "size": 1, "etag": "e", "last_modified": "2026-11-01T05:00:00Z",
-                 "fault": {"what": "has 3 fields, the header has 4", "line": 501, "record": 500}},
+                 "error": "has 3 fields, the header has 4", "error_line": 501, "error_record": 500},
                 {"key": "b.csv", "role": "data", "size": 1, "etag": "e", "last_modified": "2026-11-01T05:00:00Z"},
             ]},
         });

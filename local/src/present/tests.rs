@@ -326,6 +326,7 @@ fn verification() -> Verified {
         failures: Vec::new(),
         report: Some(serde_json::from_value(report).unwrap()),
         comparison: None,
+        receipt_not_used: None,
     }
 }
 

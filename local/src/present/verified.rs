@@ -65,6 +65,9 @@ pub fn verified(verified: &Verified, layout: Layout) -> String {
         );
         fact("against it", against(comparison), Tone::Plain);
     }
+    if let Some(why) = &verified.receipt_not_used {
+        fact("receipt", format!("not used: {}", escaped(why)), Tone::Warning);
+    }
     let mut parts = vec![facts.trim_fmt()];
 
     if let Some(comparison) = verified.comparison.as_ref().filter(|comparison| !comparison.same) {

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use landfall::{
-    error::moment,
     expect::{Expectations, ExpectedColumns, OnViolation},
     job::Level,
 };
@@ -17,7 +16,7 @@ use super::{
     Judgement,
     asker::Words,
     fail, pass, skipped, warn,
-    words::{Examples, cut, key, objects, shown},
+    words::{Examples, cut, key, objects, shown, time},
 };
 use crate::verify::{
     Previous,
@@ -286,7 +285,7 @@ pub(super) fn age(
     let found = format!(
         "the oldest data object, {}, was written at {}, {seconds} s before it was judged",
         shown(key),
-        moment(*written)
+        time(*written)
     );
     if seconds > expected.max_seconds {
         violated(

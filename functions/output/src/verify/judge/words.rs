@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
+
 use crate::verify::{
     report::{Finding, Reading},
     settle::{Changes, Keys},
@@ -35,11 +37,29 @@ impl Examples {
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0
     }
+
+    /// Takes up `count` more, of which the first are these.
+    pub(super) fn append(&mut self, count: u64, first: impl IntoIterator<Item = String>) {
+        self.count += count;
+        let room = NAMED.saturating_sub(self.first.len());
+        self.first.extend(first.into_iter().take(room));
+    }
+
+    /// The first of them.
+    pub(super) fn first(&self) -> impl Iterator<Item = String> {
+        self.first.iter().cloned()
+    }
 }
 
 impl fmt::Display for Examples {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.first.join(", "))?;
+        // A comma within one of them would look like one between two.
+        let between = if self.first.iter().any(|words| words.contains(", ")) {
+            "; "
+        } else {
+            ", "
+        };
+        f.write_str(&self.first.join(between))?;
         match self.count.saturating_sub(self.first.len() as u64) {
             0 => Ok(()),
             more => write!(f, " and {more} more"),
@@ -61,9 +81,8 @@ pub(super) fn objects(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// A verb that agrees with a number of things.
-pub(super) fn verb(count: u64, plural: &str) -> String {
-    format!("{plural}{}", if count == 1 { "s" } else { "" })
+pub(super) fn time(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 pub(super) fn key(reading: &Reading) -> String {
@@ -71,12 +90,12 @@ pub(super) fn key(reading: &Reading) -> String {
 }
 
 pub(super) fn extra(reading: &Reading) -> String {
-    let size = reading.object.size;
+    let size = objects(reading.object.size, "byte");
     match &reading.finding {
         Finding::Extra(Some(content)) => {
-            format!("{} ({}, looks like {content})", key(reading), objects(size, "byte"))
+            format!("{} ({size}, looks like {content})", key(reading))
         }
-        _ => format!("{} ({})", key(reading), objects(size, "byte")),
+        _ => format!("{} ({size})", key(reading)),
     }
 }
 
@@ -142,6 +161,8 @@ mod tests {
         assert_eq!(items(0), "");
         assert_eq!(items(2), "0, 1");
         assert_eq!(items(7), "0, 1, 2, 3, 4 and 2 more");
+        let places: Examples = ["a: line 1, byte 2", "b"].map(str::to_owned).into_iter().collect();
+        assert_eq!(places.to_string(), "a: line 1, byte 2; b");
     }
 
     #[test]
