@@ -7,7 +7,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, moment},
     invocation::Deployment,
     job::{Job, Missed, Status, TaskError},
     polling::{self, MAX_POLLS, Sight},
@@ -122,7 +122,7 @@ pub fn past_deadline(job: &Job) -> Error {
          with \"Landfall\": {{\"PickUp\": \"{}\"}} to wait for it, verify it and seal it without another export, or with a \
          higher Landfall.Rerun and a longer Landfall.DeadlineSeconds to export again",
         job.label(),
-        job.deadline_at,
+        moment(job.deadline_at),
         job.service_status.as_deref().unwrap_or("none"),
         job.job_key,
     );

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Starter;
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, moment},
     ledger::{Attempt, AttemptState, Versioned},
     service::JobService,
 };
@@ -66,7 +66,7 @@ fn again(error: Error, since: DateTime<Utc>, now: DateTime<Utc>) -> Again {
     if now < until {
         return Again::Later(Error::new(
             ErrorKind::Unavailable,
-            format!("{}. It is tried again until {until}", error.message),
+            format!("{}. It is tried again until {}", error.message, moment(until)),
         ));
     }
     let tried = (now - since).num_minutes();
@@ -92,7 +92,7 @@ mod tests {
                 panic!("given up after {seconds} s")
             };
             assert_eq!(error.kind, ErrorKind::Unavailable);
-            assert!(error.message.ends_with("until 2026-11-01 05:05:00 UTC"), "{error}");
+            assert!(error.message.ends_with(&moment(since + RETRIED_FOR)), "{error}");
         }
         for (seconds, minutes) in [(300, 5), (599, 9)] {
             let Again::Never(error) = after(seconds) else {
