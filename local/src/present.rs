@@ -668,6 +668,9 @@ pub fn verified(verified: &Verified, layout: Layout) -> String {
         );
         fact("against it", against(comparison), Tone::Plain);
     }
+    if let Some(why) = &verified.receipt_not_used {
+        fact("receipt", format!("not used: {}", escaped(why)), Tone::Warning);
+    }
     let mut parts = vec![facts.trim_fmt()];
 
     if let Some(comparison) = verified.comparison.as_ref().filter(|comparison| !comparison.same) {
@@ -1244,6 +1247,7 @@ mod tests {
             bytes_read: 2_000_000,
             report: Some(serde_json::from_value(report).unwrap()),
             comparison: None,
+            receipt_not_used: None,
         }
     }
 

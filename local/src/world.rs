@@ -15,7 +15,11 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
-use aws_sdk_s3::{Client as S3, primitives::ByteStream, types::ServerSideEncryption};
+use aws_sdk_s3::{
+    Client as S3,
+    primitives::ByteStream,
+    types::{ChecksumAlgorithm, ServerSideEncryption},
+};
 use bytes::Bytes;
 use landfall::store::SystemClock;
 use serde_json::Value;
@@ -568,6 +572,8 @@ impl Sink for S3Sink {
             .put_object()
             .bucket(bucket)
             .key(key)
+            // S3 computes it of every object whose writer names no other; moto keeps only what a writer names.
+            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
             .body(ByteStream::from(body))
             .set_server_side_encryption(encryption)
             .set_ssekms_key_id(kms_key.map(str::to_owned))

@@ -664,7 +664,7 @@ fn describe_allowed(schema: &Value) -> String {
         words += &format!(" matching {pattern}");
     }
     if schema.get("format").and_then(Value::as_str) == Some("date-time") {
-        words += ", a time such as 2026-11-01T05:00:00Z";
+        words += " that is a time, such as 2026-11-01T05:00:00Z";
     }
     words
 }

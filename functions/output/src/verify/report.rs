@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use landfall_formats::{Content, Decoded, Defect, Format, Framed};
 
+use super::{hash::Compared, shape::Shape};
+
 /// Most objects that a report and a receipt list themselves; beyond that all of them are in a file of their own.
 pub const MAX_OBJECTS: usize = 1_000;
 
@@ -144,6 +146,9 @@ pub struct VerifiedObject {
     /// Pages that were counted, of a document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pages: Option<u64>,
+    /// What is wrong with it, in words that hold no value of it; only of a data object that did not decode to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// Server-side encryption, such as `aws:kms`; data objects only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<String>,
@@ -159,9 +164,12 @@ pub struct Reading {
     pub object: VerifiedObject,
     /// What it holds.
     pub finding: Finding,
-    /// S3's own SHA-256 of the whole object, base64, where it has one.
+    /// What came of holding S3's own checksum against the bytes, where it keeps one and all of them were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stored_sha256: Option<String>,
+    pub compared: Option<Compared>,
+    /// The shape of its columns, where they were looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Shape>,
 }
 
 impl Reading {
