@@ -35,7 +35,7 @@ use crate::{
     event,
     functions::{self, BATCH, Binaries, Kind},
     moto::Moto,
-    places, python,
+    places, python, rules,
     simulated::{
         Sink,
         customer_profiles::{CustomerProfiles, Settings},
@@ -120,6 +120,7 @@ pub struct World {
     quicksight: Arc<QuickSight>,
     machines: BTreeMap<&'static str, String>,
     announcements: String,
+    python: python::Environment,
     folder: PathBuf,
     _run: Option<places::RunFolder>,
     followed: AtomicU32,
@@ -293,11 +294,22 @@ impl World {
             quicksight,
             machines,
             announcements,
+            python: python.clone(),
             folder,
             _run: run,
             followed: AtomicU32::new(0),
             _guard: guard,
         })
+    }
+
+    /// Lets events that are put on a bus start executions by the rules of the template.
+    pub async fn deploy_rules(&self) -> Result<()> {
+        rules::deploy(&self.aws, &self.python, &places::workspace()?, &self.machines).await
+    }
+
+    /// The URL of the queue that keeps the announcements.
+    pub fn announcements_url(&self) -> &str {
+        &self.announcements
     }
 
     /// Delivers an event as EventBridge does: starts an execution of its kind's state machine with the event as input.

@@ -133,7 +133,7 @@ fn a_bad_folder_is_rejected_and_named() {
     let bad = folder(&[("a.csv", ROWS), ("b.csv", "id,name\n1,secret,3\n"), ("c.csv", "")]);
     let (status, printed, said) = run(&[path(&bad)]);
     assert_eq!(status, 1, "{printed}{said}");
-    for part in ["rejected: 2 checks failed", "b.csv: record 1, line 2", "c.csv"] {
+    for part in ["failed: 2 checks failed", "b.csv: record 1, line 2", "c.csv"] {
         assert!(printed.contains(part), "{part} in\n{printed}");
     }
     assert!(!printed.contains("secret"), "no value of the data is shown: {printed}");
@@ -142,6 +142,67 @@ fn a_bad_folder_is_rejected_and_named() {
     assert_eq!((status, &document["verdict"]), (1, &json!("failed")));
     assert_eq!(check(&document, "format").0, "fail");
     assert_eq!(check(&document, "no_empty_files").0, "fail");
+    // What is wrong is data, and needs not be read out of a sentence.
+    let failures = document["failures"].as_array().unwrap();
+    let of = |object: &Value| failures.iter().find(|failure| failure["object"] == *object).unwrap();
+    let fault = of(&json!("b.csv"));
+    assert_eq!(
+        (&fault["check"], &fault["verdict"], &fault["line"], &fault["record"]),
+        (&json!("format"), &json!("fail"), &json!(2), &json!(1)),
+        "{failures:#?}"
+    );
+    assert!(failures.iter().any(|failure| failure["check"] == "no_empty_files"));
+}
+
+#[test]
+fn what_does_not_apply_is_one_line() {
+    let good = folder(&[("a.csv", ROWS)]);
+    let (_, printed, _) = run(&[path(&good)]);
+    assert!(
+        printed.contains(" do not apply; --all shows why") && !printed.contains("skipped"),
+        "{printed}"
+    );
+    let (_, printed, _) = run(&[path(&good), "--all"]);
+    assert!(
+        printed.contains("skipped") && printed.contains("newer_than_start"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn a_program_is_told_why_nothing_was_done() {
+    let (status, printed, said) = run(&["no such folder", "--json"]);
+    let document: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!((status, &document["schema"]), (2, &json!("landfall.error/1")));
+    assert_eq!(document["error"]["name"], "Landfall.NotFound");
+    assert!(said.contains(document["error"]["message"].as_str().unwrap()), "{said}");
+
+    let local = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_landfall-local"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (status, printed, _) = local(&["no-such-event.json", "--json"]);
+    let document: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!((status, &document["schema"]), (Some(2), &json!("landfall.error/1")));
+    let (status, printed, _) = local(&["--version"]);
+    assert_eq!(
+        (status, printed.trim()),
+        (Some(0), concat!("cargo local ", env!("CARGO_PKG_VERSION")))
+    );
+    let (status, _, said) = local(&["a.json", "--profiles", "-1"]);
+    assert!(
+        status == Some(2) && said.contains("'-1'") && said.contains("--profiles"),
+        "{said}"
+    );
+    let (_, help, _) = local(&["serve", "--help"]);
+    assert!(
+        help.contains("lists the scenarios") && !help.contains("lost-answer"),
+        "{help}"
+    );
 }
 
 #[test]
@@ -371,7 +432,7 @@ fn what_cannot_be_checked_says_why() {
         // As an event is refused for it.
         (
             vec![path(&file), "--expect", "{\"Columns\": {\"Required\": []}}"],
-            "$.Columns.Required: found an array of 0 items",
+            "$.Columns.Required: found an array of no items",
         ),
         (
             vec![path(&file), "--expect", "{\"Rows\": {}}"],
@@ -389,7 +450,7 @@ fn what_cannot_be_checked_says_why() {
                 "--expect",
                 "{\"Change\": {\"MaxPercent\": 3}}",
             ],
-            "$.Change: found an object of 1 members; the level listing looks into no object: ask for --level full",
+            "$.Change: found an object of 1 member; the level listing looks into no object: ask for --level full",
         ),
         (vec![path(&file), "--expect", "{"], "--expect: it is not JSON"),
         (
@@ -546,7 +607,7 @@ fn a_copy_is_held_against_the_receipt_of_the_original() {
     let (status, printed, _) = run(&arguments);
     assert_eq!(status, 1);
     for part in [
-        "rejected: it differs from the receipt",
+        "failed: it differs from the receipt",
         "succeeded 20261101T050000Z-1a2b3c4d",
         "1 unchanged, 1 changed, 1 vanished, 1 added",
         "size 16 → 20, SHA-256",
@@ -705,7 +766,7 @@ fn what_a_failed_job_left_is_not_good_for_being_unchanged() {
         assert_eq!((&found["same"], &found["verdict"]), (&json!(true), &json!("failed")));
         let (_, printed, _) = run(&arguments);
         assert!(
-            printed.contains("rejected: the receipt is that of a failed job\n"),
+            printed.contains("failed: the receipt is that of a failed job\n"),
             "{printed}"
         );
     }

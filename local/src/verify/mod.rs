@@ -36,6 +36,7 @@ use landfall_output::{
         classify::{self, Plan},
     },
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::{
@@ -45,6 +46,7 @@ use self::{
     sealed::{Comparison, Sealed},
 };
 pub use self::{progress::Progress, s3::Access};
+use crate::document::{Failure, failures};
 
 /// The schema of [`Verified`].
 pub const SCHEMA: &str = "landfall.verification/1";
@@ -265,9 +267,10 @@ impl Ask {
 }
 
 /// What came of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Verified {
-    /// [`SCHEMA`].
+    /// `landfall.verification/1`.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: &'static str,
     /// Landfall's version.
     pub landfall: &'static str,
@@ -285,6 +288,8 @@ pub struct Verified {
     pub working_seconds: f64,
     /// Bytes that it read, each counted once.
     pub bytes_read: u64,
+    /// What is wrong: one for each check that failed or warned, and one for each faulty object.
+    pub failures: Vec<Failure>,
     /// What the verification says; `None` if only the listing was held against a receipt.
     pub report: Option<Report>,
     /// What the receipt says; `None` if there is none.
@@ -463,6 +468,9 @@ pub async fn verify_in(
         seconds: begun.elapsed().as_secs_f64(),
         working_seconds: working.as_secs_f64(),
         bytes_read,
+        failures: report
+            .as_ref()
+            .map_or_else(Vec::new, |report| failures(&report.checks, &report.objects)),
         report,
         comparison,
         receipt_not_used: None,

@@ -221,6 +221,8 @@ impl Reader {
             error: None,
             encryption: None,
             kms_key: None,
+            error_line: None,
+            error_record: None,
         };
         let mut compared = None;
         let mut data = !matches!(plan, Plan::Ignore | Plan::Extra | Plan::Sniff(_));
@@ -252,7 +254,11 @@ impl Reader {
                 object.pages = decoded.document.and_then(|document| document.pages);
             }
             Finding::Framed(framed) => object.pages = framed.document.and_then(|document| document.pages),
-            Finding::Defective(defect) => object.error = Some(defect.to_string()),
+            Finding::Defective(defect) => {
+                object.error = Some(defect.to_string());
+                object.error_line = defect.line;
+                object.error_record = defect.record;
+            }
             Finding::Foreign(what) => object.error = Some(what.clone()),
             _ => {}
         }

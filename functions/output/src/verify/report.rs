@@ -149,6 +149,12 @@ pub struct VerifiedObject {
     /// What is wrong with it, in words that hold no value of it; only of a data object that did not decode to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Line, from 1, at which the record begins that is wrong; where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_line: Option<u64>,
+    /// Record, from 1, that is wrong, without the header; where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_record: Option<u64>,
     /// Server-side encryption, such as `aws:kms`; data objects only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<String>,
@@ -204,7 +210,7 @@ pub enum Finding {
     Untold,
 }
 
-/// Where all objects are listed that do not fit in the report: JSON lines, each a [`VerifiedObject`], in key order.
+/// Where all objects are listed that do not fit in the report: JSON lines, one object each, in key order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ObjectsFile {
     /// Key in the ledger bucket.
@@ -218,7 +224,7 @@ pub struct ObjectsFile {
 /// The report of a verification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
-    /// [`SCHEMA`].
+    /// `landfall.report/1`.
     pub schema: String,
     /// When the verification ended.
     pub checked_at: DateTime<Utc>,
@@ -233,8 +239,8 @@ pub struct Report {
     /// Data and extra objects.
     #[serde(default)]
     pub all_objects: u64,
-    /// Data and extra objects in the order of their keys, the first [`MAX_OBJECTS`]. Objects whose name begins with `_`
-    /// or `.` are left out.
+    /// Data and extra objects in the order of their keys, the first 1,000. Objects whose name begins with `_` or `.` are
+    /// left out.
     pub objects: Vec<VerifiedObject>,
     /// All of them, if they are more than that.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -42,6 +42,8 @@ pub(super) fn reading(name: &str, size: u64, finding: Finding) -> Reading {
             rows,
             pages: None,
             error: None,
+            error_line: None,
+            error_record: None,
             encryption: None,
             kms_key: None,
         },
