@@ -64,6 +64,8 @@ pub fn variables() -> BTreeMap<String, String> {
             format!("arn:aws:iam::{ACCOUNT}:role/landfall-*"),
         ),
         ("LANDFALL_ALLOWED_KEYS", format!("arn:aws:kms:{REGION}:{ACCOUNT}:key/*")),
+        ("LANDFALL_ALLOWED_DOMAINS", "*".to_owned()),
+        ("LANDFALL_ALLOWED_DASHBOARDS", "*".to_owned()),
         (
             "LANDFALL_DEFAULT_ROLE_ARN",
             format!("arn:aws:iam::{ACCOUNT}:role/landfall-export"),

