@@ -19,7 +19,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use flate2::{Compression, GzBuilder, write::DeflateEncoder};
 use landfall::{
     error::{ErrorKind, Result},
-    expect::{Expectations, ExpectedAge, ExpectedChange, ExpectedColumns, ExpectedRows, OnViolation},
+    expect::{EmptyLines, Expectations, ExpectedAge, ExpectedChange, ExpectedColumns, ExpectedRows, OnViolation},
     job::{Level, NamedFile},
     store::Clock,
 };
@@ -239,7 +239,15 @@ impl Output {
                 self.expect.rows = Some(ExpectedRows {
                     min: Some(number(min)),
                     max: Some(number(max)),
+                    empty_lines: None,
                     on_violation: on_violation(how),
+                });
+            }
+            ["empty lines", what] => {
+                self.expect.rows.as_mut().expect("rows are expected").empty_lines = Some(match what {
+                    "count" => EmptyLines::Count,
+                    "skip" => EmptyLines::Skip,
+                    other => panic!("{other} is neither"),
                 });
             }
             ["expect change", percent, how] => {

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::{automaton::Quotes, readings::MAX_STATE, records::MAX_HEADER, *};
-use crate::{Decoded, Decoder, Defect, Framed, Head, MAX_COLUMNS, Remark, text::BOM};
+use crate::{Decoded, Decoder, Defect, Framed, Head, MAX_COLUMNS, text::BOM};
 
 /// The decoder that every byte of a text passes through csv-core in.
 mod oracle {

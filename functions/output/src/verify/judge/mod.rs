@@ -101,6 +101,8 @@ pub struct Tally {
     formats: BTreeSet<&'static str>,
     wrong: Examples,
     uncounted: Examples,
+    /// Empty lines of which nobody says whether they are rows.
+    empty_lines: u64,
     /// Data objects that their decoder says something of, and what.
     remarked: Examples,
     stale: Examples,
@@ -148,6 +150,7 @@ impl Tally {
             formats: BTreeSet::new(),
             wrong: Examples::default(),
             uncounted: Examples::default(),
+            empty_lines: 0,
             remarked: Examples::default(),
             stale: Examples::default(),
             empty: Examples::default(),
@@ -281,11 +284,7 @@ impl Tally {
 
     fn add_finding(&mut self, reading: &Reading) {
         let object = &reading.object;
-        if let Finding::Whole(Decoded { remarks, .. }) | Finding::Framed(Framed { remarks, .. }) = &reading.finding
-            && !remarks.is_empty()
-        {
-            self.remarked.add(|| format!("{} {remarks}", key(reading)));
-        }
+        self.add_remarks(reading);
         // Only text may be an export without a single byte.
         let may_be_empty = matches!(object.format, Some(Format::Csv | Format::Jsonl));
         let level = self.asked.level;
@@ -354,6 +353,33 @@ impl Tally {
             }
         };
         self.without_rows &= has_no_row;
+    }
+
+    fn add_remarks(&mut self, reading: &Reading) {
+        let (remarks, empty_lines) = match &reading.finding {
+            Finding::Whole(decoded) => (&decoded.remarks, decoded.empty_lines),
+            Finding::Framed(framed) => (&framed.remarks, 0),
+            _ => return,
+        };
+        self.empty_lines = self.empty_lines.saturating_add(empty_lines);
+        if empty_lines == 0 && remarks.is_empty() {
+            return;
+        }
+        self.remarked.add(|| {
+            let empty = match empty_lines {
+                0 => String::new(),
+                lines => format!(
+                    "has {}, nulls of its one column to some writers and nothing to others, which are not counted",
+                    objects(lines, "empty line")
+                ),
+            };
+            let between = if empty.is_empty() || remarks.is_empty() {
+                ""
+            } else {
+                "; "
+            };
+            format!("{} {empty}{between}{remarks}", key(reading))
+        });
     }
 
     fn add_extra(&mut self, reading: &Reading) {
@@ -536,7 +562,14 @@ impl Case<'_> {
         let tally = self.tally;
         let counted = tally.counted + tally.framed_counted;
         let documents = tally.documents + tally.framed_documents;
-        let decoded = |rows| Ok(Total { rows, decoded: true });
+        let empty_lines = tally.empty_lines;
+        let decoded = |rows| {
+            Ok(Total {
+                rows,
+                empty_lines,
+                decoded: true,
+            })
+        };
         if self.settling.settled && tally.broken == 0 && counted == 0 && documents > 0 {
             return Err("nothing that landed has rows".to_owned());
         }
@@ -547,6 +580,7 @@ impl Case<'_> {
         if self.settling.settled && is_framed && !tally.is_untold() {
             return Ok(Total {
                 rows: tally.rows.saturating_add(tally.framed_rows),
+                empty_lines,
                 decoded: false,
             });
         }
@@ -852,6 +886,12 @@ impl Case<'_> {
             rows.abs_diff(reported),
             if rows < reported { "missing" } else { "too many" }
         );
+        let found = match self.tally.empty_lines {
+            lines if lines > 0 && rows.checked_add(lines) == Some(reported) => {
+                format!("{found}, as many as there are empty lines in files of one column")
+            }
+            _ => found,
+        };
         if strict {
             return fail(format!("{found}. Do not use these files; run the export again"));
         }
@@ -1164,6 +1204,45 @@ mod tests {
         let (verdict, reason) = check(&judged, "format");
         assert_eq!(verdict, Warn);
         assert!(reason.ends_with("run=1/a.csv has zeros behind its end"), "{reason}");
+    }
+
+    #[test]
+    fn empty_lines_warn_and_meet_no_bound_in_silence() {
+        let of = |min, max| {
+            let rows = ExpectedRows {
+                min: Some(min),
+                max: Some(max),
+                empty_lines: None,
+                on_violation: OnViolation::Fail,
+            };
+            let asked = expecting(Expectations {
+                rows: Some(rows),
+                ..Expectations::default()
+            });
+            let decoded = Decoded {
+                rows: 3,
+                empty_lines: 2,
+                ..Decoded::default()
+            };
+            judged(&asked, &[reading("a.csv", 9, Finding::Whole(decoded))])
+        };
+        let both = of(3, 5);
+        assert_eq!(check(&both, "expected_rows").0, Pass);
+        let (verdict, reason) = check(&both, "format");
+        assert_eq!(verdict, Warn);
+        assert!(
+            reason.ends_with(
+                "run=1/a.csv has 2 empty lines, nulls of its one column to some writers and nothing to others, which \
+                 are not counted"
+            ),
+            "{reason}"
+        );
+        for (min, max) in [(3, 4), (4, 5), (3, 3), (5, 5), (4, 4), (6, 9)] {
+            let judged = of(min, max);
+            let (verdict, reason) = check(&judged, "expected_rows");
+            assert_eq!(verdict, Fail, "{min} to {max}");
+            assert!(reason.contains("Say in EmptyLines whether they count"), "{reason}");
+        }
     }
 
     #[test]
@@ -1504,7 +1583,12 @@ mod tests {
     #[test]
     fn rows_are_within_what_is_expected() {
         let of = |min, max, on_violation, readings: &[Reading]| {
-            let rows = Some(ExpectedRows { min, max, on_violation });
+            let rows = Some(ExpectedRows {
+                min,
+                max,
+                empty_lines: None,
+                on_violation,
+            });
             let asked = expecting(Expectations {
                 rows,
                 ..Expectations::default()
@@ -1544,6 +1628,7 @@ mod tests {
                 rows: Some(ExpectedRows {
                     min: None,
                     max: Some(9),
+                    empty_lines: None,
                     on_violation: OnViolation::Fail,
                 }),
                 ..Expectations::default()
@@ -1833,6 +1918,7 @@ mod tests {
         let rows = option::of(Just(ExpectedRows {
             min: Some(1),
             max: Some(2),
+            empty_lines: None,
             on_violation,
         }));
         let change = option::of(Just(ExpectedChange {
