@@ -485,7 +485,11 @@ impl<S: JobService> Starter<'_, S> {
     /// Stands in line: notes why, unless that is noted already, and fails with it.
     async fn wait<T>(&self, current: Versioned, error: Error) -> Result<T> {
         let noted = current.entry.attempts.last().and_then(|attempt| attempt.error.as_ref());
-        if !error.kind.is_transient() || noted.is_some_and(|noted| noted.cause == error.message) {
+        if !error.kind.is_transient() {
+            return Err(error);
+        }
+        if noted.is_some_and(|noted| noted.cause == error.message) {
+            line::log_wait(&current.entry, self.now());
             return Err(error);
         }
         self.fail(current, AttemptState::Waiting, error).await
@@ -555,6 +559,9 @@ impl<S: JobService> Starter<'_, S> {
     /// better.
     async fn fail<T>(&self, current: Versioned, state: AttemptState, error: Error) -> Result<T> {
         let now = self.now();
+        if state == AttemptState::Waiting {
+            line::log_wait(&current.entry, now);
+        }
         self.change_attempt(current, |attempt| {
             attempt.state = state;
             attempt.error = Some(error.clone().into());

@@ -20,6 +20,7 @@ from typing import NamedTuple
 # The transform asks for a region, and nothing here may depend on the machine's own settings.
 os.environ.update(AWS_DEFAULT_REGION="eu-central-1", AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
 
+import tomlkit  # noqa: E402
 from samcli.yamlhelper import yaml_parse  # noqa: E402
 from samtranslator.translator.transform import transform  # noqa: E402
 
@@ -205,7 +206,7 @@ def in_package(path):
     return {"Bucket": "package", "Key": path}
 
 
-def transformed(source):
+def transformed(source, parameters=None):
     sam = copy.deepcopy(source)
     for resource in sam["Resources"].values():
         # Packaging puts S3 URIs in place of these paths.
@@ -213,7 +214,7 @@ def transformed(source):
             path = resource.get("Properties", {}).get(name)
             if isinstance(path, str):
                 resource["Properties"][name] = packaged(path)
-    return transform(sam, {}, NoPolicies())
+    return transform(sam, parameters or {}, NoPolicies())
 
 
 class Stack:
@@ -266,6 +267,8 @@ class Stack:
             return name.lower()
         if kind == "AWS::Logs::LogGroup":
             return self.resolve(resource["Properties"]["LogGroupName"])
+        if kind == "AWS::Lambda::Version":
+            return self.attribute(resource["Properties"]["FunctionName"]["Ref"], "Arn") + ":1"
         if kind == "AWS::Events::EventBus":
             return self.resolve(resource["Properties"]["Name"])
         if kind == "AWS::Events::Rule" and (bus := self.resolve(resource["Properties"]["EventBusName"])) != "default":
@@ -974,6 +977,73 @@ def parameters_agree_with_the_code(facts):
         yield "PollMinSeconds can be larger than PollMaxSeconds"
 
 
+# Of a function, what every version of it shares.
+OF_ALL_VERSIONS = {"Code", "Tags", "ReservedConcurrentExecutions"}
+
+
+@check
+def what_changes_a_function_publishes_a_version(facts):
+    """And nothing else does: Lambda publishes no second version of what did not change, and the update would fail.
+
+    SAM names a version by the function's code and properties as they stand in the template. The values of parameters are
+    part of that in Code alone, which is why the template names them there.
+    """
+    for name, resource in facts.raw["Resources"].items():
+        if resource["Type"] == "AWS::Lambda::Version" and resource.get("DeletionPolicy") != "Retain":
+            yield f"{name} goes with an update, although executions may name it"
+    marked = transformed(facts.template, {name: f"<{name}>" for name in facts.template["Parameters"]})
+    before, after = versions(facts.raw), versions(marked)
+    for name, resource in facts.template["Resources"].items():
+        if resource["Type"] == "AWS::Serverless::Function" and name not in after:
+            yield f"{name} has no versions"
+    for base in ({kind.parameter: "true" for kind in KINDS}, EVERYTHING):
+        functions = facts.stack(base).functions()
+        changed = {name: set() for name in functions}
+        for parameter in facts.template["Parameters"]:
+            other = facts.stack({**base, parameter: another(facts, parameter, base)}).functions()
+            for name in set(functions) & set(other):
+                if without(functions[name], OF_ALL_VERSIONS) != without(other[name], OF_ALL_VERSIONS):
+                    changed[name].add(parameter)
+        for name, parameters in changed.items():
+            named = set(re.findall(r"<(\w+)>", json.dumps(marked["Resources"][name]["Properties"]["Code"])))
+            if parameters - named:
+                yield f"{name} depends on {sorted(parameters - named)}, which its SourceKMSKeyArn does not name"
+            # A parameter may tell in one of the two only.
+            if base is EVERYTHING and named - parameters:
+                yield f"{name} does not depend on {sorted(named - parameters)}, which its SourceKMSKeyArn names"
+            if named and before.get(name) == after.get(name):
+                yield f"{name} has the same version with other parameters"
+            if "SourceKMSKeyArn" in functions[name]["Code"]:
+                yield f"{name} gets {functions[name]['Code']['SourceKMSKeyArn']!r} for a key"
+    taller = copy.deepcopy(facts.template)
+    for resource in taller["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["Timeout"] = 899
+    for name, version in versions(transformed(taller)).items():
+        if before.get(name) == version:
+            yield f"{name} has the same version with another time-out"
+
+
+def versions(raw):
+    """The logical name of the version that SAM makes of each function."""
+    made = {name: resource for name, resource in raw["Resources"].items() if resource["Type"] == "AWS::Lambda::Version"}
+    return {resource["Properties"]["FunctionName"]["Ref"]: name for name, resource in made.items()}
+
+
+def without(properties, names):
+    return {name: value for name, value in properties.items() if name not in names}
+
+
+def another(facts, name, base):
+    """Another value of a parameter than the one it has."""
+    parameter = facts.template["Parameters"][name]
+    value = str(base.get(name, parameter["Default"]))
+    for candidate in [*map(str, parameter.get("AllowedValues", [])), EVERYTHING.get(name, ""), str(parameter["Default"])]:
+        if candidate != value:
+            return candidate
+    return str(int(value) + 1) if value.isdigit() else f"{value}x"
+
+
 @check
 def parameters_are_documented(facts):
     table = (ROOT / "docs/operations.md").read_text().partition("## Parameters of the stack\n")[2].partition("\n## ")[0]
@@ -982,6 +1052,50 @@ def parameters_are_documented(facts):
     for name in {*documented, *given}:
         if documented.get(name) != given.get(name):
             yield f"{name} is {given.get(name)!r} by default, in docs/operations.md {documented.get(name)!r}"
+
+
+@check
+def a_name_is_all_that_a_first_deployment_needs(facts):
+    """Every parameter has a default, which the template itself takes, and a place and a label in the console."""
+    interface = facts.template["Metadata"]["AWS::CloudFormation::Interface"]
+    shown = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
+    for name in sorted(set(shown) - set(facts.template["Parameters"])):
+        yield f"a group has {name}, which is no parameter"
+    for name, parameter in facts.template["Parameters"].items():
+        if "Default" not in parameter:
+            yield f"{name} has no default"
+            continue
+        default = str(parameter["Default"])
+        if not re.fullmatch(parameter.get("AllowedPattern", "[\\s\\S]*"), default):
+            yield f"{name} does not take its own default"
+        if default not in map(str, parameter.get("AllowedValues", [default])):
+            yield f"{name} does not take its own default"
+        if parameter["Type"] == "Number" and not (
+            parameter.get("MinValue", 0) <= int(default) <= parameter.get("MaxValue", int(default))
+        ):
+            yield f"{name} does not take its own default"
+        if shown.count(name) != 1:
+            yield f"{name} is in {shown.count(name)} groups of parameters"
+        # The pages call a parameter by its name, which the console shows only as part of a label.
+        if not interface["ParameterLabels"].get(name, {}).get("default", "").endswith(f" ({name})"):
+            yield f"{name} has no label that ends in its name"
+    if set(interface["ParameterLabels"]) - set(facts.template["Parameters"]):
+        yield "a label is of no parameter"
+
+
+@check
+def nobodys_answers_are_tracked(facts):
+    """`sam deploy --guided` writes what it was told into samconfig.toml."""
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    if "/samconfig.toml" not in ignored or not (ROOT / "samconfig.example.toml").is_file():
+        yield "samconfig.toml is not ignored, or has no example to copy"
+    example = tomlkit.parse((ROOT / "samconfig.example.toml").read_text())["default"]["deploy"]["parameters"]
+    if "parameter_overrides" in example or example.get("capabilities") != "CAPABILITY_IAM" or not example.get("resolve_s3"):
+        yield "samconfig.example.toml does not deploy with the template's defaults"
+    # Without a name of its own, a role or a policy needs no other capability.
+    for name, properties in facts.full.of("AWS::IAM::Role", "AWS::IAM::ManagedPolicy").items():
+        if {"RoleName", "ManagedPolicyName"} & set(properties):
+            yield f"{name} has a name, which needs CAPABILITY_NAMED_IAM"
 
 
 @check
@@ -1024,8 +1138,8 @@ def invoked(facts, properties):
         variable = re.fullmatch(r"\$\{(\w+)\}", task["Parameters"].get("FunctionName", ""))
         if variable:
             arn = properties["DefinitionSubstitutions"].get(variable[1])
-            function = next((f for f in facts.full.functions() if facts.full.attribute(f, "Arn") == arn), None)
-            yield state, task.get("TimeoutSeconds", 0), function
+            versions = {facts.full.ref(name): v["FunctionName"] for name, v in facts.full.of("AWS::Lambda::Version").items()}
+            yield state, task.get("TimeoutSeconds", 0), versions.get(arn)
 
 
 @check
@@ -1034,7 +1148,7 @@ def tasks_outlast_their_functions(facts):
     for name, properties in machines(facts.full).items():
         for state, timeout, function in invoked(facts, properties):
             if function is None:
-                yield f"{name}: the state {state} invokes no function of the template"
+                yield f"{name}: the state {state} invokes no version of a function of the template"
             elif timeout <= facts.full.functions()[function]["Timeout"]:
                 yield f"{name}: the state {state} ends after {timeout} s, before {function}"
 
@@ -1087,7 +1201,9 @@ def machine_outlasts_the_longest_job(facts):
 def machines_may_do_what_they_do(facts):
     for name, properties in machines(facts.full).items():
         role = facts.full.role_of(properties["RoleArn"])
-        wanted = {facts.full.attribute(function, "Arn") for _, _, function in invoked(facts, properties) if function}
+        functions = {facts.full.attribute(function, "Arn") for _, _, function in invoked(facts, properties) if function}
+        # Its versions; and by its name alone it is invoked by executions from before there were any.
+        wanted = functions | {f"{arn}:*" for arn in functions}
         if facts.full.allowed("lambda:InvokeFunction").get(role) != wanted:
             yield f"{role} may not invoke just the functions of {name}"
         for policy_of, statement in facts.full.statements():
@@ -1162,26 +1278,111 @@ def machines_log_without_data(facts):
             yield f"{name} is not a traced STANDARD machine"
 
 
+def alarms(stack):
+    return stack.of("AWS::CloudWatch::Alarm")
+
+
+def watched(alarm, namespace, dimension):
+    """The metrics of a namespace that an alarm adds up: {value of the dimension: {metric}}."""
+    found = {}
+    for metric in alarm.get("Metrics", []):
+        stat = metric.get("MetricStat", {}).get("Metric", {})
+        if stat.get("Namespace") == namespace and f"FILL({metric['Id']}, 0)" in alarm["Metrics"][0]["Expression"]:
+            for pair in stat["Dimensions"]:
+                if pair["Name"] == dimension:
+                    found.setdefault(pair["Value"], set()).add(stat["MetricName"])
+    return found
+
+
+@check
+def alarms_tell_somebody(facts):
+    """And tell it once: none of them calls itself over."""
+    for name, properties in alarms(facts.full).items():
+        if properties.get("AlarmActions") != [EVERYTHING["AlarmTopicArn"]] or "OKActions" in properties:
+            yield f"{name} tells nobody, or that it is over"
+        section = re.search(r'See docs/operations.md, "(.*)"\.', properties["AlarmDescription"])
+        if not section or f"# {section[1]}\n" not in (ROOT / "docs/operations.md").read_text():
+            yield f"{name} leads to no section of docs/operations.md"
+
+
 @check
 def unsuccessful_executions_raise_an_alarm(facts):
-    watched = {}
-    for properties in facts.full.of("AWS::CloudWatch::Alarm").values():
-        for metric in properties.get("Metrics", []):
-            stat = metric.get("MetricStat", {}).get("Metric", {})
-            for dimension in stat.get("Dimensions", []):
-                if dimension["Name"] == "StateMachineArn" and metric["Id"] in properties["Metrics"][0]["Expression"]:
-                    watched.setdefault(dimension["Value"], set()).add(stat["MetricName"])
-        if properties.get("AlarmActions") != [EVERYTHING["AlarmTopicArn"]]:
-            yield f"the alarm {properties['AlarmDescription']!r} tells nobody"
-        # What is filled with 0 looks like a period without failures until its counts are reported.
-        if "Metrics" in properties and (properties["EvaluationPeriods"], properties.get("DatapointsToAlarm")) != (3, 1):
-            yield f"the alarm {properties['AlarmDescription']!r} misses what is reported late"
+    counted = {}
+    for name, properties in alarms(facts.full).items():
+        for machine, metrics in watched(properties, "AWS/States", "StateMachineArn").items():
+            counted.setdefault(machine, set()).update(metrics)
+            # What is filled with 0 looks like a period without failures until its counts are reported.
+            if (properties["EvaluationPeriods"], properties.get("DatapointsToAlarm")) != (3, 1):
+                yield f"{name} misses what is reported late"
     for name in machines(facts.full):
-        missing = {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"} - watched.get(
+        missing = {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"} - counted.get(
             facts.full.ref(name), set()
         )
         if missing:
             yield f"{name}: nothing watches {sorted(missing)}"
+
+
+@check
+def throttled_functions_raise_an_alarm(facts):
+    """If it goes on: a call that is throttled is tried again, after half an hour at most."""
+    counted = set()
+    for name, properties in alarms(facts.full).items():
+        functions = watched(properties, "AWS/Lambda", "FunctionName")
+        if not functions:
+            continue
+        counted |= {function for function, metrics in functions.items() if metrics == {"Throttles"}}
+        periods, least = properties["EvaluationPeriods"], properties.get("DatapointsToAlarm", 0)
+        if periods * properties["Metrics"][1]["MetricStat"]["Period"] < 3600 or not 1 < least < periods:
+            yield f"{name} rings for one burst, or forgets between two tries"
+    for name in sorted({facts.full.ref(name) for name in facts.full.functions()} - counted):
+        yield f"nothing watches whether {name} is throttled"
+
+
+@check
+def jobs_that_stand_in_line_for_long_raise_an_alarm(facts):
+    """The start function logs which part of its time a job has waited: what the template counts is what it writes."""
+    source = (ROOT / "shared/src/line.rs").read_text()
+    for kind in KINDS:
+        logs = facts.full.ref(kind.resource("StartLogs"))
+        filters = [f for f in facts.full.of("AWS::Logs::MetricFilter").values() if f["LogGroupName"] == logs]
+        if len(filters) != 1:
+            yield f"nothing counts how long jobs of {kind.name} stand in line"
+            continue
+        (transformation,) = filters[0]["MetricTransformations"]
+        member = re.fullmatch(r"\$\.fields\.(\w+)", transformation["MetricValue"])
+        if not member or f"{member[1]} = " not in source or filters[0]["FilterPattern"] != f"{{ $.fields.{member[1]} >= 0 }}":
+            yield f"{kind.name}: {transformation['MetricValue']} is not what shared/src/line.rs logs"
+        metric = transformation["MetricNamespace"], transformation["MetricName"]
+        rings = [a for a in alarms(facts.full).values() if (a.get("Namespace"), a.get("MetricName")) == metric]
+        if [(a["Statistic"], a["Threshold"], a["ComparisonOperator"]) for a in rings] != [
+            ("Maximum", 50, "GreaterThanOrEqualToThreshold")
+        ]:
+            yield f"{kind.name}: no alarm rings when the oldest job has used half of its time"
+        # Between two looks at the line a job may pause as long as its state's retriers say.
+        longest_pause = max(retrier.get("MaxDelaySeconds", 0) for retrier in facts.machine["States"]["Start"]["Retry"])
+        if any(a["Period"] < 2 * longest_pause for a in rings):
+            yield f"{kind.name}: the alarm of the line goes off and on between two looks of one job"
+    names = [f["MetricTransformations"][0]["MetricName"] for f in facts.full.of("AWS::Logs::MetricFilter").values()]
+    if len(set(names)) != len(names):
+        yield f"two kinds share a metric: {names}"
+
+
+@check
+def functions_report_what_they_used(facts):
+    """Lambda's REPORT lines come at the level INFO."""
+    for name, properties in facts.full.functions().items():
+        if properties["LoggingConfig"].get("SystemLogLevel") != "INFO":
+            yield f"{name} does not report its time and memory"
+
+
+@check
+def announcements_name_their_execution_once(facts):
+    """The integration with EventBridge adds execution and state machine to the resources of each entry."""
+    for path, definition in facts.parsed.items():
+        for state, task in tasks(definition).items():
+            for entry in task["Parameters"].get("Entries", []):
+                if any(name.startswith("Resources") for name in entry):
+                    yield f"{path}: {state} names resources, beside those that Step Functions adds"
 
 
 @check
@@ -1272,9 +1473,10 @@ def dead_letters_are_kept_and_noticed(facts):
         or len(senders) != 1
     ):
         yield "not just the account's rules may write the dead-letter queue"
-    alarms = facts.full.of("AWS::CloudWatch::Alarm").values()
-    if not any(a.get("MetricName") == "ApproximateNumberOfMessagesVisible" and a["Threshold"] == 0 for a in alarms):
-        yield "nothing watches the dead-letter queue"
+    rings = [a for a in alarms(facts.full).values() if a.get("MetricName") == "ApproximateNumberOfMessagesVisible"]
+    # SQS reports nothing of a queue that was not touched for six hours.
+    if [(a["Threshold"], a["TreatMissingData"]) for a in rings] != [(0, "ignore")]:
+        yield "nothing watches the dead-letter queue for as long as a message lies in it"
 
 
 @check
@@ -1819,7 +2021,7 @@ def references(node):
     found = set()
     for name, value in node.items():
         if name == "Ref":
-            found.add(value)
+            found.add(value.split(".")[0])
         elif name == "Fn::GetAtt":
             found.add((value if isinstance(value, list) else value.split("."))[0])
         elif name == "Fn::Sub":
@@ -2074,17 +2276,33 @@ MEMBERS = {
         ("SealReceiptFunction/Timeout", 60),
         ("SegmentSnapshotPollFunction/MemorySize", 512),
     ),
+    what_changes_a_function_publishes_a_version: (
+        ("VerifyOutputFunction/AutoPublishAliasAllProperties", None),
+        ("SealReceiptFunction/VersionDeletionPolicy", "Delete"),
+        ("SegmentSnapshotStartFunction/SourceKMSKeyArn", None),
+        ("BatchPlanFunction/SourceKMSKeyArn/Fn::If/1/Fn::Join/1/1", None),
+        ("DashboardSnapshotPollFunction/SourceKMSKeyArn", {"Fn::If": ["Never", {"Ref": "ExportRetentionDays"}, "x"]}),
+        ("EndpointImportStartFunction/Environment/Variables/LANDFALL_NEW", {"Ref": "ScheduleExpressionTimezone"}),
+        ("SealReceiptFunction/SourceKMSKeyArn", {"Fn::If": ["IsTraced", "x", {"Ref": "AWS::NoValue"}]}),
+    ),
+    nobodys_answers_are_tracked: (("SealReceiptRole/RoleName", "seal"),),
     substitutions_are_those_of_the_definition: (
         ("SegmentSnapshotStateMachine/DefinitionSubstitutions/Kind", None),
         ("SegmentSnapshotStateMachine/DefinitionS3Location", BATCH_DEFINITION),
         ("ExportBatchStateMachine/DefinitionSubstitutions/EventBusName", None),
     ),
     tasks_outlast_their_functions: (
+        (
+            "SegmentSnapshotStateMachine/DefinitionSubstitutions/PollFunctionArn",
+            {"Fn::GetAtt": ["SegmentSnapshotPollFunction", "Arn"]},
+        ),
         ("EndpointImportStartFunction/Timeout", 960),
         ("SealReceiptFunction/Timeout", 961),
         ("BatchSummaryFunction/Timeout", 960),
     ),
     machines_may_do_what_they_do: (
+        ("DashboardSnapshotStateMachineRole/statements/Invoke/Resource/1", None),
+        ("EndpointImportStateMachineRole/statements/Invoke/Resource/0", None),
         ("SegmentSnapshotStateMachineRole/statements/Invoke/Resource", {"Fn::GetAtt": ["SealReceiptFunction", "Arn"]}),
         ("SegmentSnapshotStateMachineRole/statements/Announce/Condition", None),
         ("ExportBatchStateMachineRole/statements/Announce/Condition/Null", None),
@@ -2097,11 +2315,36 @@ MEMBERS = {
         ("SegmentSnapshotStateMachine/LoggingConfiguration/IncludeExecutionData", True),
         ("SegmentSnapshotStateMachineLogs/LogGroupName", "/landfall/states"),
     ),
+    alarms_tell_somebody: (
+        ("DeadLetterAlarm/AlarmActions", None),
+        ("DeadLetterAlarm/OKActions", {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}),
+        ("EndpointExportLineAlarm/AlarmActions", None),
+        ("OutputThrottleAlarm/AlarmDescription", 'See docs/operations.md, "What is not there".'),
+    ),
     unsuccessful_executions_raise_an_alarm: (
         ("SegmentSnapshotAlarm/Metrics/2/MetricStat/Metric/MetricName", "ExecutionsStarted"),
-        ("DeadLetterAlarm/AlarmActions", None),
         ("ExportBatchAlarm/DatapointsToAlarm", None),
+        ("EndpointImportAlarm/Metrics/0/Expression", "FILL(failed, 0) + FILL(timedout, 0)"),
     ),
+    throttled_functions_raise_an_alarm: (
+        ("SegmentSnapshotThrottleAlarm/Metrics/0/Expression", "FILL(start, 0)"),
+        ("OutputThrottleAlarm/Metrics/2/MetricStat/Metric/MetricName", "Errors"),
+        ("DashboardSnapshotThrottleAlarm/DatapointsToAlarm", 1),
+        ("EndpointExportThrottleAlarm/EvaluationPeriods", 3),
+        (
+            "ExportBatchThrottleAlarm/Metrics/1/MetricStat/Metric/Dimensions",
+            [{"Name": "FunctionName", "Value": {"Ref": "SealReceiptFunction"}}],
+        ),
+    ),
+    jobs_that_stand_in_line_for_long_raise_an_alarm: (
+        ("SegmentSnapshotLineMetric/FilterPattern", "{ $.waited_percent >= 0 }"),
+        ("DashboardSnapshotLineMetric/MetricTransformations/0/MetricValue", "$.fields.waited_seconds"),
+        ("EndpointImportLineMetric/LogGroupName", {"Ref": "EndpointImportPollLogs"}),
+        ("EndpointExportLineAlarm/MetricName", {"Fn::Sub": "${AWS::StackName}-endpoint-import-waited-percent"}),
+        ("EndpointExportLineAlarm/Statistic", "Average"),
+        ("SegmentSnapshotLineAlarm/Period", 300),
+    ),
+    functions_report_what_they_used: (("VerifyOutputFunction/LoggingConfig/SystemLogLevel", "WARN"),),
     stalled_jobs_raise_an_alarm: (
         ("StalledJobRule/EventPattern/detail-type", ["Export Job Failed"]),
         ("StalledJobRule/EventBusName", "default"),
@@ -2126,6 +2369,7 @@ MEMBERS = {
         ("DeadLetterQueue/SqsManagedSseEnabled", False),
         ("DeadLetterQueuePolicy/statements/RulesOfThisAccount/Condition", {}),
         ("DeadLetterAlarm/Threshold", 10),
+        ("DeadLetterAlarm/TreatMissingData", "notBreaching"),
     ),
     rules_hear_this_account_only: (("SegmentSnapshotRule/EventPattern/account", None),),
     schedules_imitate_an_event: (
@@ -2303,6 +2547,19 @@ def no_ledger(template, machine):
     del template["Globals"]["Function"]["Environment"]["Variables"]["LANDFALL_LEDGER_BUCKET"]
 
 
+@breaks(what_changes_a_function_publishes_a_version)
+def no_versions(template, machine):
+    del template["Globals"]["Function"]["AutoPublishAlias"]
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::StepFunctions::StateMachine":
+            resource["Properties"]["DefinitionSubstitutions"] = {}
+
+
+@breaks(what_changes_a_function_publishes_a_version)
+def a_setting_that_no_version_tells(template, machine):
+    template["Globals"]["Function"]["SourceKMSKeyArn"]["Fn::If"][1]["Fn::Join"][1].remove({"Ref": "SettleSeconds"})
+
+
 @breaks(functions_are_the_built_binaries)
 def another_runtime(template, machine):
     template["Globals"]["Function"]["Runtime"] = "provided.al2"
@@ -2341,6 +2598,11 @@ def a_batch_that_outlives_its_items(template, machine):
 @breaks_of(batches_are_deployed_unless_they_are_not_wanted, BATCH_DEFINITION)
 def no_batches_by_default(template, machine):
     template["Parameters"]["ExportBatches"]["Default"] = "false"
+
+
+@breaks(announcements_name_their_execution_once)
+def an_execution_named_twice(template, machine):
+    machine["States"]["Announce"]["Parameters"]["Entries"][0]["Resources.$"] = "$.announcement.resources"
 
 
 @breaks_of(machines_may_do_what_they_do, BATCH_DEFINITION)
@@ -2406,6 +2668,26 @@ def a_parameter_for_everything(template, machine):
 @breaks(the_template_fits)
 def a_template_that_is_too_large(template, machine):
     template["Metadata"]["Text"] = "x" * 1_000_000
+
+
+@breaks(a_name_is_all_that_a_first_deployment_needs)
+def a_question(template, machine):
+    del template["Parameters"]["LogRetentionDays"]["Default"]
+
+
+@breaks(a_name_is_all_that_a_first_deployment_needs)
+def a_default_that_is_refused(template, machine):
+    template["Parameters"]["DataFormat"]["Default"] = "Parquet"
+
+
+@breaks(a_name_is_all_that_a_first_deployment_needs)
+def a_parameter_in_no_group(template, machine):
+    template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"].pop(0)
+
+
+@breaks(a_name_is_all_that_a_first_deployment_needs)
+def a_label_less(template, machine):
+    del template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterLabels"]["Tracing"]
 
 
 @breaks(the_template_fits)
