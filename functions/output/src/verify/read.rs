@@ -5,8 +5,9 @@
 //! that S3 lets wait is waited for longer than there is time; what is stopped for want of time goes on where its decoder
 //! can, and its checksum is still that of all its bytes.
 
+mod content;
+
 use std::{
-    collections::VecDeque,
     ops::Range,
     sync::{
         Arc,
@@ -14,27 +15,26 @@ use std::{
     },
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use landfall::{
     error::{Error, ErrorKind, Result},
     expect::EmptyLines,
     heavy::heavy,
-    store::{Clock, Head as HeadOutput, Listed, ObjectStore},
+    store::{Clock, Head as HeadOutput, Listed, ObjectStore, checksum::StoredChecksum},
 };
 use serde::{Deserialize, Serialize};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    task::JoinHandle,
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use self::content::{Content, Frame};
 use super::{
     Expectation, Level, Limits,
     batch::{Disturbed, Task},
     classify::{self, Plan},
-    hash::{Hash, State},
+    hash::{Checksums, Compared, CrcState, Hash, State, States},
     report::{Finding, Reading, Role, VerifiedObject},
+    shape::Shape,
 };
 use landfall_formats::{
     AnyDecoder, Checkpoint, Decoded, Decoder, Defect, ExcelDecoder, Format, Framed, GzipDecoder, Head, JsonlDecoder,
@@ -43,8 +43,6 @@ use landfall_formats::{
 
 /// First bytes by which a format is recognised.
 const SNIFFED: u64 = 64 * 1024;
-/// Bytes that are hashed and decoded in one go, where so many are there.
-const TAKEN: usize = 512 * 1024;
 /// How often a range may break off, if something of it came each time.
 const MAX_BREAKS: usize = 16;
 /// The unit in which memory is given out.
@@ -77,6 +75,9 @@ pub struct Resume {
     hashed: u64,
     /// The state of SHA-256 after them; `None` before the first.
     hash: Option<State>,
+    /// That of the CRC that S3 keeps of the object; `None` if none is computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crc: Option<CrcState>,
 }
 
 impl Resume {
@@ -85,11 +86,15 @@ impl Resume {
         self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.offset)
     }
 
-    fn hash(&self) -> Result<Hash, Stop> {
+    fn checksums(&self, stored: Option<&StoredChecksum>) -> Result<Checksums, Stop> {
         let unreadable = || Stop::Failed(Error::internal("the state of a checksum cannot be read"));
         match &self.hash {
-            Some(state) => Hash::resume(state).ok_or_else(unreadable),
-            None => Ok(Hash::kept()),
+            Some(sha256) => Checksums::resume(&States {
+                sha256: sha256.clone(),
+                crc: self.crc,
+            })
+            .ok_or_else(unreadable),
+            None => Ok(Checksums::new(Hash::kept(), stored)),
         }
     }
 }
@@ -214,14 +219,17 @@ impl Reader {
             sha256: None,
             rows: None,
             pages: None,
+            error: None,
             encryption: None,
             kms_key: None,
+            error_line: None,
+            error_record: None,
         };
-        let mut stored_sha256 = None;
+        let mut compared = None;
         let mut data = !matches!(plan, Plan::Ignore | Plan::Extra | Plan::Sniff(_));
         let result = self
             .clone()
-            .find(&listed, plan, resume, &mut data, &mut object, &mut stored_sha256)
+            .find(&listed, plan, resume, &mut data, &mut object, &mut compared)
             .await;
         let mut finding = match result {
             Ok(finding) | Err(Stop::Found(finding)) => finding,
@@ -234,6 +242,7 @@ impl Reader {
         if data {
             object.role = Role::Data;
         }
+        let shape = Shape::of(&finding);
         // Without a line of headings, which nothing promises, what is taken for names is somebody's data.
         if !self.columns
             && let Finding::Whole(Decoded { columns, .. }) | Finding::Framed(Framed { columns, .. }) = &mut finding
@@ -246,12 +255,19 @@ impl Reader {
                 object.pages = decoded.document.and_then(|document| document.pages);
             }
             Finding::Framed(framed) => object.pages = framed.document.and_then(|document| document.pages),
+            Finding::Defective(defect) => {
+                object.error = Some(defect.to_string());
+                object.error_line = defect.line;
+                object.error_record = defect.record;
+            }
+            Finding::Foreign(what) => object.error = Some(what.clone()),
             _ => {}
         }
         Ok(Outcome::Read(Box::new(Reading {
             object,
             finding,
-            stored_sha256,
+            compared,
+            shape,
         })))
     }
 
@@ -262,7 +278,7 @@ impl Reader {
         resume: Option<Resume>,
         data: &mut bool,
         object: &mut VerifiedObject,
-        stored_sha256: &mut Option<String>,
+        compared: &mut Option<Compared>,
     ) -> Result<Finding, Stop> {
         let mut content = Content::new(&self, listed);
         match plan {
@@ -280,12 +296,13 @@ impl Reader {
                 object.format = Some(format);
             }
         }
+        let mut stored = None;
         if self.level > Level::Listing {
             let head = self.head(listed).await?;
             object.version_id = head.version_id;
             object.encryption = head.encryption;
             object.kms_key = head.kms_key;
-            *stored_sha256 = head.checksum_sha256;
+            stored = head.checksum;
         }
         let format = match plan {
             Plan::Empty(_) => return Ok(Finding::Empty),
@@ -304,8 +321,10 @@ impl Reader {
                         return Ok(Finding::Foreign(what));
                     }
                 }
-                let (mut decoded, sha256) = self.decode(decoder, content, resume).await?;
+                let (mut decoded, checksums) = self.decode(decoder, content, resume, stored.as_ref()).await?;
+                let (sha256, result) = checksums.finish(stored.as_ref());
                 object.sha256 = Some(sha256);
+                *compared = result;
                 if let Some(what) = self.empty_lines {
                     let empty = std::mem::take(&mut decoded.empty_lines);
                     decoded.rows += if what == EmptyLines::Count { empty } else { 0 };
@@ -434,28 +453,29 @@ impl Reader {
         mut decoder: AnyDecoder,
         mut content: Content,
         resume: Option<Resume>,
-    ) -> Result<(Decoded, String), Stop> {
-        let (mut hash, mut hashed, mut offset) = match &resume {
-            Some(resume) => (resume.hash()?, resume.hashed, resume.offset()),
-            None if content.size <= self.readable() => (Hash::quick(), 0, 0),
-            None => (Hash::kept(), 0, 0),
+        stored: Option<&StoredChecksum>,
+    ) -> Result<(Decoded, Checksums), Stop> {
+        let (mut checksums, mut hashed, mut offset) = match &resume {
+            Some(resume) => (resume.checksums(stored)?, resume.hashed, resume.offset()),
+            None if content.size <= self.readable() => (Checksums::new(Hash::quick(), stored), 0, 0),
+            None => (Checksums::new(Hash::kept(), stored), 0, 0),
         };
         if offset > 0 {
             content.skip_to(offset);
         }
         loop {
             if !self.has_time() {
-                return Err(paused(&decoder, &hash, hashed));
+                return Err(paused(&decoder, &checksums, hashed));
             }
             for wanted in decoder.wanted() {
                 match content.get(wanted.start, wanted.end).await {
                     Ok(read) => decoder.supply(wanted, read)?,
-                    Err(Stop::Paused(_)) => return Err(paused(&decoder, &hash, hashed)),
+                    Err(Stop::Paused(_)) => return Err(paused(&decoder, &checksums, hashed)),
                     Err(stop) => return Err(stop),
                 }
             }
             let frames = match content.next().await {
-                Err(Stop::Paused(_)) => return Err(paused(&decoder, &hash, hashed)),
+                Err(Stop::Paused(_)) => return Err(paused(&decoder, &checksums, hashed)),
                 frames => frames?,
             };
             if frames.is_empty() {
@@ -465,18 +485,18 @@ impl Reader {
             // What was hashed before a pause is decoded again.
             let mut known = hashed.saturating_sub(offset);
             let pushed;
-            (decoder, hash, pushed) = blocking(move || {
+            (decoder, checksums, pushed) = blocking(move || {
                 let mut pushed = Ok(());
                 for frame in frames {
                     let skipped = known.min(frame.len() as u64);
                     known -= skipped;
-                    hash.update(&frame[skipped as usize..]);
+                    checksums.update(&frame[skipped as usize..]);
                     pushed = decoder.push(&frame);
                     if pushed.is_err() {
                         break;
                     }
                 }
-                (decoder, hash, pushed)
+                (decoder, checksums, pushed)
             })
             .await?;
             pushed?;
@@ -492,10 +512,10 @@ impl Reader {
         }
         // What has begun to finish cannot be stopped.
         if !self.has_time_for(decoder.deferred()) {
-            return Err(paused(&decoder, &hash, hashed));
+            return Err(paused(&decoder, &checksums, hashed));
         }
         let decoded = blocking(move || decoder.finish()).await??;
-        Ok((decoded, hash.finish()))
+        Ok((decoded, checksums))
     }
 
     /// Brings a range, part by part. What breaks off is asked for again from there on.
@@ -571,19 +591,21 @@ impl Reader {
 }
 
 /// A pause in which what was decoded and hashed is kept, as far as it can be.
-fn paused(decoder: &AnyDecoder, hash: &Hash, hashed: u64) -> Stop {
+fn paused(decoder: &AnyDecoder, checksums: &Checksums, hashed: u64) -> Stop {
     Stop::Paused(decoder.checkpoint().map(|checkpoint| {
-        Box::new(match hash.state() {
-            Some(state) => Resume {
+        Box::new(match checksums.states() {
+            Some(States { sha256, crc }) => Resume {
                 checkpoint: Some(checkpoint),
                 hashed,
-                hash: Some(state),
+                hash: Some(sha256),
+                crc,
             },
             // It took longer than was thought, so next time its checksum can be kept.
             None => Resume {
                 checkpoint: None,
                 hashed: 0,
                 hash: None,
+                crc: None,
             },
         })
     }))
@@ -611,145 +633,4 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     heavy(work)
         .await
         .map_err(|_| Stop::from(Defect::new("made its decoder give up")))
-}
-
-/// The content of one object in order.
-///
-/// It is asked for in ranges, several of which are on their way; each waits when it has brought as much as it may hold.
-struct Content {
-    reader: Arc<Reader>,
-    key: String,
-    etag: String,
-    size: u64,
-    /// Where the next range begins that was not asked for yet.
-    next: u64,
-    ranges: VecDeque<Incoming>,
-    /// What was looked at and not yet taken.
-    peeked: Vec<Bytes>,
-}
-
-/// A range on its way; given up when dropped.
-struct Incoming {
-    frames: mpsc::UnboundedReceiver<Result<Frame>>,
-    /// Bytes that have not come yet.
-    missing: u64,
-    task: JoinHandle<()>,
-}
-
-/// A part of a range, and the right to hold it.
-struct Frame(Bytes, #[expect(dead_code, reason = "it is held")] OwnedSemaphorePermit);
-
-impl Drop for Incoming {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Content {
-    fn new(reader: &Arc<Reader>, listed: &Listed) -> Self {
-        Self {
-            reader: Arc::clone(reader),
-            key: listed.key.clone(),
-            etag: listed.etag.clone(),
-            size: listed.size,
-            next: 0,
-            ranges: VecDeque::new(),
-            peeked: Vec::new(),
-        }
-    }
-
-    /// Begins at another offset than 0. Not to be called when something was asked for.
-    fn skip_to(&mut self, offset: u64) {
-        self.next = offset;
-    }
-
-    /// Asks for the next ranges, as many as are fetched side by side.
-    fn prefetch(&mut self) {
-        while self.ranges.len() < self.reader.ranges && self.next < self.size {
-            let (start, end) = (self.next, self.size.min(self.next.saturating_add(self.reader.range)));
-            self.next = end;
-            let (sender, frames) = mpsc::unbounded_channel();
-            let (reader, key, etag) = (Arc::clone(&self.reader), self.key.clone(), self.etag.clone());
-            let task = tokio::spawn(async move {
-                if let Err(error) = reader.bring(&key, &etag, start..end, &sender).await {
-                    // Whoever does not take it any more does not need it.
-                    let _ = sender.send(Err(error));
-                }
-            });
-            let missing = end - start;
-            self.ranges.push_back(Incoming { frames, missing, task });
-        }
-    }
-
-    /// The first bytes, which stay the next ones: as many as a format is recognised by.
-    async fn peek(&mut self) -> Result<Bytes, Stop> {
-        let mut first = BytesMut::new();
-        let wanted = self.size.min(SNIFFED) as usize;
-        while first.len() < wanted {
-            let frames = self.take().await?;
-            if frames.is_empty() {
-                break;
-            }
-            for frame in &frames {
-                first.extend_from_slice(&frame[..frame.len().min(wanted - first.len())]);
-            }
-            self.peeked.extend(frames);
-        }
-        Ok(first.freeze())
-    }
-
-    /// The next bytes, in parts of them; none at the end.
-    async fn next(&mut self) -> Result<Vec<Bytes>, Stop> {
-        if self.peeked.is_empty() {
-            return self.take().await;
-        }
-        Ok(std::mem::take(&mut self.peeked))
-    }
-
-    /// What is there, or else the first that comes.
-    async fn take(&mut self) -> Result<Vec<Bytes>, Stop> {
-        let mut taken = Vec::new();
-        let mut length = 0;
-        loop {
-            self.prefetch();
-            let Some(range) = self.ranges.front_mut() else {
-                return Ok(taken);
-            };
-            let received = if taken.is_empty() {
-                self.reader.in_time(range.frames.recv()).await?
-            } else {
-                match range.frames.try_recv() {
-                    Ok(received) => Some(received),
-                    Err(mpsc::error::TryRecvError::Empty) => return Ok(taken),
-                    Err(mpsc::error::TryRecvError::Disconnected) => None,
-                }
-            };
-            match received {
-                Some(Ok(Frame(bytes, _))) => {
-                    range.missing = range.missing.saturating_sub(bytes.len() as u64);
-                    length += bytes.len();
-                    taken.push(bytes);
-                    if length >= TAKEN {
-                        return Ok(taken);
-                    }
-                }
-                Some(Err(error)) => return Err(stop(error)),
-                None if range.missing > 0 => {
-                    return Err(Stop::Failed(Error::new(
-                        ErrorKind::Unavailable,
-                        format!("a range ended {} bytes early", range.missing),
-                    )));
-                }
-                None => {
-                    self.ranges.pop_front();
-                }
-            }
-        }
-    }
-
-    /// Any part, out of order.
-    async fn get(&self, start: u64, end: u64) -> Result<Bytes, Stop> {
-        let fetched = self.reader.fetch(&self.key, &self.etag, start, end);
-        self.reader.in_time(fetched).await?.map_err(stop)
-    }
 }

@@ -11,7 +11,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::automaton::{End, Place, Quotes, step};
-use crate::{Defect, Remark};
+use crate::{Defect, Remark, Remedy};
 
 /// Records that must agree before a text is said to be delimited by another character than the comma.
 const ENOUGH: u64 = 10;
@@ -161,7 +161,7 @@ impl Suspects {
 
 /// The defect of a text in which such a byte delimits fields.
 pub(super) fn looks_delimited(delimiter: u8) -> Defect {
-    Defect::new(format!("looks delimited by {}, not by commas", name(delimiter)))
+    Defect::new(format!("looks delimited by {}, not by commas", name(delimiter))).mended_by(Remedy::Commas)
 }
 
 /// Whether such a byte behind a quote that closes a value shows that it delimits fields.
