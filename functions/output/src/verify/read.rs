@@ -20,6 +20,7 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use landfall::{
     error::{Error, ErrorKind, Result},
+    expect::EmptyLines,
     heavy::heavy,
     store::{Clock, Head as HeadOutput, Listed, ObjectStore, checksum::StoredChecksum},
 };
@@ -106,6 +107,8 @@ pub(super) struct Reader {
     level: Level,
     /// Whether anybody asks for the names of columns.
     columns: bool,
+    /// What empty lines of a CSV of one column are, if anybody says.
+    empty_lines: Option<EmptyLines>,
     stop_at: DateTime<Utc>,
     range: u64,
     ranges: usize,
@@ -152,6 +155,7 @@ impl Reader {
             bucket: expectation.prefix.bucket.clone(),
             level: expectation.level,
             columns: expectation.expect.columns.is_some(),
+            empty_lines: expectation.expect.rows.as_ref().and_then(|rows| rows.empty_lines),
             stop_at,
             range: limits.range.max(1),
             ranges: limits.ranges.max(1),
@@ -317,10 +321,14 @@ impl Reader {
                         return Ok(Finding::Foreign(what));
                     }
                 }
-                let (decoded, checksums) = self.decode(decoder, content, resume, stored.as_ref()).await?;
+                let (mut decoded, checksums) = self.decode(decoder, content, resume, stored.as_ref()).await?;
                 let (sha256, result) = checksums.finish(stored.as_ref());
                 object.sha256 = Some(sha256);
                 *compared = result;
+                if let Some(what) = self.empty_lines {
+                    let empty = std::mem::take(&mut decoded.empty_lines);
+                    decoded.rows += if what == EmptyLines::Count { empty } else { 0 };
+                }
                 Ok(Finding::Whole(decoded))
             }
         }
