@@ -133,6 +133,12 @@ async fn a_success_in_every_format_is_sealed_once_and_announced_once() -> Result
         assert_eq!(receipt["output"]["format"], format);
         assert_eq!(receipt["output"]["object_count"], 3);
         assert_eq!(failed_checks(&receipt), Vec::<&str>::new());
+        let checks = receipt["verification"]["checks"].as_array().context("no checks")?;
+        let checksum = checks.iter().find(|check| check["name"] == "checksum");
+        let checksum = checksum.context("no checksum")?;
+        assert_eq!(checksum["verdict"], "pass", "{checksum}");
+        let reason = checksum["reason"].as_str().unwrap_or_default();
+        assert!(reason.starts_with("the CRC64NVME that S3 keeps of "), "{reason}");
         // What the execution cost is what its history shows.
         assert_eq!(receipt["cost"]["state_transitions"], states.len() as u64);
         let report = world

@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use landfall::{
     config::Config,
     error::Error,
-    input::read_input,
+    input::{Input, read_input},
     invocation::{Deployment, Invocation},
     job::TaskError,
     ledger::Entry,
@@ -858,6 +858,9 @@ async fn handle(world: Arc<World>, call: Arc<Call>, function: String, payload: V
     let as_json = |result: serde_json::Result<Value>| {
         result.map_err(|error| Error::internal(format!("the answer is not JSON: {error}")))
     };
+    // As the runtime hands it over: a text.
+    let payload = Input::read(payload.to_string().as_bytes())
+        .map_err(|error| Error::internal(format!("the payload is not JSON: {error}")))?;
     match function.rsplit('-').next() {
         Some("start") => {
             let job = world.handlers.start(&deployment, payload, &invocation).await?;
@@ -867,7 +870,7 @@ async fn handle(world: Arc<World>, call: Arc<Call>, function: String, payload: V
             let job = world.handlers.poll(&deployment, payload).await?;
             as_json(serde_json::to_value(job))
         }
-        Some("output") if payload.get("batch").is_some() => {
+        Some("output") if payload.value.get("batch").is_some() => {
             let item = read_input(payload)?;
             let done = verify_batch_within(&deployment, &item, &invocation, &limits).await?;
             Ok(json!({ "done": done }))
