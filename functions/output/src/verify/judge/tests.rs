@@ -1,7 +1,7 @@
 //! The checks as a whole.
 
 use super::{extras::TEST_FILE, *};
-use landfall_formats::{Content, Defect, Remark};
+use landfall_formats::{Content, Decoded, Defect, Framed, Remark};
 
 use crate::verify::{
     Previous,
