@@ -429,8 +429,8 @@ impl Records {
             rows: self.rows,
             columns: self.columns(header),
             column_count: header.fields,
-            document: None,
             unterminated,
+            ..Decoded::default()
         })
     }
 
@@ -481,11 +481,15 @@ pub fn frame(head: Head<'_>, tail: &[u8]) -> Result<Framed, Defect> {
     decoder.push(head.bytes)?;
     if head.whole {
         let Decoded {
-            columns, column_count, ..
+            columns,
+            column_count,
+            remarks,
+            ..
         } = decoder.finish()?;
         return Ok(Framed {
             columns,
             column_count,
+            remarks,
             ..Framed::default()
         });
     }
@@ -847,8 +851,8 @@ mod tests {
                     rows: self.rows,
                     columns: header.columns,
                     column_count: header.fields,
-                    document: None,
                     unterminated,
+                    ..Decoded::default()
                 })
             }
 

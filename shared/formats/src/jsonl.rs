@@ -582,7 +582,10 @@ pub fn frame(head: Head<'_>, tail: &[u8]) -> Result<Framed, Defect> {
     let mut decoder = JsonlDecoder::new();
     decoder.push(head.bytes)?;
     let Decoded {
-        columns, column_count, ..
+        columns,
+        column_count,
+        remarks,
+        ..
     } = if head.whole {
         decoder.finish()?
     } else {
@@ -598,6 +601,7 @@ pub fn frame(head: Head<'_>, tail: &[u8]) -> Result<Framed, Defect> {
     Ok(Framed {
         columns,
         column_count,
+        remarks,
         ..Framed::default()
     })
 }

@@ -6,6 +6,7 @@
 //! * The result does not depend on how the bytes are cut into chunks.
 //! * A [`Defect`] never quotes a cell value: exports hold personal data, and messages end up in logs and receipts.
 //! * Corrupt input is a [`Defect`], never a panic that leaves this module.
+//! * What decodes and yet is not what every reader takes the same way is a [`Remark`]; the check `format` warns of it.
 //!
 //! A compressed form (gzip) is one more [`Decoder`] that pushes what it inflates into an inner one.
 
@@ -17,6 +18,7 @@ mod jsonl;
 mod orc;
 mod panics;
 mod pdf;
+mod remark;
 mod sniff;
 mod text;
 
@@ -33,6 +35,7 @@ pub use self::{
     jsonl::{JsonlDecoder, JsonlState, MAX_LINE, frame as frame_jsonl},
     orc::{MAX_TAIL, OrcDecoder, OrcState, SMALL_STRIPE, TAIL_GUESS},
     pdf::{MAX_DOCUMENT, MAX_OBJECTS, PDF_TAIL, PdfDecoder},
+    remark::{MAX_REMARKS, Remark, Remarks},
     sniff::{Content, Head, begins_as_csv, sniff},
 };
 
@@ -72,6 +75,9 @@ pub struct Decoded {
     /// last value looks the same.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unterminated: bool,
+    /// What somebody should know of it, although it decodes.
+    #[serde(default, skip_serializing_if = "Remarks::is_empty")]
+    pub remarks: Remarks,
 }
 
 /// What the ends of an object show without decoding it.
@@ -86,6 +92,9 @@ pub struct Framed {
     /// Of a document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<Document>,
+    /// What somebody should know of it, as far as its ends show it.
+    #[serde(default, skip_serializing_if = "Remarks::is_empty")]
+    pub remarks: Remarks,
 }
 
 /// What a document holds.

@@ -165,7 +165,7 @@ impl OrcDecoder {
             columns: self.tail.columns.clone(),
             column_count: self.tail.column_count(),
             rows: Some(self.tail.rows),
-            document: None,
+            ..Framed::default()
         }
     }
 

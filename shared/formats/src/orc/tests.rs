@@ -416,7 +416,6 @@ fn numbers_are_bounded_by_the_bytes_that_they_are_stored_in() {
             length: Some(streams.len() as u64),
         }],
         columns: vec![encoding; 2],
-        ..proto::StripeFooter::default()
     };
     let footer = deflated(&footer.encode_to_vec(), 1);
     let end = 3 + streams.len() as u64;

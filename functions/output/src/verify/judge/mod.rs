@@ -33,7 +33,7 @@ use super::{
     report::{Check, CheckVerdict, Finding, Reading, Report, Role, SCHEMA, Verdict},
     settle::Settling,
 };
-use landfall_formats::{Document, Format};
+use landfall_formats::{Decoded, Document, Format, Framed};
 
 /// Largest unknown object that may be the test file.
 const TEST_FILE: u64 = 64 * 1024;
@@ -101,6 +101,8 @@ pub struct Tally {
     formats: BTreeSet<&'static str>,
     wrong: Examples,
     uncounted: Examples,
+    /// Data objects that their decoder says something of, and what.
+    remarked: Examples,
     stale: Examples,
     empty: Examples,
     misencrypted: Examples,
@@ -146,6 +148,7 @@ impl Tally {
             formats: BTreeSet::new(),
             wrong: Examples::default(),
             uncounted: Examples::default(),
+            remarked: Examples::default(),
             stale: Examples::default(),
             empty: Examples::default(),
             misencrypted: Examples::default(),
@@ -278,6 +281,11 @@ impl Tally {
 
     fn add_finding(&mut self, reading: &Reading) {
         let object = &reading.object;
+        if let Finding::Whole(Decoded { remarks, .. }) | Finding::Framed(Framed { remarks, .. }) = &reading.finding
+            && !remarks.is_empty()
+        {
+            self.remarked.add(|| format!("{} {remarks}", key(reading)));
+        }
         // Only text may be an export without a single byte.
         let may_be_empty = matches!(object.format, Some(Format::Csv | Format::Jsonl));
         let level = self.asked.level;
@@ -709,6 +717,19 @@ impl Case<'_> {
                 tally.wrong
             ));
         }
+        let (verdict, reason) = self.decoded_as(&asked);
+        if tally.remarked.is_empty() {
+            return (verdict, reason);
+        }
+        warn(format!(
+            "{reason}. Somebody should look at {} of them: {}",
+            tally.remarked.count, tally.remarked
+        ))
+    }
+
+    /// How far data objects are known to be of the format that was asked for, where none is known not to be.
+    fn decoded_as(&self, asked: &str) -> Judgement {
+        let tally = self.tally;
         if tally.framed > 0 {
             // The last bytes of gzip tell nothing.
             let which = if tally.formats.contains(Format::JsonlGzip.name()) {
@@ -973,7 +994,7 @@ impl Case<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use landfall_formats::{Content, Decoded, Defect, Framed};
+    use landfall_formats::{Content, Defect, Remark};
 
     use crate::verify::{
         Previous,
@@ -1107,6 +1128,42 @@ mod tests {
             assert_eq!(verdict(&judged, "listing_stable"), Fail);
             assert_eq!(verdict(&judged, "rows_counted"), Skipped);
         }
+    }
+
+    #[test]
+    fn what_a_decoder_remarks_warns_and_is_named() {
+        let mut decoded = Decoded {
+            rows: 1,
+            ..Decoded::default()
+        };
+        decoded
+            .remarks
+            .add(Remark::new("ends its rows with CR alone").on_line(1));
+        let readings = [
+            reading("a.csv", 9, whole(1)),
+            reading("b.csv", 9, Finding::Whole(decoded)),
+        ];
+        let judged = judged(&asked(), &readings);
+        assert_eq!(
+            check(&judged, "format"),
+            (
+                Warn,
+                "2 data objects decoded to the end as CSV. Somebody should look at 1 of them: run=1/b.csv ends its \
+                 rows with CR alone (line 1)"
+            )
+        );
+        assert_eq!((judged.verdict, judged.rows), (Verdict::PassedWithWarnings, 2));
+
+        let mut framed = Framed::default();
+        framed.remarks.add(Remark::new("has zeros behind its end"));
+        let asked = Expectation {
+            level: Level::Structure,
+            ..asked()
+        };
+        let judged = judged_as(&asked, &[reading("a.csv", 9, Finding::Framed(framed))], &settled());
+        let (verdict, reason) = check(&judged, "format");
+        assert_eq!(verdict, Warn);
+        assert!(reason.ends_with("run=1/a.csv has zeros behind its end"), "{reason}");
     }
 
     #[test]
