@@ -7,7 +7,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CsvDecoder, Decoder, Format};
+use super::{
+    CsvDecoder, Decoder, Format,
+    pdf::{HEADER, HEADER_WITHIN},
+};
 
 /// What an object seems to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -135,6 +138,13 @@ fn is_json(head: Head<'_>) -> bool {
         Some(_) => false,
         None => !head.whole,
     }
+}
+
+/// Whether a PDF header stands within the first bytes, in which readers look for it.
+#[must_use]
+pub fn begins_as_pdf(bytes: &[u8]) -> bool {
+    let within = bytes.len().min(HEADER_WITHIN as usize + HEADER.len());
+    memchr::memmem::find(&bytes[..within], HEADER).is_some()
 }
 
 /// Whether it begins with a table of at least two columns, whatever follows.

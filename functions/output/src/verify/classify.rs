@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use landfall_formats::{Content, Format, Head, begins_as_csv, sniff};
+use landfall_formats::{Content, Format, Head, begins_as_csv, begins_as_pdf, sniff};
 
 /// What is to be done with an object, by its name and size alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +82,10 @@ pub fn is_data(head: Head<'_>, asked: Format) -> (bool, Option<Content>) {
 #[must_use]
 pub fn foreign(head: Head<'_>, asked: Format) -> Option<String> {
     let content = sniff(head)?;
+    // Readers take what stands before its header.
+    if asked == Format::Pdf && begins_as_pdf(head.bytes) {
+        return None;
+    }
     (content.format() != Some(asked)).then(|| match content {
         Content::Csv => "looks like CSV".to_owned(),
         _ => format!("holds {content}"),
@@ -213,6 +217,11 @@ mod tests {
         assert_eq!(foreign(whole(b"{\"a\":1}\n"), Format::Csv).unwrap(), "holds JSON");
         assert_eq!(foreign(whole(b"\x1f\x8b\x08"), Format::Csv).unwrap(), "holds gzip");
         assert_eq!(foreign(whole(b"a,b\n1,2\n"), Format::Orc).unwrap(), "looks like CSV");
+        assert_eq!(foreign(whole(b"<html>\n%PDF-1.7\n"), Format::Pdf), None);
+        assert_eq!(
+            foreign(whole(b"a,b\n1,%PDF-1.7\n"), Format::Orc).unwrap(),
+            "looks like CSV"
+        );
         let page = whole(b"<html>\n<body>, <p>\n");
         for format in [
             Format::Csv,

@@ -37,7 +37,7 @@ use super::{
 };
 use landfall_formats::{
     AnyDecoder, Checkpoint, Decoded, Decoder, Defect, ExcelDecoder, Format, Framed, GzipDecoder, Head, JsonlDecoder,
-    MAX_LINE, Opened, OrcDecoder, PDF_TAIL, PdfDecoder, TAIL_GUESS, frame,
+    MAX_LINE, Opened, OrcDecoder, PdfDecoder, TAIL_GUESS, frame,
 };
 
 /// First bytes by which a format is recognised.
@@ -328,7 +328,7 @@ impl Reader {
                 None if range.end <= size => content.get(range.start, range.end).await?,
                 None => Bytes::new(),
             };
-            if found != magic {
+            if !found.windows(magic.len()).any(|window| window == magic) {
                 return Err(defect.into());
             }
         }
@@ -393,10 +393,7 @@ impl Reader {
                 (AnyDecoder::Excel(decoder), needs)
             }
             Format::Pdf => {
-                let tail = content
-                    .get(content.size - content.size.min(PDF_TAIL), content.size)
-                    .await?;
-                let decoder = PdfDecoder::open(content.size, &tail)?;
+                let decoder = self.open_by_tail(content, PdfDecoder::open).await?;
                 let needs = decoder.needs();
                 (AnyDecoder::Pdf(decoder), needs)
             }

@@ -261,9 +261,7 @@ impl Xml {
                 self.notes.text(&self.open, text);
                 Ok(())
             }
-            Event::CData(_) | Event::GeneralRef(_) if self.open.depth() == 0 => {
-                Err(outside())
-            }
+            Event::CData(_) | Event::GeneralRef(_) if self.open.depth() == 0 => Err(outside()),
             Event::CData(text) => {
                 self.notes.text(&self.open, text);
                 Ok(())
