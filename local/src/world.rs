@@ -298,14 +298,18 @@ impl World {
 
     /// Delivers an event as EventBridge does: starts an execution of its kind's state machine with the event as input.
     pub async fn deliver(&self, event: &Value) -> Result<Execution> {
-        let name = event::kind(event)?;
+        self.deliver_text(&event::kind(event)?, &event.to_string()).await
+    }
+
+    /// Delivers the text of an event to the state machine of a kind, whatever is in it.
+    pub async fn deliver_text(&self, kind: &str, event: &str) -> Result<Execution> {
         let (kind, machine) = self
             .machines
-            .get_key_value(name.as_str())
-            .with_context(|| format!("kind {name} is not deployed in this world"))?;
+            .get_key_value(kind)
+            .with_context(|| format!("kind {kind} is not deployed in this world"))?;
         let name = crate::edge::new_id();
         let begun = Instant::now();
-        let arn = self.aws.start_execution(machine, &name, &event.to_string()).await?;
+        let arn = self.aws.start_execution(machine, &name, event).await?;
         Ok(Execution { arn, name, kind, begun })
     }
 

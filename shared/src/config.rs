@@ -40,7 +40,7 @@ pub struct Config {
     pub polling: Bounds,
     /// `LANDFALL_SETTLE_SECONDS`: time between the two listings of the output. 5 when unset.
     pub settle: Duration,
-    /// `LANDFALL_VERIFY_CONCURRENCY`: batches of one verification that run at a time. 20 when unset.
+    /// `LANDFALL_VERIFY_CONCURRENCY`: batches of one verification that run at a time. 5 when unset.
     pub verify_concurrency: u64,
     /// `LANDFALL_MACHINES`: the state machines that batches may start, `<kind>=<ARN>` each, separated by blanks or commas.
     pub machines: BTreeMap<Kind, String>,
@@ -83,7 +83,7 @@ impl Config {
                 max: reader.seconds("LANDFALL_POLL_MAX_SECONDS", 1800, 1, 3600),
             },
             settle: reader.seconds("LANDFALL_SETTLE_SECONDS", 5, 0, 60),
-            verify_concurrency: reader.number("LANDFALL_VERIFY_CONCURRENCY", "a number", 20, 1, 10_000),
+            verify_concurrency: reader.number("LANDFALL_VERIFY_CONCURRENCY", "a number", 5, 1, 10_000),
             machines: reader.machines("LANDFALL_MACHINES"),
             batch_concurrency: reader.number("LANDFALL_BATCH_CONCURRENCY", "a number", 10, 1, 10_000),
             max_running: reader.number("LANDFALL_MAX_RUNNING", "a number", 0, 0, MAX_PLACES),

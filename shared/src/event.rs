@@ -145,15 +145,7 @@ pub struct Requested<R> {
 
 /// Reads an event of a service's kind. Fails with `InvalidEvent`, naming every fault.
 pub fn parse<S: JobService>(event: &Value, default_destination: Option<&S3Uri>) -> Result<Requested<S::Request>> {
-    let mut faults = Faults::default();
-    shape_of::<S>()?.check(event, &mut faults);
-    let detail = event.get("detail").unwrap_or(&Value::Null);
-    let destination = check_destination::<S>(detail, default_destination, &mut faults);
-    check_source::<S>(detail, &mut faults);
-    check_poll_options(detail, &mut faults);
-    check_expectations(detail, &mut faults);
-    S::check(detail, &mut faults);
-    S::check_envelope(event, &mut faults);
+    let (destination, faults) = check::<S>(event, default_destination)?;
     faults.into_result()?;
 
     let trigger = identify(&S::kind(), event)?;
@@ -166,6 +158,27 @@ pub fn parse<S: JobService>(event: &Value, default_destination: Option<&S3Uri>) 
         options: serde_json::from_value(options).map_err(read)?,
         destination,
     })
+}
+
+/// Refuses an event that could not be read whole, with `InvalidEvent` and every fault of what could be.
+pub fn refuse<S: JobService>(event: &Value, default_destination: Option<&S3Uri>, unreadable: &Faults) -> Result<()> {
+    let (_, mut faults) = check::<S>(event, default_destination)?;
+    faults.put_over(unreadable);
+    faults.into_result()
+}
+
+/// The faults of an event, with the destination of its output.
+fn check<S: JobService>(event: &Value, default_destination: Option<&S3Uri>) -> Result<(Option<S3Uri>, Faults)> {
+    let mut faults = Faults::default();
+    shape_of::<S>()?.check(event, &mut faults);
+    let detail = event.get("detail").unwrap_or(&Value::Null);
+    let destination = check_destination::<S>(detail, default_destination, &mut faults);
+    check_source::<S>(detail, &mut faults);
+    check_poll_options(detail, &mut faults);
+    check_expectations(detail, &mut faults);
+    S::check(detail, &mut faults);
+    S::check_envelope(event, &mut faults);
+    Ok((destination, faults))
 }
 
 /// The trigger of an event whose kind is known, without reading the request itself: enough to find its job in the
@@ -219,6 +232,15 @@ pub fn trigger(kind: &Kind, event: &Value, request: &Value, options: Options) ->
         .and_then(|job_key| job_key.rsplit_once('-').map(|(head, _)| head.to_owned()))
         .or(options.idempotency_key)
         .unwrap_or_else(|| time.format("%Y%m%dT%H%M%SZ").to_string());
+    // It becomes a part of keys in S3. The schema says the same, which an event that is only to be sealed may not follow.
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if head.is_empty() || head.len() > 64 || !head.chars().all(is_plain) {
+        return Err(invalid(format!(
+            "no job key can be made of the event's IdempotencyKey, PickUp or time: letters, digits, _ and - are allowed, \
+             at most 64 of them, and found was {}",
+            quoted(&head.chars().take(80).collect::<String>())
+        )));
+    }
     Ok(Trigger {
         job_key: format!("{head}-{}", &hash[..8]),
         event_id: envelope.id,
@@ -672,7 +694,8 @@ fn json_path(pointer: &str) -> String {
     })
 }
 
-fn member_path(path: &str, name: &str) -> String {
+/// The path of a member of what stands at `path`.
+pub(crate) fn member_path(path: &str, name: &str) -> String {
     static PLAIN: OnceLock<Option<Regex>> = OnceLock::new();
     let plain = PLAIN.get_or_init(|| Regex::new("^[A-Za-z_][A-Za-z0-9_-]*$").ok());
     if plain.as_ref().is_some_and(|plain| plain.is_match(name)) {

@@ -55,6 +55,11 @@ impl Faults {
         self.0.iter().any(|fault| fault.path == path)
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -69,6 +74,35 @@ impl Faults {
             fault.path = format!("{place}{rest}");
         }
         self
+    }
+
+    /// Takes out the faults of the document that stands at `place` in this one: the opposite of [`Faults::beneath`].
+    #[must_use]
+    pub fn split_off(&mut self, place: &str) -> Self {
+        let rest = |path: &str| path.strip_prefix(place).map(str::to_owned);
+        let mut within =
+            self.take_if(|path| rest(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '['])));
+        for fault in &mut within.0 {
+            fault.path = format!("${}", rest(&fault.path).unwrap_or_default());
+        }
+        within
+    }
+
+    /// Takes out the faults at some paths.
+    #[must_use]
+    pub fn take_if(&mut self, is_meant: impl Fn(&str) -> bool) -> Self {
+        let (taken, left) = std::mem::take(&mut self.0)
+            .into_iter()
+            .partition(|fault| is_meant(&fault.path));
+        self.0 = left;
+        Self(taken)
+    }
+
+    /// Adds faults, each of which stands for all that was found at its path before.
+    pub fn put_over(&mut self, others: &Self) {
+        self.0.retain(|fault| !others.has(&fault.path));
+        self.0.extend(others.0.iter().cloned());
+        self.0.sort();
     }
 
     /// The faults, in the order of their paths.
@@ -166,6 +200,36 @@ mod tests {
             .map(|fault| fault.path.clone())
             .collect();
         assert_eq!(paths, ["line 4: $", "line 4: $.Kind"]);
+    }
+
+    #[test]
+    fn the_faults_of_a_document_are_taken_out_of_the_whole() {
+        let mut faults = Faults::default();
+        for path in ["$", "$.event", "$.event.a", "$.event[0]", "$.events", "$.error"] {
+            faults.add(path, "2", "1");
+        }
+        let within: Vec<_> = faults
+            .split_off("$.event")
+            .0
+            .into_iter()
+            .map(|fault| fault.path)
+            .collect();
+        assert_eq!(within, ["$", "$.a", "$[0]"]);
+        let others: Vec<_> = faults.iter().map(|fault| fault.path.as_str()).collect();
+        assert_eq!(others, ["$", "$.error", "$.events"]);
+    }
+
+    #[test]
+    fn a_fault_may_stand_for_others_at_its_place() {
+        let mut faults = Faults::default();
+        faults.add("$.a", "2", "1");
+        faults.add("$.c", "2", "1");
+        let mut others = Faults::default();
+        others.add("$.b", "3", "1");
+        others.add("$.c", "3", "1");
+        faults.put_over(&others);
+        let found: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["$.a: found 2; 1", "$.b: found 3; 1", "$.c: found 3; 1"]);
     }
 
     #[test]

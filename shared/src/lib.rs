@@ -14,6 +14,7 @@ pub mod fault;
 pub mod gate;
 pub mod heavy;
 pub mod history;
+pub mod input;
 pub mod invocation;
 pub mod job;
 pub mod ledger;

@@ -26,7 +26,7 @@ pub async fn poll<S: JobService>(deployment: &Deployment, service: &S, mut job: 
     if job.status != Status::Running {
         return Ok(job);
     }
-    job.polls += 1;
+    job.polls = job.polls.saturating_add(1);
     let asked_at = deployment.clock.now();
     let answer = service.poll(&job).await;
     let now = deployment.clock.now();
@@ -112,7 +112,7 @@ fn is_refusal(error: &Error) -> bool {
 
 /// Takes in that the service said nothing.
 fn miss(job: &mut Job, error: &Error) {
-    job.quiet_polls += 1;
+    job.quiet_polls = job.quiet_polls.saturating_add(1);
     tracing::warn!(
         job_key = job.job_key,
         error = error.kind.name(),

@@ -1,7 +1,7 @@
 //! What every function's `main` does: configuration, clients, and the handler under the Lambda runtime.
 //!
 //! What must stay true: clients are built once, before the first invocation, and passed as arguments; an input that a
-//! handler cannot read is an error with one of our names.
+//! handler cannot read is an error with one of our names. So the runtime is not asked to read it ([`crate::input`]).
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -9,12 +9,12 @@ use aws_config::BehaviorVersion;
 pub use aws_config::SdkConfig;
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use lambda_runtime::{LambdaEvent, service_fn};
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::{
     config::Config,
-    error::{Error, Result},
+    error::Result,
+    input::{Input, Payload, read_input},
     invocation::{Deployment, Invocation},
     poll,
     service::{CALL_LIMIT, JobService},
@@ -50,7 +50,7 @@ pub fn calling_once(sdk: &SdkConfig) -> SdkConfig {
 /// Serves invocations of a handler that `build` makes of the deployment and the SDK's configuration.
 pub async fn serve<H, O>(build: impl FnOnce(Deployment, &SdkConfig) -> H) -> Result<(), lambda_runtime::Error>
 where
-    H: Fn(Value, Invocation) -> Handled<O>,
+    H: Fn(Input, Invocation) -> Handled<O>,
     O: Serialize,
 {
     lambda_runtime::tracing::init_default_subscriber();
@@ -69,9 +69,12 @@ where
         &sdk,
     );
     let handler = &handler;
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Payload>| async move {
         let invocation = Invocation::from(&event.context);
-        let result = handler(event.payload, invocation).await;
+        let result = match Input::try_from(event.payload) {
+            Ok(input) => handler(input, invocation).await,
+            Err(error) => Err(error),
+        };
         if let Err(error) = &result {
             tracing::error!(error = error.kind.name(), "{}", error.message);
         }
@@ -109,13 +112,4 @@ pub async fn serve_poll<S: JobService + 'static>(
         }
     })
     .await
-}
-
-/// Reads a handler's input. Fails with `Internal`: what a state hands on was written by Landfall itself.
-pub fn read_input<T: DeserializeOwned>(input: Value) -> Result<T> {
-    serde_json::from_value(input).map_err(|error| {
-        Error::internal(format!(
-            "the input is not what the state before this one gives: {error}"
-        ))
-    })
 }

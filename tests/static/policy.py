@@ -59,6 +59,7 @@ EVERYTHING = {
     "ExportRetentionDays": "30",
     "VerifyConcurrency": "500",
     "BatchConcurrency": "200",
+    "ReservedConcurrency": "7",
     "ExportBatches": "true",
     "Tracing": "true",
     "AlarmTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms",
@@ -68,6 +69,7 @@ EVERYTHING = {
     "ScheduleExpressionTimezone": "Europe/Berlin",
     "DomainName": "shop",
     "SegmentDefinitionName": "buyers",
+    "SegmentSnapshotRoleArn": f"arn:aws:iam::{ACCOUNT}:role/nightly",
     "SegmentSnapshotOptions": '{"Name": "nightly"}',
     "DashboardSnapshots": "true",
     "DashboardSnapshotScheduleExpression": "rate(1 day)",
@@ -93,18 +95,23 @@ class Kind(NamedTuple):
     poll: set  # actions of its poll function
     request: dict  # of its schedule, if everything is given
     role: str | None = None  # that it passes to the service
+    other_role: str | None = None  # the parameter that names one for its schedule instead
+    in_parts: bool = False  # whether the role has all that a writer of large objects may ask for
     service: str | None = None  # that assumes the role
     passed_to: object = None  # by what names IAM may be told the service, if by others than that
     writes: bool = True  # whether it needs a destination
     reads: bool = False  # whether its start function reads a source
-    trust: dict = {}  # what else the role's trust asks of the service
+    trust: dict = {}  # what the role's trust asks of the service
     per_day: bool = False  # whether the service has a quota of start calls a day
 
     def resource(self, suffix):
         return "".join(map(str.title, self.name.split("-"))) + suffix
 
 
+# What a service is not documented to send is refused if it is another's, and not missed.
+IF_SENT = {"StringEqualsIfExists": {"aws:SourceAccount": ACCOUNT}}
 PINPOINT = f"arn:aws:mobiletargeting:{REGION}:{ACCOUNT}:apps/*"
+PINPOINT_TRUST = {"StringEquals": {"aws:SourceAccount": ACCOUNT}, "ArnLike": {"aws:SourceArn": PINPOINT}}
 # The service authorization reference has the first, the developer guide's trust policies the second.
 PINPOINT_NAMES = ["mobiletargeting.amazonaws.com", "pinpoint.amazonaws.com"]
 KINDS = [
@@ -120,10 +127,14 @@ KINDS = [
             "DomainName": "shop",
             "SegmentDefinitionName": "buyers",
             "DataFormat": "CSV",
+            "RoleArn": EVERYTHING["SegmentSnapshotRoleArn"],
             "Landfall": {"Name": "nightly"},
         },
         role="SegmentSnapshotExportRole",
+        other_role="SegmentSnapshotRoleArn",
         service="profile.amazonaws.com",
+        trust=IF_SENT,
+        in_parts=True,
         per_day=True,
     ),
     Kind(
@@ -148,7 +159,7 @@ KINDS = [
         role="EndpointExportRole",
         service="pinpoint.amazonaws.com",
         passed_to=PINPOINT_NAMES,
-        trust={"ArnLike": {"aws:SourceArn": PINPOINT}},
+        trust=PINPOINT_TRUST,
     ),
     Kind(
         name="endpoint-import",
@@ -164,7 +175,7 @@ KINDS = [
         passed_to=PINPOINT_NAMES,
         writes=False,
         reads=True,
-        trust={"ArnLike": {"aws:SourceArn": PINPOINT}},
+        trust=PINPOINT_TRUST,
     ),
 ]
 
@@ -190,8 +201,8 @@ def transformed(source):
 class Stack:
     """The template, transformed and resolved with some parameters."""
 
-    def __init__(self, source, raw, parameters):
-        self.source, self.raw = source, raw
+    def __init__(self, source, raw, parameters, no_members=("",)):
+        self.source, self.raw, self.no_members = source, raw, list(no_members)
         self.parameters = {
             name: parameters.get(name, parameter.get("Default")) for name, parameter in source["Parameters"].items()
         }
@@ -225,7 +236,9 @@ class Stack:
         if name in self.parameters:
             value = self.parameters[name]
             is_list = self.source["Parameters"][name]["Type"] == "CommaDelimitedList"
-            return value.split(",") if is_list else value
+            if is_list:
+                return value.split(",") if value else self.no_members
+            return value
         resource = self.raw["Resources"][name]  # KeyError: the template refers to nothing
         self.dangling |= {name} - self.made
         kind = resource["Type"]
@@ -235,6 +248,8 @@ class Stack:
             return name.lower()
         if kind == "AWS::Logs::LogGroup":
             return self.resolve(resource["Properties"]["LogGroupName"])
+        if kind == "AWS::Events::Rule" and (bus := self.resolve(resource["Properties"]["EventBusName"])) != "default":
+            return f"{bus}|{name}"
         return name
 
     def attribute(self, name, attribute):
@@ -275,6 +290,9 @@ class Stack:
             if function == "Fn::Split":
                 separator, text = argument
                 return self.resolve(text).split(separator)
+            if function == "Fn::Select":
+                index, values = argument
+                return self.resolve(values)[int(index)]
             if function == "Fn::Equals":
                 left, right = self.resolve(argument)
                 return str(left) == str(right)
@@ -351,8 +369,8 @@ class Facts:
         # That of the kinds, and that of batches of them.
         self.machine, self.batch = self.parsed[DEFINITION], self.parsed[BATCH_DEFINITION]
 
-    def stack(self, parameters):
-        return Stack(self.template, self.raw, parameters)
+    def stack(self, parameters, no_members=("",)):
+        return Stack(self.template, self.raw, parameters, no_members)
 
 
 def path_of(properties):
@@ -410,7 +428,9 @@ def roles_that_services_assume_name_the_account(facts):
     for name, properties in facts.full.of("AWS::IAM::Role").items():
         for statement in properties["AssumeRolePolicyDocument"]["Statement"]:
             services = listed(statement["Principal"].get("Service", "nobody"))
-            condition = statement.get("Condition", {}).get("StringEquals", {}).get("aws:SourceAccount")
+            condition = statement.get("Condition", {})
+            condition = {**condition.get("StringEqualsIfExists", {}), **condition.get("StringEquals", {})}
+            condition = condition.get("aws:SourceAccount")
             if services != ["lambda.amazonaws.com"] and condition != ACCOUNT:
                 yield f"{name} may be assumed by {services} on behalf of any account"
 
@@ -452,16 +472,11 @@ def roles_are_passed_to_their_service_only(facts):
     for kind in KINDS:
         if kind.role:
             own = facts.full.attribute(kind.role, "Arn")
-            roles = {own, *EVERYTHING["AllowedRoles"].split(",")}
+            roles = {own, *others_of(kind), *EVERYTHING["AllowedRoles"].split(",")}
             expected[kind.resource("StartRole")] = roles, kind.passed_to or kind.service
             trust = facts.full.of("AWS::IAM::Role")[kind.role]["AssumeRolePolicyDocument"]["Statement"]
-            condition = {"StringEquals": {"aws:SourceAccount": ACCOUNT}, **kind.trust}
-            if [(s["Principal"], s.get("Condition")) for s in trust] != [({"Service": kind.service}, condition)]:
-                yield f"{kind.role} is not trusted to {kind.service} alone, under {condition}"
-    lenient = facts.stack({"SegmentSnapshotTrustNamesAccount": "false"}).of("AWS::IAM::Role")
-    trust = lenient["SegmentSnapshotExportRole"]["AssumeRolePolicyDocument"]["Statement"]
-    if [(s["Principal"], s.get("Condition")) for s in trust] != [({"Service": "profile.amazonaws.com"}, None)]:
-        yield "a trust that does not name the account is not that of Customer Profiles alone"
+            if [(s["Principal"], s.get("Condition")) for s in trust] != [({"Service": kind.service}, kind.trust)]:
+                yield f"{kind.role} is not trusted to {kind.service} alone, under {kind.trust}"
     passed = facts.full.allowed("iam:PassRole")
     for name in {*passed, *expected}:
         roles, service = expected.get(name, (set(), None))
@@ -469,8 +484,13 @@ def roles_are_passed_to_their_service_only(facts):
             yield f"{name} may pass {sorted(passed.get(name, ()))}, not {sorted(roles)}"
         for role, statement in facts.full.statements():
             if role == name and "iam:PassRole" in listed(statement["Action"]):
-                if statement.get("Condition") != {"StringEquals": {"iam:PassedToService": service}}:
+                if statement.get("Condition") != {"StringEqualsIfExists": {"iam:PassedToService": service}}:
                     yield f"{name} may pass a role to others than {service}"
+
+
+def others_of(kind):
+    """The role that the kind's schedule names instead of the stack's own, if everything is given."""
+    return [EVERYTHING[kind.other_role]] if kind.other_role else []
 
 
 @check
@@ -633,11 +653,20 @@ def services_and_starts_reach_what_events_may_name(facts):
     objects, places = {f"arn:aws:s3:::{f}*" for f in folders}, {f"arn:aws:s3:::{b}" for b in buckets}
     keys = set(EVERYTHING["AllowedKmsKeys"].split(","))
     look = {"s3:ListBucket": places, "s3:GetBucketLocation": places}
+    # What it wrote lies beneath run=…/ of the folder that an event names.
+    in_parts = {
+        "s3:ListMultipartUploadParts": objects,
+        "s3:ListBucketMultipartUploads": places,
+        "s3:GetObject": {f"arn:aws:s3:::{f}*run=*/*" for f in folders},
+        "kms:DescribeKey": keys,
+        "kms:CreateGrant": keys,
+    }
     expected = {}
     for kind in KINDS:
         if kind.role and kind.writes:
             write = {"s3:PutObject": objects, "s3:AbortMultipartUpload": objects}
             expected[kind.role] = {**write, **look, "kms:GenerateDataKey": keys, "kms:Decrypt": keys}
+            expected[kind.role] |= in_parts if kind.in_parts else {}
         elif kind.role:
             expected[kind.role] = {"s3:GetObject": objects, **look, "kms:Decrypt": keys}
         read = {"s3:GetObject": objects, "s3:ListBucket": places, "kms:Decrypt": keys}
@@ -653,6 +682,13 @@ def services_and_starts_reach_what_events_may_name(facts):
             have, want = sorted(granted.get(action, ())), sorted(wanted.get(action, ()))
             if have != want:
                 yield f"{role} may do {action} on {have}, not {want}"
+    for role, statement in facts.full.statements():
+        if "kms:CreateGrant" in listed(statement["Action"]):
+            if statement["Action"] != "kms:CreateGrant" or statement.get("Condition") != OF_SERVICES:
+                yield f"{role} may give grants to others than AWS's services"
+
+
+OF_SERVICES = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
 
 
 @check
@@ -839,7 +875,8 @@ def functions_get_lists_that_they_can_read(facts):
             }
             if kind.role:
                 own = stack.attribute(kind.role, "Arn")
-                expected["LANDFALL_ALLOWED_ROLES"] = " ".join([own, *roles])
+                others = others_of(kind) if stack is facts.full else []
+                expected["LANDFALL_ALLOWED_ROLES"] = " ".join([own, *others, *roles])
                 expected["LANDFALL_DEFAULT_ROLE_ARN"] = own
             if kind.writes:
                 expected["LANDFALL_DEFAULT_DESTINATION"] = f"s3://exportbucket/{kind.name}/"
@@ -1015,7 +1052,9 @@ def machines_may_do_what_they_do(facts):
             if policy_of == role and "events:PutEvents" in listed(statement["Action"]):
                 states = facts.parsed[path_of(properties)]["States"]
                 entry = states["Announce"]["Parameters"]["Entries"][0]
-                if statement.get("Condition") != {"StringEquals": {"events:source": entry["Source"]}}:
+                # A key of many values, one of each entry: without the second condition none at all would do.
+                of_source = {"ForAllValues:StringEquals": {"events:source": entry["Source"]}}
+                if statement.get("Condition") != {**of_source, "Null": {"events:source": "false"}}:
                     yield f"{role} may put events of other sources than {entry['Source']}"
         bus = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"
         if facts.full.allowed("events:PutEvents").get(role) != {bus}:
@@ -1101,12 +1140,51 @@ def unsuccessful_executions_raise_an_alarm(facts):
             yield f"{name}: nothing watches {sorted(missing)}"
 
 
+@check
+def stalled_jobs_raise_an_alarm(facts):
+    entry = {"Source": "landfall", "DetailType": "Export Job Stalled"}
+    for bus in ("default", "shop"):
+        stack = facts.stack({**EVERYTHING, "EventBusName": bus})
+        pattern = stack.of("AWS::Events::Rule")["StalledJobRule"]
+        told = {"account": [ACCOUNT], "source": [entry["Source"]], "detail-type": [entry["DetailType"]]}
+        if pattern["EventPattern"] != told or pattern["EventBusName"] != bus:
+            yield "StalledJobRule does not hear what is announced of a stalled job"
+        # So AWS/Events names the rules of the default bus, and those of any other.
+        counted = {"RuleName": "StalledJobRule"} if bus == "default" else {"RuleName": "StalledJobRule", "EventBusName": bus}
+        alarm = stack.of("AWS::CloudWatch::Alarm")["StalledJobAlarm"]
+        seen = [
+            metric["Id"]
+            for metric in alarm["Metrics"][1:]
+            if (stat := metric["MetricStat"])["Metric"]["MetricName"] == "MatchedEvents"
+            and stat["Metric"]["Namespace"] == "AWS/Events"
+            and stat["Stat"] == "Sum"
+            and {d["Name"]: d["Value"] for d in stat["Metric"]["Dimensions"]} == counted
+        ]
+        if len(seen) != 1 or f"FILL({seen[0]}, 0)" not in alarm["Metrics"][0]["Expression"] or alarm["Threshold"] != 0:
+            yield f"no alarm counts the stalled jobs of the bus {bus}"
+
+
+@check
+def polls_and_seals_can_be_kept_running(facts):
+    reserved = {
+        name: properties["ReservedConcurrentExecutions"]
+        for name, properties in facts.full.functions().items()
+        if "ReservedConcurrentExecutions" in properties
+    }
+    wanted = {kind.resource("PollFunction") for kind in KINDS} | {"SealReceiptFunction"}
+    if reserved != dict.fromkeys(wanted, EVERYTHING["ReservedConcurrency"]):
+        yield f"concurrency is reserved for {reserved}"
+    # An account that has asked for nothing may have too little to reserve any.
+    if any("ReservedConcurrentExecutions" in properties for properties in facts.plain.functions().values()):
+        yield "concurrency is reserved although nobody asked for it"
+
+
 # --- Triggers -------------------------------------------------------------------------------------------------------
 
 
 def targets(stack):
     for name, properties in stack.of("AWS::Events::Rule").items():
-        for target in properties["Targets"]:
+        for target in properties.get("Targets", []):
             yield name, target
     for name, properties in stack.of("AWS::Scheduler::Schedule").items():
         yield name, properties["Target"]
@@ -1176,7 +1254,7 @@ def schedules_imitate_an_event(facts):
         detail_types = {
             rule["EventPattern"]["detail-type"][0]
             for rule in rules
-            if rule["Targets"][0]["Arn"] == properties["Target"]["Arn"]
+            if rule.get("Targets", [{}])[0].get("Arn") == properties["Target"]["Arn"]
         }
         expected = {
             "version": "0",
@@ -1205,6 +1283,9 @@ def schedules_imitate_an_event(facts):
             continue
         if detail != kind.request:
             yield f"{kind.name} is scheduled with {detail}, not {kind.request}"
+    without = facts.stack({**EVERYTHING, "SegmentSnapshotRoleArn": ""}).of("AWS::Scheduler::Schedule")
+    if "RoleArn" in without.get("SegmentSnapshotSchedule", {}).get("Target", {}).get("Input", ""):
+        yield "a schedule names a role that nobody gave"
 
 
 # --- Buckets --------------------------------------------------------------------------------------------------------
@@ -1432,11 +1513,14 @@ def kind_of_resource(name):
 
 @check
 def parameters_that_contradict_each_other_are_refused(facts):
-    if refused := facts.plain.refused() | facts.full.refused():
-        yield f"{sorted(refused)} refuse what is right"
-    for parameters, rule in HALVES:
-        if rule not in facts.stack(parameters).refused():
-            yield f"{rule} takes {parameters}"
+    # AWS makes [""] of an empty list parameter; another engine makes [].
+    for no_members in ([""], []):
+        for parameters in ({}, EVERYTHING):
+            if refused := facts.stack(parameters, no_members).refused():
+                yield f"{sorted(refused)} refuse what is right, where an empty list is {no_members}"
+        for parameters, rule in HALVES:
+            if rule not in facts.stack(parameters, no_members).refused():
+                yield f"{rule} takes {parameters}, where an empty list is {no_members}"
 
 
 SEGMENT_SCHEDULE = {"ScheduleExpression": "rate(1 day)", "DomainName": "shop", "SegmentDefinitionName": "buyers"}
@@ -1566,8 +1650,17 @@ MEMBERS = {
         ("SegmentSnapshotStartRole/statements/PassAllowedRoles/Condition", None),
         ("SegmentSnapshotStartRole/statements/PassExportRole/Resource", ["arn:aws:iam::111122223333:role/*"]),
         ("SegmentSnapshotPollRole/statements/Poll/Action", "iam:PassRole"),
-        ("SegmentSnapshotExportRole/AssumeRolePolicyDocument/Statement/0/Condition/Fn::If/2", {"Bool": {"x": "y"}}),
-        ("EndpointExportStartRole/statements/PassRole/Condition/StringEquals/iam:PassedToService/0", None),
+        ("SegmentSnapshotExportRole/AssumeRolePolicyDocument/Statement/0/Condition", {"Bool": {"x": "y"}}),
+        (
+            "SegmentSnapshotExportRole/AssumeRolePolicyDocument/Statement/0/Condition",
+            {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+        ),
+        (
+            "SegmentSnapshotStartRole/statements/PassExportRole/Condition",
+            {"StringEquals": {"iam:PassedToService": "profile.amazonaws.com"}},
+        ),
+        ("SegmentSnapshotStartRole/statements/PassExportRole/Resource/1", None),
+        ("EndpointExportStartRole/statements/PassRole/Condition/StringEqualsIfExists/iam:PassedToService/0", None),
         ("SegmentSnapshotExportRole/AssumeRolePolicyDocument/Statement/0/Principal/Service", "s3.amazonaws.com"),
         ("EndpointExportRole/AssumeRolePolicyDocument/Statement/0/Condition/ArnLike", None),
         ("EndpointImportRole/AssumeRolePolicyDocument/Statement/0/Condition/StringEquals", {}),
@@ -1641,6 +1734,14 @@ MEMBERS = {
     services_and_starts_reach_what_events_may_name: (
         ("EndpointExportRole/statements/Write/Action", ["s3:PutObject", "s3:AbortMultipartUpload", "s3:GetObject"]),
         ("SegmentSnapshotExportRole/statements/Write/Action", "s3:PutObject"),
+        ("SegmentSnapshotExportRole/statements/Write/Action", ["s3:PutObject", "s3:AbortMultipartUpload"]),
+        ("SegmentSnapshotExportRole/statements/Look/Action/2", None),
+        ("SegmentSnapshotExportRole/statements/ReadBack", None),
+        ("SegmentSnapshotExportRole/statements/ReadBack/Resource", {"Fn::Sub": "${ExportBucket.Arn}/*"}),
+        ("SegmentSnapshotExportRole/statements/ReadBackInFurtherDestinations/Resource", ["arn:aws:s3:::aaa/*"]),
+        ("SegmentSnapshotExportRole/statements/Encrypt/Action/2", None),
+        ("SegmentSnapshotExportRole/statements/GrantKey/Action", "kms:DescribeKey"),
+        ("SegmentSnapshotExportRole/statements/GrantKey/Condition", None),
         ("EndpointImportRole/statements/Read/Resource", ["arn:aws:s3:::aaa/*"]),
         ("EndpointImportRole/statements/Decrypt/Action", ["kms:Decrypt", "kms:GenerateDataKey"]),
         ("EndpointImportStartRole/statements/ReadFurtherSources/Action", "s3:GetObjectVersion"),
@@ -1701,6 +1802,7 @@ MEMBERS = {
     ),
     functions_get_lists_that_they_can_read: (
         ("SegmentSnapshotStartFunction/Environment/Variables/LANDFALL_ALLOWED_ROLES", {"Ref": "AllowedDestinations"}),
+        ("SegmentSnapshotStartFunction/Environment/Variables/LANDFALL_ALLOWED_ROLES/Fn::Join/1/1", None),
     ),
     the_local_world_has_the_functions_of_the_template: (
         ("SealReceiptFunction/Timeout", 60),
@@ -1719,6 +1821,11 @@ MEMBERS = {
     machines_may_do_what_they_do: (
         ("SegmentSnapshotStateMachineRole/statements/Invoke/Resource", {"Fn::GetAtt": ["SealReceiptFunction", "Arn"]}),
         ("SegmentSnapshotStateMachineRole/statements/Announce/Condition", None),
+        ("ExportBatchStateMachineRole/statements/Announce/Condition/Null", None),
+        (
+            "DashboardSnapshotStateMachineRole/statements/Announce/Condition",
+            {"StringEquals": {"events:source": "landfall"}},
+        ),
     ),
     machines_log_without_data: (
         ("SegmentSnapshotStateMachine/Logging/IncludeExecutionData", True),
@@ -1728,6 +1835,19 @@ MEMBERS = {
         ("SegmentSnapshotAlarm/Metrics/2/MetricStat/Metric/MetricName", "ExecutionsStarted"),
         ("DeadLetterAlarm/AlarmActions", None),
         ("ExportBatchAlarm/DatapointsToAlarm", None),
+    ),
+    stalled_jobs_raise_an_alarm: (
+        ("StalledJobRule/EventPattern/detail-type", ["Export Job Failed"]),
+        ("StalledJobRule/EventBusName", "default"),
+        ("StalledJobAlarm/Metrics/0/Expression", "FILL(ondefault, 0)"),
+        ("StalledJobAlarm/Metrics/1/MetricStat/Metric/Dimensions/0/Value", "StalledJobAlarm"),
+        ("StalledJobAlarm/Metrics/2/MetricStat/Metric/Dimensions/1/Value", {"Ref": "StalledJobRule"}),
+        ("StalledJobAlarm/Threshold", 5),
+    ),
+    polls_and_seals_can_be_kept_running: (
+        ("EndpointExportPollFunction/ReservedConcurrentExecutions", None),
+        ("VerifyOutputFunction/ReservedConcurrentExecutions", {"Ref": "ReservedConcurrency"}),
+        ("SealReceiptFunction/ReservedConcurrentExecutions", {"Ref": "ReservedConcurrency"}),
     ),
     triggers_are_delivered_or_kept: (
         ("SegmentSnapshotRule/Targets/0/DeadLetterConfig", None),
@@ -1746,6 +1866,8 @@ MEMBERS = {
         ("SegmentSnapshotSchedule/Condition", None),
         ("SegmentSnapshotSchedule/Target/Input", {"Fn::Sub": '{"id":${DomainName}}'}),
         ("SegmentSnapshotSchedule/Target/Input", "{}"),
+        ("SegmentSnapshotSchedule/Target/Input/Fn::Sub/1/Role", ""),
+        ("SegmentSnapshotSchedule/Target/Input/Fn::Sub/1/Role", '"RoleArn":"",'),
         ("DashboardSnapshotSchedule/Target/Input", {"Fn::Sub": '{"detail":${DashboardSnapshotRequest}}'}),
         ("DashboardSnapshotSchedule/Target/Input", {"Ref": "DashboardSnapshotRequest"}),
         ("SegmentSnapshotRule/EventPattern/detail-type", ["Other Requested"]),
@@ -1986,6 +2108,16 @@ def folders_without_their_buckets(template, machine):
 @breaks(parameters_that_contradict_each_other_are_refused)
 def buckets_without_their_folders(template, machine):
     del template["Rules"]["DestinationsAreWhole"]["Assertions"][0]["Assert"]["Fn::Or"][0]["Fn::And"][0]
+
+
+@breaks(parameters_that_contradict_each_other_are_refused)
+def a_rule_for_empty_buckets_of_one_kind(template, machine):
+    del template["Rules"]["DestinationsAreWhole"]["Assertions"][0]["Assert"]["Fn::Or"][1]["Fn::And"][3]
+
+
+@breaks(parameters_that_contradict_each_other_are_refused)
+def a_rule_for_empty_folders_of_one_kind(template, machine):
+    del template["Rules"]["DestinationsAreWhole"]["Assertions"][0]["Assert"]["Fn::Or"][1]["Fn::And"][2]
 
 
 @breaks(parameters_that_contradict_each_other_are_refused)

@@ -240,6 +240,7 @@ fn received(execution: &str, event: &Value) -> Received {
         execution: format!("arn:aws:states:eu-central-1:111122223333:execution:batch:{execution}"),
         event: event.clone(),
         error: None,
+        unreadable: None,
     }
 }
 

@@ -92,6 +92,7 @@ impl Execution {
                 execution,
                 event: event.clone(),
                 error: None,
+                unreadable: None,
             },
             next: Next::Start,
             due,

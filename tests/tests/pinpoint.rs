@@ -108,6 +108,7 @@ impl World {
             execution: "arn:aws:states:eu-central-1:111122223333:execution:x:1".to_owned(),
             event: event.clone(),
             error: None,
+            unreadable: None,
         };
         let invocation = Invocation {
             request_id: format!("request-{}", self.pinpoint.calls().len()),

@@ -159,8 +159,9 @@ impl RequestShape {
     }
 }
 
-/// Reads an event, apart from the requests themselves. Fails with `InvalidEvent`, naming every fault.
-pub fn parse(event: &Value) -> Result<Asked> {
+/// Reads an event, apart from the requests themselves, of which some things could not be read. Fails with `InvalidEvent`,
+/// naming every fault.
+pub fn parse(event: &Value, unreadable: &Faults) -> Result<Asked> {
     static SHAPE: OnceLock<Option<Shape>> = OnceLock::new();
     let shape = SHAPE
         .get_or_init(|| Shape::new(batch_schema()).ok())
@@ -199,6 +200,7 @@ pub fn parse(event: &Value) -> Result<Asked> {
         }
         None => None,
     };
+    faults.put_over(unreadable);
     faults.into_result()?;
 
     let (trigger, options) = identify(event)?;

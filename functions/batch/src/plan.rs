@@ -12,6 +12,7 @@ use landfall::{
     error::{Error, ErrorKind, Result},
     event::{self, OPTIONS, rejected_key},
     fault::Faults,
+    input::Input,
     invocation::{Deployment, Invocation},
     job::{Kind, Place, TaskError},
     ledger::Ledger,
@@ -36,15 +37,19 @@ use crate::{
 const INHERITED: [&str; 5] = ["version", "source", "account", "time", "region"];
 
 /// Runs the step.
-pub async fn plan(deployment: &Deployment, input: Value, invocation: &Invocation) -> Result<Batch> {
+pub async fn plan(deployment: &Deployment, input: impl Into<Input>, invocation: &Invocation) -> Result<Batch> {
     let received = Received::of(kind(), input, invocation);
-    let asked = admit(&deployment.config, &received.event)?;
+    // What cannot be read of a single request is that request's own fault.
+    let mut unreadable = received.unreadable.as_ref().map(|unreadable| unreadable.faults.clone());
+    let in_requests = unreadable.as_mut().map(source::take_faults).unwrap_or_default();
+    let asked = admit_what_was_read(&deployment.config, &received.event, &unreadable.unwrap_or_default())?;
     let batch_key = &asked.trigger.job_key;
     let owner = format!("{}/{}", received.execution, invocation.request_id);
     let planner = Planner {
         deployment,
         received: &received,
         asked: &asked,
+        in_requests,
         ledger: Ledger::new(deployment.store.as_ref(), &deployment.config.ledger_bucket, owner),
         invocation: &invocation.request_id,
     };
@@ -56,7 +61,11 @@ pub async fn plan(deployment: &Deployment, input: Value, invocation: &Invocation
 
 /// Reads an event and lets it through the gate. Nothing is called.
 pub fn admit(config: &Config, event: &Value) -> Result<Asked> {
-    let asked = parse(event)?;
+    admit_what_was_read(config, event, &Faults::default())
+}
+
+fn admit_what_was_read(config: &Config, event: &Value, unreadable: &Faults) -> Result<Asked> {
+    let asked = parse(event, unreadable)?;
     if let Requests::At(uri) = &asked.requests {
         config.allowed.check_location("$.detail.RequestsUri", uri)?;
     }
@@ -107,6 +116,8 @@ struct Planner<'a> {
     deployment: &'a Deployment,
     received: &'a Received,
     asked: &'a Asked,
+    /// What could not be read of the requests in the event.
+    in_requests: Faults,
     ledger: Ledger<'a>,
     invocation: &'a str,
 }
@@ -148,7 +159,10 @@ impl Planner<'_> {
 
     async fn record(&self) -> Result<Record> {
         let plan = match &self.asked.requests {
-            Requests::Inline(requests) => self.plan(None, source::inline(requests)).await?,
+            Requests::Inline(requests) => {
+                self.plan(None, source::inline(requests, self.in_requests.clone()))
+                    .await?
+            }
             Requests::At(uri) => {
                 let (source, body) = source::fetch(self.deployment.store.as_ref(), uri).await?;
                 let requests = source::listed(uri, &body)?;
@@ -264,8 +278,8 @@ impl Reader<'_> {
             job: None,
             error: None,
         };
-        let value = match unread.value {
-            Ok(value) => value,
+        let Input { value, faults, .. } = match unread.value {
+            Ok(input) => input,
             Err(why) => {
                 planned.error = Some(rejection(format!("{}: it is no JSON: {why}", unread.place)));
                 return Ok((planned, None));
@@ -275,6 +289,10 @@ impl Reader<'_> {
         planned.name = value
             .get("Detail")
             .and_then(|detail| named(detail.get(OPTIONS)?.get("Name")));
+        if !faults.is_empty() {
+            planned.error = Some(rejection(text(&faults.beneath(&unread.place))));
+            return Ok((planned, None));
+        }
         match self.item(index, &unread.place, &value)? {
             Ok((job, item)) => {
                 planned.job = Some(job);

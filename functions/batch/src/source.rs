@@ -7,6 +7,8 @@ use bytes::{Bytes, BytesMut};
 use landfall::{
     error::{Error, ErrorKind, Result},
     event::sha256_hex,
+    fault::Faults,
+    input::Input,
     s3_uri::S3Uri,
     store::ObjectStore,
 };
@@ -38,17 +40,30 @@ pub struct Unread {
     /// Where it stands, in the form that faults begin with: `$.detail.Requests[3]`, `$[3]`, or `line 4: $`.
     pub place: String,
     /// The request, or why it is no JSON.
-    pub value: Result<Value, String>,
+    pub value: Result<Input, String>,
 }
 
 /// Requests in their order, read one by one.
 pub type Requests<'a> = Box<dyn Iterator<Item = Unread> + Send + 'a>;
 
-/// The requests of an event.
-pub fn inline(requests: &[Value]) -> Requests<'_> {
-    Box::new(requests.iter().enumerate().map(|(index, value)| Unread {
-        place: format!("$.detail.Requests[{index}]"),
-        value: Ok(value.clone()),
+/// Where the requests of an event stand.
+const INLINE: &str = "$.detail.Requests";
+
+/// Takes the faults of single requests out of those of an event. What is wrong with the list itself stays.
+pub fn take_faults(faults: &mut Faults) -> Faults {
+    faults.take_if(|path| path.strip_prefix(INLINE).is_some_and(|rest| rest.starts_with('[')))
+}
+
+/// The requests of an event, and what could not be read of them.
+pub fn inline(requests: &[Value], mut faults: Faults) -> Requests<'_> {
+    Box::new(requests.iter().enumerate().map(move |(index, value)| {
+        let place = format!("{INLINE}[{index}]");
+        let mut input = Input::from(value.clone());
+        input.faults = faults.split_off(&place);
+        Unread {
+            place,
+            value: Ok(input),
+        }
     }))
 }
 
@@ -107,7 +122,7 @@ pub fn listed<'a>(uri: &S3Uri, body: &'a [u8]) -> Result<Requests<'a>> {
         check_length(uri, items.len())?;
         let requests = items.into_iter().enumerate().map(|(index, item)| Unread {
             place: format!("$[{index}]"),
-            value: serde_json::from_str(item.get()).map_err(|error| error.to_string()),
+            value: Input::read(item.get().as_bytes()).map_err(|error| error.to_string()),
         });
         return Ok(Box::new(requests));
     }
@@ -119,7 +134,7 @@ pub fn listed<'a>(uri: &S3Uri, body: &'a [u8]) -> Result<Requests<'a>> {
     check_length(uri, lines().count())?;
     let requests = lines().map(|(number, line)| Unread {
         place: format!("line {}: $", number + 1),
-        value: serde_json::from_slice(line).map_err(|error| error.to_string()),
+        value: Input::read(line).map_err(|error| error.to_string()),
     });
     Ok(Box::new(requests))
 }
@@ -149,7 +164,9 @@ mod tests {
     fn read(body: &str) -> Result<Vec<(String, Result<Value, String>)>> {
         let uri = "s3://bucket/list".parse().unwrap();
         let requests = listed(&uri, body.as_bytes())?;
-        Ok(requests.map(|unread| (unread.place, unread.value)).collect())
+        Ok(requests
+            .map(|unread| (unread.place, unread.value.map(|input| input.value)))
+            .collect())
     }
 
     #[test]

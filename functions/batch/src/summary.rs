@@ -11,19 +11,19 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use landfall::{
     error::{Error, ErrorKind, Result},
-    event::{Trigger, rejected_trigger, sha256_hex},
+    event::{Trigger, sha256_hex},
+    input::{Input, read_value},
     invocation::{Deployment, Invocation},
     job::{Announcement, Kind, Outcome, Place, TaskError, Verdict},
     ledger::{self, Ledger},
-    runtime::read_input,
     s3_uri::S3Uri,
     start::Received,
     store::upload::{Upload, Uploaded},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
-    event::{KIND, identify, kind},
+    event::{KIND, identify},
     limits::{MAX_CAUSE, MAX_ROUNDS, MAX_SPELLED_OUT},
     plan,
     record::{
@@ -39,7 +39,8 @@ const AT_A_TIME: usize = 32;
 const IN_ERROR: usize = 5;
 
 /// Runs the step.
-pub async fn summarise(deployment: &Deployment, input: Value, invocation: &Invocation) -> Result<Batch> {
+pub async fn summarise(deployment: &Deployment, input: impl Into<Input>, invocation: &Invocation) -> Result<Batch> {
+    let input = input.into();
     let desk = |execution: &str| Desk {
         deployment,
         ledger: Ledger::new(
@@ -50,13 +51,13 @@ pub async fn summarise(deployment: &Deployment, input: Value, invocation: &Invoc
         invocation: invocation.request_id.clone(),
         execution: execution.to_owned(),
     };
-    if input.get("batch_key").is_some() {
-        let batch: Batch = read_input(input)?;
+    if input.value.get("batch_key").is_some() {
+        let batch: Batch = read_value(input.value)?;
         let label = format!("summing up the batch {}", batch.batch_key);
         let summed = desk(&batch.execution).sum_up(batch).await;
         summed.map_err(|error| error.context(label))
     } else {
-        let received: Received = read_input(input)?;
+        let received = Received::handed_over(input)?;
         let summed = desk(&received.execution).unplanned(&received).await;
         summed.map_err(|error| error.context("summing up a batch that could not be planned"))
     }
@@ -83,7 +84,7 @@ impl Desk<'_> {
         let error = TaskError::named(received.error.as_ref());
         let known = match identify(&received.event) {
             // The corrected event may well have the same key.
-            Ok(known) if error.error != ErrorKind::InvalidEvent.name() => Some(known),
+            Ok(known) if received.unreadable.is_none() && error.error != ErrorKind::InvalidEvent.name() => Some(known),
             _ => None,
         };
         if let Some((trigger, options)) = known {
@@ -106,7 +107,7 @@ impl Desk<'_> {
                 _ => {}
             }
         }
-        let trigger = rejected_trigger(&kind(), &received.event, self.now())?;
+        let trigger = received.rejected(self.now())?;
         let standing = self.record_failure(trigger, None, &error).await?;
         self.sum_up(plan::batch(&standing, &self.execution, false)).await
     }

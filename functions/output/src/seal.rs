@@ -11,11 +11,11 @@ use landfall::{
     error::{Error, ErrorKind, Result},
     event::{self, Trigger},
     history::{Histories, Run},
+    input::{Input, read_value},
     invocation::{Deployment, Invocation},
     job::{self, Announcement, Job, Kind, Status, TaskError, Verdict},
     ledger::{self, AttemptState, Entry, Ledger, Outcome, Versioned, encode},
     line::Line,
-    runtime::read_input,
     s3_uri::S3Uri,
     start::Received,
     store::{
@@ -23,7 +23,7 @@ use landfall::{
         upload::{PART, Upload},
     },
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -73,20 +73,27 @@ pub struct Unstarted {
     pub announcement: Announcement,
 }
 
+/// What can be read of a job that cannot be read whole, such as one that another version wrote.
+#[derive(Deserialize)]
+struct Label {
+    kind: Kind,
+    job_key: String,
+    execution: String,
+}
+
 /// Runs the step.
-pub async fn seal(deployment: &Deployment, input: Value, invocation: &Invocation) -> Result<Sealed> {
-    let is_job = input.get("job_key").is_some();
-    if is_job {
-        let job: Job = read_input(input)?;
-        let execution = job.execution.clone();
-        let sealer = Sealer::new(deployment, invocation, &execution);
-        let label = job.label();
-        sealer
-            .seal_job(job)
-            .await
-            .map_err(|error| error.context(format!("sealing {label}")))
+pub async fn seal(deployment: &Deployment, input: impl Into<Input>, invocation: &Invocation) -> Result<Sealed> {
+    let input = input.into();
+    if input.value.get("job_key").is_some() {
+        let label: Label = read_value(input.value.clone())?;
+        let sealer = Sealer::new(deployment, invocation, &label.execution);
+        let sealed = match read_value(input.value) {
+            Ok(job) => sealer.seal_job(job).await,
+            Err(error) => sealer.seal_unread(&label, error).await,
+        };
+        sealed.map_err(|error| error.context(format!("sealing {} {}", label.kind, label.job_key)))
     } else {
-        let received: Received = read_input(input)?;
+        let received = Received::handed_over(input)?;
         let sealer = Sealer::new(deployment, invocation, &received.execution);
         sealer
             .seal_unstarted(&received)
@@ -122,22 +129,13 @@ impl<'a> Sealer<'a> {
     }
 
     async fn seal_job(&self, mut job: Job) -> Result<Sealed> {
-        let current = self.ledger.load(&job.kind, &job.job_key).await?.ok_or_else(|| {
-            Error::internal(format!(
-                "its entry is missing in s3://{}: it was deleted",
-                self.ledger.bucket()
-            ))
-        })?;
+        let current = self.entry_of(&job.kind, &job.job_key).await?;
         let mut alone = None;
         if failed_for_itself(&job) {
-            let rejected = Trigger {
-                job_key: event::rejected_key(&job.kind, &json!({ "job_key": job.job_key }))?,
-                ..current.entry.trigger.clone()
-            };
             let itself = Alone {
                 kind: &job.kind,
                 request_sha256: &job.request_sha256,
-                rejected,
+                rejected: rejected_job(&current.entry)?,
             };
             if let Some(standing) = self.own_rejection(&itself).await? {
                 return self.unstarted(&standing).await;
@@ -156,23 +154,55 @@ impl<'a> Sealer<'a> {
         Ok(Sealed::Job(Box::new(job)))
     }
 
+    /// Seals a job of which no more than its label can be read, as failed with `error`.
+    async fn seal_unread(&self, label: &Label, error: Error) -> Result<Sealed> {
+        let Label { kind, job_key, .. } = label;
+        let current = self.entry_of(kind, job_key).await?;
+        let alone = Alone {
+            kind,
+            request_sha256: &current.entry.trigger.request_sha256.clone(),
+            rejected: rejected_job(&current.entry)?,
+        };
+        let entry = match self.own_rejection(&alone).await? {
+            Some(standing) => standing,
+            None => {
+                let draft = self.failure(kind, job_key, error.into());
+                self.decide(current, draft, Some(&alone)).await?
+            }
+        };
+        self.unstarted(&entry).await
+    }
+
+    async fn entry_of(&self, kind: &Kind, job_key: &str) -> Result<Versioned> {
+        self.ledger.load(kind, job_key).await?.ok_or_else(|| {
+            Error::internal(format!(
+                "its entry is missing in s3://{}: it was deleted",
+                self.ledger.bucket()
+            ))
+        })
+    }
+
     /// Seals an execution whose first step failed.
     async fn seal_unstarted(&self, received: &Received) -> Result<Sealed> {
         let (kind, event) = (&received.kind, &received.event);
         let error = TaskError::named(received.error.as_ref());
         let invalid = error.error == ErrorKind::InvalidEvent.name();
-        let trigger = event::identify(kind, event);
+        // An event that was not read whole was refused before anything was looked up.
+        let trigger = match &received.unreadable {
+            None => event::identify(kind, event).ok(),
+            Some(_) => None,
+        };
         let alone = Alone {
             kind,
             request_sha256: trigger.as_ref().map_or("", |trigger| &trigger.request_sha256),
-            rejected: event::rejected_trigger(kind, event, self.now())?,
+            rejected: received.rejected(self.now())?,
         };
         if let Some(standing) = self.own_rejection(&alone).await? {
             return self.unstarted(&standing).await;
         }
         let current = match &trigger {
-            Err(_) => None,
-            Ok(trigger) => match self.ledger.load(kind, &trigger.job_key).await? {
+            None => None,
+            Some(trigger) => match self.ledger.load(kind, &trigger.job_key).await? {
                 None if invalid => None,
                 None => match self.ledger.create(self.empty_entry(kind, trigger.clone())).await? {
                     Some(created) => Some(created),
@@ -608,6 +638,15 @@ fn latest_of(entry: &Entry, outcome: &Outcome, report: &Report) -> Option<(S3Uri
         request_sha256: entry.trigger.request_sha256.clone(),
     };
     Some((latest::destination(&attempt.prefix)?, latest))
+}
+
+/// What the failure of one delivery of a job is sealed as.
+fn rejected_job(entry: &Entry) -> Result<Trigger> {
+    let job_key = &entry.trigger.job_key;
+    Ok(Trigger {
+        job_key: event::rejected_key(&entry.kind, &json!({ "job_key": job_key }))?,
+        ..entry.trigger.clone()
+    })
 }
 
 /// Whether the error of a job is that of a step of this execution: it died or could not go on while the service ran the job,

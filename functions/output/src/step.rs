@@ -9,13 +9,12 @@ use std::{sync::Arc, time::Duration};
 use landfall::{
     error::{Error, ErrorKind, Result},
     event::sha256_hex,
+    input::{Input, read_input},
     invocation::{Deployment, Invocation},
     job::{Job, Output, ReportPointer, Status, Verifying},
     ledger::{Ledger, encode},
-    runtime::read_input,
 };
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::{
     latest,
@@ -39,8 +38,13 @@ pub enum Verified {
 }
 
 /// Runs the step, for a job or for a batch of one.
-pub async fn verify_step(deployment: &Deployment, input: Value, invocation: &Invocation) -> Result<Verified> {
-    if input.get("batch").is_some() {
+pub async fn verify_step(
+    deployment: &Deployment,
+    input: impl Into<Input>,
+    invocation: &Invocation,
+) -> Result<Verified> {
+    let input = input.into();
+    if input.value.get("batch").is_some() {
         let item = read_input(input)?;
         let done = verify_batch(deployment, &item, invocation).await?;
         return Ok(Verified::Batch { done });

@@ -17,10 +17,10 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use landfall::{
     error::Error,
+    input::read_input,
     invocation::{Deployment, Invocation},
     job::Job,
     poll::poll,
-    runtime::read_input,
     service::JobService,
     start::{Received, start},
     store::{Clock, SystemClock},

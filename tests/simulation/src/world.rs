@@ -16,10 +16,10 @@ use async_trait::async_trait;
 use landfall::{
     config::Config,
     error::Error,
+    input::read_input,
     invocation::{Deployment, Invocation},
     job::TaskError,
     ledger::Entry,
-    runtime::read_input,
 };
 use landfall_local::deploy;
 use landfall_output::{
