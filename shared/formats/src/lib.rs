@@ -34,7 +34,7 @@ pub use self::{
     gzip::{GzipDecoder, GzipState, Resumable, frame as frame_gzip},
     jsonl::{JsonlDecoder, JsonlState, MAX_LINE, frame as frame_jsonl},
     orc::{MAX_TAIL, OrcDecoder, OrcState, SMALL_STRIPE, TAIL_GUESS},
-    pdf::{MAX_DOCUMENT, MAX_OBJECTS, PdfDecoder},
+    pdf::{MAX_DOCUMENT, MAX_OBJECTS, PdfDecoder, bytes_before_header},
     remark::{MAX_REMARKS, Remark, Remarks},
     sniff::{Content, Head, begins_as_csv, begins_as_pdf, sniff},
 };

@@ -49,7 +49,9 @@ impl Notes {
             (2, "sheet") if open.parent(0) == "sheets" => book.link(&self.part, name, attributes)?,
             (2, "row") if open.parent(0) == "sheetData" => self.counted = false,
             (3, "c") if is_row(open, 0) => {
-                self.shared = attribute(attributes, "t")?.is_some_and(|kind| kind == "s");
+                self.shared = Attributes(attributes)
+                    .flatten()
+                    .any(|attribute| attribute == ("t", "s"));
                 self.number.clear();
             }
             (4, "f" | "is") if is_cell(open, 0) => self.count(),

@@ -346,14 +346,19 @@ impl Xml {
 
     /// Checks the attributes of an element and declares its namespaces.
     fn attributes(&mut self, raw: &str) -> Result<(), String> {
-        let mut names: Vec<&str> = Vec::new();
+        // Nearly all elements have few, and there are very many elements.
+        let mut few = [""; FEW];
+        let mut count = 0;
         let mut prefixed = false;
         for attribute in Attributes(raw) {
             let (name, value) = attribute?;
-            if names.len() < FEW && names.contains(&name) {
+            if few[..count.min(FEW)].contains(&name) {
                 return Err(twice());
             }
-            names.push(name);
+            if let Some(place) = few.get_mut(count) {
+                *place = name;
+            }
+            count += 1;
             match name.split_once(':') {
                 None if name == "xmlns" => self.spaces.declare("", &plain(value)?, self.open.depth())?,
                 Some(("xmlns", prefix)) if value.is_empty() || prefix == "xmlns" => return Err(MALFORMED.to_owned()),
@@ -362,8 +367,9 @@ impl Xml {
                 None => {}
             }
         }
-        if names.len() > FEW {
-            let mut sorted = names.clone();
+        let names = || Attributes(raw).filter_map(Result::ok).map(|(name, _)| name);
+        if count > FEW {
+            let mut sorted: Vec<&str> = names().collect();
             sorted.sort_unstable();
             if sorted.windows(2).any(|pair| pair[0] == pair[1]) {
                 return Err(twice());
@@ -374,7 +380,7 @@ impl Xml {
         }
         // Two prefixes may stand for one namespace.
         let mut full = Vec::new();
-        for name in names {
+        for name in names() {
             if let Some((prefix, local)) = name.split_once(':')
                 && prefix != "xmlns"
             {
@@ -467,7 +473,7 @@ fn attribute(text: &str) -> Option<(&str, &str, &str)> {
     let rest = &rest[trim(rest)..];
     let quote = rest.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
     let (value, rest) = rest[1..].split_once(quote)?;
-    (is_name(name) && !value.contains('<')).then_some((name, value, rest))
+    (is_name(name) && memchr::memchr(b'<', value.as_bytes()).is_none()).then_some((name, value, rest))
 }
 
 /// A value without references.

@@ -136,6 +136,12 @@ impl PdfDecoder {
     }
 }
 
+/// A remark on what stands before the header.
+#[must_use]
+pub fn bytes_before_header(count: usize) -> Remark {
+    Remark::new(format!("has {count} bytes before its header"))
+}
+
 /// What the end of a document says.
 struct End {
     section_at: u64,
@@ -171,7 +177,7 @@ impl Decoder for PdfDecoder {
         let before = memmem::find(&self.header, HEADER).ok_or_else(|| Defect::new(NO_HEADER).at(0))?;
         let mut remarks = self.remarks;
         if before > 0 {
-            remarks.add(Remark::new(format!("has {before} bytes before its header")));
+            remarks.add(bytes_before_header(before));
         }
         // Offsets are those from the header on, or those of the file.
         let from_header = self.section.get(before..).is_some_and(is_section);

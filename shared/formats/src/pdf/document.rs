@@ -98,7 +98,7 @@ pub(super) fn object_at<'a>(bytes: &'a [u8], at: usize, account: &Account) -> Op
     lexer.space();
     let is_stream = matches!(value, Value::Dict(_)) && lexer.tag(b"stream");
     let data = is_stream.then(|| {
-        let _ = lexer.tag(b"\r\n") || lexer.tag(b"\n") || lexer.tag(b"\r");
+        lexer.line_end();
         lexer.at()
     });
     Some(Object {
@@ -203,6 +203,7 @@ pub(super) fn look(bytes: &[u8], section_at: u64) -> Result<(Option<u64>, Vec<St
     let Table {
         entries,
         older,
+        mended,
         root,
         encrypted,
     } = match read {
@@ -215,7 +216,7 @@ pub(super) fn look(bytes: &[u8], section_at: u64) -> Result<(Option<u64>, Vec<St
         packed: BTreeMap::new(),
         account,
         mended: Mended {
-            table: is_rebuilt,
+            table: mended,
             ..Mended::default()
         },
     };

@@ -83,6 +83,17 @@ impl<'a> Lexer<'a> {
         is_there
     }
 
+    /// Takes the end of a line, and blanks before it that should not be there.
+    pub(super) fn line_end(&mut self) {
+        let rest = self.rest();
+        let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        self.at += match rest[blanks..] {
+            [b'\r', b'\n', ..] => blanks + 2,
+            [b'\r' | b'\n', ..] => blanks + 1,
+            _ => 0,
+        };
+    }
+
     /// Takes a keyword, behind white space.
     pub(super) fn keyword(&mut self, keyword: &[u8]) -> bool {
         let mut after = self.clone();

@@ -34,5 +34,5 @@ mod table;
 mod tests;
 
 pub(super) use self::decoder::{HEADER, HEADER_WITHIN, NO_HEADER};
-pub use self::decoder::{MAX_DOCUMENT, PdfDecoder};
+pub use self::decoder::{MAX_DOCUMENT, PdfDecoder, bytes_before_header};
 pub use self::document::MAX_OBJECTS;

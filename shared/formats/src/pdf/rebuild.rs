@@ -31,15 +31,14 @@ pub(super) fn scan(bytes: &[u8], account: &Account) -> Result<Vec<Found>, Defect
     Ok(found)
 }
 
-/// Where the last object of a number and generation begins that no later one has replaced.
+/// Where the last object of a number begins that no later one has replaced, if possible of this generation.
 pub(super) fn last(found: &[Found], older: &[(u32, u32)], number: u32, generation: u32) -> Option<u32> {
-    let end = found.partition_point(|(of, version, _)| (*of, *version) <= (number, generation));
-    let of_number = found[..end]
-        .iter()
-        .rev()
-        .take_while(|(of, version, _)| (*of, *version) == (number, generation));
-    let mut places = of_number.map(|(.., at)| *at);
-    places.find(|at| older.binary_search(&(number, *at)).is_err())
+    let begin = found.partition_point(|(of, ..)| *of < number);
+    let of_number = found[begin..].iter().take_while(|(of, ..)| *of == number);
+    of_number
+        .filter(|(.., at)| older.binary_search(&(number, *at)).is_err())
+        .max_by_key(|(_, of, at)| (*of == generation, *at))
+        .map(|(.., at)| *at)
 }
 
 /// The number and the generation at the end of these bytes, and where they begin.
@@ -106,5 +105,6 @@ pub(super) fn table(bytes: &[u8], account: &Account) -> Result<Table, Defect> {
         }
     }
     table.entries = entries;
+    table.mended = true;
     Ok(table)
 }

@@ -41,6 +41,8 @@ pub(super) struct Table {
     pub(super) entries: Vec<Entry>,
     /// Numbers and offsets of what later sections have replaced, in this order.
     pub(super) older: Vec<(u32, u32)>,
+    /// Whether it had to be mended, or rebuilt.
+    pub(super) mended: bool,
     pub(super) root: Option<u32>,
     pub(super) encrypted: bool,
 }
@@ -53,12 +55,13 @@ pub(super) fn read(bytes: &[u8], at: u64, account: &Account) -> Option<Table> {
         seen: BTreeSet::new(),
         entries: Vec::new(),
         trailer: None,
+        shifted: false,
     };
     let mut next = Some(at);
     while let Some(at) = next {
         next = reading.section(usize::try_from(at).ok()?)?;
     }
-    let trailer = reading.trailer?;
+    let (trailer, mended) = (reading.trailer?, reading.shifted);
     let mut entries = reading.entries;
     // The first of a number is the newest.
     entries.sort_by_key(|entry| entry.number);
@@ -75,6 +78,7 @@ pub(super) fn read(bytes: &[u8], at: u64, account: &Account) -> Option<Table> {
     Some(Table {
         entries,
         older,
+        mended,
         root: root_of(trailer),
         encrypted: trailer.get(b"Encrypt") != Value::Null,
     })
@@ -96,6 +100,8 @@ struct Reading<'a, 'b> {
     /// The newest first.
     entries: Vec<Entry>,
     trailer: Option<Dict<'a>>,
+    /// Whether a table numbers its entries wrong.
+    shifted: bool,
 }
 
 impl<'a> Reading<'a, '_> {
@@ -136,7 +142,13 @@ impl<'a> Reading<'a, '_> {
         let begin = lexer.at();
         let mut free = Vec::new();
         while !lexer.keyword(b"trailer") {
-            let (first, count) = (lexer.count()?, lexer.count()?);
+            let (mut first, count) = (lexer.count()?, lexer.count()?);
+            // Some writers begin with 1 although the first entry is that of object 0, the head of the free ones.
+            let mut ahead = lexer.clone();
+            if first == 1 && ahead.count() == Some(0) && ahead.count() == Some(65_535) && ahead.keyword(b"f") {
+                first = 0;
+                self.shifted = true;
+            }
             for number in first..first.checked_add(count)? {
                 let (at, generation) = (lexer.count()?, lexer.count()?);
                 if lexer.keyword(b"n") {

@@ -298,12 +298,10 @@ fn a_table_with_wrong_offsets_is_rebuilt() {
         "{}",
         fault(&gone)
     );
-    let other_generation = replaced(
-        &bytes,
-        &entry(b"4 0 obj"),
-        format!("{:010} 00001 n", at(b"4 0 obj")).as_bytes(),
-    );
-    assert!(fault(&other_generation).contains("has no object 4"));
+    let other_generation = format!("{:010} 00001 n", at(b"4 0 obj"));
+    let other_generation = replaced(&bytes, &entry(b"4 0 obj"), other_generation.as_bytes());
+    holds(&other_generation, 1, "wrong offsets");
+    holds(&replaced(&bytes, b"xref\n0 5", b"xref\n1 5"), 1, "wrong offsets");
     let cut = replaced(&bytes, b"/Contents 4 0 R>>", b"/Contents 4 0 R  ");
     assert!(fault(&cut).contains("has no object 3"));
     // What is free, or was never written, is not missed.
@@ -449,6 +447,8 @@ fn the_content_of_pages_is_there() {
     holds(&page("/Resources<</Font<</A 9 0 R>>>>"), 1, "lacks a font");
     assert!(fault(&with_content(&stream("/Filter/Foo", b"x"))).contains("a filter that is none of PDF's"));
     assert!(fault(&with_content(&stream("/Filter/FlateDecode", b"BT ET"))).contains("corrupt stream in object 4"));
+    holds(&with_content(&stream("/Filter/FlateDecode", b"")), 1, "");
+    holds(&replaced(&with_content(&first), b"stream\nBT", b"stream \nBT"), 1, "");
     let longer = replaced(&with_content(&first), b"/Length 2", b"/Length 9");
     holds(&longer, 1, "whose length is not the one they say");
     let endless = replaced(&with_content(&first), b"endstream", b"endstreem");
