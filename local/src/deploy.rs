@@ -64,6 +64,8 @@ pub fn variables() -> BTreeMap<String, String> {
             format!("arn:aws:iam::{ACCOUNT}:role/landfall-*"),
         ),
         ("LANDFALL_ALLOWED_KEYS", format!("arn:aws:kms:{REGION}:{ACCOUNT}:key/*")),
+        ("LANDFALL_ALLOWED_DOMAINS", "*".to_owned()),
+        ("LANDFALL_ALLOWED_DASHBOARDS", "*".to_owned()),
         (
             "LANDFALL_DEFAULT_ROLE_ARN",
             format!("arn:aws:iam::{ACCOUNT}:role/landfall-export"),
@@ -256,10 +258,10 @@ pub async fn state_machine(
     let substitutions = BTreeMap::from([
         ("Partition", PARTITION.to_owned()),
         ("Kind", kind.name.to_owned()),
-        ("StartFunctionArn", lambda.arn(&kind.start())),
-        ("PollFunctionArn", lambda.arn(&kind.poll())),
-        ("VerifyFunctionArn", lambda.arn(VERIFY)),
-        ("SealFunctionArn", lambda.arn(SEAL)),
+        ("StartFunctionArn", lambda.version_arn(&kind.start())),
+        ("PollFunctionArn", lambda.version_arn(&kind.poll())),
+        ("VerifyFunctionArn", lambda.version_arn(VERIFY)),
+        ("SealFunctionArn", lambda.version_arn(SEAL)),
         ("EventBusName", BUS.to_owned()),
     ]);
     let path = workspace.join(places::DEFINITION);
@@ -270,8 +272,8 @@ pub async fn state_machine(
 pub async fn batch_state_machine(aws: &Aws, lambda: &Lambda, workspace: &Path, retries: Retries) -> Result<String> {
     let substitutions = BTreeMap::from([
         ("Partition", PARTITION.to_owned()),
-        ("PlanFunctionArn", lambda.arn(PLAN)),
-        ("SummaryFunctionArn", lambda.arn(SUMMARY)),
+        ("PlanFunctionArn", lambda.version_arn(PLAN)),
+        ("SummaryFunctionArn", lambda.version_arn(SUMMARY)),
         ("EventBusName", BUS.to_owned()),
     ]);
     let path = workspace.join(places::BATCH_DEFINITION);

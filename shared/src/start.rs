@@ -201,6 +201,12 @@ fn check_gate<S: JobService>(config: &Config, event: &Value, requested: &Request
     if let Some(key) = named.kms_key.as_ref().filter(|key| !key.value.is_empty()) {
         config.allowed.check_key(key.path, &key.value)?;
     }
+    if let Some(domain) = &named.domain {
+        config.allowed.check_domain(domain.path, &domain.value)?;
+    }
+    if let Some(dashboard) = &named.dashboard {
+        config.allowed.check_dashboard(dashboard.path, &dashboard.value)?;
+    }
     Ok(())
 }
 
@@ -479,7 +485,11 @@ impl<S: JobService> Starter<'_, S> {
     /// Stands in line: notes why, unless that is noted already, and fails with it.
     async fn wait<T>(&self, current: Versioned, error: Error) -> Result<T> {
         let noted = current.entry.attempts.last().and_then(|attempt| attempt.error.as_ref());
-        if !error.kind.is_transient() || noted.is_some_and(|noted| noted.cause == error.message) {
+        if !error.kind.is_transient() {
+            return Err(error);
+        }
+        if noted.is_some_and(|noted| noted.cause == error.message) {
+            line::log_wait(&current.entry, self.now());
             return Err(error);
         }
         self.fail(current, AttemptState::Waiting, error).await
@@ -549,6 +559,9 @@ impl<S: JobService> Starter<'_, S> {
     /// better.
     async fn fail<T>(&self, current: Versioned, state: AttemptState, error: Error) -> Result<T> {
         let now = self.now();
+        if state == AttemptState::Waiting {
+            line::log_wait(&current.entry, now);
+        }
         self.change_attempt(current, |attempt| {
             attempt.state = state;
             attempt.error = Some(error.clone().into());

@@ -88,6 +88,50 @@ fn every_sample_has_its_outcome() -> Result<()> {
     Ok(())
 }
 
+/// What may be exported is the deployment's to say. An endpoint is neither a domain's nor a dashboard's.
+#[test]
+fn a_name_that_the_deployment_does_not_allow_is_refused() -> Result<()> {
+    let readers = readers();
+    let allowing = |domains: &str, dashboards: &str| -> Result<Vec<(String, String)>> {
+        let mut config = config()?;
+        config.allowed.domains = vec![domains.to_owned()];
+        config.allowed.dashboards = vec![dashboards.to_owned()];
+        let mut outcomes = Vec::new();
+        for (name, event) in samples()? {
+            let kind = event["detail-type"].as_str().and_then(Kind::of_detail_type);
+            if let Some(reader) = kind.and_then(|kind| readers.get(&kind))
+                && !name.starts_with("malformed")
+                && !name.starts_with("forbidden")
+            {
+                outcomes.push((name, reader(&config, &event)));
+            }
+        }
+        Ok(outcomes)
+    };
+    let mut refused = 0;
+    for ((name, neither), (_, dashboards_alone)) in allowing("other-*", "*-other")?.into_iter().zip(allowing("", "*")?)
+    {
+        let (is_segment, is_dashboard) = (name.starts_with("segment"), name.starts_with("dashboard"));
+        for (outcome, is_refused) in [(neither, is_segment || is_dashboard), (dashboards_alone, is_segment)] {
+            let expected = if is_refused {
+                "refused with Landfall.Forbidden"
+            } else {
+                "accepted"
+            };
+            assert!(outcome.starts_with(expected), "{name}: {outcome}");
+            let member = if is_segment {
+                "$.detail.DomainName"
+            } else {
+                "$.detail.DashboardId"
+            };
+            assert_eq!(outcome.contains(member), is_refused, "{name}: {outcome}");
+            refused += usize::from(is_refused);
+        }
+    }
+    assert!(refused >= 6, "{refused} events were refused");
+    Ok(())
+}
+
 /// What the README shows is what one may send, each request of the batch included.
 #[test]
 fn the_events_of_the_readme_are_right() -> Result<()> {

@@ -100,6 +100,8 @@ impl JobService for SegmentSnapshots {
             source: None,
             role: Named::member(detail, "RoleArn", "$.detail.RoleArn"),
             kms_key: Named::member(detail, "EncryptionKey", "$.detail.EncryptionKey"),
+            domain: Named::member(detail, "DomainName", "$.detail.DomainName"),
+            dashboard: None,
         }
     }
 
