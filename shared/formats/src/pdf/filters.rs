@@ -365,9 +365,9 @@ fn lzw(data: &[u8], early: bool, room: &mut u64) -> Result<Vec<u8>, Fault> {
         }
         before = Some((begin, new.len() - begin));
         width = match table.len() + END + 1 + usize::from(early) {
-            ..512 => 9,
-            ..1024 => 10,
-            ..2048 => 11,
+            0..512 => 9,
+            512..1024 => 10,
+            1024..2048 => 11,
             _ => 12,
         };
     }

@@ -501,7 +501,7 @@ fn lzw(data: &[u8]) -> Vec<u8> {
         }
     }
     bits += &format!("{:09b}", 257);
-    while bits.len() % 8 > 0 {
+    while !bits.len().is_multiple_of(8) {
         bits.push('0');
     }
     (0..bits.len() / 8)
