@@ -353,6 +353,29 @@ proptest! {
         prop_assert_eq!(in_chunks(&bytes, size), run(&bytes));
     }
 
+    /// The first fault of a part is the same however its archive is cut; each piece stands for a kind of it.
+    #[test]
+    fn chunks_do_not_matter_to_xml(
+        size in 1usize..60,
+        utf16 in any::<bool>(),
+        pieces in prop::collection::vec(prop::sample::select(vec![
+            "<row>", "</row>", "<c t='s'><v>0</v></c>", "<a x='1' x='2'/>", "<a>", "</a>", "&amp;", "&nbsp;", "&a>b;", "&",
+            "text", "a > b", "]]>", "<![CDATA[<>]]>", "<!-- > -->", "<!-- -- -->", "<?a b?>", "<?xml version='1.0'?>",
+            "<!DOCTYPE a>", "<p:a/>", "<a xmlns:p='n'><p:b/></a>", "\u{1f980}", "\u{b}", "<", ">", "'", "<a x='>'/>",
+        ]), 0..8),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut text = format!("<worksheet><sheetData>{}</sheetData></worksheet>", pieces.concat());
+        text.truncate(text.floor_char_boundary(cut.index(4 * text.len())));
+        let part: Vec<u8> = if utf16 {
+            text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+        } else {
+            text.into_bytes()
+        };
+        let bytes = archive_of("xl/worksheets/sheet1.xml", &part);
+        prop_assert_eq!(in_chunks(&bytes, size), run(&bytes));
+    }
+
     #[test]
     fn any_bytes_are_taken(bytes in prop::collection::vec(any::<u8>(), 1..300)) {
         let _ = run(&bytes);
