@@ -39,6 +39,9 @@ pub const EXPORTS: &str = "landfall-exports";
 /// Where the ledger lies.
 pub const LEDGER: &str = "landfall-ledger";
 
+/// The name of the stack.
+pub const STACK: &str = "landfall";
+
 /// Where jobs are announced.
 pub const BUS: &str = "landfall";
 
@@ -243,8 +246,8 @@ fn batch_variables(kinds: &[Kind]) -> BTreeMap<String, String> {
 }
 
 /// The name of the state machine of a kind, or of batches.
-fn machine_name(kind: &str) -> String {
-    format!("landfall-{kind}")
+pub(crate) fn machine_name(kind: &str) -> String {
+    format!("{STACK}-{kind}")
 }
 
 /// Creates the state machine of a kind and gives its ARN.

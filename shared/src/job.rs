@@ -342,7 +342,7 @@ pub struct Announcement {
 /// One run of one request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Job {
-    /// [`SCHEMA`].
+    /// `landfall.job/1`.
     pub schema: String,
     /// The kind.
     pub kind: Kind,

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     config::Config,
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, moment},
     event::{self, Requested, Trigger},
     history::Histories,
     input::{Input, Unreadable, read_value},
@@ -251,7 +251,10 @@ impl<S: JobService> Starter<'_, S> {
                 Step::WaitUntil(until) => {
                     return Err(Error::new(
                         ErrorKind::Busy,
-                        format!("another delivery of the same trigger is starting it; its claim ends at {until}"),
+                        format!(
+                            "another delivery of the same trigger is starting it; its claim ends at {}",
+                            moment(until)
+                        ),
                     ));
                 }
                 Step::Claim(number) => {
@@ -431,7 +434,7 @@ impl<S: JobService> Starter<'_, S> {
                 } else {
                     format!("{limit} jobs of its kind run")
                 },
-                entry.deadline_at
+                moment(entry.deadline_at)
             ),
         ))
     }
@@ -816,7 +819,7 @@ fn in_time(entry: &Entry, now: DateTime<Utc>) -> Result<()> {
         ErrorKind::TimedOut,
         format!(
             "it was not started by its deadline {}; {}",
-            entry.deadline_at,
+            moment(entry.deadline_at),
             last_refusal(entry)
         ),
     ))
@@ -841,8 +844,9 @@ fn rested(attempt: &Attempt, now: DateTime<Utc>) -> Result<()> {
     Err(Error::new(
         ErrorKind::Busy,
         format!(
-            "{} start calls brought no id, {why}; the next one is made after {until}",
-            attempt.number
+            "{} start calls brought no id, {why}; the next one is made after {}",
+            attempt.number,
+            moment(until)
         ),
     ))
 }
@@ -856,7 +860,7 @@ fn used_up(quota: &Quota<'_>, entry: &Entry) -> Error {
             quota.limit,
             if quota.limit == 1 { " was" } else { "s were" },
             quota.scope,
-            entry.deadline_at
+            moment(entry.deadline_at)
         ),
     )
 }

@@ -1,6 +1,7 @@
 //! Helpers of the tests.
 
 pub mod clock;
+pub mod documents;
 pub mod harness;
 pub mod in_process;
 pub mod memory_store;

@@ -1239,8 +1239,8 @@ def machines_may_run_their_maps(facts):
                 yield f"{label!r} is no label that stands in an ARN as it is"
         is_batch = path_of(resource) == BATCH_DEFINITION
         others = [f"{STACK}-{kind.name}" for kind in KINDS] if is_batch else []
-        items = "batch-items" if is_batch else "verifications"
         role, machine = facts.full.role_of(resource["RoleArn"]), resource["StateMachineName"]
+        items = "batch-items" if is_batch else f"verifications/{machine.removeprefix(STACK)[1:]}"
         if name in references(facts.template["Resources"][role]):
             yield f"{role} refers to {name}, which refers to it"
         own, of_maps = f"{states}:execution:{machine}:*", [f"{states}:execution:{machine}/{label}:*" for label in labels]
@@ -1774,6 +1774,20 @@ def a_bucket_may_be_brought(facts):
 
 
 @check
+def a_brought_bucket_is_documented_with_the_policy_of_our_own(facts):
+    """What keeps receipts from being forged is copied by hand into the policy of a bucket that is brought."""
+    page = (ROOT / "docs/operations.md").read_text()
+    section = page.partition("### A bucket of your own\n")[2].partition("\n#")[0]
+    lines = [line for line in section.splitlines() if line.startswith("    ")]
+    text = "\n".join(lines).replace("BUCKET", "exportbucket").replace("ACCOUNT", ACCOUNT)
+    documented = {statement["Sid"]: statement for statement in json.loads(f"[{text}]")}
+    own = {s["Sid"]: s for s in facts.plain.bucket_statements("ExportBucket") if s["Sid"] != "OnlyTls"}
+    for sid in sorted({*documented, *own}):
+        if documented.get(sid) != own.get(sid):
+            yield f"docs/operations.md has {documented.get(sid)}, the template {own.get(sid)}"
+
+
+@check
 def one_key_encrypts_what_is_kept(facts):
     key = EVERYTHING["KmsKeyArn"]
     for stack, wanted in ((facts.plain, None), (facts.full, key)):
@@ -1841,26 +1855,34 @@ def grants_on_the_key(facts):
     return expected
 
 
-# The most that the parameters promise to take: see AllowedDestinations.
+# The most that the parameters promise to take: see AllowedDestinations, and AllowedDomains and AllowedDashboards.
 FOLDERS_AT_MOST, PREFIX_AT_MOST = 20, 60
+NAMES_AT_MOST, NAME_AT_MOST = 30, 64
 
 
 @check
 def policies_fit_what_the_parameters_take(facts):
     """IAM's quotas, which do not count white space, and Lambda's of an environment."""
     buckets = [f"{n:02}".ljust(63, "b") for n in range(FOLDERS_AT_MOST)]
-    most = {
-        **EVERYTHING,
+    folders = {
         "AllowedDestinations": ",".join(f"s3://{bucket}/{'p' * (PREFIX_AT_MOST - 1)}/" for bucket in buckets),
         "AllowedDestinationBuckets": ",".join(buckets),
     }
-    description = facts.template["Parameters"]["AllowedDestinations"]["Description"]
-    for words in (f"{FOLDERS_AT_MOST} folders", f"prefixes of {PREFIX_AT_MOST} characters", "buckets of 63"):
-        if words not in description:
-            yield f"AllowedDestinations does not promise {words!r}"
-    if len(most["AllowedDestinations"]) > 4096:
-        yield "CloudFormation takes no value of more than 4,096 bytes"
-    stack = facts.stack(most)
+    some = ",".join(f"{n:02}".ljust(NAME_AT_MOST, "n") for n in range(NAMES_AT_MOST))
+    names = {"AllowedDomains": some, "AllowedDashboards": some}
+    of_folders = f"{FOLDERS_AT_MOST} folders fit, also with buckets of 63 and prefixes of {PREFIX_AT_MOST} characters"
+    of_names = f"{NAMES_AT_MOST} names of {NAME_AT_MOST} characters fit"
+    promises = {"AllowedDestinations": of_folders, "AllowedDomains": of_names, "AllowedDashboards": of_names}
+    for name, promise in promises.items():
+        if promise not in facts.template["Parameters"][name]["Description"]:
+            yield f"{name} does not promise that {promise}"
+    for most in (folders, names):
+        if any(len(value) > 4096 for value in most.values()):
+            yield "CloudFormation takes no value of more than 4,096 bytes"
+        yield from what_does_not_fit(facts.stack({**EVERYTHING, **most}))
+
+
+def what_does_not_fit(stack):
     for name, properties in stack.of("AWS::IAM::Role").items():
         size = sum(len(compact(policy["PolicyDocument"])) for policy in properties.get("Policies", []))
         if size > 10_240:
@@ -2181,6 +2203,10 @@ MEMBERS = {
     ),
     machines_may_run_their_maps: (
         ("SegmentSnapshotStateMachineRole/statements/ReadBatches/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/*"}),
+        (
+            "EndpointExportStateMachineRole/statements/ReadBatches/Resource",
+            {"Fn::Sub": "${LedgerBucket.Arn}/verifications/*"},
+        ),
         ("DashboardSnapshotStateMachineRole/statements/StartBatches/Resource", {"Ref": "DashboardSnapshotStateMachine"}),
         ("EndpointExportStateMachineRole/statements/FollowBatches/Action", "states:DescribeExecution"),
         ("EndpointExportStateMachineRole/statements/FollowBatches/Resource/1", None),
@@ -2467,6 +2493,11 @@ MEMBERS = {
         ("EndpointExportStartFunction/Environment/Variables/LANDFALL_DEFAULT_DESTINATION", {"Fn::Sub": "s3://${ExportBucket}/"}),
         ("BatchPlanRole/statements/ListExports/Resource", {"Fn::Sub": "arn:${AWS::Partition}:s3:::exportbucket"}),
     ),
+    a_brought_bucket_is_documented_with_the_policy_of_our_own: (
+        ("ExportBucketPolicy/statements/LatestMovesKnowingly", None),
+        ("ExportBucketPolicy/statements/OnlySealWritesReceipts/Resource/3", None),
+        ("ExportBucketPolicy/statements/ReceiptsAreWrittenOnce/Sid", "Other"),
+    ),
     one_key_encrypts_what_is_kept: (
         ("ExportBucket/BucketEncryption/ServerSideEncryptionConfiguration/0/Fn::If/1/BucketKeyEnabled", False),
         (
@@ -2743,6 +2774,11 @@ def a_name_in_each_place(template, machine):
         other = copy.deepcopy(further)
         other["Fn::If"][1]["Sid"] = f"Further{n}"
         statements.append(other)
+
+
+@breaks(policies_fit_what_the_parameters_take)
+def a_promise_of_more_names(template, machine):
+    template["Parameters"]["AllowedDashboards"]["Description"] = "100 names of 64 characters fit."
 
 
 @breaks(policies_fit_what_the_parameters_take)
