@@ -6,6 +6,7 @@ pub mod in_process;
 pub mod memory_store;
 pub mod s3_server;
 pub mod schema;
+pub mod store_contract;
 pub mod wire;
 
 /// Gives the jobs of a local world time on a busy machine for what they do at once on an idle one.
