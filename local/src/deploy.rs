@@ -39,6 +39,9 @@ pub const EXPORTS: &str = "landfall-exports";
 /// Where the ledger lies.
 pub const LEDGER: &str = "landfall-ledger";
 
+/// The name of the stack.
+pub const STACK: &str = "landfall";
+
 /// Where jobs are announced.
 pub const BUS: &str = "landfall";
 
@@ -64,6 +67,8 @@ pub fn variables() -> BTreeMap<String, String> {
             format!("arn:aws:iam::{ACCOUNT}:role/landfall-*"),
         ),
         ("LANDFALL_ALLOWED_KEYS", format!("arn:aws:kms:{REGION}:{ACCOUNT}:key/*")),
+        ("LANDFALL_ALLOWED_DOMAINS", "*".to_owned()),
+        ("LANDFALL_ALLOWED_DASHBOARDS", "*".to_owned()),
         (
             "LANDFALL_DEFAULT_ROLE_ARN",
             format!("arn:aws:iam::{ACCOUNT}:role/landfall-export"),
@@ -241,8 +246,8 @@ fn batch_variables(kinds: &[Kind]) -> BTreeMap<String, String> {
 }
 
 /// The name of the state machine of a kind, or of batches.
-fn machine_name(kind: &str) -> String {
-    format!("landfall-{kind}")
+pub(crate) fn machine_name(kind: &str) -> String {
+    format!("{STACK}-{kind}")
 }
 
 /// Creates the state machine of a kind and gives its ARN.
@@ -256,10 +261,10 @@ pub async fn state_machine(
     let substitutions = BTreeMap::from([
         ("Partition", PARTITION.to_owned()),
         ("Kind", kind.name.to_owned()),
-        ("StartFunctionArn", lambda.arn(&kind.start())),
-        ("PollFunctionArn", lambda.arn(&kind.poll())),
-        ("VerifyFunctionArn", lambda.arn(VERIFY)),
-        ("SealFunctionArn", lambda.arn(SEAL)),
+        ("StartFunctionArn", lambda.version_arn(&kind.start())),
+        ("PollFunctionArn", lambda.version_arn(&kind.poll())),
+        ("VerifyFunctionArn", lambda.version_arn(VERIFY)),
+        ("SealFunctionArn", lambda.version_arn(SEAL)),
         ("EventBusName", BUS.to_owned()),
     ]);
     let path = workspace.join(places::DEFINITION);
@@ -270,8 +275,8 @@ pub async fn state_machine(
 pub async fn batch_state_machine(aws: &Aws, lambda: &Lambda, workspace: &Path, retries: Retries) -> Result<String> {
     let substitutions = BTreeMap::from([
         ("Partition", PARTITION.to_owned()),
-        ("PlanFunctionArn", lambda.arn(PLAN)),
-        ("SummaryFunctionArn", lambda.arn(SUMMARY)),
+        ("PlanFunctionArn", lambda.version_arn(PLAN)),
+        ("SummaryFunctionArn", lambda.version_arn(SUMMARY)),
         ("EventBusName", BUS.to_owned()),
     ]);
     let path = workspace.join(places::BATCH_DEFINITION);

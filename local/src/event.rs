@@ -1,12 +1,21 @@
 //! Event files.
 //!
 //! What must stay true: an event is delivered as its file has it, apart from what the user asks to change on the
-//! command line. Whether it is a good request is for the functions to say.
+//! command line and from what EventBridge itself adds to every event. Whether it is a good request is for the functions
+//! to say.
 
 use std::{collections::BTreeSet, path::Path};
 
-use anyhow::{Context, Result};
-use serde_json::Value;
+use anyhow::{Context, Result, bail};
+use chrono::{DateTime, SecondsFormat, Utc};
+use landfall::job;
+use serde_json::{Value, json};
+
+use crate::{
+    deploy::{ACCOUNT, REGION},
+    edge::new_id,
+    functions::{BATCH, KINDS},
+};
 
 /// Reads an event file.
 pub fn read(path: &Path) -> Result<Value> {
@@ -15,13 +24,76 @@ pub fn read(path: &Path) -> Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))
 }
 
-/// The kind of job that an event asks for: its `detail-type` without the word Requested, in lower case, with hyphens.
+/// The kind of job that an event asks for by its `detail-type`.
 pub fn kind(event: &Value) -> Result<String> {
-    let detail_type = event["detail-type"]
-        .as_str()
-        .context("the event has no text `detail-type`, such as \"Segment Snapshot Requested\"")?;
-    let name = detail_type.strip_suffix(" Requested").unwrap_or(detail_type);
-    Ok(name.to_lowercase().replace(' ', "-"))
+    let names = || KINDS.iter().map(|kind| kind.name).chain([BATCH]);
+    let detail_type_of = |name: &str| job::Kind::new(name).detail_type();
+    let known: Vec<String> = names().map(|name| format!("{:?}", detail_type_of(name))).collect();
+    let Some(detail_type) = event["detail-type"].as_str() else {
+        bail!(
+            "the event has no text `detail-type`; it says what is asked for: {}",
+            known.join(", ")
+        );
+    };
+    if let Some(name) = names().find(|name| detail_type_of(name) == detail_type) {
+        return Ok(name.to_owned());
+    }
+    if detail_type == "Scheduled Event" {
+        bail!(
+            "the detail-type \"Scheduled Event\" asks for nothing: a rule with a schedule sends it unless its target has \
+             an input of its own, such as events/segment-snapshot-scheduled-rule.json"
+        );
+    }
+    let plain = |text: &str| text.to_lowercase().replace(['-', '_'], " ");
+    let likeness = |name: &str| strsim::jaro_winkler(&plain(&detail_type_of(name)), &plain(detail_type));
+    let hint = names()
+        .map(|name| (likeness(name), name))
+        .filter(|(likeness, _)| *likeness > 0.85)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map_or_else(String::new, |(_, name)| {
+            format!(" Did you mean {:?}?", detail_type_of(name))
+        });
+    bail!(
+        "the detail-type {detail_type:?} asks for nothing that Landfall runs.{hint} It is one of {}. The rules of a \
+         deployed stack match exactly these: it would not see this event, and nothing would tell you",
+        known.join(", ")
+    );
+}
+
+/// Adds what EventBridge adds to every event that is put on a bus, where the file leaves it out. Gives the names of what
+/// was added.
+pub fn fill_in(event: &mut Value, now: DateTime<Utc>) -> Vec<&'static str> {
+    let Some(members) = event.as_object_mut() else {
+        return Vec::new();
+    };
+    let given = [
+        ("id", json!(new_id())),
+        ("time", json!(now.to_rfc3339_opts(SecondsFormat::Secs, true))),
+        ("version", json!("0")),
+        ("account", json!(ACCOUNT)),
+        ("region", json!(REGION)),
+        ("resources", json!([])),
+    ];
+    let mut added = Vec::new();
+    for (name, value) in given {
+        if !members.contains_key(name) {
+            members.insert(name.to_owned(), value);
+            added.push(name);
+        }
+    }
+    added
+}
+
+/// What was filled in, in a line.
+pub fn filled_in(event: &Value, added: &[&str]) -> String {
+    let words: Vec<String> = added
+        .iter()
+        .map(|name| match (*name, event[*name].as_str()) {
+            (name @ ("id" | "time"), Some(value)) => format!("{name} {value}"),
+            (name, _) => name.to_owned(),
+        })
+        .collect();
+    format!("filled in, as EventBridge does: {}", words.join(", "))
 }
 
 /// A list of requests that an event of a batch names by where it lies in S3.
@@ -55,8 +127,8 @@ pub fn list_beside(event: &Value, path: &Path) -> Result<Option<List>> {
     }))
 }
 
-/// The kinds of jobs that the requests of a batch ask for, each once, whether they exist or not.
-pub fn kinds_of_batch(event: &Value, list: Option<&List>) -> Vec<String> {
+/// The requests of a batch: those of the event, then those of the list.
+fn requests_of_batch(event: &Value, list: Option<&List>) -> Vec<Value> {
     let mut requests = event["detail"]["Requests"].as_array().cloned().unwrap_or_default();
     let body = list.map_or(&[][..], |list| &list.body);
     // An array, or one request a line.
@@ -69,6 +141,27 @@ pub fn kinds_of_batch(event: &Value, list: Option<&List>) -> Vec<String> {
             request => requests.push(request),
         }
     }
+    requests
+}
+
+/// What the requests of a batch are called by people: their names and the texts that their services know them by.
+pub fn labels_of_batch(event: &Value, list: Option<&List>) -> Vec<String> {
+    let label = |request: &Value| {
+        let detail = &request["Detail"];
+        let is_plain = |text: &&str| !text.contains("://") && !text.starts_with("arn:");
+        let members = detail.as_object().into_iter().flat_map(serde_json::Map::values);
+        let texts: Vec<&str> = members.filter_map(Value::as_str).filter(is_plain).collect();
+        match detail["Landfall"]["Name"].as_str() {
+            Some(name) => format!("{name}: {}", texts.join(" ")),
+            None => texts.join(" "),
+        }
+    };
+    requests_of_batch(event, list).iter().map(label).collect()
+}
+
+/// The kinds of jobs that the requests of a batch ask for, each once, whether they exist or not.
+pub fn kinds_of_batch(event: &Value, list: Option<&List>) -> Vec<String> {
+    let requests = requests_of_batch(event, list);
     let kinds: BTreeSet<&str> = requests.iter().filter_map(|request| request["Kind"].as_str()).collect();
     kinds.into_iter().map(str::to_owned).collect()
 }
@@ -93,7 +186,49 @@ mod tests {
         let event = |text: &str| json!({"detail-type": text});
         assert_eq!(kind(&event("Segment Snapshot Requested")).unwrap(), "segment-snapshot");
         assert_eq!(kind(&event("Endpoint Export Requested")).unwrap(), "endpoint-export");
-        assert!(kind(&json!({"detail": {}})).is_err());
+        assert_eq!(kind(&event("Export Batch Requested")).unwrap(), BATCH);
+        let wrong = |event: &Value| kind(event).unwrap_err().to_string();
+        assert!(wrong(&json!({"detail": {}})).contains("\"Segment Snapshot Requested\", "));
+        for text in [
+            "segment-snapshot-request",
+            "Segment Snapshot",
+            "Segment snapshot requested",
+        ] {
+            let error = wrong(&event(text));
+            assert!(
+                error.contains("Did you mean \"Segment Snapshot Requested\"?"),
+                "{error}"
+            );
+            assert!(error.contains("would not see this event"), "{error}");
+        }
+        assert!(wrong(&event("Scheduled Event")).contains("events/segment-snapshot-scheduled-rule.json"));
+    }
+
+    #[test]
+    fn what_eventbridge_adds_is_added_and_nothing_else() {
+        let now = "2026-11-01T05:00:00.5Z".parse().unwrap();
+        let mut event = json!({"detail-type": "Segment Snapshot Requested", "source": "s", "detail": {}, "time": null});
+        let added = fill_in(&mut event, now);
+        assert_eq!(added, ["id", "version", "account", "region", "resources"]);
+        assert_eq!(event["time"], Value::Null, "what is there stays, however wrong it is");
+        event.as_object_mut().unwrap().remove("time");
+        assert_eq!(fill_in(&mut event, now), ["time"]);
+        assert_eq!(event["time"], "2026-11-01T05:00:00Z");
+        assert_eq!(
+            filled_in(&event, &["time", "account"]),
+            "filled in, as EventBridge does: time 2026-11-01T05:00:00Z, account"
+        );
+        assert_eq!(fill_in(&mut json!([]), now), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn requests_of_a_batch_are_called_by_what_people_know() {
+        let event = json!({"detail": {"Requests": [
+            {"Kind": "a", "Detail": {"DomainName": "d", "SegmentDefinitionName": "s", "DestinationUri": "s3://b/"}},
+            {"Kind": "a", "Detail": {"DashboardId": "x", "Landfall": {"Name": "nightly"}}},
+            {"Kind": "a"},
+        ]}});
+        assert_eq!(labels_of_batch(&event, None), ["d s", "nightly: x", ""]);
     }
 
     #[test]

@@ -7,8 +7,10 @@
 //! in-process and `cargo local` from the terminal.
 
 pub mod aws;
+pub mod check;
 pub mod children;
 pub mod deploy;
+pub mod document;
 pub mod edge;
 pub mod event;
 pub mod functions;
@@ -16,6 +18,7 @@ pub mod moto;
 pub mod places;
 pub mod present;
 pub mod python;
+pub mod rules;
 pub mod simulated;
 pub mod verify;
 pub mod watch;

@@ -1,4 +1,4 @@
-"""moto's server, with some of its faults mended and RedriveExecution added.
+"""moto's server, with some of its faults mended, RedriveExecution added, and rules that start state machines.
 
 moto 5.2.5 hands the parameters of `states:startExecution` to boto3 as the definition spells them, with capital letters,
 and reads boto3's answer as if it had some; boto3 has small ones on both sides (KeyError 'StateMachineArn'). And all
@@ -10,6 +10,11 @@ stopped goes on in the state in which it ended, with the input that this state h
 its retries and its time begin anew, its history goes on. A Distributed Map is run anew, where Step Functions would
 redrive only the children that did not succeed.
 
+moto calls every execution that is started without a name "None", so that there can be one only. Here it gets a UUID, as
+Step Functions gives it. GetExecutionHistory knows neither `reverseOrder` nor pages there; here it has both.
+
+moto's rules know no state machine as a target. Here they start an execution, whose input is the event.
+
 moto lets the error of a task that was in flight take the place of a stop, so that the execution ends as FAILED. Here it
 ends as ABORTED, whatever becomes of the task.
 
@@ -18,12 +23,15 @@ find their condition met. Here one write to S3 comes after the other.
 """
 
 import json
+from copy import copy
 from functools import wraps
 from threading import RLock, Thread
 from uuid import uuid4
 
 from moto.core.exceptions import AWSError
 from moto.core.responses import ActionResult
+from moto.core.utils import iso_8601_datetime_without_milliseconds, utcfromtimestamp
+from moto.events.models import Rule
 from moto.s3.responses import S3Response
 from moto.server import main
 from moto.stepfunctions.parser.api import ExecutionStatus, HistoryEventType
@@ -34,9 +42,11 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
+from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from moto.stepfunctions.responses import StepFunctionResponse
 
 call = Integration._eval_service_task
+send_to_targets = Rule.send_to_targets
 set_error = Environment.set_error
 writing = RLock()
 
@@ -55,6 +65,42 @@ def answer_with_capital_letters(self, response, boto_service_name=None, service_
     capital = renamed(response, str.upper)
     response.clear()
     response.update(capital)
+
+
+def start_execution(self):
+    execution = self.stepfunction_backend.start_execution(
+        self._get_param("stateMachineArn"),
+        self._get_param("name") or str(uuid4()),
+        self._get_param("input", if_none="{}"),
+    )
+    return ActionResult({"executionArn": execution.execution_arn, "startDate": execution.start_date})
+
+
+def get_execution_history(self):
+    history = self.stepfunction_backend.get_execution_history(self._get_param("executionArn"))
+    # Ids grow with the events, and more of these may come while the pages are read: a token is the last id of its page.
+    token, most = self._get_param("nextToken"), self._get_int_param("maxResults") or 1000
+    if self._get_bool_param("reverseOrder"):
+        events = [event for event in reversed(history["events"]) if not token or event["id"] < int(token)]
+    else:
+        events = [event for event in history["events"] if not token or event["id"] > int(token)]
+    answer = {**history, "events": events[:most]}
+    if len(events) > most:
+        answer["nextToken"] = str(events[most - 1]["id"])
+    return ActionResult(answer)
+
+
+def send_to_state_machines_too(self, event, transform_input=True):
+    machines = [target["Arn"] for target in self.targets if ":states:" in target["Arn"]]
+    if machines and self.event_pattern.matches_event(event):
+        sent = {name: value for name, value in event.items() if name != "ingestion-time"}
+        sent["time"] = iso_8601_datetime_without_milliseconds(utcfromtimestamp(float(event["time"])))
+        for machine in machines:
+            backend = stepfunctions_parser_backends[self.account_id][self.region_name]
+            backend.start_execution(machine, f"{event['id']}_{uuid4()}", json.dumps(sent))
+    others = copy(self)
+    others.targets = [target for target in self.targets if target["Arn"] not in machines]
+    send_to_targets(others, event, transform_input)
 
 
 class ExecutionNotRedrivable(AWSError):
@@ -119,6 +165,9 @@ def one_at_a_time(write):
 
 Integration._eval_service_task = call_with_small_letters
 Integration._normalise_response = answer_with_capital_letters
+Rule.send_to_targets = send_to_state_machines_too
+StepFunctionResponse.start_execution = start_execution
+StepFunctionResponse.get_execution_history = get_execution_history
 StepFunctionResponse.redrive_execution = redrive_execution
 Environment.set_error = set_error_unless_stopped
 # The last one completes uploads in parts, among others.

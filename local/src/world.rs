@@ -15,7 +15,11 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
-use aws_sdk_s3::{Client as S3, primitives::ByteStream, types::ServerSideEncryption};
+use aws_sdk_s3::{
+    Client as S3,
+    primitives::ByteStream,
+    types::{ChecksumAlgorithm, ServerSideEncryption},
+};
 use bytes::Bytes;
 use landfall::store::SystemClock;
 use serde_json::Value;
@@ -31,7 +35,7 @@ use crate::{
     event,
     functions::{self, BATCH, Binaries, Kind},
     moto::Moto,
-    places, python,
+    places, python, rules,
     simulated::{
         Sink,
         customer_profiles::{CustomerProfiles, Settings},
@@ -116,6 +120,7 @@ pub struct World {
     quicksight: Arc<QuickSight>,
     machines: BTreeMap<&'static str, String>,
     announcements: String,
+    python: python::Environment,
     folder: PathBuf,
     _run: Option<places::RunFolder>,
     followed: AtomicU32,
@@ -289,11 +294,22 @@ impl World {
             quicksight,
             machines,
             announcements,
+            python: python.clone(),
             folder,
             _run: run,
             followed: AtomicU32::new(0),
             _guard: guard,
         })
+    }
+
+    /// Lets events that are put on a bus start executions by the rules of the template.
+    pub async fn deploy_rules(&self) -> Result<()> {
+        rules::deploy(&self.aws, &self.python, &places::workspace()?, &self.machines).await
+    }
+
+    /// The URL of the queue that keeps the announcements.
+    pub fn announcements_url(&self) -> &str {
+        &self.announcements
     }
 
     /// Delivers an event as EventBridge does: starts an execution of its kind's state machine with the event as input.
@@ -568,6 +584,8 @@ impl Sink for S3Sink {
             .put_object()
             .bucket(bucket)
             .key(key)
+            // S3 computes it of every object whose writer names no other; moto keeps only what a writer names.
+            .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
             .body(ByteStream::from(body))
             .set_server_side_encryption(encryption)
             .set_ssekms_key_id(kms_key.map(str::to_owned))

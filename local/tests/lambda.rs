@@ -233,6 +233,14 @@ async fn refusals_have_lambdas_shape() {
         body["Message"],
         "Function not found: arn:aws:lambda:eu-central-1:111122223333:function:nobody"
     );
+    fixture.lambda().create(fixture.config("echo", ECHO)).unwrap();
+    let response = fixture.post("echo:2", &[], "{}").await;
+    assert_eq!(response.status(), 404, "no version that was not published");
+    let version = fixture.lambda().version_arn("echo").replace(':', "%3A");
+    let response = fixture.post(&version, &[], "{}").await;
+    assert_eq!(response.headers()["x-amz-executed-version"], "1");
+    let response = fixture.post("echo", &[], "{}").await;
+    assert_eq!(response.headers()["x-amz-executed-version"], "$LATEST");
 
     let mut config = fixture.config("echo", ECHO);
     config.concurrency = Some(0);

@@ -14,6 +14,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use aws_sdk_s3::types::ChecksumAlgorithm;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use landfall::{
@@ -88,6 +89,7 @@ fn path(folder: &TempDir) -> &str {
 }
 
 const ROWS: &str = "id,name\n1,a\n2,b\n";
+const OTHERS: &str = "id,name\n3,c\n4,d\n";
 
 #[test]
 fn a_good_folder_passes() {
@@ -131,7 +133,7 @@ fn a_bad_folder_is_rejected_and_named() {
     let bad = folder(&[("a.csv", ROWS), ("b.csv", "id,name\n1,secret,3\n"), ("c.csv", "")]);
     let (status, printed, said) = run(&[path(&bad)]);
     assert_eq!(status, 1, "{printed}{said}");
-    for part in ["rejected: 2 checks failed", "b.csv: record 1, line 2", "c.csv"] {
+    for part in ["failed: 2 checks failed", "b.csv: record 1, line 2", "c.csv"] {
         assert!(printed.contains(part), "{part} in\n{printed}");
     }
     assert!(!printed.contains("secret"), "no value of the data is shown: {printed}");
@@ -140,6 +142,67 @@ fn a_bad_folder_is_rejected_and_named() {
     assert_eq!((status, &document["verdict"]), (1, &json!("failed")));
     assert_eq!(check(&document, "format").0, "fail");
     assert_eq!(check(&document, "no_empty_files").0, "fail");
+    // What is wrong is data, and needs not be read out of a sentence.
+    let failures = document["failures"].as_array().unwrap();
+    let of = |object: &Value| failures.iter().find(|failure| failure["object"] == *object).unwrap();
+    let fault = of(&json!("b.csv"));
+    assert_eq!(
+        (&fault["check"], &fault["verdict"], &fault["line"], &fault["record"]),
+        (&json!("format"), &json!("fail"), &json!(2), &json!(1)),
+        "{failures:#?}"
+    );
+    assert!(failures.iter().any(|failure| failure["check"] == "no_empty_files"));
+}
+
+#[test]
+fn what_does_not_apply_is_one_line() {
+    let good = folder(&[("a.csv", ROWS)]);
+    let (_, printed, _) = run(&[path(&good)]);
+    assert!(
+        printed.contains(" do not apply; --all shows why") && !printed.contains("skipped"),
+        "{printed}"
+    );
+    let (_, printed, _) = run(&[path(&good), "--all"]);
+    assert!(
+        printed.contains("skipped") && printed.contains("newer_than_start"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn a_program_is_told_why_nothing_was_done() {
+    let (status, printed, said) = run(&["no such folder", "--json"]);
+    let document: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!((status, &document["schema"]), (2, &json!("landfall.error/1")));
+    assert_eq!(document["error"]["name"], "Landfall.NotFound");
+    assert!(said.contains(document["error"]["message"].as_str().unwrap()), "{said}");
+
+    let local = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_landfall-local"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (status, printed, _) = local(&["no-such-event.json", "--json"]);
+    let document: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!((status, &document["schema"]), (Some(2), &json!("landfall.error/1")));
+    let (status, printed, _) = local(&["--version"]);
+    assert_eq!(
+        (status, printed.trim()),
+        (Some(0), concat!("cargo local ", env!("CARGO_PKG_VERSION")))
+    );
+    let (status, _, said) = local(&["a.json", "--profiles", "-1"]);
+    assert!(
+        status == Some(2) && said.contains("'-1'") && said.contains("--profiles"),
+        "{said}"
+    );
+    let (_, help, _) = local(&["serve", "--help"]);
+    assert!(
+        help.contains("lists the scenarios") && !help.contains("lost-answer"),
+        "{help}"
+    );
 }
 
 #[test]
@@ -191,12 +254,157 @@ fn the_format_is_recognised_or_asked_for() {
     let column = folder(&[("a.csv", "id\n1\n2\n")]);
     assert_eq!(run_json(&[path(&column)]).1["format"], "CSV");
 
-    let several = folder(&[("a.csv", ROWS), ("b.json", "{\"a\":1}\n")]);
-    let (status, printed, said) = run(&[path(&several)]);
-    assert_eq!((status, printed.as_str()), (2, ""));
+    // Each by its own, as the files of a dashboard are.
+    let several = folder(&[("a.csv", ROWS), ("b.csv", "city\nRome\n"), ("c.json", "{\"a\":1}\n")]);
+    let (status, document) = run_json(&[path(&several)]);
+    assert_eq!((status, &document["verdict"]), (0, &json!("passed")), "{document}");
+    assert_eq!(
+        (&document["format"], &document["report"]["rows"]),
+        (&Value::Null, &json!(4))
+    );
+    assert_eq!(
+        check(&document, "format"),
+        ("pass", "3 data objects decoded to the end as CSV, JSONL")
+    );
+    let (verdict, reason) = check(&document, "named_files");
     assert!(
-        said.contains("CSV (a.csv), JSONL (b.json)") && said.contains("--format"),
-        "{said}"
+        verdict == "skipped" && reason.contains("held to its own format"),
+        "{reason}"
+    );
+    assert_eq!(check(&document, "columns_agree").0, "skipped");
+    write(several.path(), "c.json", "{\"a\":1");
+    let (status, document) = run_json(&[path(&several)]);
+    assert_eq!((status, check(&document, "format").0), (1, "fail"));
+    let error = document["report"]["objects"][2]["error"].as_str().unwrap();
+    assert!(error.contains("is cut off"), "{error}");
+}
+
+#[test]
+fn a_file_that_no_decoder_reads_is_named_for_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let gzip = |text: &str| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut encoder, text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let latin_1 = b"id,name\n1,Zo\xeb\n".to_vec();
+    for (name, body, expected, says) in [
+        (
+            "a.parquet",
+            b"PAR1\x15\x04".to_vec(),
+            2,
+            "a.parquet holds Parquet, which Landfall does not decode: have it written",
+        ),
+        (
+            "a.xls",
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec(),
+            2,
+            "a.xls holds an Office file of the kind of .xls",
+        ),
+        (
+            "a",
+            b"[{\"a\":1}]".to_vec(),
+            2,
+            "a holds a JSON array, which is one value over the whole file",
+        ),
+        (
+            "a.json",
+            b"[\n  {\"a\": 1}\n]\n".to_vec(),
+            1,
+            "holds a JSON array, which is one value over the whole file",
+        ),
+        (
+            "a.csv.gz",
+            gzip(ROWS),
+            1,
+            "holds CSV within gzip, but of compressed files only JSON lines are read",
+        ),
+        (
+            "a.csv",
+            latin_1,
+            1,
+            "is not UTF-8. Do not use these files; if its writer uses another encoding, such as Latin-1",
+        ),
+        (
+            "b.csv",
+            b"id;name\n1;a\n2;b\n".to_vec(),
+            1,
+            "looks delimited by semicolons, not by commas. Do not use these files; have its writer put commas",
+        ),
+    ] {
+        fs::write(folder.path().join(name), body).unwrap();
+        let (status, printed, said) = run(&[path(&folder), "--json"]);
+        assert_eq!(status, expected, "{name}: {printed}{said}");
+        let all = if status == 1 {
+            let document: Value = serde_json::from_str(&printed).unwrap();
+            check(&document, "format").1.to_owned()
+        } else {
+            said
+        };
+        assert!(all.contains(says), "{name}: {says} in\n{all}");
+        assert!(!all.contains("run the export again") || name == "a.csv", "{all}");
+        fs::remove_file(folder.path().join(name)).unwrap();
+    }
+}
+
+#[test]
+fn a_receipt_beside_the_files_is_used_or_it_is_said_why_not() {
+    let sealed = folder(&[("a.csv", ROWS), ("b.csv", OTHERS)]);
+    seal(
+        sealed.path(),
+        &["a.csv", "b.csv"],
+        "s3://landfall-exports/run=1/",
+        false,
+    );
+    let (status, document) = run_json(&[path(&sealed)]);
+    assert_eq!(
+        (status, &document["comparison"]["unchanged"]),
+        (0, &json!(2)),
+        "{document}"
+    );
+    // Good by itself, and not what was sealed.
+    write(sealed.path(), "b.csv", "id,name\n3,c\n4,e\n");
+    write(sealed.path(), "c.csv", "id,name\n9,x\n");
+    fs::remove_file(sealed.path().join("a.csv")).unwrap();
+    for level in ["full", "listing"] {
+        let (status, document) = run_json(&[path(&sealed), "--level", level]);
+        let found = &document["comparison"];
+        assert_eq!((status, &document["verdict"]), (1, &json!("failed")), "{document}");
+        assert_eq!(
+            (&found["vanished"][0]["key"], &found["added"][0]["key"]),
+            (&json!("a.csv"), &json!("c.csv"))
+        );
+        assert_eq!(
+            document["report"]["data_objects"], 2,
+            "the checks are made all the same"
+        );
+    }
+
+    write(sealed.path(), "_receipt.json", "{}");
+    let (status, document) = run_json(&[path(&sealed)]);
+    assert_eq!((status, &document["comparison"]), (0, &Value::Null));
+    let why = document["receipt_not_used"].as_str().unwrap();
+    assert!(why.contains("_receipt.json: its schema is"), "{why}");
+    let (_, printed, _) = run(&[path(&sealed)]);
+    assert!(printed.contains("not used: "), "{printed}");
+}
+
+#[test]
+fn parts_that_do_not_belong_together_are_named() {
+    let parts = folder(&[("a.csv", ROWS), ("b.csv", "id,name,city\n3,c,d\n")]);
+    let (status, document) = run_json(&[path(&parts)]);
+    let (verdict, reason) = check(&document, "columns_agree");
+    assert!(
+        status == 1 && verdict == "fail" && reason.contains("b.csv has 3 columns"),
+        "{reason}"
+    );
+    assert!(reason.contains("verify each in a folder of its own"), "{reason}");
+    write(parts.path(), "b.csv", ROWS);
+    let (status, document) = run_json(&[path(&parts)]);
+    let (verdict, reason) = check(&document, "no_duplicates");
+    assert!(
+        status == 0 && verdict == "warn" && reason.contains("a.csv and b.csv"),
+        "{reason}"
     );
 }
 
@@ -224,7 +432,7 @@ fn what_cannot_be_checked_says_why() {
         // As an event is refused for it.
         (
             vec![path(&file), "--expect", "{\"Columns\": {\"Required\": []}}"],
-            "$.Columns.Required: found an array of 0 items",
+            "$.Columns.Required: found an array of no items",
         ),
         (
             vec![path(&file), "--expect", "{\"Rows\": {}}"],
@@ -242,7 +450,7 @@ fn what_cannot_be_checked_says_why() {
                 "--expect",
                 "{\"Change\": {\"MaxPercent\": 3}}",
             ],
-            "$.Change: found an object of 1 members; the level listing looks into no object: ask for --level full",
+            "$.Change: found an object of 1 member; the level listing looks into no object: ask for --level full",
         ),
         (vec![path(&file), "--expect", "{"], "--expect: it is not JSON"),
         (
@@ -313,7 +521,7 @@ fn seal(folder: &Path, keys: &[&str], prefix: &str, with_list: bool) -> Value {
 
 #[test]
 fn a_copy_is_held_against_the_receipt_of_the_original() {
-    let copy = folder(&[("a.csv", ROWS), ("b.csv", ROWS), ("c/d.csv", ROWS)]);
+    let copy = folder(&[("a.csv", ROWS), ("b.csv", OTHERS), ("c/d.csv", "id,name\n5,e\n6,f\n")]);
     let keys = ["a.csv", "b.csv", "c/d.csv"];
     seal(copy.path(), &keys, "s3://landfall-exports/run=1/", false);
     let receipt = copy.path().join("_receipt.json");
@@ -399,7 +607,7 @@ fn a_copy_is_held_against_the_receipt_of_the_original() {
     let (status, printed, _) = run(&arguments);
     assert_eq!(status, 1);
     for part in [
-        "rejected: it differs from the receipt",
+        "failed: it differs from the receipt",
         "succeeded 20261101T050000Z-1a2b3c4d",
         "1 unchanged, 1 changed, 1 vanished, 1 added",
         "size 16 → 20, SHA-256",
@@ -490,7 +698,7 @@ fn what_a_run_kept_is_verified_as_it_lies() {
         ("landfall-ledger/receipts/endpoint-import/k.json", "{\"output\": null}"),
         ("landfall-exports/segments/_latest.json", "{}"),
         ("landfall-exports/segments/run=1/a.csv", ROWS),
-        ("landfall-exports/segments/run=1/b.csv", ROWS),
+        ("landfall-exports/segments/run=1/b.csv", OTHERS),
     ]);
     let (status, _, said) = run(&[path(&kept)]);
     assert!(
@@ -515,9 +723,9 @@ fn what_a_run_kept_is_verified_as_it_lies() {
     );
     assert_eq!(document["report"]["data_objects"], 2);
     assert_eq!(document["comparison"]["unchanged"], 2);
-    // The same of the folder itself, which names no receipt.
+    // The same of the folder itself, beside whose files the receipt lies.
     let (status, document) = run_json(&[first.to_str().unwrap()]);
-    assert_eq!((status, &document["comparison"]), (0, &Value::Null));
+    assert_eq!((status, &document["comparison"]["unchanged"]), (0, &json!(2)));
 
     // Several are not guessed between.
     write(&exports, "segments/run=2/a.csv", ROWS);
@@ -558,7 +766,7 @@ fn what_a_failed_job_left_is_not_good_for_being_unchanged() {
         assert_eq!((&found["same"], &found["verdict"]), (&json!(true), &json!("failed")));
         let (_, printed, _) = run(&arguments);
         assert!(
-            printed.contains("rejected: the receipt is that of a failed job\n"),
+            printed.contains("failed: the receipt is that of a failed job\n"),
             "{printed}"
         );
     }
@@ -812,6 +1020,34 @@ async fn a_bucket_is_verified_and_held_against_its_receipt() {
     let verified = verify(&ask, &Arc::new(Progress::default())).await.unwrap();
     assert!(verified.is_good(), "{verified:?}");
     assert_eq!(verified.comparison.unwrap().unchanged, 2);
+
+    // The checksums that S3 keeps.
+    let with = async |key: &str, body: &'static str, checksum: ChecksumAlgorithm, value: Option<&str>| {
+        let put = s3.put_object().bucket(EXPORTS).key(key).body(Bytes::from(body).into());
+        let put = put.checksum_algorithm(checksum);
+        let put = put.set_checksum_crc64_nvme(value.map(str::to_owned));
+        put.send().await.unwrap();
+    };
+    with("run=2/a.csv", ROWS, ChecksumAlgorithm::Crc64Nvme, None).await;
+    with("run=2/b.csv", OTHERS, ChecksumAlgorithm::Crc32C, None).await;
+    with("run=2/c.csv", "id,name\n5,e\n", ChecksumAlgorithm::Crc32, None).await;
+    let prefix = format!("s3://{EXPORTS}/run=2/");
+    let checksum = async || {
+        let (status, printed, said) = run_there(&[&prefix, "--json"]).await;
+        let document: Value = serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {said}"));
+        let (verdict, reason) = check(&document, "checksum");
+        (status, verdict.to_owned(), reason.to_owned())
+    };
+    let (status, verdict, reason) = checksum().await;
+    assert_eq!((status, verdict.as_str()), (0, "pass"), "{reason}");
+    let of_all =
+        "the checksum (CRC32: 1, CRC32C: 1, CRC64NVME: 1) that S3 keeps of 3 of 3 data objects is that of the bytes";
+    assert!(reason.starts_with(of_all), "{reason}");
+    // That of other bytes, which moto takes as it comes.
+    with("run=2/a.csv", ROWS, ChecksumAlgorithm::Crc64Nvme, Some("rosUhgp5mIg=")).await;
+    let (status, verdict, reason) = checksum().await;
+    assert_eq!((status, verdict.as_str()), (1, "fail"), "{reason}");
+    assert!(reason.contains("a.csv (CRC64NVME)"), "{reason}");
 
     let (status, _, said) = run_there(&["s3://no-such-bucket-here/x/"]).await;
     assert!(

@@ -121,7 +121,119 @@ async fn an_event_runs_through_the_deployed_definition() {
         Some(&b"x"[..])
     );
     assert_eq!(world.object(LEDGER, "nothing").await.unwrap(), None);
+
+    executions_get_names(&world).await;
+    histories_are_read_backwards(&world, &execution).await;
+    the_bus_starts_what_the_template_says(&world).await;
     world.shutdown().await;
+}
+
+async fn states(world: &World, operation: &str, input: serde_json::Value) -> serde_json::Value {
+    let target = format!("AWSStepFunctions.{operation}");
+    world.aws().call("states", &target, &input).await.unwrap()
+}
+
+/// Two starts without a name are two executions, each with a UUID, as at AWS.
+async fn executions_get_names(world: &World) {
+    let machine = world.state_machine("segment-snapshot").unwrap();
+    let input = json!({"stateMachineArn": machine, "input": "{}"});
+    let mut arns = Vec::new();
+    for _ in 0..2 {
+        let started = states(world, "StartExecution", input.clone()).await;
+        arns.push(started["executionArn"].as_str().unwrap().to_owned());
+    }
+    assert_ne!(arns[0], arns[1]);
+    let listed = states(world, "ListExecutions", json!({"stateMachineArn": machine})).await;
+    for arn in arns {
+        let name = arn.rsplit(':').next().unwrap();
+        assert_eq!(
+            name.split('-').map(str::len).collect::<Vec<_>>(),
+            [8, 4, 4, 4, 12],
+            "{arn}"
+        );
+        let of_it = |execution: &&serde_json::Value| execution["executionArn"] == arn.as_str();
+        let execution = listed["executions"].as_array().unwrap().iter().find(of_it).unwrap();
+        assert_eq!(execution["name"], name);
+    }
+}
+
+/// The commands of those on call look at the last state first.
+async fn histories_are_read_backwards(world: &World, execution: &Execution) {
+    let page = |more: serde_json::Value| {
+        let mut input = json!({"executionArn": execution.arn, "maxResults": 7});
+        input
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().cloned().unwrap());
+        states(world, "GetExecutionHistory", input)
+    };
+    let ids = |page: &serde_json::Value| -> Vec<u64> {
+        page["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|event| event["id"].as_u64().unwrap())
+            .collect()
+    };
+    let forwards = world.aws().execution_history(&execution.arn).await.unwrap();
+    let all: Vec<u64> = (1..=forwards.len() as u64).collect();
+    assert_eq!(ids(&json!({"events": forwards})), all);
+    let mut backwards = Vec::new();
+    let mut token = json!({});
+    loop {
+        let mut input = json!({"reverseOrder": true});
+        input
+            .as_object_mut()
+            .unwrap()
+            .extend(token.as_object().cloned().unwrap());
+        let found = page(input).await;
+        backwards.extend(ids(&found));
+        match found["nextToken"].as_str() {
+            Some(next) => token = json!({"nextToken": next}),
+            None => break,
+        }
+    }
+    assert_eq!(backwards, all.into_iter().rev().collect::<Vec<_>>());
+}
+
+/// An event that is put on a bus starts the machine whose rule in `template.yaml` it matches, and no other event does.
+async fn the_bus_starts_what_the_template_says(world: &World) {
+    world.deploy_rules().await.unwrap();
+    let machine = world.state_machine("segment-snapshot").unwrap();
+    let count = || async { world.aws().executions(machine).await.unwrap().len() };
+    let before = count().await;
+    let entry = |detail_type: &str, bus: Option<&str>| json!({"Source": "test", "DetailType": detail_type, "Detail": "{\"a\": 1}", "EventBusName": bus.unwrap_or("default")});
+    let entries = [
+        entry("Segment Snapshot Requested", None),
+        entry("Segment Snapshot Requested", Some("landfall")),
+        entry("Segment Snapshot", None),
+        entry("Endpoint Export Requested", None),
+    ];
+    let put = json!({"Entries": entries});
+    let answer = world.aws().call("events", "AWSEvents.PutEvents", &put).await.unwrap();
+    assert_eq!(answer["FailedEntryCount"], 0, "{answer}");
+    assert_eq!(count().await, before + 2);
+    let id = answer["Entries"][0]["EventId"].as_str().unwrap();
+    let executions = world.aws().executions(machine).await.unwrap();
+    let arn = executions.keys().find(|arn| arn.contains(id)).unwrap();
+    let input = world.aws().describe_execution(arn).await.unwrap().input;
+    assert_eq!(
+        (&input["id"], &input["detail-type"], &input["account"], &input["detail"]),
+        (
+            &json!(id),
+            &json!("Segment Snapshot Requested"),
+            &json!("111122223333"),
+            &json!({"a": 1})
+        )
+    );
+    assert!(
+        input["time"]
+            .as_str()
+            .unwrap()
+            .parse::<chrono::DateTime<chrono::Utc>>()
+            .is_ok(),
+        "{input}"
+    );
 }
 
 /// Answers twice with a list of batches, which has to be worked on in two turns each. What is called is kept in a folder,

@@ -26,8 +26,8 @@ pub struct Config {
     pub region: Option<String>,
     /// `LANDFALL_EXPECTED_BUCKET_OWNER`: the account, 12 digits, that every bucket must belong to.
     pub bucket_owner: Option<String>,
-    /// `LANDFALL_ALLOWED_DESTINATIONS`, `LANDFALL_ALLOWED_ROLES`, `LANDFALL_ALLOWED_KEYS`: each a list separated by
-    /// blanks or commas.
+    /// `LANDFALL_ALLOWED_DESTINATIONS`, `LANDFALL_ALLOWED_ROLES`, `LANDFALL_ALLOWED_KEYS`, `LANDFALL_ALLOWED_DOMAINS`,
+    /// `LANDFALL_ALLOWED_DASHBOARDS`: each a list separated by blanks or commas.
     pub allowed: AllowList,
     /// `LANDFALL_DEFAULT_DESTINATION`: where exports go whose request names no destination.
     pub default_destination: Option<S3Uri>,
@@ -74,6 +74,8 @@ impl Config {
                 destinations: reader.uris("LANDFALL_ALLOWED_DESTINATIONS"),
                 roles: reader.list("LANDFALL_ALLOWED_ROLES"),
                 keys: reader.list("LANDFALL_ALLOWED_KEYS"),
+                domains: reader.list("LANDFALL_ALLOWED_DOMAINS"),
+                dashboards: reader.list("LANDFALL_ALLOWED_DASHBOARDS"),
             },
             default_destination: reader.uris("LANDFALL_DEFAULT_DESTINATION").into_iter().next(),
             default_role: reader.text("LANDFALL_DEFAULT_ROLE_ARN"),
@@ -213,6 +215,8 @@ mod tests {
             ("LANDFALL_LEDGER_BUCKET", "ledger"),
             ("LANDFALL_ALLOWED_DESTINATIONS", "s3://aaa/x/, s3://bbb/"),
             ("LANDFALL_ALLOWED_ROLES", "arn:a arn:b\n"),
+            ("LANDFALL_ALLOWED_DOMAINS", "shop test-*"),
+            ("LANDFALL_ALLOWED_DASHBOARDS", "*"),
             ("LANDFALL_DEFAULT_ROLE_ARN", " "),
             ("LANDFALL_MACHINES", "endpoint-export=arn:x segment-snapshot=arn:y"),
         ])
@@ -221,6 +225,8 @@ mod tests {
         assert_eq!(config.machines.len(), 2);
         assert_eq!(config.allowed.destinations.len(), 2);
         assert_eq!(config.allowed.roles, ["arn:a", "arn:b"]);
+        assert_eq!(config.allowed.domains, ["shop", "test-*"]);
+        assert_eq!(config.allowed.dashboards, ["*"]);
         assert_eq!(config.default_role, None);
     }
 

@@ -6,8 +6,14 @@
 
 use std::fmt;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use lambda_runtime::Diagnostic;
 use serde::{Deserialize, Serialize};
+
+/// A time as messages have it: to the second, in the form of an event's own `time`.
+pub fn moment(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
 
 /// Why something failed: the part of an error that the state machine, alarms and callers branch on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -3,16 +3,16 @@
 //! What must stay true: the job key is derived and never random, so the same trigger gives the same key; unknown members
 //! are faults; all faults of an event are reported at once.
 
+mod shape;
+
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use chrono::{DateTime, Utc};
-use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
-use regex::Regex;
-use schemars::{JsonSchema, generate::SchemaSettings};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -27,6 +27,10 @@ use crate::{
     service::JobService,
 };
 
+pub(crate) use self::shape::member_path;
+pub use self::shape::{Shape, envelope_schema, inline_schema};
+use self::shape::{describe_found, quoted};
+
 /// The member of `detail` that holds our own options.
 pub const OPTIONS: &str = "Landfall";
 
@@ -39,7 +43,7 @@ pub struct Options {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Seconds from the first claim of the job until it is given up; the deployment's default when absent.
-    #[schemars(range(min = 1, max = MAX_DEADLINE_SECONDS))]
+    #[schemars(range(min = 1, max = MAX_DEADLINE_SECONDS), extend("default" = 21_600))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_seconds: Option<u64>,
     /// Two events with the same key are one trigger, whatever their ids and times.
@@ -47,7 +51,7 @@ pub struct Options {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
     /// The generation of a rerun, from 1: the same trigger with another generation is another job.
-    #[schemars(range(min = 1, max = 1_000_000))]
+    #[schemars(range(min = 1, max = 1_000_000), extend("default" = 1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun: Option<u32>,
     /// The key of a failed job of the same request, whose export the service may have finished since: it is awaited,
@@ -68,11 +72,11 @@ pub struct Options {
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct PollOptions {
     /// Shortest wait in seconds.
-    #[schemars(range(min = 1, max = 3600))]
+    #[schemars(range(min = 1, max = 3600), extend("default" = 15))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_seconds: Option<u64>,
     /// Longest wait in seconds.
-    #[schemars(range(min = 1, max = 3600))]
+    #[schemars(range(min = 1, max = 3600), extend("default" = 1800))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_seconds: Option<u64>,
 }
@@ -85,7 +89,7 @@ pub struct VerificationOptions {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_empty: Option<bool>,
     /// Seconds between the two listings of the output.
-    #[schemars(range(min = 0, max = 60))]
+    #[schemars(range(min = 0, max = 60), extend("default" = 5))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settle_seconds: Option<u64>,
     /// What another number of rows than the service reports does: `warn` when absent.
@@ -160,6 +164,23 @@ pub fn parse<S: JobService>(event: &Value, default_destination: Option<&S3Uri>) 
     })
 }
 
+/// How an event without an id can be told from others.
+const IDENTITY: &str = "EventBridge gives each event an id. An event that is sent past it needs one of its own, or \
+                        $.detail.Landfall.IdempotencyKey, which makes one job of all events that carry the same key";
+
+/// Adds a fault for an event that nothing tells from others, so that two deliveries of it could not be known as one.
+pub fn check_identity(event: &Value, faults: &mut Faults) {
+    let has = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
+    let options = &event["detail"][OPTIONS];
+    let stands_in = has(&options["IdempotencyKey"]) || has(&options["PickUp"]);
+    let is_planned = event["resources"]
+        .as_array()
+        .is_some_and(|arns| arns.iter().filter_map(Value::as_str).any(is_schedule));
+    if event.get("id").is_none() && !stands_in && !is_planned {
+        faults.add("$.id", "nothing", IDENTITY);
+    }
+}
+
 /// Refuses an event that could not be read whole, with `InvalidEvent` and every fault of what could be.
 pub fn refuse<S: JobService>(event: &Value, default_destination: Option<&S3Uri>, unreadable: &Faults) -> Result<()> {
     let (_, mut faults) = check::<S>(event, default_destination)?;
@@ -178,6 +199,7 @@ fn check<S: JobService>(event: &Value, default_destination: Option<&S3Uri>) -> R
     check_expectations(detail, &mut faults);
     S::check(detail, &mut faults);
     S::check_envelope(event, &mut faults);
+    check_identity(event, &mut faults);
     Ok((destination, faults))
 }
 
@@ -217,9 +239,7 @@ pub fn trigger(kind: &Kind, event: &Value, request: &Value, options: Options) ->
         (None, None, Some(arn), _) => json!({"schedule": arn, "time": time, "request": request}),
         (None, None, None, Some(id)) => json!({"event": id, "time": time, "request": request}),
         (None, None, None, None) => {
-            return Err(invalid(
-                "$.id is missing, and no rule, schedule or IdempotencyKey stands in".into(),
-            ));
+            return Err(invalid(format!("$.id: found nothing; {IDENTITY}")));
         }
     };
     let hash = sha256_hex(&canonical(
@@ -481,62 +501,6 @@ pub fn schema<S: JobService>() -> Value {
     envelope_schema(&S::kind().detail_type(), &description, detail)
 }
 
-/// The JSON Schema of a type, everything inline.
-pub fn inline_schema<T: JsonSchema>() -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
-    if let Some(schema) = schema.as_object_mut() {
-        schema.remove("$schema");
-    }
-    schema
-}
-
-/// The JSON Schema of the events of a `detail-type`.
-pub fn envelope_schema(detail_type: &str, description: &str, detail: Value) -> Value {
-    json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": detail_type,
-        "description": description,
-        "type": "object",
-        "required": ["detail-type", "source", "time", "detail"],
-        "properties": {
-            "version": {"type": "string"},
-            "id": {"type": "string", "minLength": 1, "maxLength": 128},
-            "detail-type": {"const": detail_type},
-            "source": {"type": "string", "minLength": 1, "maxLength": 256},
-            "account": {"type": "string", "pattern": "^[0-9]{12}$"},
-            "time": {"type": "string", "format": "date-time"},
-            "region": {"type": "string"},
-            "resources": {"type": "array", "items": {"type": "string"}},
-            "detail": detail,
-        },
-    })
-}
-
-/// A JSON Schema that finds faults, everything in it inline.
-pub struct Shape {
-    schema: Value,
-    validator: Validator,
-}
-
-impl Shape {
-    /// Fails with `Internal` if it is no schema.
-    pub fn new(schema: Value) -> Result<Self> {
-        let validator = jsonschema::options()
-            .should_validate_formats(true)
-            .build(&schema)
-            .map_err(|error| Error::internal(format!("the event schema is wrong: {error}")))?;
-        Ok(Self { schema, validator })
-    }
-
-    /// Adds all that is wrong with a value.
-    pub fn check(&self, value: &Value, faults: &mut Faults) {
-        for error in self.validator.iter_errors(value) {
-            report(&error, &self.schema, faults);
-        }
-    }
-}
-
 /// The shape of a kind's events. It is built once, since that takes longer than all else that is done with an event.
 fn shape_of<S: JobService>() -> Result<Arc<Shape>> {
     static BUILT: Mutex<BTreeMap<&'static str, Arc<Shape>>> = Mutex::new(BTreeMap::new());
@@ -547,176 +511,4 @@ fn shape_of<S: JobService>() -> Result<Arc<Shape>> {
     let shape = Arc::new(Shape::new(schema::<S>())?);
     built.insert(S::KIND, Arc::clone(&shape));
     Ok(shape)
-}
-
-/// Turns one schema error into faults.
-fn report(error: &ValidationError<'_>, schema: &Value, faults: &mut Faults) {
-    let pointer = error.instance_path().as_str();
-    let path = json_path(pointer);
-    let here = subschema(schema, pointer);
-    let found = || match here.get("writeOnly") {
-        Some(Value::Bool(true)) => "a value that is not shown".to_owned(),
-        _ => describe_found(error.instance()),
-    };
-    match error.kind() {
-        ValidationErrorKind::Required { property } => {
-            let name = property.as_str().unwrap_or_default();
-            let member = here.pointer(&format!("/properties/{name}")).unwrap_or(&Value::Null);
-            faults.add(
-                member_path(&path, name),
-                "nothing",
-                format!("it is required: {}", describe_allowed(member)),
-            );
-        }
-        ValidationErrorKind::AdditionalProperties { unexpected } => {
-            let known: Vec<_> = here
-                .get("properties")
-                .and_then(Value::as_object)
-                .into_iter()
-                .flat_map(Map::keys)
-                .collect();
-            for name in unexpected {
-                let near = known
-                    .iter()
-                    .map(|known| (strsim::jaro_winkler(&known.to_lowercase(), &name.to_lowercase()), known))
-                    .filter(|(likeness, _)| *likeness > 0.85)
-                    .max_by(|a, b| a.0.total_cmp(&b.0));
-                let hint = near
-                    .map(|(_, known)| format!("did you mean {known}? "))
-                    .unwrap_or_default();
-                let names: Vec<_> = known.iter().map(|known| known.as_str()).collect();
-                faults.add(
-                    member_path(&path, name),
-                    "an unknown member",
-                    format!("{hint}allowed here: {}", names.join(", ")),
-                );
-            }
-        }
-        // An optional member is `anyOf` its type and null: what counts is what is wrong with the branch that was meant.
-        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
-            let is_other_type = |error: &ValidationError<'_>| {
-                error.instance_path().as_str() == pointer && matches!(error.kind(), ValidationErrorKind::Type { .. })
-            };
-            match context.iter().find(|errors| !errors.iter().any(is_other_type)) {
-                Some(errors) => errors.iter().for_each(|error| report(error, schema, faults)),
-                None => faults.add(path, found(), format!("must be {}", describe_allowed(here))),
-            }
-        }
-        _ => faults.add(path, found(), format!("must be {}", describe_allowed(here))),
-    }
-}
-
-/// What the schema allows at a place, in words.
-fn describe_allowed(schema: &Value) -> String {
-    if let Some(value) = schema.get("const") {
-        return value.to_string();
-    }
-    let options: Vec<_> = match (schema.get("enum"), schema.get("oneOf")) {
-        (Some(Value::Array(values)), _) => values
-            .iter()
-            .filter(|value| !value.is_null())
-            .map(Value::to_string)
-            .collect(),
-        (_, Some(Value::Array(cases))) => cases
-            .iter()
-            .filter_map(|case| case.get("const"))
-            .map(Value::to_string)
-            .collect(),
-        _ => Vec::new(),
-    };
-    if !options.is_empty() {
-        return format!("one of {}", options.join(", "));
-    }
-    let number = |name: &str| schema.get(name).and_then(Value::as_u64);
-    let kind = match schema.get("type") {
-        Some(Value::String(kind)) => kind.as_str(),
-        Some(Value::Array(kinds)) => kinds
-            .iter()
-            .filter_map(Value::as_str)
-            .find(|kind| *kind != "null")
-            .unwrap_or("value"),
-        _ => "value",
-    };
-    let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) {
-        "an"
-    } else {
-        "a"
-    };
-    let mut words = format!("{article} {kind}");
-    match (number("minLength"), number("maxLength")) {
-        (Some(min), Some(max)) => words += &format!(" of {min} to {max} characters"),
-        (None, Some(max)) => words += &format!(" of at most {max} characters"),
-        (Some(min), None) => words += &format!(" of at least {min} characters"),
-        (None, None) => {}
-    }
-    match (number("minimum"), number("maximum")) {
-        (Some(min), Some(max)) => words += &format!(" from {min} to {max}"),
-        (Some(min), None) => words += &format!(" of at least {min}"),
-        _ => {}
-    }
-    if let (Some(min), Some(max)) = (number("minItems"), number("maxItems")) {
-        words += &format!(" of {min} to {max} items");
-    }
-    if schema.get("uniqueItems") == Some(&Value::Bool(true)) {
-        words += ", no two alike";
-    }
-    if let Some(pattern) = schema.get("pattern").and_then(Value::as_str) {
-        words += &format!(" matching {pattern}");
-    }
-    if schema.get("format").and_then(Value::as_str) == Some("date-time") {
-        words += ", a time such as 2026-11-01T05:00:00Z";
-    }
-    words
-}
-
-fn describe_found(value: &Value) -> String {
-    match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
-        Value::String(text) => quoted(text),
-        Value::Array(items) => format!("an array of {} items", items.len()),
-        Value::Object(members) => format!("an object of {} members", members.len()),
-    }
-}
-
-fn quoted(text: &str) -> String {
-    Value::from(text).to_string()
-}
-
-/// `/detail/Files/0` as `$.detail.Files[0]`.
-fn json_path(pointer: &str) -> String {
-    pointer.split('/').skip(1).fold("$".to_owned(), |path, segment| {
-        let name = segment.replace("~1", "/").replace("~0", "~");
-        match name.parse::<usize>() {
-            Ok(index) => format!("{path}[{index}]"),
-            Err(_) => member_path(&path, &name),
-        }
-    })
-}
-
-/// The path of a member of what stands at `path`.
-pub(crate) fn member_path(path: &str, name: &str) -> String {
-    static PLAIN: OnceLock<Option<Regex>> = OnceLock::new();
-    let plain = PLAIN.get_or_init(|| Regex::new("^[A-Za-z_][A-Za-z0-9_-]*$").ok());
-    if plain.as_ref().is_some_and(|plain| plain.is_match(name)) {
-        format!("{path}.{name}")
-    } else {
-        format!("{path}[{}]", quoted(name))
-    }
-}
-
-/// The part of an inline schema that governs the value at a JSON pointer.
-fn subschema<'a>(schema: &'a Value, pointer: &str) -> &'a Value {
-    pointer.split('/').skip(1).fold(schema, |schema, segment| {
-        let name = segment.replace("~1", "/").replace("~0", "~");
-        let step = |schema: &'a Value| {
-            schema
-                .pointer(&format!("/properties/{name}"))
-                .or_else(|| schema.get("items"))
-        };
-        let branches = schema.get("anyOf").and_then(Value::as_array).into_iter().flatten();
-        step(schema)
-            .or_else(|| branches.into_iter().find_map(step))
-            .unwrap_or(&Value::Null)
-    })
 }

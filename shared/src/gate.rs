@@ -1,7 +1,8 @@
 //! The gate: what an event may name.
 //!
-//! Whoever can put an event could otherwise send data elsewhere. What must stay true: this is decided before any
-//! service is called, an empty list allows nothing, and a prefix is compared by whole path segments.
+//! Whoever can put an event could otherwise send data elsewhere, or take what is not meant for them. What must stay true:
+//! this is decided before any service is called, an empty list allows nothing, a prefix is compared by whole path segments,
+//! and a name matches its pattern as a whole, with the case that it has.
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -17,6 +18,10 @@ pub struct AllowList {
     pub roles: Vec<String>,
     /// ARNs of KMS keys, by the same rule.
     pub keys: Vec<String>,
+    /// Names of domains whose segments may be exported; `*` stands for any characters, anywhere and more than once.
+    pub domains: Vec<String>,
+    /// Ids of dashboards that snapshots may be taken of, by the same rule.
+    pub dashboards: Vec<String>,
 }
 
 impl AllowList {
@@ -42,6 +47,43 @@ impl AllowList {
     pub fn check_key(&self, what: &str, arn: &str) -> Result<()> {
         check_pattern(what, arn, "AllowedKmsKeys", &self.keys)
     }
+
+    /// Whether segments of this domain may be exported.
+    pub fn check_domain(&self, what: &str, name: &str) -> Result<()> {
+        check_name(what, name, "AllowedDomains", &self.domains)
+    }
+
+    /// Whether snapshots may be taken of this dashboard.
+    pub fn check_dashboard(&self, what: &str, id: &str) -> Result<()> {
+        check_name(what, id, "AllowedDashboards", &self.dashboards)
+    }
+}
+
+fn check_name(what: &str, name: &str, parameter: &str, patterns: &[String]) -> Result<()> {
+    if patterns.iter().any(|pattern| matches_name(pattern, name)) {
+        return Ok(());
+    }
+    Err(refusal(what, name, parameter, patterns.iter().cloned()))
+}
+
+/// Whether a whole name matches a pattern in which each `*` stands for any characters, also for none. IAM matches the
+/// resources of the functions' roles in the same way. The text between two stars is taken where it comes first, which
+/// leaves the most for what follows.
+fn matches_name(pattern: &str, name: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else {
+        return pattern == name;
+    };
+    let Some(mut left) = name.strip_prefix(head) else {
+        return false;
+    };
+    let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
+    for part in middle.split('*') {
+        match left.find(part) {
+            Some(at) => left = left.get(at + part.len()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    left.ends_with(tail)
 }
 
 fn check_pattern(what: &str, arn: &str, parameter: &str, patterns: &[String]) -> Result<()> {
@@ -82,7 +124,8 @@ mod tests {
                 "arn:aws:iam::111122223333:role/landfall-*".into(),
                 "arn:aws:iam::111122223333:role/x".into(),
             ],
-            keys: vec![],
+            domains: vec!["shop".into(), "test-*".into(), "*-eu-*-open".into()],
+            ..AllowList::default()
         }
     }
 
@@ -107,6 +150,92 @@ mod tests {
         assert!(check("arn:aws:iam::111122223333:role/x"));
         assert!(!check("arn:aws:iam::111122223333:role/xy"));
         assert!(!check("arn:aws:iam::999999999999:role/landfall-export"));
+    }
+
+    #[test]
+    fn names_match_as_a_whole_and_with_their_case() {
+        let check = |name: &str| list().check_domain("$.detail.DomainName", name);
+        for inside in [
+            "shop",
+            "test-",
+            "test-a",
+            "test-*",
+            "a-eu-b-open",
+            "-eu--open",
+            "x-eu-eu-y-open-open",
+        ] {
+            assert!(check(inside).is_ok(), "{inside}");
+        }
+        for outside in [
+            "",
+            "*",
+            "Shop",
+            "SHOP",
+            "shop2",
+            "myshop",
+            "shop ",
+            " shop",
+            "test",
+            "Test-a",
+            "a-test-b",
+            "a-eu-open",
+            "-eu-open",
+            "a-eu-b-open2",
+            "a-EU-b-open",
+            "shop\0",
+            "shop\n",
+            "ｓｈｏｐ",
+        ] {
+            let error = check(outside).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Forbidden, "{outside}");
+            assert!(error.message.contains("AllowedDomains") && error.message.contains("test-*"));
+        }
+    }
+
+    #[test]
+    fn a_star_alone_allows_every_name_and_no_pattern_allows_none() {
+        let all = AllowList {
+            dashboards: vec!["*".into()],
+            ..AllowList::default()
+        };
+        for id in ["sales", "", "a*b", "日本"] {
+            assert!(all.check_dashboard("$.detail.DashboardId", id).is_ok(), "{id}");
+            assert!(all.check_domain("$.detail.DomainName", id).is_err(), "{id}");
+        }
+    }
+
+    #[test]
+    fn stars_may_stand_together_and_their_texts_do_not_overlap() {
+        for (pattern, name, matches) in [
+            ("**", "", true),
+            ("a**b", "ab", true),
+            ("a*a", "a", false),
+            ("a*a", "aa", true),
+            ("*ab*ab", "ab", false),
+            ("*ab*ab", "abab", true),
+            ("*ab*b", "aab", false),
+            ("*a*b*c*", "xaxbxcx", true),
+            ("*a*b*c*", "xaxcxbx", false),
+            ("*é*", "caf\u{e9}s", true),
+            ("*é", "cafe\u{301}", false),
+        ] {
+            assert_eq!(matches_name(pattern, name), matches, "{pattern} {name}");
+        }
+    }
+
+    proptest::proptest! {
+        /// The same as trying every length for each star.
+        #[test]
+        fn patterns_match_as_if_every_length_were_tried(pattern in "[ab*]{0,8}", name in "[ab]{0,10}") {
+            fn slow(pattern: &[u8], name: &[u8]) -> bool {
+                match pattern.split_first() {
+                    None => name.is_empty(),
+                    Some((b'*', rest)) => (0..=name.len()).any(|skipped| slow(rest, &name[skipped..])),
+                    Some((first, rest)) => name.split_first().is_some_and(|(c, left)| c == first && slow(rest, left)),
+                }
+            }
+            proptest::prop_assert_eq!(matches_name(&pattern, &name), slow(pattern.as_bytes(), name.as_bytes()));
+        }
     }
 
     #[test]

@@ -332,7 +332,8 @@ impl Verdict {
 pub struct Announcement {
     /// `Export Job Succeeded` or `Export Job Failed`.
     pub detail_type: String,
-    /// ARNs that rules can match on: the execution.
+    /// Empty: Step Functions itself adds the execution and its state machine to the event's resources. Executions that an
+    /// earlier deployment started read this member.
     pub resources: Vec<String>,
     /// Kind, job key, receipt and, for a failure, the error.
     pub detail: Value,
@@ -341,7 +342,7 @@ pub struct Announcement {
 /// One run of one request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Job {
-    /// [`SCHEMA`].
+    /// `landfall.job/1`.
     pub schema: String,
     /// The kind.
     pub kind: Kind,

@@ -17,7 +17,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     event::sha256_hex,
     job::Kind,
-    ledger::Ledger,
+    ledger::{Entry, Ledger},
     start::spread,
     store::Clock,
 };
@@ -251,6 +251,23 @@ impl Quota<'_> {
     }
 }
 
+/// Logs how much of the time that it has a job has stood in line. The template makes a metric of `waited_percent`, and an
+/// alarm that rings while the oldest job may still get its turn.
+pub fn log_wait(entry: &Entry, now: DateTime<Utc>) {
+    tracing::info!(
+        job_key = entry.trigger.job_key,
+        waited_percent = waited_percent(entry.created_at, entry.deadline_at, now),
+        "it stands in line"
+    );
+}
+
+/// Which part of the time until its deadline has passed, in percent.
+fn waited_percent(created: DateTime<Utc>, deadline: DateTime<Utc>, now: DateTime<Utc>) -> u64 {
+    let has = (deadline - created).num_milliseconds().max(1);
+    let waited = (now - created).num_milliseconds().clamp(0, has);
+    waited.unsigned_abs() * 100 / has.unsigned_abs()
+}
+
 /// Pauses after a lost race, each contender for another time.
 async fn rest(clock: &dyn Clock, contender: &str, turn: u32) {
     let longest = (PAUSE * 2u32.saturating_pow(turn)).min(LONGEST_PAUSE);
@@ -262,4 +279,29 @@ fn contended(key: &str) -> Error {
         ErrorKind::Busy,
         format!("others keep changing {key}; it was tried {MAX_TURNS} times"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_told_as_a_part_of_the_time_that_a_job_has() {
+        let created = DateTime::UNIX_EPOCH;
+        let after = |seconds| created + TimeDelta::seconds(seconds);
+        for (deadline, now, percent) in [
+            (600, 0, 0),
+            (600, 299, 49),
+            (600, 300, 50),
+            (600, 900, 100),
+            (600, -5, 0),
+            (0, 1, 100),
+        ] {
+            assert_eq!(
+                waited_percent(created, after(deadline), after(now)),
+                percent,
+                "{now} of {deadline}"
+            );
+        }
+    }
 }

@@ -6,7 +6,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, moment},
     invocation::Deployment,
     job::{Job, Status},
     polling::{self, MAX_POLLS, Sight},
@@ -46,7 +46,7 @@ pub async fn poll<S: JobService>(deployment: &Deployment, service: &S, mut job: 
                  event with \"Landfall\": {{\"PickUp\": \"{}\"}} to wait for it, verify it and seal it without another \
                  export, or with a higher Landfall.Rerun and a longer Landfall.DeadlineSeconds to export again",
                 job.label(),
-                job.deadline_at,
+                moment(job.deadline_at),
                 job.service_status.as_deref().unwrap_or("none"),
                 job.job_key,
             );

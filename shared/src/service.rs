@@ -50,6 +50,10 @@ pub struct NamedResources {
     pub role: Option<Named>,
     /// ARN of the KMS key for the output.
     pub kms_key: Option<Named>,
+    /// Domain of Customer Profiles whose data are exported.
+    pub domain: Option<Named>,
+    /// Id of the dashboard that a snapshot is taken of.
+    pub dashboard: Option<Named>,
 }
 
 /// What Landfall puts into a request before it is sent.

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     config::Config,
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, moment},
     event::{self, Requested, Trigger},
     history::Histories,
     input::{Input, Unreadable, read_value},
@@ -201,6 +201,12 @@ fn check_gate<S: JobService>(config: &Config, event: &Value, requested: &Request
     if let Some(key) = named.kms_key.as_ref().filter(|key| !key.value.is_empty()) {
         config.allowed.check_key(key.path, &key.value)?;
     }
+    if let Some(domain) = &named.domain {
+        config.allowed.check_domain(domain.path, &domain.value)?;
+    }
+    if let Some(dashboard) = &named.dashboard {
+        config.allowed.check_dashboard(dashboard.path, &dashboard.value)?;
+    }
     Ok(())
 }
 
@@ -245,7 +251,10 @@ impl<S: JobService> Starter<'_, S> {
                 Step::WaitUntil(until) => {
                     return Err(Error::new(
                         ErrorKind::Busy,
-                        format!("another delivery of the same trigger is starting it; its claim ends at {until}"),
+                        format!(
+                            "another delivery of the same trigger is starting it; its claim ends at {}",
+                            moment(until)
+                        ),
                     ));
                 }
                 Step::Claim(number) => {
@@ -425,7 +434,7 @@ impl<S: JobService> Starter<'_, S> {
                 } else {
                     format!("{limit} jobs of its kind run")
                 },
-                entry.deadline_at
+                moment(entry.deadline_at)
             ),
         ))
     }
@@ -479,7 +488,11 @@ impl<S: JobService> Starter<'_, S> {
     /// Stands in line: notes why, unless that is noted already, and fails with it.
     async fn wait<T>(&self, current: Versioned, error: Error) -> Result<T> {
         let noted = current.entry.attempts.last().and_then(|attempt| attempt.error.as_ref());
-        if !error.kind.is_transient() || noted.is_some_and(|noted| noted.cause == error.message) {
+        if !error.kind.is_transient() {
+            return Err(error);
+        }
+        if noted.is_some_and(|noted| noted.cause == error.message) {
+            line::log_wait(&current.entry, self.now());
             return Err(error);
         }
         self.fail(current, AttemptState::Waiting, error).await
@@ -549,6 +562,9 @@ impl<S: JobService> Starter<'_, S> {
     /// better.
     async fn fail<T>(&self, current: Versioned, state: AttemptState, error: Error) -> Result<T> {
         let now = self.now();
+        if state == AttemptState::Waiting {
+            line::log_wait(&current.entry, now);
+        }
         self.change_attempt(current, |attempt| {
             attempt.state = state;
             attempt.error = Some(error.clone().into());
@@ -803,7 +819,7 @@ fn in_time(entry: &Entry, now: DateTime<Utc>) -> Result<()> {
         ErrorKind::TimedOut,
         format!(
             "it was not started by its deadline {}; {}",
-            entry.deadline_at,
+            moment(entry.deadline_at),
             last_refusal(entry)
         ),
     ))
@@ -828,8 +844,9 @@ fn rested(attempt: &Attempt, now: DateTime<Utc>) -> Result<()> {
     Err(Error::new(
         ErrorKind::Busy,
         format!(
-            "{} start calls brought no id, {why}; the next one is made after {until}",
-            attempt.number
+            "{} start calls brought no id, {why}; the next one is made after {}",
+            attempt.number,
+            moment(until)
         ),
     ))
 }
@@ -843,7 +860,7 @@ fn used_up(quota: &Quota<'_>, entry: &Entry) -> Error {
             quota.limit,
             if quota.limit == 1 { " was" } else { "s were" },
             quota.scope,
-            entry.deadline_at
+            moment(entry.deadline_at)
         ),
     )
 }

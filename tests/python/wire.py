@@ -2,6 +2,7 @@
 
     wire.py errors SERVICE   < ["Operation", …]     the modelled errors of operations
     wire.py conform SERVICE  < [exchange, …]        the operations, or the exception classes, of exchanges
+    wire.py operations SERVICE < [exchange, …]      the operations of exchanges, whatever was answered
 
 Whatever does not conform ends with a message and a status other than 0.
 """
@@ -22,6 +23,8 @@ def main():
     model = session.get_service_model(service)
     if command == "errors":
         result = [error for name in given for error in modelled_errors(model.operation_model(name))]
+    elif command == "operations":
+        result = [find(model, exchange)[0].name for exchange in given]
     elif command == "conform":
         client = session.create_client(
             service, region_name="eu-central-1", aws_access_key_id="test", aws_secret_access_key="test"

@@ -60,6 +60,7 @@ pub fn config() -> Result<Config, Error> {
             "LANDFALL_ALLOWED_DESTINATIONS" => "s3://landfall-exports/",
             "LANDFALL_ALLOWED_ROLES" => "arn:aws:iam::111122223333:role/landfall-*",
             "LANDFALL_ALLOWED_KEYS" => "arn:aws:kms:eu-central-1:111122223333:key/*",
+            "LANDFALL_ALLOWED_DOMAINS" | "LANDFALL_ALLOWED_DASHBOARDS" => "*",
             "LANDFALL_DEFAULT_DESTINATION" => "s3://landfall-exports/",
             "LANDFALL_DEFAULT_ROLE_ARN" => "arn:aws:iam::111122223333:role/landfall-export",
             _ => return None,

@@ -1,9 +1,11 @@
 //! Helpers of the tests.
 
 pub mod clock;
+pub mod documents;
 pub mod harness;
 pub mod in_process;
 pub mod memory_store;
+pub mod s3_http;
 pub mod s3_server;
 pub mod schema;
 pub mod store_contract;

@@ -1,7 +1,8 @@
 //! S3 as a reference model in memory.
 //!
 //! What must stay true: it does what `ObjectStore` promises and S3 documents, nothing more lenient: conditional writes
-//! are atomic, a delete marker counts as absence, an ETag follows from the content, times are whole seconds. Every call
+//! are atomic, a delete marker counts as absence, an ETag follows from the content, times are whole seconds, and of each
+//! object that is written whole a CRC64NVME is kept. Every call
 //! is numbered, logged, and can be made to fail before or after its effect, or be preceded by somebody else's act.
 
 use std::{
@@ -16,12 +17,17 @@ use std::{
 
 use anyhow::Context as _;
 use async_trait::async_trait;
+use aws_smithy_types::base64;
 use bytes::Bytes;
 use chrono::{DateTime, SubsecRound, Utc};
+use crc_fast::CrcAlgorithm;
 use futures::{StreamExt as _, stream};
 use landfall::{
     error::{Error, ErrorKind, Result},
-    store::{Clock, Condition, Frames, Head, Listed, ObjectStore, Page, Stored, Written},
+    store::{
+        Clock, Condition, Frames, Head, Listed, ObjectStore, Page, Stored, Written,
+        checksum::{Algorithm, StoredChecksum},
+    },
 };
 use landfall_local::simulated;
 use sha2::{Digest, Sha256};
@@ -100,7 +106,7 @@ struct Version {
     version_id: String,
     encryption: Option<String>,
     kms_key: Option<String>,
-    checksum_sha256: Option<String>,
+    checksum: Option<StoredChecksum>,
 }
 
 type Act = Box<dyn FnOnce(&MemoryStore) + Send>;
@@ -240,7 +246,7 @@ impl MemoryStore {
             version_id: format!("v{}", state.written),
             encryption: None,
             kms_key: None,
-            checksum_sha256: None,
+            checksum: None,
         };
         if let Some(versions) = state.objects.get_mut(&(bucket.to_owned(), key.to_owned())) {
             versions.push(marker);
@@ -428,9 +434,9 @@ impl Inserted<'_> {
         })
     }
 
-    /// What S3 says its SHA-256 is, base64.
-    pub fn checksum(&self, sha256: &str) -> &Self {
-        self.change(|version| version.checksum_sha256 = Some(sha256.to_owned()))
+    /// The checksum that S3 keeps of it, in place of the one that it computes by itself.
+    pub fn checksum(&self, checksum: Option<StoredChecksum>) -> &Self {
+        self.change(|version| version.checksum = checksum)
     }
 
     fn change(&self, change: impl FnOnce(&mut Version)) -> &Self {
@@ -449,6 +455,15 @@ fn write(state: &mut State, now: DateTime<Utc>, bucket: &str, key: &str, body: B
         Body::Bytes(bytes) => format!("\"{}\"", &hex(&Sha256::digest(bytes))[..32]),
         Body::Made { size, .. } => format!("\"made-{}-{size}\"", state.written),
     };
+    // What S3 computes of every object whose writer names no other. What is made anew at every read has none: it would
+    // have to be made once more.
+    let checksum = match &body {
+        Body::Bytes(bytes) => Some(StoredChecksum::Whole {
+            algorithm: Algorithm::Crc64Nvme,
+            value: base64::encode(crc_fast::checksum(CrcAlgorithm::Crc64Nvme, bytes).to_be_bytes()),
+        }),
+        Body::Made { .. } => None,
+    };
     let version = Version {
         body: Some(body),
         etag: etag.clone(),
@@ -456,7 +471,7 @@ fn write(state: &mut State, now: DateTime<Utc>, bucket: &str, key: &str, body: B
         version_id: format!("v{}", state.written),
         encryption: Some("AES256".to_owned()),
         kms_key: None,
-        checksum_sha256: None,
+        checksum,
     };
     state.buckets.insert(bucket.to_owned());
     state
@@ -533,7 +548,7 @@ impl ObjectStore for MemoryStore {
             version_id: Some(version.version_id.clone()),
             encryption: version.encryption.clone(),
             kms_key: version.kms_key.clone(),
-            checksum_sha256: version.checksum_sha256.clone(),
+            checksum: version.checksum.clone(),
         });
         self.end(number, head)
     }

@@ -1,15 +1,20 @@
 //! The published JSON Schemas, made of the Rust types.
+//!
+//! What must stay true: the schema of an event is what the functions check, apart from what only helps its writer: what
+//! EventBridge fills in is not asked for, an option is left out and not set to null, and URIs have a pattern. So an event
+//! that fits is one that the functions take, as far as a schema can tell.
 
 use std::collections::BTreeMap;
 
-use landfall::{event, job::Job, service::JobService};
-use landfall_batch::record::{Batch, Summary};
+use landfall::{event, job, service::JobService};
+use landfall_batch::record;
 use landfall_customer_profiles::SegmentSnapshots;
-use landfall_output::{latest::Latest, receipt::Receipt, verify::Report};
+use landfall_local::{document, verify as verification};
+use landfall_output::{latest, receipt, verify};
 use landfall_pinpoint::{EndpointExports, EndpointImports};
 use landfall_quicksight::DashboardSnapshots;
 use schemars::{JsonSchema, generate::SchemaSettings};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 /// All published schemas by file name.
 pub fn published() -> BTreeMap<String, Value> {
@@ -18,28 +23,109 @@ pub fn published() -> BTreeMap<String, Value> {
         request::<EndpointExports>(),
         request::<EndpointImports>(),
         request::<DashboardSnapshots>(),
-        (
-            "export-batch-event.schema.json".to_owned(),
-            landfall_batch::event::schema(),
-        ),
-        ("batch.schema.json".to_owned(), of::<Batch>()),
-        ("batch-summary.schema.json".to_owned(), of::<Summary>()),
-        ("job.schema.json".to_owned(), of::<Job>()),
-        ("latest.schema.json".to_owned(), of::<Latest>()),
-        ("receipt.schema.json".to_owned(), of::<Receipt>()),
-        ("report.schema.json".to_owned(), of::<Report>()),
+        event("export-batch", landfall_batch::event::schema()),
+        of::<record::Batch>(record::SCHEMA),
+        of::<record::Summary>(record::SUMMARY_SCHEMA),
+        of::<document::Refusal>(document::ERROR_SCHEMA),
+        of::<job::Job>(job::SCHEMA),
+        of::<latest::Latest>(latest::SCHEMA),
+        of::<receipt::Receipt>(receipt::SCHEMA),
+        of::<verify::Report>(verify::SCHEMA),
+        of::<document::Run>(document::RUN_SCHEMA),
+        of::<verification::Verified>(verification::SCHEMA),
     ])
 }
 
 fn request<S: JobService>() -> (String, Value) {
-    (format!("{}-event.schema.json", S::KIND), event::schema::<S>())
+    event(S::KIND, event::schema::<S>())
 }
 
-fn of<T: JsonSchema>() -> Value {
+/// The schema of the events of a kind.
+fn event(kind: &str, mut schema: Value) -> (String, Value) {
+    without_null(&mut schema);
+    for_writers(&mut schema);
+    let name = format!("{kind}-event");
+    (file(&name), named(&format!("landfall.{name}/1"), schema))
+}
+
+/// The schema of a type, by the name that its documents have in their member `schema`.
+fn of<T: JsonSchema>(name: &str) -> (String, Value) {
     // As it is written: what is left out when it is empty is not required of it.
-    SchemaSettings::draft2020_12()
+    let schema = SchemaSettings::draft2020_12()
         .for_serialize()
         .into_generator()
         .into_root_schema_for::<T>()
-        .to_value()
+        .to_value();
+    let stem = name.trim_start_matches("landfall.").split('/').next().unwrap_or(name);
+    (file(stem), named(name, schema))
+}
+
+fn file(stem: &str) -> String {
+    format!("{stem}.schema.json")
+}
+
+/// With an id that other schemas and catalogues can refer to: `landfall.run/1` is `urn:landfall:run:1`.
+fn named(name: &str, mut schema: Value) -> Value {
+    schema["$id"] = json!(format!("urn:{}", name.replace(['.', '/'], ":")));
+    schema
+}
+
+/// Takes the null out of what may be null.
+fn without_null(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            members.values_mut().for_each(without_null);
+            for name in ["enum", "type"] {
+                if let Some(Value::Array(values)) = members.get_mut(name) {
+                    values.retain(|value| !value.is_null() && value != "null");
+                    if name == "type" && values.len() == 1 {
+                        let only = values.remove(0);
+                        members.insert(name.to_owned(), only);
+                    }
+                }
+            }
+            if members.get("default") == Some(&Value::Null) {
+                members.remove("default");
+            }
+            collapse(members);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_null),
+        _ => {}
+    }
+}
+
+/// `anyOf` of something and null is that something.
+fn collapse(members: &mut Map<String, Value>) {
+    let Some(Value::Array(branches)) = members.get_mut("anyOf") else {
+        return;
+    };
+    branches.retain(|branch| branch["type"] != "null");
+    if branches.len() != 1 {
+        return;
+    }
+    if let Value::Object(only) = branches.remove(0) {
+        members.remove("anyOf");
+        for (name, value) in only {
+            // What is said of the member itself says more than what is said of its type.
+            members.entry(name).or_insert(value);
+        }
+    }
+}
+
+/// Members of requests that are URIs of S3.
+const URIS: [&str; 4] = ["DestinationUri", "RequestsUri", "S3Url", "S3UrlPrefix"];
+
+fn for_writers(schema: &mut Value) {
+    if let Some(required) = schema["required"].as_array_mut() {
+        required.retain(|name| name != "time");
+    }
+    for name in ["id", "time", "account", "region", "version", "resources"] {
+        schema["properties"][name]["description"] = json!("EventBridge fills it in, and so does cargo local.");
+    }
+    let members = schema["properties"]["detail"]["properties"].as_object_mut();
+    for (name, member) in members.into_iter().flatten() {
+        if URIS.contains(&name.as_str()) {
+            member["pattern"] = json!("^s3://[a-z0-9][a-z0-9.-]*(/.*)?$");
+        }
+    }
 }

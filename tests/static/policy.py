@@ -7,6 +7,7 @@ mutation is an error.
 """
 
 import copy
+import fnmatch
 import json
 import logging
 import os
@@ -19,6 +20,7 @@ from typing import NamedTuple
 # The transform asks for a region, and nothing here may depend on the machine's own settings.
 os.environ.update(AWS_DEFAULT_REGION="eu-central-1", AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
 
+import tomlkit  # noqa: E402
 from samcli.yamlhelper import yaml_parse  # noqa: E402
 from samtranslator.translator.transform import transform  # noqa: E402
 
@@ -52,6 +54,12 @@ WITHOUT_RESOURCE = {
     "logs:DescribeLogGroups",
 }
 EVERYTHING = {
+    "AllowedDomains": "shop,test-*",
+    "AllowedDashboards": "sales,*-public",
+    "CreateEventBus": "true",
+    "EventBusName": "exports",
+    "EventBusSenders": f"arn:aws:iam::{ACCOUNT}:role/asker,arn:aws:iam::{ACCOUNT}:role/team/*",
+    "KmsKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/own",
     "AllowedDestinations": "s3://aaa/x/,s3://bbb/",
     "AllowedDestinationBuckets": "aaa,bbb",
     "AllowedRoles": f"arn:aws:iam::{ACCOUNT}:role/one,arn:aws:iam::{ACCOUNT}:role/two-*",
@@ -83,6 +91,10 @@ EVERYTHING = {
 }
 
 
+# What events may name, and the stack's own.
+KEYS = {*EVERYTHING["AllowedKmsKeys"].split(","), EVERYTHING["KmsKeyArn"]}
+
+
 class Kind(NamedTuple):
     """What a kind of job has to have, and no more."""
 
@@ -103,6 +115,7 @@ class Kind(NamedTuple):
     reads: bool = False  # whether its start function reads a source
     trust: dict = {}  # what the role's trust asks of the service
     per_day: bool = False  # whether the service has a quota of start calls a day
+    names: str | None = None  # the parameter that says what may be exported
 
     def resource(self, suffix):
         return "".join(map(str.title, self.name.split("-"))) + suffix
@@ -135,6 +148,7 @@ KINDS = [
         service="profile.amazonaws.com",
         trust=IF_SENT,
         in_parts=True,
+        names="AllowedDomains",
         per_day=True,
     ),
     Kind(
@@ -146,6 +160,7 @@ KINDS = [
         start={"StartDashboardSnapshotJob", "DescribeDashboardSnapshotJob"},
         poll={"DescribeDashboardSnapshotJob", "DescribeDashboardSnapshotJobResult"},
         request={"DashboardId": "sales"},
+        names="AllowedDashboards",
     ),
     Kind(
         name="endpoint-export",
@@ -187,15 +202,19 @@ class NoPolicies:
         return {}
 
 
-def transformed(source):
+def in_package(path):
+    return {"Bucket": "package", "Key": path}
+
+
+def transformed(source, parameters=None):
     sam = copy.deepcopy(source)
     for resource in sam["Resources"].values():
         # Packaging puts S3 URIs in place of these paths.
-        for name in ("CodeUri", "DefinitionUri"):
+        for name, packaged in (("CodeUri", "s3://package/{}".format), ("DefinitionS3Location", in_package)):
             path = resource.get("Properties", {}).get(name)
             if isinstance(path, str):
-                resource["Properties"][name] = f"s3://package/{path}"
-    return transform(sam, {}, NoPolicies())
+                resource["Properties"][name] = packaged(path)
+    return transform(sam, parameters or {}, NoPolicies())
 
 
 class Stack:
@@ -248,6 +267,10 @@ class Stack:
             return name.lower()
         if kind == "AWS::Logs::LogGroup":
             return self.resolve(resource["Properties"]["LogGroupName"])
+        if kind == "AWS::Lambda::Version":
+            return self.attribute(resource["Properties"]["FunctionName"]["Ref"], "Arn") + ":1"
+        if kind == "AWS::Events::EventBus":
+            return self.resolve(resource["Properties"]["Name"])
         if kind == "AWS::Events::Rule" and (bus := self.resolve(resource["Properties"]["EventBusName"])) != "default":
             return f"{bus}|{name}"
         return name
@@ -262,6 +285,11 @@ class Stack:
         if kind == "AWS::IAM::Role":
             path = self.resolve(self.raw["Resources"][name]["Properties"].get("Path", "/"))
             return f"arn:aws:iam::{ACCOUNT}:role{path}{name}"
+        if kind == "AWS::StepFunctions::StateMachine":
+            machine = self.resolve(self.raw["Resources"][name]["Properties"]["StateMachineName"])
+            return f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{machine}"
+        if kind == "AWS::Events::EventBus":
+            return f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{self.ref(name)}"
         return f"arn:aws:{kind.split('::')[1].lower()}:{REGION}:{ACCOUNT}:{name}"
 
     def resolve(self, node):
@@ -330,8 +358,9 @@ class Stack:
                 for statement in document["Statement"]:
                     if statement["Effect"] == effect:
                         # A bucket is in one partition only: any is ours.
-                        resources = [arn.replace("arn:*:s3:::", "arn:aws:s3:::") for arn in listed(statement["Resource"])]
-                        yield name, {**statement, "Resource": resources}
+                        where = "Resource" if "Resource" in statement else "NotResource"
+                        resources = [arn.replace("arn:*:s3:::", "arn:aws:s3:::") for arn in listed(statement[where])]
+                        yield name, {**statement, where: resources}
 
     def allowed(self, action):
         """The resources for which each role may do something: {role: {resource}}."""
@@ -540,17 +569,23 @@ def only_seal_writes_receipts(facts):
     for role in stack.function_roles() - {"SealReceiptRole"}:
         if exports.get(role):
             yield f"{role} may write {sorted(exports[role])}"
-    folders = ("exportbucket/", "aaa/x/", "bbb/")
-    beneath = {file: {f"arn:aws:s3:::{folder}*/{file}" for folder in folders} for file in OF_SEAL}
-    # The pointer lies in the destination, which an allowed folder may be; the others beneath run=….
-    beneath["_latest.json"] |= {f"arn:aws:s3:::{folder}_latest.json" for folder in folders}
-    expected = set().union(*beneath.values())
-    if exports.get("SealReceiptRole") != expected:
-        yield f"SealReceiptRole may write {sorted(exports.get('SealReceiptRole', ()))}, not {sorted(expected)}"
-    read = {r for r in stack.allowed("s3:GetObject").get("SealReceiptRole", set()) if ":::ledgerbucket" not in r}
+    places = {f"arn:aws:s3:::{folder}*" for folder in ("exportbucket/", "aaa/x/", "bbb/")}
     # What stands there already is compared with what was to be written.
-    if read != beneath["_receipt.json"] | beneath["_latest.json"] | beneath["_objects.jsonl"]:
-        yield f"SealReceiptRole may read {sorted(read)}"
+    for action in ("s3:PutObject", "s3:GetObject"):
+        granted = {r for r in stack.allowed(action).get("SealReceiptRole", set()) if ":::ledgerbucket" not in r}
+        if granted != places:
+            yield f"SealReceiptRole may do {action} on {sorted(granted)}, not {sorted(places)}"
+    names = {f"arn:aws:s3:::*/{file}" for file in OF_SEAL}
+    for each in facts.stacks:
+        touches = {"s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"}
+        if not any(
+            role == "SealReceiptRole"
+            and touches <= set(listed(statement["Action"]))
+            and set(statement.get("NotResource", [])) == {"arn:aws:s3:::ledgerbucket/*", *names}
+            and "Condition" not in statement
+            for role, statement in each.statements("Deny")
+        ):
+            yield f"SealReceiptRole may touch more than the ledger and {sorted(names)}"
     ledger = {
         role: {r.split("/", 1)[1] for r in resources if ":::ledgerbucket" in r} for role, resources in writers.items()
     }
@@ -561,7 +596,7 @@ def only_seal_writes_receipts(facts):
         "BatchSummaryRole": {"batches/*", "batch-items/*"},
         # Its own kind's line and count alone.
         **{
-            kind.resource("StartRole"): {"jobs/*", f"slots/{kind.name}.json"}
+            kind.resource("StartRole"): {f"jobs/{kind.name}/*", f"slots/{kind.name}.json"}
             | ({f"starts/{kind.name}/*"} if kind.per_day else set())
             for kind in KINDS
         },
@@ -586,12 +621,16 @@ def only_seal_writes_receipts(facts):
 
 @check
 def histories_are_kept_by_seal_and_recalled_by_starts(facts):
-    history = "arn:aws:s3:::ledgerbucket/history/*"
-    starts = {kind.resource("StartRole") for kind in KINDS}
-    for action, wanted in (("s3:GetObject", {"SealReceiptRole", *starts}), ("s3:PutObject", {"SealReceiptRole"})):
-        granted = {role for role, resources in facts.full.allowed(action).items() if history in resources}
+    history = "arn:aws:s3:::ledgerbucket/history/"
+    recall = {kind.resource("StartRole"): {f"{history}{kind.name}/*"} for kind in KINDS}
+    keep = {"SealReceiptRole": {f"{history}*"}}
+    for action, wanted in (("s3:GetObject", {**keep, **recall}), ("s3:PutObject", keep)):
+        granted = {}
+        for role, resources in facts.full.allowed(action).items():
+            if of_history := {resource for resource in resources if resource.startswith(history)}:
+                granted[role] = of_history
         if granted != wanted:
-            yield f"{sorted(granted)} may do {action} on {history}, not {sorted(wanted)}"
+            yield f"{action} on histories is allowed as {granted}, not {wanted}"
 
 
 @check
@@ -618,7 +657,7 @@ def verify_reads_what_events_may_name(facts):
         if work != {f"arn:aws:s3:::ledgerbucket/{folder}/*" for folder in ("reports", "verifications")}:
             yield f"VerifyOutputRole may read {sorted(work)} in the ledger"
     keys = facts.full.allowed("kms:Decrypt").get("VerifyOutputRole")
-    if keys != set(EVERYTHING["AllowedKmsKeys"].split(",")) or "VerifyOutputRole" in facts.plain.allowed("kms:Decrypt"):
+    if keys != KEYS or "VerifyOutputRole" in facts.plain.allowed("kms:Decrypt"):
         yield f"VerifyOutputRole may decrypt with {keys}"
 
 
@@ -629,7 +668,7 @@ def whoever_uploads_in_parts_may_give_up(facts):
     if "create_multipart_upload()" not in source or "abort_multipart_upload()" not in source:
         yield "shared/src/store/s3.rs uploads nothing in parts, or gives up none"
     ledger = {f"arn:aws:s3:::ledgerbucket/{folder}/*" for folder in ("reports", "verifications")}
-    lists = {f"arn:aws:s3:::{folder}*/_objects.jsonl" for folder in ("exportbucket/", "aaa/x/", "bbb/")}
+    lists = {f"arn:aws:s3:::{folder}*" for folder in ("exportbucket/", "aaa/x/", "bbb/")}
     services = {kind.role for kind in KINDS if kind.role and kind.writes}
     batches = {f"arn:aws:s3:::ledgerbucket/{folder}/*" for folder in ("batches", "batch-items")}
     granted = facts.full.allowed("s3:AbortMultipartUpload")
@@ -651,7 +690,8 @@ def services_and_starts_reach_what_events_may_name(facts):
     """A role that a service assumes writes exports or reads sources; a start function reads sources at most."""
     folders, buckets = ("exportbucket/", "aaa/x/", "bbb/"), ("exportbucket", "aaa", "bbb")
     objects, places = {f"arn:aws:s3:::{f}*" for f in folders}, {f"arn:aws:s3:::{b}" for b in buckets}
-    keys = set(EVERYTHING["AllowedKmsKeys"].split(","))
+    keys = KEYS
+    ledger = {"kms:Decrypt": {EVERYTHING["KmsKeyArn"]}, "kms:GenerateDataKey": {EVERYTHING["KmsKeyArn"]}}
     look = {"s3:ListBucket": places, "s3:GetBucketLocation": places}
     # What it wrote lies beneath run=…/ of the folder that an event names.
     in_parts = {
@@ -670,7 +710,7 @@ def services_and_starts_reach_what_events_may_name(facts):
         elif kind.role:
             expected[kind.role] = {"s3:GetObject": objects, **look, "kms:Decrypt": keys}
         read = {"s3:GetObject": objects, "s3:ListBucket": places, "kms:Decrypt": keys}
-        expected[kind.resource("StartRole")] = read if kind.reads else {}
+        expected[kind.resource("StartRole")] = {**ledger, **(read if kind.reads else {})}
     for role, wanted in expected.items():
         granted = {}
         for name, statement in facts.full.statements():
@@ -703,7 +743,7 @@ def batches_reach_what_events_may_name(facts):
         ):
             if read.get(role) != wanted:
                 yield f"{role} may read {sorted(read.get(role, ()))}, not {sorted(wanted)}"
-        keys = set(EVERYTHING["AllowedKmsKeys"].split(",")) if stack is facts.full else None
+        keys = KEYS if stack is facts.full else None
         if stack.allowed("kms:Decrypt").get("BatchPlanRole") != keys:
             yield "BatchPlanRole may not decrypt just what events may name"
 
@@ -850,6 +890,7 @@ def functions_get_the_variables_that_the_code_reads(facts):
         | (of_roles if kind.role else set())
         | (of_output if kind.writes else set())
         | ({"LANDFALL_MAX_STARTS_PER_DAY"} if kind.per_day else set())
+        | ({f"LANDFALL_{snake(kind.names)}"} if kind.names else set())
         for kind in KINDS
     }
     for name, properties in facts.full.functions().items():
@@ -862,15 +903,19 @@ def functions_get_the_variables_that_the_code_reads(facts):
 @check
 def functions_get_lists_that_they_can_read(facts):
     every_kind = {kind.parameter: "true" for kind in KINDS}
-    for stack, destinations, roles, keys in (
-        (facts.stack(every_kind), [], [], ""),
-        (facts.full, ["s3://aaa/x/", "s3://bbb/"], EVERYTHING["AllowedRoles"].split(","), EVERYTHING["AllowedKmsKeys"]),
+    all_keys = f"{EVERYTHING['KmsKeyArn']} {EVERYTHING['AllowedKmsKeys']}"
+    everything = {"AllowedDomains": "*", "AllowedDashboards": "*"}
+    some = {name: " ".join(EVERYTHING[name].split(",")) for name in everything}
+    for stack, destinations, roles, keys, names in (
+        (facts.stack(every_kind), [], [], "", everything),
+        (facts.full, ["s3://aaa/x/", "s3://bbb/"], EVERYTHING["AllowedRoles"].split(","), all_keys, some),
     ):
         for kind in KINDS:
             variables = stack.functions()[kind.resource("StartFunction")]["Environment"]["Variables"]
             expected = {
                 "LANDFALL_ALLOWED_DESTINATIONS": " ".join(["s3://exportbucket/", *destinations]),
                 "LANDFALL_ALLOWED_KEYS": keys,
+                **({f"LANDFALL_{snake(kind.names)}": names[kind.names]} if kind.names else {}),
                 "LANDFALL_EXPECTED_BUCKET_OWNER": ACCOUNT,
             }
             if kind.role:
@@ -932,6 +977,73 @@ def parameters_agree_with_the_code(facts):
         yield "PollMinSeconds can be larger than PollMaxSeconds"
 
 
+# Of a function, what every version of it shares.
+OF_ALL_VERSIONS = {"Code", "Tags", "ReservedConcurrentExecutions"}
+
+
+@check
+def what_changes_a_function_publishes_a_version(facts):
+    """And nothing else does: Lambda publishes no second version of what did not change, and the update would fail.
+
+    SAM names a version by the function's code and properties as they stand in the template. The values of parameters are
+    part of that in Code alone, which is why the template names them there.
+    """
+    for name, resource in facts.raw["Resources"].items():
+        if resource["Type"] == "AWS::Lambda::Version" and resource.get("DeletionPolicy") != "Retain":
+            yield f"{name} goes with an update, although executions may name it"
+    marked = transformed(facts.template, {name: f"<{name}>" for name in facts.template["Parameters"]})
+    before, after = versions(facts.raw), versions(marked)
+    for name, resource in facts.template["Resources"].items():
+        if resource["Type"] == "AWS::Serverless::Function" and name not in after:
+            yield f"{name} has no versions"
+    for base in ({kind.parameter: "true" for kind in KINDS}, EVERYTHING):
+        functions = facts.stack(base).functions()
+        changed = {name: set() for name in functions}
+        for parameter in facts.template["Parameters"]:
+            other = facts.stack({**base, parameter: another(facts, parameter, base)}).functions()
+            for name in set(functions) & set(other):
+                if without(functions[name], OF_ALL_VERSIONS) != without(other[name], OF_ALL_VERSIONS):
+                    changed[name].add(parameter)
+        for name, parameters in changed.items():
+            named = set(re.findall(r"<(\w+)>", json.dumps(marked["Resources"][name]["Properties"]["Code"])))
+            if parameters - named:
+                yield f"{name} depends on {sorted(parameters - named)}, which its SourceKMSKeyArn does not name"
+            # A parameter may tell in one of the two only.
+            if base is EVERYTHING and named - parameters:
+                yield f"{name} does not depend on {sorted(named - parameters)}, which its SourceKMSKeyArn names"
+            if named and before.get(name) == after.get(name):
+                yield f"{name} has the same version with other parameters"
+            if "SourceKMSKeyArn" in functions[name]["Code"]:
+                yield f"{name} gets {functions[name]['Code']['SourceKMSKeyArn']!r} for a key"
+    taller = copy.deepcopy(facts.template)
+    for resource in taller["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["Timeout"] = 899
+    for name, version in versions(transformed(taller)).items():
+        if before.get(name) == version:
+            yield f"{name} has the same version with another time-out"
+
+
+def versions(raw):
+    """The logical name of the version that SAM makes of each function."""
+    made = {name: resource for name, resource in raw["Resources"].items() if resource["Type"] == "AWS::Lambda::Version"}
+    return {resource["Properties"]["FunctionName"]["Ref"]: name for name, resource in made.items()}
+
+
+def without(properties, names):
+    return {name: value for name, value in properties.items() if name not in names}
+
+
+def another(facts, name, base):
+    """Another value of a parameter than the one it has."""
+    parameter = facts.template["Parameters"][name]
+    value = str(base.get(name, parameter["Default"]))
+    for candidate in [*map(str, parameter.get("AllowedValues", [])), EVERYTHING.get(name, ""), str(parameter["Default"])]:
+        if candidate != value:
+            return candidate
+    return str(int(value) + 1) if value.isdigit() else f"{value}x"
+
+
 @check
 def parameters_are_documented(facts):
     table = (ROOT / "docs/operations.md").read_text().partition("## Parameters of the stack\n")[2].partition("\n## ")[0]
@@ -940,6 +1052,50 @@ def parameters_are_documented(facts):
     for name in {*documented, *given}:
         if documented.get(name) != given.get(name):
             yield f"{name} is {given.get(name)!r} by default, in docs/operations.md {documented.get(name)!r}"
+
+
+@check
+def a_name_is_all_that_a_first_deployment_needs(facts):
+    """Every parameter has a default, which the template itself takes, and a place and a label in the console."""
+    interface = facts.template["Metadata"]["AWS::CloudFormation::Interface"]
+    shown = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
+    for name in sorted(set(shown) - set(facts.template["Parameters"])):
+        yield f"a group has {name}, which is no parameter"
+    for name, parameter in facts.template["Parameters"].items():
+        if "Default" not in parameter:
+            yield f"{name} has no default"
+            continue
+        default = str(parameter["Default"])
+        if not re.fullmatch(parameter.get("AllowedPattern", "[\\s\\S]*"), default):
+            yield f"{name} does not take its own default"
+        if default not in map(str, parameter.get("AllowedValues", [default])):
+            yield f"{name} does not take its own default"
+        if parameter["Type"] == "Number" and not (
+            parameter.get("MinValue", 0) <= int(default) <= parameter.get("MaxValue", int(default))
+        ):
+            yield f"{name} does not take its own default"
+        if shown.count(name) != 1:
+            yield f"{name} is in {shown.count(name)} groups of parameters"
+        # The pages call a parameter by its name, which the console shows only as part of a label.
+        if not interface["ParameterLabels"].get(name, {}).get("default", "").endswith(f" ({name})"):
+            yield f"{name} has no label that ends in its name"
+    if set(interface["ParameterLabels"]) - set(facts.template["Parameters"]):
+        yield "a label is of no parameter"
+
+
+@check
+def nobodys_answers_are_tracked(facts):
+    """`sam deploy --guided` writes what it was told into samconfig.toml."""
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    if "/samconfig.toml" not in ignored or not (ROOT / "samconfig.example.toml").is_file():
+        yield "samconfig.toml is not ignored, or has no example to copy"
+    example = tomlkit.parse((ROOT / "samconfig.example.toml").read_text())["default"]["deploy"]["parameters"]
+    if "parameter_overrides" in example or example.get("capabilities") != "CAPABILITY_IAM" or not example.get("resolve_s3"):
+        yield "samconfig.example.toml does not deploy with the template's defaults"
+    # Without a name of its own, a role or a policy needs no other capability.
+    for name, properties in facts.full.of("AWS::IAM::Role", "AWS::IAM::ManagedPolicy").items():
+        if {"RoleName", "ManagedPolicyName"} & set(properties):
+            yield f"{name} has a name, which needs CAPABILITY_NAMED_IAM"
 
 
 @check
@@ -982,8 +1138,8 @@ def invoked(facts, properties):
         variable = re.fullmatch(r"\$\{(\w+)\}", task["Parameters"].get("FunctionName", ""))
         if variable:
             arn = properties["DefinitionSubstitutions"].get(variable[1])
-            function = next((f for f in facts.full.functions() if facts.full.attribute(f, "Arn") == arn), None)
-            yield state, task.get("TimeoutSeconds", 0), function
+            versions = {facts.full.ref(name): v["FunctionName"] for name, v in facts.full.of("AWS::Lambda::Version").items()}
+            yield state, task.get("TimeoutSeconds", 0), versions.get(arn)
 
 
 @check
@@ -992,7 +1148,7 @@ def tasks_outlast_their_functions(facts):
     for name, properties in machines(facts.full).items():
         for state, timeout, function in invoked(facts, properties):
             if function is None:
-                yield f"{name}: the state {state} invokes no function of the template"
+                yield f"{name}: the state {state} invokes no version of a function of the template"
             elif timeout <= facts.full.functions()[function]["Timeout"]:
                 yield f"{name}: the state {state} ends after {timeout} s, before {function}"
 
@@ -1045,7 +1201,9 @@ def machine_outlasts_the_longest_job(facts):
 def machines_may_do_what_they_do(facts):
     for name, properties in machines(facts.full).items():
         role = facts.full.role_of(properties["RoleArn"])
-        wanted = {facts.full.attribute(function, "Arn") for _, _, function in invoked(facts, properties) if function}
+        functions = {facts.full.attribute(function, "Arn") for _, _, function in invoked(facts, properties) if function}
+        # Its versions; and by its name alone it is invoked by executions from before there were any.
+        wanted = functions | {f"{arn}:*" for arn in functions}
         if facts.full.allowed("lambda:InvokeFunction").get(role) != wanted:
             yield f"{role} may not invoke just the functions of {name}"
         for policy_of, statement in facts.full.statements():
@@ -1056,7 +1214,7 @@ def machines_may_do_what_they_do(facts):
                 of_source = {"ForAllValues:StringEquals": {"events:source": entry["Source"]}}
                 if statement.get("Condition") != {**of_source, "Null": {"events:source": "false"}}:
                     yield f"{role} may put events of other sources than {entry['Source']}"
-        bus = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"
+        bus = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{EVERYTHING['EventBusName']}"
         if facts.full.allowed("events:PutEvents").get(role) != {bus}:
             yield f"{role} may not put events on the bus alone"
 
@@ -1081,8 +1239,10 @@ def machines_may_run_their_maps(facts):
                 yield f"{label!r} is no label that stands in an ARN as it is"
         is_batch = path_of(resource) == BATCH_DEFINITION
         others = [f"{STACK}-{kind.name}" for kind in KINDS] if is_batch else []
-        items = "batch-items" if is_batch else "verifications"
         role, machine = facts.full.role_of(resource["RoleArn"]), resource["StateMachineName"]
+        items = "batch-items" if is_batch else f"verifications/{machine.removeprefix(STACK)[1:]}"
+        if name in references(facts.template["Resources"][role]):
+            yield f"{role} refers to {name}, which refers to it"
         own, of_maps = f"{states}:execution:{machine}:*", [f"{states}:execution:{machine}/{label}:*" for label in labels]
         follow = {own, *of_maps, *(f"{states}:execution:{other}:*" for other in others)} if labels else None
         wanted = {
@@ -1118,26 +1278,111 @@ def machines_log_without_data(facts):
             yield f"{name} is not a traced STANDARD machine"
 
 
+def alarms(stack):
+    return stack.of("AWS::CloudWatch::Alarm")
+
+
+def watched(alarm, namespace, dimension):
+    """The metrics of a namespace that an alarm adds up: {value of the dimension: {metric}}."""
+    found = {}
+    for metric in alarm.get("Metrics", []):
+        stat = metric.get("MetricStat", {}).get("Metric", {})
+        if stat.get("Namespace") == namespace and f"FILL({metric['Id']}, 0)" in alarm["Metrics"][0]["Expression"]:
+            for pair in stat["Dimensions"]:
+                if pair["Name"] == dimension:
+                    found.setdefault(pair["Value"], set()).add(stat["MetricName"])
+    return found
+
+
+@check
+def alarms_tell_somebody(facts):
+    """And tell it once: none of them calls itself over."""
+    for name, properties in alarms(facts.full).items():
+        if properties.get("AlarmActions") != [EVERYTHING["AlarmTopicArn"]] or "OKActions" in properties:
+            yield f"{name} tells nobody, or that it is over"
+        section = re.search(r'See docs/operations.md, "(.*)"\.', properties["AlarmDescription"])
+        if not section or f"# {section[1]}\n" not in (ROOT / "docs/operations.md").read_text():
+            yield f"{name} leads to no section of docs/operations.md"
+
+
 @check
 def unsuccessful_executions_raise_an_alarm(facts):
-    watched = {}
-    for properties in facts.full.of("AWS::CloudWatch::Alarm").values():
-        for metric in properties.get("Metrics", []):
-            stat = metric.get("MetricStat", {}).get("Metric", {})
-            for dimension in stat.get("Dimensions", []):
-                if dimension["Name"] == "StateMachineArn" and metric["Id"] in properties["Metrics"][0]["Expression"]:
-                    watched.setdefault(dimension["Value"], set()).add(stat["MetricName"])
-        if properties.get("AlarmActions") != [EVERYTHING["AlarmTopicArn"]]:
-            yield f"the alarm {properties['AlarmDescription']!r} tells nobody"
-        # What is filled with 0 looks like a period without failures until its counts are reported.
-        if "Metrics" in properties and (properties["EvaluationPeriods"], properties.get("DatapointsToAlarm")) != (3, 1):
-            yield f"the alarm {properties['AlarmDescription']!r} misses what is reported late"
+    counted = {}
+    for name, properties in alarms(facts.full).items():
+        for machine, metrics in watched(properties, "AWS/States", "StateMachineArn").items():
+            counted.setdefault(machine, set()).update(metrics)
+            # What is filled with 0 looks like a period without failures until its counts are reported.
+            if (properties["EvaluationPeriods"], properties.get("DatapointsToAlarm")) != (3, 1):
+                yield f"{name} misses what is reported late"
     for name in machines(facts.full):
-        missing = {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"} - watched.get(
+        missing = {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"} - counted.get(
             facts.full.ref(name), set()
         )
         if missing:
             yield f"{name}: nothing watches {sorted(missing)}"
+
+
+@check
+def throttled_functions_raise_an_alarm(facts):
+    """If it goes on: a call that is throttled is tried again, after half an hour at most."""
+    counted = set()
+    for name, properties in alarms(facts.full).items():
+        functions = watched(properties, "AWS/Lambda", "FunctionName")
+        if not functions:
+            continue
+        counted |= {function for function, metrics in functions.items() if metrics == {"Throttles"}}
+        periods, least = properties["EvaluationPeriods"], properties.get("DatapointsToAlarm", 0)
+        if periods * properties["Metrics"][1]["MetricStat"]["Period"] < 3600 or not 1 < least < periods:
+            yield f"{name} rings for one burst, or forgets between two tries"
+    for name in sorted({facts.full.ref(name) for name in facts.full.functions()} - counted):
+        yield f"nothing watches whether {name} is throttled"
+
+
+@check
+def jobs_that_stand_in_line_for_long_raise_an_alarm(facts):
+    """The start function logs which part of its time a job has waited: what the template counts is what it writes."""
+    source = (ROOT / "shared/src/line.rs").read_text()
+    for kind in KINDS:
+        logs = facts.full.ref(kind.resource("StartLogs"))
+        filters = [f for f in facts.full.of("AWS::Logs::MetricFilter").values() if f["LogGroupName"] == logs]
+        if len(filters) != 1:
+            yield f"nothing counts how long jobs of {kind.name} stand in line"
+            continue
+        (transformation,) = filters[0]["MetricTransformations"]
+        member = re.fullmatch(r"\$\.fields\.(\w+)", transformation["MetricValue"])
+        if not member or f"{member[1]} = " not in source or filters[0]["FilterPattern"] != f"{{ $.fields.{member[1]} >= 0 }}":
+            yield f"{kind.name}: {transformation['MetricValue']} is not what shared/src/line.rs logs"
+        metric = transformation["MetricNamespace"], transformation["MetricName"]
+        rings = [a for a in alarms(facts.full).values() if (a.get("Namespace"), a.get("MetricName")) == metric]
+        if [(a["Statistic"], a["Threshold"], a["ComparisonOperator"]) for a in rings] != [
+            ("Maximum", 50, "GreaterThanOrEqualToThreshold")
+        ]:
+            yield f"{kind.name}: no alarm rings when the oldest job has used half of its time"
+        # Between two looks at the line a job may pause as long as its state's retriers say.
+        longest_pause = max(retrier.get("MaxDelaySeconds", 0) for retrier in facts.machine["States"]["Start"]["Retry"])
+        if any(a["Period"] < 2 * longest_pause for a in rings):
+            yield f"{kind.name}: the alarm of the line goes off and on between two looks of one job"
+    names = [f["MetricTransformations"][0]["MetricName"] for f in facts.full.of("AWS::Logs::MetricFilter").values()]
+    if len(set(names)) != len(names):
+        yield f"two kinds share a metric: {names}"
+
+
+@check
+def functions_report_what_they_used(facts):
+    """Lambda's REPORT lines come at the level INFO."""
+    for name, properties in facts.full.functions().items():
+        if properties["LoggingConfig"].get("SystemLogLevel") != "INFO":
+            yield f"{name} does not report its time and memory"
+
+
+@check
+def announcements_name_their_execution_once(facts):
+    """The integration with EventBridge adds execution and state machine to the resources of each entry."""
+    for path, definition in facts.parsed.items():
+        for state, task in tasks(definition).items():
+            for entry in task["Parameters"].get("Entries", []):
+                if any(name.startswith("Resources") for name in entry):
+                    yield f"{path}: {state} names resources, beside those that Step Functions adds"
 
 
 @check
@@ -1214,7 +1459,8 @@ def triggers_are_delivered_or_kept(facts):
 @check
 def dead_letters_are_kept_and_noticed(facts):
     queue = facts.full.of("AWS::SQS::Queue")["DeadLetterQueue"]
-    if queue.get("MessageRetentionPeriod") != 1209600 or queue.get("SqsManagedSseEnabled") is not True:
+    sse = facts.plain.of("AWS::SQS::Queue")["DeadLetterQueue"].get("SqsManagedSseEnabled")
+    if queue.get("MessageRetentionPeriod") != 1209600 or sse is not True:
         yield "the dead-letter queue is not encrypted, or keeps less than 14 days"
     (policy,) = facts.full.of("AWS::SQS::QueuePolicy").values()
     senders = [s for s in policy["PolicyDocument"]["Statement"] if s["Effect"] == "Allow"]
@@ -1227,9 +1473,10 @@ def dead_letters_are_kept_and_noticed(facts):
         or len(senders) != 1
     ):
         yield "not just the account's rules may write the dead-letter queue"
-    alarms = facts.full.of("AWS::CloudWatch::Alarm").values()
-    if not any(a.get("MetricName") == "ApproximateNumberOfMessagesVisible" and a["Threshold"] == 0 for a in alarms):
-        yield "nothing watches the dead-letter queue"
+    rings = [a for a in alarms(facts.full).values() if a.get("MetricName") == "ApproximateNumberOfMessagesVisible"]
+    # SQS reports nothing of a queue that was not touched for six hours.
+    if [(a["Threshold"], a["TreatMissingData"]) for a in rings] != [(0, "ignore")]:
+        yield "nothing watches the dead-letter queue for as long as a message lies in it"
 
 
 @check
@@ -1358,17 +1605,21 @@ def buckets_refuse_what_would_forge_a_proof(facts):
         for resource in listed(statement["Resource"])
     }
     functions = f"arn:aws:iam::{ACCOUNT}:role/landfall/{STACK}/*"
-    seal = stack.attribute("SealReceiptRole", "Arn")
+    seals = f"arn:aws:iam::{ACCOUNT}:role/landfall/*/seal/*"
+    by_seals = {"ArnNotLike": {"aws:PrincipalArn": seals}}
+    for role in stack.of("AWS::IAM::Role"):
+        if fnmatch.fnmatchcase(stack.attribute(role, "Arn"), seals) != (role == "SealReceiptRole"):
+            yield f"{role}: the path of the seals is theirs alone"
     unconditional = {"Null": {"s3:if-match": "true", "s3:if-none-match": "true"}}
     # A part of an upload takes no condition; the completion does.
     creating = {**unconditional, "Bool": {"s3:ObjectCreationOperation": "true"}}
     overwriting = {"Null": {"s3:if-none-match": "true"}}
     for bucket, action, resource, condition in (
-        ("ExportBucket", "s3:PutObject", "exportbucket/*/_receipt.json", {"ArnNotEquals": {"aws:PrincipalArn": seal}}),
+        ("ExportBucket", "s3:PutObject", "exportbucket/*/_receipt.json", by_seals),
         ("ExportBucket", "s3:PutObject", "exportbucket/*/_receipt.json", overwriting),
         ("LedgerBucket", "s3:PutObject", "ledgerbucket/*", {"ArnNotLike": {"aws:PrincipalArn": functions}}),
         *(
-            ("ExportBucket", "s3:PutObject", f"exportbucket/{key}", {"ArnNotEquals": {"aws:PrincipalArn": seal}})
+            ("ExportBucket", "s3:PutObject", f"exportbucket/{key}", by_seals)
             for key in ("*/_objects.jsonl", "*/_latest.json", "_latest.json")
         ),
         ("ExportBucket", "s3:PutObject", "exportbucket/*/_latest.json", unconditional),
@@ -1433,7 +1684,227 @@ def the_template_fits(facts):
             yield f"{name} has no description, or one that is too long"
 
 
+# --- What is one's own ----------------------------------------------------------------------------------------------
+
+OF_OWN_BUS = {"EventBus", "AnnouncersPolicy", "SendersPolicy"}
+
+
+@check
+def what_may_be_exported_is_held_by_iam(facts):
+    """The gate's patterns once more: an event that came past the gate would still be refused."""
+    everything = facts.stack({**EVERYTHING, "AllowedDomains": "*", "AllowedDashboards": "*"})
+    for kind in KINDS:
+        if not kind.names:
+            continue
+        stem = kind.resources.replace(f":{REGION}:{ACCOUNT}:", ":*:*:").replace("arn:aws:", "arn:*:").removesuffix("*")
+        wanted = {f"{stem}{name}{beneath}" for name in EVERYTHING[kind.names].split(",") for beneath in ("", "/*")}
+        for suffix, actions in (("StartRole", kind.start), ("PollRole", kind.poll)):
+            denied = [
+                (set(listed(s["Action"])), set(s.get("NotResource", [])), s.get("Condition"))
+                for role, s in facts.full.statements("Deny")
+                if role == kind.resource(suffix)
+            ]
+            if denied != [({f"{kind.api}:{action}" for action in actions}, wanted, None)]:
+                yield f"{kind.resource(suffix)} is denied {denied}, not all but {sorted(wanted)}"
+        for role, statement in everything.statements("Deny"):
+            if role in (kind.resource("StartRole"), kind.resource("PollRole")):
+                yield f"{role} is denied {statement} where everything may be exported"
+    parameters = facts.template["Parameters"]
+    for name in ("AllowedDomains", "AllowedDashboards"):
+        pattern = re.compile(parameters[name]["AllowedPattern"])
+        for text in ("*", "shop", "a*b*", "*-x_1"):
+            if not pattern.fullmatch(text):
+                yield f"{name} refuses {text!r}"
+        # What means more to IAM than to the gate: another segment of a path, one character, a variable.
+        for text in ("", "a/b", "a?", "${aws:username}", "a b", "a,b", "ä"):
+            if pattern.fullmatch(text):
+                yield f"{name} takes {text!r}"
+
+
+@check
+def one_bus_carries_requests_and_announcements(facts):
+    for stack, name in ((facts.plain, "default"), (facts.full, EVERYTHING["EventBusName"])):
+        for rule, properties in stack.of("AWS::Events::Rule").items():
+            if properties.get("EventBusName") != name:
+                yield f"{rule} hears {properties.get('EventBusName')}, not {name}"
+        for machine, properties in machines(stack).items():
+            if properties["DefinitionSubstitutions"].get("EventBusName") != name:
+                yield f"{machine} announces on another bus than {name}"
+        if (stack is facts.full) != (OF_OWN_BUS <= stack.made) or (stack is facts.plain and OF_OWN_BUS & stack.made):
+            yield f"of a bus there is {sorted(OF_OWN_BUS & stack.made)}"
+    if facts.full.of("AWS::Events::EventBus").get("EventBus", {}).get("Name") != EVERYTHING["EventBusName"]:
+        yield "the bus has another name"
+    if references(facts.template["Resources"]["SegmentSnapshotRule"]).isdisjoint({"EventBus"}):
+        yield "a rule may be made before its bus"
+    own = f"arn:aws:iam::{ACCOUNT}:role/landfall-machines/{STACK}/*"
+    for role in facts.full.of("AWS::IAM::Role"):
+        is_machine = role in {facts.full.role_of(machine["RoleArn"]) for machine in machines(facts.full).values()}
+        if fnmatch.fnmatchcase(facts.full.attribute(role, "Arn"), own) != is_machine:
+            yield f"{role}: the path of the machines' roles is theirs alone"
+    announce = {"ForAnyValue:StringEquals": {"events:source": "landfall"}, "ArnNotLike": {"aws:PrincipalArn": own}}
+    senders = {"ArnNotLike": {"aws:PrincipalArn": [own, *EVERYTHING["EventBusSenders"].split(",")]}}
+    bus = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{EVERYTHING['EventBusName']}"
+    policies = facts.full.of("AWS::Events::EventBusPolicy")
+    for name, condition in (("AnnouncersPolicy", announce), ("SendersPolicy", senders)):
+        wanted = {"Effect": "Deny", "Principal": "*", "Action": "events:PutEvents", "Resource": bus, "Condition": condition}
+        policy = policies.get(name, {})
+        if policy.get("Statement") != wanted or policy.get("EventBusName") != EVERYTHING["EventBusName"]:
+            yield f"{name} is {policy.get('Statement')}, not {wanted}"
+    if len({policy.get("StatementId") for policy in policies.values()}) != len(policies):
+        yield "two statements of the bus's policy have one id"
+    open_to_all = facts.stack({**EVERYTHING, "EventBusSenders": ""})
+    if OF_OWN_BUS & open_to_all.made != {"EventBus", "AnnouncersPolicy"}:
+        yield "without senders everyone is refused, or may announce"
+
+
+@check
+def a_bucket_may_be_brought(facts):
+    """It takes the place of the stack's own everywhere; its policy is not ours to write."""
+    stack = facts.stack({**EVERYTHING, "ExportBucketName": "brought"})
+    for name in sorted(stack.dangling):
+        yield f"something refers to {name}, which is not made where a bucket is brought"
+    if made := {"ExportBucket", "ExportBucketPolicy"} & stack.made:
+        yield f"{sorted(made)} is made where a bucket is brought"
+    for name, resource in stack.resources.items():
+        own = json.dumps(facts.full.resources[name]["Properties"], sort_keys=True)
+        if json.dumps(resource["Properties"], sort_keys=True) != own.replace("exportbucket", "brought"):
+            yield f"{name} differs by more than the name of the bucket"
+    if stack.outputs.get("ExportBucketName") != "brought" or facts.plain.outputs["ExportBucketName"] != "exportbucket":
+        yield "the output names another bucket"
+
+
+@check
+def a_brought_bucket_is_documented_with_the_policy_of_our_own(facts):
+    """What keeps receipts from being forged is copied by hand into the policy of a bucket that is brought."""
+    page = (ROOT / "docs/operations.md").read_text()
+    section = page.partition("### A bucket of your own\n")[2].partition("\n#")[0]
+    lines = [line for line in section.splitlines() if line.startswith("    ")]
+    text = "\n".join(lines).replace("BUCKET", "exportbucket").replace("ACCOUNT", ACCOUNT)
+    documented = {statement["Sid"]: statement for statement in json.loads(f"[{text}]")}
+    own = {s["Sid"]: s for s in facts.plain.bucket_statements("ExportBucket") if s["Sid"] != "OnlyTls"}
+    for sid in sorted({*documented, *own}):
+        if documented.get(sid) != own.get(sid):
+            yield f"docs/operations.md has {documented.get(sid)}, the template {own.get(sid)}"
+
+
+@check
+def one_key_encrypts_what_is_kept(facts):
+    key = EVERYTHING["KmsKeyArn"]
+    for stack, wanted in ((facts.plain, None), (facts.full, key)):
+        for name, bucket in stack.of("AWS::S3::Bucket").items():
+            (rule,) = bucket.get("BucketEncryption", {}).get("ServerSideEncryptionConfiguration", [{}])
+            by = rule.get("ServerSideEncryptionByDefault", {})
+            algorithm = "aws:kms" if wanted else "AES256"
+            if (by.get("SSEAlgorithm"), by.get("KMSMasterKeyID")) != (algorithm, wanted):
+                yield f"{name} is encrypted with {by}"
+            if wanted and rule.get("BucketKeyEnabled") is not True:
+                yield f"{name} asks the key for each object"
+        for name, machine in machines(stack).items():
+            by = machine.get("EncryptionConfiguration", {})
+            kind = "CUSTOMER_MANAGED_KMS_KEY" if wanted else "AWS_OWNED_KEY"
+            if (by.get("Type"), by.get("KmsKeyId")) != (kind, wanted):
+                yield f"{name} is encrypted with {by}"
+        for name, group in stack.of("AWS::Logs::LogGroup").items():
+            if group.get("KmsKeyId") != wanted:
+                yield f"{name} is encrypted with {group.get('KmsKeyId')}"
+        queue = stack.of("AWS::SQS::Queue")["DeadLetterQueue"]
+        if (queue.get("KmsMasterKeyId"), queue["SqsManagedSseEnabled"]) != (wanted, not wanted):
+            yield f"the dead-letter queue is encrypted with {queue.get('KmsMasterKeyId')}"
+        granted = {}
+        for role, statement in stack.statements():
+            for action in listed(statement["Action"]):
+                if key in statement["Resource"]:
+                    condition = json.dumps(statement.get("Condition"), sort_keys=True)
+                    granted.setdefault(role, set()).add((action, condition))
+        expected = grants_on_the_key(facts) if wanted else {}
+        for role in sorted({*granted, *expected}):
+            have, want = granted.get(role, set()), expected.get(role, set())
+            if have != want:
+                yield f"{role} may do {sorted(have - want)} too much with the key, and lacks {sorted(want - have)}"
+
+
+def grants_on_the_key(facts):
+    """What each role may do with the stack's key, and under which condition: as little as its work needs."""
+
+    def uses(actions, condition):
+        return {(f"kms:{action}", json.dumps(condition, sort_keys=True)) for action in actions}
+
+    def by(service):
+        return {"StringLike": {"kms:ViaService": f"{service}.*.amazonaws.com"}}
+
+    def of_machines(*names):
+        arns = [f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{STACK}-{name}" for name in names]
+        key = "kms:EncryptionContext:aws:states:stateMachineArn"
+        return {"StringEquals": {key: arns if len(arns) > 1 else arns[0]}}
+
+    both = ("Decrypt", "GenerateDataKey")
+    of_logs = {"StringEquals": {"kms:EncryptionContext:SourceArn": f"arn:aws:logs:{REGION}:{ACCOUNT}:*"}}
+    functions = ["VerifyOutputRole", "SealReceiptRole", "BatchPlanRole", "BatchSummaryRole"]
+    functions += [kind.resource("StartRole") for kind in KINDS]
+    expected = {role: uses(both, by("s3")) for role in functions}
+    for kind in KINDS:
+        if kind.role:
+            actions = (*(both if kind.writes else ("Decrypt",)), *(("DescribeKey",) if kind.in_parts else ()))
+            expected[kind.role] = uses(actions, None) | (uses(("CreateGrant",), OF_SERVICES) if kind.in_parts else set())
+    batch = ("export-batch", "export-batch/Requests", *(kind.name for kind in KINDS))
+    for kind, own in (("ExportBatch", batch), *((k.resource(""), (k.name, f"{k.name}/VerifyBatches")) for k in KINDS)):
+        expected[f"{kind}StateMachineRole"] = (
+            uses(both, of_machines(*own)) | uses(("GenerateDataKey",), of_logs) | uses(("Decrypt",), by("s3"))
+        )
+        expected[f"{kind}TriggerRole"] = uses(both, of_machines(own[0])) | uses(both, by("sqs"))
+    return expected
+
+
+# The most that the parameters promise to take: see AllowedDestinations, and AllowedDomains and AllowedDashboards.
+FOLDERS_AT_MOST, PREFIX_AT_MOST = 20, 60
+NAMES_AT_MOST, NAME_AT_MOST = 30, 64
+
+
+@check
+def policies_fit_what_the_parameters_take(facts):
+    """IAM's quotas, which do not count white space, and Lambda's of an environment."""
+    buckets = [f"{n:02}".ljust(63, "b") for n in range(FOLDERS_AT_MOST)]
+    folders = {
+        "AllowedDestinations": ",".join(f"s3://{bucket}/{'p' * (PREFIX_AT_MOST - 1)}/" for bucket in buckets),
+        "AllowedDestinationBuckets": ",".join(buckets),
+    }
+    some = ",".join(f"{n:02}".ljust(NAME_AT_MOST, "n") for n in range(NAMES_AT_MOST))
+    names = {"AllowedDomains": some, "AllowedDashboards": some}
+    of_folders = f"{FOLDERS_AT_MOST} folders fit, also with buckets of 63 and prefixes of {PREFIX_AT_MOST} characters"
+    of_names = f"{NAMES_AT_MOST} names of {NAME_AT_MOST} characters fit"
+    promises = {"AllowedDestinations": of_folders, "AllowedDomains": of_names, "AllowedDashboards": of_names}
+    for name, promise in promises.items():
+        if promise not in facts.template["Parameters"][name]["Description"]:
+            yield f"{name} does not promise that {promise}"
+    for most in (folders, names):
+        if any(len(value) > 4096 for value in most.values()):
+            yield "CloudFormation takes no value of more than 4,096 bytes"
+        yield from what_does_not_fit(facts.stack({**EVERYTHING, **most}))
+
+
+def what_does_not_fit(stack):
+    for name, properties in stack.of("AWS::IAM::Role").items():
+        size = sum(len(compact(policy["PolicyDocument"])) for policy in properties.get("Policies", []))
+        if size > 10_240:
+            yield f"the policies of {name} have {size} characters, IAM takes 10,240"
+    for name, properties in stack.of("AWS::S3::BucketPolicy").items():
+        if len(compact(properties["PolicyDocument"])) > 20_480:
+            yield f"{name} is larger than S3 takes"
+    for name, properties in stack.functions().items():
+        size = sum(len(key) + len(str(value)) for key, value in properties["Environment"]["Variables"].items())
+        if size > 4096:
+            yield f"the environment of {name} has {size} bytes, Lambda takes 4,096"
+
+
+def compact(document):
+    return json.dumps(document, separators=(",", ":"))
+
+
 # --- Layout ---------------------------------------------------------------------------------------------------------
+
+
+def snake(name):
+    return kebab(name).replace("-", "_").upper()
 
 
 def kebab(name):
@@ -1493,7 +1964,7 @@ def kinds_are_deployed_when_they_are_asked_for(facts):
             shown = {name for name in stack.outputs if kind_of_resource(name) == kind.name}
             if bool(shown) != bool(wanted):
                 yield f"{chosen} shows {sorted(shown)} of {kind.name}"
-        for name in sorted(always - stack.made - {"TracingPolicy"}):
+        for name in sorted(always - stack.made - {"TracingPolicy", *OF_OWN_BUS}):
             yield f"{chosen} does not make {name}, which is shared"
     schedules = {kind.resource("Schedule") for kind in KINDS}
     for kind in KINDS:
@@ -1528,6 +1999,7 @@ DASHBOARD_SCHEDULE = {name: EVERYTHING[name] for name in EVERYTHING if name.star
 EXPORT_SCHEDULE = {name: EVERYTHING[name] for name in EVERYTHING if name.startswith("EndpointExport")}
 IMPORT_SCHEDULE = {name: EVERYTHING[name] for name in EVERYTHING if name.startswith("EndpointImport")}
 FOLDERS, FOLDER_BUCKETS = EVERYTHING["AllowedDestinations"], EVERYTHING["AllowedDestinationBuckets"]
+OWN_BUS = {"CreateEventBus": "true", "EventBusName": "exports"}
 HALVES = [
     ({"AllowedDestinations": FOLDERS}, "DestinationsAreWhole"),
     ({"AllowedDestinationBuckets": FOLDER_BUCKETS}, "DestinationsAreWhole"),
@@ -1541,6 +2013,13 @@ HALVES = [
             ("", f"{FOLDER_BUCKETS},"),
         )
     ),
+    ({"AllowedDomains": "shop,"}, "NamesAreWhole"),
+    ({"AllowedDomains": ""}, "NamesAreWhole"),
+    ({"AllowedDashboards": ",sales"}, "NamesAreWhole"),
+    ({"AllowedDashboards": ""}, "NamesAreWhole"),
+    ({"CreateEventBus": "true"}, "BusIsWhole"),
+    ({"EventBusName": "exports", "EventBusSenders": EVERYTHING["EventBusSenders"]}, "BusIsWhole"),
+    ({**OWN_BUS, "EventBusSenders": EVERYTHING["EventBusSenders"] + ","}, "BusIsWhole"),
     ({"AllowedRoles": EVERYTHING["AllowedRoles"] + ","}, "RolesAreWhole"),
     ({"AllowedKmsKeys": "," + EVERYTHING["AllowedKmsKeys"]}, "KmsKeysAreWhole"),
     ({**SEGMENT_SCHEDULE, "DomainName": ""}, "ScheduleIsWhole"),
@@ -1564,7 +2043,7 @@ def references(node):
     found = set()
     for name, value in node.items():
         if name == "Ref":
-            found.add(value)
+            found.add(value.split(".")[0])
         elif name == "Fn::GetAtt":
             found.add((value if isinstance(value, list) else value.split("."))[0])
         elif name == "Fn::Sub":
@@ -1607,7 +2086,7 @@ def put(path, value):
             node = into(node, step)
         last = steps[-1]
         if isinstance(node, list):
-            last = int(last) if last.isdigit() else node.index(into(node, last))
+            last = int(last) if last.isdigit() else next(n for n, item in enumerate(node) if is_called(item, last))
         if value is None:
             del node[last]
         else:
@@ -1624,9 +2103,16 @@ def into(node, step):
     if isinstance(node, list):
         if step.isdigit():
             return node[int(step)]
-        plain = (item["Fn::If"][1] if "Fn::If" in item else item for item in node)
-        return next(item for item in plain if item.get("Sid", item.get("Id")) == step)
+        return unwrapped(next(item for item in node if is_called(item, step)))
     return node[step]
+
+
+def is_called(item, name):
+    return unwrapped(item).get("Sid", unwrapped(item).get("Id")) == name
+
+
+def unwrapped(item):
+    return item["Fn::If"][1] if "Fn::If" in item else item
 
 
 MEMBERS = {
@@ -1677,7 +2163,14 @@ MEMBERS = {
         ("DashboardSnapshotPollRole/statements/Poll/Action", "quicksight:DescribeDashboardSnapshotJob"),
     ),
     only_seal_writes_receipts: (
-        ("SealReceiptRole/statements/WriteReceipt/Resource", {"Fn::Sub": "${ExportBucket.Arn}/*"}),
+        ("SealReceiptRole/statements/NothingButSeals", None),
+        ("SealReceiptRole/statements/NothingButSeals/NotResource/1", {"Fn::Sub": "${ExportBucket.Arn}/*"}),
+        ("SealReceiptRole/statements/NothingButSeals/NotResource/2", None),
+        ("SealReceiptRole/statements/NothingButSeals/Action/0", None),
+        ("SealReceiptRole/statements/NothingButSeals/Condition", {"Bool": {"aws:SecureTransport": "true"}}),
+        ("SealReceiptRole/statements/SealFurtherDestinations/Resource", ["arn:aws:s3:::aaa/*"]),
+        ("SealReceiptRole/statements/SealExports/Action", ["s3:PutObject", "s3:AbortMultipartUpload"]),
+        ("EndpointExportStartRole/statements/ClaimJob/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/jobs/*"}),
         ("VerifyOutputRole/statements/ReadExports/Action", ["s3:GetObject", "s3:PutObject"]),
         ("SegmentSnapshotStartRole/statements/ClaimJob/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/*"}),
         ("SegmentSnapshotExportRole/statements/NoReceipts", None),
@@ -1687,10 +2180,6 @@ MEMBERS = {
         ("EndpointExportRole/statements/NoReceipts/Condition", {"Bool": {"aws:SecureTransport": "false"}}),
         ("EndpointExportRole/statements/NoReceipts/Resource/2", None),
         ("SegmentSnapshotExportRole/statements/NoReceipts/Resource/1", None),
-        ("SealReceiptRole/statements/WriteObjects/Action", ["s3:PutObject", "s3:AbortMultipartUpload"]),
-        ("SealReceiptRole/statements/MoveLatest/Resource/1", None),
-        ("SealReceiptRole/statements/MoveLatestInFurtherDestinations/Action", "s3:GetObject"),
-        ("SealReceiptRole/statements/MoveLatestBeneathFurtherDestinations/Resource", "arn:aws:s3:::aaa/*"),
         ("VerifyOutputRole/statements/KeepWork/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/receipts/*"}),
         ("BatchPlanRole/statements/ReadRequests/Action", ["s3:GetObject", "s3:PutObject"]),
         ("BatchSummaryRole/statements/ReadJobs/Action", ["s3:GetObject", "s3:PutObject"]),
@@ -1702,22 +2191,27 @@ MEMBERS = {
     histories_are_kept_by_seal_and_recalled_by_starts: (
         ("SealReceiptRole/statements/KeepHistory/Action", "s3:PutObject"),
         ("EndpointImportStartRole/statements/RecallHistory", None),
+        ("EndpointImportStartRole/statements/RecallHistory/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/history/*"}),
         ("SegmentSnapshotStartRole/statements/RecallHistory/Action", ["s3:GetObject", "s3:PutObject"]),
     ),
     whoever_uploads_in_parts_may_give_up: (
         ("VerifyOutputRole/statements/WriteReport/Action", "s3:PutObject"),
-        ("SealReceiptRole/statements/WriteObjects/Action", "s3:PutObject"),
+        ("SealReceiptRole/statements/SealExports/Action", "s3:PutObject"),
         ("SealReceiptRole/statements/CloseJob/Action", ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]),
         ("SegmentSnapshotPollRole/statements/Poll/Action", "s3:AbortMultipartUpload"),
         ("BatchPlanRole/statements/KeepBatch/Action", ["s3:GetObject", "s3:PutObject"]),
     ),
     machines_may_run_their_maps: (
         ("SegmentSnapshotStateMachineRole/statements/ReadBatches/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/*"}),
+        (
+            "EndpointExportStateMachineRole/statements/ReadBatches/Resource",
+            {"Fn::Sub": "${LedgerBucket.Arn}/verifications/*"},
+        ),
         ("DashboardSnapshotStateMachineRole/statements/StartBatches/Resource", {"Ref": "DashboardSnapshotStateMachine"}),
         ("EndpointExportStateMachineRole/statements/FollowBatches/Action", "states:DescribeExecution"),
         ("EndpointExportStateMachineRole/statements/FollowBatches/Resource/1", None),
         ("EndpointImportStateMachineRole/statements/RedriveBatches", None),
-        ("EndpointImportStateMachine/Name", "other"),
+        ("EndpointImportStateMachine/StateMachineName", "other"),
         ("ExportBatchStateMachineRole/statements/ReadItems/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/batches/*"}),
         ("ExportBatchStateMachineRole/statements/FollowRequests/Resource/3", None),
         ("ExportBatchStateMachineRole/statements/RedriveRequests", None),
@@ -1759,7 +2253,7 @@ MEMBERS = {
         ("ExportBatchStateMachineRole/statements/HearOfRequests/Action", "events:PutRule"),
         ("ExportBatchStateMachineRole/statements/HearOfRequests/Resource", {"Fn::Sub": "arn:aws:events:::rule/*"}),
         ("BatchPlanFunction/Environment/Variables/LANDFALL_MACHINES/Fn::Join/1/0", None),
-        ("DashboardSnapshotStateMachine/Name", "other"),
+        ("DashboardSnapshotStateMachine/StateMachineName", "other"),
         ("SegmentSnapshotTriggerRole/statements/StartExecution/Action", "events:PutRule"),
     ),
     batches_are_deployed_unless_they_are_not_wanted: (
@@ -1808,17 +2302,33 @@ MEMBERS = {
         ("SealReceiptFunction/Timeout", 60),
         ("SegmentSnapshotPollFunction/MemorySize", 512),
     ),
+    what_changes_a_function_publishes_a_version: (
+        ("VerifyOutputFunction/AutoPublishAliasAllProperties", None),
+        ("SealReceiptFunction/VersionDeletionPolicy", "Delete"),
+        ("SegmentSnapshotStartFunction/SourceKMSKeyArn", None),
+        ("BatchPlanFunction/SourceKMSKeyArn/Fn::If/1/Fn::Join/1/1", None),
+        ("DashboardSnapshotPollFunction/SourceKMSKeyArn", {"Fn::If": ["Never", {"Ref": "ExportRetentionDays"}, "x"]}),
+        ("EndpointImportStartFunction/Environment/Variables/LANDFALL_NEW", {"Ref": "ScheduleExpressionTimezone"}),
+        ("SealReceiptFunction/SourceKMSKeyArn", {"Fn::If": ["IsTraced", "x", {"Ref": "AWS::NoValue"}]}),
+    ),
+    nobodys_answers_are_tracked: (("SealReceiptRole/RoleName", "seal"),),
     substitutions_are_those_of_the_definition: (
         ("SegmentSnapshotStateMachine/DefinitionSubstitutions/Kind", None),
-        ("SegmentSnapshotStateMachine/DefinitionUri", BATCH_DEFINITION),
+        ("SegmentSnapshotStateMachine/DefinitionS3Location", BATCH_DEFINITION),
         ("ExportBatchStateMachine/DefinitionSubstitutions/EventBusName", None),
     ),
     tasks_outlast_their_functions: (
+        (
+            "SegmentSnapshotStateMachine/DefinitionSubstitutions/PollFunctionArn",
+            {"Fn::GetAtt": ["SegmentSnapshotPollFunction", "Arn"]},
+        ),
         ("EndpointImportStartFunction/Timeout", 960),
         ("SealReceiptFunction/Timeout", 961),
         ("BatchSummaryFunction/Timeout", 960),
     ),
     machines_may_do_what_they_do: (
+        ("DashboardSnapshotStateMachineRole/statements/Invoke/Resource/1", None),
+        ("EndpointImportStateMachineRole/statements/Invoke/Resource/0", None),
         ("SegmentSnapshotStateMachineRole/statements/Invoke/Resource", {"Fn::GetAtt": ["SealReceiptFunction", "Arn"]}),
         ("SegmentSnapshotStateMachineRole/statements/Announce/Condition", None),
         ("ExportBatchStateMachineRole/statements/Announce/Condition/Null", None),
@@ -1828,14 +2338,39 @@ MEMBERS = {
         ),
     ),
     machines_log_without_data: (
-        ("SegmentSnapshotStateMachine/Logging/IncludeExecutionData", True),
+        ("SegmentSnapshotStateMachine/LoggingConfiguration/IncludeExecutionData", True),
         ("SegmentSnapshotStateMachineLogs/LogGroupName", "/landfall/states"),
+    ),
+    alarms_tell_somebody: (
+        ("DeadLetterAlarm/AlarmActions", None),
+        ("DeadLetterAlarm/OKActions", {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}),
+        ("EndpointExportLineAlarm/AlarmActions", None),
+        ("OutputThrottleAlarm/AlarmDescription", 'See docs/operations.md, "What is not there".'),
     ),
     unsuccessful_executions_raise_an_alarm: (
         ("SegmentSnapshotAlarm/Metrics/2/MetricStat/Metric/MetricName", "ExecutionsStarted"),
-        ("DeadLetterAlarm/AlarmActions", None),
         ("ExportBatchAlarm/DatapointsToAlarm", None),
+        ("EndpointImportAlarm/Metrics/0/Expression", "FILL(failed, 0) + FILL(timedout, 0)"),
     ),
+    throttled_functions_raise_an_alarm: (
+        ("SegmentSnapshotThrottleAlarm/Metrics/0/Expression", "FILL(start, 0)"),
+        ("OutputThrottleAlarm/Metrics/2/MetricStat/Metric/MetricName", "Errors"),
+        ("DashboardSnapshotThrottleAlarm/DatapointsToAlarm", 1),
+        ("EndpointExportThrottleAlarm/EvaluationPeriods", 3),
+        (
+            "ExportBatchThrottleAlarm/Metrics/1/MetricStat/Metric/Dimensions",
+            [{"Name": "FunctionName", "Value": {"Ref": "SealReceiptFunction"}}],
+        ),
+    ),
+    jobs_that_stand_in_line_for_long_raise_an_alarm: (
+        ("SegmentSnapshotLineMetric/FilterPattern", "{ $.waited_percent >= 0 }"),
+        ("DashboardSnapshotLineMetric/MetricTransformations/0/MetricValue", "$.fields.waited_seconds"),
+        ("EndpointImportLineMetric/LogGroupName", {"Ref": "EndpointImportPollLogs"}),
+        ("EndpointExportLineAlarm/MetricName", {"Fn::Sub": "${AWS::StackName}-endpoint-import-waited-percent"}),
+        ("EndpointExportLineAlarm/Statistic", "Average"),
+        ("SegmentSnapshotLineAlarm/Period", 300),
+    ),
+    functions_report_what_they_used: (("VerifyOutputFunction/LoggingConfig/SystemLogLevel", "WARN"),),
     stalled_jobs_raise_an_alarm: (
         ("StalledJobRule/EventPattern/detail-type", ["Export Job Failed"]),
         ("StalledJobRule/EventBusName", "default"),
@@ -1860,6 +2395,7 @@ MEMBERS = {
         ("DeadLetterQueue/SqsManagedSseEnabled", False),
         ("DeadLetterQueuePolicy/statements/RulesOfThisAccount/Condition", {}),
         ("DeadLetterAlarm/Threshold", 10),
+        ("DeadLetterAlarm/TreatMissingData", "notBreaching"),
     ),
     rules_hear_this_account_only: (("SegmentSnapshotRule/EventPattern/account", None),),
     schedules_imitate_an_event: (
@@ -1896,6 +2432,12 @@ MEMBERS = {
         ("ExportBucketPolicy/statements/LatestMovesKnowingly", None),
         ("ExportBucketPolicy/statements/OnlySealWritesReceipts/Resource/1", None),
         ("ExportBucketPolicy/statements/OnlySealWritesReceipts/Resource/3", None),
+        (
+            "ExportBucketPolicy/statements/OnlySealWritesReceipts/Condition",
+            {"ArnNotEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["SealReceiptRole", "Arn"]}}},
+        ),
+        ("SealReceiptRole/Path", {"Fn::Sub": "/landfall/${AWS::StackName}/"}),
+        ("VerifyOutputRole/Path", {"Fn::Sub": "/landfall/${AWS::StackName}/seal/"}),
         ("LedgerBucketPolicy/statements/NothingIsDeleted/Action", "s3:DeleteObject"),
         ("SegmentSnapshotPollRole/Path", "/"),
         ("SegmentSnapshotExportRole/Path", {"Fn::Sub": "/landfall/${AWS::StackName}/"}),
@@ -1921,6 +2463,62 @@ MEMBERS = {
         ("SegmentSnapshotSchedule/Condition", "HasSegmentSnapshots"),
         ("LedgerBucketPolicy/Condition", "HasSegmentSnapshots"),
         ("SealReceiptRole/ManagedPolicyArns", [{"Ref": "TracingPolicy"}, {"Ref": "SegmentSnapshotPollRole"}]),
+    ),
+    what_may_be_exported_is_held_by_iam: (
+        ("SegmentSnapshotStartRole/statements/NoOtherDomain", None),
+        ("SegmentSnapshotPollRole/statements/NoOtherDomain/Effect", "Allow"),
+        ("DashboardSnapshotStartRole/statements/NoOtherDashboard/Action/0", None),
+        ("DashboardSnapshotPollRole/statements/NoOtherDashboard/NotResource", ["arn:*:quicksight:*:*:dashboard/sales"]),
+        ("DashboardSnapshotPollRole/statements/NoOtherDashboard/Condition", {"Bool": {"aws:SecureTransport": "true"}}),
+    ),
+    one_bus_carries_requests_and_announcements: (
+        ("SegmentSnapshotRule/EventBusName", {"Ref": "EventBusName"}),
+        ("ExportBatchRule/EventBusName", None),
+        ("EventBus/Condition", "HasSenders"),
+        ("EventBus/Name", "other"),
+        ("AnnouncersPolicy/Statement/Effect", "Allow"),
+        ("AnnouncersPolicy/Statement/Condition/ForAnyValue:StringEquals", None),
+        ("AnnouncersPolicy/Condition", "HasSenders"),
+        ("SendersPolicy/Condition", "MakesEventBus"),
+        ("SendersPolicy/StatementId", "OnlyMachinesAnnounce"),
+        ("SendersPolicy/Statement/Condition/ArnNotLike/aws:PrincipalArn", {"Ref": "EventBusSenders"}),
+        ("EndpointImportStateMachineRole/Path", None),
+        ("EndpointImportTriggerRole/Path", {"Fn::Sub": "/landfall-machines/${AWS::StackName}/"}),
+        ("DashboardSnapshotStateMachine/DefinitionSubstitutions/EventBusName", "default"),
+    ),
+    a_bucket_may_be_brought: (
+        ("ExportBucket/Condition", None),
+        ("ExportBucketPolicy/Condition", None),
+        ("VerifyOutputRole/statements/ReadExports/Resource", {"Fn::Sub": "${ExportBucket.Arn}/*"}),
+        ("EndpointExportStartFunction/Environment/Variables/LANDFALL_DEFAULT_DESTINATION", {"Fn::Sub": "s3://${ExportBucket}/"}),
+        ("BatchPlanRole/statements/ListExports/Resource", {"Fn::Sub": "arn:${AWS::Partition}:s3:::exportbucket"}),
+    ),
+    a_brought_bucket_is_documented_with_the_policy_of_our_own: (
+        ("ExportBucketPolicy/statements/LatestMovesKnowingly", None),
+        ("ExportBucketPolicy/statements/OnlySealWritesReceipts/Resource/3", None),
+        ("ExportBucketPolicy/statements/ReceiptsAreWrittenOnce/Sid", "Other"),
+    ),
+    one_key_encrypts_what_is_kept: (
+        ("ExportBucket/BucketEncryption/ServerSideEncryptionConfiguration/0/Fn::If/1/BucketKeyEnabled", False),
+        (
+            "LedgerBucket/BucketEncryption/ServerSideEncryptionConfiguration/0",
+            {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}},
+        ),
+        ("ExportBatchStateMachine/EncryptionConfiguration", None),
+        ("SegmentSnapshotStateMachine/EncryptionConfiguration", {"Type": "AWS_OWNED_KEY"}),
+        ("SealReceiptLogs/KmsKeyId", None),
+        ("EndpointExportStateMachineLogs/KmsKeyId", None),
+        ("DeadLetterQueue/KmsMasterKeyId", None),
+        ("SegmentSnapshotStartRole/statements/UseStackKey", None),
+        ("VerifyOutputRole/statements/UseStackKey/Condition", None),
+        ("BatchSummaryRole/statements/UseStackKey/Action", "kms:*"),
+        ("SegmentSnapshotExportRole/statements/GrantStackKey/Condition", {}),
+        ("EndpointImportRole/statements/UseStackKey/Action", ["kms:Decrypt", "kms:GenerateDataKey"]),
+        ("ExportBatchStateMachineRole/statements/EncryptExecutions/Condition", None),
+        ("DashboardSnapshotStateMachineRole/statements/EncryptLogs", None),
+        ("DashboardSnapshotStateMachineRole/statements/DecryptItems", None),
+        ("EndpointImportTriggerRole/statements/EncryptInput/Condition", None),
+        ("EndpointImportTriggerRole/statements/EncryptDeadLetters", None),
     ),
     each_kind_is_one_block: (("SealReceiptFunction/Role", {"Fn::GetAtt": ["SegmentSnapshotPollRole", "Arn"]}),),
 }
@@ -1980,6 +2578,19 @@ def no_ledger(template, machine):
     del template["Globals"]["Function"]["Environment"]["Variables"]["LANDFALL_LEDGER_BUCKET"]
 
 
+@breaks(what_changes_a_function_publishes_a_version)
+def no_versions(template, machine):
+    del template["Globals"]["Function"]["AutoPublishAlias"]
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::StepFunctions::StateMachine":
+            resource["Properties"]["DefinitionSubstitutions"] = {}
+
+
+@breaks(what_changes_a_function_publishes_a_version)
+def a_setting_that_no_version_tells(template, machine):
+    template["Globals"]["Function"]["SourceKMSKeyArn"]["Fn::If"][1]["Fn::Join"][1].remove({"Ref": "SettleSeconds"})
+
+
 @breaks(functions_are_the_built_binaries)
 def another_runtime(template, machine):
     template["Globals"]["Function"]["Runtime"] = "provided.al2"
@@ -2018,6 +2629,11 @@ def a_batch_that_outlives_its_items(template, machine):
 @breaks_of(batches_are_deployed_unless_they_are_not_wanted, BATCH_DEFINITION)
 def no_batches_by_default(template, machine):
     template["Parameters"]["ExportBatches"]["Default"] = "false"
+
+
+@breaks(announcements_name_their_execution_once)
+def an_execution_named_twice(template, machine):
+    machine["States"]["Announce"]["Parameters"]["Entries"][0]["Resources.$"] = "$.announcement.resources"
 
 
 @breaks_of(machines_may_do_what_they_do, BATCH_DEFINITION)
@@ -2085,6 +2701,26 @@ def a_template_that_is_too_large(template, machine):
     template["Metadata"]["Text"] = "x" * 1_000_000
 
 
+@breaks(a_name_is_all_that_a_first_deployment_needs)
+def a_question(template, machine):
+    del template["Parameters"]["LogRetentionDays"]["Default"]
+
+
+@breaks(a_name_is_all_that_a_first_deployment_needs)
+def a_default_that_is_refused(template, machine):
+    template["Parameters"]["DataFormat"]["Default"] = "Parquet"
+
+
+@breaks(a_name_is_all_that_a_first_deployment_needs)
+def a_parameter_in_no_group(template, machine):
+    template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"].pop(0)
+
+
+@breaks(a_name_is_all_that_a_first_deployment_needs)
+def a_label_less(template, machine):
+    del template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterLabels"]["Tracing"]
+
+
 @breaks(the_template_fits)
 def a_parameter_without_a_word(template, machine):
     del template["Parameters"]["DomainName"]["Description"]
@@ -2123,6 +2759,56 @@ def a_rule_for_empty_folders_of_one_kind(template, machine):
 @breaks(parameters_that_contradict_each_other_are_refused)
 def a_rule_that_takes_no_destinations(template, machine):
     del template["Rules"]["DestinationsAreWhole"]["Assertions"][0]["Assert"]["Fn::Or"][1]
+
+
+@breaks(what_may_be_exported_is_held_by_iam)
+def a_name_with_a_slash(template, machine):
+    template["Parameters"]["AllowedDomains"]["AllowedPattern"] = "^[A-Za-z0-9_*/-]{1,64}$"
+
+
+@breaks(policies_fit_what_the_parameters_take)
+def a_name_in_each_place(template, machine):
+    statements = into(template["Resources"]["SealReceiptRole"]["Properties"], "statements")
+    further = next(s for s in statements if "Fn::If" in s and s["Fn::If"][1]["Sid"] == "SealFurtherDestinations")
+    for n in range(3):
+        other = copy.deepcopy(further)
+        other["Fn::If"][1]["Sid"] = f"Further{n}"
+        statements.append(other)
+
+
+@breaks(policies_fit_what_the_parameters_take)
+def a_promise_of_more_names(template, machine):
+    template["Parameters"]["AllowedDashboards"]["Description"] = "100 names of 64 characters fit."
+
+
+@breaks(policies_fit_what_the_parameters_take)
+def a_promise_of_more(template, machine):
+    template["Parameters"]["AllowedDestinations"]["Description"] = "About 40 folders fit."
+
+
+@breaks(parameters_that_contradict_each_other_are_refused)
+def a_bus_that_is_there_already(template, machine):
+    del template["Rules"]["BusIsWhole"]["Assertions"][0]["Assert"]["Fn::Or"][0]["Fn::And"][1]
+
+
+@breaks(parameters_that_contradict_each_other_are_refused)
+def senders_of_another_bus(template, machine):
+    del template["Rules"]["BusIsWhole"]["Assertions"][0]["Assert"]["Fn::Or"][1]["Fn::And"][1]
+
+
+@breaks(parameters_that_contradict_each_other_are_refused)
+def an_empty_sender(template, machine):
+    del template["Rules"]["BusIsWhole"]["Assertions"][1]
+
+
+@breaks(parameters_that_contradict_each_other_are_refused)
+def an_empty_name(template, machine):
+    del template["Rules"]["NamesAreWhole"]["Assertions"][0]["Assert"]["Fn::And"][0]
+
+
+@breaks(parameters_that_contradict_each_other_are_refused)
+def no_name_at_all(template, machine):
+    del template["Rules"]["NamesAreWhole"]["Assertions"][0]["Assert"]["Fn::And"][3]
 
 
 @breaks(parameters_that_contradict_each_other_are_refused)

@@ -165,8 +165,11 @@ fn key(name: &str) -> String {
     format!("{PREFIX}{name}")
 }
 
-fn csv(rows: usize) -> String {
-    let rows: String = (0..rows % 50).map(|row| format!("{row},\"name\n{row}\"\n")).collect();
+/// `number % 50` rows; those of no two numbers are the same.
+fn csv(number: usize) -> String {
+    let rows: String = (0..number % 50)
+        .map(|row| format!("{row},\"name\n{number}\"\n"))
+        .collect();
     format!("id,name\n{rows}")
 }
 
@@ -275,8 +278,8 @@ async fn what_changes_is_read_again_and_nothing_else() {
     case.put("probe", "a test");
     let changed = key("part-00004.csv");
     case.store.before(Op::List, 1, move |store| {
-        store.insert(BUCKET, &changed, csv(7));
-        store.insert(BUCKET, &key("part-00004a.csv"), csv(8));
+        store.insert(BUCKET, &changed, csv(57));
+        store.insert(BUCKET, &key("part-00004a.csv"), csv(58));
         store.remove(BUCKET, &key("probe"));
     });
     let report = case.in_batches().await.expect("the check can be made");
@@ -426,7 +429,7 @@ async fn what_is_begun_goes_on_in_the_next_invocation() {
         case.time = TimeDelta::seconds(seconds);
         for number in 0..objects {
             let row = "1,\"a\nb\"\n".repeat(size * 10);
-            case.put(&format!("part-{number}.csv"), &format!("id,name\n{row}"));
+            case.put(&format!("part-{number}.csv"), &format!("id,name\n{number},c\n{row}"));
         }
         let expected = essence(case.at_once().await);
         for call in 0..3_000 {
@@ -437,6 +440,10 @@ async fn what_is_begun_goes_on_in_the_next_invocation() {
         let report = case.in_batches().await.expect("the check can be made");
         assert_eq!(report.verdict, Verdict::Passed);
         assert!(report.batches > 0, "all was read at once");
+        // What S3 keeps is that of all bytes, however often they were gone on with.
+        let checksum = report.check("checksum").expect("it was made");
+        let of_all = format!("the CRC64NVME that S3 keeps of {objects} of {objects} data object");
+        assert!(checksum.reason.starts_with(&of_all), "{checksum:?}");
         assert_eq!(essence(report).objects, expected.objects);
         assert!(case.invocations.load(Ordering::SeqCst) > 3, "nothing had to go on");
     }

@@ -21,7 +21,7 @@ use landfall::{
     error::{ErrorKind, Result},
     expect::{Expectations, ExpectedAge, ExpectedChange, ExpectedColumns, ExpectedRows, OnViolation},
     job::{Level, NamedFile},
-    store::Clock,
+    store::{Clock, checksum::StoredChecksum},
 };
 use landfall_output::verify::{CheckVerdict, Expectation, Format, Limits, Previous, Report, Verdict, verify_within};
 use landfall_tests::{
@@ -96,7 +96,8 @@ struct File {
     /// Seconds by which it is older than the job.
     old: Option<i64>,
     encryption: (String, Option<String>),
-    checksum: Option<String>,
+    /// In place of the one that S3 computes by itself.
+    checksum: Option<StoredChecksum>,
 }
 
 impl File {
@@ -197,7 +198,9 @@ impl Output {
             ["encrypted", how, key] => {
                 self.target().encryption = (how.to_owned(), (!key.is_empty()).then(|| key.to_owned()));
             }
-            ["checksum", checksum] => self.target().checksum = Some(checksum.to_owned()),
+            ["checksum", algorithm, value] => {
+                self.target().checksum = StoredChecksum::choose([(algorithm, value)], false);
+            }
             ["bucket", bucket] => bucket.clone_into(&mut self.bucket),
 
             // What is asked of it
@@ -353,8 +356,8 @@ impl Output {
             if let Some(old) = file.old {
                 inserted.last_modified(started_at - TimeDelta::seconds(old));
             }
-            if let Some(checksum) = &file.checksum {
-                inserted.checksum(checksum);
+            if file.checksum.is_some() {
+                inserted.checksum(file.checksum.clone());
             }
         }
         for (op, n, act) in &self.acts {
@@ -403,6 +406,7 @@ fn content(body: &mut Vec<u8>, format: Option<Format>, step: &[&str]) {
             *body = good(format.expect("a format"), 1);
         }
         ["append", text] => body.extend(bytes(text)),
+        ["fields", names] => *body = orc(&[3..5, 5..6], &names.split(',').collect::<Vec<_>>()),
         ["glue"] => body.extend(before.clone()),
         ["cut at", place] => body.truncate(place_of(body, place)),
         ["cut behind", text] => {
@@ -525,7 +529,8 @@ fn bytes(text: &str) -> Vec<u8> {
         }
         Some("zip") => return archive(&[("notes.txt".to_owned(), "s3cr3t@example.com".to_owned())]),
         Some("ORC") => return good(Format::Orc, 1),
-        Some("ORC without rows") => return orc(&[]),
+        Some("CSV") => return good(Format::Csv, 0),
+        Some("ORC without rows") => return orc(&[], &["id", "name"]),
         Some("PDF without pages") => return pdf(0),
         Some(file) => return std::fs::read(data(file)).expect("the file is there"),
     }
@@ -591,8 +596,10 @@ fn good(format: Format, part: usize) -> Vec<u8> {
             bytes.extend(gzip(&text.as_bytes()[end..], None));
             bytes
         }
-        Format::Orc => orc(&[0..2, 2..3]),
+        Format::Orc if part == 0 => orc(&[7..9, 9..10], &["id", "name"]),
+        Format::Orc => orc(&[0..2, 2..3], &["id", "name"]),
         Format::Pdf => pdf(2),
+        Format::Excel if part == 0 => workbook(|_, text| Some(text.replace("b &amp; c", "a &amp; c"))),
         Format::Excel => workbook(|_, text| Some(text.to_owned())),
     }
 }
@@ -607,13 +614,14 @@ fn gzip(bytes: &[u8], name: Option<&str>) -> Vec<u8> {
     encoder.finish().expect("memory takes it")
 }
 
-/// Each range becomes a stripe.
-fn orc(stripes: &[std::ops::Range<i64>]) -> Vec<u8> {
+/// Each range becomes a stripe of numbers and texts, in two fields of these names.
+fn orc(stripes: &[std::ops::Range<i64>], fields: &[&str]) -> Vec<u8> {
+    let [id, name] = fields else { panic!("two fields") };
     let batch = |rows: std::ops::Range<i64>| {
         let names = StringArray::from_iter(rows.clone().map(|n| Some(format!("{n} {SECRET}"))));
         RecordBatch::try_from_iter_with_nullable([
-            ("id", Arc::new(Int64Array::from_iter_values(rows)) as _, true),
-            ("name", Arc::new(names) as _, true),
+            (*id, Arc::new(Int64Array::from_iter_values(rows)) as _, true),
+            (*name, Arc::new(names) as _, true),
         ])
         .expect("the columns fit")
     };
@@ -742,6 +750,8 @@ fn the_catalogue_is_large_and_names_every_check() {
             "checksum",
             "extra_objects",
             "text_complete",
+            "columns_agree",
+            "no_duplicates",
             "required_columns",
             "expected_rows",
             "row_change",

@@ -4,12 +4,17 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result};
+use chrono::Utc;
 use landfall::{config::Config, job::Kind, service::JobService, start::admit};
 use landfall_batch::event::Requests;
 use landfall_customer_profiles::SegmentSnapshots;
+use landfall_local::event;
 use landfall_pinpoint::{EndpointExports, EndpointImports};
 use landfall_quicksight::DashboardSnapshots;
-use landfall_tests::harness::config;
+use landfall_tests::{
+    documents::{PAGES, blocks},
+    harness::config,
+};
 use serde_json::{Value, json};
 
 /// What a kind makes of an event, in words.
@@ -88,33 +93,102 @@ fn every_sample_has_its_outcome() -> Result<()> {
     Ok(())
 }
 
-/// What the README shows is what one may send, each request of the batch included.
+/// What may be exported is the deployment's to say. An endpoint is neither a domain's nor a dashboard's.
 #[test]
-fn the_events_of_the_readme_are_right() -> Result<()> {
-    let (mut config, readers) = (config()?, readers());
-    let named = "s3://my-exports/".parse().map_err(anyhow::Error::msg)?;
-    config.allowed.destinations.push(named);
-    let readme = include_str!("../../README.md");
-    let mut seen = Vec::new();
-    for block in readme.split("```json\n").skip(1) {
-        let text = block.split("```").next().context("a block without an end")?;
-        let mut event: Value = serde_json::from_str(text)?;
-        event["id"] = json!("6f1c2a34-0c1d-4e5f-8a9b-0123456789ab");
-        event["time"] = json!("2026-11-01T05:00:00Z");
-        let kind = |event: &Value| event["detail-type"].as_str().and_then(Kind::of_detail_type);
-        let asked = kind(&event).context("an event of no kind")?;
-        let outcome = readers[&asked](&config, &event);
-        assert!(outcome.starts_with("accepted"), "{text}: {outcome}");
-        for request in event["detail"]["Requests"].as_array().into_iter().flatten() {
-            let kind = Kind::new(request["Kind"].as_str().context("a request of no kind")?);
-            let mut alone = event.clone();
-            alone["detail-type"] = json!(kind.detail_type());
-            alone["detail"] = request["Detail"].clone();
-            let outcome = readers[&kind](&config, &alone);
-            assert!(outcome.starts_with("accepted"), "{request}: {outcome}");
+fn a_name_that_the_deployment_does_not_allow_is_refused() -> Result<()> {
+    let readers = readers();
+    let allowing = |domains: &str, dashboards: &str| -> Result<Vec<(String, String)>> {
+        let mut config = config()?;
+        config.allowed.domains = vec![domains.to_owned()];
+        config.allowed.dashboards = vec![dashboards.to_owned()];
+        let mut outcomes = Vec::new();
+        for (name, event) in samples()? {
+            let kind = event["detail-type"].as_str().and_then(Kind::of_detail_type);
+            if let Some(reader) = kind.and_then(|kind| readers.get(&kind))
+                && !name.starts_with("malformed")
+                && !name.starts_with("forbidden")
+            {
+                outcomes.push((name, reader(&config, &event)));
+            }
         }
-        seen.push(asked);
+        Ok(outcomes)
+    };
+    let mut refused = 0;
+    for ((name, neither), (_, dashboards_alone)) in allowing("other-*", "*-other")?.into_iter().zip(allowing("", "*")?)
+    {
+        let (is_segment, is_dashboard) = (name.starts_with("segment"), name.starts_with("dashboard"));
+        for (outcome, is_refused) in [(neither, is_segment || is_dashboard), (dashboards_alone, is_segment)] {
+            let expected = if is_refused {
+                "refused with Landfall.Forbidden"
+            } else {
+                "accepted"
+            };
+            assert!(outcome.starts_with(expected), "{name}: {outcome}");
+            let member = if is_segment {
+                "$.detail.DomainName"
+            } else {
+                "$.detail.DashboardId"
+            };
+            assert_eq!(outcome.contains(member), is_refused, "{name}: {outcome}");
+            refused += usize::from(is_refused);
+        }
+    }
+    assert!(refused >= 6, "{refused} events were refused");
+    Ok(())
+}
+
+/// What the README and its pages show is what one may send as it stands, each request of a batch included.
+#[test]
+fn the_events_of_the_pages_are_right() -> Result<()> {
+    let (config, readers) = (config()?, readers());
+    let mut seen = Vec::new();
+    for page in PAGES {
+        let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page))?;
+        for block in blocks(&page).into_iter().filter(|block| block.language == "json") {
+            let mut event: Value = serde_json::from_str(&block.text)?;
+            event::fill_in(&mut event, Utc::now());
+            let asked = Kind::new(event::kind(&event)?);
+            let outcome = readers[&asked](&config, &event);
+            assert!(outcome.starts_with("accepted"), "{}: {outcome}", block.text);
+            for request in event["detail"]["Requests"].as_array().into_iter().flatten() {
+                let kind = Kind::new(request["Kind"].as_str().context("a request of no kind")?);
+                let mut alone = event.clone();
+                alone["detail-type"] = json!(kind.detail_type());
+                alone["detail"] = request["Detail"].clone();
+                let outcome = readers[&kind](&config, &alone);
+                assert!(outcome.starts_with("accepted"), "{request}: {outcome}");
+            }
+            seen.push(asked);
+        }
     }
     assert_eq!(seen, [SegmentSnapshots::kind(), landfall_batch::event::kind()]);
+    Ok(())
+}
+
+/// All that is wrong is told at once, a missing id with its remedy, and what EventBridge fills in is missed here.
+#[test]
+fn an_event_without_an_id_is_told_what_to_do() -> Result<()> {
+    let mut event: Value = serde_json::from_str(include_str!("../../events/segment-snapshot-smallest.json"))?;
+    let members = event.as_object_mut().context("no event")?;
+    members.remove("id");
+    members.remove("time");
+    let told = outcome::<SegmentSnapshots>(&config()?, &event);
+    for part in [
+        "has 2 faults",
+        "$.id: found nothing",
+        "$.detail.Landfall.IdempotencyKey",
+        "$.time: found nothing",
+    ] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    event["time"] = json!("2026-13-01T05:00:00Z");
+    let told = outcome::<SegmentSnapshots>(&config()?, &event);
+    assert!(
+        told.contains("found \"2026-13-01T05:00:00Z\"; must be a time such as"),
+        "{told}"
+    );
+    event["time"] = json!("2026-11-01T05:00:00Z");
+    event["detail"]["Landfall"] = json!({"IdempotencyKey": "a"});
+    assert!(outcome::<SegmentSnapshots>(&config()?, &event).starts_with("accepted as a-"));
     Ok(())
 }

@@ -153,7 +153,7 @@ fn what_can_never_hold_is_refused() {
         ),
         (
             json!({"Expect": {"Columns": {"Required": []}}}),
-            Some("Expect.Columns.Required: found an array of 0 items"),
+            Some("Expect.Columns.Required: found an array of no items"),
         ),
         (
             json!({"Expect": {"Columns": {"Required": ["a", "a"]}}}),
@@ -175,7 +175,7 @@ fn what_can_never_hold_is_refused() {
         (json!({"Level": "ends"}), Some(".Level: found \"ends\"")),
         (
             json!({"Level": "listing", "Expect": {"Rows": {"Min": 1}}}),
-            Some("Expect.Rows: found an object of 1 members; the level listing looks into no object"),
+            Some("Expect.Rows: found an object of 1 member; the level listing looks into no object"),
         ),
         (
             json!({"Level": "listing", "RowCount": "fail"}),

@@ -401,6 +401,16 @@ async fn a_full_line_is_waited_for() -> Result<()> {
         errors.any(|error| error["error"] == "Landfall.Busy" && error["cause"].to_string().contains("waits in line"))
     };
     assert_eq!(all.iter().filter(waited).count(), 2);
+    // What the template makes a metric of.
+    let log = std::fs::read_to_string(world.folder().join("logs/segment-snapshot-start.log"))?;
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let shares: Vec<u64> = lines
+        .filter_map(|line| line.pointer("/fields/waited_percent")?.as_u64())
+        .collect();
+    assert!(
+        shares.len() >= 2 && shares.iter().all(|percent| *percent <= 100),
+        "{shares:?}"
+    );
     let (in_exports, in_ledger) = receipts(&world).await?;
     assert_eq!((in_exports.len(), in_ledger.len()), (3, 0));
     let line = world.json(&format!("s3://{LEDGER}/slots/{KIND}.json")).await?;
@@ -500,8 +510,10 @@ async fn assert_ended_once(world: &World, execution: &Execution, finished: &Fini
     assert_eq!(announced.len(), 1, "{announced:#?}");
     assert_eq!(announced[0]["detail-type"], "Export Job Succeeded");
     assert_eq!(announced[0]["detail"]["receipt"], uri);
-    let resources = announced[0]["resources"].as_array().context("no resources")?;
-    assert!(resources.contains(&json!(execution.arn)), "{resources:?}");
+    // Step Functions adds both; a rule can match on either.
+    let machine = execution.arn.replace(":execution:", ":stateMachine:");
+    let (machine, _) = machine.rsplit_once(':').context("not an execution")?;
+    assert_eq!(announced[0]["resources"], json!([machine, execution.arn]));
     Ok(())
 }
 

@@ -277,6 +277,21 @@ async fn what_is_not_allowed_is_never_started() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_domain_that_is_not_allowed_is_never_asked_for() -> Result<()> {
+    let mut harness = harness(Scenario::Success);
+    harness.configure(|config| config.allowed.domains = vec!["other-*".to_owned()]);
+    let error = harness.start(&<Harness>::received("one", &event())).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Forbidden, "{error}");
+    for text in ["$.detail.DomainName", "other-*", "AllowedDomains"] {
+        assert!(error.message.contains(text), "{text} in {error}");
+    }
+    let sealed = harness.run("one", &event()).await?;
+    assert_eq!(sealed["outcome"]["error"]["Error"], "Landfall.Forbidden");
+    assert_eq!(harness.simulated.starts(), 0);
+    Ok(())
+}
+
+#[tokio::test]
 async fn every_refusal_of_the_service_has_its_name() -> Result<()> {
     for (scenario, kind) in [
         (Scenario::Denied, ErrorKind::Forbidden),

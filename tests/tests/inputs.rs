@@ -316,15 +316,14 @@ async fn events_of<S: JobService, M: SimulatedService + 'static>(
             }
         }
     }
-    println!(
-        "{}: {started} started, {refused} refused, {unreadable} of them unreadable",
-        S::KIND
-    );
     Ok((started, refused, unreadable))
 }
 
 fn assert_mixed((started, refused, unreadable): (usize, usize, usize)) {
-    assert!(started > 20 && refused > 500 && unreadable > 200);
+    assert!(
+        started > 20 && refused > 500 && unreadable > 200,
+        "{started} started, {refused} refused, {unreadable} of them unreadable"
+    );
 }
 
 #[tokio::test]
@@ -417,7 +416,6 @@ async fn spoiled_batches_are_refused_by_name_and_summed_up() -> Result<()> {
         let batch = summarise(&deployment, json!(batch), &invoke("summary")).await?;
         assert!(batch.outcome.is_some() || batch.status == Status::Running, "{event}");
     }
-    println!("batches: {planned} planned, {refused} refused");
     assert!(planned > 50 && refused > 500, "{planned} {refused}");
     Ok(())
 }

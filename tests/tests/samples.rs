@@ -5,13 +5,15 @@
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
+use chrono::Utc;
 use futures::{StreamExt, TryStreamExt, stream};
 use landfall_local::{
     deploy::Retries,
+    event,
     functions::KINDS,
     world::{Finished, Options, World},
 };
-use landfall_tests::patient;
+use landfall_tests::{documents::blocks, patient};
 use serde_json::Value;
 
 /// Executions that run at once: more would only wait for one another on two cores.
@@ -31,6 +33,15 @@ fn samples() -> Result<BTreeMap<String, Value>> {
             }
         }
     }
+    // The event of the quickstart, as it stands.
+    let readme = blocks(include_str!("../../README.md"));
+    let block = readme
+        .iter()
+        .find(|block| block.language == "json")
+        .context("no event")?;
+    let mut event: Value = serde_json::from_str(&block.text)?;
+    event::fill_in(&mut event, Utc::now());
+    samples.insert("quickstart".to_owned(), event);
     Ok(samples)
 }
 

@@ -83,6 +83,46 @@ print(json.dumps([Draft202012Validator(schema, format_checker=Draft202012Validat
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
+/// A schema has an id, no name of an item of the code, and no default that it refuses itself.
+#[test]
+fn the_published_schemas_can_be_used_elsewhere() -> Result<()> {
+    fn look(name: &str, schema: &Value, defaults: &mut Vec<(Value, Value)>) {
+        match schema {
+            Value::Object(members) => {
+                if let Some(text) = members.get("description").and_then(Value::as_str) {
+                    assert!(!text.contains("[`"), "{name}: {text}");
+                }
+                if let Some(default) = members.get("default") {
+                    defaults.push((schema.clone(), default.clone()));
+                }
+                members.values().for_each(|member| look(name, member, defaults));
+            }
+            Value::Array(items) => items.iter().for_each(|item| look(name, item, defaults)),
+            _ => {}
+        }
+    }
+    let (mut ids, mut defaults) = (Vec::new(), Vec::new());
+    for (name, schema) in published() {
+        let of_event = name.ends_with("-event.schema.json");
+        let mut own = Vec::new();
+        look(&name, &schema, &mut own);
+        if of_event {
+            assert!(!schema.to_string().contains("null"), "{name}");
+            defaults.extend(own);
+        }
+        ids.push(schema["$id"].as_str().context("no id")?.to_owned());
+    }
+    assert!(ids.contains(&"urn:landfall:run:1".to_owned()), "{ids:?}");
+    assert!(
+        ids.iter()
+            .all(|id| ids.iter().filter(|other| *other == id).count() == 1),
+        "{ids:?}"
+    );
+    assert!(defaults.len() > 10);
+    assert!(judge(&defaults)?.into_iter().all(|valid| valid), "{defaults:#?}");
+    Ok(())
+}
+
 /// Samples whose fault lies between members, which no schema of ours expresses.
 const BEYOND_A_SCHEMA: [&str; 3] = [
     "malformed-destination",

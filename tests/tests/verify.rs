@@ -6,12 +6,13 @@
 use std::{sync::Arc, time::Duration};
 
 use arrow::array::{Int64Array, RecordBatch, StringArray};
+use aws_smithy_types::base64;
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
     error::{Error, ErrorKind, Result},
     job::NamedFile,
     s3_uri::S3Object,
-    store::Clock,
+    store::{Clock, checksum::StoredChecksum},
 };
 use landfall_output::verify::{
     CheckVerdict::{self, Fail, Pass, Skipped, Warn},
@@ -29,6 +30,7 @@ const FORMATS: [Format; 3] = [Format::Csv, Format::Jsonl, Format::Orc];
 const BUCKET: &str = "exports";
 const PREFIX: &str = "segments/run=20261101T050000Z-0a1b2c3d/";
 const CSV: &str = "id,name\n1,\"Zoë, Z\"\n2,b\n";
+const OTHER: &str = "id,name\n3,Ålesund\n";
 const JSONL: &str = "{\"id\":1}\n{\"id\":2}\n";
 const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/0a1b2c3d-0000-4000-8000-000000000001";
 
@@ -64,7 +66,7 @@ impl Case {
         match format {
             Format::Csv => {
                 case.put("part-0.csv", CSV);
-                case.put("part-1.csv", "id,name,city\n3,c,Ålesund\n");
+                case.put("part-1.csv", OTHER);
             }
             Format::Jsonl => {
                 case.put("part-0.jsonl", JSONL);
@@ -161,7 +163,10 @@ async fn a_good_output_passes_in_every_format() {
         check(&report, "row_count_matches", Skipped, &[]);
         check(&report, "named_files", Skipped, &[]);
         check(&report, "encryption", Skipped, &[]);
-        check(&report, "checksum", Skipped, &[]);
+        check(&report, "checksum", Pass, &["the CRC64NVME that S3 keeps of 2 of 2"]);
+        let has_columns = if format == Format::Jsonl { Skipped } else { Pass };
+        check(&report, "columns_agree", has_columns, &[]);
+        check(&report, "no_duplicates", Pass, &[]);
         check(&report, "extra_objects", Pass, &["test-file (4 bytes)"]);
     }
 }
@@ -183,7 +188,7 @@ async fn the_report_tells_what_was_read() {
         (test_file.role, test_file.rows, &test_file.sha256),
         (Role::Extra, None, &None)
     );
-    assert_eq!(report.bytes, first.size + "id,name,city\n3,c,Ålesund\n".len() as u64);
+    assert_eq!(report.bytes, first.size + OTHER.len() as u64);
     let text = serde_json::to_string(&report).expect("it serialises");
     assert_eq!(serde_json::from_str::<Report>(&text).expect("it parses"), report);
     assert!(!text.contains("Zoë") && !text.contains("Ålesund"));
@@ -224,7 +229,7 @@ async fn an_empty_export_passes_only_if_it_may_be_empty() {
     ] {
         let mut case = Case::new(format);
         case.put(name, body);
-        only(&case.report().await, "output_present", &["hold no row"]);
+        only(&case.report().await, "output_present", &["holds no row"]);
         case.asked.allow_empty = true;
         let report = case.report().await;
         assert_eq!((report.verdict, report.rows), (Verdict::Passed, 0));
@@ -543,7 +548,7 @@ async fn files_that_the_service_names_must_be_there() {
     only(&case.report().await, "named_files", &["s3://elsewhere/"]);
     // What is named is data, whatever its name.
     let mut case = Case::good(Format::Csv);
-    case.put("_data", "id\n1\n");
+    case.put("_data", "id,name\n9,i\n");
     case.asked.files = Some(vec![uri("part-0.csv"), uri("part-1.csv"), uri("_data")]);
     let report = case.report().await;
     assert_eq!((report.verdict, report.rows), (Verdict::Passed, 4));
@@ -586,29 +591,41 @@ async fn encryption_is_held_against_the_key_asked_for() {
 
 #[tokio::test]
 async fn checksums_of_s3_are_held_against_ours() {
-    let base64 = |bytes: &[u8]| {
-        let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let mut text = String::new();
-        for group in bytes.chunks(3) {
-            let number = group.iter().fold(0_u32, |n, byte| n << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
-            for digit in 0..4 {
-                let index = (number >> (18 - 6 * digit) & 63) as usize;
-                text.push(if digit <= group.len() {
-                    char::from(alphabet[index])
-                } else {
-                    '='
-                });
-            }
-        }
-        text
-    };
+    let sha256 = |value: &str| StoredChecksum::choose([("SHA-256", value)], false);
+    let of = |bytes: &str| sha256(&base64::encode(Sha256::digest(bytes)));
     let case = Case::good(Format::Csv);
-    case.put("part-0.csv", CSV).checksum(&base64(&Sha256::digest(CSV)));
-    check(&case.report().await, "checksum", Pass, &["1 of 2"]);
-    case.put("part-1.csv", CSV).checksum(&base64(&Sha256::digest("other")));
-    only(&case.report().await, "checksum", &["part-1.csv"]);
-    case.put("part-1.csv", CSV).checksum("not base64");
-    only(&case.report().await, "checksum", &["part-1.csv"]);
+    check(
+        &case.report().await,
+        "checksum",
+        Pass,
+        &["the CRC64NVME that S3 keeps of 2 of 2"],
+    );
+    case.put("part-0.csv", CSV).checksum(of(CSV));
+    check(
+        &case.report().await,
+        "checksum",
+        Pass,
+        &["(CRC64NVME: 1, SHA-256: 1) that S3 keeps of 2 of 2"],
+    );
+    let wrong = [
+        of("other"),
+        sha256("not base64"),
+        StoredChecksum::choose([("CRC64NVME", "rosUhgp5mIg=")], false),
+    ];
+    for wrong in wrong {
+        case.put("part-1.csv", OTHER).checksum(wrong);
+        only(&case.report().await, "checksum", &["part-1.csv"]);
+    }
+    // What S3 keeps of the parts of an upload, and what it does not keep, is not compared.
+    case.put("part-0.csv", CSV).checksum(None);
+    case.put("part-1.csv", OTHER)
+        .checksum(StoredChecksum::choose([("CRC32C", "4waSgw==-2")], false));
+    check(
+        &case.report().await,
+        "checksum",
+        Skipped,
+        &["(CRC32C: 1)", "the SHA-256 of the objects is ours"],
+    );
 }
 
 #[tokio::test]
@@ -617,7 +634,7 @@ async fn unknown_objects_are_listed() {
     case.store.remove(BUCKET, &key("test-file"));
     check(&case.report().await, "extra_objects", Pass, &["nothing but data"]);
     case.put("a", "x");
-    check(&case.report().await, "extra_objects", Pass, &["a (1 bytes)"]);
+    check(&case.report().await, "extra_objects", Pass, &["a (1 byte)"]);
     for n in 0..10 {
         case.put(&format!("b{n}"), "x");
     }
@@ -745,9 +762,9 @@ async fn memory_does_not_grow_with_the_objects() {
     let case = Case::new(Format::Csv);
     // The first line is the header; but for its first byte all are alike, so any range can be made from its offset.
     let size = LINE.len() as u64 * (LINES + 1);
-    for n in 0..4 {
+    for n in 0..4_u8 {
         case.store
-            .insert_made(BUCKET, &key(&format!("part-{n}.csv")), size, |range| {
+            .insert_made(BUCKET, &key(&format!("part-{n}.csv")), size, move |range| {
                 let skipped = (range.start % LINE.len() as u64) as usize;
                 let length = (range.end - range.start) as usize;
                 let mut bytes = LINE[skipped..].to_vec();
@@ -755,6 +772,10 @@ async fn memory_does_not_grow_with_the_objects() {
                 bytes.truncate(length);
                 if range.start == 0 {
                     bytes[0] = b'h';
+                }
+                // No two are the same.
+                if range.contains(&(size - 2)) {
+                    bytes[(size - 2 - range.start) as usize] = b'0' + n;
                 }
                 bytes
             });
@@ -778,7 +799,10 @@ async fn memory_does_not_grow_with_the_objects() {
 async fn what_needs_all_the_memory_is_read_alone() {
     let mut case = Case::good(Format::Jsonl);
     for n in 0..8 {
-        case.put(&format!("part-1{n}.jsonl"), JSONL.repeat(20_000));
+        case.put(
+            &format!("part-1{n}.jsonl"),
+            JSONL.repeat(20_000).replacen('1', &n.to_string(), 1),
+        );
     }
     case.limits.memory = 1;
     case.limits.range = 64 << 10;

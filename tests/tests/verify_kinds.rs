@@ -162,7 +162,7 @@ async fn broken_gzip_is_found() {
     for (body, words) in [
         (whole[..whole.len() - 1].to_vec(), "cut off"),
         (b"{\"Id\":\"1\"}\n".to_vec(), "holds JSON"),
-        (gzip("id,name\n1,2\n"), "is not JSON"),
+        (gzip("id,name\n1,2\n"), "holds CSV within gzip"),
         (gzip("{\"Id\":\"secret\n"), "ends within a value"),
     ] {
         let case = endpoints();

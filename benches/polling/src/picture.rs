@@ -12,8 +12,8 @@ use crate::{
 };
 
 const COLUMNS: usize = 2;
-const PANEL: (f64, f64) = (400.0, 270.0);
-const LEFT: f64 = 52.0;
+const PANEL: (f64, f64) = (430.0, 290.0);
+const LEFT: f64 = 72.0;
 const RIGHT: f64 = 24.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 44.0;
@@ -79,7 +79,20 @@ fn panel(picture: &mut String, (left, top): (f64, f64), results: &Results) {
             &format!("{:.0} %", delay * 100.0),
         );
     }
-    text(across(20.0), top + PANEL.1 - 8.0, FAINT, "400", "middle", "polls a job");
+    text(
+        across(20.0),
+        top + PANEL.1 - 8.0,
+        FAINT,
+        "400",
+        "middle",
+        "polls a job (fewer cost less)",
+    );
+    svg::upright(
+        picture,
+        (left + 14.0, down(0.1)),
+        FAINT,
+        "delay, share of the job's duration",
+    );
     let mut line = |x1: f64, y1: f64, x2: f64, y2: f64| {
         // Writing to a string cannot fail.
         let _ = writeln!(
@@ -93,49 +106,138 @@ fn panel(picture: &mut String, (left, top): (f64, f64), results: &Results) {
     for delay in DELAY.2 {
         line(across(POLLS.0), down(*delay), across(POLLS.1), down(*delay));
     }
-    for (contestant, score) in &results.scores {
-        mark(picture, (across(score.polls), down(score.delay)), *contestant, *score);
+    let at = |score: &Score| (across(score.polls), down(score.delay));
+    let marks = results.scores.iter();
+    let mut taken: Vec<Area> = marks
+        .map(|(contestant, score)| mark(picture, at(score), *contestant, *score))
+        .collect();
+    let area = Area {
+        left: left + LEFT,
+        top: top + TOP - ASCENT,
+        right: left + PANEL.0,
+        bottom: top + PANEL.1 - BOTTOM,
+    };
+    // Ours first, so that it stands nearest to its mark.
+    let (ours, others): (Vec<&_>, Vec<&_>) = results.scores.iter().partition(|(contestant, _)| is_ours(*contestant));
+    for (contestant, score) in ours.into_iter().chain(others) {
+        if *contestant == Contestant::WithoutHistory {
+            continue;
+        }
+        let words = contestant.title();
+        let place = place(&words, at(score), &taken, area);
+        taken.push(place.area);
+        let (fill, weight) = if is_ours(*contestant) {
+            (INK, "600")
+        } else {
+            (FAINT, "400")
+        };
+        let label = Text {
+            x: place.x,
+            y: place.y,
+            fill,
+            weight,
+            anchor: place.anchor,
+            words: &words,
+        };
+        label.draw(picture);
     }
 }
 
-fn mark(picture: &mut String, (x, y): (f64, f64), contestant: Contestant, score: Score) {
-    let ours = matches!(contestant, Contestant::Landfall | Contestant::WithoutHistory);
-    // Without a history it lies where the yardstick does, and is drawn as a ring around that.
+/// Draws a mark and gives the space that it takes.
+fn mark(picture: &mut String, (x, y): (f64, f64), contestant: Contestant, score: Score) -> Area {
     let is_ring = contestant == Contestant::WithoutHistory;
-    let colour = if ours { OURS } else { OTHERS };
-    let (radius, fill) = if is_ring { (8, "none") } else { (5, colour) };
+    let colour = if is_ours(contestant) { OURS } else { OTHERS };
+    // Without a history it lies where the yardstick does, and is drawn as a ring around that.
+    let (radius, fill) = if is_ring { (8.0, "none") } else { (5.0, colour) };
     // Writing to a string cannot fail.
     let _ = writeln!(
         picture,
-        "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius}\" fill=\"{fill}\" stroke=\"{colour}\">\
+        "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.0}\" fill=\"{fill}\" stroke=\"{colour}\">\
          <title>{}: {:.1} polls, {:.1} %</title></circle>",
         contestant.title(),
         score.polls,
         score.delay * 100.0
     );
-    if is_ring {
-        return;
+    Area {
+        left: x - radius,
+        top: y - radius,
+        right: x + radius,
+        bottom: y + radius,
     }
-    // What lies far to the right is named on its left, and ours below, where it may lie on another.
-    let (x, anchor) = if score.polls > 25.0 {
-        (x - 11.0, "end")
-    } else {
-        (x + 11.0, "start")
+}
+
+fn is_ours(contestant: Contestant) -> bool {
+    matches!(contestant, Contestant::Landfall | Contestant::WithoutHistory)
+}
+
+/// A rectangle of the picture that something takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Area {
+    left: f64,
+    top: f64,
+    right: f64,
+    bottom: f64,
+}
+
+impl Area {
+    fn meets(&self, other: &Self) -> bool {
+        self.left < other.right && other.left < self.right && self.top < other.bottom && other.top < self.bottom
+    }
+
+    fn is_within(&self, other: &Self) -> bool {
+        self.left >= other.left && self.right <= other.right && self.top >= other.top && self.bottom <= other.bottom
+    }
+}
+
+/// About how wide a letter is and how far a text goes up and down from its baseline.
+const LETTER: f64 = 7.2;
+const ASCENT: f64 = 11.0;
+const DESCENT: f64 = 3.0;
+
+/// Where a label stands: its anchor, its baseline and the space that it takes.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    x: f64,
+    y: f64,
+    anchor: &'static str,
+    area: Area,
+}
+
+/// The first place around a mark at which a label meets nothing; the first of all if there is none.
+fn place(words: &str, (x, y): (f64, f64), taken: &[Area], panel: Area) -> Place {
+    let width = words.chars().count() as f64 * LETTER;
+    let at = |dx: f64, dy: f64, anchor: &'static str| {
+        let (x, y) = (x + dx, y + dy);
+        let left = match anchor {
+            "start" => x,
+            "end" => x - width,
+            _ => x - width / 2.0,
+        };
+        let area = Area {
+            left,
+            top: y - ASCENT,
+            right: left + width,
+            bottom: y + DESCENT,
+        };
+        Place { x, y, anchor, area }
     };
-    let (y, fill, weight) = if ours {
-        (y + 18.0, INK, "600")
-    } else {
-        (y + 4.0, FAINT, "400")
-    };
-    let label = Text {
-        x,
-        y,
-        fill,
-        weight,
-        anchor,
-        words: &contestant.title(),
-    };
-    label.draw(picture);
+    let near = [
+        (11.0, 4.0, "start"),
+        (-11.0, 4.0, "end"),
+        (0.0, -12.0, "middle"),
+        (0.0, 21.0, "middle"),
+        (9.0, -9.0, "start"),
+        (9.0, 18.0, "start"),
+        (-9.0, -9.0, "end"),
+        (-9.0, 18.0, "end"),
+        (0.0, 36.0, "middle"),
+        (0.0, -27.0, "middle"),
+        (9.0, 33.0, "start"),
+        (-9.0, 33.0, "end"),
+    ];
+    let places = near.map(|(dx, dy, anchor)| at(dx, dy, anchor));
+    let is_free = |place: &&Place| place.area.is_within(&panel) && !taken.iter().any(|other| place.area.meets(other));
+    *places.iter().find(is_free).unwrap_or(&places[0])
 }
 
 #[cfg(test)]
@@ -169,6 +271,35 @@ mod tests {
         };
         let (ours, other) = (place("Landfall: 5.0 polls, 2.0 %"), place("growing by 10 %"));
         assert!(ours.0 < other.0 && ours.1 > other.1);
+        assert!(picture.contains("delay, share") && picture.contains("polls a job"));
         assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"));
+    }
+    #[test]
+    fn labels_meet_neither_each_other_nor_a_mark() {
+        let panel = Area {
+            left: 0.0,
+            top: 0.0,
+            right: 300.0,
+            bottom: 200.0,
+        };
+        let spots = [(50.0, 50.0), (55.0, 52.0), (60.0, 48.0), (280.0, 60.0), (278.0, 66.0)];
+        let around = |(x, y): (f64, f64)| Area {
+            left: x - 5.0,
+            top: y - 5.0,
+            right: x + 5.0,
+            bottom: y + 5.0,
+        };
+        let marks = spots.len();
+        let mut taken: Vec<Area> = spots.into_iter().map(around).collect();
+        for spot in spots {
+            let place = place("every 60 s", spot, &taken, panel);
+            assert!(place.area.is_within(&panel), "{place:?}");
+            assert!(
+                !taken.iter().any(|other| place.area.meets(other)),
+                "{place:?} in {taken:?}"
+            );
+            taken.push(place.area);
+        }
+        assert_eq!(taken.len(), 2 * marks);
     }
 }

@@ -71,6 +71,17 @@ impl Text<'_> {
     }
 }
 
+/// Draws a line of text that is read from below, around its middle.
+pub fn upright(svg: &mut String, (x, y): (f64, f64), fill: &str, words: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        svg,
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"{fill}\" text-anchor=\"middle\" \
+         transform=\"rotate(-90 {x:.1} {y:.1})\">{}</text>",
+        escaped(words)
+    );
+}
+
 fn escaped(words: &str) -> String {
     words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -70,11 +70,11 @@ pub struct Options {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
     /// The generation of a rerun, from 1: the same trigger with another generation is another batch of other jobs.
-    #[schemars(range(min = 1, max = 1_000_000))]
+    #[schemars(range(min = 1, max = 1_000_000), extend("default" = 1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun: Option<u32>,
     /// How many jobs run at a time, within what the deployment allows, which is also the default.
-    #[schemars(range(min = 1, max = 10_000))]
+    #[schemars(range(min = 1, max = 10_000), extend("default" = 10))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrency: Option<u64>,
 }
@@ -200,6 +200,7 @@ pub fn parse(event: &Value, unreadable: &Faults) -> Result<Asked> {
         }
         None => None,
     };
+    event::check_identity(event, &mut faults);
     faults.put_over(unreadable);
     faults.into_result()?;
 

@@ -64,7 +64,7 @@ pub enum Status {
 /// The one value that goes through the state machine of batches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Batch {
-    /// [`SCHEMA`].
+    /// `landfall.batch/1`.
     pub schema: String,
     /// `<trigger time>-<hash>`; the same trigger gives the same key.
     pub batch_key: String,
@@ -258,7 +258,7 @@ pub struct Counts {
 /// What became of a batch: the receipt of a batch, written once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
-    /// [`SUMMARY_SCHEMA`].
+    /// `landfall.batch-summary/1`.
     pub schema: String,
     /// What set it off, with the batch key as the job key.
     pub trigger: Trigger,

@@ -517,7 +517,7 @@ fn line(outturn: &Outturn) -> String {
 fn announcement(batch_key: &str, summary: &Summary, place: &S3Uri) -> Announcement {
     Announcement {
         detail_type: "Export Batch Completed".to_owned(),
-        resources: vec![summary.sealed_by.clone()],
+        resources: Vec::new(),
         detail: json!({
             "kind": KIND,
             "batch_key": batch_key,

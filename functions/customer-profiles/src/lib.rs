@@ -100,6 +100,8 @@ impl JobService for SegmentSnapshots {
             source: None,
             role: Named::member(detail, "RoleArn", "$.detail.RoleArn"),
             kms_key: Named::member(detail, "EncryptionKey", "$.detail.EncryptionKey"),
+            domain: Named::member(detail, "DomainName", "$.detail.DomainName"),
+            dashboard: None,
         }
     }
 
@@ -405,7 +407,7 @@ mod tests {
         event.as_object_mut().unwrap().remove("source");
         let message = parse::<SegmentSnapshots>(&event, None).unwrap_err().message;
         for place in [
-            "$.time: found \"yesterday\"; must be a string, a time such as",
+            "$.time: found \"yesterday\"; must be a string that is a time, such as",
             "$.detail-type: found \"Segment Snapshot\"; must be \"Segment Snapshot Requested\"",
             "$.source: found nothing; it is required",
         ] {

@@ -35,7 +35,7 @@ const MAX_TURNS: usize = 8;
 /// The newest sealed success, as it stands in S3.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Latest {
-    /// [`SCHEMA`].
+    /// `landfall.latest/1`.
     pub schema: String,
     /// The kind.
     pub kind: Kind,

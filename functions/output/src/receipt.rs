@@ -107,7 +107,7 @@ pub struct Output {
     pub rows: u64,
     /// Bytes in them.
     pub bytes: u64,
-    /// The objects, at most [`MAX_OBJECTS`].
+    /// The objects, at most 1,000.
     pub objects: Vec<VerifiedObject>,
     /// How many more there are, in `objects_file`.
     pub objects_omitted: u64,
@@ -158,7 +158,7 @@ pub struct Cost {
 /// The proof, as it stands in S3.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Receipt {
-    /// [`SCHEMA`].
+    /// `landfall.receipt/1`.
     pub schema: String,
     /// The version of Landfall that sealed it.
     pub landfall: String,
@@ -346,7 +346,8 @@ fn cost(outcome: &Outcome, batches: Option<u64>) -> Cost {
     let of_batches = TRANSITIONS_OF_ROUND * again + (TRANSITIONS + TRANSITIONS_OF_TURN) * batches;
     let state_transitions = 7 + started + 3 * polls + 2 * verified + of_batches;
     #[allow(clippy::cast_precision_loss)]
-    let state_transitions_usd = state_transitions as f64 * TRANSITION_USD;
+    // Rounded, or the binary fractions would show: 26 transitions cost 0.00065, not 0.0006500000000000001.
+    let state_transitions_usd = (state_transitions as f64 * TRANSITION_USD * 1e9).round() / 1e9;
     Cost {
         state_transitions,
         invocations: 2 + polls + verified + again + batches,

@@ -700,7 +700,7 @@ fn announcement(entry: &Entry, outcome: &Outcome) -> Announcement {
         .and_then(|number| entry.attempts.iter().find(|attempt| attempt.number == number));
     Announcement {
         detail_type: detail_type.to_owned(),
-        resources: vec![outcome.sealed_by.clone()],
+        resources: Vec::new(),
         detail: json!({
             "kind": entry.kind,
             "job_key": entry.trigger.job_key,

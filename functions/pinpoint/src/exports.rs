@@ -95,9 +95,8 @@ impl JobService for EndpointExports {
         let request = detail.get("ExportJobRequest").unwrap_or(&Value::Null);
         NamedResources {
             destination: Named::member(request, "S3UrlPrefix", "$.detail.ExportJobRequest.S3UrlPrefix"),
-            source: None,
             role: Named::member(request, "RoleArn", "$.detail.ExportJobRequest.RoleArn"),
-            kms_key: None,
+            ..NamedResources::default()
         }
     }
 

@@ -132,10 +132,9 @@ impl JobService for EndpointImports {
     fn named_resources(detail: &Value) -> NamedResources {
         let request = detail.get("ImportJobRequest").unwrap_or(&Value::Null);
         NamedResources {
-            destination: None,
             source: Named::member(request, "S3Url", "$.detail.ImportJobRequest.S3Url"),
             role: Named::member(request, "RoleArn", "$.detail.ImportJobRequest.RoleArn"),
-            kms_key: None,
+            ..NamedResources::default()
         }
     }
 

@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use landfall::error::{Error, ErrorKind};
+use landfall::error::{Error, ErrorKind, moment};
 
 use crate::client::{Definition, Pinpoint, Record, Walk, Way};
 
@@ -111,7 +111,7 @@ pub(crate) fn wait_for_lists(now: DateTime<Utc>, over_at: DateTime<Utc>) -> Resu
         ErrorKind::Busy,
         format!(
             "the answer of its start call was lost, and Pinpoint may take until {} to list what the call made",
-            over_at + LISTED_WITHIN
+            moment(over_at + LISTED_WITHIN)
         ),
     ))
 }

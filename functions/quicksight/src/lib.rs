@@ -149,6 +149,7 @@ impl JobService for DashboardSnapshots {
         });
         NamedResources {
             destination,
+            dashboard: Named::member(detail, "DashboardId", "$.detail.DashboardId"),
             ..NamedResources::default()
         }
     }

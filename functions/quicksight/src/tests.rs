@@ -171,8 +171,8 @@ fn every_constraint_of_the_model_is_held_with_its_place() {
             json!("übersicht"),
             "must be a string of 1 to 512 characters",
         ),
-        (users.into(), json!([]), "must be an array of 1 to 1 items"),
-        (users.into(), json!([{}, {}]), "must be an array of 1 to 1 items"),
+        (users.into(), json!([]), "must be an array of 1 item"),
+        (users.into(), json!([{}, {}]), "must be an array of 1 item"),
         (
             format!("{users}/0/RowLevelPermissionTags"),
             json!([]),
@@ -211,7 +211,7 @@ fn every_constraint_of_the_model_is_held_with_its_place() {
         (
             "/SnapshotConfiguration/FileGroups/0/Files".into(),
             json!([]),
-            "must be an array of 1 to 1 items",
+            "must be an array of 1 item",
         ),
         (
             format!("{FILE}/FormatType"),
@@ -256,7 +256,7 @@ fn every_constraint_of_the_model_is_held_with_its_place() {
         (
             "/SnapshotConfiguration/DestinationConfiguration/S3Destinations".into(),
             json!([{"BucketConfiguration": {"BucketName": "exports"}}, {}]),
-            "must be an array of 1 to 1 items",
+            "must be an array of 1 item",
         ),
         (format!("{BUCKET}/BucketRegion"), json!(7), "must be a string"),
         (
@@ -297,17 +297,17 @@ fn every_constraint_of_the_model_is_held_with_its_place() {
         (
             format!("{PARAMETERS}/DateTimeParameters/0/Values/0"),
             json!("yesterday"),
-            "must be a string, a time such as",
+            "must be a string that is a time, such as",
         ),
         (
             format!("{PARAMETERS}/DateTimeParameters/0/Values/0"),
             json!(1e30),
-            "must be a string, a time such as",
+            "must be a string that is a time, such as",
         ),
         (
             format!("{PARAMETERS}/DateTimeParameters/0/Values/0"),
             json!(true),
-            "must be a string, a time such as",
+            "must be a string that is a time, such as",
         ),
     ];
     for (pointer, value, allowed) in rows {

@@ -45,6 +45,9 @@ const RETURN_LIMIT: Duration = Duration::from_secs(2);
 /// The most that a synchronous invocation may carry, in and out.
 const PAYLOAD_LIMIT: usize = 6 << 20;
 
+/// The one version that each function has.
+const VERSION: &str = "1";
+
 /// A function to run.
 #[derive(Clone, Debug)]
 pub struct FunctionConfig {
@@ -228,6 +231,12 @@ impl Lambda {
     pub fn arn(&self, name: &str) -> String {
         let Settings { region, account, .. } = &self.settings;
         format!("arn:aws:lambda:{region}:{account}:function:{name}")
+    }
+
+    /// The ARN of a function's version, which definitions name: an execution goes on with the code it was started with.
+    /// Here each function has one version.
+    pub fn version_arn(&self, name: &str) -> String {
+        format!("{}:{VERSION}", self.arn(name))
     }
 
     /// Where a function's output is kept.
@@ -693,11 +702,17 @@ pub(super) async fn answer(lambda: &Arc<Lambda>, parts: &Parts, body: Bytes) -> 
 
 async fn invocation(lambda: &Arc<Lambda>, parts: &Parts, name: &str, body: Bytes) -> Response<Body> {
     let asked = percent_decode_str(name).decode_utf8_lossy();
-    let Some(function) = lambda.function(function_name(&asked)) else {
+    let (function, qualifier) = name_and_qualifier(&asked);
+    let version = match qualifier {
+        None => Some("$LATEST"),
+        Some(known) => ["$LATEST", VERSION].into_iter().find(|version| *version == known),
+    };
+    let (Some(function), Some(version)) = (lambda.function(function), version) else {
+        let qualifier = qualifier.map_or_else(String::new, |qualifier| format!(":{qualifier}"));
         return refused(
             StatusCode::NOT_FOUND,
             "ResourceNotFoundException",
-            &format!("Function not found: {}", lambda.arn(function_name(&asked))),
+            &format!("Function not found: {}{qualifier}", lambda.arn(function)),
         );
     };
     if body.len() > PAYLOAD_LIMIT {
@@ -733,8 +748,8 @@ async fn invocation(lambda: &Arc<Lambda>, parts: &Parts, name: &str, body: Bytes
             empty(StatusCode::ACCEPTED)
         }
         "RequestResponse" => match tokio::spawn(run).await {
-            Ok(Outcome::Answered(body)) => executed(body, false),
-            Ok(Outcome::FunctionError(body)) => executed(body, true),
+            Ok(Outcome::Answered(body)) => executed(body, version, false),
+            Ok(Outcome::FunctionError(body)) => executed(body, version, true),
             Ok(Outcome::Refused(status, code, message)) => refused(status, code, &message),
             Err(error) => refused(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -754,13 +769,13 @@ async fn invocation(lambda: &Arc<Lambda>, parts: &Parts, name: &str, body: Bytes
     response
 }
 
-/// The function's name in a name, a partial ARN or an ARN, with or without a qualifier.
-fn function_name(asked: &str) -> &str {
-    let mut rest = asked;
-    if let Some((_, name)) = asked.split_once(":function:") {
-        rest = name;
+/// The function's name, and its version if there is one, in a name, a partial ARN or an ARN.
+fn name_and_qualifier(asked: &str) -> (&str, Option<&str>) {
+    let rest = asked.split_once(":function:").map_or(asked, |(_, name)| name);
+    match rest.split_once(':') {
+        Some((name, qualifier)) => (name, Some(qualifier)),
+        None => (rest, None),
     }
-    rest.split(':').next().unwrap_or(rest)
 }
 
 fn new_trace() -> String {
@@ -776,13 +791,13 @@ fn new_trace() -> String {
     )
 }
 
-fn executed(body: Bytes, is_error: bool) -> Response<Body> {
+fn executed(body: Bytes, version: &'static str, is_error: bool) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(
         HeaderName::from_static("x-amz-executed-version"),
-        HeaderValue::from_static("$LATEST"),
+        HeaderValue::from_static(version),
     );
     if is_error {
         headers.insert(
@@ -824,14 +839,17 @@ mod tests {
 
     #[test]
     fn a_function_is_found_by_name_and_by_arn() {
-        for asked in [
-            "verify-output",
-            "verify-output:$LATEST",
-            "111122223333:function:verify-output",
-            "arn:aws:lambda:eu-central-1:111122223333:function:verify-output",
-            "arn:aws:lambda:eu-central-1:111122223333:function:verify-output:live",
+        for (asked, qualifier) in [
+            ("verify-output", None),
+            ("verify-output:$LATEST", Some("$LATEST")),
+            ("111122223333:function:verify-output", None),
+            ("arn:aws:lambda:eu-central-1:111122223333:function:verify-output", None),
+            (
+                "arn:aws:lambda:eu-central-1:111122223333:function:verify-output:12",
+                Some("12"),
+            ),
         ] {
-            assert_eq!(function_name(asked), "verify-output", "{asked}");
+            assert_eq!(name_and_qualifier(asked), ("verify-output", qualifier), "{asked}");
         }
     }
 

@@ -20,6 +20,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
+use serde_json::json;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use self::{
@@ -174,7 +175,7 @@ impl Shared {
                     // In a task of its own: a service does its work even if the caller hangs up.
                     let answer = tokio::spawn(async move { service.0.handle(Request::from_parts(parts, body)).await });
                     match answer.await {
-                        Ok(response) => response.map(Body::from),
+                        Ok(response) => explained(response, &name).map(Body::from),
                         Err(error) => text(
                             StatusCode::INTERNAL_SERVER_ERROR,
                             &format!("the simulation failed: {error}"),
@@ -215,6 +216,23 @@ impl Shared {
         }
         response
     }
+}
+
+/// An operation that a simulated service does not know is refused as AWS refuses one that does not exist, without a word.
+/// Here it may exist at AWS, and somebody may have tried it.
+fn explained(mut response: Response<Bytes>, service: &str) -> Response<Bytes> {
+    let is_unknown = response
+        .headers()
+        .get("x-amzn-errortype")
+        .is_some_and(|code| code == "UnknownOperationException");
+    if is_unknown && response.body().as_ref() == b"{}" {
+        let message = format!(
+            "the local world simulates of {service} only what Landfall calls, and this operation is not among it"
+        );
+        *response.body_mut() = json!({"Message": message, "message": message}).to_string().into();
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    response
 }
 
 /// Path and query, but without the query of a presigned link, which is as good as a credential.

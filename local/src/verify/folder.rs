@@ -98,7 +98,7 @@ impl ObjectStore for FolderStore {
                 version_id: None,
                 encryption: None,
                 kms_key: None,
-                checksum_sha256: None,
+                checksum: None,
             }))
         })
         .await

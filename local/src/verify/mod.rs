@@ -7,11 +7,11 @@
 pub mod folder;
 pub mod kept;
 mod progress;
+mod recognise;
 mod s3;
 pub mod sealed;
 
 use std::{
-    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
@@ -26,21 +26,27 @@ use landfall::{
     expect::Expectations,
     job::{self, Level},
     s3_uri::S3Uri,
-    store::{Clock, Listed, ObjectStore, SystemClock},
+    store::{Clock, ObjectStore, SystemClock},
 };
-use landfall_formats::{Content, Format, Head, sniff};
-use landfall_output::verify::{
-    self, Asker, CheckVerdict, Expectation, Limits, Previous, Report, Verdict,
-    classify::{self, Plan},
+use landfall_formats::Format;
+use landfall_output::{
+    receipt,
+    verify::{
+        self, Asker, CheckVerdict, Expectation, Limits, Previous, Report, Verdict,
+        classify::{self, Plan},
+    },
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::{
     folder::FolderStore,
     progress::{Waiting, Watched},
+    recognise::{Recognised, each_by_itself, recognise},
     sealed::{Comparison, Sealed},
 };
 pub use self::{progress::Progress, s3::Access};
+use crate::document::{Failure, failures};
 
 /// The schema of [`Verified`].
 pub const SCHEMA: &str = "landfall.verification/1";
@@ -53,10 +59,6 @@ const FOLDER: &str = "folder";
 /// Most objects that are verified at once. What is listed and found is kept in memory, at about 1 KiB an object; the
 /// function, whose memory is smaller, keeps it in the ledger bucket.
 const MAX_OBJECTS: usize = 10_000_000;
-/// First files by which the format is recognised.
-const RECOGNISED_BY: usize = 16;
-/// First bytes of them.
-const SNIFFED: u64 = 64 << 10;
 
 /// A prefix of a bucket, or a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +118,7 @@ pub struct Ask {
     pub settle: Option<Duration>,
     /// What is expected beyond that.
     pub expect: Expectations,
-    /// A receipt to hold what is there against.
+    /// A receipt to hold what is there against; the one that lies beside the objects, if there is one, when `None`.
     pub receipt: Option<Place>,
     /// How S3 is reached.
     pub access: Access,
@@ -252,6 +254,12 @@ impl Location {
 }
 
 impl Ask {
+    /// Whether it is asked for what a receipt tells: one was named, or a folder that a run kept.
+    fn is_compared(&self) -> bool {
+        let is_kept = matches!(&self.place, Some(Place::Local(folder)) if kept::is_kept(folder));
+        self.receipt.is_some() || is_kept
+    }
+
     /// Whether more is asked than what a receipt tells.
     fn expects_more(&self) -> bool {
         self.started_at.is_some() || self.kms_key.is_some() || self.settle.is_some() || !self.expect.is_empty()
@@ -259,9 +267,10 @@ impl Ask {
 }
 
 /// What came of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Verified {
-    /// [`SCHEMA`].
+    /// `landfall.verification/1`.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: &'static str,
     /// Landfall's version.
     pub landfall: &'static str,
@@ -279,10 +288,15 @@ pub struct Verified {
     pub working_seconds: f64,
     /// Bytes that it read, each counted once.
     pub bytes_read: u64,
+    /// What is wrong: one for each check that failed or warned, and one for each faulty object.
+    pub failures: Vec<Failure>,
     /// What the verification says; `None` if only the listing was held against a receipt.
     pub report: Option<Report>,
     /// What the receipt says; `None` if there is none.
     pub comparison: Option<Comparison>,
+    /// Why the receipt that lies beside the objects was not used, if there is one that was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt_not_used: Option<String>,
 }
 
 impl Verified {
@@ -332,9 +346,35 @@ pub async fn verify(ask: &Ask, progress: &Arc<Progress>) -> Result<Verified> {
         },
         _ => Location::open(&place, true, &ask.access).await?,
     };
-    verify_in(ask, location.clone(), sealed, Arc::new(SystemClock), progress)
+    let (sealed, not_used) = match sealed {
+        Some(sealed) => (Some(sealed), None),
+        None => match beside(&location).await.map_err(|error| reworded(&location, error))? {
+            Some(Ok(sealed)) => (Some(sealed), None),
+            Some(Err(why)) => (None, Some(why)),
+            None => (None, None),
+        },
+    };
+    let mut verified = verify_in(ask, location.clone(), sealed, Arc::new(SystemClock), progress)
         .await
-        .map_err(|error| reworded(&location, error))
+        .map_err(|error| reworded(&location, error))?;
+    verified.receipt_not_used = not_used;
+    Ok(verified)
+}
+
+/// The receipt that lies beside the objects, or why it cannot be used; `None` if none is there. Fails with what the store
+/// fails with, which would come to another result next time.
+async fn beside(location: &Location) -> Result<Option<Result<Sealed, String>>> {
+    let receipt = location.beside(receipt::NAME);
+    // Listed, as all that is verified is: whoever may not list is refused for what is not there, too.
+    let page = receipt.store.list_page(&receipt.bucket, &receipt.key, None).await?;
+    if !page.objects.iter().any(|listed| listed.key == receipt.key) {
+        return Ok(None);
+    }
+    match Sealed::read(&receipt).await {
+        Ok(sealed) => Ok(Some(Ok(sealed))),
+        Err(error) if error.kind.is_transient() => Err(error),
+        Err(error) => Ok(Some(Err(receipt.reword(&error.message)))),
+    }
 }
 
 fn reworded(location: &Location, error: Error) -> Error {
@@ -385,17 +425,22 @@ pub async fn verify_in(
         ..location
     };
 
-    // With a receipt the listing is all that its lowest level asks for, unless it is to be held against more.
-    let only_compared = sealed.is_some() && ask.level == Level::Listing && !ask.expects_more();
+    // With a receipt that was named, the listing is all that its lowest level asks for, unless it is to be held against
+    // more.
+    let only_compared = sealed.is_some() && ask.is_compared() && ask.level == Level::Listing && !ask.expects_more();
     let mut working = Duration::ZERO;
     let (format, mut report) = if only_compared {
         (ask.format.or(sealed.as_ref().and_then(|sealed| sealed.format)), None)
     } else {
         let expectation = expectation(ask, &location, sealed.as_ref()).await?;
+        let by_themselves = sealed.is_none() && expectation.files.is_some();
         let begun = Instant::now();
         let waiting = Arc::new(Waiting::new(clock));
-        let report = run(&location, Arc::clone(&waiting) as Arc<dyn Clock>, &expectation).await?;
+        let mut report = run(&location, Arc::clone(&waiting) as Arc<dyn Clock>, &expectation).await?;
         working = begun.elapsed().saturating_sub(waiting.waited());
+        if by_themselves {
+            reword_named(&mut report);
+        }
         (expectation.format, Some(report))
     };
     let bytes_read = progress.now()[2];
@@ -423,8 +468,12 @@ pub async fn verify_in(
         seconds: begun.elapsed().as_secs_f64(),
         working_seconds: working.as_secs_f64(),
         bytes_read,
+        failures: report
+            .as_ref()
+            .map_or_else(Vec::new, |report| failures(&report.checks, &report.objects)),
         report,
         comparison,
+        receipt_not_used: None,
     })
 }
 
@@ -441,14 +490,13 @@ async fn run(location: &Location, clock: Arc<dyn Clock>, expectation: &Expectati
 
 async fn expectation(ask: &Ask, location: &Location, sealed: Option<&Sealed>) -> Result<Expectation> {
     let prefix = location.uri();
-    let files = match (sealed, ask.format) {
-        (Some(sealed), None) => sealed.named_files(&prefix),
-        _ => None,
-    };
-    let format = match (ask.format, sealed) {
-        (Some(format), _) => Some(format),
-        (None, Some(sealed)) => sealed.format,
-        (None, None) => Some(recognise(location).await?),
+    let (format, files) = match (ask.format, sealed) {
+        (Some(format), _) => (Some(format), None),
+        (None, Some(sealed)) => (sealed.format, sealed.named_files(&prefix)),
+        (None, None) => match recognise(location).await? {
+            Recognised::One(format) => (Some(format), None),
+            Recognised::Several => (None, Some(each_by_itself(location).await?)),
+        },
     };
     let settle = ask
         .settle
@@ -475,89 +523,14 @@ async fn expectation(ask: &Ask, location: &Location, sealed: Option<&Sealed>) ->
     })
 }
 
-/// The format that the first files have, by their content or, where that says nothing, by their names.
-async fn recognise(location: &Location) -> Result<Format> {
-    let (bucket, prefix) = (&location.bucket, &location.key);
-    let mut found: BTreeMap<&str, (Format, String)> = BTreeMap::new();
-    let (mut after, mut looked_at, mut seen) = (None, 0, 0_u64);
-    'looking: loop {
-        let page = location.store.list_page(bucket, prefix, after.as_deref()).await?;
-        for listed in &page.objects {
-            let beneath = listed.key.strip_prefix(prefix.as_str()).unwrap_or(&listed.key);
-            if is_hidden(beneath) || beneath.is_empty() || beneath.ends_with('/') {
-                continue;
-            }
-            seen += 1;
-            if listed.size == 0 {
-                continue;
-            }
-            if let Some(format) = format_of(location, listed).await? {
-                found.entry(format.name()).or_insert_with(|| (format, escaped(beneath)));
-            }
-            looked_at += 1;
-            if looked_at == RECOGNISED_BY {
-                break 'looking;
-            }
-        }
-        match page.next {
-            Some(next) => after = Some(next),
-            None => break,
+/// Takes back what is said of names that nobody gave: each file is held to its own format, and is one that was listed.
+fn reword_named(report: &mut Report) {
+    for check in &mut report.checks {
+        if check.name == "named_files" && check.verdict == CheckVerdict::Pass {
+            check.verdict = CheckVerdict::Skipped;
+            check.reason = "nothing names the files; each that lies here was held to its own format".to_owned();
         }
     }
-    let refuse = |kind, what: String| Err(Error::new(kind, format!("{location}: {what}")));
-    let mut formats = found.into_values();
-    match (formats.next(), formats.next()) {
-        (Some((format, _)), None) => Ok(format),
-        (Some(first), Some(second)) => {
-            let all: Vec<String> = [first, second]
-                .into_iter()
-                .chain(formats)
-                .map(|(format, key)| format!("{format} ({key})"))
-                .collect();
-            refuse(
-                ErrorKind::InvalidEvent,
-                format!(
-                    "files of several formats lie here: {}; name the one that was asked for with --format, or verify \
-                     them apart",
-                    all.join(", ")
-                ),
-            )
-        }
-        (None, _) if seen == 0 => refuse(
-            ErrorKind::NotFound,
-            "nothing lies here but what a name with _ or . in front hides; look whether it is the right place, or say \
-             with --format what was to land"
-                .to_owned(),
-        ),
-        (None, _) => refuse(
-            ErrorKind::InvalidEvent,
-            format!("of {seen} files none shows its format by its first bytes or its name; say it with --format"),
-        ),
-    }
-}
-
-async fn format_of(location: &Location, listed: &Listed) -> Result<Option<Format>> {
-    let end = listed.size.min(SNIFFED);
-    let read = location
-        .store
-        .read(&location.bucket, &listed.key, &listed.etag, 0, end)
-        .await;
-    let bytes = match read {
-        Ok(bytes) => bytes,
-        // What changes meanwhile is for the verification to say.
-        Err(error) if matches!(error.kind, ErrorKind::OutputRejected | ErrorKind::NotFound) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let content = sniff(Head {
-        bytes: &bytes,
-        whole: end == listed.size,
-    });
-    Ok(content.and_then(Content::format).or_else(|| {
-        let by_name = |format: &Format| classify::plan("", &listed.key, listed.size, Some(*format), None);
-        Format::ALL
-            .into_iter()
-            .find(|format| by_name(format) == Plan::Data(*format))
-    }))
 }
 
 /// Names places in a check's reason as the user did, and takes back what was held against a start that nobody named.
@@ -565,6 +538,9 @@ fn reword(check: &mut verify::Check, ask: &Ask, location: &Location) {
     if check.name == "newer_than_start" && ask.started_at.is_none() && check.verdict == CheckVerdict::Pass {
         check.verdict = CheckVerdict::Skipped;
         check.reason = "no time of a start is known; --started-at TIME names it".to_owned();
+    }
+    if check.name == "checksum" && location.folder.is_some() && check.verdict == CheckVerdict::Skipped {
+        check.reason = "a folder keeps no checksums of its files; the SHA-256 of the files is ours".to_owned();
     }
     check.reason = location.reword(&check.reason);
 }

@@ -18,6 +18,7 @@ use landfall_output::{
     receipt,
     verify::{Role, VerifiedObject},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
@@ -268,7 +269,7 @@ pub struct Now {
 }
 
 /// One thing in which an object differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Difference {
     /// `size`, `etag`, `sha256` or `rows`.
     pub what: &'static str,
@@ -279,7 +280,7 @@ pub struct Difference {
 }
 
 /// An object that is not what was sealed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Change {
     /// Its key beneath the prefix.
     pub key: String,
@@ -288,7 +289,7 @@ pub struct Change {
 }
 
 /// An object that is only on one side.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Lone {
     /// Its key beneath the prefix.
     pub key: String,
@@ -297,7 +298,7 @@ pub struct Lone {
 }
 
 /// What is there now against a receipt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Comparison {
     /// Where the receipt lies.
     pub receipt: String,

@@ -20,7 +20,7 @@ use fearless_simd::{Level, Simd, dispatch, prelude::*, u8x64};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Decoded, Decoder, Defect, Framed, Head, MAX_COLUMNS, column_name,
+    Decoded, Decoder, Defect, Framed, Head, MAX_COLUMNS, Remedy, column_name,
     text::{BOM, Text, TextState, text_tail},
 };
 
@@ -372,7 +372,7 @@ impl Records {
             named.find(|(dialect, _)| !dialect.excluded && dialect.place == Place::Fresh && dialect.records >= enough)
         {
             let what = format!("looks delimited by {name}, not by commas");
-            return Err(Defect::new(what).on_line(header.line));
+            return Err(Defect::new(what).mended_by(Remedy::Commas).on_line(header.line));
         }
         if dialects.iter().all(|dialect| dialect.excluded) {
             self.dialects = None;

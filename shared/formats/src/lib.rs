@@ -36,7 +36,7 @@ pub use self::{
     orc::{MAX_TAIL, OrcDecoder, OrcState, SMALL_STRIPE, TAIL_GUESS},
     pdf::{MAX_DOCUMENT, MAX_OBJECTS, PDF_TAIL, PdfDecoder},
     remark::{MAX_REMARKS, Remark, Remarks},
-    sniff::{Content, Head, begins_as_csv, sniff},
+    sniff::{Content, Head, begins_as_csv, sniff, sniff_gzip},
 };
 
 /// The most column names that are kept of an object.
@@ -130,6 +130,33 @@ pub struct Defect {
     /// ORC stripe, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stripe: Option<u64>,
+    /// What its writer has to do otherwise, where writing it once more gives the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<Remedy>,
+}
+
+/// What the writer of an object has to do otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Remedy {
+    /// Put commas between the fields.
+    Commas,
+    /// Write UTF-8.
+    Utf8,
+}
+
+impl Remedy {
+    /// It in words.
+    #[must_use]
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::Commas => "have its writer put commas between the fields",
+            Self::Utf8 => {
+                "if its writer uses another encoding, such as Latin-1 or Windows-1252, have it write UTF-8 (iconv -f \
+                 WINDOWS-1252 -t UTF-8 converts such a file), else run the export again"
+            }
+        }
+    }
 }
 
 impl Defect {
@@ -141,7 +168,14 @@ impl Defect {
             line: None,
             record: None,
             stripe: None,
+            remedy: None,
         }
+    }
+
+    #[must_use]
+    const fn mended_by(mut self, remedy: Remedy) -> Self {
+        self.remedy = Some(remedy);
+        self
     }
 
     #[must_use]

@@ -3,8 +3,9 @@
 //! What must stay true: a magic number decides before any guess; CSV, which has none, is only ever probable, and what
 //! is recognised as something else is never taken for CSV.
 
-use std::fmt;
+use std::{fmt, io::Read as _};
 
+use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 
 use super::{CsvDecoder, Decoder, Format};
@@ -17,6 +18,8 @@ pub enum Content {
     Csv,
     /// A JSON object at the begin of the first line.
     Json,
+    /// A JSON array of objects: one value over the whole file.
+    JsonArray,
     /// ORC's magic number, and what is no text behind it.
     Orc,
     /// gzip's magic number.
@@ -27,6 +30,10 @@ pub enum Content {
     Zip,
     /// HTML or XML, such as the page of an error.
     Markup,
+    /// Apache Parquet.
+    Parquet,
+    /// An Office file as they were before 2007, such as an `.xls` workbook.
+    OldOffice,
 }
 
 impl Content {
@@ -40,8 +47,22 @@ impl Content {
             Self::Gzip => Format::JsonlGzip,
             Self::Pdf => Format::Pdf,
             Self::Zip => Format::Excel,
-            Self::Markup => return None,
+            Self::JsonArray | Self::Markup | Self::Parquet | Self::OldOffice => return None,
         })
+    }
+
+    /// What it is that no decoder reads, and what can be done; `None` of what decoders read.
+    #[must_use]
+    pub const fn remedy(self) -> Option<&'static str> {
+        match self {
+            Self::JsonArray => Some(
+                "which is one value over the whole file: have it written as JSON lines, one object a line (jq -c '.[]')",
+            ),
+            Self::Parquet => Some("which Landfall does not decode: have it written as ORC, CSV or JSON lines"),
+            Self::OldOffice => Some("which Landfall does not decode: have it saved as .xlsx"),
+            Self::Markup => Some("such as the page of an error: run the export again"),
+            Self::Csv | Self::Json | Self::Orc | Self::Gzip | Self::Pdf | Self::Zip => None,
+        }
     }
 }
 
@@ -55,6 +76,9 @@ impl fmt::Display for Content {
             Self::Pdf => "PDF",
             Self::Zip => "zip",
             Self::Markup => "HTML or XML",
+            Self::JsonArray => "a JSON array",
+            Self::Parquet => "Parquet",
+            Self::OldOffice => "an Office file of the kind of .xls",
         })
     }
 }
@@ -68,28 +92,33 @@ pub struct Head<'a> {
     pub whole: bool,
 }
 
+/// Bytes of what gzip holds by which it is recognised.
+const INFLATED: u64 = 64 * 1024;
+
 /// What an object seems to hold, from its first bytes; a few KiB are enough.
 #[must_use]
 pub fn sniff(head: Head<'_>) -> Option<Content> {
     let bytes = head.bytes;
-    let magic: [(&[u8], Content); 5] = [
+    let magic: [(&[u8], Content); 7] = [
         (b"ORC", Content::Orc),
         (b"\x1f\x8b", Content::Gzip),
         (b"%PDF-", Content::Pdf),
         (b"PK\x03\x04", Content::Zip),
         (b"PK\x05\x06", Content::Zip),
+        (b"PAR1", Content::Parquet),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Content::OldOffice),
     ];
     if let Some((_, content)) = magic.into_iter().find(|(magic, _)| bytes.starts_with(magic)) {
-        // The name of a CSV column may begin with the letters of ORC, and that column may be the only one.
-        if content != Content::Orc || !(is_text(head) || is_csv(head)) {
+        // The name of a CSV column may begin with the letters of ORC or PAR1, and that column may be the only one.
+        if !matches!(content, Content::Orc | Content::Parquet) || !(is_text(head) || is_csv(head)) {
             return Some(content);
         }
     }
     if is_markup(head.bytes) {
         return Some(Content::Markup);
     }
-    if is_json(head) {
-        return Some(Content::Json);
+    if let Some(content) = json(head) {
+        return Some(content);
     }
     is_csv(head).then_some(Content::Csv)
 }
@@ -122,18 +151,41 @@ fn is_markup(bytes: &[u8]) -> bool {
             .any(|with| begins(with, false))
 }
 
-fn is_json(head: Head<'_>) -> bool {
+/// What gzip holds, from its first bytes; `None` if that does not show, or is JSON lines.
+#[must_use]
+pub fn sniff_gzip(head: Head<'_>) -> Option<Content> {
+    let mut inflated = Vec::new();
+    // The head may end anywhere, and what was inflated before that is there.
+    let ended = MultiGzDecoder::new(head.bytes)
+        .take(INFLATED)
+        .read_to_end(&mut inflated);
+    let whole = head.whole && ended.is_ok() && (inflated.len() as u64) < INFLATED;
+    let bytes = &inflated;
+    sniff(Head { bytes, whole }).filter(|content| *content != Content::Json)
+}
+
+/// An object, or an array of objects.
+fn json(head: Head<'_>) -> Option<Content> {
     let bytes = head.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head.bytes);
     let bytes = bytes.trim_ascii_start();
+    if let Some(rest) = bytes.strip_prefix(b"[") {
+        let rest = rest.trim_ascii_start();
+        let is_array = rest.starts_with(b"]") || begins_object(rest, false);
+        return is_array.then_some(Content::JsonArray);
+    }
+    begins_object(bytes, !head.whole).then_some(Content::Json)
+}
+
+/// Whether an object begins. A column of a CSV header could begin with a brace; a key in quotes behind it, or the end of
+/// an empty object, makes it JSON. `if_open` is the answer where nothing follows the brace.
+fn begins_object(bytes: &[u8], if_open: bool) -> bool {
     let Some(rest) = bytes.strip_prefix(b"{") else {
         return false;
     };
-    // A column of a CSV header could begin with a brace; a key in quotes behind it, or the end of an empty object,
-    // makes it JSON.
     match rest.trim_ascii_start().first() {
         Some(b'"' | b'}') => true,
         Some(_) => false,
-        None => !head.whole,
+        None => if_open,
     }
 }
 
@@ -204,6 +256,50 @@ mod tests {
             assert_eq!(whole(binary), Some(Content::Orc), "{}", binary.escape_ascii());
             assert_eq!(head(binary), Some(Content::Orc), "{}", binary.escape_ascii());
         }
+    }
+
+    #[test]
+    fn what_no_decoder_reads_is_named() {
+        for (bytes, content) in [
+            (&b"PAR1\x15\x04\x15"[..], Content::Parquet),
+            (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0", Content::OldOffice),
+            (b"[{\"a\":1},{\"a\":2}]\n", Content::JsonArray),
+            (b"\xef\xbb\xbf [\n  {\n    \"a\": 1\n  }\n]\n", Content::JsonArray),
+            (b"[]", Content::JsonArray),
+        ] {
+            assert_eq!(whole(bytes), Some(content), "{}", bytes.escape_ascii());
+            assert_eq!(content.format(), None);
+            assert!(content.remedy().is_some());
+        }
+        // A column of CSV may be called so.
+        for table in [&b"PAR1,b\n1,2\n"[..], b"[a],b\n1,2\n", b"[,b\n1,2\n"] {
+            assert_eq!(whole(table), Some(Content::Csv), "{}", table.escape_ascii());
+        }
+        assert_eq!(whole(b"PAR1\n1\n"), None);
+    }
+
+    #[test]
+    fn what_gzip_holds_shows_if_it_is_no_json_lines() {
+        let gzip = |bytes: &[u8]| {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            std::io::Write::write_all(&mut encoder, bytes).unwrap();
+            encoder.finish().unwrap()
+        };
+        let of = |bytes: &[u8], whole| sniff_gzip(Head { bytes, whole });
+        let table = gzip(b"a,b\n1,2\n3,4\n");
+        assert_eq!(of(&table, true), Some(Content::Csv));
+        // Cut off: what came before tells.
+        let rows: String = (0..9_000_u64)
+            .map(|n| format!("{n},{}\n", n.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+            .collect();
+        let long = gzip(rows.as_bytes());
+        assert_eq!(of(&long[..long.len() / 4], false), Some(Content::Csv));
+        assert_eq!(of(&gzip(b"[{\"a\":1}]"), true), Some(Content::JsonArray));
+        assert_eq!(of(&gzip(b"{\"a\":1}\n"), true), None);
+        assert_eq!(of(b"\x1f\x8b", true), None);
+        // A small file may hold much.
+        let much = gzip(format!("a,b\n{}", "1,2\n".repeat(1_000_000)).as_bytes());
+        assert_eq!(of(&much, true), Some(Content::Csv));
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Defect;
+use super::{Defect, Remedy};
 
 /// The byte order mark of UTF-8.
 pub(super) const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
@@ -170,7 +170,7 @@ pub(super) fn text_tail(tail: &[u8]) -> Result<&[u8], Defect> {
         }
         Ok(_) => return Ok(tail),
         Err(error) if error.error_len().is_none() => "ends within a UTF-8 character: the text is cut off",
-        Err(_) => "is not UTF-8 near its end",
+        Err(_) => return Err(Defect::new("is not UTF-8 near its end").mended_by(Remedy::Utf8)),
     };
     Err(Defect::new(what))
 }
@@ -182,6 +182,7 @@ fn not_utf8(bytes: &[u8], offset: u64) -> Defect {
     } else {
         "is not UTF-8"
     })
+    .mended_by(Remedy::Utf8)
     .at(offset)
 }
 

@@ -3,6 +3,7 @@
 //! What must stay true: a listing is complete or an error; every read after the listing is pinned to the listed ETag;
 //! a conditional write says which of its outcomes happened and never hides one in an error.
 
+pub mod checksum;
 pub mod s3;
 pub mod upload;
 
@@ -14,6 +15,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
+use self::checksum::StoredChecksum;
 use crate::error::{Error, Result};
 
 /// One row of a listing.
@@ -53,8 +55,8 @@ pub struct Head {
     pub encryption: Option<String>,
     /// ARN of the KMS key, where one was used.
     pub kms_key: Option<String>,
-    /// S3's own SHA-256 of the whole object, base64; absent for other algorithms and for composite checksums.
-    pub checksum_sha256: Option<String>,
+    /// The checksum that S3 keeps of it, where it keeps one.
+    pub checksum: Option<StoredChecksum>,
 }
 
 /// A small object read whole.

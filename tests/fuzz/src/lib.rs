@@ -355,6 +355,7 @@ pub fn report(data: &[u8]) {
 /// Any expectation and evidence, by way of their serialised forms: what may be left out of those is.
 fn case(input: &mut Unstructured<'_>) -> arbitrary::Result<Case> {
     const FORMATS: [&str; 6] = ["CSV", "JSONL", "JSONL_GZIP", "ORC", "PDF", "EXCEL"];
+    const COMPARED: [Option<&str>; 5] = [None, Some("same"), Some("different"), Some("of_parts"), Some("not_computed")];
     const TIMES: [&str; 3] = ["2026-11-01T05:00:07Z", "2026-11-01T05:00:00Z", "2025-01-01T00:00:00Z"];
     let named: Option<Vec<(bool, String, Option<String>)>> = input.arbitrary()?;
     let files = named.map(|named| -> Vec<Value> {
@@ -389,6 +390,13 @@ fn case(input: &mut Unstructured<'_>) -> arbitrary::Result<Case> {
             4 => json!({ "foreign": text }),
             _ => json!({ "extra": null }),
         };
+        let shape = if kind < 2 {
+            let (ordered, sorted): (u64, u64) = input.arbitrary()?;
+            let twice: Option<(u64, u64)> = input.arbitrary()?;
+            Some(json!({ "columns": 1, "ordered": ordered, "sorted": sorted, "twice": twice }))
+        } else {
+            None
+        };
         readings.push(json!({
             "object": {
                 "key": format!("out/run=1/x{}", input.arbitrary::<String>()?),
@@ -403,7 +411,8 @@ fn case(input: &mut Unstructured<'_>) -> arbitrary::Result<Case> {
                 "kms_key": input.arbitrary::<Option<String>>()?,
             },
             "finding": finding,
-            "stored_sha256": input.arbitrary::<Option<String>>()?,
+            "compared": if kind < 2 { input.choose(&COMPARED)?.map(|name| json!({ name: "CRC32" })) } else { None },
+            "shape": shape,
         }));
     }
     let keys = |keys: Vec<String>| -> Value {

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use landfall_formats::{Content, Format, Head, begins_as_csv, sniff};
+use landfall_formats::{Content, Format, Head, begins_as_csv, sniff, sniff_gzip};
 
 /// What is to be done with an object, by its name and size alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,10 +82,29 @@ pub fn is_data(head: Head<'_>, asked: Format) -> (bool, Option<Content>) {
 #[must_use]
 pub fn foreign(head: Head<'_>, asked: Format) -> Option<String> {
     let content = sniff(head)?;
-    (content.format() != Some(asked)).then(|| match content {
-        Content::Csv => "looks like CSV".to_owned(),
-        _ => format!("holds {content}"),
-    })
+    if content.format() != Some(asked) {
+        return Some(match (content, content.remedy()) {
+            (Content::Csv, _) => "looks like CSV".to_owned(),
+            (_, Some(remedy)) => format!("holds {content}, {remedy}"),
+            (_, None) => format!("holds {content}"),
+        });
+    }
+    // Of what is compressed only JSON lines are read.
+    let within = if content == Content::Gzip {
+        sniff_gzip(head)?
+    } else {
+        return None;
+    };
+    let remedy = within
+        .remedy()
+        .unwrap_or("but of compressed files only JSON lines are read: have it written without gzip (gzip -d)");
+    Some(format!("holds {within} within gzip, {remedy}"))
+}
+
+/// Whether what an object was found to be comes with what can be done about it: behind a colon, where all else has none.
+#[must_use]
+pub fn has_advice(what: &str) -> bool {
+    what.contains(": ")
 }
 
 /// Whether a part of the path beneath the prefix begins with `_` or `.`.
@@ -213,6 +232,26 @@ mod tests {
         assert_eq!(foreign(whole(b"{\"a\":1}\n"), Format::Csv).unwrap(), "holds JSON");
         assert_eq!(foreign(whole(b"\x1f\x8b\x08"), Format::Csv).unwrap(), "holds gzip");
         assert_eq!(foreign(whole(b"a,b\n1,2\n"), Format::Orc).unwrap(), "looks like CSV");
+        // What no decoder reads comes with what can be done.
+        for format in Format::ALL {
+            for (bytes, says) in [
+                (
+                    &b"PAR1\x15\x04\x15"[..],
+                    "holds Parquet, which Landfall does not decode: have it written as ORC",
+                ),
+                (
+                    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+                    "holds an Office file of the kind of .xls, which",
+                ),
+                (
+                    b"[{\"a\":1}]\n",
+                    "holds a JSON array, which is one value over the whole file",
+                ),
+            ] {
+                let what = foreign(whole(bytes), format).unwrap();
+                assert!(what.starts_with(says) && has_advice(&what), "{what}");
+            }
+        }
         let page = whole(b"<html>\n<body>, <p>\n");
         for format in [
             Format::Csv,
@@ -222,7 +261,8 @@ mod tests {
             Format::Pdf,
             Format::Excel,
         ] {
-            assert_eq!(foreign(page, format).unwrap(), "holds HTML or XML");
+            let what = foreign(page, format).unwrap();
+            assert!(what.starts_with("holds HTML or XML, ") && has_advice(&what), "{what}");
             assert_eq!(is_data(page, format), (false, Some(Content::Markup)));
         }
     }

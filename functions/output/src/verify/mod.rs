@@ -27,6 +27,7 @@ mod objects;
 mod read;
 mod report;
 pub mod settle;
+mod shape;
 mod work;
 
 use std::{sync::Arc, time::Duration};
@@ -44,11 +45,12 @@ use serde::{Deserialize, Serialize};
 
 use self::work::Work;
 pub use self::{
-    hash::Hash,
+    hash::{Compared, Hash},
     judge::Asker,
     report::{
         Check, CheckVerdict, Finding, MAX_OBJECTS, ObjectsFile, Reading, Report, Role, SCHEMA, Verdict, VerifiedObject,
     },
+    shape::Shape,
     work::{Begin, Desk, Item, Turn},
 };
 pub use landfall_formats::Format;

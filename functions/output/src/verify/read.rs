@@ -20,7 +20,7 @@ use futures::StreamExt as _;
 use landfall::{
     error::{Error, ErrorKind, Result},
     heavy::heavy,
-    store::{Clock, Head as HeadOutput, Listed, ObjectStore},
+    store::{Clock, Head as HeadOutput, Listed, ObjectStore, checksum::StoredChecksum},
 };
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -32,8 +32,9 @@ use super::{
     Expectation, Level, Limits,
     batch::{Disturbed, Task},
     classify::{self, Plan},
-    hash::{Hash, State},
+    hash::{Checksums, Compared, CrcState, Hash, State, States},
     report::{Finding, Reading, Role, VerifiedObject},
+    shape::Shape,
 };
 use landfall_formats::{
     AnyDecoder, Checkpoint, Decoded, Decoder, Defect, ExcelDecoder, Format, Framed, GzipDecoder, Head, JsonlDecoder,
@@ -76,6 +77,9 @@ pub struct Resume {
     hashed: u64,
     /// The state of SHA-256 after them; `None` before the first.
     hash: Option<State>,
+    /// That of the CRC that S3 keeps of the object; `None` if none is computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crc: Option<CrcState>,
 }
 
 impl Resume {
@@ -84,11 +88,15 @@ impl Resume {
         self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.offset)
     }
 
-    fn hash(&self) -> Result<Hash, Stop> {
+    fn checksums(&self, stored: Option<&StoredChecksum>) -> Result<Checksums, Stop> {
         let unreadable = || Stop::Failed(Error::internal("the state of a checksum cannot be read"));
         match &self.hash {
-            Some(state) => Hash::resume(state).ok_or_else(unreadable),
-            None => Ok(Hash::kept()),
+            Some(sha256) => Checksums::resume(&States {
+                sha256: sha256.clone(),
+                crc: self.crc,
+            })
+            .ok_or_else(unreadable),
+            None => Ok(Checksums::new(Hash::kept(), stored)),
         }
     }
 }
@@ -210,14 +218,17 @@ impl Reader {
             sha256: None,
             rows: None,
             pages: None,
+            error: None,
             encryption: None,
             kms_key: None,
+            error_line: None,
+            error_record: None,
         };
-        let mut stored_sha256 = None;
+        let mut compared = None;
         let mut data = !matches!(plan, Plan::Ignore | Plan::Extra | Plan::Sniff(_));
         let result = self
             .clone()
-            .find(&listed, plan, resume, &mut data, &mut object, &mut stored_sha256)
+            .find(&listed, plan, resume, &mut data, &mut object, &mut compared)
             .await;
         let mut finding = match result {
             Ok(finding) | Err(Stop::Found(finding)) => finding,
@@ -230,6 +241,7 @@ impl Reader {
         if data {
             object.role = Role::Data;
         }
+        let shape = Shape::of(&finding);
         // Without a line of headings, which nothing promises, what is taken for names is somebody's data.
         if !self.columns
             && let Finding::Whole(Decoded { columns, .. }) | Finding::Framed(Framed { columns, .. }) = &mut finding
@@ -242,12 +254,19 @@ impl Reader {
                 object.pages = decoded.document.and_then(|document| document.pages);
             }
             Finding::Framed(framed) => object.pages = framed.document.and_then(|document| document.pages),
+            Finding::Defective(defect) => {
+                object.error = Some(defect.to_string());
+                object.error_line = defect.line;
+                object.error_record = defect.record;
+            }
+            Finding::Foreign(what) => object.error = Some(what.clone()),
             _ => {}
         }
         Ok(Outcome::Read(Box::new(Reading {
             object,
             finding,
-            stored_sha256,
+            compared,
+            shape,
         })))
     }
 
@@ -258,7 +277,7 @@ impl Reader {
         resume: Option<Resume>,
         data: &mut bool,
         object: &mut VerifiedObject,
-        stored_sha256: &mut Option<String>,
+        compared: &mut Option<Compared>,
     ) -> Result<Finding, Stop> {
         let mut content = Content::new(&self, listed);
         match plan {
@@ -276,12 +295,13 @@ impl Reader {
                 object.format = Some(format);
             }
         }
+        let mut stored = None;
         if self.level > Level::Listing {
             let head = self.head(listed).await?;
             object.version_id = head.version_id;
             object.encryption = head.encryption;
             object.kms_key = head.kms_key;
-            *stored_sha256 = head.checksum_sha256;
+            stored = head.checksum;
         }
         let format = match plan {
             Plan::Empty(_) => return Ok(Finding::Empty),
@@ -300,8 +320,10 @@ impl Reader {
                         return Ok(Finding::Foreign(what));
                     }
                 }
-                let (decoded, sha256) = self.decode(decoder, content, resume).await?;
+                let (decoded, checksums) = self.decode(decoder, content, resume, stored.as_ref()).await?;
+                let (sha256, result) = checksums.finish(stored.as_ref());
                 object.sha256 = Some(sha256);
+                *compared = result;
                 Ok(Finding::Whole(decoded))
             }
         }
@@ -426,28 +448,29 @@ impl Reader {
         mut decoder: AnyDecoder,
         mut content: Content,
         resume: Option<Resume>,
-    ) -> Result<(Decoded, String), Stop> {
-        let (mut hash, mut hashed, mut offset) = match &resume {
-            Some(resume) => (resume.hash()?, resume.hashed, resume.offset()),
-            None if content.size <= self.readable() => (Hash::quick(), 0, 0),
-            None => (Hash::kept(), 0, 0),
+        stored: Option<&StoredChecksum>,
+    ) -> Result<(Decoded, Checksums), Stop> {
+        let (mut checksums, mut hashed, mut offset) = match &resume {
+            Some(resume) => (resume.checksums(stored)?, resume.hashed, resume.offset()),
+            None if content.size <= self.readable() => (Checksums::new(Hash::quick(), stored), 0, 0),
+            None => (Checksums::new(Hash::kept(), stored), 0, 0),
         };
         if offset > 0 {
             content.skip_to(offset);
         }
         loop {
             if !self.has_time() {
-                return Err(paused(&decoder, &hash, hashed));
+                return Err(paused(&decoder, &checksums, hashed));
             }
             for wanted in decoder.wanted() {
                 match content.get(wanted.start, wanted.end).await {
                     Ok(read) => decoder.supply(wanted, read)?,
-                    Err(Stop::Paused(_)) => return Err(paused(&decoder, &hash, hashed)),
+                    Err(Stop::Paused(_)) => return Err(paused(&decoder, &checksums, hashed)),
                     Err(stop) => return Err(stop),
                 }
             }
             let frames = match content.next().await {
-                Err(Stop::Paused(_)) => return Err(paused(&decoder, &hash, hashed)),
+                Err(Stop::Paused(_)) => return Err(paused(&decoder, &checksums, hashed)),
                 frames => frames?,
             };
             if frames.is_empty() {
@@ -457,18 +480,18 @@ impl Reader {
             // What was hashed before a pause is decoded again.
             let mut known = hashed.saturating_sub(offset);
             let pushed;
-            (decoder, hash, pushed) = blocking(move || {
+            (decoder, checksums, pushed) = blocking(move || {
                 let mut pushed = Ok(());
                 for frame in frames {
                     let skipped = known.min(frame.len() as u64);
                     known -= skipped;
-                    hash.update(&frame[skipped as usize..]);
+                    checksums.update(&frame[skipped as usize..]);
                     pushed = decoder.push(&frame);
                     if pushed.is_err() {
                         break;
                     }
                 }
-                (decoder, hash, pushed)
+                (decoder, checksums, pushed)
             })
             .await?;
             pushed?;
@@ -484,10 +507,10 @@ impl Reader {
         }
         // What has begun to finish cannot be stopped.
         if !self.has_time_for(decoder.deferred()) {
-            return Err(paused(&decoder, &hash, hashed));
+            return Err(paused(&decoder, &checksums, hashed));
         }
         let decoded = blocking(move || decoder.finish()).await??;
-        Ok((decoded, hash.finish()))
+        Ok((decoded, checksums))
     }
 
     /// Brings a range, part by part. What breaks off is asked for again from there on.
@@ -563,19 +586,21 @@ impl Reader {
 }
 
 /// A pause in which what was decoded and hashed is kept, as far as it can be.
-fn paused(decoder: &AnyDecoder, hash: &Hash, hashed: u64) -> Stop {
+fn paused(decoder: &AnyDecoder, checksums: &Checksums, hashed: u64) -> Stop {
     Stop::Paused(decoder.checkpoint().map(|checkpoint| {
-        Box::new(match hash.state() {
-            Some(state) => Resume {
+        Box::new(match checksums.states() {
+            Some(States { sha256, crc }) => Resume {
                 checkpoint: Some(checkpoint),
                 hashed,
-                hash: Some(state),
+                hash: Some(sha256),
+                crc,
             },
             // It took longer than was thought, so next time its checksum can be kept.
             None => Resume {
                 checkpoint: None,
                 hashed: 0,
                 hash: None,
+                crc: None,
             },
         })
     }))

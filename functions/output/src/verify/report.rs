@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use landfall_formats::{Content, Decoded, Defect, Format, Framed};
 
+use super::{hash::Compared, shape::Shape};
+
 /// Most objects that a report and a receipt list themselves; beyond that all of them are in a file of their own.
 pub const MAX_OBJECTS: usize = 1_000;
 
@@ -144,6 +146,15 @@ pub struct VerifiedObject {
     /// Pages that were counted, of a document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pages: Option<u64>,
+    /// What is wrong with it, in words that hold no value of it; only of a data object that did not decode to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Line, from 1, at which the record begins that is wrong; where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_line: Option<u64>,
+    /// Record, from 1, that is wrong, without the header; where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_record: Option<u64>,
     /// Server-side encryption, such as `aws:kms`; data objects only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<String>,
@@ -159,9 +170,12 @@ pub struct Reading {
     pub object: VerifiedObject,
     /// What it holds.
     pub finding: Finding,
-    /// S3's own SHA-256 of the whole object, base64, where it has one.
+    /// What came of holding S3's own checksum against the bytes, where it keeps one and all of them were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stored_sha256: Option<String>,
+    pub compared: Option<Compared>,
+    /// The shape of its columns, where they were looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Shape>,
 }
 
 impl Reading {
@@ -196,7 +210,7 @@ pub enum Finding {
     Untold,
 }
 
-/// Where all objects are listed that do not fit in the report: JSON lines, each a [`VerifiedObject`], in key order.
+/// Where all objects are listed that do not fit in the report: JSON lines, one object each, in key order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ObjectsFile {
     /// Key in the ledger bucket.
@@ -210,7 +224,7 @@ pub struct ObjectsFile {
 /// The report of a verification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
-    /// [`SCHEMA`].
+    /// `landfall.report/1`.
     pub schema: String,
     /// When the verification ended.
     pub checked_at: DateTime<Utc>,
@@ -225,8 +239,8 @@ pub struct Report {
     /// Data and extra objects.
     #[serde(default)]
     pub all_objects: u64,
-    /// Data and extra objects in the order of their keys, the first [`MAX_OBJECTS`]. Objects whose name begins with `_`
-    /// or `.` are left out.
+    /// Data and extra objects in the order of their keys, the first 1,000. Objects whose name begins with `_` or `.` are
+    /// left out.
     pub objects: Vec<VerifiedObject>,
     /// All of them, if they are more than that.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -44,6 +44,10 @@ pub(super) struct Words {
     pub(super) expects: &'static str,
     /// Where that stands.
     pub(super) expect: &'static str,
+    /// How files of another format than the one that was asked for can be verified.
+    pub(super) other_format: &'static str,
+    /// What to do if the parts of an output have different columns.
+    pub(super) apart: &'static str,
     /// Nothing is known of an earlier export.
     pub(super) no_previous: &'static str,
 }
@@ -52,7 +56,7 @@ static EVENT: Words = Words {
     who: "the event",
     raise_level: "set Landfall.Verification.Level in the event to \"full\"",
     who_allows: "the request",
-    allow_empty: "allow that in the event",
+    allow_empty: "allow that in the event with Landfall.Verification.AllowEmpty",
     counts: "the service reports",
     no_count: "the service reports no number of rows",
     be_strict: "set Landfall.Verification.RowCount in the event to \"fail\"",
@@ -62,6 +66,9 @@ static EVENT: Words = Words {
     no_key: "the request names no KMS key; S3 encrypts by the bucket's default, see the objects",
     expects: "the event expects",
     expect: "The event expects that in Landfall.Verification.Expect.",
+    other_format: "ask for the format that they have, or have them written in the one that was asked for",
+    apart: "They cannot be read as one table: find out which run or which writer each of them is of, and run the export \
+            again",
     no_previous: "there is no earlier success in this destination whose rows are known",
 };
 
@@ -79,6 +86,9 @@ static COMMAND: Words = Words {
     no_key: "no KMS key is asked for, as --kms-key does of a bucket",
     expects: "--expect asks for",
     expect: "--expect asks for that in its member ",
+    other_format: "name the format that they have with --format, or have them written in the one that was asked for",
+    apart: "They cannot be read as one table: find out where each of them is from; if they are tables of their own, \
+            verify each in a folder of its own",
     no_previous: "no rows of an earlier export are known; --receipt names its receipt",
 };
 

@@ -2,15 +2,60 @@
 //!
 //! What must stay true: what cannot be compared is unknown, never equal.
 
+use super::{
+    Judgement, fail, pass, warn,
+    words::{Examples, key, objects},
+};
+use crate::verify::report::Reading;
+
+/// What is known of the keys of data objects.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Keys {
+    wrong: Examples,
+    unknown: u64,
+}
+
+impl Keys {
+    /// Takes up a data object.
+    pub(super) fn add(&mut self, asked: &str, reading: &Reading) {
+        let object = &reading.object;
+        match same_key(asked, object.encryption.as_deref(), object.kms_key.as_deref()) {
+            SameKey::Yes => {}
+            SameKey::Unknown => self.unknown += 1,
+            SameKey::No(why) => self.wrong.add(|| format!("{} {why}", key(reading))),
+        }
+    }
+
+    /// Of `data`, in words.
+    pub(super) fn judge(&self, data: &str) -> Judgement {
+        let wrong = &self.wrong;
+        if !wrong.is_empty() {
+            return fail(format!(
+                "{} of {data} not encrypted as asked: {wrong}. Look at the export role's rights on the key and at the \
+                 bucket's default encryption",
+                wrong.count
+            ));
+        }
+        if self.unknown > 0 {
+            return warn(format!(
+                "{} encrypted with a KMS key, which cannot be compared with the alias that was asked for; name the key \
+                 by its ARN",
+                objects(self.unknown, "data object")
+            ));
+        }
+        pass(format!("{data} encrypted with the key asked for"))
+    }
+}
+
 /// What comparing came to.
-pub(super) enum SameKey {
+enum SameKey {
     Yes,
     Unknown,
     No(&'static str),
 }
 
 /// Holds the key that was asked for against what S3 says of an object.
-pub(super) fn same_key(asked: &str, encryption: Option<&str>, found: Option<&str>) -> SameKey {
+fn same_key(asked: &str, encryption: Option<&str>, found: Option<&str>) -> SameKey {
     if !encryption.is_some_and(|encryption| encryption.starts_with("aws:kms")) {
         return SameKey::No("is not encrypted with a KMS key");
     }

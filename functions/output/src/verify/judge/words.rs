@@ -37,11 +37,29 @@ impl Examples {
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0
     }
+
+    /// Takes up `count` more, of which the first are these.
+    pub(super) fn append(&mut self, count: u64, first: impl IntoIterator<Item = String>) {
+        self.count += count;
+        let room = NAMED.saturating_sub(self.first.len());
+        self.first.extend(first.into_iter().take(room));
+    }
+
+    /// The first of them.
+    pub(super) fn first(&self) -> impl Iterator<Item = String> {
+        self.first.iter().cloned()
+    }
 }
 
 impl fmt::Display for Examples {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.first.join(", "))?;
+        // A comma within one of them would look like one between two.
+        let between = if self.first.iter().any(|words| words.contains(", ")) {
+            "; "
+        } else {
+            ", "
+        };
+        f.write_str(&self.first.join(between))?;
         match self.count.saturating_sub(self.first.len() as u64) {
             0 => Ok(()),
             more => write!(f, " and {more} more"),
@@ -72,12 +90,12 @@ pub(super) fn key(reading: &Reading) -> String {
 }
 
 pub(super) fn extra(reading: &Reading) -> String {
-    let size = reading.object.size;
+    let size = objects(reading.object.size, "byte");
     match &reading.finding {
         Finding::Extra(Some(content)) => {
-            format!("{} ({size} bytes, looks like {content})", key(reading))
+            format!("{} ({size}, looks like {content})", key(reading))
         }
-        _ => format!("{} ({size} bytes)", key(reading)),
+        _ => format!("{} ({size})", key(reading)),
     }
 }
 
@@ -143,6 +161,8 @@ mod tests {
         assert_eq!(items(0), "");
         assert_eq!(items(2), "0, 1");
         assert_eq!(items(7), "0, 1, 2, 3, 4 and 2 more");
+        let places: Examples = ["a: line 1, byte 2", "b"].map(str::to_owned).into_iter().collect();
+        assert_eq!(places.to_string(), "a: line 1, byte 2; b");
     }
 
     #[test]

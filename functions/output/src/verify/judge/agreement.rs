@@ -1,0 +1,291 @@
+//! Whether the parts of an output have the same columns.
+//!
+//! What must stay true: parts of one output differ only if they certainly do. Of CSV and ORC the columns are known; the
+//! keys of JSON lines may vary from row to row; documents have none, and of workbooks it is not known which row has them. Files that a service names are
+//! tables of their own. What is kept does not grow with the number of objects, and holds no name of a column.
+
+use std::collections::BTreeSet;
+
+use landfall::job::Level;
+use landfall_formats::Format;
+
+use super::{
+    Judgement,
+    asker::Words,
+    fail, pass, skipped, warn,
+    words::{Examples, NAMED, key, objects},
+};
+use crate::verify::{
+    report::{Finding, Reading},
+    shape::Shape,
+};
+
+/// Shapes of which the objects are counted one by one. More of them are only counted together.
+const MAX_SHAPES: usize = 16;
+
+/// The objects of one shape.
+#[derive(Clone, Debug)]
+struct Group {
+    shape: Shape,
+    count: u64,
+    /// The keys of the first of them.
+    first: Vec<String>,
+}
+
+/// What is known of the columns of all data objects.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Agreement {
+    groups: Vec<Group>,
+    /// Objects of further shapes.
+    others: Examples,
+    /// Objects whose columns were seen.
+    tables: u64,
+    /// Whether one of them is CSV, which may lack its line of headings.
+    has_csv: bool,
+    /// Objects in whose columns a name stands twice.
+    twice: Examples,
+    /// JSON lines.
+    lines: u64,
+    /// Documents and workbooks.
+    without: u64,
+    /// Objects whose columns were not looked at.
+    unseen: u64,
+}
+
+impl Agreement {
+    /// Takes up a data object.
+    pub(super) fn add(&mut self, reading: &Reading) {
+        let format = reading.object.format;
+        if let Some(Shape {
+            twice: Some((one, other)),
+            ..
+        }) = &reading.shape
+        {
+            self.twice
+                .add(|| format!("{} (columns {one} and {other})", key(reading)));
+        }
+        match (format, &reading.finding) {
+            (Some(Format::Pdf | Format::Excel), _) => self.without += 1,
+            (Some(Format::Jsonl | Format::JsonlGzip), _) => self.lines += 1,
+            (Some(Format::Csv | Format::Orc), Finding::Whole(_) | Finding::Framed(_)) => match &reading.shape {
+                Some(shape) => {
+                    self.tables += 1;
+                    self.has_csv |= format == Some(Format::Csv);
+                    self.group(reading, shape);
+                }
+                None => self.unseen += 1,
+            },
+            (_, Finding::Listed) => self.unseen += 1,
+            _ => {}
+        }
+    }
+
+    fn group(&mut self, reading: &Reading, shape: &Shape) {
+        if let Some(group) = self.groups.iter_mut().find(|group| group.shape.agrees(shape)) {
+            group.count += 1;
+            if group.first.len() < NAMED {
+                group.first.push(key(reading));
+            }
+        } else if self.groups.len() < MAX_SHAPES {
+            self.groups.push(Group {
+                shape: shape.clone(),
+                count: 1,
+                first: vec![key(reading)],
+            });
+        } else {
+            self.others
+                .add(|| format!("{} has {}", key(reading), objects(shape.columns, "column")));
+        }
+    }
+
+    /// `is_one` says that all data objects are parts of one output.
+    pub(super) fn judge(&self, is_one: bool, level: Level, words: &Words) -> Judgement {
+        if is_one && let Some(found) = self.differences() {
+            let headings = if self.has_csv && self.may_lack_headings() {
+                " If the files have no line of headings, each of them counts one row too few."
+            } else {
+                ""
+            };
+            return fail(format!("{found}. {}.{headings}", words.apart));
+        }
+        if !self.twice.is_empty() {
+            return warn(format!(
+                "{} with one name for two columns: {}. Name each column once: most readers take one of the two, or refuse \
+                 the file",
+                objects(self.twice.count, "data object"),
+                self.twice
+            ));
+        }
+        if self.tables == 0 {
+            return skipped(match (self.unseen, self.lines, self.without) {
+                (1.., _, _) if level < Level::Full => format!(
+                    "the columns of {} were not looked at, as {} asks (level {level}); to have it, {}",
+                    objects(self.unseen, "data object"),
+                    words.who,
+                    words.raise_level
+                ),
+                (_, 1.., _) => "the keys of JSON lines may vary from row to row".to_owned(),
+                (_, _, 1..) => "documents and workbooks have no columns that could be compared".to_owned(),
+                _ => "there is no data object with columns".to_owned(),
+            });
+        }
+        if !is_one {
+            return skipped("each file is one that is asked for by itself, and may have columns of its own");
+        }
+        let columns = self.groups.first().map_or(0, |group| group.shape.columns);
+        pass(match self.tables {
+            1 => format!("1 data object of {}", objects(columns, "column")),
+            tables => format!("{tables} data objects have the same {}", objects(columns, "column")),
+        })
+    }
+
+    /// What differs, from the shape that most objects have; `None` if nothing does.
+    fn differences(&self) -> Option<String> {
+        if self.groups.len() < 2 {
+            return None;
+        }
+        // The first one, of several that as many have.
+        let most = self.groups.iter().max_by_key(|group| group.count)?;
+        let most = self.groups.iter().find(|group| group.count == most.count)?;
+        let mut differing = Examples::default();
+        for group in self.groups.iter().filter(|group| !group.shape.agrees(&most.shape)) {
+            let how = if group.shape.columns != most.shape.columns {
+                format!("has {}", objects(group.shape.columns, "column"))
+            } else if group.shape.sorted == most.shape.sorted {
+                "has them in another order".to_owned()
+            } else {
+                "has columns of other names".to_owned()
+            };
+            differing.append(group.count, group.first.iter().map(|key| format!("{key} {how}")));
+        }
+        differing.append(self.others.count, self.others.first());
+        let others = match most.count - 1 {
+            0 => " has".to_owned(),
+            others => format!(" and {} have", objects(others, "other")),
+        };
+        Some(format!(
+            "{} of {} without the {} that {}{others}: {differing}",
+            differing.count,
+            objects(self.tables, "data object"),
+            objects(most.shape.columns, "column"),
+            most.first.first()?,
+        ))
+    }
+
+    /// Whether the objects look as those without a line of headings do: as many columns in each, and all of other names.
+    fn may_lack_headings(&self) -> bool {
+        let first = self.groups.first().map(|group| group.shape.columns);
+        let names: BTreeSet<u64> = self.groups.iter().map(|group| group.shape.sorted).collect();
+        let alone = |group: &Group| group.count == 1 && Some(group.shape.columns) == first;
+        names.len() == self.groups.len() && self.groups.iter().all(alone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::judge::{
+        Asker, CheckVerdict,
+        tests::{reading, table},
+    };
+
+    fn of(format: Format, name: &str, columns: &[&str]) -> Reading {
+        let mut reading = reading(name, 9, table(1, columns));
+        reading.object.format = Some(format);
+        reading.shape = Shape::of(&reading.finding);
+        reading
+    }
+
+    fn csv(name: &str, columns: &[&str]) -> Reading {
+        of(Format::Csv, name, columns)
+    }
+
+    fn judged(is_one: bool, readings: &[Reading]) -> (CheckVerdict, String) {
+        let mut agreement = Agreement::default();
+        for reading in readings {
+            agreement.add(reading);
+        }
+        agreement.judge(is_one, Level::Full, Asker::Event.words())
+    }
+
+    #[test]
+    fn what_differs_is_said_of_those_that_differ() {
+        let parts = [
+            csv("a", &["id"]),
+            csv("b", &["id", "email"]),
+            csv("c", &["id", "email"]),
+            csv("d", &["email", "id"]),
+            csv("e", &["id", "mail"]),
+        ];
+        assert_eq!(
+            judged(true, &parts),
+            (
+                CheckVerdict::Fail,
+                "3 of 5 data objects without the 2 columns that run=1/b and 1 other have: run=1/a has 1 column, run=1/d has \
+                 them in another order, run=1/e has columns of other names. They cannot be read as one table: find out \
+                 which run or which writer each of them is of, and run the export again."
+                    .to_owned()
+            )
+        );
+        let (verdict, reason) = judged(true, &parts[3..]);
+        assert_eq!(verdict, CheckVerdict::Fail);
+        assert!(
+            reason.starts_with("1 of 2 data objects without the 2 columns that run=1/d has: run=1/e"),
+            "{reason}"
+        );
+        assert!(
+            reason.ends_with("If the files have no line of headings, each of them counts one row too few."),
+            "{reason}"
+        );
+        // Tables of their own.
+        assert_eq!(judged(false, &parts).0, CheckVerdict::Skipped);
+        assert_eq!(judged(true, &parts[1..3]).0, CheckVerdict::Pass);
+        assert_eq!(judged(true, &parts[..1]).0, CheckVerdict::Pass);
+    }
+
+    #[test]
+    fn only_what_is_certain_of_a_format_counts() {
+        for (format, verdict) in [
+            (Format::Orc, CheckVerdict::Fail),
+            (Format::Csv, CheckVerdict::Fail),
+            (Format::Jsonl, CheckVerdict::Skipped),
+            (Format::JsonlGzip, CheckVerdict::Skipped),
+            (Format::Excel, CheckVerdict::Skipped),
+        ] {
+            let parts = [of(format, "a", &["a"]), of(format, "b", &["b"])];
+            assert_eq!(judged(true, &parts).0, verdict, "{format}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_stands_twice_warns() {
+        for format in [Format::Csv, Format::Jsonl] {
+            for is_one in [true, false] {
+                let (verdict, reason) = judged(is_one, &[of(format, "a", &["id", "x", "id"])]);
+                assert_eq!(verdict, CheckVerdict::Warn);
+                assert!(reason.contains(": run=1/a (columns 1 and 3)."), "{reason}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let mut agreement = Agreement::default();
+        for n in 0..1_000 {
+            agreement.add(&csv(&format!("{n}"), &[&n.to_string()]));
+        }
+        assert_eq!(
+            (agreement.groups.len(), agreement.others.count),
+            (MAX_SHAPES, 1_000 - MAX_SHAPES as u64)
+        );
+        let (_, reason) = agreement.judge(true, Level::Full, Asker::Event.words());
+        assert!(
+            reason.starts_with("999 of 1000 data objects without the 1 column that run=1/0 has: "),
+            "{reason}"
+        );
+        assert!(
+            reason.contains("run=1/5 has columns of other names and 994 more."),
+            "{reason}"
+        );
+    }
+}

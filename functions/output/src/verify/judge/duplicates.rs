@@ -1,0 +1,153 @@
+//! Whether two data objects hold the same bytes.
+//!
+//! What must stay true: what is kept is bounded: the keys of the first [`MAX_KEYS`] data objects with rows, at most some
+//! 10 MiB, and 8 bytes of the SHA-256 of the first [`MAX_COMPARED`] of them, which take 18 MiB. What was not compared is
+//! said. Two objects whose SHA-256 begin with the same 8 bytes are taken for equal: of a million different ones, two do
+//! with a probability of 3 in 100 million, and it only warns.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
+
+use super::{
+    Judgement, pass, warn,
+    words::{Examples, key, objects},
+};
+use crate::verify::report::Reading;
+
+/// Data objects whose keys are kept.
+const MAX_KEYS: usize = 10_000;
+/// Data objects that are compared with one another.
+const MAX_COMPARED: usize = 1_000_000;
+/// Digits of a SHA-256 by which it is found in a list.
+const SHOWN: usize = 16;
+
+/// What is known of the contents of data objects.
+#[derive(Clone, Default)]
+pub(super) struct Duplicates {
+    /// Keys by the first bytes of SHA-256.
+    keys: HashMap<u64, String>,
+    /// The first bytes of further ones.
+    further: HashSet<u64>,
+    compared: u64,
+    left_out: u64,
+    found: Examples,
+}
+
+impl fmt::Debug for Duplicates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Duplicates")
+            .field("compared", &self.compared)
+            .field("left_out", &self.left_out)
+            .field("found", &self.found)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Duplicates {
+    /// Takes up a data object. One without a row is no copy that counts anything twice.
+    pub(super) fn add(&mut self, reading: &Reading) {
+        let (Some(1..), Some(sha256)) = (reading.object.rows, &reading.object.sha256) else {
+            return;
+        };
+        let Some(print) = sha256.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()) else {
+            return;
+        };
+        if let Some(first) = self.keys.get(&print) {
+            self.found.add(|| format!("{first} and {}", key(reading)));
+        } else if self.further.contains(&print) {
+            let digits = sha256.get(..SHOWN).unwrap_or_default();
+            self.found
+                .add(|| format!("{} and another one of SHA-256 {digits}…", key(reading)));
+        } else if self.keys.len() < MAX_KEYS {
+            self.keys.insert(print, key(reading));
+        } else if self.keys.len() + self.further.len() < MAX_COMPARED {
+            self.further.insert(print);
+        } else {
+            self.left_out += 1;
+            return;
+        }
+        self.compared += 1;
+    }
+
+    /// `None` if nothing was compared.
+    pub(super) fn judge(&self) -> Option<Judgement> {
+        let limit = match self.left_out {
+            0 => String::new(),
+            more => format!("; {more} more were not compared, since at most {MAX_COMPARED} are"),
+        };
+        if !self.found.is_empty() {
+            return Some(warn(format!(
+                "{} with the bytes of another one, so that the same rows count more than once: {}. Find out whether a part \
+                 was written or copied twice{limit}",
+                objects(self.found.count, "data object"),
+                self.found
+            )));
+        }
+        match self.compared {
+            0 => None,
+            1 => Some(pass("there is 1 data object with rows")),
+            compared => Some(pass(format!(
+                "no two of {compared} data objects hold the same bytes{limit}"
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::judge::{
+        CheckVerdict,
+        tests::{reading, whole},
+    };
+
+    fn of(name: &str, print: u64, rows: u64) -> Reading {
+        let mut reading = reading(name, 9, whole(rows));
+        reading.object.sha256 = Some(format!("{print:016x}{}", "0".repeat(48)));
+        reading
+    }
+
+    #[test]
+    fn copies_are_named() {
+        let mut duplicates = Duplicates::default();
+        assert_eq!(duplicates.judge(), None);
+        for (name, print, rows) in [("a", 1, 3), ("b", 2, 3), ("c", 1, 3), ("d", 3, 0), ("e", 3, 0)] {
+            duplicates.add(&of(name, print, rows));
+        }
+        let (verdict, reason) = duplicates.judge().unwrap();
+        assert_eq!(verdict, CheckVerdict::Warn);
+        assert!(reason.starts_with("1 data object with the bytes"), "{reason}");
+        assert!(reason.contains(": run=1/a and run=1/c."), "{reason}");
+        assert_eq!(duplicates.compared, 3);
+    }
+
+    /// More objects than are compared: what is kept has its bound, and what was left out is said.
+    #[test]
+    fn what_is_kept_of_a_million_is_bounded() {
+        let mut duplicates = Duplicates::default();
+        let mut reading = of("a", 0, 1);
+        for print in 0..MAX_COMPARED as u64 + 7 {
+            reading.object.sha256 = Some(format!("{print:016x}"));
+            duplicates.add(&reading);
+        }
+        assert_eq!(
+            (duplicates.keys.len(), duplicates.further.len()),
+            (MAX_KEYS, MAX_COMPARED - MAX_KEYS)
+        );
+        // A table of 8 bytes and one more for each place.
+        assert!(duplicates.further.capacity().next_power_of_two() * 9 < 19 << 20);
+        let (verdict, reason) = duplicates.judge().unwrap();
+        assert_eq!(verdict, CheckVerdict::Pass);
+        assert!(reason.contains("; 7 more were not compared"), "{reason}");
+        // Behind the keys that are kept, the list of objects tells the other one.
+        duplicates.add(&of("b", 999_999, 1));
+        let (verdict, reason) = duplicates.judge().unwrap();
+        assert_eq!(verdict, CheckVerdict::Warn);
+        assert!(
+            reason.contains("run=1/b and another one of SHA-256 00000000000f423f…"),
+            "{reason}"
+        );
+    }
+}

@@ -1,0 +1,52 @@
+//! Whether the listing came to a rest.
+//!
+//! What must stay true: what changed while it was read fails, and says what changed.
+
+use super::{
+    Judgement, fail, pass,
+    words::{changed, kept},
+};
+use crate::verify::{Expectation, settle::Settling};
+
+pub(super) fn listing_stable(asked: &Expectation, settling: &Settling) -> Judgement {
+    let seconds = asked.settle.as_secs_f64();
+    if !settling.disturbed.is_empty() {
+        return fail(format!(
+            "{} replaced or removed while being verified: {}. Find out who writes beneath {} besides the job, and run \
+             it again",
+            if settling.disturbed.count == 1 {
+                "a data object was"
+            } else {
+                "data objects were"
+            },
+            kept(&settling.disturbed),
+            asked.prefix
+        ));
+    }
+    if !settling.settled {
+        let last = if settling.last.is_empty() {
+            "an object could not be read as it was listed".to_owned()
+        } else {
+            changed(&settling.last)
+        };
+        return fail(format!(
+            "{} listings, each at least {seconds} s after the one before, did not come to a rest; at last: {last}. \
+             Something still writes beneath {}: find out what, and verify again",
+            settling.listings, asked.prefix
+        ));
+    }
+    let before = if settling.earlier.is_empty() {
+        String::new()
+    } else {
+        format!("; before that: {}", changed(&settling.earlier))
+    };
+    let apart = if asked.settle.is_zero() {
+        String::new()
+    } else {
+        format!(", at least {seconds} s apart,")
+    };
+    pass(format!(
+        "the last two of {} listings{apart} are equal{before}",
+        settling.listings
+    ))
+}

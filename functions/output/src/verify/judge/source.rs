@@ -1,0 +1,76 @@
+//! The checks of a job that writes nothing, and of what a service counts as failed.
+//!
+//! What must stay true: rows of a source that nobody accounts for fail; what a service does not count warns.
+
+use chrono::{DateTime, Utc};
+use landfall::job::{Counts, Level, Source};
+
+use super::{Asker, Judgement, asker::Words, checks, fail, pass, skipped, warn};
+use crate::verify::report::{Report, SCHEMA, Verdict};
+
+/// Judges a job that writes nothing by what the service says of what it read.
+#[must_use]
+pub fn judge_source(source: &Source, counts: Option<Counts>, checked_at: DateTime<Utc>) -> Report {
+    let checks = checks([
+        ("source_rows_processed", source_rows_processed(source.rows, counts)),
+        (
+            "service_failures",
+            service_failures(counts.map(|counts| counts.failed), Asker::Event.words()),
+        ),
+    ]);
+    Report {
+        schema: SCHEMA.to_owned(),
+        checked_at,
+        verdict: Verdict::of(&checks),
+        level: Level::Full,
+        rows: source.rows,
+        bytes: source.bytes,
+        data_objects: 0,
+        all_objects: 0,
+        batches: 0,
+        source: Some(source.clone()),
+        checks,
+        objects_file: None,
+        objects: Vec::new(),
+    }
+}
+
+pub(super) fn service_failures(failed: Option<u64>, words: &Words) -> Judgement {
+    match failed {
+        None => skipped(words.no_failures),
+        Some(0) => pass("the service reports no failed row"),
+        Some(failed) => fail(format!(
+            "the job completed with failures: the service reports {failed} failed rows. The receipt names the first of \
+             them, as far as the service does; mend them and run it again"
+        )),
+    }
+}
+
+/// AWS calls the number that of the rows that were handled, and does not say whether those that failed are among them.
+fn source_rows_processed(rows: u64, counts: Option<Counts>) -> Judgement {
+    let Some(Counts { processed, failed }) = counts else {
+        return warn(format!(
+            "the service does not say how many of the {rows} rows of the source it handled: look at what it made of \
+             them"
+        ));
+    };
+    if processed == rows {
+        return pass(format!("all {rows} rows of the source were handled"));
+    }
+    if processed > rows {
+        return warn(format!(
+            "the service handled {processed} rows, and the source had {rows} when it was read before the start: make \
+             sure that nobody writes there while a job runs"
+        ));
+    }
+    if processed.saturating_add(failed) >= rows {
+        return pass(format!(
+            "all {rows} rows of the source were handled: {processed} processed, {failed} failed"
+        ));
+    }
+    fail(format!(
+        "the service handled {processed} of the {rows} rows of the source, and {failed} failed: {} are unaccounted \
+         for. Run the job again",
+        rows - processed - failed
+    ))
+}

@@ -1,0 +1,120 @@
+//! What is kept of an object's columns: enough to tell whether two objects have the same ones, and no name.
+//!
+//! What must stay true: the shapes of two objects are equal only if as many columns have the same names in the same
+//! order, as far as decoders keep names. A shape outlives an invocation, so its hashes are the same in every process and
+//! in every version.
+
+use std::collections::HashMap;
+
+use landfall_formats::{Decoded, Framed, MAX_COLUMN_NAME};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::report::Finding;
+
+/// The shape of an object's columns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shape {
+    /// How many columns there are.
+    pub(super) columns: u64,
+    /// Hash of the names in their order.
+    pub(super) ordered: u64,
+    /// Hash of the names in order of the alphabet.
+    pub(super) sorted: u64,
+    /// The places, from 1, of the first two columns that have one name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) twice: Option<(u64, u64)>,
+}
+
+impl Shape {
+    /// The shape of what was found; `None` if no columns were seen.
+    pub(super) fn of(finding: &Finding) -> Option<Self> {
+        match finding {
+            Finding::Whole(Decoded {
+                columns, column_count, ..
+            })
+            | Finding::Framed(Framed {
+                columns, column_count, ..
+            }) if *column_count > 0 => Some(Self::new(columns, *column_count)),
+            _ => None,
+        }
+    }
+
+    /// Whether as many columns have the same names in the same order.
+    pub(super) const fn agrees(&self, other: &Self) -> bool {
+        self.columns == other.columns && self.ordered == other.ordered
+    }
+
+    /// Of these names, and of so many columns, those without a name included.
+    fn new(names: &[String], columns: u64) -> Self {
+        let mut sorted: Vec<&String> = names.iter().collect();
+        sorted.sort_unstable();
+        Self {
+            columns,
+            ordered: hash(names.iter()),
+            sorted: hash(sorted.into_iter()),
+            twice: twice(names),
+        }
+    }
+}
+
+fn hash<'a>(names: impl Iterator<Item = &'a String>) -> u64 {
+    let mut hash = Sha256::new();
+    for name in names {
+        hash.update((name.len() as u64).to_le_bytes());
+        hash.update(name);
+    }
+    let bytes: [u8; 32] = hash.finalize().into();
+    bytes[..8].iter().fold(0, |hash, byte| (hash << 8) | u64::from(*byte))
+}
+
+/// The first two columns with one name. A name that the decoder cut, or that is empty because it was not kept, may be
+/// another than it looks like.
+fn twice(names: &[String]) -> Option<(u64, u64)> {
+    let mut seen = HashMap::new();
+    for (place, name) in (1..).zip(names) {
+        let is_whole = !name.is_empty() && name.chars().count() < MAX_COLUMN_NAME && !name.contains('\u{fffd}');
+        if is_whole && let Some(first) = seen.insert(name, place) {
+            return Some((first, place));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(names: &[&str]) -> Shape {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        Shape::new(&names, names.len() as u64)
+    }
+
+    #[test]
+    fn number_names_and_order_are_told_apart() {
+        let shape = of(&["id", "name"]);
+        assert_eq!(of(&["id", "name"]), shape);
+        let swapped = of(&["name", "id"]);
+        assert_eq!((swapped.columns, swapped.sorted), (2, shape.sorted));
+        assert_ne!(swapped.ordered, shape.ordered);
+        for other in [&["id", "Name"][..], &["idname", ""], &["idn", "ame"], &["id"]] {
+            assert_ne!(of(other).sorted, shape.sorted, "{other:?}");
+        }
+        // What another invocation, or another version, has written.
+        let kept = serde_json::to_string(&shape).unwrap();
+        assert_eq!(serde_json::from_str::<Shape>(&kept).unwrap(), shape);
+        assert_eq!((shape.ordered, shape.sorted), (ORDERED, ORDERED));
+    }
+
+    /// The first 8 bytes of SHA-256 of `id` and `name`, each behind its length in 8 bytes.
+    const ORDERED: u64 = 0x1f95_5fba_fc61_a7ce;
+
+    #[test]
+    fn a_name_that_stands_twice_is_found_if_it_is_certain() {
+        assert_eq!(of(&["a", "b", "c", "b", "a"]).twice, Some((2, 4)));
+        let long = "x".repeat(MAX_COLUMN_NAME);
+        for certain_of_none in [&["a", "A"][..], &["", ""], &[&long, &long], &["\u{fffd}", "\u{fffd}"]] {
+            assert_eq!(of(certain_of_none).twice, None);
+        }
+    }
+}

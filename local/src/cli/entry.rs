@@ -1,0 +1,89 @@
+//! From the command line to its exit status.
+//!
+//! What must stay true: progress goes to stderr and the result to stdout; an interrupted run leaves no process behind.
+#![allow(clippy::print_stderr)]
+
+use std::process::ExitCode;
+
+use clap::FromArgMatches;
+use landfall_local::document::Refusal;
+
+use super::{
+    arguments::{Cli, Command, command},
+    check::check,
+    run::run,
+    screen::print,
+    serve::serve,
+    verify::verify,
+};
+
+/// Runs the command line and says how it ended.
+pub(crate) async fn main() -> ExitCode {
+    // Usage errors end the process here, with status 2.
+    let cli = Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
+    let work = async {
+        match &cli.command {
+            Some(Command::Serve(options)) => serve(options).await.map(|()| ExitCode::SUCCESS),
+            Some(Command::Check(options)) => check(options),
+            Some(Command::Verify(options)) => Ok(verify(options).await),
+            None => run(&cli.run).await,
+        }
+    };
+    // Whichever ends first: dropping the work ends all child processes.
+    let ended = tokio::select! {
+        ended = work => Some(ended),
+        () = interrupted() => None,
+    };
+    match ended {
+        Some(Ok(code)) => code,
+        Some(Err(error)) => refuse(
+            cli.command.is_none() && cli.run.json,
+            "Local.Error",
+            &format!("{error:#}"),
+        ),
+        None => {
+            eprintln!(
+                "landfall: interrupted; its processes were ended, but for an installation or a build, which may go on to \
+                 its end"
+            );
+            // Not by returning: a build that still runs in a blocking thread would be waited for.
+            std::process::exit(130);
+        }
+    }
+}
+
+/// The exit status of a command that could not do its work.
+const REFUSED: u8 = 2;
+
+/// Says why a command could not do its work: on stderr, and on stdout for a program that reads JSON.
+pub(super) fn refuse(json: bool, name: &str, message: &str) -> ExitCode {
+    eprintln!("landfall: {message}");
+    if json {
+        let document = serde_json::to_string_pretty(&Refusal::new(name, message));
+        if let Err(error) = document.map_err(Into::into).and_then(|document| print(&document)) {
+            eprintln!("landfall: {error:#}");
+        }
+    }
+    ExitCode::from(REFUSED)
+}
+
+async fn interrupted() {
+    let ctrl_c = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+            return ctrl_c.await;
+        };
+        tokio::select! {
+            () = ctrl_c => {}
+            _ = terminate.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    ctrl_c.await;
+}

@@ -1,0 +1,422 @@
+//! `cargo local EVENT`.
+//!
+//! What must stay true: the exit status is 0 only if every delivery ended in a sealed success whose receipt could be
+//! read; otherwise the named error is the last thing on stderr. Nothing is built before every event could be read.
+#![allow(clippy::print_stderr)]
+
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use chrono::Utc;
+use clap::ValueEnum;
+use landfall_local::{
+    deploy::LEDGER,
+    document::{self, NamedError},
+    event::{self, List},
+    functions::{BATCH, Kind},
+    present::{self, Delivery, Narrator, Paint, Tone},
+    watch::message_of,
+    world::{Execution, Finished, Options, World},
+};
+use serde_json::Value;
+
+use super::{
+    arguments::Run,
+    entry::refuse,
+    keep::{clear, keep},
+    screen::{Screen, colours, layout, print, relative},
+};
+
+/// An event that is to be delivered.
+struct Order {
+    path: PathBuf,
+    event: Value,
+    /// What was filled in.
+    filled_in: Vec<&'static str>,
+    /// What the requests of a batch are called.
+    labels: Vec<String>,
+}
+
+/// What is known of one delivery at its end.
+pub(super) struct Done {
+    pub(super) event: PathBuf,
+    pub(super) filled_in: Vec<&'static str>,
+    pub(super) labels: Vec<String>,
+    pub(super) execution: Execution,
+    pub(super) finished: Finished,
+    pub(super) job: Option<Value>,
+    pub(super) receipt_uri: Option<String>,
+    pub(super) receipt: Option<Value>,
+    /// What became of each request, of a batch.
+    pub(super) results: Vec<Value>,
+    pub(super) took: Duration,
+}
+
+impl Done {
+    pub(super) fn is_sealed_success(&self) -> bool {
+        self.finished.is_success()
+            && self
+                .receipt
+                .as_ref()
+                .is_some_and(|receipt| receipt["verdict"] == "succeeded")
+    }
+
+    /// The named error and its message; `None` for a sealed success.
+    pub(super) fn error(&self) -> Option<(String, String)> {
+        if self.is_sealed_success() {
+            return None;
+        }
+        if self.finished.is_success() {
+            let uri = self.receipt_uri.as_deref().unwrap_or("no place");
+            let message = format!("the execution succeeded, but there is no receipt of a success at {uri}");
+            return Some(("Landfall.Internal".to_owned(), message));
+        }
+        let name = self
+            .finished
+            .error
+            .clone()
+            .unwrap_or_else(|| self.finished.status.clone());
+        Some((name, message_of(self.finished.cause.as_deref().unwrap_or_default())))
+    }
+
+    pub(super) fn delivery(&self, number: usize) -> Delivery {
+        Delivery {
+            number,
+            event: file_name(&self.event),
+            status: self.finished.status.clone(),
+            became: present::became(self.job.as_ref(), self.error().as_ref().map(|(name, _)| name.as_str())),
+            job_key: self.key().unwrap_or_default().to_owned(),
+            took: self.took,
+        }
+    }
+
+    /// Of the job or the batch.
+    pub(super) fn key(&self) -> Option<&str> {
+        let job = self.job.as_ref()?;
+        job["job_key"].as_str().or(job["batch_key"].as_str())
+    }
+
+    pub(super) fn document(&self) -> document::Delivery {
+        let job = |member: &str| self.job.as_ref().map(|job| &job[member]);
+        document::Delivery {
+            event: self.event.display().to_string(),
+            filled_in: self.filled_in.clone(),
+            kind: self.execution.kind.to_owned(),
+            execution: self.execution.arn.clone(),
+            status: self.finished.status.clone(),
+            verdict: self
+                .receipt
+                .as_ref()
+                .and_then(|receipt| receipt["verdict"].as_str().map(str::to_owned)),
+            sealed_success: self.is_sealed_success(),
+            seconds: self.took.as_secs_f64(),
+            job_key: self.key().map(str::to_owned),
+            adopted: job("adopted").and_then(Value::as_bool),
+            error: self.error().map(|(name, message)| NamedError { name, message }),
+            failures: self.receipt.as_ref().map_or_else(Vec::new, document::failures_of),
+            states: self.finished.states(),
+            receipt_uri: self.receipt_uri.clone(),
+            receipt: self.receipt.clone(),
+            results: (self.execution.kind == BATCH).then(|| self.results.clone()),
+        }
+    }
+}
+
+pub(super) fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).display().to_string()
+}
+
+/// The events as they are to be delivered, and what the world needs for them.
+#[derive(Default)]
+struct Orders {
+    orders: Vec<Order>,
+    kinds: Vec<Kind>,
+    batches: bool,
+    lists: Vec<List>,
+}
+
+impl Orders {
+    fn read(options: &Run) -> Result<Self> {
+        let mut orders = Self::default();
+        for path in &options.events {
+            orders.add(path, options).with_context(|| path.display().to_string())?;
+        }
+        Ok(orders)
+    }
+
+    fn add(&mut self, path: &Path, options: &Run) -> Result<()> {
+        let mut event = event::read(path)?;
+        let name = event::kind(&event)?;
+        if let Some(format) = options.format {
+            let name = format.to_possible_value().context("a format has no name")?;
+            event::set_format(&mut event, name.get_name())?;
+        }
+        let filled_in = event::fill_in(&mut event, Utc::now());
+        let mut labels = Vec::new();
+        let asked: Vec<Kind> = if name == BATCH {
+            self.batches = true;
+            let list = event::list_beside(&event, path)?;
+            labels = event::labels_of_batch(&event, list.as_ref());
+            // Of a kind that does not exist a batch says so itself.
+            let kinds = event::kinds_of_batch(&event, list.as_ref());
+            self.lists.extend(list);
+            kinds.iter().filter_map(|name| Kind::named(name).ok()).collect()
+        } else {
+            vec![Kind::named(&name)?]
+        };
+        for kind in asked {
+            if !self.kinds.contains(&kind) {
+                self.kinds.push(kind);
+            }
+        }
+        self.orders.push(Order {
+            path: path.to_owned(),
+            event,
+            filled_in,
+            labels,
+        });
+        Ok(())
+    }
+}
+
+pub(super) async fn run(options: &Run) -> Result<ExitCode> {
+    let Orders {
+        orders,
+        kinds,
+        batches,
+        lists,
+    } = Orders::read(options)?;
+    options.simulation.check(&kinds)?;
+    if let Some(folder) = &options.out {
+        clear(folder)?;
+    }
+    let world = World::start(Options {
+        customer_profiles: options.simulation.settings(&kinds),
+        pinpoint: options.simulation.pinpoint(&kinds),
+        quicksight: options.simulation.quicksight(&kinds),
+        folder: options.out.clone(),
+        batches,
+        ..Options::for_kinds(kinds)
+    })
+    .await?;
+    for list in lists {
+        world.put(&list.bucket, &list.key, list.body).await?;
+    }
+
+    let screen = Screen::new(options.json);
+    let mut all = Vec::new();
+    // What breaks off loses nothing of what was done before it.
+    let mut broken = None;
+    for order in &orders {
+        let delivered = deliver(&world, order, options, &screen, &mut all).await;
+        screen.rest();
+        if let Err(error) = delivered {
+            broken = Some(error.context(order.path.display().to_string()));
+            break;
+        }
+    }
+    if let Some(folder) = &options.out {
+        screen.doing("keeping what there is");
+        if let Err(error) = keep(&world, &all, folder).await {
+            broken.get_or_insert(error.context("not all could be kept"));
+        }
+    }
+    let logs = world.folder().join("logs");
+    world.shutdown().await;
+    drop(screen);
+    let broken = broken.map(|error| format!("{error:#}"));
+    let reported = report(options, &all, broken.as_deref(), &logs)?;
+    // What was done is told already.
+    Ok(broken.map_or(reported, |error| refuse(false, "Local.Error", &error)))
+}
+
+/// Delivers an event as often as was asked for, at once, and adds what became of it to `all`. Fails with the first
+/// delivery that could not be made or followed.
+async fn deliver(world: &World, order: &Order, options: &Run, screen: &Screen, all: &mut Vec<Done>) -> Result<()> {
+    let Order { path, event, .. } = order;
+    let repeat = options.repeat;
+    let times = if repeat == 1 {
+        String::new()
+    } else {
+        format!("  {repeat} times at once")
+    };
+    screen.heading(&format!("{}  {}{times}", event::kind(event)?, path.display()));
+    if !order.filled_in.is_empty() {
+        let text = event::filled_in(event, &order.filled_in);
+        screen.line(&screen.paint.paint(Tone::Faint, &format!("  {text}")));
+    }
+    let first = all.len() + 1;
+    let mut refused = None;
+    let mut executions = Vec::new();
+    for _ in 0..repeat {
+        match world.deliver(event).await {
+            Ok(execution) => executions.push(execution),
+            Err(error) => {
+                refused = Some(error);
+                break;
+            }
+        }
+    }
+    let followed = executions.into_iter().enumerate().map(|(i, execution)| {
+        let label = if repeat == 1 {
+            String::new()
+        } else {
+            format!("{:>3} ", format!("#{}", first + i))
+        };
+        follow(world, order, execution, label, options, screen)
+    });
+    for done in futures::future::join_all(followed).await {
+        match done {
+            Ok(done) => all.push(done),
+            Err(error) => {
+                refused.get_or_insert(error);
+            }
+        }
+    }
+    refused.map_or(Ok(()), Err)
+}
+
+async fn follow(
+    world: &World,
+    order: &Order,
+    execution: Execution,
+    label: String,
+    options: &Run,
+    screen: &Screen,
+) -> Result<Done> {
+    let mut narrator = Narrator::new(options.all);
+    // Several deliveries tell much the same: the table at the end says what became of each.
+    let is_told = options.repeat == 1 || options.all;
+    let finished = world
+        .follow(&execution, |step| {
+            for line in narrator.tell(step) {
+                if is_told {
+                    screen.line(&line.render(&label, screen.paint));
+                }
+            }
+            screen.doing(narrator.now().unwrap_or_default());
+        })
+        .await?;
+    let took = execution.begun.elapsed();
+    let job = finished.job();
+    let receipt_uri = job
+        .as_ref()
+        .and_then(|job| job["outcome"]["receipt"].as_str())
+        .map(str::to_owned);
+    let receipt = match receipt_uri
+        .as_deref()
+        .and_then(|uri| uri.strip_prefix("s3://")?.split_once('/'))
+    {
+        Some((bucket, key)) => world
+            .object(bucket, key)
+            .await?
+            .and_then(|body| serde_json::from_slice(&body).ok()),
+        None => None,
+    };
+    let results = match receipt
+        .as_ref()
+        .and_then(|receipt: &Value| receipt["results"]["key"].as_str())
+    {
+        Some(key) => world.object(LEDGER, key).await?.unwrap_or_default(),
+        None => Bytes::new(),
+    };
+    let results = results
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect();
+    Ok(Done {
+        event: order.path.clone(),
+        filled_in: order.filled_in.clone(),
+        labels: order.labels.clone(),
+        execution,
+        finished,
+        job,
+        receipt_uri,
+        receipt,
+        results,
+        took,
+    })
+}
+
+/// Prints the result and decides the exit status, which tells of success only if everything was delivered and kept.
+fn report(options: &Run, all: &[Done], broken: Option<&str>, logs: &Path) -> Result<ExitCode> {
+    let succeeded = broken.is_none() && all.iter().all(Done::is_sealed_success);
+    if options.json {
+        let document = document::Run {
+            schema: document::RUN_SCHEMA,
+            landfall: env!("CARGO_PKG_VERSION"),
+            sealed_success: succeeded,
+            deliveries: all.iter().map(Done::document).collect(),
+            error: broken.map(|message| NamedError {
+                name: "Local.Error".to_owned(),
+                message: message.to_owned(),
+            }),
+            logs: logs.display().to_string(),
+            out: options.out.as_ref().map(|folder| folder.display().to_string()),
+        };
+        print(&serde_json::to_string_pretty(&document)?)?;
+    } else {
+        let layout = layout(options.all);
+        let heading = |text: &str| layout.paint.paint(Tone::Strong, text);
+        let mut parts = Vec::new();
+        // The same receipt once, however many deliveries led to it.
+        let mut shown: Vec<&str> = Vec::new();
+        for done in all {
+            let (Some(receipt), Some(uri)) = (&done.receipt, &done.receipt_uri) else {
+                continue;
+            };
+            if shown.contains(&uri.as_str()) {
+                continue;
+            }
+            shown.push(uri);
+            let (name, tables) = if done.execution.kind == BATCH {
+                (
+                    "Summary",
+                    present::summary(receipt, &done.results, &done.labels, layout),
+                )
+            } else {
+                ("Receipt", present::receipt(receipt, layout))
+            };
+            parts.push(format!("\n{}  {uri}\n\n{tables}", heading(name)));
+        }
+        if all.len() > 1 {
+            let rows: Vec<Delivery> = all.iter().enumerate().map(|(i, done)| done.delivery(i + 1)).collect();
+            let tables = present::deliveries(&rows, layout);
+            parts.push(format!("\n{}\n\n{tables}", heading("Deliveries")));
+        }
+        parts.push(match &options.out {
+            Some(folder) => format!("\nKept in {}", folder.display()),
+            None => format!("\nLogs are in {}; --out FOLDER keeps the files too.", relative(logs)),
+        });
+        print(&parts.join("\n"))?;
+    }
+    let mut said = Vec::new();
+    for done in all {
+        let Some((name, message)) = done.error() else { continue };
+        // Deliveries of one event mostly fail alike.
+        let error = (file_name(&done.event), name, message);
+        if said.contains(&error) {
+            continue;
+        }
+        let (event, name, message) = &error;
+        let paint = Paint(colours(std::io::stderr().is_terminal()));
+        let place = if options.events.len() > 1 {
+            format!("{event}: ")
+        } else {
+            String::new()
+        };
+        eprintln!("\n{place}{}: {message}", paint.paint(Tone::Bad, name));
+        said.push(error);
+    }
+    Ok(if succeeded {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,257 @@
+//! The shape of events as a JSON Schema, and what is wrong with an event in words.
+//!
+//! What must stay true: every fault that the schema finds is reported, each at its place with what was found and what is
+//! allowed; a value that the schema marks as sensitive (`writeOnly`) is never quoted.
+
+use std::sync::OnceLock;
+
+use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
+use regex::Regex;
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    error::{Error, Result},
+    fault::Faults,
+};
+
+/// The JSON Schema of a type, everything inline.
+pub fn inline_schema<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+    if let Some(schema) = schema.as_object_mut() {
+        schema.remove("$schema");
+    }
+    schema
+}
+
+/// The JSON Schema of the events of a `detail-type`.
+pub fn envelope_schema(detail_type: &str, description: &str, detail: Value) -> Value {
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": detail_type,
+        "description": description,
+        "type": "object",
+        "required": ["detail-type", "source", "time", "detail"],
+        "properties": {
+            "version": {"type": "string"},
+            "id": {"type": "string", "minLength": 1, "maxLength": 128},
+            "detail-type": {"const": detail_type},
+            "source": {"type": "string", "minLength": 1, "maxLength": 256},
+            "account": {"type": "string", "pattern": "^[0-9]{12}$"},
+            "time": {"type": "string", "format": "date-time"},
+            "region": {"type": "string"},
+            "resources": {"type": "array", "items": {"type": "string"}},
+            "detail": detail,
+        },
+    })
+}
+
+/// A JSON Schema that finds faults, everything in it inline.
+pub struct Shape {
+    schema: Value,
+    validator: Validator,
+}
+
+impl Shape {
+    /// Fails with `Internal` if it is no schema.
+    pub fn new(schema: Value) -> Result<Self> {
+        let validator = jsonschema::options()
+            .should_validate_formats(true)
+            .build(&schema)
+            .map_err(|error| Error::internal(format!("the event schema is wrong: {error}")))?;
+        Ok(Self { schema, validator })
+    }
+
+    /// Adds all that is wrong with a value.
+    pub fn check(&self, value: &Value, faults: &mut Faults) {
+        for error in self.validator.iter_errors(value) {
+            report(&error, &self.schema, faults);
+        }
+    }
+}
+
+/// Turns one schema error into faults.
+fn report(error: &ValidationError<'_>, schema: &Value, faults: &mut Faults) {
+    let pointer = error.instance_path().as_str();
+    let path = json_path(pointer);
+    let here = subschema(schema, pointer);
+    let found = || match here.get("writeOnly") {
+        Some(Value::Bool(true)) => "a value that is not shown".to_owned(),
+        _ => describe_found(error.instance()),
+    };
+    match error.kind() {
+        ValidationErrorKind::Required { property } => {
+            let name = property.as_str().unwrap_or_default();
+            let member = here.pointer(&format!("/properties/{name}")).unwrap_or(&Value::Null);
+            faults.add(
+                member_path(&path, name),
+                "nothing",
+                format!("it is required: {}", describe_allowed(member)),
+            );
+        }
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            let known: Vec<_> = here
+                .get("properties")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flat_map(Map::keys)
+                .collect();
+            for name in unexpected {
+                let near = known
+                    .iter()
+                    .map(|known| (strsim::jaro_winkler(&known.to_lowercase(), &name.to_lowercase()), known))
+                    .filter(|(likeness, _)| *likeness > 0.85)
+                    .max_by(|a, b| a.0.total_cmp(&b.0));
+                let hint = near
+                    .map(|(_, known)| format!("did you mean {known}? "))
+                    .unwrap_or_default();
+                let names: Vec<_> = known.iter().map(|known| known.as_str()).collect();
+                faults.add(
+                    member_path(&path, name),
+                    "an unknown member",
+                    format!("{hint}allowed here: {}", names.join(", ")),
+                );
+            }
+        }
+        // An optional member is `anyOf` its type and null: what counts is what is wrong with the branch that was meant.
+        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            let is_other_type = |error: &ValidationError<'_>| {
+                error.instance_path().as_str() == pointer && matches!(error.kind(), ValidationErrorKind::Type { .. })
+            };
+            match context.iter().find(|errors| !errors.iter().any(is_other_type)) {
+                Some(errors) => errors.iter().for_each(|error| report(error, schema, faults)),
+                None => faults.add(path, found(), format!("must be {}", describe_allowed(here))),
+            }
+        }
+        _ => faults.add(path, found(), format!("must be {}", describe_allowed(here))),
+    }
+}
+
+/// What the schema allows at a place, in words.
+fn describe_allowed(schema: &Value) -> String {
+    if let Some(value) = schema.get("const") {
+        return value.to_string();
+    }
+    let options: Vec<_> = match (schema.get("enum"), schema.get("oneOf")) {
+        (Some(Value::Array(values)), _) => values
+            .iter()
+            .filter(|value| !value.is_null())
+            .map(Value::to_string)
+            .collect(),
+        (_, Some(Value::Array(cases))) => cases
+            .iter()
+            .filter_map(|case| case.get("const"))
+            .map(Value::to_string)
+            .collect(),
+        _ => Vec::new(),
+    };
+    if !options.is_empty() {
+        return format!("one of {}", options.join(", "));
+    }
+    // A text that is no time is a string all the same.
+    if schema.get("format").and_then(Value::as_str) == Some("date-time") {
+        return "a time such as 2026-11-01T05:00:00Z".to_owned();
+    }
+    let number = |name: &str| schema.get(name).and_then(Value::as_u64);
+    let kind = match schema.get("type") {
+        Some(Value::String(kind)) => kind.as_str(),
+        Some(Value::Array(kinds)) => kinds
+            .iter()
+            .filter_map(Value::as_str)
+            .find(|kind| *kind != "null")
+            .unwrap_or("value"),
+        _ => "value",
+    };
+    let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    };
+    let mut words = format!("{article} {kind}");
+    match (number("minLength"), number("maxLength")) {
+        (Some(min), Some(max)) => words += &format!(" of {min} to {max} characters"),
+        (None, Some(max)) => words += &format!(" of at most {max} characters"),
+        (Some(min), None) => words += &format!(" of at least {min} characters"),
+        (None, None) => {}
+    }
+    match (number("minimum"), number("maximum")) {
+        (Some(min), Some(max)) => words += &format!(" from {min} to {max}"),
+        (Some(min), None) => words += &format!(" of at least {min}"),
+        _ => {}
+    }
+    if let (Some(min), Some(max)) = (number("minItems"), number("maxItems")) {
+        words += &if min == max {
+            format!(" of {}", counted(max, "item"))
+        } else {
+            format!(" of {min} to {max} items")
+        };
+    }
+    if schema.get("uniqueItems") == Some(&Value::Bool(true)) {
+        words += ", no two alike";
+    }
+    if let Some(pattern) = schema.get("pattern").and_then(Value::as_str) {
+        words += &format!(" matching {pattern}");
+    }
+    words
+}
+
+pub(super) fn describe_found(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(text) => quoted(text),
+        Value::Array(items) => format!("an array of {}", counted(items.len() as u64, "item")),
+        Value::Object(members) => format!("an object of {}", counted(members.len() as u64, "member")),
+    }
+}
+
+fn counted(n: u64, noun: &str) -> String {
+    match n {
+        0 => format!("no {noun}s"),
+        1 => format!("1 {noun}"),
+        n => format!("{n} {noun}s"),
+    }
+}
+
+pub(super) fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+/// `/detail/Files/0` as `$.detail.Files[0]`.
+fn json_path(pointer: &str) -> String {
+    pointer.split('/').skip(1).fold("$".to_owned(), |path, segment| {
+        let name = segment.replace("~1", "/").replace("~0", "~");
+        match name.parse::<usize>() {
+            Ok(index) => format!("{path}[{index}]"),
+            Err(_) => member_path(&path, &name),
+        }
+    })
+}
+
+/// The path of a member of what stands at `path`.
+pub(crate) fn member_path(path: &str, name: &str) -> String {
+    static PLAIN: OnceLock<Option<Regex>> = OnceLock::new();
+    let plain = PLAIN.get_or_init(|| Regex::new("^[A-Za-z_][A-Za-z0-9_-]*$").ok());
+    if plain.as_ref().is_some_and(|plain| plain.is_match(name)) {
+        format!("{path}.{name}")
+    } else {
+        format!("{path}[{}]", quoted(name))
+    }
+}
+
+/// The part of an inline schema that governs the value at a JSON pointer.
+fn subschema<'a>(schema: &'a Value, pointer: &str) -> &'a Value {
+    pointer.split('/').skip(1).fold(schema, |schema, segment| {
+        let name = segment.replace("~1", "/").replace("~0", "~");
+        let step = |schema: &'a Value| {
+            schema
+                .pointer(&format!("/properties/{name}"))
+                .or_else(|| schema.get("items"))
+        };
+        let branches = schema.get("anyOf").and_then(Value::as_array).into_iter().flatten();
+        step(schema)
+            .or_else(|| branches.into_iter().find_map(step))
+            .unwrap_or(&Value::Null)
+    })
+}

@@ -1,0 +1,279 @@
+"""What the roles and policies of template.yaml allow, in the eyes of an evaluator that we did not write.
+
+policy.py holds the words of the policies; this holds their meaning, where a word is easily taken for another: condition
+operators with and without IfExists, keys of many values, NotResource, wildcards in paths. The evaluator is ministack's
+(MIT), of which nothing else is used. Each case has to come out as it says, and each mutation at the end has to make some
+case come out otherwise.
+"""
+
+import copy
+import json
+import sys
+
+from ministack.core import iam_evaluator as iam
+from samcli.yamlhelper import yaml_parse
+
+from policy import ACCOUNT, BATCH_DEFINITION, DEFINITION, EVERYTHING, KINDS, REGION, ROOT, STACK, Facts, put
+
+KEY = EVERYTHING["KmsKeyArn"]
+MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{STACK}-"
+BUS = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{EVERYTHING['EventBusName']}"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role"
+NOBODY = f"{ROLE}/somebody"
+
+
+def decide(documents, action, resource, principal=NOBODY, **keys):
+    """Whether documents that hold of one principal allow an action."""
+    context = iam.EvalContext(
+        principal_arn=principal,
+        principal_type="AssumedRole",
+        principal_account=ACCOUNT,
+        action=action,
+        resource_arn=resource,
+        region=REGION,
+        secure_transport=True,
+        service_context={name.replace("__", ":").lower(): value for name, value in keys.items()},
+    )
+    return iam.evaluate(context, [iam.parse_policy_document(document) for document in documents]).decision == "Allow"
+
+
+def of_role(stack, name):
+    role = stack.of("AWS::IAM::Role")[name]
+    return [policy["PolicyDocument"] for policy in role["Policies"]]
+
+
+def trust(stack, name):
+    return [stack.of("AWS::IAM::Role")[name]["AssumeRolePolicyDocument"]]
+
+
+def beside_everything(statements):
+    """A policy of a resource, beside a principal whose own policy allows everything."""
+    everything = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    return [everything, {"Statement": statements}]
+
+
+def cases(stack):
+    """(what, whether it is to be allowed, whether it is)"""
+    role = lambda name: of_role(stack, name)  # noqa: E731
+
+    # Announcements: one entry, many, one of another source, none that says its source.
+    for machine in ("ExportBatch", *(kind.resource("") for kind in KINDS)):
+        own = role(f"{machine}StateMachineRole")
+        for sources, expected in (
+            (["landfall"], True),
+            (["landfall", "landfall"], True),
+            (["landfall", "aws.other"], False),
+            (["other"], False),
+            (None, False),
+        ):
+            keys = {} if sources is None else {"events__source": sources}
+            yield f"{machine} announces as {sources}", expected, decide(own, "events:PutEvents", BUS, **keys)
+        yield f"{machine} on another bus", False, decide(own, "events:PutEvents", f"{BUS}2", events__source=["landfall"])
+
+    # Who assumes the roles of the services, and what the roles may be passed to.
+    for kind in KINDS:
+        if not kind.role:
+            continue
+        is_documented = kind.name != "segment-snapshot"
+        arn = {"aws__sourcearn": f"arn:aws:mobiletargeting:{REGION}:{ACCOUNT}:apps/1"} if is_documented else {}
+        assume = lambda **keys: decide(trust(stack, kind.role), "sts:AssumeRole", "", **{**arn, **keys})  # noqa: E731, B023
+        yield f"{kind.role} for this account", True, assume(aws__sourceaccount=ACCOUNT)
+        yield f"{kind.role} for another account", False, assume(aws__sourceaccount="999999999999")
+        yield f"{kind.role} for an account that is not told", not is_documented, assume()
+        for passed in (stack.attribute(kind.role, "Arn"), f"{ROLE}/two-2"):
+            give = lambda **keys: decide(role(kind.resource("StartRole")), "iam:PassRole", passed, **keys)  # noqa: E731, B023
+            yield f"{passed} is passed to its service", True, give(iam__passedtoservice=kind.service)
+            yield f"{passed} is passed to EC2", False, give(iam__passedtoservice="ec2.amazonaws.com")
+            yield f"{passed} is passed to nobody who is told", True, give()
+        other = decide(role(kind.resource("StartRole")), "iam:PassRole", f"{ROLE}/three")
+        yield f"{kind.name} passes another role", False, other
+
+    # Customer Profiles writes in parts, reads back what it wrote, and gives grants to services only.
+    writer, run = role("SegmentSnapshotExportRole"), "arn:aws:s3:::exportbucket/segment-snapshot/run=20261101T050000Z-1/"
+    for action, resource, expected in (
+        ("s3:PutObject", f"{run}part-0.csv", True),
+        ("s3:GetObject", f"{run}part-0.csv", True),
+        ("s3:GetObject", "arn:aws:s3:::exportbucket/run=1-2/part-0.csv", True),
+        ("s3:GetObject", "arn:aws:s3:::aaa/x/run=1/part-0.csv", True),
+        ("s3:ListMultipartUploadParts", f"{run}part-0.csv", True),
+        ("s3:ListBucketMultipartUploads", "arn:aws:s3:::exportbucket", True),
+        ("s3:GetObject", "arn:aws:s3:::exportbucket/requests.json", False),
+        ("s3:GetObject", "arn:aws:s3:::aaa/run=1/part-0.csv", False),
+        ("s3:PutObject", f"{run}_receipt.json", False),
+        ("s3:PutObject", "arn:aws:s3:::bbb/run=1/_latest.json", False),
+        ("s3:DeleteObject", f"{run}part-0.csv", False),
+        ("s3:PutObject", "arn:aws:s3:::ledgerbucket/jobs/segment-snapshot/1.json", False),
+    ):
+        yield f"the writer: {action} on {resource}", expected, decide(writer, action, resource)
+    for key in (KEY, EVERYTHING["AllowedKmsKeys"]):
+        yield f"a grant of {key} to a service", True, decide(
+            writer, "kms:CreateGrant", key, kms__grantisforawsresource="true"
+        )
+        yield f"a grant of {key} to anybody", False, decide(
+            writer, "kms:CreateGrant", key, kms__grantisforawsresource="false"
+        )
+        yield f"a grant of {key} that says nothing", False, decide(writer, "kms:CreateGrant", key)
+
+    # What may be exported.
+    for kind, stem, allowed, refused in (
+        ("SegmentSnapshot", f"arn:aws:profile:{REGION}:{ACCOUNT}:domains/", "test-1", "shop2"),
+        ("DashboardSnapshot", f"arn:aws:quicksight:{REGION}:{ACCOUNT}:dashboard/", "a-public", "a-public-2"),
+    ):
+        for suffix in ("Start", "Poll"):
+            action = next(
+                action
+                for document in role(f"{kind}{suffix}Role")
+                for statement in document["Statement"]
+                if statement["Sid"] == suffix
+                for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+            )
+            for name, expected in ((allowed, True), (refused, False), (allowed.upper(), False)):
+                for beneath in ("", "/segment-definitions/buyers"):
+                    granted = decide(role(f"{kind}{suffix}Role"), action, f"{stem}{name}{beneath}")
+                    yield f"{action} on {name}{beneath}", expected, granted
+            elsewhere = stem.replace(REGION, "us-east-1")
+            yield f"{action} in another region", False, decide(role(f"{kind}{suffix}Role"), action, f"{elsewhere}{allowed}")
+
+    # Entries of a kind are its own functions', and the seal's.
+    for kind in KINDS:
+        start = role(kind.resource("StartRole"))
+        for other in KINDS:
+            for folder in ("jobs", "history"):
+                entry = f"arn:aws:s3:::ledgerbucket/{folder}/{other.name}/1.json"
+                is_own = other.name == kind.name
+                yield f"{kind.name} reads {entry}", is_own, decide(start, "s3:GetObject", entry)
+                yield f"{kind.name} writes {entry}", is_own and folder == "jobs", decide(start, "s3:PutObject", entry)
+        for folder, granted in (("jobs", True), ("history", True), ("receipts", True), ("reports", False)):
+            entry = f"arn:aws:s3:::ledgerbucket/{folder}/{kind.name}/1.json"
+            yield f"the seal writes {entry}", granted, decide(role("SealReceiptRole"), "s3:PutObject", entry)
+
+    # The seal touches receipts, lists and pointers, wherever events may name a destination, and nothing else.
+    for place, is_allowed in (("exportbucket/", True), ("aaa/x/", True), ("bbb/", True), ("aaa/", False), ("ccc/", False)):
+        for name, is_seal in (
+            ("_latest.json", True),
+            ("run=1/_receipt.json", True),
+            ("d/run=1/_objects.jsonl", True),
+            ("run=1/part-0.csv", False),
+            ("run=1/x_receipt.json", False),
+        ):
+            for action in ("s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"):
+                granted = decide(role("SealReceiptRole"), action, f"arn:aws:s3:::{place}{name}")
+                yield f"the seal: {action} on {place}{name}", is_allowed and is_seal, granted
+
+    # The bucket itself: the seal of this stack, of an earlier one, and everybody else.
+    receipt = "arn:aws:s3:::exportbucket/run=1/_receipt.json"
+    policy = beside_everything([*stack.bucket_statements("ExportBucket")])
+    for principal, expected in (
+        (stack.attribute("SealReceiptRole", "Arn"), True),
+        (f"{ROLE}/landfall/earlier/seal/earlier-SealReceiptRole-1", True),
+        (stack.attribute("VerifyOutputRole", "Arn"), False),
+        (stack.attribute("SegmentSnapshotExportRole", "Arn"), False),
+        (f"{ROLE}/landfall/earlier/other", False),
+        (f"{ROLE}/other/landfall/earlier/seal/x", False),
+        (f"arn:aws:iam::999999999999:role/landfall/{STACK}/seal/x", False),
+    ):
+        granted = decide(policy, "s3:PutObject", receipt, principal, **{"s3__if-none-match": "*"})
+        yield f"{principal} writes a receipt", expected, granted
+    again = decide(policy, "s3:PutObject", receipt, stack.attribute("SealReceiptRole", "Arn"))
+    yield "a receipt is written over", False, again
+
+    # The ledger: the functions of this stack, with a condition.
+    entry, ledger = "arn:aws:s3:::ledgerbucket/jobs/segment-snapshot/1.json", beside_everything(
+        [*stack.bucket_statements("LedgerBucket")]
+    )
+    creates = {"s3__objectcreationoperation": "true"}
+    for principal, keys, expected in (
+        (stack.attribute("SealReceiptRole", "Arn"), {"s3__if-match": "1"}, True),
+        (stack.attribute("SegmentSnapshotStartRole", "Arn"), {"s3__if-none-match": "*"}, True),
+        (stack.attribute("SealReceiptRole", "Arn"), {}, False),
+        (f"{ROLE}/landfall/earlier/seal/x", {"s3__if-match": "1"}, False),
+        (stack.attribute("SegmentSnapshotStateMachineRole", "Arn"), {"s3__if-match": "1"}, False),
+    ):
+        granted = decide(ledger, "s3:PutObject", entry, principal, **creates, **keys)
+        yield f"{principal} writes {entry} with {keys}", expected, granted
+    deleted = decide(ledger, "s3:DeleteObject", entry, stack.attribute("SealReceiptRole", "Arn"))
+    yield f"{entry} is deleted", False, deleted
+
+    # The bus: who asks, and who announces.
+    statements = [p["Statement"] for p in stack.of("AWS::Events::EventBusPolicy").values()]
+    bus = beside_everything(statements)
+    own = stack.attribute("SegmentSnapshotStateMachineRole", "Arn")
+    for principal, sources, expected in (
+        (own, ["landfall"], True),
+        (f"{ROLE}/asker", ["shop"], True),
+        (f"{ROLE}/team/night", ["shop", "shop"], True),
+        (f"{ROLE}/asker", ["shop", "landfall"], False),
+        (f"{ROLE}/other", ["shop"], False),
+        (stack.attribute("SegmentSnapshotStartRole", "Arn"), ["landfall"], False),
+    ):
+        granted = decide(bus, "events:PutEvents", BUS, principal, events__source=sources)
+        yield f"{principal} puts events of {sources}", expected, granted
+
+    # The key: through S3 for the functions, for its own machine for a machine and its trigger.
+    s3, states = f"s3.{REGION}.amazonaws.com", "kms__encryptioncontext__aws__states__statemachinearn"
+    for name in ("SegmentSnapshotStartRole", "SealReceiptRole", "VerifyOutputRole", "BatchSummaryRole"):
+        yield f"{name} decrypts through S3", True, decide(role(name), "kms:Decrypt", KEY, kms__viaservice=s3)
+        yield f"{name} decrypts by itself", False, decide(role(name), "kms:Decrypt", KEY)
+    for name in ("SegmentSnapshotStateMachineRole", "SegmentSnapshotTriggerRole"):
+        for machine, expected in (("segment-snapshot", True), ("dashboard-snapshot", False)):
+            granted = decide(role(name), "kms:GenerateDataKey", KEY, **{states: f"{MACHINE}{machine}"})
+            yield f"{name} encrypts executions of {machine}", expected, granted
+    reading = decide(role("ExportBatchStateMachineRole"), "kms:Decrypt", KEY, **{states: f"{MACHINE}endpoint-import"})
+    yield "a batch reads the executions that it waits for", True, reading
+
+
+SINGLE = {"StringEquals": {"events:source": "landfall"}}
+ACCOUNT_IS_TOLD = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+MUTATIONS = [
+    ("SegmentSnapshotStateMachineRole/statements/Announce/Condition", SINGLE),
+    ("ExportBatchStateMachineRole/statements/Announce/Condition/Null", None),
+    ("SegmentSnapshotExportRole/AssumeRolePolicyDocument/Statement/0/Condition", ACCOUNT_IS_TOLD),
+    ("SegmentSnapshotExportRole/AssumeRolePolicyDocument/Statement/0/Condition", {}),
+    ("EndpointExportStartRole/statements/PassRole/Condition", {"StringEquals": {"iam:PassedToService": "pinpoint.amazonaws.com"}}),
+    ("SegmentSnapshotStartRole/statements/PassAllowedRoles/Condition", {}),
+    ("SegmentSnapshotExportRole/statements/GrantStackKey/Condition", {}),
+    ("SegmentSnapshotExportRole/statements/ReadBack", None),
+    ("SegmentSnapshotExportRole/statements/NoReceipts", None),
+    ("SegmentSnapshotPollRole/statements/NoOtherDomain", None),
+    ("DashboardSnapshotStartRole/statements/NoOtherDashboard/NotResource", ["arn:*:quicksight:*:*:dashboard/sales"]),
+    ("EndpointImportStartRole/statements/ClaimJob/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/jobs/*"}),
+    ("SealReceiptRole/statements/NothingButSeals", None),
+    ("SealReceiptRole/statements/NothingButSeals/NotResource/0", None),
+    ("SealReceiptRole/statements/SealFurtherDestinations", None),
+    ("ExportBucketPolicy/statements/OnlySealWritesReceipts/Condition", {"ArnNotEquals": {"aws:PrincipalArn": "x"}}),
+    ("AnnouncersPolicy/Statement/Condition/ForAnyValue:StringEquals", {"events:source": "other"}),
+    ("SendersPolicy/Statement/Effect", "Allow"),
+    ("VerifyOutputRole/statements/UseStackKey/Condition", {}),
+    ("SegmentSnapshotTriggerRole/statements/EncryptInput", None),
+]
+
+
+def main():
+    text = (ROOT / "template.yaml").read_text()
+    definitions = {path: (ROOT / path).read_text() for path in (DEFINITION, BATCH_DEFINITION)}
+    template = yaml_parse(text)
+
+    def decided(template):
+        return list(cases(Facts(template, definitions, text).full))
+
+    def wrong(decisions):
+        return [f"{what}: {'allowed' if is_ else 'refused'}" for what, wanted, is_ in decisions if is_ != wanted]
+
+    decisions = decided(template)
+    failures = wrong(decisions)
+    passed = len(decisions) - len(failures)
+    for path, value in MUTATIONS:
+        other = copy.deepcopy(template)
+        put(path, value)(other, None)
+        if wrong(decided(other)):
+            passed += 1
+        else:
+            failures.append(f"did not notice {path} = {json.dumps(value)}")
+    for failure in failures:
+        print(f"FAILED {failure}")
+    print(f"{passed} passed, {len(failures)} failed")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
