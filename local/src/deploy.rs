@@ -53,7 +53,8 @@ pub enum Retries {
     /// As in the definition.
     #[default]
     AsDeployed,
-    /// Every pause before a retry is at most a second: for tests that fail on purpose.
+    /// Every pause before a retry is at most a second, and the rests after missed polls do not grow: for tests that fail on
+    /// purpose.
     Short,
 }
 
@@ -319,7 +320,7 @@ fn substitute(text: &str, values: &BTreeMap<&str, String>) -> Result<String> {
     Ok(replaced)
 }
 
-/// Bounds every pause before a retry by a second, wherever it is in the definition.
+/// Bounds every pause before a retry by a second, wherever it is in the definition, and lets no rest grow.
 fn shorten(value: &mut Value) {
     match value {
         Value::Object(members) => {
@@ -330,6 +331,9 @@ fn shorten(value: &mut Value) {
                     retrier.remove("MaxDelaySeconds");
                     retrier.remove("JitterStrategy");
                 }
+            }
+            if let Some(rest) = members.get_mut("rest_seconds.$") {
+                *rest = json!("$.missed.rest_seconds");
             }
             members.values_mut().for_each(shorten);
         }
@@ -348,6 +352,14 @@ mod tests {
         assert_eq!(substitute("${Kind} ${Arn} ${Kind} $.x", &values).unwrap(), "a b a $.x");
         let error = substitute("${Kind} ${Other} ${More}", &values).unwrap_err().to_string();
         assert_eq!(error, "no value for ${Other}, ${More}");
+    }
+
+    #[test]
+    fn rests_do_not_grow() {
+        let mut definition = json!({"Parameters": {"rest_seconds.$": "States.MathAdd($.missed.rest_seconds, 15)"}});
+        shorten(&mut definition);
+        let as_it_was = json!({"Parameters": {"rest_seconds.$": "$.missed.rest_seconds"}});
+        assert_eq!(definition, as_it_was);
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub enum ErrorKind {
     Busy,
     /// A service or S3 did not answer, or answered with a server error.
     Unavailable,
+    /// No request reached the service for some minutes: mostly, it is not in this region.
+    Unreachable,
     /// The service no longer offers this job.
     Retired,
     /// The service itself says that the job failed.
@@ -46,13 +48,14 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::InvalidEvent,
         Self::Forbidden,
         Self::NotFound,
         Self::Throttled,
         Self::Busy,
         Self::Unavailable,
+        Self::Unreachable,
         Self::Retired,
         Self::JobFailed,
         Self::TimedOut,
@@ -70,6 +73,7 @@ impl ErrorKind {
             Self::Throttled => "Landfall.Throttled",
             Self::Busy => "Landfall.Busy",
             Self::Unavailable => "Landfall.Unavailable",
+            Self::Unreachable => "Landfall.Unreachable",
             Self::Retired => "Landfall.Retired",
             Self::JobFailed => "Landfall.JobFailed",
             Self::TimedOut => "Landfall.TimedOut",

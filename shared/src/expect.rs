@@ -64,9 +64,22 @@ pub struct ExpectedRows {
     /// The most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<u64>,
+    /// Whether the empty lines of a CSV of one column are rows. When absent, the bounds hold with them and without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub empty_lines: Option<EmptyLines>,
     /// `fail` when absent.
     #[serde(default)]
     pub on_violation: OnViolation,
+}
+
+/// What empty lines of a CSV of one column are. Some writers mean a null by one, and others nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EmptyLines {
+    /// Rows without a value.
+    Count,
+    /// Nothing.
+    Skip,
 }
 
 /// Change of the rows since the newest sealed success in the same destination.

@@ -24,6 +24,9 @@ pub const SCHEMA: &str = "landfall.job/1";
 /// Longest cause that goes on through the state machine, in characters.
 const MAX_CAUSE: usize = 4_000;
 
+/// Longest cause of a missed poll, in characters.
+const MAX_SHORT_CAUSE: usize = 1_000;
+
 /// The kind of a job, such as `segment-snapshot`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Kind(String);
@@ -164,6 +167,15 @@ impl TaskError {
         next.unwrap_or(first).to_owned()
     }
 
+    /// The error with its message alone, cut to what a job carries along and a receipt tells.
+    #[must_use]
+    pub fn short(&self) -> Self {
+        Self {
+            error: self.error.clone(),
+            cause: self.message().chars().take(MAX_SHORT_CAUSE).collect(),
+        }
+    }
+
     /// What the state machine says of a failed step, under one of our names and with a message for a person.
     pub fn named(error: Option<&Self>) -> Self {
         let Some(error) = error else {
@@ -190,6 +202,50 @@ impl From<Error> for TaskError {
             error: error.kind.name().to_owned(),
             cause: error.message,
         }
+    }
+}
+
+/// Polls that brought no news: the service did not answer or refused to, or the function that asks it could not run or
+/// died. None of them says anything about the job.
+///
+/// The state machine counts those whose function gave no answer, the function counts the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Missed {
+    /// All of them, by this execution.
+    pub count: u32,
+    /// Those whose function gave no answer.
+    pub unanswered: u32,
+    /// Those since the last news.
+    pub in_a_row: u32,
+    /// Seconds to wait after the next one whose function gives no answer. It grows with each of them, for good.
+    pub rest_seconds: u32,
+    /// Why the last one brought none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<TaskError>,
+    /// Whether the last poll brought news of a job that was announced as stalled, and nobody was told of it yet.
+    pub resumed: bool,
+}
+
+/// What an outcome keeps of [`Missed`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MissedPolls {
+    /// All of them.
+    pub count: u32,
+    /// Those whose function could not run or died.
+    pub unanswered: u32,
+    /// Why the last one brought no news.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<TaskError>,
+}
+
+impl Missed {
+    /// What an outcome keeps; nothing if no poll was missed.
+    pub fn summary(&self) -> Option<MissedPolls> {
+        (self.count > 0).then(|| MissedPolls {
+            count: self.count,
+            unanswered: self.unanswered,
+            last: self.last.as_ref().map(TaskError::short),
+        })
     }
 }
 
@@ -348,8 +404,8 @@ pub struct Job {
     pub kind: Kind,
     /// `<trigger time>-<hash>`; the same trigger gives the same key.
     pub job_key: String,
-    /// The user's own name for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The user's own name for it. Null without one, since the state machine reads it.
+    #[serde(default)]
     pub name: Option<String>,
     /// ARN of the execution that carries this value.
     pub execution: String,
@@ -387,8 +443,9 @@ pub struct Job {
     pub wait_seconds: u32,
     /// Polls so far, by this execution.
     pub polls: u32,
-    /// Polls in a row that brought no news.
-    pub quiet_polls: u32,
+    /// Polls that brought no news.
+    #[serde(default)]
+    pub missed: Missed,
     /// The service's own word for the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_status: Option<String>,

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::{
     error::{Error, Result},
     event::Trigger,
-    job::{Counts, Format, Kind, ReportPointer, Source, TaskError, Verdict},
+    job::{Counts, Format, Kind, MissedPolls, ReportPointer, Source, TaskError, Verdict},
     s3_uri::S3Uri,
     store::{Condition, ObjectStore, Written},
 };
@@ -66,6 +66,9 @@ pub struct Attempt {
     /// Why there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskError>,
+    /// Since when no request of it has reached the service; absent once one has, or while it stands in line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreachable_since: Option<DateTime<Utc>>,
 }
 
 /// How a job ended: all that its receipt is made of, apart from the report.
@@ -102,6 +105,9 @@ pub struct Outcome {
     /// The first failures that the service names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<String>,
+    /// Polls of that execution that brought no news, if there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed_polls: Option<MissedPolls>,
     /// What verification found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportPointer>,

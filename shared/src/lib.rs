@@ -20,6 +20,7 @@ pub mod job;
 pub mod ledger;
 pub mod line;
 pub mod poll;
+pub mod reach;
 pub mod runtime;
 pub mod s3_uri;
 pub mod service;

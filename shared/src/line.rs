@@ -249,6 +249,25 @@ impl Quota<'_> {
         let day = self.clock.now().date_naive();
         Err(contended(&Self::key(self.kind, self.scope, day)))
     }
+
+    /// Takes back the count of an attempt whose call never left, if it was counted today.
+    ///
+    /// Fails as [`Quota::count`] does. Then the attempt counts, and is not counted again.
+    pub async fn take_back(&self, attempt_key: &str) -> Result<()> {
+        let key = Self::key(self.kind, self.scope, self.clock.now().date_naive());
+        for turn in 0..MAX_TURNS {
+            let (found, condition) = self.ledger.shared::<Calls>(&key).await?;
+            let Some(mut whole) = found.filter(|found| found.calls.iter().any(|call| call == attempt_key)) else {
+                return Ok(());
+            };
+            whole.calls.retain(|call| call != attempt_key);
+            if self.ledger.replace(&key, &whole, condition).await? {
+                return Ok(());
+            }
+            rest(self.clock, attempt_key, turn).await;
+        }
+        Err(contended(&key))
+    }
 }
 
 /// Logs how much of the time that it has a job has stood in line. The template makes a metric of `waited_percent`, and an

@@ -1,25 +1,22 @@
 //! The step that looks.
 //!
-//! What must stay true: one status read and never a sleep; a read that fails for a passing reason is no news about the
-//! job, and comes back as a running job with a longer wait; a job that is past its deadline is given up.
+//! What must stay true: one status read and never a sleep; only the service ends a job before its deadline. A read that
+//! fails, whatever the reason, is no news about the job: it comes back as a running job with a longer wait, and with the
+//! reason. A job that is past its deadline is given up.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::{
     error::{Error, ErrorKind, Result, moment},
     invocation::Deployment,
-    job::{Job, Status},
+    job::{Job, Missed, Status, TaskError},
     polling::{self, MAX_POLLS, Sight},
     service::{JobService, Observation, ServiceState},
     start::spread,
 };
 
-/// How long after the start a job that the service does not know yet may still appear.
-const APPEARS_WITHIN: TimeDelta = TimeDelta::seconds(60);
-
-/// How many polls in a row may be refused: roles and policies are replaced while jobs run, and services say that a job
-/// does not exist where they do not let it be seen.
-pub const REFUSALS: u32 = 3;
+/// How many polls in a row without news are announced as a stall; the definition says the same.
+pub const STALLED: u32 = 4;
 
 /// Runs the step.
 pub async fn poll<S: JobService>(deployment: &Deployment, service: &S, mut job: Job) -> Result<Job> {
@@ -30,35 +27,20 @@ pub async fn poll<S: JobService>(deployment: &Deployment, service: &S, mut job: 
     let asked_at = deployment.clock.now();
     let answer = service.poll(&job).await;
     let now = deployment.clock.now();
+    job.missed.resumed = false;
     match answer {
         Ok(observation) => see(&mut job, observation, asked_at),
-        Err(error) if error.kind.is_transient() => miss(&mut job, &error),
-        Err(error) if error.kind == ErrorKind::NotFound && now - job.accepted_at < APPEARS_WITHIN => {
-            miss(&mut job, &error)
-        }
-        Err(error) if is_refusal(&error) && job.quiet_polls < REFUSALS => miss(&mut job, &error),
-        Err(error) => return Err(error.context(format!("polling {}", job.label()))),
+        Err(error) => miss(&mut job, error),
     }
     match job.status {
         Status::Running if now >= job.deadline_at => {
-            let message = format!(
-                "{} did not end by its deadline {}; the service's last word was {}. It may still end: send the same \
-                 event with \"Landfall\": {{\"PickUp\": \"{}\"}} to wait for it, verify it and seal it without another \
-                 export, or with a higher Landfall.Rerun and a longer Landfall.DeadlineSeconds to export again",
-                job.label(),
-                moment(job.deadline_at),
-                job.service_status.as_deref().unwrap_or("none"),
-                job.job_key,
-            );
+            job.error = Some(past_deadline(&job).into());
             job.status = Status::TimedOut;
-            job.error = Some(Error::new(ErrorKind::TimedOut, message).into());
         }
+        // One more look at the deadline.
         Status::Running if job.polls >= MAX_POLLS => {
-            return Err(Error::internal(format!(
-                "{} was polled {} times without an end",
-                job.label(),
-                job.polls
-            )));
+            let left = (job.deadline_at - now).num_seconds();
+            job.wait_seconds = u32::try_from(left).unwrap_or(u32::MAX).max(1);
         }
         Status::Running => {
             let sight = Sight {
@@ -66,7 +48,7 @@ pub async fn poll<S: JobService>(deployment: &Deployment, service: &S, mut job: 
                 remaining: (job.deadline_at - now).to_std().unwrap_or_default(),
                 is_first: false,
                 progress: job.progress.and_then(crate::job::Progress::share),
-                quiet_polls: job.quiet_polls,
+                quiet_polls: job.missed.in_a_row,
                 spread: spread(&job.job_key, job.polls),
                 history: &job.history,
             };
@@ -82,7 +64,8 @@ pub async fn poll<S: JobService>(deployment: &Deployment, service: &S, mut job: 
 
 /// Takes in what the service said when it was asked.
 fn see(job: &mut Job, observation: Observation, asked_at: DateTime<Utc>) {
-    job.quiet_polls = 0;
+    job.missed.resumed = job.missed.in_a_row >= STALLED;
+    job.missed.in_a_row = 0;
     job.service_status = Some(observation.status);
     job.service_message = observation.message;
     job.progress = observation.progress.or(job.progress);
@@ -106,17 +89,45 @@ fn see(job: &mut Job, observation: Observation, asked_at: DateTime<Utc>) {
     }
 }
 
-fn is_refusal(error: &Error) -> bool {
-    matches!(error.kind, ErrorKind::Forbidden | ErrorKind::NotFound)
-}
-
-/// Takes in that the service said nothing.
-fn miss(job: &mut Job, error: &Error) {
-    job.quiet_polls = job.quiet_polls.saturating_add(1);
+/// Takes in that there was no news.
+fn miss(job: &mut Job, error: Error) {
+    let error = error.context(format!("polling {}", job.label()));
     tracing::warn!(
         job_key = job.job_key,
         error = error.kind.name(),
         "no news from the poll: {}",
         error.message
     );
+    let missed = &mut job.missed;
+    missed.count = missed.count.saturating_add(1);
+    missed.in_a_row = missed.in_a_row.saturating_add(1);
+    missed.last = Some(TaskError::from(error).short());
 }
+
+/// The end of a running job that is past its deadline.
+pub fn past_deadline(job: &Job) -> Error {
+    let missed = match &job.missed {
+        Missed { in_a_row: 0, .. } => String::new(),
+        Missed { in_a_row, last, .. } => format!(
+            ". The last {in_a_row} poll{} brought no news, so it may have ended{}",
+            if *in_a_row == 1 { "" } else { "s" },
+            last.as_ref().map_or_else(String::new, |last| {
+                let TaskError { error, cause } = last.short();
+                format!(": {error}: {cause}")
+            }),
+        ),
+    };
+    let message = format!(
+        "{} did not end by its deadline {}; the service's last word was {}{missed}. It may still end: send the same event \
+         with \"Landfall\": {{\"PickUp\": \"{}\"}} to wait for it, verify it and seal it without another export, or with a \
+         higher Landfall.Rerun and a longer Landfall.DeadlineSeconds to export again",
+        job.label(),
+        moment(job.deadline_at),
+        job.service_status.as_deref().unwrap_or("none"),
+        job.job_key,
+    );
+    Error::new(ErrorKind::TimedOut, message)
+}
+
+#[cfg(test)]
+mod tests;

@@ -93,6 +93,9 @@ pub enum StartError {
     Refused(Error),
     /// The service is full: no job was made, and the same call is made again later. The error is `Busy`.
     Full(Error),
+    /// The request never left ([`crate::reach`]): no job was made, and the same call is made again for some minutes. The
+    /// error is what the job then fails with.
+    NeverLeft(Error),
     /// A job may have been made: the answer was lost, or the service throttled or failed.
     Uncertain(Error),
 }

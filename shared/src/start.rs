@@ -7,7 +7,7 @@
 
 use std::{future::Future, time::Duration};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ use crate::{
     history::Histories,
     input::{Input, Unreadable, read_value},
     invocation::{Deployment, Invocation},
-    job::{self, Job, Kind, Output, Status, TaskError},
+    job::{self, Job, Kind, Missed, Output, Status, TaskError},
     ledger::{Attempt, AttemptState, Entry, Ledger, Orphan, Versioned},
     line::{self, Line, Quota},
     polling::{self, Bounds, Sight},
@@ -26,6 +26,7 @@ use crate::{
     service::{Aim, CALL_LIMIT, Found, JobService, StartCall, StartError},
 };
 
+mod never_left;
 mod pick_up;
 
 /// Most attempts of one job. Reached only if a service accepts calls and loses every answer.
@@ -312,6 +313,7 @@ impl<S: JobService> Starter<'_, S> {
         // The first call of the attempt may have made a job, which is not to be taken for an older one.
         if let Some(first) = entry.attempts.iter().find(|attempt| attempt.number == number) {
             attempt.claimed_at = first.claimed_at;
+            attempt.unreachable_since = first.unreachable_since;
         }
         // Each attempt has a prefix of its own, and the role and the account may be others by now.
         entry.request = S::record(&self.call(&attempt).request)?;
@@ -370,6 +372,7 @@ impl<S: JobService> Starter<'_, S> {
             }
             Err(StartError::Refused(error)) => self.fail(current, AttemptState::Refused, error).await,
             Err(StartError::Full(error)) => self.fail(current, AttemptState::Waiting, error).await,
+            Err(StartError::NeverLeft(error)) => self.never_left(current, &attempt, error).await,
             Err(StartError::Uncertain(error)) => self.fail(current, AttemptState::Uncertain, error).await,
         }
     }
@@ -536,6 +539,7 @@ impl<S: JobService> Starter<'_, S> {
             attempt.service_id = Some(service_id.clone());
             attempt.started_at = Some(now);
             attempt.error = None;
+            attempt.unreachable_since = None;
         })
         .await
     }
@@ -561,12 +565,24 @@ impl<S: JobService> Starter<'_, S> {
     /// Notes why a start call brought no id, and fails with it. If somebody else changed the attempt meanwhile, they know
     /// better.
     async fn fail<T>(&self, current: Versioned, state: AttemptState, error: Error) -> Result<T> {
+        self.fail_since(current, state, error, None).await
+    }
+
+    /// [`Self::fail`], with since when no request of the attempt has reached the service.
+    async fn fail_since<T>(
+        &self,
+        current: Versioned,
+        state: AttemptState,
+        error: Error,
+        unreachable_since: Option<DateTime<Utc>>,
+    ) -> Result<T> {
         let now = self.now();
         if state == AttemptState::Waiting {
             line::log_wait(&current.entry, now);
         }
         self.change_attempt(current, |attempt| {
             attempt.state = state;
+            attempt.unreachable_since = unreachable_since;
             attempt.error = Some(error.clone().into());
             // The call is over.
             attempt.lease_until = now;
@@ -647,7 +663,12 @@ impl<S: JobService> Starter<'_, S> {
     fn deadline_from(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         let asked = self.requested.options.deadline_seconds;
         let seconds = asked.unwrap_or(self.deployment.config.deadline.as_secs());
-        now + TimeDelta::seconds(i64::try_from(seconds).unwrap_or(i64::from(u32::MAX)))
+        let deadline = now + TimeDelta::seconds(i64::try_from(seconds).unwrap_or(i64::from(u32::MAX)));
+        // Whole seconds, since the state machine compares it as a text.
+        match deadline.trunc_subsecs(0) {
+            whole if whole < deadline => whole + TimeDelta::seconds(1),
+            whole => whole,
+        }
     }
 
     fn attempt(&self, number: u32) -> Attempt {
@@ -675,6 +696,7 @@ impl<S: JobService> Starter<'_, S> {
             service_id: None,
             started_at: None,
             error: None,
+            unreachable_since: None,
         }
     }
 
@@ -784,7 +806,10 @@ impl<S: JobService> Starter<'_, S> {
             },
             history,
             polls: 0,
-            quiet_polls: 0,
+            missed: Missed {
+                rest_seconds: u32::try_from(polling.min.as_secs()).unwrap_or(u32::MAX),
+                ..Missed::default()
+            },
             service_status: None,
             service_message: None,
             progress: None,

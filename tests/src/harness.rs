@@ -260,10 +260,15 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
             self.pass(Duration::from_secs(job.wait_seconds.into())).await;
             match self.retried(|| self.poll(job.clone())).await {
                 Ok(seen) => job = seen,
-                Err(error) => job.error = Some(error.into()),
-            }
-            if job.error.is_some() {
-                break;
+                Err(error) => {
+                    job.missed.count += 1;
+                    job.missed.unanswered += 1;
+                    job.missed.in_a_row += 1;
+                    job.missed.last = Some(error.into());
+                    if self.now() >= job.deadline_at {
+                        break;
+                    }
+                }
             }
         }
         if job.status == Status::Succeeded {

@@ -226,6 +226,15 @@ impl MemoryStore {
         self.write(bucket, key, Body::Made { size, make })
     }
 
+    /// Changes what is kept of an object, and no byte of it.
+    pub fn change(&self, bucket: &str, key: &str) -> Inserted<'_> {
+        Inserted {
+            store: self,
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+        }
+    }
+
     fn write(&self, bucket: &str, key: &str, body: Body) -> Inserted<'_> {
         write(&mut self.state(), self.clock.now(), bucket, key, body);
         Inserted {

@@ -1387,13 +1387,13 @@ def announcements_name_their_execution_once(facts):
 
 @check
 def stalled_jobs_raise_an_alarm(facts):
-    entry = {"Source": "landfall", "DetailType": "Export Job Stalled"}
+    entry = facts.machine["States"]["Stalled"]["Parameters"]["Entries"][0]
     for bus in ("default", "shop"):
         stack = facts.stack({**EVERYTHING, "EventBusName": bus})
         pattern = stack.of("AWS::Events::Rule")["StalledJobRule"]
         told = {"account": [ACCOUNT], "source": [entry["Source"]], "detail-type": [entry["DetailType"]]}
         if pattern["EventPattern"] != told or pattern["EventBusName"] != bus:
-            yield "StalledJobRule does not hear what is announced of a stalled job"
+            yield "StalledJobRule does not hear what the state Stalled announces"
         # So AWS/Events names the rules of the default bus, and those of any other.
         counted = {"RuleName": "StalledJobRule"} if bus == "default" else {"RuleName": "StalledJobRule", "EventBusName": bus}
         alarm = stack.of("AWS::CloudWatch::Alarm")["StalledJobAlarm"]

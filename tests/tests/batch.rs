@@ -192,6 +192,7 @@ impl Case {
                 service_message: None,
                 counts: None,
                 failures: Vec::new(),
+                missed_polls: None,
                 report: error.is_none().then_some(report),
                 landfall: "0".to_owned(),
             }),

@@ -11,6 +11,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write as _,
     path::Path,
+    process::{Command, Stdio},
     sync::Arc,
 };
 
@@ -19,10 +20,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use flate2::{Compression, GzBuilder, write::DeflateEncoder};
 use landfall::{
     error::{ErrorKind, Result},
-    expect::{Expectations, ExpectedAge, ExpectedChange, ExpectedColumns, ExpectedRows, OnViolation},
+    expect::{EmptyLines, Expectations, ExpectedAge, ExpectedChange, ExpectedColumns, ExpectedRows, OnViolation},
     job::{Level, NamedFile},
     store::{Clock, checksum::StoredChecksum},
 };
+use landfall_local::{places, python};
 use landfall_output::verify::{CheckVerdict, Expectation, Format, Limits, Previous, Report, Verdict, verify_within};
 use landfall_tests::{
     clock::ManualClock,
@@ -67,6 +69,9 @@ struct Fault {
     names: Option<String>,
     verdict: Option<Worst>,
     error: Option<ErrorKind>,
+    /// Readers that are not ours, and a part of what each says.
+    #[serde(default)]
+    reads: Vec<(String, String)>,
     passes: Option<String>,
     #[serde(default)]
     pending: bool,
@@ -242,7 +247,15 @@ impl Output {
                 self.expect.rows = Some(ExpectedRows {
                     min: Some(number(min)),
                     max: Some(number(max)),
+                    empty_lines: None,
                     on_violation: on_violation(how),
+                });
+            }
+            ["empty lines", what] => {
+                self.expect.rows.as_mut().expect("rows are expected").empty_lines = Some(match what {
+                    "count" => EmptyLines::Count,
+                    "skip" => EmptyLines::Skip,
+                    other => panic!("{other} is neither"),
                 });
             }
             ["expect change", percent, how] => {
@@ -832,6 +845,53 @@ async fn every_fault_is_found_by_its_own_check() {
         wrong.len(),
         wrong.join("\n")
     );
+}
+
+/// What is a fault is none for us alone: each reader says of the file what its line says.
+#[test]
+fn other_readers_say_so_too() {
+    let python = python::ensure(&places::workspace().expect("the workspace")).expect("Python can be had");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut asked, mut expected) = (Vec::new(), Vec::new());
+    for (number, fault) in catalogue()
+        .into_iter()
+        .enumerate()
+        .filter(|(_, fault)| !fault.reads.is_empty())
+    {
+        let mut output = Output::good(fault.format);
+        for step in &fault.spoil {
+            output.step(&step.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        let file = folder.path().join(format!("{number}-{}", output.target));
+        std::fs::write(&file, &output.target().body).expect("the folder takes it");
+        for (reader, says) in fault.reads {
+            asked.push((reader.clone(), file.clone()));
+            expected.push((fault.fault.clone(), reader, says));
+        }
+    }
+    assert!(asked.len() >= 15, "{} readings", asked.len());
+    let mut child = Command::new(python.python())
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("python/reads.py"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("Python starts");
+    let text = serde_json::to_vec(&asked).expect("it is JSON");
+    child
+        .stdin
+        .take()
+        .expect("an input")
+        .write_all(&text)
+        .expect("it reads");
+    let said = child.wait_with_output().expect("it ends").stdout;
+    let said: Vec<String> = serde_json::from_slice(&said).expect("a list of texts");
+    assert_eq!(said.len(), expected.len());
+    for ((fault, reader, says), found) in expected.iter().zip(said) {
+        assert!(
+            found.contains(says.as_str()),
+            "{fault}: {reader} says {found:?}, not {says:?}"
+        );
+    }
 }
 
 /// Holds one line; the error says what does not.

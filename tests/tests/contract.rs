@@ -8,7 +8,8 @@ use landfall::{
     batches,
     config::MAX_DEADLINE_SECONDS,
     error::ErrorKind,
-    job::{Status, Verdict},
+    job::{Missed, Status, TaskError, Verdict},
+    poll::STALLED,
     polling::MAX_POLLS,
 };
 use serde_json::{Value, json};
@@ -139,8 +140,8 @@ fn what_passes_has_time_to_pass() -> Result<()> {
         ("Runtime.ExitError", 5.0, 120.0),
     ] {
         for name in ["Start", "Poll", "Verify", "Seal", "Batch"] {
-            // Its function takes what the service does not answer for no news.
-            if (name, error) == ("Poll", "Landfall.Unavailable") {
+            // A poll that brings no news is followed by others until the deadline.
+            if name == "Poll" {
                 continue;
             }
             let state = if name == "Batch" {
@@ -166,13 +167,24 @@ fn what_passes_has_time_to_pass() -> Result<()> {
 
 #[test]
 fn every_error_on_the_way_is_sealed() {
-    for name in ["Start", "Poll", "Verify", "VerifyBatches"] {
+    for name in ["Start", "Verify", "VerifyBatches"] {
         let caught = json!([{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "Seal"}]);
         assert_eq!(state(name)["Catch"], caught, "{name}");
     }
     // What cannot be sealed or announced fails where a redrive resumes it.
     for name in ["Seal", "Announce"] {
         assert!(state(name)["Catch"].is_null(), "{name}");
+    }
+    // A poll that fails is no error of the job: it is counted, and the job is polled again.
+    let caught = json!([{"ErrorEquals": ["States.ALL"], "ResultPath": "$.missed.last", "Next": "Missed"}]);
+    assert_eq!(state("Poll")["Catch"], caught);
+    assert_eq!(state("Missed")["Next"], "Overdue");
+    assert_eq!(state("Rest")["Next"], "Poll");
+    // What cannot be announced of it is passed over.
+    for (name, next) in [("Stalled", "Rest"), ("Resumed", "Told")] {
+        let caught = json!([{"ErrorEquals": ["States.ALL"], "ResultPath": "$.missed.untold", "Next": next}]);
+        assert_eq!(state(name)["Catch"], caught, "{name}");
+        assert_eq!(state(name)["Next"], next, "{name}");
     }
     // Success is reached by way of a verdict alone.
     let mut nexts = Vec::new();
@@ -257,7 +269,7 @@ fn the_choice_knows_every_status() {
             .as_array()
             .into_iter()
             .flatten()
-            .find(|choice| choice["StringEquals"] == json!(status));
+            .find(|choice| choice["Variable"] == "$.status" && choice["StringEquals"] == json!(status));
         choice.map_or(state("Status")["Default"].clone(), |choice| choice["Next"].clone())
     };
     assert_eq!(next(Status::Running), "Wait");
@@ -320,13 +332,96 @@ const EVENTS_OF_MAP_RETRY: u64 = 3;
 /// How often the batches of one verification are run at most.
 const RUNS_OF_BATCHES: u64 = (batches::MAX_ROUNDS + batches::MAX_REPEATS) as u64;
 
-/// With the most polls, the most rounds of batches and, in every task, as many failures as are tried again.
+/// The members that the definition reads and writes are those of the job.
 #[test]
-fn the_worst_execution_stays_within_its_history() {
+fn missed_polls_are_counted_as_the_job_has_them() -> Result<()> {
+    let filled = state("Missed")["Parameters"].clone();
+    let mut names: Vec<String> = filled
+        .as_object()
+        .context("no members")?
+        .keys()
+        .map(|name| name.trim_end_matches(".$").to_owned())
+        .collect();
+    let last = TaskError {
+        error: "Lambda.TooManyRequestsException".into(),
+        cause: String::new(),
+    };
+    let missed = serde_json::to_value(Missed {
+        last: Some(last),
+        ..Missed::default()
+    })?;
+    let mut members: Vec<String> = missed.as_object().context("no object")?.keys().cloned().collect();
+    names.sort();
+    members.sort();
+    assert_eq!(names, members);
+    for name in ["count", "unanswered", "in_a_row"] {
+        assert_eq!(
+            filled[format!("{name}.$")],
+            format!("States.MathAdd($.missed.{name}, 1)")
+        );
+    }
+    // A stall is announced from the function's count as from the definition's, at the same number.
+    let announced = |next: &str, choice: &Value| choice["Next"] == next;
+    let of_function = state("Status")["Choices"][0].clone();
+    let of_definition = state("Overdue")["Choices"][1].clone();
+    assert!(announced("Stalled", &of_function) && announced("Stalled", &of_definition));
+    assert_eq!(
+        of_function["And"][0],
+        json!({"Variable": "$.status", "StringEquals": Status::Running})
+    );
+    for test in [&of_function["And"][1], &of_definition] {
+        assert_eq!(test["Variable"], "$.missed.in_a_row");
+        assert_eq!(test["NumericEquals"], STALLED);
+    }
+    assert_eq!(
+        state("Overdue")["Choices"][0],
+        json!({
+            "Variable": "$$.State.EnteredTime", "StringGreaterThanEqualsPath": "$.deadline_at", "Next": "Seal",
+        })
+    );
+    Ok(())
+}
+
+/// How many polls may give no answer until the longest deadline: the rest after each is longer than the one before, and no
+/// news makes it shorter. The shortest first one is a second.
+fn most_unanswered() -> Result<u64> {
+    let rest = state("Missed")["Parameters"]["rest_seconds.$"].clone();
+    let rest = rest.as_str().context("no rest")?;
+    let step = rest
+        .strip_prefix("States.MathAdd($.missed.rest_seconds, ")
+        .and_then(|rest| rest.strip_suffix(')'));
+    let step: u64 = step.context("the rest grows otherwise")?.parse()?;
+    let (mut rest, mut rested, mut count) = (1, 0, 0);
+    while rested < MAX_DEADLINE_SECONDS {
+        rest += step;
+        rested += rest;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// With the most polls, answered and not, the most rounds of batches and, in every task, as many failures as are tried
+/// again.
+#[test]
+fn the_worst_execution_stays_within_its_history() -> Result<()> {
     let poll = state("Poll");
     let turn = EVENTS_OF_OTHER + EVENTS_OF_TASK + EVENTS_OF_OTHER;
     assert_eq!(turn, 9, "the documentation says so");
     let polls = u64::from(MAX_POLLS) * (turn + EVENTS_OF_RETRY * most_retries(&poll));
+    // Rest or Wait, Poll, Missed, Overdue.
+    let unanswered = EVENTS_OF_OTHER + EVENTS_OF_TASK + EVENTS_OF_OTHER + EVENTS_OF_OTHER;
+    assert_eq!(unanswered, 11, "the documentation says so");
+    let most_unanswered = most_unanswered()?;
+    assert_eq!(most_unanswered, 107, "the documentation says so");
+    let polls = polls + most_unanswered * (unanswered + EVENTS_OF_RETRY * most_retries(&poll));
+    // A stall takes four polls; each ends with one announcement, and the news after it with another one, which is taken
+    // back and comes round.
+    let stalls = (u64::from(MAX_POLLS) + most_unanswered) / u64::from(STALLED);
+    let of_stall = 2 * EVENTS_OF_TASK
+        + EVENTS_OF_RETRY * (most_retries(&state("Stalled")) + most_retries(&state("Resumed")))
+        + EVENTS_OF_OTHER
+        + EVENTS_OF_OTHER;
+    let polls = polls + stalls * of_stall;
     let tasks: u64 = ["Start", "Verify", "Seal", "Announce"]
         .into_iter()
         .map(|name| EVENTS_OF_TASK + EVENTS_OF_RETRY * most_retries(&state(name)))
@@ -344,6 +439,7 @@ fn the_worst_execution_stays_within_its_history() {
         worst < HISTORY_LIMIT - 1,
         "{worst} events, and a redrive needs fewer than 24,999"
     );
+    Ok(())
 }
 
 /// A job in line asks again until its deadline: how long its tries last is a sum of pauses, each of which is anything from

@@ -2,7 +2,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use anyhow::{Context, Result};
-use landfall::{error::ErrorKind, service::JobService, start::admit};
+use landfall::{error::ErrorKind, service::JobService, start::admit, store::checksum::StoredChecksum};
 use landfall_customer_profiles::SegmentSnapshots;
 use landfall_local::simulated::customer_profiles::Settings;
 use landfall_output::{latest, verify::Previous};
@@ -10,6 +10,7 @@ use landfall_pinpoint::EndpointImports;
 use landfall_tests::{
     harness::{EXPORTS, Harness, config},
     in_process::Faults,
+    memory_store::Op,
 };
 use serde_json::{Value, json};
 
@@ -43,6 +44,34 @@ async fn receipt(event: &Value) -> Result<Value> {
     let harness = harness();
     let sealed = harness.run("one", event).await?;
     harness.json(sealed["outcome"]["receipt"].as_str().context("no receipt")?)
+}
+
+/// S3's own checksum of one object is that of other bytes, and all else is good.
+#[tokio::test]
+async fn a_checksum_of_other_bytes_fails_the_job() -> Result<()> {
+    let good = receipt(&event()).await?;
+    let (verdict, reason) = check(&good, "checksum");
+    assert_eq!(verdict, "pass", "{reason}");
+    assert!(reason.starts_with("the CRC64NVME that S3 keeps of "), "{reason}");
+
+    let harness = harness();
+    harness.store.before(Op::Head, 0, |store| {
+        let keys = store.keys(EXPORTS);
+        let wrong = StoredChecksum::choose([("CRC64NVME", "rosUhgp5mIg=")], false);
+        store
+            .change(EXPORTS, keys.iter().find(|key| key.contains("part")).unwrap())
+            .checksum(wrong);
+    });
+    let sealed = harness.run("one", &event()).await?;
+    let receipt = harness.json(sealed["outcome"]["receipt"].as_str().context("no receipt")?)?;
+    assert_eq!(
+        (&receipt["verdict"], &receipt["error"]["Error"]),
+        (&json!("failed"), &json!("Landfall.OutputRejected"))
+    );
+    let (verdict, reason) = check(&receipt, "checksum");
+    assert_eq!(verdict, "fail", "{reason}");
+    assert!(reason.contains("(CRC64NVME)"), "{reason}");
+    Ok(())
 }
 
 #[track_caller]

@@ -133,6 +133,12 @@ async fn a_success_in_every_format_is_sealed_once_and_announced_once() -> Result
         assert_eq!(receipt["output"]["format"], format);
         assert_eq!(receipt["output"]["object_count"], 3);
         assert_eq!(failed_checks(&receipt), Vec::<&str>::new());
+        let checks = receipt["verification"]["checks"].as_array().context("no checks")?;
+        let checksum = checks.iter().find(|check| check["name"] == "checksum");
+        let checksum = checksum.context("no checksum")?;
+        assert_eq!(checksum["verdict"], "pass", "{checksum}");
+        let reason = checksum["reason"].as_str().unwrap_or_default();
+        assert!(reason.starts_with("the CRC64NVME that S3 keeps of "), "{reason}");
         // What the execution cost is what its history shows.
         assert_eq!(receipt["cost"]["state_transitions"], states.len() as u64);
         let report = world
@@ -439,6 +445,100 @@ async fn a_job_that_ends_late_is_picked_up() -> Result<()> {
     assert_eq!(receipt["output"]["rows"], PROFILES);
     assert_eq!(world.customer_profiles().starts(), 1);
     assert_eq!(world.announcements().await?.len(), 1);
+    Ok(())
+}
+
+/// Waits until an execution has entered a state.
+async fn entered(world: &World, execution: &Execution, state: &str) -> Result<()> {
+    let entered = async {
+        loop {
+            let history = world.aws().execution_history(&execution.arn).await?;
+            if history
+                .iter()
+                .any(|event| event["stateEnteredEventDetails"]["name"] == state)
+            {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(300), entered)
+        .await
+        .with_context(|| format!("{state} was not entered"))?
+}
+
+/// Lambda throttles the poll function for longer than any retry lasts: the job is announced as stalled, waits, and goes on
+/// as soon as the function runs again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_outlasts_a_poll_function_that_cannot_run() -> Result<()> {
+    let world = World::start(options(Scenario::Success)).await?;
+    world.lambda().break_down("segment-snapshot-poll", Fault::Throttle)?;
+    let execution = world.deliver(&sample()).await?;
+    entered(&world, &execution, "Stalled").await?;
+    world.lambda().mend("segment-snapshot-poll")?;
+    let finished = world.wait(&execution).await?;
+    assert!(finished.is_success(), "{finished:#?}");
+    let states = finished.states();
+    let count = |name: &str| states.iter().filter(|state| *state == name).count();
+    assert!(count("Missed") >= 4, "{states:?}");
+    assert_eq!(
+        (count("Stalled"), count("Resumed"), count("Overdue")),
+        (1, 1, count("Missed"))
+    );
+
+    let announced = world.announcements().await?;
+    let kinds: Vec<_> = announced
+        .iter()
+        .map(|event| event["detail-type"].as_str().unwrap_or_default())
+        .collect();
+    assert_eq!(
+        kinds,
+        ["Export Job Stalled", "Export Job Resumed", "Export Job Succeeded"]
+    );
+    let job = finished.job().context("no job")?;
+    let stalled = &announced[0]["detail"];
+    assert_eq!(stalled["kind"], KIND);
+    assert_eq!(stalled["missed_polls"], 4);
+    assert_eq!(stalled["reason"]["Error"], "Lambda.TooManyRequestsException");
+    assert!(
+        stalled["what_to_do"]
+            .as_str()
+            .is_some_and(|text| text.contains("has not failed"))
+    );
+    for detail in [stalled, &announced[1]["detail"]] {
+        for (name, value) in [
+            ("job_key", &job["job_key"]),
+            ("name", &job["name"]),
+            ("service_id", &job["service_id"]),
+        ] {
+            assert_eq!(&detail[name], value, "{name}");
+        }
+        assert_eq!(detail["execution"], execution.arn);
+    }
+    let receipt = world
+        .json(job["outcome"]["receipt"].as_str().context("no receipt")?)
+        .await?;
+    assert_eq!(receipt["missed_polls"]["unanswered"], count("Missed"));
+    assert_eq!(
+        receipt["missed_polls"]["last"]["Error"],
+        "Lambda.TooManyRequestsException"
+    );
+    Ok(())
+}
+
+/// No function polls the job until its deadline, at which the definition gives it up by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poll_function_that_never_runs_ends_the_job_at_its_deadline() -> Result<()> {
+    let world = World::start(options(Scenario::Success)).await?;
+    world.lambda().break_down("segment-snapshot-poll", Fault::DieBefore)?;
+    let event = event("dead", &json!({"Landfall": {"DeadlineSeconds": 3}}));
+    let execution = world.deliver(&event).await?;
+    let finished = world.wait(&execution).await?;
+    let receipt = assert_failed(&world, &finished, "Landfall.TimedOut").await?;
+    assert_eq!(receipt["missed_polls"]["last"]["Error"], "Runtime.ExitError");
+    let cause = finished.cause.as_deref().unwrap_or_default();
+    assert!(cause.contains("brought no news, so it may have ended"), "{cause}");
+    assert!(finished.states().windows(2).any(|pair| pair == ["Overdue", "Seal"]));
     Ok(())
 }
 

@@ -157,13 +157,49 @@ proptest! {
         match (theirs, ours) {
             (Ok(theirs), Ok(ours)) => prop_assert_eq!(theirs.len() as u64, ours.rows),
             (Err(_), Ok(ours)) => prop_assert!(false, "taken, though ragged: {:?}", ours),
-            // We are stricter: an open quote, a file without a header and one with two are defects.
+            // We are stricter: an open quote, text behind a closing one, a file without a header and one with two are
+            // defects.
             (Ok(_), Err(defect)) => prop_assert!(
-                ["quoted value", "no header", "repeats the header"].iter().any(|what| defect.what.contains(what)),
+                ["quoted value", "behind a quote", "no header", "repeats the header"]
+                    .iter()
+                    .any(|what| defect.what.contains(what)),
                 "{}",
                 defect
             ),
             (Err(_), Err(_)) => {}
+        }
+    }
+
+    /// As Spark, Hive and Glue write it. The crate escapes quotes, and not the backslashes themselves.
+    #[test]
+    fn escaped_quotes_are_counted_as_the_csv_crate_does(
+        table in table(),
+        crlf in any::<bool>(),
+        sizes in prop::collection::vec(1..20_usize, 1..8),
+    ) {
+        let table: Vec<Vec<String>> =
+            table.iter().map(|row| row.iter().map(|value| value.replace('\\', "/")).collect()).collect();
+        let terminator = if crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') };
+        let mut writer = csv::WriterBuilder::new()
+            .terminator(terminator)
+            .double_quote(false)
+            .escape(b'\\')
+            .from_writer(Vec::new());
+        for row in &table {
+            writer.write_record(row).expect("memory takes it");
+        }
+        let bytes = writer.into_inner().expect("memory takes it");
+        let theirs = csv::ReaderBuilder::new().double_quote(false).escape(Some(b'\\')).from_reader(bytes.as_slice());
+        let theirs: Vec<csv::StringRecord> =
+            theirs.into_records().collect::<Result<_, _>>().expect("the crate reads what it wrote");
+        match decode(Format::Csv, &bytes, &sizes) {
+            Ok(ours) => {
+                prop_assert_eq!(ours.rows, theirs.len() as u64);
+                prop_assert_eq!(&ours.columns, &table[0]);
+                let named = ours.remarks.to_string().contains("escapes quotes by a backslash");
+                prop_assert_eq!(named, bytes.windows(2).any(|two| two == br#"\""#));
+            }
+            Err(defect) => prop_assert!(defect.what.contains("two ways"), "{}", defect),
         }
     }
 

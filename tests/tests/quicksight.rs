@@ -17,7 +17,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use landfall::{
     error::ErrorKind,
     job::{Job, Status},
-    poll::REFUSALS,
+    poll::STALLED,
 };
 use landfall_local::simulated::{
     Refusal, SimulatedService, json_response,
@@ -412,12 +412,13 @@ async fn a_result_that_is_refused_is_an_error_and_no_end() -> Result<()> {
     .await?;
     // Roles and policies are replaced while jobs run.
     let mut job = job;
-    for quiet in 1..=REFUSALS {
+    for missed in 1..=STALLED + 1 {
         job = harness.poll(job).await?;
-        assert_eq!((job.status, job.quiet_polls), (Status::Running, quiet));
+        assert_eq!((job.status, job.missed.in_a_row), (Status::Running, missed));
+        let last = job.missed.last.as_ref().expect("a reason");
+        assert_eq!(last.error, "Landfall.Forbidden");
+        assert!(last.cause.contains("needs the quicksight action"), "{last:?}");
     }
-    let error = harness.poll(job).await.expect_err("denied");
-    assert_eq!(error.kind, ErrorKind::Forbidden);
     let (harness, job) = started(Scenario::Success, "/result", |_| {
         (
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -427,7 +428,7 @@ async fn a_result_that_is_refused_is_an_error_and_no_end() -> Result<()> {
     })
     .await?;
     let job = harness.poll(job).await?;
-    assert_eq!((job.status, job.quiet_polls), (Status::Running, 1));
+    assert_eq!((job.status, job.missed.in_a_row), (Status::Running, 1));
     Ok(())
 }
 
@@ -538,26 +539,27 @@ async fn every_modelled_error_has_its_name() -> Result<()> {
                 harness.talk_to(Arc::clone(&recorder) as Arc<_>);
                 harness.start(&received).await
             } else {
-                let mut job = harness.start(&received).await?;
+                let job = harness.start(&received).await?;
                 harness.pass(Duration::from_secs(120)).await;
                 harness.talk_to(Arc::clone(&recorder) as Arc<_>);
-                // What may pass is refused some times before it counts.
-                if matches!(named(&code), Some(ErrorKind::Forbidden | ErrorKind::NotFound)) {
-                    for _ in 0..REFUSALS {
-                        job = harness.poll(job).await?;
-                    }
-                }
                 harness.poll(job).await
             };
             // For a result, the code of an invalid parameter is one of those that say "not yet".
             let expected = named(&code).filter(|kind| path.is_empty() || *kind != ErrorKind::InvalidEvent);
             match (outcome, expected) {
                 (Ok(job), None) => assert_eq!(
-                    (job.status, job.quiet_polls),
+                    (job.status, job.missed.count),
                     (Status::Running, 0),
                     "{operation} {code}"
                 ),
-                (Ok(job), Some(kind)) => assert!(kind.is_transient() && job.quiet_polls == 1, "{operation} {code}"),
+                (Ok(job), Some(kind)) => {
+                    let last = job.missed.last.expect("a reason");
+                    assert_eq!(
+                        (job.missed.in_a_row, last.error.as_str()),
+                        (1, kind.name()),
+                        "{operation} {code}"
+                    );
+                }
                 (Err(error), expected) => assert_eq!(Some(error.kind), expected, "{operation} {code}: {error}"),
             }
             let exchanged = recorder.exchanges();

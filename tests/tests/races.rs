@@ -78,6 +78,7 @@ fn attempt(number: u32, owner: &str) -> Attempt {
         service_id: None,
         started_at: None,
         error: None,
+        unreachable_since: None,
     }
 }
 

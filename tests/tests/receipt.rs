@@ -139,7 +139,7 @@ impl Ready {
             "started_at": "2026-11-01T05:00:07Z", "accepted_at": "2026-11-01T05:00:08Z",
             "deadline_at": "2026-11-01T11:00:07Z",
             "output": {"prefix": prefix, "format": "CSV", "allow_empty": false, "settle_seconds": 5},
-            "polling": {"min_seconds": 5, "max_seconds": 60}, "wait_seconds": 5, "polls": 1, "quiet_polls": 0,
+            "polling": {"min_seconds": 5, "max_seconds": 60}, "wait_seconds": 5, "polls": 1,
             "report": {
                 "key": report_key, "sha256": sha256_hex(report.as_bytes()),
                 "verdict": if self.succeeded { "passed" } else { "failed" },

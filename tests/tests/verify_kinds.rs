@@ -357,7 +357,7 @@ fn import(counts: Value) -> Value {
         "request": {}, "service_id": "job-1", "attempt": 1, "adopted": false,
         "started_at": "2026-11-01T05:00:07Z", "accepted_at": "2026-11-01T05:00:08Z",
         "deadline_at": "2026-11-01T11:00:07Z",
-        "source": source(), "polling": {"min_seconds": 5, "max_seconds": 60}, "wait_seconds": 5, "polls": 1, "quiet_polls": 0,
+        "source": source(), "polling": {"min_seconds": 5, "max_seconds": 60}, "wait_seconds": 5, "polls": 1,
         "counts": counts,
     })
 }

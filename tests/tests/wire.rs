@@ -11,7 +11,6 @@ use http::{Request, Response, StatusCode};
 use landfall::{
     error::ErrorKind,
     job::{Job, Status},
-    poll::REFUSALS,
     runtime::calling_once,
     service::JobService,
     store::{Condition, ObjectStore as _, s3::S3Store},
@@ -93,12 +92,10 @@ enum Reach {
     Poll,
 }
 
-/// A job whose polls were refused as often as may pass, if it is a refusal that is expected.
-fn refused_before(mut job: Job, expected: Option<ErrorKind>) -> Job {
-    if matches!(expected, Some(ErrorKind::Forbidden | ErrorKind::NotFound)) {
-        job.quiet_polls = REFUSALS;
-    }
-    job
+/// Whether a poll that was refused is no news of a job that runs, and is told by the name of its error.
+fn is_missed(job: &Job, kind: ErrorKind) -> bool {
+    let last = job.missed.last.as_ref().map(|last| last.error.as_str());
+    (job.status, job.missed.in_a_row, last) == (Status::Running, 1, Some(kind.name()))
 }
 
 /// Lets a service answer one operation with each error that botocore's model gives it: botocore must raise each as its
@@ -136,16 +133,14 @@ async fn every_error_has_its_name<S: JobService, M: SimulatedService + 'static>(
             }
             Reach::Poll => {
                 let job = harness.start(&received).await?;
-                // Later than a new job may be unknown.
-                harness.clock.advance(Duration::from_secs(120));
                 harness.talk_to(Arc::clone(&recorder) as Arc<_>);
-                harness.poll(refused_before(job, Some(expected))).await
+                harness.poll(job).await
             }
         };
         match outcome {
-            // A poll that fails for a passing reason says nothing about the job.
+            // A poll that fails says nothing about the job.
             Ok(job) => assert!(
-                expected.is_transient() && job.quiet_polls == 1,
+                matches!(reach, Reach::Poll) && is_missed(&job, expected),
                 "{operation} {code} passed: {job:?}"
             ),
             Err(error) => assert_eq!(error.kind, expected, "{operation} {code}: {error}"),
@@ -436,16 +431,11 @@ async fn every_error_of_a_result_has_its_name() -> Result<()> {
             "InternalFailureException" => Some(ErrorKind::Unavailable),
             _ => anyhow::bail!("{code} is not known here"),
         };
-        let outcome = harness.poll(refused_before(job, expected)).await;
+        let outcome = harness.poll(job).await;
         match (outcome, expected) {
-            (Ok(job), None) => assert_eq!((job.status, job.quiet_polls), (Status::Running, 0), "{code}"),
-            (Ok(job), Some(kind)) => {
-                assert!(
-                    kind.is_transient() && job.status == Status::Running && job.quiet_polls == 1,
-                    "{code}: {job:?}"
-                );
-            }
-            (Err(error), kind) => assert_eq!(Some(error.kind), kind, "{code}: {error}"),
+            (Ok(job), None) => assert_eq!((job.status, job.missed.count), (Status::Running, 0), "{code}"),
+            (Ok(job), Some(kind)) => assert!(is_missed(&job, kind), "{code}: {job:?}"),
+            (Err(error), _) => panic!("{code}: {error}"),
         }
         codes.push(code);
         exchanges.extend(recorder.exchanges().pop());

@@ -16,6 +16,7 @@ use landfall::{
     error::{Error, ErrorKind},
     fault::Faults,
     job::{Format, Job},
+    reach::{self, Service},
     runtime::{SdkConfig, calling_once},
     service::{Aim, Found, JobService, Named, NamedResources, Observation, ServiceState, StartCall, StartError},
     store::s3::{describe, transport_kind},
@@ -72,6 +73,14 @@ pub enum SnapshotFormat {
     /// Apache ORC.
     Orc,
 }
+
+/// The service, and the regions that botocore 1.43 knows of it.
+const SERVICE: Service = Service {
+    name: "Amazon Connect Customer Profiles",
+    regions: "It is in af-south-1, ap-northeast-1, ap-northeast-2, ap-southeast-1, ap-southeast-2, ca-central-1, \
+              eu-central-1, eu-west-2, us-east-1 and us-west-2, as botocore 1.43 has it; docs/kinds.md says how to look up \
+              whether others have joined",
+};
 
 /// The kind `segment-snapshot`.
 #[derive(Clone, Debug)]
@@ -166,6 +175,11 @@ impl JobService for SegmentSnapshots {
                     "segment {} of domain {}",
                     request.segment_definition_name, request.domain_name
                 );
+                if reach::never_left(&error) {
+                    let region = self.client.config().region().map(AsRef::as_ref);
+                    let error = reach::unreachable(SERVICE, region, "CreateSegmentSnapshot", &resource, &error);
+                    return Err(StartError::NeverLeft(error));
+                }
                 let error = named_error("CreateSegmentSnapshot", &resource, &error);
                 Err(match error.kind {
                     // Busy is a refusal of the claim, not of the call, and is not raised here.
@@ -278,6 +292,18 @@ mod tests {
             .skip(1)
             .map(|line| line.trim().to_owned())
             .collect()
+    }
+
+    #[test]
+    fn the_page_names_the_same_regions() {
+        let page = include_str!("../../../docs/kinds.md");
+        let (_, regions) = SERVICE.regions.split_once("It is in ").unwrap();
+        let (regions, _) = regions.split_once(", as botocore").unwrap();
+        assert_eq!(regions.matches('-').count(), 2 * 10);
+        assert!(
+            page.contains(&format!("as botocore 1.43 has it: {regions}.")),
+            "{regions}"
+        );
     }
 
     #[test]

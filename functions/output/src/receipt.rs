@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use landfall::{
     batches::{TRANSITIONS, TRANSITIONS_OF_ROUND, TRANSITIONS_OF_TURN},
     event::Trigger,
-    job::{Counts, Format, Kind, Level, Source, TaskError, Verdict},
+    job::{Counts, Format, Kind, Level, MissedPolls, Source, TaskError, Verdict},
     ledger::{AttemptState, Entry, Orphan, Outcome},
     s3_uri::S3Uri,
 };
@@ -184,6 +184,9 @@ pub struct Receipt {
     pub times: Times,
     /// Polls of the execution whose outcome stands.
     pub polls: u32,
+    /// Those that brought no news, with the reason of the last one; absent if there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed_polls: Option<MissedPolls>,
     /// Every start call.
     pub attempts: Vec<Attempt>,
     /// The failed job that made the start call, if this one only went on with it.
@@ -274,6 +277,7 @@ impl Receipt {
                 deadline_at: entry.deadline_at,
             },
             polls: outcome.polls,
+            missed_polls: outcome.missed_polls.clone(),
             attempts: entry.attempts.iter().map(attempt).collect(),
             picks_up: entry.picks_up.clone(),
             orphans: entry.orphans.clone(),
@@ -343,8 +347,13 @@ fn cost(outcome: &Outcome, batches: Option<u64>) -> Cost {
     let batches = batches.unwrap_or_default();
     let again = u64::from(batches > 0);
     let started = u64::from(outcome.attempt.is_some());
+    // Rest or Wait, Poll, Missed and Overdue of each poll that gave no answer.
+    let unanswered = outcome
+        .missed_polls
+        .as_ref()
+        .map_or(0, |missed| u64::from(missed.unanswered));
     let of_batches = TRANSITIONS_OF_ROUND * again + (TRANSITIONS + TRANSITIONS_OF_TURN) * batches;
-    let state_transitions = 7 + started + 3 * polls + 2 * verified + of_batches;
+    let state_transitions = 7 + started + 3 * polls + 4 * unanswered + 2 * verified + of_batches;
     #[allow(clippy::cast_precision_loss)]
     // Rounded, or the binary fractions would show: 26 transitions cost 0.00065, not 0.0006500000000000001.
     let state_transitions_usd = (state_transitions as f64 * TRANSITION_USD * 1e9).round() / 1e9;

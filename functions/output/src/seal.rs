@@ -16,6 +16,7 @@ use landfall::{
     job::{self, Announcement, Job, Kind, Status, TaskError, Verdict},
     ledger::{self, AttemptState, Entry, Ledger, Outcome, Versioned, encode},
     line::Line,
+    poll::past_deadline,
     s3_uri::S3Uri,
     start::Received,
     store::{
@@ -129,6 +130,11 @@ impl<'a> Sealer<'a> {
     }
 
     async fn seal_job(&self, mut job: Job) -> Result<Sealed> {
+        // Its function could not run any more to give it up.
+        if job.status == Status::Running && job.error.is_none() {
+            job.error = Some(past_deadline(&job).into());
+            job.status = Status::TimedOut;
+        }
         let current = self.entry_of(&job.kind, &job.job_key).await?;
         let mut alone = None;
         if failed_for_itself(&job) {
@@ -537,6 +543,7 @@ impl<'a> Sealer<'a> {
             service_message: job.service_message.clone(),
             counts: job.counts,
             failures: job.failures.clone(),
+            missed_polls: job.missed.summary(),
             report: job.report.clone(),
             landfall: env!("CARGO_PKG_VERSION").to_owned(),
         }
@@ -556,6 +563,7 @@ impl<'a> Sealer<'a> {
             service_message: None,
             counts: None,
             failures: Vec::new(),
+            missed_polls: None,
             report: None,
             landfall: env!("CARGO_PKG_VERSION").to_owned(),
         }
@@ -650,14 +658,15 @@ fn rejected_job(entry: &Entry) -> Result<Trigger> {
 }
 
 /// Whether the error of a job is that of a step of this execution: it died or could not go on while the service ran the job,
-/// or before what the service wrote was looked at to the end. Another execution may well get further, unless the error is
-/// an answer that everybody gets.
+/// or before what the service wrote was looked at to the end, or it had no news of the job when its deadline passed.
+/// Another execution may well get further, unless the error is an answer that everybody gets.
 fn failed_for_itself(job: &Job) -> bool {
     let is_open = job.report.is_none() && matches!(job.status, Status::Running | Status::Succeeded);
     let is_own = |error: &TaskError| {
         ErrorKind::from_name(&error.error).is_none_or(|kind| kind.is_transient() || kind == ErrorKind::Internal)
     };
-    is_open && job.error.as_ref().is_some_and(is_own)
+    let is_blind = job.status == Status::TimedOut && job.missed.in_a_row > 0;
+    is_blind || is_open && job.error.as_ref().is_some_and(is_own)
 }
 
 /// Whether an error is the end of an open job rather than of one delivery: it was not started by its deadline, or what its

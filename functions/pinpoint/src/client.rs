@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use landfall::{
     error::{Error, ErrorKind},
     job::{Counts, Progress},
+    reach::{self, Service},
     runtime::{SdkConfig, calling_once},
     service::{Observation, ServiceState, StartError},
     store::{
@@ -29,6 +30,12 @@ use crate::{
 
 /// Pages of one walk. The service's own page size is not documented, and its jobs are few.
 const MAX_PAGES: usize = 100;
+
+/// The service.
+const SERVICE: Service = Service {
+    name: "Amazon Pinpoint",
+    regions: "docs/kinds.md says how to look up in which regions it is",
+};
 
 /// What the functions take from the world besides the SDK.
 #[derive(Clone)]
@@ -353,6 +360,14 @@ impl Pinpoint {
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         let resource = format!("application {application}");
+        if reach::never_left(error) {
+            let region = self.client.config().region().map(AsRef::as_ref);
+            let mut error = reach::unreachable(SERVICE, region, operation, &resource, error);
+            if let Some(gone) = retirement::of_unreachable(self.now(), self.surroundings.end_of_support) {
+                error = Error::new(ErrorKind::Retired, format!("{}. {gone}", error.message));
+            }
+            return StartError::NeverLeft(error);
+        }
         let failed = Failed {
             operation,
             resource: &resource,
@@ -378,7 +393,7 @@ impl Pinpoint {
             code: error.code(),
             status,
             message: error.message(),
-            unresolved: is_unresolved(error, &text),
+            never_left: reach::never_left(error),
         };
         let said = format!("{} for {}: {text}", failed.operation, failed.resource);
         if answer.message.is_some_and(is_full) {
@@ -399,7 +414,7 @@ impl Pinpoint {
                     "{said}; the support of Amazon Pinpoint ended on {day}, and this says that it is gone: {instead}"
                 ),
             ),
-            Judgement::Unclear if !answer.unresolved && self.is_alive(failed).await => Error::new(
+            Judgement::Unclear if !answer.never_left && self.is_alive(failed).await => Error::new(
                 kind,
                 format!(
                     "{said}; {remedy}. The support of Amazon Pinpoint ended on {day}, but it still lists this \
@@ -439,14 +454,6 @@ impl Pinpoint {
 
 fn status_of<E>(error: &SdkError<E>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
-}
-
-/// Whether the endpoint's name is not found. The connector has no type for it.
-fn is_unresolved<E>(error: &SdkError<E>, text: &str) -> bool {
-    matches!(error, SdkError::DispatchFailure(_))
-        && ["dns error", "failed to lookup address"]
-            .iter()
-            .any(|sign| text.contains(sign))
 }
 
 /// Whether a message says that too many jobs run. The code that comes with it is not documented, the text of exports is

@@ -25,8 +25,8 @@ pub struct Answer<'a> {
     pub status: Option<u16>,
     /// The service's words.
     pub message: Option<&'a str>,
-    /// The endpoint's name was not found: there was no answer at all.
-    pub unresolved: bool,
+    /// The request never left: there was no answer at all.
+    pub never_left: bool,
 }
 
 /// What an answer says about the service.
@@ -75,7 +75,7 @@ pub fn judge(answer: Answer<'_>, now: DateTime<Utc>, end_of_support: DateTime<Ut
     if now < end_of_support || is(&OF_THE_SIGNATURE) {
         return Judgement::AtItsWord;
     }
-    if answer.unresolved {
+    if answer.never_left {
         return Judgement::Unclear;
     }
     // 429 and 5xx come from something that is there.
@@ -91,6 +91,20 @@ pub fn judge(answer: Answer<'_>, now: DateTime<Utc>, end_of_support: DateTime<Ut
         return Judgement::Gone;
     }
     Judgement::Unclear
+}
+
+/// What is said besides of an endpoint that cannot be reached, once the support has ended.
+pub fn of_unreachable(now: DateTime<Utc>, end_of_support: DateTime<Utc>) -> Option<String> {
+    let answer = Answer {
+        never_left: true,
+        ..Answer::default()
+    };
+    (judge(answer, now, end_of_support) == Judgement::Unclear).then(|| {
+        format!(
+            "The support of Amazon Pinpoint ended on {}, and its endpoint may be gone: {INSTEAD}",
+            end_of_support.format("%Y-%m-%d")
+        )
+    })
 }
 
 #[cfg(test)]
@@ -115,8 +129,8 @@ mod tests {
     #[test]
     fn the_table_of_decisions() {
         use Judgement::{AtItsWord, Gone, Unclear};
-        let unresolved = Answer {
-            unresolved: true,
+        let never_left = Answer {
+            never_left: true,
             ..Answer::default()
         };
         let farewell = Answer {
@@ -134,7 +148,7 @@ mod tests {
             (answer("MissingAuthenticationTokenException", 403), AtItsWord, Gone),
             (answer("GoneException", 410), Gone, Gone),
             (farewell, AtItsWord, Gone),
-            (unresolved, AtItsWord, Unclear),
+            (never_left, AtItsWord, Unclear),
             (answer("ExpiredTokenException", 403), AtItsWord, AtItsWord),
             (answer("InvalidSignatureException", 403), AtItsWord, AtItsWord),
             (answer("TooManyRequestsException", 429), AtItsWord, AtItsWord),

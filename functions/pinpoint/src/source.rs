@@ -247,6 +247,12 @@ async fn check_object(
             "{place} has no row: there is nothing to import from it"
         )));
     }
+    if !decoded.remarks.is_empty() {
+        return Err(invalid(format!(
+            "{place} {}. How Pinpoint takes that is not documented: write it anew without it",
+            decoded.remarks
+        )));
+    }
     check_columns(&place, &decoded, format)?;
     Ok(Some((object.size, decoded.rows)))
 }

@@ -22,6 +22,7 @@ use landfall::{
     error::{Error, ErrorKind},
     fault::Faults,
     job::{Format, Job},
+    reach::{self, Service},
     runtime::{SdkConfig, calling_once},
     service::{Aim, Found, JobService, Named, NamedResources, Observation, ServiceState, StartCall, StartError},
     store::s3::{describe, transport_kind},
@@ -33,6 +34,12 @@ mod result;
 mod s3_link;
 
 use request::{Recorded, StartDashboardSnapshotJob};
+
+/// The service.
+const SERVICE: Service = Service {
+    name: "Amazon Quick Sight",
+    regions: "docs/kinds.md says how to look up in which regions it is",
+};
 
 /// The kind `dashboard-snapshot`.
 #[derive(Clone, Debug)]
@@ -203,6 +210,12 @@ impl JobService for DashboardSnapshots {
                 _ => StartError::Uncertain(error),
             }),
             Some("LimitExceededException") => Err(StartError::Full(self.call_ended_badly(request, &error))),
+            _ if reach::never_left(&error) => {
+                let region = self.client.config().region().map(AsRef::as_ref);
+                let resource = format!("dashboard {}", request.dashboard_id);
+                let error = reach::unreachable(SERVICE, region, "StartDashboardSnapshotJob", &resource, &error);
+                Err(StartError::NeverLeft(error))
+            }
             _ => {
                 let error = self.call_ended_badly(request, &error);
                 Err(match error.kind {

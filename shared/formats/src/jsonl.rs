@@ -5,8 +5,9 @@
 //! from a whole one.
 //!
 //! serde_json alone says what is JSON: [`filter`] only passes lines that serde_json is sure to accept, and leaves any
-//! other line to it. So a line is strict JSON (RFC 8259), with two liberties: values may nest as deep as a line allows,
-//! and `\u` escapes in values may name half of a surrogate pair.
+//! other line to it. So a line is strict JSON (RFC 8259), and values may nest as deep as a line allows. `\u` escapes in
+//! values may name half of a surrogate pair, as RFC 8259 has it; since that is no character, and other readers refuse it,
+//! it is remarked on. In keys it is a defect.
 //!
 //! Memory: one line, and that only if it lies across chunks: at most [`MAX_LINE`] bytes.
 
@@ -20,7 +21,7 @@ use serde::{
 use serde_json::error::Category;
 
 use super::{
-    Decoded, Decoder, Defect, Framed, Head, MAX_COLUMNS, column_name,
+    Decoded, Decoder, Defect, Framed, Head, MAX_COLUMNS, Remark, column_name,
     csv::json_size,
     text::{Text, TextState, text_tail},
 };
@@ -46,6 +47,16 @@ pub struct JsonlState {
     rows: u64,
     columns: Vec<String>,
     column_count: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    halves: Option<Halves>,
+}
+
+/// Escapes that name half of a surrogate pair without the other half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Halves {
+    count: u64,
+    /// The line of the first.
+    line: u64,
 }
 
 #[derive(Debug, Default)]
@@ -56,6 +67,7 @@ struct Lines {
     ended: u64,
     /// The first of the blank lines that came last.
     blank: Option<u64>,
+    halves: Option<Halves>,
     decoded: Decoded,
 }
 
@@ -75,6 +87,7 @@ impl JsonlDecoder {
             lines: Lines {
                 ended: state.ended,
                 blank: state.blank,
+                halves: state.halves,
                 decoded: Decoded {
                     rows: state.rows,
                     columns: state.columns,
@@ -104,6 +117,7 @@ impl JsonlDecoder {
             rows: lines.decoded.rows,
             columns: lines.decoded.columns.clone(),
             column_count: lines.decoded.column_count,
+            halves: lines.halves,
         };
         Some((text.offset, state))
     }
@@ -137,7 +151,7 @@ impl Decoder for JsonlDecoder {
             lines.decoded.unterminated = true;
             lines.line(&last, true)?;
         }
-        Ok(lines.decoded)
+        Ok(lines.decoded())
     }
 
     fn held(&self) -> usize {
@@ -223,7 +237,26 @@ impl Lines {
         parsed.map_err(|error| self.placed(fault(&error, line, last)))?;
         self.ended += 1;
         self.decoded.rows += 1;
+        let count = halves(line);
+        if count > 0 {
+            let line = self.ended;
+            self.halves.get_or_insert(Halves { count: 0, line }).count += count;
+        }
         Ok(())
+    }
+
+    /// What was decoded, with what is to be said of it.
+    fn decoded(mut self) -> Decoded {
+        if let Some(Halves { count, line }) = self.halves {
+            let what = format!(
+                "has {count} escape{} that name{} half of a surrogate pair alone, which is no character and which many \
+                 readers refuse",
+                if count == 1 { "" } else { "s" },
+                if count == 1 { "s" } else { "" },
+            );
+            self.decoded.remarks.add(Remark::new(what).on_line(line));
+        }
+        self.decoded
     }
 
     fn too_long(&self) -> Defect {
@@ -365,6 +398,8 @@ fn filter<S: Simd>(simd: S, lines: &[u8]) -> (u64, usize) {
     let (mut value, mut key, mut wants_value) = (Behind::default(), Behind::default(), Behind::default());
     let (mut wants_key, mut object, mut array) = (Behind::default(), Behind::default(), Behind::default());
     let mut line_break = Behind(1);
+    // Where the `u` of the escape stands that names the second half of a surrogate pair whose first half was seen.
+    let mut second_half = None;
     let all = |byte| u8x64::splat(simd, byte);
     let mut padded = [b' '; BLOCK];
     while at < lines.len() {
@@ -391,7 +426,8 @@ fn filter<S: Simd>(simd: S, lines: &[u8]) -> (u64, usize) {
         // From each opening quote on, up to before the closing one.
         let inside = parity(quotes) ^ within;
         let controls = block.simd_lt(all(b' ')).to_bitmask();
-        if controls & inside != 0 || (escapes != 0 && !escapes_are_right(lines, at, escapes, inside)) {
+        if controls & inside != 0 || (escapes != 0 && !escapes_are_right(lines, at, escapes, inside, &mut second_half))
+        {
             break;
         }
         let feeds = block.simd_eq(all(b'\n')).to_bitmask();
@@ -485,10 +521,11 @@ fn filter<S: Simd>(simd: S, lines: &[u8]) -> (u64, usize) {
     (rows, line)
 }
 
-/// Whether what backslashes stand before is one of JSON's escapes.
+/// Whether what backslashes stand before is one of JSON's escapes, and no half of a surrogate pair stands alone.
+/// `second_half` is where the `u` stands of the second half of a pair that was begun.
 #[cold]
 #[inline(never)]
-fn escapes_are_right(lines: &[u8], at: usize, mut escapes: u64, inside: u64) -> bool {
+fn escapes_are_right(lines: &[u8], at: usize, mut escapes: u64, inside: u64, second_half: &mut Option<usize>) -> bool {
     // Outside strings there are none.
     if escapes & !inside != 0 {
         return false;
@@ -497,9 +534,10 @@ fn escapes_are_right(lines: &[u8], at: usize, mut escapes: u64, inside: u64) -> 
         let place = at + escapes.trailing_zeros() as usize;
         let right = match lines.get(place) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => true,
-            Some(b'u') => lines
-                .get(place + 1..place + 5)
-                .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
+            Some(b'u') => lines.get(place + 1..).is_some_and(|digits| {
+                let are_right = digits.len() >= 4 && digits[..4].iter().all(u8::is_ascii_hexdigit);
+                are_right && (half(digits) == Half::None || is_of_pair(digits, place, second_half))
+            }),
             _ => false,
         };
         if !right {
@@ -508,6 +546,60 @@ fn escapes_are_right(lines: &[u8], at: usize, mut escapes: u64, inside: u64) -> 
         escapes &= escapes - 1;
     }
     true
+}
+
+/// Whether the half of a surrogate pair that these digits name, those of the escape whose `u` stands at `place`, is of a
+/// whole pair.
+fn is_of_pair(digits: &[u8], place: usize, second_half: &mut Option<usize>) -> bool {
+    match half(digits) {
+        Half::Second => second_half.take() == Some(place),
+        Half::First if matches!(digits, [_, _, _, _, b'\\', b'u', next @ ..] if half(next) == Half::Second) => {
+            *second_half = Some(place + 6);
+            true
+        }
+        Half::First | Half::None => false,
+    }
+}
+
+/// What part of a surrogate pair a `\u` escape names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Half {
+    None,
+    First,
+    Second,
+}
+
+/// What the digits of an escape name.
+fn half(digits: &[u8]) -> Half {
+    match digits {
+        [b'd' | b'D', b'8' | b'9' | b'a' | b'b' | b'A' | b'B', ..] => Half::First,
+        [b'd' | b'D', b'c'..=b'f' | b'C'..=b'F', ..] => Half::Second,
+        _ => Half::None,
+    }
+}
+
+/// How many escapes of a line name half of a surrogate pair alone. The line is JSON.
+fn halves(mut line: &[u8]) -> u64 {
+    let mut alone = 0;
+    // Whether the first half of a pair stands right before.
+    let mut begun = false;
+    while let Some(at) = memchr::memchr(b'\\', line) {
+        // A pair is two escapes without anything between them.
+        alone += u64::from(begun && at > 0);
+        begun &= at == 0;
+        let escape = &line[at + 1..];
+        let (half, length) = match escape.first() {
+            Some(b'u') => (half(&escape[1..]), 5),
+            _ => (Half::None, 1),
+        };
+        match half {
+            Half::Second => alone += u64::from(!begun),
+            Half::None | Half::First => alone += u64::from(begun),
+        }
+        begun = half == Half::First;
+        line = escape.get(length..).unwrap_or_default();
+    }
+    alone + u64::from(begun)
 }
 
 /// Whether one of these escapes names a half of a surrogate pair. In keys the parser takes whole pairs only, so it is asked.
@@ -596,7 +688,7 @@ pub fn frame(head: Head<'_>, tail: &[u8]) -> Result<Framed, Defect> {
             // Which line it is, is not known.
             result.map_err(|defect| Defect::new(format!("has a line near its end that {}", defect.what)))?;
         }
-        decoder.lines.decoded
+        decoder.lines.decoded()
     };
     Ok(Framed {
         columns,
@@ -671,6 +763,42 @@ mod tests {
     }
 
     #[test]
+    fn half_of_a_surrogate_pair_is_remarked_on() {
+        for (text, remark) in [
+            (r#"{"a":"\ud83d\ude00"}"#, ""),
+            (r#"{"a":"\\ud83d"}"#, ""),
+            (
+                r#"{"a":"x\ud83d"}"#,
+                "has 1 escape that names half of a surrogate pair alone",
+            ),
+            (r#"{"a":"\uDE00x"}"#, "has 1 escape that names"),
+            (r#"{"a":"\ude00\ud83d"}"#, "has 2 escapes that name half"),
+            (r#"{"a":["\ud83d","\ude00"]}"#, "has 2 escapes that name half"),
+            (r#"{"a":"\ud83d\ud83d\ude00"}"#, "has 1 escape that names half"),
+        ] {
+            for text in [
+                format!("{text}\n"),
+                format!("{text}\n{{\"b\":\"\\ud83d\\ude00\"}}\n"),
+                text.to_owned(),
+            ] {
+                let decoded = run(&text).unwrap();
+                assert_eq!(in_chunks(text.as_bytes(), 1).as_ref(), Ok(&decoded));
+                assert_eq!(cut(text.as_bytes(), text.len(), 3).as_ref(), Ok(&decoded));
+                let remarks = decoded.remarks.to_string();
+                assert!(
+                    remarks.starts_with(remark) && remarks.is_empty() == remark.is_empty(),
+                    "{text}: {remarks}"
+                );
+            }
+        }
+        let text = format!("{{}}\n{}", "{\"a\":\"\\udc00\"}\n".repeat(100));
+        assert!(run(&text).unwrap().remarks.to_string().starts_with("has 100 escapes"));
+        assert!(run(&text).unwrap().remarks.to_string().ends_with("(line 2)"));
+        // A key has to be a text.
+        assert!(run("{}\n{\"\\ud83d\":1}\n").is_err());
+    }
+
+    #[test]
     fn no_value_is_quoted() {
         for text in [
             "\"secret\"\n",
@@ -718,7 +846,7 @@ mod tests {
             lines.decoded.unterminated = true;
             lines.line(text, true)?;
         }
-        Ok(lines.decoded)
+        Ok(lines.decoded())
     }
 
     fn cut(bytes: &[u8], cut: usize, size: usize) -> Result<Decoded, Defect> {
@@ -995,8 +1123,53 @@ mod tests {
         }
 
         #[test]
+        fn halves_of_pairs_are_those_that_utf_16_has_no_character_for(
+            parts in prop::collection::vec(prop::sample::select(vec![
+                r"\ud83d", r"\uDBFF", r"\ude00", r"\uDC00", r"\u00e9", r"\\", r"\n", r"\ud7ff", r"\ue000", "ud83d", "a",
+                "\u{1f600}", "\",\"b\":\"",
+            ]), 0..40),
+            before in 0..70_usize,
+            size in 1..90_usize,
+        ) {
+            let value = parts.concat();
+            let mut alone = 0;
+            for value in value.split("\",\"b\":\"") {
+                let mut units = Vec::new();
+                let mut rest = value;
+                while let Some(first) = rest.chars().next() {
+                    let length = match rest.get(..2) {
+                        Some(r"\u") => {
+                            units.push(u16::from_str_radix(&rest[2..6], 16).unwrap());
+                            6
+                        }
+                        _ if first == '\\' => { units.push(0); 2 }
+                        _ => { units.extend(first.encode_utf16(&mut [0; 2]).iter()); first.len_utf8() }
+                    };
+                    rest = &rest[length..];
+                }
+                alone += char::decode_utf16(units).filter(Result::is_err).count();
+            }
+            let pad = "x".repeat(before);
+            let text = format!("{{\"p\":\"{pad}\"}}\n{{\"p\":\"{pad}\",\"a\":\"{value}\"}}\n{{}}\n");
+            let found = in_chunks(text.as_bytes(), size).unwrap();
+            prop_assert_eq!(found.rows, 3);
+            prop_assert_eq!(filtered(&text[text.find('\n').unwrap() + 1..]), if alone == 0 { 2 } else { 0 });
+            let remarks = found.remarks.to_string();
+            match alone {
+                0 => prop_assert_eq!(remarks, ""),
+                alone => prop_assert!(
+                    remarks.starts_with(&format!("has {alone} escape")) && remarks.ends_with("(line 2)"),
+                    "{}",
+                    remarks
+                ),
+            }
+        }
+
+        #[test]
         fn the_filter_takes_no_line_that_serde_json_refuses(line in line(), place in any::<prop::sample::Index>()) {
-            prop_assert_eq!(filtered(&format!("{line}\n")), 1);
+            // Half of a pair is left to the parser, which has no value for it.
+            let is_value = |line: &str| serde_json::from_str::<serde_json::Value>(line).is_ok();
+            prop_assert_eq!(filtered(&format!("{line}\n")), u64::from(is_value(&line)));
             // Each byte in its turn, of those that mean something to JSON, in one place.
             for byte in b"{}[]:,\"\\ \t\r\n\x01019-+.eEut/x".iter() {
                 let mut changed = line.clone().into_bytes();
@@ -1008,7 +1181,7 @@ mod tests {
                     let right = lines.iter().take_while(|line| serde_json::from_str::<Object>(line).is_ok()).count();
                     // Of lines in one block with one that is wrong, it may leave the others too.
                     prop_assert!(taken <= right as u64, "{}", changed);
-                    if right == lines.len() {
+                    if right == lines.len() && lines.iter().all(|line| is_value(line)) {
                         prop_assert_eq!(taken, right as u64, "{}", changed);
                     }
                 }

@@ -75,9 +75,18 @@ pub struct Decoded {
     /// last value looks the same.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unterminated: bool,
+    /// Empty lines behind the header of a CSV of one column. They are no rows here: some writers mean a null by one, and
+    /// others nothing.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub empty_lines: u64,
     /// What somebody should know of it, although it decodes.
     #[serde(default, skip_serializing_if = "Remarks::is_empty")]
     pub remarks: Remarks,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What the ends of an object show without decoding it.

@@ -15,7 +15,11 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::{
+    client::legacy::{Client as HyperClient, connect::HttpConnector as TcpConnector},
+    rt::TokioExecutor,
+};
 use landfall::{
     error::{Error, ErrorKind, Result},
     store::{Condition, Frames, Head, ObjectStore, Page, Stored, Written},
@@ -265,6 +269,8 @@ async fn exchange(
             Some(Fault::Throttled | Fault::ThrottledButDone) => {
                 refusal(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException")
             }
+            Some(Fault::Refused) => refusal(StatusCode::FORBIDDEN, "AccessDeniedException"),
+            Some(Fault::NeverLeft) => return Err(no_connection().await),
             Some(Fault::Failed | Fault::FailedButDone) => {
                 refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerException")
             }
@@ -280,6 +286,16 @@ async fn exchange(
     let (parts, body) = response.into_parts();
     let response = Response::from_parts(parts, SdkBody::from(body));
     HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
+}
+
+/// What the SDK's client says if no connection could be made: a client of the same make, whose connector takes no such
+/// address, is asked for it.
+async fn no_connection() -> ConnectorError {
+    let client = HyperClient::builder(TokioExecutor::new()).build::<_, Full<Bytes>>(TcpConnector::new());
+    match client.get(http::Uri::from_static("https://service.invalid/")).await {
+        Ok(_) => ConnectorError::user("a connector without TLS took an address with it".into()),
+        Err(error) => ConnectorError::io(error.into()),
+    }
 }
 
 fn refusal(status: StatusCode, code: &'static str) -> Response<Bytes> {

@@ -13,6 +13,8 @@ use crate::dice::Dice;
 pub enum Fault {
     /// The call is lost, without an effect.
     LostBefore,
+    /// Of a call of a service: no connection is made for it.
+    NeverLeft,
     /// The answer is lost.
     LostAfter,
     /// Throttled, without an effect.
@@ -39,12 +41,15 @@ pub enum Fault {
     Conflict,
     /// Of a start call: it has its effect, and the answer names nothing.
     Nameless,
+    /// Of a poll, in a [`Stall`] alone: the service refuses it.
+    Refused,
 }
 
 impl Fault {
-    /// Every kind.
-    pub const ALL: [Self; 14] = [
+    /// Every kind that is drawn for a call of its own.
+    pub const ALL: [Self; 15] = [
         Self::LostBefore,
+        Self::NeverLeft,
         Self::LostAfter,
         Self::Throttled,
         Self::ThrottledButDone,
@@ -65,6 +70,7 @@ impl Fault {
         match self {
             Self::OwnSuccess | Self::Conflict => boundary == Boundary::Write,
             Self::Nameless => boundary == Boundary::Start,
+            Self::NeverLeft => matches!(boundary, Boundary::Start | Boundary::Look),
             _ => true,
         }
     }
@@ -134,6 +140,28 @@ pub struct Weather {
     pub skew: Duration,
     /// A time in which every call of S3 or of the service fails.
     pub outage: Option<Outage>,
+    /// A time in which no poll brings news.
+    pub stall: Option<Stall>,
+}
+
+/// A time, mostly of hours, in which no poll brings news.
+#[derive(Clone, Debug)]
+pub struct Stall {
+    /// Why.
+    pub by: StalledBy,
+    /// Its first moment.
+    pub from: Duration,
+    /// Its last moment.
+    pub until: Duration,
+}
+
+/// Why no poll brings news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StalledBy {
+    /// Lambda has no concurrency left for the function.
+    Lambda,
+    /// The service refuses: a policy is missing, or it knows nothing of the job.
+    Refusal,
 }
 
 /// A time in which everything of one side fails.
@@ -141,6 +169,8 @@ pub struct Weather {
 pub struct Outage {
     /// Whether S3 fails, or else the service.
     pub of_s3: bool,
+    /// How each call fails: with a server error, or it never leaves.
+    pub fault: Fault,
     /// Its first moment.
     pub from: Duration,
     /// Its last moment.
@@ -160,6 +190,21 @@ impl Weather {
             latency: Duration::from_millis(40),
             skew: Duration::ZERO,
             outage: None,
+            stall: None,
+        }
+    }
+
+    /// The weather of a seed with a stall of its polls, with dice of their own: in some seeds nothing else happens.
+    pub fn stalled(self, dice: &Dice) -> Self {
+        let weather = if dice.chance(0.3) { Self::calm() } else { self };
+        let from = dice.between(Duration::ZERO, Duration::from_secs(*dice.pick(&[5, 60, 600])));
+        Self {
+            stall: Some(Stall {
+                by: *dice.pick(&[StalledBy::Lambda, StalledBy::Refusal]),
+                from,
+                until: from + dice.between(Duration::from_secs(60), Duration::from_secs(5 * 3600)),
+            }),
+            ..weather
         }
     }
 
@@ -177,11 +222,19 @@ impl Weather {
         let share = *dice.pick(&[0.0, 0.3, 1.0]);
         let mishaps: Vec<Mishap> = Mishap::ALL.into_iter().filter(|_| dice.chance(share)).collect();
         let outage = dice.chance(0.08).then(|| {
-            let from = dice.between(Duration::ZERO, Duration::from_secs(300));
+            let from = dice.between(Duration::ZERO, Duration::from_secs(*dice.pick(&[0, 300])));
+            let of_s3 = dice.chance(0.5);
+            let fault = match of_s3 {
+                true => Fault::Failed,
+                false => *dice.pick(&[Fault::Failed, Fault::NeverLeft]),
+            };
+            // Long enough to give a job up whose service is not there.
+            let longest = if fault == Fault::NeverLeft { 1800 } else { 600 };
             Outage {
-                of_s3: dice.chance(0.5),
+                of_s3,
+                fault,
                 from,
-                until: from + dice.between(Duration::from_secs(1), Duration::from_secs(600)),
+                until: from + dice.between(Duration::from_secs(1), Duration::from_secs(longest)),
             }
         });
         Self {
@@ -194,6 +247,7 @@ impl Weather {
             latency: Duration::from_millis(*dice.pick(&[5, 40, 400, 3000])),
             skew: Duration::from_millis(*dice.pick(&[0, 0, 200, 2400])),
             outage,
+            stall: None,
         }
     }
 
@@ -217,11 +271,16 @@ impl Weather {
         happens.then(|| *dice.pick(&self.mishaps))
     }
 
-    /// Whether a call fails since its whole side does.
-    pub fn is_out(&self, boundary: Boundary, now: Duration) -> bool {
+    /// How a call fails if its whole side does.
+    pub fn outage(&self, boundary: Boundary, now: Duration) -> Option<Fault> {
         let of_s3 = matches!(boundary, Boundary::Read | Boundary::Write);
-        self.outage
-            .as_ref()
-            .is_some_and(|outage| outage.of_s3 == of_s3 && (outage.from..=outage.until).contains(&now))
+        let outage = self.outage.as_ref()?;
+        (outage.of_s3 == of_s3 && (outage.from..=outage.until).contains(&now)).then_some(outage.fault)
+    }
+
+    /// Why a poll function brings no news at this time.
+    pub fn stalled_by(&self, function: &str, now: Duration) -> Option<StalledBy> {
+        let stall = self.stall.as_ref().filter(|_| function.ends_with("-poll"))?;
+        (stall.from..=stall.until).contains(&now).then_some(stall.by)
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use crate::{
     dice::Dice,
-    faults::{Boundary, Fault, Weather},
+    faults::{Boundary, Fault, StalledBy, Weather},
     log::Log,
     time::{MachineClock, Timeline},
 };
@@ -193,7 +193,14 @@ impl Call {
                 let time = self.dice.between(Duration::ZERO, SLOWEST);
                 self.clock.timeline.sleep(time).await;
             }
-            Some(fault @ (Fault::LostBefore | Fault::Throttled | Fault::Failed | Fault::Conflict)) => {
+            Some(
+                fault @ (Fault::LostBefore
+                | Fault::NeverLeft
+                | Fault::Throttled
+                | Fault::Failed
+                | Fault::Conflict
+                | Fault::Refused),
+            ) => {
                 tell(&format!("{fault:?}"));
                 self.live().await;
                 return Crossed {
@@ -244,9 +251,14 @@ impl Call {
 
     fn fault(&self, boundary: Boundary) -> Option<Fault> {
         let now = self.clock.timeline.elapsed();
-        if self.weather.is_out(boundary, now) {
-            self.meet(Fault::Failed);
-            return Some(Fault::Failed);
+        let is_refused =
+            boundary == Boundary::Look && self.weather.stalled_by(&self.function, now) == Some(StalledBy::Refusal);
+        let certain = is_refused
+            .then_some(Fault::Refused)
+            .or(self.weather.outage(boundary, now));
+        if let Some(fault) = certain {
+            self.meet(fault);
+            return Some(fault);
         }
         let fault = self.weather.fault(&self.dice, boundary, now)?;
         let spend = |left: u32| left.checked_sub(1);

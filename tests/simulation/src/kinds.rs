@@ -17,7 +17,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use landfall::{
     error::Error,
-    input::read_input,
+    input::{Input, read_input},
     invocation::{Deployment, Invocation},
     job::Job,
     poll::poll,
@@ -134,22 +134,22 @@ impl Kind {
 #[async_trait]
 pub trait Handlers: Send + Sync {
     /// Start.
-    async fn start(&self, deployment: &Deployment, input: Value, invocation: &Invocation) -> Result<Job, Error>;
+    async fn start(&self, deployment: &Deployment, input: Input, invocation: &Invocation) -> Result<Job, Error>;
 
     /// Poll.
-    async fn poll(&self, deployment: &Deployment, input: Value) -> Result<Job, Error>;
+    async fn poll(&self, deployment: &Deployment, input: Input) -> Result<Job, Error>;
 }
 
 struct Of<S>(S);
 
 #[async_trait]
 impl<S: JobService> Handlers for Of<S> {
-    async fn start(&self, deployment: &Deployment, input: Value, invocation: &Invocation) -> Result<Job, Error> {
+    async fn start(&self, deployment: &Deployment, input: Input, invocation: &Invocation) -> Result<Job, Error> {
         let received = Received::read::<S>(input, invocation);
         start(deployment, &self.0, &received, invocation).await
     }
 
-    async fn poll(&self, deployment: &Deployment, input: Value) -> Result<Job, Error> {
+    async fn poll(&self, deployment: &Deployment, input: Input) -> Result<Job, Error> {
         poll(deployment, &self.0, read_input(input)?).await
     }
 }

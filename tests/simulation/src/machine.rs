@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use async_trait::async_trait;
+use chrono::{DateTime, SecondsFormat, Utc};
 use futures::{StreamExt as _, future::BoxFuture, stream};
 use landfall::job::TaskError;
 use serde::Deserialize;
@@ -46,6 +47,7 @@ enum State {
         _comment: String,
         parameters: Option<Value>,
         result: Option<Value>,
+        result_path: Option<String>,
         next: Option<String>,
         #[serde(default)]
         end: bool,
@@ -149,11 +151,15 @@ struct Catcher {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Rule {
-    variable: String,
+    /// Tests that all have to hold; each is a rule without a next state.
+    and: Option<Vec<Rule>>,
+    variable: Option<String>,
     string_equals: Option<String>,
+    string_greater_than_equals_path: Option<String>,
+    numeric_equals: Option<f64>,
     boolean_equals: Option<bool>,
     is_present: Option<bool>,
-    next: String,
+    next: Option<String>,
 }
 
 /// What a task is to do.
@@ -227,6 +233,9 @@ pub trait Surroundings: Send + Sync {
     /// Since the simulation began.
     fn elapsed(&self) -> Duration;
 
+    /// The time by the clock of Step Functions.
+    fn now(&self) -> DateTime<Utc>;
+
     /// From 0 to 1, for jitter.
     fn jitter(&self) -> f64;
 
@@ -290,8 +299,15 @@ impl Machine {
                 }
                 State::Task { retry, catch, next, .. } => (retry, catch, vec![next]),
                 State::Choice { choices, default, .. } => {
-                    let rules = choices.iter().map(|rule| &rule.next);
-                    (&[], &[], rules.chain([default]).collect())
+                    let mut next = vec![default];
+                    for rule in choices {
+                        let tests = rule.and.iter().flatten();
+                        match &rule.next {
+                            Some(name) if tests.clone().all(|test| test.next.is_none()) => next.push(name),
+                            _ => bail!("{name}: a rule leads to one state, and a part of it to none"),
+                        }
+                    }
+                    (&[], &[], next)
                 }
                 State::Wait { next, .. } => (&[], &[], vec![next]),
                 State::Map(map) => {
@@ -366,6 +382,8 @@ impl Machine {
             .states
             .get(name)
             .ok_or_else(|| runtime(format!("there is no state {name}")))?;
+        let entered = surroundings.now();
+        let context = |item: Option<Value>| context(surroundings, name, entered, item);
         let on = |next: &str, data: Value| {
             Ok(Passed::On {
                 next: next.to_owned(),
@@ -376,14 +394,16 @@ impl Machine {
             State::Pass {
                 parameters,
                 result,
+                result_path,
                 next,
                 ..
             } => {
                 let output = match (result, parameters) {
                     (Some(result), _) => result.clone(),
-                    (None, Some(parameters)) => fill(parameters, input, &context(surroundings, None))?,
+                    (None, Some(parameters)) => fill(parameters, input, &context(None))?,
                     (None, None) => input.clone(),
                 };
+                let output = put(result_path.as_deref().unwrap_or("$"), input, output)?;
                 match next {
                     Some(next) => on(next, output),
                     None => Ok(Passed::Ended(End::Succeeded(output))),
@@ -391,8 +411,10 @@ impl Machine {
             }
             State::Choice { choices, default, .. } => {
                 for rule in choices {
-                    if rule.holds(input)? {
-                        return on(&rule.next, input.clone());
+                    if rule.holds(input, &context(None))?
+                        && let Some(next) = &rule.next
+                    {
+                        return on(next, input.clone());
                     }
                 }
                 on(default, input.clone())
@@ -436,11 +458,11 @@ impl Machine {
             } => {
                 let timeout = Duration::from_secs(*timeout_seconds);
                 let again = || async {
-                    let filled = fill(parameters, input, &context(surroundings, None))?;
+                    let filled = fill(parameters, input, &context(None))?;
                     let work = work(resource, filled)?;
                     let result = surroundings.work(name, work, timeout).await?;
                     let result = match result_selector {
-                        Some(selector) => fill(selector, &result, &context(surroundings, None))?,
+                        Some(selector) => fill(selector, &result, &context(None))?,
                         None => result,
                     };
                     let output = match result_path {
@@ -465,7 +487,7 @@ impl Machine {
                 }
             }
             State::Map(map) => {
-                let again = || self.map(surroundings, map, input);
+                let again = || self.map(surroundings, map, input, &context);
                 match retried(surroundings, name, &map.retry, again).await {
                     Ok(()) => on(&map.next, input.clone()),
                     Err(error) => caught(surroundings, name, &map.catch, input, error),
@@ -479,15 +501,16 @@ impl Machine {
         surroundings: &'a dyn Surroundings,
         map: &'a Distributed,
         input: &'a Value,
+        context: &'a (dyn Fn(Option<Value>) -> Value + Send + Sync),
     ) -> BoxFuture<'a, Result<(), TaskError>> {
         Box::pin(async move {
-            let place = fill(&map.item_reader.parameters, input, &context(surroundings, None))?;
+            let place = fill(&map.item_reader.parameters, input, &context(None))?;
             let text = |name: &str| place[name].as_str().unwrap_or_default().to_owned();
             let items = surroundings.items(&text("Bucket"), &text("Key")).await?;
             let concurrency = find(&map.max_concurrency_path, input)?.as_u64().unwrap_or_default();
             let concurrency = usize::try_from(concurrency).unwrap_or(usize::MAX).max(1);
             let children = items.into_iter().map(|item| async move {
-                let item = fill(&map.item_selector, input, &context(surroundings, Some(item)))?;
+                let item = fill(&map.item_selector, input, &context(Some(item)))?;
                 match map.item_processor.run(surroundings, item).await {
                     End::Succeeded(_) => Ok(()),
                     End::Failed { error, .. } | End::Broken { error, .. } => Err(error),
@@ -579,24 +602,65 @@ fn caught(
 }
 
 impl Rule {
-    fn holds(&self, input: &Value) -> Result<bool, TaskError> {
-        let found = find(&self.variable, input);
-        match (&self.string_equals, self.boolean_equals, self.is_present) {
-            (None, None, Some(wanted)) => Ok(found.is_ok() == wanted),
-            (Some(wanted), None, None) => Ok(found?.as_str() == Some(wanted)),
-            (None, Some(wanted), None) => Ok(found?.as_bool() == Some(wanted)),
+    /// A value of another type than the comparison's does not hold; one that is not there fails the state.
+    fn holds(&self, input: &Value, context: &Value) -> Result<bool, TaskError> {
+        if let Some(tests) = &self.and {
+            for test in tests {
+                if !test.holds(input, context)? {
+                    return Ok(false);
+                }
+            }
+            return Ok(true);
+        }
+        let variable = self.variable.as_deref().unwrap_or_default();
+        let found = look_up(variable, input, context);
+        match self {
+            Self {
+                is_present: Some(wanted),
+                ..
+            } => Ok(found.is_ok() == *wanted),
+            Self {
+                string_equals: Some(wanted),
+                ..
+            } => Ok(found?.as_str() == Some(wanted)),
+            Self {
+                string_greater_than_equals_path: Some(path),
+                ..
+            } => {
+                let (one, other) = (found?.as_str(), look_up(path, input, context)?.as_str());
+                Ok(one.zip(other).is_some_and(|(one, other)| one >= other))
+            }
+            Self {
+                numeric_equals: Some(wanted),
+                ..
+            } => Ok(found?.as_f64() == Some(*wanted)),
+            Self {
+                boolean_equals: Some(wanted),
+                ..
+            } => Ok(found?.as_bool() == Some(*wanted)),
             _ => Err(runtime("a rule has to ask one thing")),
         }
     }
 }
 
 /// The context object, as far as it is used.
-fn context(surroundings: &dyn Surroundings, item: Option<Value>) -> Value {
-    let mut context = json!({ "Execution": { "Id": surroundings.execution() } });
+fn context(surroundings: &dyn Surroundings, state: &str, entered: DateTime<Utc>, item: Option<Value>) -> Value {
+    let mut context = json!({
+        "Execution": { "Id": surroundings.execution() },
+        "State": { "Name": state, "EnteredTime": entered.to_rfc3339_opts(SecondsFormat::Millis, true) },
+    });
     if let Some(item) = item {
         context["Map"] = json!({ "Item": { "Value": item } });
     }
     context
+}
+
+/// What a path of the input, `$.a`, or of the context object, `$$.a`, leads to.
+fn look_up<'a>(path: &str, input: &'a Value, context: &'a Value) -> Result<&'a Value, TaskError> {
+    match path.strip_prefix('$') {
+        Some(inner) if inner.starts_with('$') => find(inner, context),
+        _ => find(path, input),
+    }
 }
 
 /// A reference path, `$.a.b`.
@@ -610,19 +674,42 @@ fn find<'a>(path: &str, data: &'a Value) -> Result<&'a Value, TaskError> {
         .ok_or_else(missing)
 }
 
-/// The input with a result put at `$` or `$.member`.
+/// The input with a result put at `$` or at a path of members, which are made where they are missing.
 fn put(path: &str, input: &Value, result: Value) -> Result<Value, TaskError> {
-    match path.strip_prefix("$.") {
-        None if path == "$" => Ok(result),
-        Some(member) if !member.contains('.') => {
-            let mut output = input.clone();
-            let members = output
-                .as_object_mut()
-                .ok_or_else(|| runtime(format!("{path} cannot be put into what is no object")))?;
-            members.insert(member.to_owned(), result);
-            Ok(output)
+    let members = match path.strip_prefix("$.") {
+        None if path == "$" => return Ok(result),
+        Some(members) => members,
+        None => return Err(runtime(format!("the path {path} is not interpreted"))),
+    };
+    let mut output = input.clone();
+    let mut place = &mut output;
+    for member in members.split('.') {
+        if !place.is_object() {
+            return Err(runtime(format!("{path} cannot be put into what is no object")));
         }
-        _ => Err(runtime(format!("the path {path} is not interpreted"))),
+        place = &mut place[member];
+    }
+    *place = result;
+    Ok(output)
+}
+
+/// An intrinsic function; of those that there are, the one that is used. Its numbers are whole.
+fn call(expression: &str, input: &Value, context: &Value) -> Result<Value, TaskError> {
+    let arguments = expression
+        .strip_prefix("States.MathAdd(")
+        .and_then(|rest| rest.strip_suffix(')'))
+        .ok_or_else(|| runtime(format!("{expression} is not interpreted")))?;
+    let mut numbers = Vec::new();
+    for argument in arguments.split(',').map(str::trim) {
+        let number = match argument.starts_with('$') {
+            true => look_up(argument, input, context)?.as_i64(),
+            false => argument.parse().ok(),
+        };
+        numbers.push(number.ok_or_else(|| runtime(format!("{argument} in {expression} is no whole number")))?);
+    }
+    match numbers.as_slice() {
+        [one, other] => Ok(json!(one + other)),
+        _ => Err(runtime(format!("{expression} has to have two arguments"))),
     }
 }
 
@@ -634,11 +721,11 @@ fn fill(template: &Value, input: &Value, context: &Value) -> Result<Value, TaskE
             for (name, value) in members {
                 match (name.strip_suffix(".$"), value) {
                     (Some(name), Value::String(path)) => {
-                        let found = match path.strip_prefix('$') {
-                            Some(inner) if inner.starts_with('$') => find(inner, context)?,
-                            _ => find(path, input)?,
+                        let value = match path.starts_with("States.") {
+                            true => call(path, input, context)?,
+                            false => look_up(path, input, context)?.clone(),
                         };
-                        filled.insert(name.to_owned(), found.clone());
+                        filled.insert(name.to_owned(), value);
                     }
                     _ => {
                         filled.insert(name.clone(), fill(value, input, context)?);

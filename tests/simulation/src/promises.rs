@@ -20,7 +20,7 @@ use crate::{
     kinds::{EXPORTS, Kind, LEDGER, TrueJob},
     machine::End,
     starts::Start,
-    world::{Aftermath, Meddling},
+    world::{Aftermath, Announced, Meddling, Passed},
 };
 
 /// Most invocations of one delivery, apart from those of batches: the tries that the definition allows to start, the
@@ -43,7 +43,7 @@ pub struct Violation {
 }
 
 /// The names of all promises.
-pub const ALL: [&str; 14] = [
+pub const ALL: [&str; 15] = [
     NO_PANIC,
     SEALED,
     AGREE,
@@ -56,6 +56,7 @@ pub const ALL: [&str; 14] = [
     UNSEALED,
     FORWARD,
     NOT_FORGOTTEN,
+    MISSED,
     BOUNDED,
     NO_FALSE_ALARM,
 ];
@@ -72,8 +73,20 @@ const TRUE: &str = "success-is-true";
 const UNSEALED: &str = "unsealed-does-not-look-sealed";
 const FORWARD: &str = "pointer-moves-forward";
 const NOT_FORGOTTEN: &str = "no-job-is-forgotten";
+const MISSED: &str = "missed-polls-fail-no-job";
 const BOUNDED: &str = "calls-are-bounded";
 const NO_FALSE_ALARM: &str = "no-false-alarm";
+
+/// What is announced of polls that bring no news, and the states that do so.
+const STALLED: (&str, &str) = ("Export Job Stalled", "Stalled");
+const RESUMED: (&str, &str) = ("Export Job Resumed", "Resumed");
+
+/// Whether it says how a job goes on, rather than how it ended.
+fn is_notice(announced: &Announced) -> bool {
+    [STALLED, RESUMED]
+        .iter()
+        .any(|(name, _)| announced.entry["DetailType"] == *name)
+}
 
 /// What of an execution's last state counts.
 struct Last {
@@ -146,6 +159,24 @@ pub fn seen(after: &Aftermath) -> Result<Seen> {
         add("stale start".to_owned(), usize::from(start.stale));
         add("ambiguous start".to_owned(), usize::from(start.is_ambiguous()));
     }
+    for announced in after.announced.iter().filter(|announced| is_notice(announced)) {
+        add(
+            format!(
+                "announced {}",
+                announced.entry["DetailType"].as_str().unwrap_or_default()
+            ),
+            1,
+        );
+    }
+    for start in after.starts.all() {
+        add(
+            "start that never left".to_owned(),
+            usize::from(start.call.met().contains(&Fault::NeverLeft)),
+        );
+    }
+    if let Some(stall) = &after.plan.weather.stall {
+        add(format!("stalled by {:?}", stall.by), 1);
+    }
     add(format!("somebody else {:?}", after.plan.meddling), after.meddled.min(1));
     Ok(seen)
 }
@@ -215,6 +246,7 @@ impl Check<'_> {
         self.looks_sealed()?;
         self.pointers()?;
         self.forgotten();
+        self.missed_polls();
         self.bounds();
         self.alarms();
         Ok(())
@@ -399,7 +431,7 @@ impl Check<'_> {
     fn announcements(&mut self) {
         let after = self.after;
         let mut by_job: BTreeMap<String, Vec<(usize, bool, String, String)>> = BTreeMap::new();
-        for announced in &after.announced {
+        for announced in after.announced.iter().filter(|announced| !is_notice(announced)) {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             let detail = &announced.entry["Detail"];
             let one = (
@@ -463,12 +495,23 @@ impl Check<'_> {
         }
         // A write that meets its own success is no loss.
         let met: Vec<Fault> = after.calls.iter().flat_map(|call| call.met()).collect();
-        let nothing_else = after.harms as usize == met.len() && met.iter().all(|fault| *fault == Fault::OwnSuccess);
+        let is_harmless = |fault: &Fault| matches!(fault, Fault::OwnSuccess | Fault::NeverLeft);
+        let nothing_else = after.harms as usize == met.len() && met.iter().all(is_harmless);
         if nothing_else && after.plan.character.scenario == "success" {
             for (job_key, entry) in self.entries.clone() {
                 if entry.attempts.len() > 1 {
                     self.breaks(STARTS, format!("{job_key} took more than one attempt without need"));
                 }
+            }
+        }
+        if nothing_else {
+            let counted = self.counted_starts();
+            let reached = self.starts.iter().filter(|start| start.reached).count();
+            if counted > reached {
+                self.breaks(
+                    STARTS,
+                    format!("{counted} start calls count, and {reached} reached the service"),
+                );
             }
         }
         if self.starts.iter().any(|start| start.begun_late) {
@@ -521,6 +564,17 @@ impl Check<'_> {
                 format!("{made} jobs were made, and {bound_of_all} is the bound"),
             );
         }
+    }
+
+    /// How many start calls the ledger counts, on all days.
+    fn counted_starts(&self) -> usize {
+        let keys = self.after.store.keys(LEDGER).into_iter();
+        let days = keys.filter(|key| key.starts_with("starts/"));
+        days.filter_map(|key| {
+            let calls: Value = serde_json::from_slice(&self.after.store.body(LEDGER, &key)?).ok()?;
+            calls["calls"].as_array().map(Vec::len)
+        })
+        .sum()
     }
 
     /// How many of the start calls of one trigger may have made a job beside the one that is wanted.
@@ -779,6 +833,75 @@ impl Check<'_> {
                 NOT_FORGOTTEN,
                 format!("the service made {id}, and the ledger does not know it"),
             );
+        }
+    }
+
+    /// A job that runs is sealed past its deadline only; four polls in a row without news are announced once, and so is
+    /// the news that ends them.
+    fn missed_polls(&mut self) {
+        let after = self.after;
+        for delivery in 0..after.plan.deliveries.len() {
+            let passed: Vec<&Passed> = after
+                .passed
+                .iter()
+                .filter(|passed| passed.delivery == delivery)
+                .collect();
+            let mut stalls = [(STALLED, 0), (RESUMED, 0)];
+            let (mut row, mut before) = (0u64, 0);
+            for pair in passed.windows(2) {
+                let [from, to] = [pair[0], pair[1]];
+                if to.state == "Seal" && to.status.as_deref() == Some("running") {
+                    let is_early = to.deadline_at.is_none_or(|deadline| to.at < deadline);
+                    if is_early || from.state != "Overdue" {
+                        self.breaks(
+                            MISSED,
+                            format!("#{delivery} was sealed from {} while it ran", from.state),
+                        );
+                    }
+                }
+                if from.state != "Poll" || to.state == "Poll" {
+                    continue;
+                }
+                let is_missed = to.state == "Missed" || to.missed > before;
+                before = to.missed + u64::from(to.state == "Missed");
+                if is_missed {
+                    row += 1;
+                    // What is given up is not announced as stalled besides.
+                    let is_given_up = to.status.as_deref() != Some("running")
+                        || to.state == "Missed" && to.deadline_at.is_some_and(|deadline| to.at >= deadline);
+                    stalls[0].1 += usize::from(row == 4 && !is_given_up);
+                } else {
+                    stalls[1].1 += usize::from(row >= 4);
+                    row = 0;
+                }
+            }
+            for ((detail_type, state), wanted) in stalls {
+                let is_it = |announced: &&Announced| {
+                    announced.delivery == delivery && announced.entry["DetailType"] == detail_type && announced.known
+                };
+                let told = after.announced.iter().filter(is_it).count();
+                let passed_over = after
+                    .caught
+                    .iter()
+                    .filter(|(one, at)| (*one, at.as_str()) == (delivery, state));
+                if told + passed_over.count() != wanted {
+                    self.breaks(
+                        MISSED,
+                        format!("#{delivery}: {detail_type} was told {told} times, not {wanted}"),
+                    );
+                }
+            }
+        }
+        for (job_key, entry) in self.entries.clone() {
+            let error = entry.outcome.as_ref().and_then(|outcome| outcome.error.as_ref());
+            let is_early = |error: &TaskError| {
+                let sealed_at = entry.outcome.as_ref().map(|outcome| outcome.sealed_at);
+                error.error == ErrorKind::TimedOut.name()
+                    && sealed_at.is_some_and(|sealed_at| sealed_at + TimeDelta::seconds(5) < entry.deadline_at)
+            };
+            if error.is_some_and(is_early) {
+                self.breaks(MISSED, format!("{job_key} was given up before its deadline"));
+            }
         }
     }
 

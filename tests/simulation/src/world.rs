@@ -13,10 +13,11 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use landfall::{
     config::Config,
     error::Error,
-    input::read_input,
+    input::{Input, read_input},
     invocation::{Deployment, Invocation},
     job::TaskError,
     ledger::Entry,
@@ -33,7 +34,7 @@ use serde_json::{Value, json};
 use crate::{
     dice::Dice,
     edge::{Edge, Service},
-    faults::{Fault, Mishap, Weather},
+    faults::{Fault, Mishap, StalledBy, Weather},
     invocation::{Birth, Call},
     kinds::{Character, EXPORTS, Handlers, Kind, LEDGER, Landing, Simulated, with_options},
     log::{Line, Log},
@@ -47,9 +48,14 @@ const MOST_REDRIVES: u32 = 12;
 
 /// The definition as it is deployed, for one kind.
 pub fn machine(kind: Kind) -> Result<Machine> {
+    read(include_str!("../../../statemachine/export-job.asl.json"), kind)
+}
+
+/// A definition with the substitutions of one kind.
+pub fn read(text: &str, kind: Kind) -> Result<Machine> {
     let (start, poll) = (format!("{}-start", kind.name()), format!("{}-poll", kind.name()));
     Machine::read(
-        include_str!("../../../statemachine/export-job.asl.json"),
+        text,
         &[
             ("Partition", deploy::PARTITION),
             ("Kind", kind.name()),
@@ -143,6 +149,9 @@ impl Plan {
         let kind = *dice.pick(&Kind::ALL);
         let stale = dice.chance(0.3);
         let weather = Weather::of(&Dice::of(seed, "weather", &[]), stale);
+        let stall = Dice::of(seed, "stall", &[]);
+        let is_stalled = stall.chance(0.08);
+        let weather = if is_stalled { weather.stalled(&stall) } else { weather };
         let character = kind.character(&Dice::of(seed, "service", &[]));
         let meddling = match dice.chance(0.75) {
             true => Meddling::None,
@@ -156,6 +165,10 @@ impl Plan {
         };
         let triggers = *dice.pick(&[1, 1, 1, 1, 2, 2, 3]);
         let deadline = Duration::from_secs(*dice.pick(&[20, 120, 600, 600, 3600, 3600]));
+        let deadline = match is_stalled {
+            true => Duration::from_secs(*stall.pick(&[3600, 6 * 3600, 24 * 3600])),
+            false => deadline,
+        };
         // A job is looked at a few times, and in some runs often.
         let few = if dice.chance(0.06) { 40 } else { 4 };
         let longest = if character.may_succeed {
@@ -163,7 +176,9 @@ impl Plan {
         } else {
             deadline
         };
-        let poll = (longest.min(deadline).as_secs() / few).max(*dice.pick(&[1, 5, 30]));
+        let poll = (longest.min(deadline).as_secs() / few)
+            .max(*dice.pick(&[1, 5, 30]))
+            .min(900);
         let settle = dice.number(0..7);
         let strict = dice.chance(0.5);
         let identity = *dice.pick(&["event", "schedule", "key"]);
@@ -265,7 +280,7 @@ impl Plan {
         format!(
             "{} · {} · {} deliveries of {} triggers · jobs run {:?} and are given up after {:?} · {} rows in {} files · \
              somebody else: {:?}{}\nfaults {:?} at {} a call, mishaps {:?} at {} an invocation, at most {}, until {:?}; \
-             calls take up to {:?}, clocks are off by up to {:?}{}{}",
+             calls take up to {:?}, clocks are off by up to {:?}{}{}{}",
             kind.name(),
             character.scenario,
             self.deliveries.len(),
@@ -290,8 +305,19 @@ impl Plan {
                 ""
             },
             match &weather.outage {
+                Some(outage) if outage.fault == Fault::NeverLeft => format!(
+                    "; the service cannot be reached from {:?} to {:?}",
+                    outage.from, outage.until
+                ),
                 Some(outage) if outage.of_s3 => format!("; S3 is out from {:?} to {:?}", outage.from, outage.until),
                 Some(outage) => format!("; the service is out from {:?} to {:?}", outage.from, outage.until),
+                None => String::new(),
+            },
+            match &weather.stall {
+                Some(stall) => format!(
+                    "; polls are stalled by {:?} from {:?} to {:?}",
+                    stall.by, stall.from, stall.until
+                ),
                 None => String::new(),
             },
         )
@@ -331,6 +357,23 @@ pub struct Announced {
     pub entry: Value,
 }
 
+/// A state of an execution that was entered.
+#[derive(Clone, Debug)]
+pub struct Passed {
+    /// Its delivery.
+    pub delivery: usize,
+    /// The state.
+    pub state: String,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The polls of the job that brought no news until then.
+    pub missed: u64,
+    /// The job's status, if there was a job.
+    pub status: Option<String>,
+    /// When the job is given up, if there was a job.
+    pub deadline_at: Option<DateTime<Utc>>,
+}
+
 /// How one delivery's execution ended.
 #[derive(Clone, Debug)]
 pub struct Ended {
@@ -360,6 +403,10 @@ pub struct Aftermath {
     pub ended: Vec<Ended>,
     /// All that was announced.
     pub announced: Vec<Announced>,
+    /// The states that executions entered, in order.
+    pub passed: Vec<Passed>,
+    /// The states whose work failed for good and was passed over, with their deliveries.
+    pub caught: Vec<(usize, String)>,
     /// Invocations of functions, with what they met.
     pub calls: Vec<Arc<Call>>,
     /// How many faults and mishaps there were.
@@ -395,6 +442,8 @@ struct World {
 #[derive(Default)]
 struct State {
     announced: Vec<Announced>,
+    passed: Vec<Passed>,
+    caught: Vec<(usize, String)>,
     calls: Vec<Arc<Call>>,
     panics: Vec<String>,
     mishaps: u32,
@@ -623,10 +672,11 @@ impl World {
     async fn invoke(self: &Arc<Self>, delivery: usize, function: &str, payload: Value) -> Result<Value, TaskError> {
         let number = self.invocations.fetch_add(1, Ordering::SeqCst) as u64;
         let dice = Dice::of(self.plan.seed, "lambda", &[delivery as u64, number]);
-        let mishap = self
-            .weather
-            .mishap(&dice, self.timeline.elapsed())
-            .filter(|_| self.spend());
+        let now = self.timeline.elapsed();
+        let mishap = match self.weather.stalled_by(function, now) {
+            Some(StalledBy::Lambda) => Some(Mishap::Refused),
+            _ => self.weather.mishap(&dice, now).filter(|_| self.spend()),
+        };
         if let Some(mishap) = mishap {
             self.state().mishaps += 1;
             self.log.tell(delivery, || format!("{function}: {mishap:?}"));
@@ -751,6 +801,8 @@ impl World {
             starts: Arc::clone(&self.service.starts),
             ended,
             announced: std::mem::take(&mut state.announced),
+            passed: std::mem::take(&mut state.passed),
+            caught: std::mem::take(&mut state.caught),
             calls: std::mem::take(&mut state.calls),
             harms: state.mishaps + u32::try_from(faults).unwrap_or(u32::MAX),
             panics: std::mem::take(&mut state.panics),
@@ -806,6 +858,9 @@ async fn handle(world: Arc<World>, call: Arc<Call>, function: String, payload: V
     let as_json = |result: serde_json::Result<Value>| {
         result.map_err(|error| Error::internal(format!("the answer is not JSON: {error}")))
     };
+    // As the runtime hands it over: a text.
+    let payload = Input::read(payload.to_string().as_bytes())
+        .map_err(|error| Error::internal(format!("the payload is not JSON: {error}")))?;
     match function.rsplit('-').next() {
         Some("start") => {
             let job = world.handlers.start(&deployment, payload, &invocation).await?;
@@ -815,7 +870,7 @@ async fn handle(world: Arc<World>, call: Arc<Call>, function: String, payload: V
             let job = world.handlers.poll(&deployment, payload).await?;
             as_json(serde_json::to_value(job))
         }
-        Some("output") if payload.get("batch").is_some() => {
+        Some("output") if payload.value.get("batch").is_some() => {
             let item = read_input(payload)?;
             let done = verify_batch_within(&deployment, &item, &invocation, &limits).await?;
             Ok(json!({ "done": done }))
@@ -928,9 +983,26 @@ impl Surroundings for Execution {
         self.dice.share()
     }
 
-    fn entered(&self, _: &str, _: &Value) {}
+    fn now(&self) -> DateTime<Utc> {
+        self.world.timeline.now()
+    }
+
+    fn entered(&self, state: &str, input: &Value) {
+        let deadline = input["deadline_at"].as_str();
+        self.world.state().passed.push(Passed {
+            delivery: self.delivery,
+            state: state.to_owned(),
+            at: self.now(),
+            missed: input["missed"]["count"].as_u64().unwrap_or_default(),
+            status: input["status"].as_str().map(str::to_owned),
+            deadline_at: deadline.and_then(|deadline| deadline.parse().ok()),
+        });
+    }
 
     fn happened(&self, happening: Happening) {
+        if let Happening::Caught { state, .. } = &happening {
+            self.world.state().caught.push((self.delivery, state.clone()));
+        }
         let (verb, state, error) = match &happening {
             Happening::Retried { state, error } => ("again", state, error),
             Happening::Caught { state, error } => ("caught", state, error),

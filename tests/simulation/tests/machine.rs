@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use landfall::job::TaskError;
 use landfall_local::{
     deploy::Retries,
@@ -20,7 +21,7 @@ use landfall_local::{
 use landfall_simulation::{
     kinds::Kind,
     machine::{End, Happening, Machine, Surroundings, Work},
-    world::machine,
+    world::{machine, read},
 };
 use serde_json::{Value, json};
 
@@ -127,6 +128,11 @@ impl Surroundings for Replay {
         Duration::ZERO
     }
 
+    /// Before every deadline, as it was there.
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH
+    }
+
     fn jitter(&self) -> f64 {
         1.0
     }
@@ -173,9 +179,10 @@ async fn hold(machine: &Machine, finished: &Finished, arn: &str) -> Result<()> {
     }
     assert!(locked(&replay.answers).is_empty(), "not all answers were asked for");
     let retried = *locked(&replay.retried);
-    let caught = entered
-        .windows(2)
-        .filter(|pair| pair[0].0 != "Status" && pair[1].0 == "Seal" && pair[1].1["error"].is_object());
+    let caught = entered.windows(2).filter(|pair| {
+        let is_sealed = pair[0].0 != "Status" && pair[1].0 == "Seal" && pair[1].1["error"].is_object();
+        is_sealed || pair[1].0 == "Missed"
+    });
     // And those that nothing caught are what it was redriven for.
     let broken = redriven.count();
     assert!(retried + broken == failures || retried + broken + caught.count() == failures);
@@ -236,6 +243,32 @@ async fn both_interpreters_take_the_same_steps() -> Result<()> {
     let finished = good.wait(&execution).await?;
     assert!(finished.is_success(), "{finished:#?}");
     hold(&machine, &finished, &execution.arn).await?;
+
+    // A poll function that cannot run for a while. The deployed machine there has rests that do not grow.
+    let text = include_str!("../../../statemachine/export-job.asl.json");
+    let steady = text.replace("States.MathAdd($.missed.rest_seconds, 15)", "$.missed.rest_seconds");
+    assert_ne!(steady, text);
+    let steady = read(&steady, Kind::SegmentSnapshot)?;
+    let mut stalled = sample();
+    stalled["id"] = json!("00000000-0000-4000-8000-00000000000c");
+    let poll = "segment-snapshot-poll";
+    let before = good.lambda().invocations(poll);
+    good.lambda().break_down(poll, Fault::Throttle)?;
+    let execution = good.deliver(&stalled).await?;
+    // Four tries for each of four polls, and the first of the next.
+    let tried = async {
+        while good.lambda().invocations(poll) < before + 17 {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(300), tried).await?;
+    good.lambda().mend(poll)?;
+    let finished = good.wait(&execution).await?;
+    assert!(
+        finished.states().iter().any(|state| state == "Resumed"),
+        "{finished:#?}"
+    );
+    hold(&steady, &finished, &execution.arn).await?;
 
     // A start that fails for a passing reason, one that the service refuses, and an event that is no request.
     for scenario in [

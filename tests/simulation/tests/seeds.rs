@@ -19,12 +19,15 @@ const SEEDS: u64 = 2_000;
 /// What has to come about in them, since a promise is worth what it is tried by.
 const MUST_COME_ABOUT: &[&str] = &[
     "ambiguous start",
+    "announced Export Job Resumed",
+    "announced Export Job Stalled",
     "dashboard-snapshot failure",
     "dashboard-snapshot success",
     "endpoint-export failure",
     "endpoint-export success",
     "endpoint-import failure",
     "endpoint-import success",
+    "failure Landfall.Unreachable",
     "orphan",
     "picked up",
     "redrive",
@@ -38,6 +41,9 @@ const MUST_COME_ABOUT: &[&str] = &[
     "somebody else Pointer",
     "somebody else Receipt",
     "stale start",
+    "stalled by Lambda",
+    "stalled by Refusal",
+    "start that never left",
 ];
 
 /// Runs something for each number, on all processors.

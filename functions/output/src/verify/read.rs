@@ -5,8 +5,9 @@
 //! that S3 lets wait is waited for longer than there is time; what is stopped for want of time goes on where its decoder
 //! can, and its checksum is still that of all its bytes.
 
+mod content;
+
 use std::{
-    collections::VecDeque,
     ops::Range,
     sync::{
         Arc,
@@ -14,20 +15,19 @@ use std::{
     },
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use landfall::{
     error::{Error, ErrorKind, Result},
+    expect::EmptyLines,
     heavy::heavy,
     store::{Clock, Head as HeadOutput, Listed, ObjectStore, checksum::StoredChecksum},
 };
 use serde::{Deserialize, Serialize};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    task::JoinHandle,
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use self::content::{Content, Frame};
 use super::{
     Expectation, Level, Limits,
     batch::{Disturbed, Task},
@@ -43,8 +43,6 @@ use landfall_formats::{
 
 /// First bytes by which a format is recognised.
 const SNIFFED: u64 = 64 * 1024;
-/// Bytes that are hashed and decoded in one go, where so many are there.
-const TAKEN: usize = 512 * 1024;
 /// How often a range may break off, if something of it came each time.
 const MAX_BREAKS: usize = 16;
 /// The unit in which memory is given out.
@@ -109,6 +107,8 @@ pub(super) struct Reader {
     level: Level,
     /// Whether anybody asks for the names of columns.
     columns: bool,
+    /// What empty lines of a CSV of one column are, if anybody says.
+    empty_lines: Option<EmptyLines>,
     stop_at: DateTime<Utc>,
     range: u64,
     ranges: usize,
@@ -155,6 +155,7 @@ impl Reader {
             bucket: expectation.prefix.bucket.clone(),
             level: expectation.level,
             columns: expectation.expect.columns.is_some(),
+            empty_lines: expectation.expect.rows.as_ref().and_then(|rows| rows.empty_lines),
             stop_at,
             range: limits.range.max(1),
             ranges: limits.ranges.max(1),
@@ -320,10 +321,14 @@ impl Reader {
                         return Ok(Finding::Foreign(what));
                     }
                 }
-                let (decoded, checksums) = self.decode(decoder, content, resume, stored.as_ref()).await?;
+                let (mut decoded, checksums) = self.decode(decoder, content, resume, stored.as_ref()).await?;
                 let (sha256, result) = checksums.finish(stored.as_ref());
                 object.sha256 = Some(sha256);
                 *compared = result;
+                if let Some(what) = self.empty_lines {
+                    let empty = std::mem::take(&mut decoded.empty_lines);
+                    decoded.rows += if what == EmptyLines::Count { empty } else { 0 };
+                }
                 Ok(Finding::Whole(decoded))
             }
         }
@@ -628,145 +633,4 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     heavy(work)
         .await
         .map_err(|_| Stop::from(Defect::new("made its decoder give up")))
-}
-
-/// The content of one object in order.
-///
-/// It is asked for in ranges, several of which are on their way; each waits when it has brought as much as it may hold.
-struct Content {
-    reader: Arc<Reader>,
-    key: String,
-    etag: String,
-    size: u64,
-    /// Where the next range begins that was not asked for yet.
-    next: u64,
-    ranges: VecDeque<Incoming>,
-    /// What was looked at and not yet taken.
-    peeked: Vec<Bytes>,
-}
-
-/// A range on its way; given up when dropped.
-struct Incoming {
-    frames: mpsc::UnboundedReceiver<Result<Frame>>,
-    /// Bytes that have not come yet.
-    missing: u64,
-    task: JoinHandle<()>,
-}
-
-/// A part of a range, and the right to hold it.
-struct Frame(Bytes, #[expect(dead_code, reason = "it is held")] OwnedSemaphorePermit);
-
-impl Drop for Incoming {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Content {
-    fn new(reader: &Arc<Reader>, listed: &Listed) -> Self {
-        Self {
-            reader: Arc::clone(reader),
-            key: listed.key.clone(),
-            etag: listed.etag.clone(),
-            size: listed.size,
-            next: 0,
-            ranges: VecDeque::new(),
-            peeked: Vec::new(),
-        }
-    }
-
-    /// Begins at another offset than 0. Not to be called when something was asked for.
-    fn skip_to(&mut self, offset: u64) {
-        self.next = offset;
-    }
-
-    /// Asks for the next ranges, as many as are fetched side by side.
-    fn prefetch(&mut self) {
-        while self.ranges.len() < self.reader.ranges && self.next < self.size {
-            let (start, end) = (self.next, self.size.min(self.next.saturating_add(self.reader.range)));
-            self.next = end;
-            let (sender, frames) = mpsc::unbounded_channel();
-            let (reader, key, etag) = (Arc::clone(&self.reader), self.key.clone(), self.etag.clone());
-            let task = tokio::spawn(async move {
-                if let Err(error) = reader.bring(&key, &etag, start..end, &sender).await {
-                    // Whoever does not take it any more does not need it.
-                    let _ = sender.send(Err(error));
-                }
-            });
-            let missing = end - start;
-            self.ranges.push_back(Incoming { frames, missing, task });
-        }
-    }
-
-    /// The first bytes, which stay the next ones: as many as a format is recognised by.
-    async fn peek(&mut self) -> Result<Bytes, Stop> {
-        let mut first = BytesMut::new();
-        let wanted = self.size.min(SNIFFED) as usize;
-        while first.len() < wanted {
-            let frames = self.take().await?;
-            if frames.is_empty() {
-                break;
-            }
-            for frame in &frames {
-                first.extend_from_slice(&frame[..frame.len().min(wanted - first.len())]);
-            }
-            self.peeked.extend(frames);
-        }
-        Ok(first.freeze())
-    }
-
-    /// The next bytes, in parts of them; none at the end.
-    async fn next(&mut self) -> Result<Vec<Bytes>, Stop> {
-        if self.peeked.is_empty() {
-            return self.take().await;
-        }
-        Ok(std::mem::take(&mut self.peeked))
-    }
-
-    /// What is there, or else the first that comes.
-    async fn take(&mut self) -> Result<Vec<Bytes>, Stop> {
-        let mut taken = Vec::new();
-        let mut length = 0;
-        loop {
-            self.prefetch();
-            let Some(range) = self.ranges.front_mut() else {
-                return Ok(taken);
-            };
-            let received = if taken.is_empty() {
-                self.reader.in_time(range.frames.recv()).await?
-            } else {
-                match range.frames.try_recv() {
-                    Ok(received) => Some(received),
-                    Err(mpsc::error::TryRecvError::Empty) => return Ok(taken),
-                    Err(mpsc::error::TryRecvError::Disconnected) => None,
-                }
-            };
-            match received {
-                Some(Ok(Frame(bytes, _))) => {
-                    range.missing = range.missing.saturating_sub(bytes.len() as u64);
-                    length += bytes.len();
-                    taken.push(bytes);
-                    if length >= TAKEN {
-                        return Ok(taken);
-                    }
-                }
-                Some(Err(error)) => return Err(stop(error)),
-                None if range.missing > 0 => {
-                    return Err(Stop::Failed(Error::new(
-                        ErrorKind::Unavailable,
-                        format!("a range ended {} bytes early", range.missing),
-                    )));
-                }
-                None => {
-                    self.ranges.pop_front();
-                }
-            }
-        }
-    }
-
-    /// Any part, out of order.
-    async fn get(&self, start: u64, end: u64) -> Result<Bytes, Stop> {
-        let fetched = self.reader.fetch(&self.key, &self.etag, start, end);
-        self.reader.in_time(fetched).await?.map_err(stop)
-    }
 }

@@ -27,6 +27,8 @@ use crate::verify::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Total {
     pub(super) rows: u64,
+    /// Empty lines of which nobody says whether they are rows, too.
+    pub(super) empty_lines: u64,
     /// Whether they were decoded; if not, the objects' own footers count them.
     pub(super) decoded: bool,
 }
@@ -205,15 +207,22 @@ pub(super) fn rows(expect: &Expectations, total: Result<Total, String>, words: &
         Err(why) => return violated(&why),
     };
     let found = total.words();
-    match (expected.min, expected.max) {
-        (Some(min), _) if total.rows < min => violated(&format!("{found}, fewer than {min}")),
-        (_, Some(max)) if total.rows > max => violated(&format!("{found}, more than {max}")),
-        (min, max) => {
-            let least = min.map(|min| format!("at least {min}"));
-            let most = max.map(|max| format!("at most {max}"));
-            let bounds: Vec<_> = least.into_iter().chain(most).collect();
-            pass(format!("{found}; {} are expected", bounds.join(" and ")))
-        }
+    let beyond = |rows: u64| match (expected.min, expected.max) {
+        (Some(min), _) if rows < min => Some(format!("fewer than {min}")),
+        (_, Some(max)) if rows > max => Some(format!("more than {max}")),
+        _ => None,
+    };
+    let least = expected.min.map(|min| format!("at least {min}"));
+    let most = expected.max.map(|max| format!("at most {max}"));
+    let bounds = least.into_iter().chain(most).collect::<Vec<_>>().join(" and ");
+    let with_lines = total.rows.saturating_add(total.empty_lines);
+    match (beyond(total.rows), beyond(with_lines)) {
+        (None, None) => pass(format!("{found}; {bounds} are expected")),
+        (Some(why), _) if total.empty_lines == 0 => violated(&format!("{found}, {why}")),
+        _ => violated(&format!(
+            "{found}, and {with_lines} if empty lines of one column count; {bounds} are expected. Say in EmptyLines whether \
+             they count"
+        )),
     }
 }
 

@@ -114,6 +114,8 @@ pub struct Tally {
     /// What can be done about those that are wrong.
     advice: BTreeSet<&'static str>,
     uncounted: Examples,
+    /// Empty lines of which nobody says whether they are rows.
+    empty_lines: u64,
     /// Data objects that their decoder says something of, and what.
     remarked: Examples,
     stale: Examples,
@@ -155,6 +157,7 @@ impl Tally {
             wrong: Examples::default(),
             advice: BTreeSet::new(),
             uncounted: Examples::default(),
+            empty_lines: 0,
             remarked: Examples::default(),
             stale: Examples::default(),
             empty: Examples::default(),
@@ -283,11 +286,7 @@ impl Tally {
 
     fn add_finding(&mut self, reading: &Reading) {
         let object = &reading.object;
-        if let Finding::Whole(Decoded { remarks, .. }) | Finding::Framed(Framed { remarks, .. }) = &reading.finding
-            && !remarks.is_empty()
-        {
-            self.remarked.add(|| format!("{} {remarks}", key(reading)));
-        }
+        self.add_remarks(reading);
         // Only text may be an export without a single byte.
         let may_be_empty = matches!(object.format, Some(Format::Csv | Format::Jsonl));
         let level = self.asked.level;
@@ -360,6 +359,33 @@ impl Tally {
             }
         };
         self.without_rows &= has_no_row;
+    }
+
+    fn add_remarks(&mut self, reading: &Reading) {
+        let (remarks, empty_lines) = match &reading.finding {
+            Finding::Whole(decoded) => (&decoded.remarks, decoded.empty_lines),
+            Finding::Framed(framed) => (&framed.remarks, 0),
+            _ => return,
+        };
+        self.empty_lines = self.empty_lines.saturating_add(empty_lines);
+        if empty_lines == 0 && remarks.is_empty() {
+            return;
+        }
+        self.remarked.add(|| {
+            let empty = match empty_lines {
+                0 => String::new(),
+                lines => format!(
+                    "has {}, nulls of its one column to some writers and nothing to others, which are not counted",
+                    objects(lines, "empty line")
+                ),
+            };
+            let between = if empty.is_empty() || remarks.is_empty() {
+                ""
+            } else {
+                "; "
+            };
+            format!("{} {empty}{between}{remarks}", key(reading))
+        });
     }
 
     /// Whether all that may be data lies there under names that do not tell.
@@ -459,7 +485,14 @@ impl Case<'_> {
         let tally = self.tally;
         let counted = tally.counted + tally.framed_counted;
         let documents = tally.documents + tally.framed_documents;
-        let decoded = |rows| Ok(Total { rows, decoded: true });
+        let empty_lines = tally.empty_lines;
+        let decoded = |rows| {
+            Ok(Total {
+                rows,
+                empty_lines,
+                decoded: true,
+            })
+        };
         if self.settling.settled && tally.broken == 0 && counted == 0 && documents > 0 {
             return Err("nothing that landed has rows".to_owned());
         }
@@ -470,6 +503,7 @@ impl Case<'_> {
         if self.settling.settled && is_framed && !tally.is_untold() {
             return Ok(Total {
                 rows: tally.rows.saturating_add(tally.framed_rows),
+                empty_lines,
                 decoded: false,
             });
         }

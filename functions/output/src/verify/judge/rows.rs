@@ -90,6 +90,12 @@ impl Case<'_> {
             rows.abs_diff(reported),
             if rows < reported { "missing" } else { "too many" }
         );
+        let found = match self.tally.empty_lines {
+            lines if lines > 0 && rows.checked_add(lines) == Some(reported) => {
+                format!("{found}, as many as there are empty lines in files of one column")
+            }
+            _ => found,
+        };
         if strict {
             return fail(format!("{found}. Do not use these files; run the export again"));
         }

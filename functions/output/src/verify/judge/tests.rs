@@ -181,6 +181,45 @@ fn what_a_decoder_remarks_warns_and_is_named() {
 }
 
 #[test]
+fn empty_lines_warn_and_meet_no_bound_in_silence() {
+    let of = |min, max| {
+        let rows = ExpectedRows {
+            min: Some(min),
+            max: Some(max),
+            empty_lines: None,
+            on_violation: OnViolation::Fail,
+        };
+        let asked = expecting(Expectations {
+            rows: Some(rows),
+            ..Expectations::default()
+        });
+        let decoded = Decoded {
+            rows: 3,
+            empty_lines: 2,
+            ..Decoded::default()
+        };
+        judged(&asked, &[reading("a.csv", 9, Finding::Whole(decoded))])
+    };
+    let both = of(3, 5);
+    assert_eq!(check(&both, "expected_rows").0, Pass);
+    let (verdict, reason) = check(&both, "format");
+    assert_eq!(verdict, Warn);
+    assert!(
+        reason.ends_with(
+            "run=1/a.csv has 2 empty lines, nulls of its one column to some writers and nothing to others, which \
+             are not counted"
+        ),
+        "{reason}"
+    );
+    for (min, max) in [(3, 4), (4, 5), (3, 3), (5, 5), (4, 4), (6, 9)] {
+        let judged = of(min, max);
+        let (verdict, reason) = check(&judged, "expected_rows");
+        assert_eq!(verdict, Fail, "{min} to {max}");
+        assert!(reason.contains("Say in EmptyLines whether they count"), "{reason}");
+    }
+}
+
+#[test]
 fn a_reported_number_is_never_matched_by_a_part() {
     let asked = Expectation {
         rows: Some(1),
@@ -527,7 +566,12 @@ fn what_has_no_columns_is_told_apart() {
 #[test]
 fn rows_are_within_what_is_expected() {
     let of = |min, max, on_violation, readings: &[Reading]| {
-        let rows = Some(ExpectedRows { min, max, on_violation });
+        let rows = Some(ExpectedRows {
+            min,
+            max,
+            empty_lines: None,
+            on_violation,
+        });
         let asked = expecting(Expectations {
             rows,
             ..Expectations::default()
@@ -567,6 +611,7 @@ fn rows_are_within_what_is_expected() {
             rows: Some(ExpectedRows {
                 min: None,
                 max: Some(9),
+                empty_lines: None,
                 on_violation: OnViolation::Fail,
             }),
             ..Expectations::default()
@@ -859,6 +904,7 @@ fn any_expect() -> impl Strategy<Value = Expectations> {
     let rows = option::of(Just(ExpectedRows {
         min: Some(1),
         max: Some(2),
+        empty_lines: None,
         on_violation,
     }));
     let change = option::of(Just(ExpectedChange {

@@ -1,0 +1,85 @@
+//! What the ends of a text show.
+//!
+//! What must stay true: a text that decodes to its end is never refused by its ends.
+
+use super::{
+    automaton::{End, Place, Quotes, step},
+    readings::CsvDecoder,
+};
+use crate::{Decoded, Decoder, Defect, Framed, Head, text::text_tail};
+
+/// Looks at the first and the last bytes of an object, at most 64 KiB each; both are the whole object if it is not
+/// larger. The first are decoded. The last must be text in which every record has as many fields as the header and
+/// none is cut off, whatever state they begin in.
+pub fn frame(head: Head<'_>, tail: &[u8]) -> Result<Framed, Defect> {
+    let mut decoder = CsvDecoder::new();
+    decoder.push(head.bytes)?;
+    if head.whole {
+        let Decoded {
+            columns,
+            column_count,
+            remarks,
+            ..
+        } = decoder.finish()?;
+        return Ok(Framed {
+            columns,
+            column_count,
+            remarks,
+            ..Framed::default()
+        });
+    }
+    let tail = text_tail(tail)?;
+    let (readings, remark) = decoder.readings().open();
+    let records = decoder.readings().holding();
+    let Some(header) = records.header else {
+        return Ok(Framed::default());
+    };
+    let fits = readings.into_iter().any(|(quotes, header)| {
+        let places = [
+            Place::Fresh,
+            Place::Field,
+            Place::Plain,
+            Place::Quoted,
+            Place::Backslash,
+            Place::Closed,
+        ];
+        // Of a header that is not complete nothing is known.
+        header.is_none_or(|header| {
+            let mut places = places.into_iter();
+            places.any(|place| ends_well(tail, place, header.fields, quotes))
+        })
+    });
+    if !fits {
+        return Err(Defect::new(
+            "ends with records that do not fit its header: it is cut off or damaged",
+        ));
+    }
+    let mut framed = Framed {
+        columns: records.columns(header),
+        column_count: header.fields,
+        ..Framed::default()
+    };
+    if let Some(remark) = remark {
+        framed.remarks.add(remark);
+    }
+    Ok(framed)
+}
+
+/// Whether all records are whole if the first of them stands at `place` where the bytes begin.
+fn ends_well(tail: &[u8], mut place: Place, fields: u64, quotes: Quotes) -> bool {
+    let wanted = fields - 1;
+    // How many delimiters the first record had before is not known.
+    let (mut first, mut delimiters) = (place != Place::Fresh, 0);
+    for byte in tail.iter().chain(b"\n") {
+        let end;
+        (place, end) = step(place, *byte, b',', quotes);
+        match end {
+            End::Nothing => {}
+            End::Field => delimiters += 1,
+            End::Text => return false,
+            End::Record if delimiters > wanted || (!first && delimiters < wanted) => return false,
+            End::Record => (first, delimiters) = (false, 0),
+        }
+    }
+    place == Place::Fresh
+}

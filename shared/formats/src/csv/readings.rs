@@ -1,0 +1,270 @@
+//! The two ways to read quotes within quotes, and what comes of them.
+//!
+//! What must stay true: no count is given that one of the two readings denies while it holds; what is said does not
+//! depend on how the bytes come.
+//!
+//! RFC 4180 doubles a quote within quotes; Spark, Hive and Glue escape it by a backslash. As long as no backslash stands
+//! before a quote within quotes, both read the same, and one reading goes over the text. From the first such quote on,
+//! the other one goes beside it, unless quotes were doubled before, of which it knows nothing. Each is dropped where it comes upon something that it cannot be. One reading that holds
+//! to the end is the answer, with a remark if it is the second; so are two that count the same. Two that count
+//! differently are refused, and so is a text of which none holds.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    automaton::Quotes,
+    records::{Header, Records},
+};
+use crate::{
+    Decoded, Decoder, Defect, Remark,
+    text::{Text, TextState},
+};
+
+/// The largest state of a decoder that is given away, in bytes of JSON.
+pub(super) const MAX_STATE: usize = 256 * 1024;
+
+/// Decodes CSV.
+#[derive(Debug, Default)]
+pub struct CsvDecoder {
+    text: Text,
+    readings: Readings,
+}
+
+/// Where a [`CsvDecoder`] goes on, at any byte of the object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CsvState {
+    text: TextState,
+    readings: Readings,
+}
+
+/// The readings of a text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Readings {
+    /// With doubled quotes.
+    doubled: Records,
+    /// What that reading cannot be read beyond.
+    denied: Option<Defect>,
+    /// With escaped quotes.
+    escaped: Escaped,
+}
+
+/// The second reading.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Escaped {
+    /// It is the same as the first.
+    #[default]
+    Same,
+    /// It goes beside the first, or on alone, since a record that begins on that line.
+    Holds { records: Box<Records>, line: u64 },
+    /// It was dropped.
+    Denied(Defect),
+}
+
+impl CsvDecoder {
+    /// A decoder at the begin of an object.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A decoder that goes on where another one was, once the object's bytes from the offset on are pushed that came
+    /// with the state.
+    #[must_use]
+    pub fn resume(state: CsvState) -> Self {
+        Self {
+            text: Text::resume(state.text),
+            readings: state.readings,
+        }
+    }
+
+    /// The offset in the object of the first byte that must be pushed again, at most three before those that were
+    /// pushed, and what is needed to go on there. `None` if the header is so large that this would take more than
+    /// 256 KiB as JSON.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<(u64, CsvState)> {
+        let headings = self.readings.all().map(|records| json_size(&records.heading));
+        if headings.sum::<usize>() > MAX_STATE - 4096 {
+            return None;
+        }
+        let text = self.text.checkpoint();
+        let readings = self.readings.clone();
+        Some((text.offset, CsvState { text, readings }))
+    }
+
+    /// The bytes that were pushed and lie behind the offset of a checkpoint.
+    pub(crate) fn pending(&self) -> &[u8] {
+        self.text.pending()
+    }
+
+    /// Rows decoded so far.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.readings.holding().rows
+    }
+
+    /// Fields of the header; `None` while it is not complete.
+    #[must_use]
+    pub fn width(&self) -> Option<u64> {
+        self.readings.holding().header.map(|header| header.fields)
+    }
+
+    pub(super) fn readings(&self) -> &Readings {
+        &self.readings
+    }
+}
+
+/// The bytes that a text takes as a JSON string.
+pub(crate) fn json_size(text: &str) -> usize {
+    let escapes = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    text.bytes().map(escapes).sum()
+}
+
+impl Decoder for CsvDecoder {
+    fn push(&mut self, chunk: &[u8]) -> Result<(), Defect> {
+        let readings = &mut self.readings;
+        let result = self.text.push(chunk, |bytes| readings.push(bytes));
+        result.map_err(|defect| readings.holding().placed(defect))
+    }
+
+    fn finish(self) -> Result<Decoded, Defect> {
+        let Self { text, mut readings } = self;
+        text.finish(|bytes| readings.push(bytes))
+            .map_err(|defect| readings.holding().placed(defect))?;
+        readings.finish()
+    }
+
+    fn held(&self) -> usize {
+        let headings = self.readings.all().map(|records| records.heading.capacity());
+        headings.sum::<usize>() + self.text.pending().len()
+    }
+}
+
+impl Readings {
+    /// All readings that are kept.
+    fn all(&self) -> impl Iterator<Item = &Records> {
+        let escaped = match &self.escaped {
+            Escaped::Holds { records, .. } => Some(&**records),
+            Escaped::Same | Escaped::Denied(_) => None,
+        };
+        std::iter::once(&self.doubled).chain(escaped)
+    }
+
+    /// A reading that holds; the first if both do, or if none does.
+    pub(super) fn holding(&self) -> &Records {
+        match (&self.denied, &self.escaped) {
+            (Some(_), Escaped::Holds { records, .. }) => records,
+            _ => &self.doubled,
+        }
+    }
+
+    /// The ways in which what follows may be read, and the remark that is certain.
+    pub(super) fn open(&self) -> (Vec<(Quotes, Option<Header>)>, Option<Remark>) {
+        let doubled = (Quotes::Doubled, self.doubled.header);
+        match (&self.denied, &self.escaped) {
+            (Some(_), Escaped::Holds { records, line }) => {
+                (vec![(Quotes::Escaped, records.header)], Some(escapes().on_line(*line)))
+            }
+            (None, Escaped::Holds { records, .. }) => (vec![doubled, (Quotes::Escaped, records.header)], None),
+            (None, Escaped::Same) if self.doubled.watch => {
+                (vec![doubled, (Quotes::Escaped, self.doubled.header)], None)
+            }
+            (_, Escaped::Denied(_) | Escaped::Same) => (vec![doubled], None),
+        }
+    }
+
+    fn push(&mut self, mut bytes: &[u8]) -> Result<(), Defect> {
+        if self.denied.is_none() {
+            match self.doubled.push(bytes) {
+                Ok(None) => {}
+                Ok(Some(at)) => {
+                    self.escaped = Escaped::Holds {
+                        line: self.doubled.line,
+                        records: Box::new(self.doubled.fork()),
+                    };
+                    // What was taken is the same for both.
+                    bytes = &bytes[at..];
+                    return self.push(bytes);
+                }
+                Err(defect) => self.denied = Some(self.doubled.placed(defect)),
+            }
+        }
+        if let Escaped::Holds { records, .. } = &mut self.escaped
+            && let Err(defect) = records.push(bytes)
+        {
+            self.escaped = Escaped::Denied(records.placed(defect));
+        }
+        match (&self.denied, &self.escaped) {
+            (Some(doubled), Escaped::Same) => Err(doubled.clone()),
+            (Some(doubled), Escaped::Denied(escaped)) => Err(neither(doubled.clone(), escaped)),
+            (_, Escaped::Holds { .. }) | (None, _) => Ok(()),
+        }
+    }
+
+    fn finish(self) -> Result<Decoded, Defect> {
+        let doubled = match self.denied {
+            Some(defect) => Err(defect),
+            None => self.doubled.finish(),
+        };
+        let (escaped, line) = match self.escaped {
+            Escaped::Same => return doubled,
+            Escaped::Denied(defect) => (Err(defect), None),
+            Escaped::Holds { records, line } => (records.finish(), Some(line)),
+        };
+        let on_line = |remark: Remark| match line {
+            Some(line) => remark.on_line(line),
+            None => remark,
+        };
+        match (doubled, escaped) {
+            (Ok(doubled), Err(_)) => Ok(doubled),
+            (Err(_), Ok(mut escaped)) => {
+                escaped.remarks.add(on_line(escapes()));
+                Ok(escaped)
+            }
+            (Ok(mut doubled), Ok(escaped))
+                if (doubled.rows, doubled.column_count) == (escaped.rows, escaped.column_count) =>
+            {
+                doubled.remarks.add(on_line(Remark::new(
+                    "has as many rows with quotes doubled, as RFC 4180 has it, as with quotes escaped by a backslash, as \
+                     Spark, Hive and Glue write them, but not the same values: make sure that its readers take it as \
+                     its writer does",
+                )));
+                Ok(doubled)
+            }
+            (Ok(doubled), Ok(escaped)) => {
+                let defect = Defect::new(format!(
+                    "can be read in two ways, with {} rows of {} fields if its quotes are doubled, as RFC 4180 has it, and \
+                     with {} of {} if they are escaped by a backslash, as Spark, Hive and Glue write them: have its \
+                     writer double them",
+                    doubled.rows, doubled.column_count, escaped.rows, escaped.column_count
+                ));
+                Err(match line {
+                    Some(line) => defect.on_line(line),
+                    None => defect,
+                })
+            }
+            (Err(doubled), Err(escaped)) => Err(neither(doubled, &escaped)),
+        }
+    }
+}
+
+/// The remark of a text whose quotes are escaped.
+fn escapes() -> Remark {
+    Remark::new(
+        "escapes quotes by a backslash, as Spark, Hive and Glue do, and does not double them, as RFC 4180 has it: make \
+         sure that its readers know",
+    )
+}
+
+/// The defect of a text that holds in no reading: that of RFC 4180, with that of the other.
+fn neither(mut doubled: Defect, escaped: &Defect) -> Defect {
+    doubled.what = format!(
+        "{} (nor can its quotes be escaped by backslashes, as Spark, Hive and Glue write them: {escaped})",
+        doubled.what
+    );
+    doubled
+}
