@@ -76,7 +76,7 @@ pub struct ExpectedRows {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EmptyLines {
-    /// Rows whose value is null.
+    /// Rows without a value.
     Count,
     /// Nothing.
     Skip,
