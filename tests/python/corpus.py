@@ -16,16 +16,19 @@ import json
 import math
 import sys
 import warnings
+import zipfile
 import zlib
 from pathlib import Path
 
 import duckdb
 import openpyxl
 import pandas
+import pikepdf
 import polars
 import pyarrow
 import pyarrow.csv
 import pyarrow.orc
+import pypdf
 import xlsxwriter
 from reportlab.lib import colors
 from reportlab.lib.pagesizes import A4, landscape
@@ -378,6 +381,36 @@ def pdfs():
     # What is encrypted without a password to open it can be read by all.
     drawn("reportlab-owner-password", encrypt=StandardEncryption("", "owner", strength=128))
 
+    sink = io.BytesIO()
+    page = canvas.Canvas(sink, pagesize=A4, invariant=1)
+    for number in range(5):
+        page.drawString(72, 720, f"Page {number}")
+        page.showPage()
+    page.save()
+
+    def qpdf(name, **options):
+        saved = io.BytesIO()
+        with pikepdf.open(io.BytesIO(sink.getvalue())) as document:
+            document.save(saved, deterministic_id="encryption" not in options, **options)
+        write(f"pdf/{name}.pdf", "PDF", saved.getvalue(), pages=5)
+
+    packed = {"object_stream_mode": pikepdf.ObjectStreamMode.generate}
+    qpdf("qpdf")
+    qpdf("qpdf-linearized", linearize=True)
+    qpdf("qpdf-object-streams", **packed)
+    qpdf("qpdf-linearized-object-streams", linearize=True, **packed)
+    qpdf("qpdf-qdf", qdf=True)
+    for revision in [4, 6]:
+        encryption = pikepdf.Encryption(owner="owner", user="", R=revision)
+        qpdf(f"qpdf-encrypted-{revision}", encryption=encryption)
+        qpdf(f"qpdf-encrypted-{revision}-object-streams", encryption=encryption, **packed)
+    saved = io.BytesIO()
+    writer = pypdf.PdfWriter(io.BytesIO(sink.getvalue()), incremental=True)
+    writer.pages[0].rotate(90)
+    writer.add_blank_page(100, 100)
+    writer.write(saved)
+    write("pdf/pypdf-update.pdf", "PDF", saved.getvalue(), pages=6)
+
 
 def workbooks():
     def keep(name, content, rows):
@@ -418,8 +451,37 @@ def workbooks():
         chart.add_data(openpyxl.chart.Reference(book.active, min_col=2, min_row=1, max_row=1))
         book.active.add_chart(chart, "E5")
 
-    # Of the second sheet the rows 3, 5 and 100 have a cell.
+    # Of the second sheet the rows 3, 5 and 100 have a value.
     keep("openpyxl-sheets", openpyxl_book(sheets), 1 + 3 + 1)
+
+    def styled(book):
+        plain(book)
+        for row in range(100, 120):
+            book.active.cell(row, 2).font = openpyxl.styles.Font(bold=True)
+
+    keep("openpyxl-rows-of-styles", openpyxl_book(styled), COUNT + 1)
+
+    def repacked(change):
+        """The same workbook, with its parts called and written in another way."""
+        packed = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(openpyxl_book(plain))) as old:
+            with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
+                for name in old.namelist():
+                    new.writestr(*change(name, old.read(name).decode()))
+        return packed.getvalue()
+
+    def declared(text, encoding):
+        text = text.split("?>", 1)[-1] if text.startswith("<?xml") else text
+        return f'<?xml version="1.0" encoding="{encoding}"?>{text}'
+
+    sheet = "sheet1.xml"
+    keep("utf-16", repacked(lambda name, text: (name, declared(text, "UTF-16").encode("utf-16"))), COUNT + 1)
+    keep("other-case", repacked(lambda name, text: (name.replace(sheet, "Sheet1.XML"), text)), COUNT + 1)
+    for kind, (part, target) in {
+        "entity": ("R&D 1.xml", "R&amp;D 1.xml"),
+        "percent": ("R&D 1.xml", "R%26D%201.xml"),
+    }.items():
+        keep(f"escaped-target-{kind}", repacked(lambda name, text: (name.replace(sheet, part), text.replace(sheet, target))), COUNT + 1)
 
     def xlsxwriter_book(fill, **options):
         sink = io.BytesIO()

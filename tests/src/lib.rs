@@ -8,6 +8,7 @@ pub mod memory_store;
 pub mod s3_http;
 pub mod s3_server;
 pub mod schema;
+pub mod store_contract;
 pub mod wire;
 
 /// Gives the jobs of a local world time on a busy machine for what they do at once on an idle one.

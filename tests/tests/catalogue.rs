@@ -74,6 +74,8 @@ struct Fault {
     reads: Vec<(String, String)>,
     passes: Option<String>,
     #[serde(default)]
+    others: BTreeMap<String, String>,
+    #[serde(default)]
     pending: bool,
 }
 
@@ -419,6 +421,8 @@ fn content(body: &mut Vec<u8>, format: Option<Format>, step: &[&str]) {
             *body = good(format.expect("a format"), 1);
         }
         ["append", text] => body.extend(bytes(text)),
+        ["append zeros", count] => body.resize(body.len() + count.parse::<usize>().expect("a number"), 0),
+        ["prepend", text] => drop(body.splice(..0, bytes(text))),
         ["fields", names] => *body = orc(&[3..5, 5..6], &names.split(',').collect::<Vec<_>>()),
         ["glue"] => body.extend(before.clone()),
         ["cut at", place] => body.truncate(place_of(body, place)),
@@ -454,10 +458,11 @@ fn content(body: &mut Vec<u8>, format: Option<Format>, step: &[&str]) {
             };
         }
         ["member", name, from, to] => {
+            let to = String::from_utf8(bytes(to)).expect("text");
             let change = |part: &str, text: &str| {
                 assert!(part != name || text.contains(from), "{name} does not hold {from}");
                 Some(if part == name {
-                    text.replace(from, to)
+                    text.replace(from, &to)
                 } else {
                     text.to_owned()
                 })
@@ -501,9 +506,9 @@ fn place_of(body: &[u8], place: &str) -> usize {
             postscript - if place == "file footer" { length / 2 } else { 0 }
         }
         "stream" => first(body, b"stream\n") + 30,
-        // Of the last part, in the directory; and what it is a checksum of.
+        // Of the last part, in the directory; and what it is a checksum of, behind the name of the part.
         "zip checksum" => last(body, b"PK\x01\x02") + 16,
-        "zip data" => last(body, b"xl/worksheets/sheet1.xml") - 46 - 30,
+        "zip data" => first(body, b"xl/worksheets/sheet1.xml") + 24 + 20,
         other => panic!("no place {other}"),
     }
 }
@@ -665,7 +670,7 @@ fn pdf(pages: usize) -> Vec<u8> {
             }
             let content = document.add_object(stream);
             let page = dictionary! {
-                "Type" => "Page", "Parent" => tree, "Contents" => content,
+                "Type" => "Page", "Parent" => tree, "Contents" => content, "Resources" => dictionary! {},
                 "MediaBox" => vec![0.into(), 0.into(), 595.into(), 842.into()],
             };
             document.add_object(page).into()
@@ -685,32 +690,56 @@ fn pdf(pages: usize) -> Vec<u8> {
 
 /// The smallest workbook, part by part; `None` leaves a part out.
 fn workbook(change: impl Fn(&str, &str) -> Option<String>) -> Vec<u8> {
-    let main = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml";
-    let types = format!("<Types><Override PartName=\"/xl/workbook.xml\" ContentType=\"{main}\"/></Types>");
-    let cell = |text: &str| format!("<row><c t=\"inlineStr\"><is><t>{text}</t></is></c></row>");
-    let rows: String = ["name", SECRET, "b &amp; c"].map(cell).concat();
+    let package = "http://schemas.openxmlformats.org/package/2006";
+    let (sheets, document) = (
+        "http://schemas.openxmlformats.org/spreadsheetml/2006/main",
+        "http://schemas.openxmlformats.org/officeDocument/2006/relationships",
+    );
+    let kind = "application/vnd.openxmlformats-officedocument.spreadsheetml";
+    let part = |name: &str, of: &str| format!(r#"<Override PartName="/xl/{name}.xml" ContentType="{kind}.{of}+xml"/>"#);
+    let types = [
+        part("workbook", "sheet.main"),
+        part("worksheets/sheet1", "worksheet"),
+        part("sharedStrings", "sharedStrings"),
+    ];
+    let link = |id: &str, of: &str, target: &str| {
+        format!(r#"<Relationship Id="{id}" Type="{document}/{of}" Target="{target}"/>"#)
+    };
+    let links = |links: &str| format!(r#"<Relationships xmlns="{package}/relationships">{links}</Relationships>"#);
+    let cell = |text: &str| format!(r#"<row><c t="inlineStr"><is><t>{text}</t></is></c></row>"#);
+    let rows = [SECRET, "b &amp; c"].map(cell).concat();
     let parts = [
-        ("[Content_Types].xml", types.as_str()),
         (
-            "_rels/.rels",
-            r#"<Relationships><Relationship Id="r" Type="http://x/officeDocument" Target="xl/workbook.xml"/></Relationships>"#,
+            "[Content_Types].xml",
+            format!(r#"<Types xmlns="{package}/content-types">{}</Types>"#, types.concat()),
         ),
+        ("_rels/.rels", links(&link("r", "officeDocument", "xl/workbook.xml"))),
         (
             "xl/workbook.xml",
-            r#"<workbook xmlns:r="r"><sheets><sheet name="A" sheetId="1" r:id="a"/></sheets></workbook>"#,
+            format!(
+                r#"<workbook xmlns="{sheets}" xmlns:r="{document}"><sheets><sheet name="A" sheetId="1" r:id="a"/></sheets></workbook>"#
+            ),
         ),
         (
             "xl/_rels/workbook.xml.rels",
-            r#"<Relationships><Relationship Id="a" Type="http://x/worksheet" Target="worksheets/sheet1.xml"/></Relationships>"#,
+            links(
+                &(link("a", "worksheet", "worksheets/sheet1.xml") + &link("s", "sharedStrings", "sharedStrings.xml")),
+            ),
+        ),
+        (
+            "xl/sharedStrings.xml",
+            format!(r#"<sst xmlns="{sheets}"><si><t>name</t></si></sst>"#),
         ),
         (
             "xl/worksheets/sheet1.xml",
-            &format!("<worksheet><sheetData>{rows}</sheetData></worksheet>"),
+            format!(
+                r#"<worksheet xmlns="{sheets}"><sheetData><row><c t="s"><v>0</v></c></row>{rows}</sheetData></worksheet>"#
+            ),
         ),
     ];
     let parts = parts.into_iter();
     let parts: Vec<_> = parts
-        .filter_map(|(name, text)| Some((name.to_owned(), change(name, text)?)))
+        .filter_map(|(name, text)| Some((name.to_owned(), change(name, &text)?)))
         .collect();
     archive(&parts)
 }
@@ -775,6 +804,64 @@ fn the_catalogue_is_large_and_names_every_check() {
         let lines = catalogue.iter().filter(found).filter(|fault| fault.format == format);
         assert!(lines.count() >= 12, "{format}");
     }
+}
+
+/// What is written beside a fault of others is what they say: of each good file, that they take it, too.
+#[test]
+fn other_readers_say_what_stands_beside_the_faults() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let requirements = include_str!("../python/requirements-writers.txt");
+    let purpose = "openpyxl, qpdf, pypdf and others, which read the files of the catalogue of faults";
+    let environment =
+        python::ensure_requirements(workspace, "corpus", requirements, purpose).expect("it can be installed");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut expected: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    let mut keep = |name: String, body: &[u8], others: &BTreeMap<String, String>| {
+        std::fs::write(folder.path().join(&name), body).expect("the disk takes it");
+        expected.insert(name, others.clone());
+    };
+    for (format, readers) in [
+        (Format::Csv, ["csv"].as_slice()),
+        (Format::Excel, &["openpyxl"]),
+        (Format::Pdf, &["qpdf", "pypdf"]),
+    ] {
+        let others = readers
+            .iter()
+            .map(|name| ((*name).to_owned(), "takes".to_owned()))
+            .collect();
+        keep(format!("good.{}", suffix(format)), &good(format, 1), &others);
+    }
+    for (number, fault) in catalogue().iter().enumerate() {
+        if !fault.others.is_empty() {
+            let mut output = Output::good(fault.format);
+            for step in &fault.spoil {
+                output.step(&step.iter().map(String::as_str).collect::<Vec<_>>());
+            }
+            let name = format!("{number}.{}", suffix(fault.format));
+            keep(name, &output.target().body, &fault.others);
+        }
+    }
+    let mut readers = Command::new(environment.python());
+    readers
+        .arg(workspace.join("tests/python/readers.py"))
+        .arg(folder.path());
+    let answer = readers.output().expect("Python starts");
+    assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
+    let said: BTreeMap<String, BTreeMap<String, String>> =
+        serde_json::from_slice(&answer.stdout).expect("it answers in JSON");
+    let catalogue = catalogue();
+    let mut wrong = Vec::new();
+    for (name, others) in expected {
+        let of = name.split('.').next().and_then(|number| number.parse::<usize>().ok());
+        let line = of.map_or("what is good", |number| &catalogue[number].fault);
+        for (reader, expected) in others {
+            let said = said.get(&name).and_then(|said| said.get(&reader));
+            if said != Some(&expected) {
+                wrong.push(format!("{line}: {reader} {said:?}, not {expected}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} do not hold:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The ledger's races, on S3 servers that we did not write.
+//! The contract of object stores and the ledger's races, on S3 servers that we did not write.
 //!
 //! SeaweedFS takes requests at once and checks signatures. moto does neither: it looks at a condition, and writes some time
 //! after, so its requests come one after the other here, while what they belong to still overlaps.
@@ -27,6 +27,7 @@ use landfall_tests::{
     harness::{Harness, LEDGER},
     in_process::{Faults, FaultyStore},
     s3_server::S3Server,
+    store_contract::{self, Exempt},
 };
 use serde_json::{Value, json};
 
@@ -281,6 +282,15 @@ async fn executions_seal_once(store: &Arc<dyn ObjectStore>) -> Result<()> {
     Ok(())
 }
 
+/// The contract, in a bucket of its own.
+async fn contract(server: &S3Server, store: &S3Store, exempt: Exempt) -> Result<()> {
+    const BUCKET: &str = "contract";
+    server.client().create_bucket().bucket(BUCKET).send().await?;
+    store_contract::writes(store, BUCKET, "no-such-bucket", exempt)
+        .await
+        .with_context(|| format!("{} does not keep the contract", server.name))
+}
+
 async fn all(store: &Arc<dyn ObjectStore>) -> Result<()> {
     one_creates(store).await?;
     no_change_is_lost(store).await?;
@@ -293,7 +303,9 @@ async fn all(store: &Arc<dyn ObjectStore>) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ledgers_races_hold_on_moto() -> Result<()> {
     let server = S3Server::moto().await?;
-    let store = FaultyStore::new(Arc::new(store(&server).await?), Faults::none()).one_at_a_time();
+    let store = store(&server).await?;
+    contract(&server, &store, Exempt::default()).await?;
+    let store = FaultyStore::new(Arc::new(store), Faults::none()).one_at_a_time();
     all(&(Arc::new(store) as Arc<dyn ObjectStore>)).await
 }
 
@@ -301,6 +313,8 @@ async fn the_ledgers_races_hold_on_moto() -> Result<()> {
 async fn the_ledgers_races_hold_on_seaweedfs() -> Result<()> {
     let server = S3Server::seaweedfs().await?;
     let ours = store(&server).await?;
+    contract(&server, &ours, Exempt { order: true }).await?;
+    store_contract::pages(&ours, "contract").await?;
     all(&(Arc::new(ours.clone()) as Arc<dyn ObjectStore>)).await?;
     // It does check who signs.
     let stranger = S3Store::new(server.client_with("another-secret"), None);

@@ -34,9 +34,9 @@ pub use self::{
     gzip::{GzipDecoder, GzipState, Resumable, frame as frame_gzip},
     jsonl::{JsonlDecoder, JsonlState, MAX_LINE, frame as frame_jsonl},
     orc::{MAX_TAIL, OrcDecoder, OrcState, SMALL_STRIPE, TAIL_GUESS},
-    pdf::{MAX_DOCUMENT, MAX_OBJECTS, PDF_TAIL, PdfDecoder},
+    pdf::{MAX_DOCUMENT, MAX_OBJECTS, PdfDecoder, bytes_before_header},
     remark::{MAX_REMARKS, Remark, Remarks},
-    sniff::{Content, Head, begins_as_csv, sniff, sniff_gzip},
+    sniff::{Content, Head, begins_as_csv, begins_as_pdf, sniff, sniff_gzip},
 };
 
 /// The most column names that are kept of an object.
@@ -382,18 +382,24 @@ impl AnyDecoder {
         }
     }
 
-    /// What a file that was opened by its end begins with, and the defect if it does not; `None` of a text.
+    /// What a file that was opened by its end holds at its begin, within which bytes, and the defect if it does not;
+    /// `None` of a text.
     #[must_use]
     pub fn begin(&self) -> Option<(Range<u64>, &'static [u8], Defect)> {
-        let (at, magic, what) = match self {
-            Self::Csv(_) | Self::Jsonl(_) | Self::JsonlGzip(_) => return None,
-            Self::Orc(_) => (0, orc::MAGIC, orc::NO_MAGIC),
-            Self::Pdf(_) => (0, pdf::HEADER, pdf::NO_HEADER),
-            Self::Excel(decoder) => (decoder.begin(), excel::LOCAL_MAGIC, excel::NO_HEADER),
-        };
         // A workbook's directory may say any offset, which nobody has held against the size of the file.
-        let end = at.saturating_add(magic.len() as u64);
-        Some((at..end, magic, Defect::new(what).at(at)))
+        let of = |at: u64, magic: &[u8]| at..at.saturating_add(magic.len() as u64);
+        let (within, magic, what) = match self {
+            Self::Csv(_) | Self::Jsonl(_) | Self::JsonlGzip(_) => return None,
+            Self::Orc(_) => (of(0, orc::MAGIC), orc::MAGIC, orc::NO_MAGIC),
+            Self::Pdf(decoder) => (0..decoder.begin(), pdf::HEADER, pdf::NO_HEADER),
+            Self::Excel(decoder) => (
+                of(decoder.begin(), excel::LOCAL_MAGIC),
+                excel::LOCAL_MAGIC,
+                excel::NO_HEADER,
+            ),
+        };
+        let at = within.start;
+        Some((within, magic, Defect::new(what).at(at)))
     }
 
     /// What opening the object has shown.

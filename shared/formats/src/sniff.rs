@@ -8,7 +8,10 @@ use std::{fmt, io::Read as _};
 use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 
-use super::{CsvDecoder, Decoder, Format};
+use super::{
+    CsvDecoder, Decoder, Format,
+    pdf::{HEADER, HEADER_WITHIN},
+};
 
 /// What an object seems to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -187,6 +190,13 @@ fn begins_object(bytes: &[u8], if_open: bool) -> bool {
         Some(_) => false,
         None => if_open,
     }
+}
+
+/// Whether a PDF header stands within the first bytes, in which readers look for it.
+#[must_use]
+pub fn begins_as_pdf(bytes: &[u8]) -> bool {
+    let within = bytes.len().min(HEADER_WITHIN as usize + HEADER.len());
+    memchr::memmem::find(&bytes[..within], HEADER).is_some()
 }
 
 /// Whether it begins with a table of at least two columns, whatever follows.

@@ -92,7 +92,8 @@ pub enum Written {
 /// Parts of an object's content, in order.
 pub type Frames = BoxStream<'static, Result<Bytes>>;
 
-/// The objects of S3. Implemented by [`s3::S3Store`] and, in tests, by a reference model that is held against it.
+/// The objects of S3. Implemented by [`s3::S3Store`] and, in tests, by a reference model; one suite of the tests,
+/// `store_contract`, holds both to what is said here.
 ///
 /// Every method fails with [`crate::error::ErrorKind`] `NotFound`, `Forbidden`, `Throttled`, `Unavailable` or
 /// `Internal`, each for what its name says.
@@ -127,8 +128,8 @@ pub trait ObjectStore: Send + Sync {
     /// A whole small object; `None` if it does not exist.
     async fn get(&self, bucket: &str, key: &str) -> Result<Option<Stored>>;
 
-    /// Bytes `start..end` of the object that has this ETag. Fails with `OutputRejected` if the object has changed or
-    /// vanished since, and with `Internal` if `start..end` is not within it.
+    /// Bytes `start..end` of the object that has this ETag; none if they are no bytes. Fails with `OutputRejected` if the
+    /// object has changed or vanished since, and with `Internal` if `start..end` is not within it.
     async fn read(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Bytes>;
 
     /// Bytes `start..end` of the object that has this ETag, in order, as they arrive, in parts that are small beside a

@@ -60,7 +60,16 @@ impl S3Store {
             .send()
             .await;
         match answer {
+            // S3 gives what there is of a range that ends behind the object.
+            Ok(object)
+                if object
+                    .content_length
+                    .is_some_and(|length| length.unsigned_abs() != end - start) =>
+            {
+                Err(not_within(bucket, key, start, end))
+            }
             Ok(object) => Ok(object.body),
+            Err(error) if status(&error) == Some(416) => Err(not_within(bucket, key, start, end)),
             Err(error) if status(&error) == Some(412) || error.code() == Some("NoSuchKey") => Err(Error::new(
                 ErrorKind::OutputRejected,
                 format!("s3://{bucket}/{key} changed or vanished while it was read"),
@@ -68,6 +77,10 @@ impl S3Store {
             Err(error) => Err(failure("reading", bucket, key, &error)),
         }
     }
+}
+
+fn not_within(bucket: &str, key: &str, start: u64, end: u64) -> Error {
+    Error::internal(format!("bytes {start}..{end} are not within s3://{bucket}/{key}"))
 }
 
 fn broken_off(bucket: &str, key: &str, error: &dyn std::error::Error) -> Error {

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use landfall_formats::{
     Content, CsvDecoder, Decoded, Decoder, Defect, ExcelDecoder, GzipDecoder, Head, JsonlDecoder, MAX_COLUMN_NAME,
-    MAX_COLUMNS, MAX_LINE, Opened, OrcDecoder, PDF_TAIL, PdfDecoder, sniff,
+    MAX_COLUMNS, MAX_LINE, Opened, OrcDecoder, PdfDecoder, sniff,
 };
 use landfall_output::verify::{
     Check, Expectation, Reading, Verdict,
@@ -303,8 +303,7 @@ pub fn pdf(data: &[u8]) {
         return;
     }
     let result = decode_all(data, |size| {
-        let tail = &data[data.len() - data.len().min(PDF_TAIL as usize)..];
-        let decoder = PdfDecoder::open(data.len() as u64, tail)?;
+        let decoder = open(data, 64 << 10, PdfDecoder::open)?;
         decode(*decoder, data, size, data.len() + (64 << 10))
     });
     quotes_nothing(&result, data);

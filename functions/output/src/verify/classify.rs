@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use landfall_formats::{Content, Format, Head, begins_as_csv, sniff, sniff_gzip};
+use landfall_formats::{Content, Format, Head, begins_as_csv, begins_as_pdf, sniff, sniff_gzip};
 
 /// What is to be done with an object, by its name and size alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +82,10 @@ pub fn is_data(head: Head<'_>, asked: Format) -> (bool, Option<Content>) {
 #[must_use]
 pub fn foreign(head: Head<'_>, asked: Format) -> Option<String> {
     let content = sniff(head)?;
+    // Readers take what stands before its header.
+    if asked == Format::Pdf && begins_as_pdf(head.bytes) {
+        return None;
+    }
     if content.format() != Some(asked) {
         return Some(match (content, content.remedy()) {
             (Content::Csv, _) => "looks like CSV".to_owned(),
@@ -232,6 +236,11 @@ mod tests {
         assert_eq!(foreign(whole(b"{\"a\":1}\n"), Format::Csv).unwrap(), "holds JSON");
         assert_eq!(foreign(whole(b"\x1f\x8b\x08"), Format::Csv).unwrap(), "holds gzip");
         assert_eq!(foreign(whole(b"a,b\n1,2\n"), Format::Orc).unwrap(), "looks like CSV");
+        assert_eq!(foreign(whole(b"<html>\n%PDF-1.7\n"), Format::Pdf), None);
+        assert_eq!(
+            foreign(whole(b"a,b\n1,%PDF-1.7\n"), Format::Orc).unwrap(),
+            "looks like CSV"
+        );
         // What no decoder reads comes with what can be done.
         for format in Format::ALL {
             for (bytes, says) in [

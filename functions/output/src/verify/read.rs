@@ -38,7 +38,7 @@ use super::{
 };
 use landfall_formats::{
     AnyDecoder, Checkpoint, Decoded, Decoder, Defect, ExcelDecoder, Format, Framed, GzipDecoder, Head, JsonlDecoder,
-    MAX_LINE, Opened, OrcDecoder, PDF_TAIL, PdfDecoder, TAIL_GUESS, frame,
+    MAX_LINE, Opened, OrcDecoder, PdfDecoder, TAIL_GUESS, bytes_before_header, frame,
 };
 
 /// First bytes by which a format is recognised.
@@ -349,17 +349,20 @@ impl Reader {
             Format::JsonlGzip => return Ok(Finding::Framed(frame(format, head_of(&head, listed), &[])?)),
             Format::Orc | Format::Pdf | Format::Excel => self.open(format, content).await?.0,
         };
+        let mut framed = decoder.frame();
         if let Some((range, magic, defect)) = decoder.begin() {
             let found = match head.get(range.start as usize..range.end as usize) {
                 Some(found) => Bytes::copy_from_slice(found),
                 None if range.end <= size => content.get(range.start, range.end).await?,
                 None => Bytes::new(),
             };
-            if found != magic {
-                return Err(defect.into());
+            match found.windows(magic.len()).position(|window| window == magic) {
+                None => return Err(defect.into()),
+                Some(0) => {}
+                Some(before) => framed.remarks.add(bytes_before_header(before)),
             }
         }
-        Ok(Finding::Framed(decoder.frame()))
+        Ok(Finding::Framed(framed))
     }
 
     async fn head(&self, listed: &Listed) -> Result<HeadOutput, Stop> {
@@ -420,10 +423,7 @@ impl Reader {
                 (AnyDecoder::Excel(decoder), needs)
             }
             Format::Pdf => {
-                let tail = content
-                    .get(content.size - content.size.min(PDF_TAIL), content.size)
-                    .await?;
-                let decoder = PdfDecoder::open(content.size, &tail)?;
+                let decoder = self.open_by_tail(content, PdfDecoder::open).await?;
                 let needs = decoder.needs();
                 (AnyDecoder::Pdf(decoder), needs)
             }

@@ -1,0 +1,542 @@
+//! XML whose bytes come in pieces.
+//!
+//! What must stay true: what ends without a fault is a well-formed XML 1.0 document with namespaces, and without a DTD,
+//! which ECMA-376 forbids (so no entity can expand). The first fault is said however the bytes are cut.
+//!
+//! The XML crate divides the text into pieces of markup; that each of them is well-formed, and that they fit together,
+//! is checked here, since the crate leaves that open.
+
+use quick_xml::{
+    Reader,
+    errors::IllFormedError,
+    escape::unescape,
+    events::{BytesStart, Event},
+};
+
+use super::{
+    book::Book,
+    decoder::MAX_MARKUP,
+    notes::Notes,
+    text::{Encoding, Text},
+};
+
+/// The deepest nesting of elements that is taken.
+const MAX_DEPTH: usize = 256;
+/// The longest name of an element or entry that is taken, in bytes.
+pub(super) const MAX_NAME: usize = 1024;
+/// The most that is held of declared namespaces, in bytes.
+pub(super) const MAX_NAMESPACES: usize = 64 * 1024;
+/// Up to how many attributes are compared each with each.
+const FEW: usize = 16;
+
+const MALFORMED: &str = "is not well-formed XML";
+
+/// Checks a part, and takes notes of its elements.
+#[derive(Debug)]
+pub(super) struct Xml {
+    text: Text,
+    /// What came behind the last whole piece of markup.
+    carry: String,
+    /// Whether any piece was parsed.
+    begun: bool,
+    rooted: bool,
+    open: Open,
+    spaces: Namespaces,
+    notes: Notes,
+}
+
+/// The open elements.
+#[derive(Debug, Default)]
+pub(super) struct Open {
+    /// Their names, one behind the other, and where each begins.
+    names: String,
+    begins: Vec<usize>,
+}
+
+impl Open {
+    pub(super) fn depth(&self) -> usize {
+        self.begins.len()
+    }
+
+    /// The local name of the open element `above` levels above the innermost one.
+    pub(super) fn parent(&self, above: usize) -> &str {
+        let Some(index) = self.begins.len().checked_sub(above + 1) else {
+            return "";
+        };
+        let end = self.begins.get(index + 1).copied().unwrap_or(self.names.len());
+        local(&self.names[self.begins[index]..end])
+    }
+
+    fn push(&mut self, name: &str) -> Result<(), String> {
+        if self.begins.len() == MAX_DEPTH || name.len() > MAX_NAME {
+            return Err("is nested too deep, or has too long names".to_owned());
+        }
+        self.begins.push(self.names.len());
+        self.names.push_str(name);
+        Ok(())
+    }
+
+    fn pop(&mut self, name: &str) -> Result<(), String> {
+        let begin = self.begins.pop().ok_or("closes an element that was not opened")?;
+        if self.names[begin..] != *name {
+            return Err("closes another element than was opened".to_owned());
+        }
+        self.names.truncate(begin);
+        Ok(())
+    }
+}
+
+/// The namespaces that are declared where the text stands.
+#[derive(Debug, Default)]
+struct Namespaces {
+    /// Prefix, address, and how deep the element lies that declared it.
+    declared: Vec<(String, String, usize)>,
+    held: usize,
+}
+
+impl Namespaces {
+    fn address(&self, prefix: &str) -> Option<&str> {
+        if prefix == "xml" {
+            return Some("http://www.w3.org/XML/1998/namespace");
+        }
+        let mut inwards = self.declared.iter().rev();
+        inwards
+            .find(|(declared, ..)| declared == prefix)
+            .map(|(_, address, _)| address.as_str())
+    }
+
+    fn declare(&mut self, prefix: &str, address: &str, depth: usize) -> Result<(), String> {
+        self.held += prefix.len() + address.len();
+        if self.held > MAX_NAMESPACES {
+            return Err(format!("declares more than {} KiB of namespaces", MAX_NAMESPACES >> 10));
+        }
+        self.declared.push((prefix.to_owned(), address.to_owned(), depth));
+        Ok(())
+    }
+
+    /// Forgets what elements at `depth` and below declared.
+    fn leave(&mut self, depth: usize) {
+        while let Some((prefix, address, _)) = self.declared.pop_if(|(.., of)| *of >= depth) {
+            self.held -= prefix.len() + address.len();
+        }
+    }
+}
+
+impl Xml {
+    /// For the part of this key.
+    pub(super) fn new(part: String) -> Self {
+        Self {
+            text: Text::default(),
+            carry: String::new(),
+            begun: false,
+            rooted: false,
+            open: Open::default(),
+            spaces: Namespaces::default(),
+            notes: Notes::new(part),
+        }
+    }
+
+    /// Bytes that are held between two pushes.
+    pub(super) fn held(&self) -> usize {
+        self.carry.capacity() + self.spaces.held
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8], book: &mut Book) -> Result<(), String> {
+        let piece = self.text.push(bytes);
+        self.push_text(&piece.text, book)?;
+        piece.fault.map_or(Ok(()), |what| Err(what.to_owned()))
+    }
+
+    fn push_text(&mut self, text: &str, book: &mut Book) -> Result<(), String> {
+        // Markup ends with a bracket; what ends with one may be text or a comment all the same.
+        let Some(last) = memchr::memrchr(b'>', text.as_bytes()) else {
+            return self.keep(text);
+        };
+        let (now, later) = text.split_at(last + 1);
+        if self.carry.is_empty() {
+            let done = self.parse_bounded(now, book)?;
+            self.keep(&now[done..])?;
+        } else {
+            let mut carried = std::mem::take(&mut self.carry);
+            carried.push_str(now);
+            let done = self.parse_bounded(&carried, book)?;
+            carried.drain(..done);
+            self.carry = carried;
+        }
+        self.keep(later)
+    }
+
+    fn keep(&mut self, text: &str) -> Result<(), String> {
+        self.carry.push_str(text);
+        if self.carry.len() > MAX_MARKUP {
+            return Err(too_long());
+        }
+        Ok(())
+    }
+
+    /// Parses as many whole pieces as there are, up to the first that is too long.
+    fn parse_bounded(&mut self, text: &str, book: &mut Book) -> Result<usize, String> {
+        if text.len() <= MAX_MARKUP {
+            return self.parse(text, book);
+        }
+        let mut begin = 0;
+        for end in memchr::memchr_iter(b'>', text.as_bytes()) {
+            if end - begin > MAX_MARKUP {
+                self.parse(&text[..begin], book)?;
+                return Err(too_long());
+            }
+            begin = end + 1;
+        }
+        self.parse(text, book)
+    }
+
+    /// Parses as many whole pieces as there are; gives how many bytes they take.
+    fn parse(&mut self, text: &str, book: &mut Book) -> Result<usize, String> {
+        let mut reader = Reader::from_str(text);
+        let config = reader.config_mut();
+        config.check_comments = true;
+        // Elements are opened and closed across pieces: [`Open`] holds their names against each other.
+        config.check_end_names = false;
+        config.allow_unmatched_ends = true;
+        loop {
+            let before = reader.buffer_position() as usize;
+            let event = match reader.read_event() {
+                Ok(event) => event,
+                Err(error) => {
+                    // Its end may be yet to come: a bracket stands in references, too, as far as the reader looks.
+                    let is_open = match error {
+                        quick_xml::Error::Syntax(_) => true,
+                        quick_xml::Error::IllFormed(IllFormedError::UnclosedReference) => {
+                            reader.buffer_position() as usize == text.len()
+                        }
+                        _ => false,
+                    };
+                    if !is_open {
+                        return Err(MALFORMED.to_owned());
+                    }
+                    if text.len() - before > MAX_MARKUP {
+                        return Err(too_long());
+                    }
+                    return Ok(before);
+                }
+            };
+            let is_text = matches!(event, Event::Text(_));
+            if !is_text && reader.buffer_position() as usize - before > MAX_MARKUP {
+                return Err(too_long());
+            }
+            match event {
+                Event::Eof => return Ok(text.len()),
+                event => self.event(&event, book)?,
+            }
+            self.begun = true;
+        }
+    }
+
+    fn event(&mut self, event: &Event<'_>, book: &mut Book) -> Result<(), String> {
+        match event {
+            Event::Start(element) => {
+                self.element(element, book)?;
+                self.open.push(element.name().as_ref())
+            }
+            Event::Empty(element) => {
+                self.element(element, book)?;
+                self.spaces.leave(self.open.depth());
+                self.notes.close(&self.open, element.local_name().as_ref())
+            }
+            Event::End(element) => {
+                self.open.pop(element.name().as_ref())?;
+                self.spaces.leave(self.open.depth());
+                self.notes.close(&self.open, element.local_name().as_ref())
+            }
+            Event::Text(text) if self.open.depth() == 0 => {
+                if !text.bytes().all(is_space) {
+                    return Err(outside());
+                }
+                Ok(())
+            }
+            Event::Text(text) => {
+                if memchr::memmem::find(text.as_bytes(), b"]]>").is_some() {
+                    return Err(MALFORMED.to_owned());
+                }
+                self.notes.text(&self.open, text);
+                Ok(())
+            }
+            Event::CData(_) | Event::GeneralRef(_) if self.open.depth() == 0 => Err(outside()),
+            Event::CData(text) => {
+                self.notes.text(&self.open, text);
+                Ok(())
+            }
+            Event::GeneralRef(name) => {
+                let c = reference(name)?;
+                self.notes.text(&self.open, c.encode_utf8(&mut [0; 4]));
+                Ok(())
+            }
+            Event::Decl(declaration) => self.declaration(declaration),
+            Event::PI(instruction) => {
+                let target = instruction.target();
+                if !is_name(target) || target.contains(':') || target.eq_ignore_ascii_case("xml") {
+                    return Err(MALFORMED.to_owned());
+                }
+                Ok(())
+            }
+            Event::DocType(_) => Err("has a DTD, which a workbook may not have".to_owned()),
+            Event::Comment(_) | Event::Eof => Ok(()),
+        }
+    }
+
+    /// Checks the declaration, which is the first piece or none.
+    fn declaration(&self, declaration: &str) -> Result<(), String> {
+        if self.begun {
+            return Err(format!("{MALFORMED}: its declaration does not stand at its begin"));
+        }
+        let raw = declaration.strip_prefix("xml").unwrap_or_default();
+        let attributes = Attributes(raw).collect::<Result<Vec<_>, _>>()?;
+        let names: Vec<_> = attributes.iter().map(|(name, _)| *name).collect();
+        let value = |wanted: &str| {
+            attributes
+                .iter()
+                .find(|(name, _)| *name == wanted)
+                .map(|(_, value)| *value)
+        };
+        let in_order = [
+            ["version"].as_slice(),
+            &["version", "encoding"],
+            &["version", "standalone"],
+            &["version", "encoding", "standalone"],
+        ];
+        if !in_order.contains(&names.as_slice())
+            || value("version") != Some("1.0")
+            || !matches!(value("standalone"), None | Some("yes" | "no"))
+        {
+            return Err(format!("{MALFORMED}: its declaration is none"));
+        }
+        let Some(declared) = value("encoding") else {
+            return Ok(());
+        };
+        let is_utf16 = matches!(self.text.encoding(), Some(Encoding::Utf16 { .. }));
+        let says_utf16 = declared
+            .get(..6)
+            .is_some_and(|begin| begin.eq_ignore_ascii_case("utf-16"));
+        if is_utf16 != says_utf16 {
+            return Err(format!("{MALFORMED}: it is in another encoding than it declares"));
+        }
+        // ECMA-376 allows UTF-8 and UTF-16. Of these others, ASCII says the same.
+        let declared = declared.to_ascii_lowercase();
+        let allowed = ["utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "windows-1252"];
+        if !is_utf16 && !allowed.contains(&declared.as_str()) {
+            return Err("declares an encoding that a workbook may not have".to_owned());
+        }
+        Ok(())
+    }
+
+    fn element(&mut self, element: &BytesStart<'_>, book: &mut Book) -> Result<(), String> {
+        let name = element.name();
+        let name: &str = name.as_ref();
+        if !is_name(name) {
+            return Err(MALFORMED.to_owned());
+        }
+        if self.open.depth() == 0 && std::mem::replace(&mut self.rooted, true) {
+            return Err("has more than one outermost element".to_owned());
+        }
+        let raw = element.attributes_raw();
+        self.attributes(raw)?;
+        self.resolve(name)?;
+        self.notes.element(&self.open, local(name), raw, book)
+    }
+
+    /// Checks the attributes of an element and declares its namespaces.
+    fn attributes(&mut self, raw: &str) -> Result<(), String> {
+        // Nearly all elements have few, and there are very many elements.
+        let mut few = [""; FEW];
+        let mut count = 0;
+        let mut prefixed = false;
+        for attribute in Attributes(raw) {
+            let (name, value) = attribute?;
+            if few[..count.min(FEW)].contains(&name) {
+                return Err(twice());
+            }
+            if let Some(place) = few.get_mut(count) {
+                *place = name;
+            }
+            count += 1;
+            match name.split_once(':') {
+                None if name == "xmlns" => self.spaces.declare("", &plain(value)?, self.open.depth())?,
+                Some(("xmlns", prefix)) if value.is_empty() || prefix == "xmlns" => return Err(MALFORMED.to_owned()),
+                Some(("xmlns", prefix)) => self.spaces.declare(prefix, &plain(value)?, self.open.depth())?,
+                Some(_) => prefixed = true,
+                None => {}
+            }
+        }
+        let names = || Attributes(raw).filter_map(Result::ok).map(|(name, _)| name);
+        if count > FEW {
+            let mut sorted: Vec<&str> = names().collect();
+            sorted.sort_unstable();
+            if sorted.windows(2).any(|pair| pair[0] == pair[1]) {
+                return Err(twice());
+            }
+        }
+        if !prefixed {
+            return Ok(());
+        }
+        // Two prefixes may stand for one namespace.
+        let mut full = Vec::new();
+        for name in names() {
+            if let Some((prefix, local)) = name.split_once(':')
+                && prefix != "xmlns"
+            {
+                full.push((self.spaces.address(prefix).ok_or_else(unbound)?, local));
+            }
+        }
+        full.sort_unstable();
+        if full.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(twice());
+        }
+        Ok(())
+    }
+
+    /// Checks that the prefix of an element is declared.
+    fn resolve(&self, name: &str) -> Result<(), String> {
+        match name.split_once(':') {
+            Some((prefix, _)) if self.spaces.address(prefix).is_none() => Err(unbound()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Says that all bytes were pushed.
+    pub(super) fn finish(self) -> Result<Notes, String> {
+        let left = self.carry.trim_ascii_start();
+        if self.open.depth() == 0 && !left.is_empty() && !left.starts_with('<') {
+            return Err(outside());
+        }
+        if self.open.depth() > 0 || !self.carry.bytes().all(is_space) || !self.text.is_whole() {
+            return Err("ends within its XML".to_owned());
+        }
+        if !self.rooted {
+            return Err("holds no XML element".to_owned());
+        }
+        Ok(self.notes)
+    }
+}
+
+fn too_long() -> String {
+    let most = MAX_MARKUP >> 20;
+    format!("has a piece of XML longer than {most} MiB, the most that is taken")
+}
+
+fn outside() -> String {
+    format!("{MALFORMED}: it has text outside of its outermost element")
+}
+
+fn twice() -> String {
+    format!("{MALFORMED}: an element has an attribute twice")
+}
+
+fn unbound() -> String {
+    format!("{MALFORMED}: it has a prefix that no namespace is declared for")
+}
+
+pub(super) fn local(name: &str) -> &str {
+    name.split_once(':').map_or(name, |(_, local)| local)
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// The attributes of an element as they stand in it, each held to the grammar.
+pub(super) struct Attributes<'a>(pub(super) &'a str);
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = Result<(&'a str, &'a str), String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let space = self.0.bytes().take_while(|byte| is_space(*byte)).count();
+        if space == self.0.len() {
+            return None;
+        }
+        let attribute = if space > 0 { attribute(&self.0[space..]) } else { None };
+        Some(match attribute {
+            Some((name, value, rest)) => {
+                self.0 = rest;
+                references(value).map(|()| (name, value))
+            }
+            None => Err(MALFORMED.to_owned()),
+        })
+    }
+}
+
+/// The name, the value and what follows.
+fn attribute(text: &str) -> Option<(&str, &str, &str)> {
+    let trim = |text: &'_ str| text.bytes().take_while(|byte| is_space(*byte)).count();
+    let (name, rest) = text.split_once('=')?;
+    let name = name.trim_end_matches([' ', '\t', '\r', '\n']);
+    let rest = &rest[trim(rest)..];
+    let quote = rest.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+    let (value, rest) = rest[1..].split_once(quote)?;
+    (is_name(name) && memchr::memchr(b'<', value.as_bytes()).is_none()).then_some((name, value, rest))
+}
+
+/// A value without references.
+pub(super) fn plain(value: &str) -> Result<String, String> {
+    unescape(value).map(Into::into).map_err(|_| unknown())
+}
+
+/// Checks the references of a value.
+fn references(value: &str) -> Result<(), String> {
+    let mut rest = value;
+    while let Some(at) = memchr::memchr(b'&', rest.as_bytes()) {
+        let (name, behind) = rest[at + 1..].split_once(';').ok_or(MALFORMED)?;
+        reference(name)?;
+        rest = behind;
+    }
+    Ok(())
+}
+
+fn unknown() -> String {
+    format!("{MALFORMED}: it has an entity that XML does not know")
+}
+
+/// The character that a reference stands for.
+fn reference(name: &str) -> Result<char, String> {
+    let Some(number) = name.strip_prefix('#') else {
+        return match name {
+            "amp" => Ok('&'),
+            "lt" => Ok('<'),
+            "gt" => Ok('>'),
+            "quot" => Ok('"'),
+            "apos" => Ok('\''),
+            name if is_name(name) => Err(unknown()),
+            _ => Err(MALFORMED.to_owned()),
+        };
+    };
+    let (digits, radix) = number.strip_prefix('x').map_or((number, 10), |hex| (hex, 16));
+    let is_number = !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix));
+    let code = is_number.then(|| u32::from_str_radix(digits, radix).ok()).flatten();
+    let c = code.and_then(char::from_u32);
+    c.filter(|c| matches!(c, '\t' | '\r' | '\n' | ' '..='\u{fffd}' | '\u{10000}'..))
+        .ok_or_else(|| format!("{MALFORMED}: it refers to a character that XML does not allow"))
+}
+
+/// Whether it is a name with at most one prefix.
+fn is_name(name: &str) -> bool {
+    let is_part = |part: &str| {
+        let mut chars = part.chars();
+        chars.next().is_some_and(begins_name) && chars.all(|c| begins_name(c) || continues_name(c))
+    };
+    match name.split_once(':') {
+        Some((prefix, local)) => is_part(prefix) && is_part(local),
+        None => is_part(name),
+    }
+}
+
+fn begins_name(c: char) -> bool {
+    matches!(c,
+        'a'..='z' | 'A'..='Z' | '_'
+        | '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}' | '\u{f8}'..='\u{2ff}' | '\u{370}'..='\u{37d}'
+        | '\u{37f}'..='\u{1fff}' | '\u{200c}'..='\u{200d}' | '\u{2070}'..='\u{218f}' | '\u{2c00}'..='\u{2fef}'
+        | '\u{3001}'..='\u{d7ff}' | '\u{f900}'..='\u{fdcf}' | '\u{fdf0}'..='\u{fffd}' | '\u{10000}'..='\u{effff}')
+}
+
+fn continues_name(c: char) -> bool {
+    matches!(c, '-' | '.' | '0'..='9' | '\u{b7}' | '\u{300}'..='\u{36f}' | '\u{203f}'..='\u{2040}')
+}
