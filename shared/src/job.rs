@@ -226,7 +226,7 @@ pub struct Missed {
     pub resumed: bool,
 }
 
-/// What an outcome keeps of [`Missed`].
+/// What an outcome keeps of the polls that brought no news.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MissedPolls {
     /// All of them.

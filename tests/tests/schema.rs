@@ -107,7 +107,8 @@ fn the_published_schemas_can_be_used_elsewhere() -> Result<()> {
         let mut own = Vec::new();
         look(&name, &schema, &mut own);
         if of_event {
-            assert!(!schema.to_string().contains("null"), "{name}");
+            let text = schema.to_string();
+            assert!(!text.contains("\"null\"") && !text.contains(":null"), "{name}");
             defaults.extend(own);
         }
         ids.push(schema["$id"].as_str().context("no id")?.to_owned());

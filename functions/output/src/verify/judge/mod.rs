@@ -48,7 +48,7 @@ use super::{
     report::{Check, CheckVerdict, Finding, Reading, Role, Verdict},
     settle::Settling,
 };
-use landfall_formats::{Decoded, Document, Format, Framed, Remedy};
+use landfall_formats::{Document, Format, Remedy};
 
 /// What helps where what was written broke on its way.
 const RERUN: &str = "run the export again";
