@@ -396,7 +396,13 @@ pub fn report(data: &[u8]) {
 /// Any expectation and evidence, by way of their serialised forms: what may be left out of those is.
 fn case(input: &mut Unstructured<'_>) -> arbitrary::Result<Case> {
     const FORMATS: [&str; 6] = ["CSV", "JSONL", "JSONL_GZIP", "ORC", "PDF", "EXCEL"];
-    const COMPARED: [Option<&str>; 5] = [None, Some("same"), Some("different"), Some("of_parts"), Some("not_computed")];
+    const COMPARED: [Option<&str>; 5] = [
+        None,
+        Some("same"),
+        Some("different"),
+        Some("of_parts"),
+        Some("not_computed"),
+    ];
     const TIMES: [&str; 3] = ["2026-11-01T05:00:07Z", "2026-11-01T05:00:00Z", "2025-01-01T00:00:00Z"];
     let named: Option<Vec<(bool, String, Option<String>)>> = input.arbitrary()?;
     let files = named.map(|named| -> Vec<Value> {
