@@ -327,7 +327,7 @@ fn a_file_that_no_decoder_reads_is_named_for_what_it_is() {
         ),
         (
             "b.csv",
-            b"id;name\n1;a\n2;b\n".to_vec(),
+            b"id;name;note\n1;a;x\n2;b;y\n".to_vec(),
             1,
             "looks delimited by semicolons, not by commas. Do not use these files; have its writer put commas",
         ),
