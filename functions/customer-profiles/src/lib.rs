@@ -433,7 +433,7 @@ mod tests {
         event.as_object_mut().unwrap().remove("source");
         let message = parse::<SegmentSnapshots>(&event, None).unwrap_err().message;
         for place in [
-            "$.time: found \"yesterday\"; must be a string that is a time, such as",
+            "$.time: found \"yesterday\"; must be a time such as 2026-11-01T05:00:00Z",
             "$.detail-type: found \"Segment Snapshot\"; must be \"Segment Snapshot Requested\"",
             "$.source: found nothing; it is required",
         ] {
