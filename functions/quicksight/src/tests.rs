@@ -297,17 +297,17 @@ fn every_constraint_of_the_model_is_held_with_its_place() {
         (
             format!("{PARAMETERS}/DateTimeParameters/0/Values/0"),
             json!("yesterday"),
-            "must be a string that is a time, such as",
+            "must be a time such as",
         ),
         (
             format!("{PARAMETERS}/DateTimeParameters/0/Values/0"),
             json!(1e30),
-            "must be a string that is a time, such as",
+            "must be a time such as",
         ),
         (
             format!("{PARAMETERS}/DateTimeParameters/0/Values/0"),
             json!(true),
-            "must be a string that is a time, such as",
+            "must be a time such as",
         ),
     ];
     for (pointer, value, allowed) in rows {
