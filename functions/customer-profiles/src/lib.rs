@@ -441,7 +441,7 @@ mod tests {
         }
         let message = parse::<SegmentSnapshots>(&json!([]), None).unwrap_err().message;
         assert!(
-            message.contains("$: found an array of 0 items; must be an object"),
+            message.contains("$: found an array of no items; must be an object"),
             "{message}"
         );
     }

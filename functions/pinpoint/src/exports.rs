@@ -329,7 +329,7 @@ mod tests {
             faults(&json!({"ApplicationId": "a", "ExportJobRequest": []}))
                 .last()
                 .unwrap(),
-            "$.detail.ExportJobRequest: found an array of 0 items; must be an object"
+            "$.detail.ExportJobRequest: found an array of no items; must be an object"
         );
     }
 

@@ -17,7 +17,7 @@ fn page() -> String {
 #[test]
 fn every_test_and_file_that_is_named_exists() {
     let page = page();
-    let file = Regex::new(r"`((?:local/)?tests/[a-z_/]+\.rs)`").unwrap();
+    let file = Regex::new(r"`([a-z_/-]*tests(?:/[a-z_/]+)?\.rs)`").unwrap();
     let files: BTreeSet<&str> = file
         .captures_iter(&page)
         .map(|found| found.get(1).unwrap().as_str())
@@ -35,7 +35,7 @@ fn every_test_and_file_that_is_named_exists() {
         .collect();
     assert!(tests.len() >= 9, "{tests:?}");
     for test in tests {
-        let declared = Regex::new(&format!(r"#\[(tokio::)?test[^\n]*\n(async )?fn {test}\(")).unwrap();
+        let declared = Regex::new(&format!(r"#\[(tokio::)?test[^\n]*\n\s*(async )?fn {test}\(")).unwrap();
         assert!(
             declared.is_match(&sources),
             "{test} is no test in the files that the page names"
