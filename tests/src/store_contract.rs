@@ -228,7 +228,7 @@ async fn missing_buckets(store: &dyn ObjectStore, missing: &str) -> Result<()> {
         ("a change", changed),
         ("an upload", begun),
     ] {
-        assert_eq!(kind(result)?, ErrorKind::NotFound, "{what}");
+        assert_eq!(kind(result).context(what)?, ErrorKind::NotFound, "{what}");
     }
     Ok(())
 }
