@@ -36,6 +36,8 @@ const PART: usize = 5 << 20;
 pub struct Exempt {
     /// It lists `a/b` before `a-b`.
     pub order: bool,
+    /// It looks at the condition of a write before it looks for the bucket.
+    pub condition_first: bool,
 }
 
 /// Listings, heads, whole reads and ranges of a store that holds [`FIXTURE`].
@@ -53,7 +55,7 @@ pub async fn writes(store: &dyn ObjectStore, bucket: &str, missing: &str, exempt
     }
     conditions(store, bucket).await?;
     uploads(store, bucket).await?;
-    missing_buckets(store, missing).await?;
+    missing_buckets(store, missing, exempt).await?;
     reads(store, bucket, exempt).await
 }
 
@@ -211,7 +213,7 @@ async fn uploads(store: &dyn ObjectStore, bucket: &str) -> Result<()> {
     Ok(())
 }
 
-async fn missing_buckets(store: &dyn ObjectStore, missing: &str) -> Result<()> {
+async fn missing_buckets(store: &dyn ObjectStore, missing: &str, exempt: Exempt) -> Result<()> {
     let listed = store.list_page(missing, "", None).await.map(|_| ());
     let got = store.get(missing, "key").await.map(|_| ());
     let put = store
@@ -219,13 +221,17 @@ async fn missing_buckets(store: &dyn ObjectStore, missing: &str) -> Result<()> {
         .await
         .map(|_| ());
     let changed = Condition::Unchanged("\"0123\"".to_owned());
-    let changed = store.put(missing, "key", "x".into(), changed).await.map(|_| ());
+    let changed = store.put(missing, "key", "x".into(), changed).await;
+    if exempt.condition_first {
+        assert_eq!(changed?, Written::Refused);
+    } else {
+        assert_eq!(kind(changed).context("a change")?, ErrorKind::NotFound);
+    }
     let begun = store.begin_upload(missing, "key").await.map(|_| ());
     for (what, result) in [
         ("a listing", listed),
         ("a read", got),
         ("a write", put),
-        ("a change", changed),
         ("an upload", begun),
     ] {
         assert_eq!(kind(result).context(what)?, ErrorKind::NotFound, "{what}");

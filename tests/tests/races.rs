@@ -313,7 +313,15 @@ async fn the_ledgers_races_hold_on_moto() -> Result<()> {
 async fn the_ledgers_races_hold_on_seaweedfs() -> Result<()> {
     let server = S3Server::seaweedfs().await?;
     let ours = store(&server).await?;
-    contract(&server, &ours, Exempt { order: true }).await?;
+    contract(
+        &server,
+        &ours,
+        Exempt {
+            order: true,
+            condition_first: true,
+        },
+    )
+    .await?;
     store_contract::pages(&ours, "contract").await?;
     all(&(Arc::new(ours.clone()) as Arc<dyn ObjectStore>)).await?;
     // It does check who signs.
