@@ -327,7 +327,10 @@ pub fn recognise(data: &[u8]) {
         Some(Content::Zip) => assert!(data.starts_with(b"PK")),
         Some(Content::Orc) => assert!(data.starts_with(b"ORC")),
         Some(Content::Json) => assert!(without_mark(data).trim_ascii_start().starts_with(b"{")),
+        Some(Content::JsonArray) => assert!(without_mark(data).trim_ascii_start().starts_with(b"[")),
         Some(Content::Markup) => assert!(without_mark(data).trim_ascii_start().starts_with(b"<")),
+        Some(Content::Parquet) => assert!(data.starts_with(b"PAR1")),
+        Some(Content::OldOffice) => assert!(data.starts_with(b"\xd0\xcf\x11\xe0")),
         None => {}
     }
     // Of a head less is known than of the whole; a magic number is known of both.
