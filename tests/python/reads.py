@@ -1,9 +1,23 @@
-"""What readers that are not Landfall's make of files: a JSON list of [reader, file] comes in, a list of texts goes out."""
+"""What readers that are not Landfall's make of files: a JSON list of [reader, file] comes in, a list of texts goes out.
+
+`csv` and `json` are Python's own, strict, and say what they read or what stops them; what stands behind `csv` is how it
+reads. openpyxl, qpdf and pypdf say `takes`, `warns` or `refuses`.
+"""
 
 import csv
 import gzip
 import json
+import logging
+import os
 import sys
+import warnings
+
+# The XML parser of Python, whether or not lxml is there.
+os.environ["OPENPYXL_LXML"] = "False"
+
+import openpyxl
+import pikepdf
+import pypdf
 
 
 def read_csv(file, **how):
@@ -23,6 +37,57 @@ def read_json(file):
     return f"{len(values)} rows"
 
 
+def by_openpyxl(path):
+    with open(path, "rb") as file:
+        book = openpyxl.load_workbook(file)
+    for sheet in book.worksheets:
+        for row in sheet.iter_rows(values_only=True):
+            list(row)
+
+
+def by_qpdf(path):
+    """qpdf's own check, which reads every object and inflates every stream."""
+    with pikepdf.open(path) as document:
+        for page in document.pages:
+            page.contents_coalesce()
+        for problem in document.check_pdf_syntax():
+            warnings.warn(str(problem))
+        for problem in document.get_warnings():
+            warnings.warn(str(problem))
+
+
+def by_pypdf(path):
+    document = pypdf.PdfReader(path, strict=True)
+    for page in document.pages:
+        content = page.get_contents()
+        if content is None and "/Contents" in page:
+            raise ValueError("the content of a page is not there")
+        if content is not None:
+            content.get_data()
+
+
+class Loud(logging.Handler):
+    """Has what a reader logs count as a warning."""
+
+    def emit(self, record):
+        warnings.warn(record.getMessage())
+
+
+logging.getLogger("pypdf").addHandler(Loud())
+logging.getLogger("pypdf").propagate = False
+
+
+def taken(by, file):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            by(file)
+        # Each reader has errors of its own, and fails on broken files with others besides.
+        except Exception:
+            return "refuses"
+    return "warns" if caught else "takes"
+
+
 def read(reader, file):
     kind, _, how = reader.partition(" ")
     try:
@@ -37,6 +102,12 @@ def read(reader, file):
                 return read_csv(file, delimiter=chr(int(delimiter, 16)))
             case "json", _:
                 return read_json(file)
+            case "openpyxl", _:
+                return taken(by_openpyxl, file)
+            case "qpdf", _:
+                return taken(by_qpdf, file)
+            case "pypdf", _:
+                return taken(by_pypdf, file)
     except (csv.Error, ValueError) as error:
         return f"{type(error).__name__}: {error}"
     return f"{reader} is no reader"
