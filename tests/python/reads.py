@@ -1,7 +1,7 @@
 """What readers that are not Landfall's make of files: a JSON list of [reader, file] comes in, a list of texts goes out.
 
 `csv` and `json` are Python's own, strict, and say what they read or what stops them; what stands behind `csv` is how it
-reads. openpyxl, qpdf and pypdf say `takes`, `warns` or `refuses`.
+reads, or that its header is asked for. `orc fields` is pyarrow's. openpyxl, qpdf and pypdf say `takes`, `warns` or `refuses`.
 """
 
 import csv
@@ -18,6 +18,7 @@ os.environ["OPENPYXL_LXML"] = "False"
 import openpyxl
 import pikepdf
 import pypdf
+from pyarrow import orc
 
 
 def read_csv(file, **how):
@@ -35,6 +36,15 @@ def read_json(file):
     # What is text can be written.
     json.dumps(values, ensure_ascii=False).encode("utf-8")
     return f"{len(values)} rows"
+
+
+def csv_header(file):
+    with open(file, newline="", encoding="utf-8-sig") as lines:
+        return " ".join(next(csv.reader(lines, strict=True)))
+
+
+def orc_fields(file):
+    return " ".join(orc.ORCFile(file).schema.names)
 
 
 def by_openpyxl(path):
@@ -98,10 +108,14 @@ def read(reader, file):
                 return read_csv(file, doublequote=False, escapechar="\\")
             case "csv", "lines of LF":
                 return read_csv(file, newline="\n")
+            case "csv", "header":
+                return csv_header(file)
             case "csv", delimiter:
                 return read_csv(file, delimiter=chr(int(delimiter, 16)))
             case "json", _:
                 return read_json(file)
+            case "orc", "fields":
+                return orc_fields(file)
             case "openpyxl", _:
                 return taken(by_openpyxl, file)
             case "qpdf", _:
