@@ -15,10 +15,10 @@ use serde_json::Value;
 
 use crate::{
     error::{Error, Result},
-    event::Trigger,
     job::{Counts, Format, Kind, MissedPolls, ReportPointer, Source, TaskError, Verdict},
     s3_uri::S3Uri,
     store::{Condition, ObjectStore, Written},
+    trigger::Trigger,
 };
 
 /// The schema of [`Entry`].

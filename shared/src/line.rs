@@ -15,10 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    event::sha256_hex,
+    hash::{sha256_hex, spread},
     job::Kind,
     ledger::{Entry, Ledger},
-    start::spread,
     store::Clock,
 };
 
@@ -27,12 +26,6 @@ pub const PLACES_SCHEMA: &str = "landfall.slots/1";
 
 /// The schema of [`Calls`].
 pub const CALLS_SCHEMA: &str = "landfall.starts/1";
-
-/// Most places that a deployment may give a kind: all of them are read and written together.
-pub const MAX_PLACES: u64 = 500;
-
-/// Most start calls a day that can be counted: all of them are read and written together.
-pub const MAX_CALLS: u64 = 5_000;
 
 /// How long after its deadline a job that never was sealed keeps its place: longer than a start call that was begun in
 /// the last moment, and the seal after it.

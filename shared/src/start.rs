@@ -8,26 +8,28 @@
 use std::{future::Future, time::Duration};
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::received::Received;
 use crate::{
     config::Config,
     error::{Error, ErrorKind, Result, moment},
-    event::{self, Requested, Trigger},
+    event::{self, Requested},
+    hash::spread,
     history::Histories,
-    input::{Input, Unreadable, read_value},
     invocation::{Deployment, Invocation},
-    job::{self, Job, Kind, Missed, Output, Status, TaskError},
+    job::{self, Job, Kind, Missed, Output, Status},
     ledger::{Attempt, AttemptState, Entry, Ledger, Orphan, Versioned},
     line::{self, Line, Quota},
     polling::{self, Bounds, Sight},
     s3_uri::S3Uri,
     service::{Aim, CALL_LIMIT, Found, JobService, StartCall, StartError},
+    trigger::RowCount,
 };
 
 mod never_left;
 mod pick_up;
+mod received;
 
 /// Most attempts of one job. Reached only if a service accepts calls and loses every answer.
 pub const MAX_ATTEMPTS: u32 = 9;
@@ -47,70 +49,6 @@ const RESERVE: TimeDelta = TimeDelta::seconds(5);
 
 /// Added to the owner's deadline: clocks differ, and Lambda ends a function a little late.
 const LEASE_MARGIN: TimeDelta = TimeDelta::seconds(5);
-
-/// What the state machine hands to the first step, and to the last one if the first failed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Received {
-    /// The state machine's kind.
-    pub kind: Kind,
-    /// ARN of the execution.
-    pub execution: String,
-    /// The event as it came.
-    pub event: Value,
-    /// Why the first step failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<TaskError>,
-    /// What of the event could not be read.
-    #[serde(skip)]
-    pub unreadable: Option<Unreadable>,
-}
-
-impl Received {
-    /// Reads the input of the first step of a service's kind.
-    pub fn read<S: JobService>(input: impl Into<Input>, invocation: &Invocation) -> Self {
-        Self::of(S::kind(), input, invocation)
-    }
-
-    /// Reads the input of a first step: what the state machine hands over, or a bare event as `cargo lambda invoke`
-    /// sends it, which then stands for an execution of its own.
-    pub fn of(kind: Kind, input: impl Into<Input>, invocation: &Invocation) -> Self {
-        let input = input.into();
-        match Self::handed_over(input.clone()) {
-            Ok(received) => received,
-            Err(_) => Self {
-                kind,
-                execution: format!("invocation:{}", invocation.request_id),
-                event: input.value.clone(),
-                error: None,
-                unreadable: input.unreadable(),
-            },
-        }
-    }
-
-    /// Reads what the state machine hands over, whatever the event is. Fails with `Internal` if it is something else.
-    pub fn handed_over(input: Input) -> Result<Self> {
-        let received = read_value(input.value.clone())?;
-        Ok(Self {
-            unreadable: input.unreadable_member("event"),
-            ..received
-        })
-    }
-
-    /// What stands for the trigger of an event that no job is made of, or whose delivery failed for itself.
-    pub fn rejected(&self, now: DateTime<Utc>) -> Result<Trigger> {
-        let trigger = event::rejected_trigger(&self.kind, &self.event, now)?;
-        let Some(unreadable) = &self.unreadable else {
-            return Ok(trigger);
-        };
-        // Not all that tells it from others is in the value.
-        let text = Value::from(unreadable.sha256.as_str());
-        Ok(Trigger {
-            job_key: event::rejected_key(&self.kind, &text)?,
-            request_sha256: unreadable.sha256.clone(),
-            ..trigger
-        })
-    }
-}
 
 /// What to do about an entry that is there already.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -790,7 +728,7 @@ impl<S: JobService> Starter<'_, S> {
                 format: entry.format,
                 kms_key,
                 allow_empty: verification.allow_empty.unwrap_or(false),
-                strict_row_count: verification.row_count == Some(event::RowCount::Fail),
+                strict_row_count: verification.row_count == Some(RowCount::Fail),
                 settle_seconds: verification.settle_seconds.unwrap_or(config.settle.as_secs()),
                 level: verification.level.unwrap_or_default(),
                 expect: verification.expect.clone().unwrap_or_default(),
@@ -910,10 +848,4 @@ fn recorded_refusal(entry: &Entry) -> Error {
             )
         },
     )
-}
-
-/// A number from 0 to 1 that spreads jobs which started together, the same for the same job and poll.
-pub(crate) fn spread(job_key: &str, poll: u32) -> f64 {
-    let hash = event::sha256_hex(format!("{job_key}/{poll}").as_bytes());
-    u16::from_str_radix(&hash[..4], 16).map_or(0.5, |number| f64::from(number) / f64::from(u16::MAX))
 }

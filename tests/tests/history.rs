@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use landfall::{
-    event::sha256_hex,
+    hash::sha256_hex,
     history::{Histories, History},
     job::{Job, Kind, Status},
     service::JobService,

@@ -15,12 +15,12 @@ use chrono::{TimeDelta, Utc};
 use futures::future::join_all;
 use landfall::{
     error::ErrorKind,
-    event,
     job::Kind,
     ledger::{Attempt, AttemptState, Entry, Ledger, SCHEMA},
     line::Line,
     start::Received,
     store::{Condition, ObjectStore, SystemClock, Written, s3::S3Store},
+    trigger,
 };
 use landfall_local::simulated::customer_profiles::{Scenario, Settings};
 use landfall_tests::{
@@ -49,7 +49,7 @@ fn entry(job: &str) -> Entry {
     Entry {
         schema: SCHEMA.to_owned(),
         kind: kind(),
-        trigger: event::identify(&kind(), &event).expect("the sample is an event"),
+        trigger: trigger::identify(&kind(), &event).expect("the sample is an event"),
         name: None,
         request: Value::Null,
         format: None,

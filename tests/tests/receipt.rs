@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 use landfall::{
     error::{Error, ErrorKind},
-    event::sha256_hex,
+    hash::sha256_hex,
     invocation::{Deployment, Invocation},
     job::Job,
     ledger::Ledger,

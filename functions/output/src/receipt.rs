@@ -6,10 +6,10 @@
 use chrono::{DateTime, Utc};
 use landfall::{
     batches::{TRANSITIONS, TRANSITIONS_OF_ROUND, TRANSITIONS_OF_TURN},
-    event::Trigger,
     job::{Counts, Format, Kind, Level, MissedPolls, Source, TaskError, Verdict},
     ledger::{AttemptState, Entry, Orphan, Outcome},
     s3_uri::S3Uri,
+    trigger::Trigger,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

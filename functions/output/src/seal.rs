@@ -9,7 +9,7 @@
 use chrono::{DateTime, Utc};
 use landfall::{
     error::{Error, ErrorKind, Result},
-    event::{self, Trigger},
+    hash::sha256_hex,
     history::{Histories, Run},
     input::{Input, read_value},
     invocation::{Deployment, Invocation},
@@ -23,6 +23,7 @@ use landfall::{
         CLOCK_SKEW, Condition, Written,
         upload::{PART, Upload},
     },
+    trigger::{Trigger, identify, rejected_key},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -195,7 +196,7 @@ impl<'a> Sealer<'a> {
         let invalid = error.error == ErrorKind::InvalidEvent.name();
         // An event that was not read whole was refused before anything was looked up.
         let trigger = match &received.unreadable {
-            None => event::identify(kind, event).ok(),
+            None => identify(kind, event).ok(),
             Some(_) => None,
         };
         let alone = Alone {
@@ -286,7 +287,7 @@ impl<'a> Sealer<'a> {
 
     /// The key of a rejection that is of this execution alone.
     fn key_of_own(&self, alone: &Alone<'_>) -> String {
-        let execution = event::sha256_hex(self.execution.as_bytes());
+        let execution = sha256_hex(self.execution.as_bytes());
         format!("{}-{}", alone.rejected.job_key, &execution[..8])
     }
 
@@ -652,7 +653,7 @@ fn latest_of(entry: &Entry, outcome: &Outcome, report: &Report) -> Option<(S3Uri
 fn rejected_job(entry: &Entry) -> Result<Trigger> {
     let job_key = &entry.trigger.job_key;
     Ok(Trigger {
-        job_key: event::rejected_key(&entry.kind, &json!({ "job_key": job_key }))?,
+        job_key: rejected_key(&entry.kind, &json!({ "job_key": job_key }))?,
         ..entry.trigger.clone()
     })
 }

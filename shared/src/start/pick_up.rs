@@ -7,10 +7,10 @@
 use super::Starter;
 use crate::{
     error::{Error, ErrorKind, Result},
-    event::Trigger,
     job::Verdict,
     ledger::{Attempt, AttemptState, Entry, SCHEMA, Versioned},
     service::JobService,
+    trigger::Trigger,
 };
 
 /// How often a lost race in the ledger is followed by another look within one invocation.

@@ -12,53 +12,17 @@ use std::{
 use landfall::{
     error::{Error, ErrorKind, Result},
     job::TaskError,
-    store::Listed,
 };
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use super::{
     Reading,
-    classify::Plan,
-    read::{Outcome, Reader, Resume},
+    read::{Disturbed, Outcome, Paused, Reader, Resume, Task},
 };
 
 /// Turns without progress before a batch is given up: the second is made with one object at a time.
 const MAX_IDLE: u32 = 2;
-
-/// An object that is to be read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Task {
-    /// As it was listed.
-    pub listed: Listed,
-    /// What is to be done with it.
-    pub plan: Plan,
-}
-
-/// An object whose reading stopped because time was up.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Paused {
-    /// Its key.
-    pub key: String,
-    /// Where it goes on.
-    pub at: Resume,
-}
-
-/// An object that was replaced or removed before it was read to its end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Disturbed {
-    /// As it was listed.
-    pub listed: Listed,
-    /// Whether it was taken for data.
-    pub data: bool,
-}
-
-impl Disturbed {
-    /// Whether it is listed as it was.
-    pub(super) fn is_of(&self, listed: &Listed) -> bool {
-        self.listed == *listed
-    }
-}
 
 /// How far a batch is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -35,7 +35,7 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::{
     Expectation, Format, Limits, Reading, Report, Role, SCHEMA,
-    batch::{BatchState, Disturbed, Task},
+    batch::BatchState,
     classify::{self, Plan},
     judge::{Circumstances, Tally},
     objects::Objects,

@@ -192,7 +192,7 @@ mod tests {
     fn of(format: Format, name: &str, columns: &[&str]) -> Reading {
         let mut reading = reading(name, 9, table(1, columns));
         reading.object.format = Some(format);
-        reading.shape = Shape::of(&reading.finding);
+        reading.shape = reading.finding.shape();
         reading
     }
 

@@ -8,7 +8,6 @@ use crate::verify::{
     hash::Compared,
     report::{MAX_OBJECTS, VerifiedObject},
     settle::Changes,
-    shape::Shape,
 };
 use chrono::TimeDelta;
 use landfall::expect::{Expectations, ExpectedAge, ExpectedChange, ExpectedColumns, ExpectedRows, OnViolation};
@@ -802,7 +801,7 @@ fn any_reading() -> impl Strategy<Value = Reading> {
             reading.object.encryption = encryption.map(str::to_owned);
             reading.object.kms_key = key.map(str::to_owned);
             reading.compared = compared;
-            reading.shape = Shape::of(&reading.finding);
+            reading.shape = reading.finding.shape();
             reading
         })
 }
@@ -972,7 +971,7 @@ fn what_is_kept_does_not_grow() {
             let mut reading = reading(&format!("{n:07}"), (n % 2) as u64, finding);
             reading.object.last_modified -= TimeDelta::hours(1);
             reading.compared = Some(Compared::Different(Algorithm::Crc64Nvme));
-            reading.shape = Shape::of(&table(1, &[["a", "b", "c"][n % 3]; 3][..n % 4]));
+            reading.shape = table(1, &[["a", "b", "c"][n % 3]; 3][..n % 4]).shape();
             tally.add(&reading);
         }
         // Digits of the counts apart, what is kept is what it prints.
