@@ -7,6 +7,7 @@
 
 pub mod batches;
 pub mod config;
+pub mod cost;
 pub mod error;
 pub mod event;
 pub mod expect;

@@ -12,7 +12,7 @@ use landfall::{
     fault::Faults,
     job::Kind,
     s3_uri::S3Uri,
-    trigger::{OPTIONS, Options, Trigger, split_detail, trigger},
+    trigger::{self, OPTIONS, Trigger, split_detail, trigger},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -103,7 +103,7 @@ pub struct Asked {
 /// The JSON Schema of the events that ask for a batch.
 pub fn schema() -> Value {
     let mut detail = inline_schema::<Detail>();
-    let mut options = inline_schema::<Options>();
+    let mut options = inline_schema::<trigger::Options>();
     if let Some(options) = options.as_object_mut() {
         options.insert(
             "description".to_owned(),
@@ -228,10 +228,10 @@ pub fn identify(event: &Value) -> Result<(Trigger, Options)> {
             format!("$.detail.{OPTIONS} is not readable: {error}"),
         )
     })?;
-    let known = Options {
+    let known = trigger::Options {
         idempotency_key: options.idempotency_key.clone(),
         rerun: options.rerun,
-        ..Options::default()
+        ..trigger::Options::default()
     };
     let trigger = trigger(&kind(), event, &request, known)?;
     Ok((trigger, options))

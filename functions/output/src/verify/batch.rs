@@ -9,20 +9,89 @@ use std::{
     sync::Arc,
 };
 
+use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
+    batches::{MAX_SECONDS, MAX_TURNS},
     error::{Error, ErrorKind, Result},
     job::TaskError,
+    store::{Clock, Condition, ObjectStore, Written},
 };
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use super::{
-    Reading,
+    desk::{File, Item, encode, load, state_key, tasks_key},
+    limits::Limits,
     read::{Disturbed, Outcome, Paused, Reader, Resume, Task},
+    report::Reading,
 };
 
 /// Turns without progress before a batch is given up: the second is made with one object at a time.
 const MAX_IDLE: u32 = 2;
+
+/// Reads one batch as far as it goes in one invocation, and says whether it is read to its end. `bucket` is the ledger's.
+///
+/// Fails with what the store fails with, with `Busy` if another invocation works on the same batch, and with `TimedOut`
+/// if an object cannot be read in one invocation and cannot go on in a next one.
+pub async fn run_batch(
+    store: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+    bucket: &str,
+    item: &Item,
+    deadline: DateTime<Utc>,
+    limits: &Limits,
+) -> Result<bool> {
+    let file = File::load(store.as_ref(), bucket, &item.work).await?;
+    let missing = || Error::internal(format!("the batch s3://{bucket}/{} was deleted", item.batch));
+    let (tasks, _) = load::<Vec<Task>>(store.as_ref(), bucket, &tasks_key(&item.batch))
+        .await?
+        .ok_or_else(missing)?;
+    let key = state_key(&item.batch);
+    let (mut state, condition) = match load::<BatchState>(store.as_ref(), bucket, &key).await? {
+        Some((state, etag)) => (state, Condition::Unchanged(etag)),
+        None => (BatchState::default(), Condition::Absent),
+    };
+    if state.done {
+        return Ok(true);
+    }
+    let age = file.planned_at.map(|planned_at| clock.now() - planned_at);
+    if state.turns >= MAX_TURNS || age.is_some_and(|age| age > TimeDelta::seconds(MAX_SECONDS as i64)) {
+        let error = Error::new(
+            ErrorKind::TimedOut,
+            format!(
+                "the batch s3://{bucket}/{} was not read within {MAX_TURNS} invocations and {} days",
+                item.batch,
+                MAX_SECONDS / 86_400
+            ),
+        );
+        state.error = Some(error.clone().into());
+        store.put(bucket, &key, encode(&state)?, condition).await?;
+        return Err(error);
+    }
+    state.error = None;
+    let stop_at = limits.stop_at(deadline);
+    let reader = Arc::new(Reader::new(&store, &clock, &file.expectation, stop_at, limits));
+    let turned = state.turn(&reader, &tasks, limits.side_by_side).await;
+    match &turned {
+        Ok(()) => {}
+        Err(error) if error.kind.is_transient() => {}
+        Err(error) => state.error = Some(error.clone().into()),
+    }
+    let written = store.put(bucket, &key, encode(&state)?, condition).await?;
+    turned?;
+    if written != Written::Refused {
+        return Ok(state.done);
+    }
+    // Another invocation of the same batch was faster, or this write met its own success.
+    match load::<BatchState>(store.as_ref(), bucket, &key).await? {
+        Some((standing, _)) if standing.done => Ok(true),
+        Some((standing, _)) if standing == state => Ok(false),
+        _ => Err(Error::new(
+            ErrorKind::Busy,
+            format!("another invocation works on the batch s3://{bucket}/{}", item.batch),
+        )),
+    }
+}
 
 /// How far a batch is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

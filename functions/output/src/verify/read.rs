@@ -22,6 +22,7 @@ use landfall::{
     error::{Error, ErrorKind, Result},
     expect::EmptyLines,
     heavy::heavy,
+    job::Level,
     store::{Clock, Head as HeadOutput, Listed, ObjectStore, checksum::StoredChecksum},
 };
 use serde::{Deserialize, Serialize};
@@ -29,7 +30,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use self::content::{Content, Frame};
 use super::{
-    Expectation, Level, Limits,
+    Expectation, Limits,
     classify::{self, Plan},
     hash::{Checksums, Compared, CrcState, Hash, State, States},
     report::{Finding, Reading, Role, VerifiedObject},
@@ -52,11 +53,11 @@ const OPENINGS: usize = 4;
 
 /// An object that is to be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Task {
+pub(super) struct Task {
     /// As it was listed.
-    pub listed: Listed,
+    pub(super) listed: Listed,
     /// What is to be done with it.
-    pub plan: Plan,
+    pub(super) plan: Plan,
 }
 
 /// An object whose reading stopped because time was up.

@@ -1,18 +1,20 @@
 //! The checks as a whole.
 
-use super::{extras::TEST_FILE, *};
-use landfall_formats::{Content, Decoded, Defect, Framed, Remark};
-
-use crate::verify::{
-    Previous,
-    hash::Compared,
-    report::{MAX_OBJECTS, VerifiedObject},
-    settle::Changes,
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use landfall::{
+    expect::{Expectations, ExpectedAge, ExpectedChange, ExpectedColumns, ExpectedRows, OnViolation},
+    job::{Level, NamedFile},
+    store::{CLOCK_SKEW, checksum::Algorithm},
 };
-use chrono::TimeDelta;
-use landfall::expect::{Expectations, ExpectedAge, ExpectedChange, ExpectedColumns, ExpectedRows, OnViolation};
-use landfall::{job::NamedFile, store::checksum::Algorithm};
+use landfall_formats::{Content, Decoded, Defect, Document, Format, Framed, Remark};
 use proptest::{collection::vec, option, prelude::*, sample::select};
+
+use super::{Asker, Circumstances, Judged, Tally, extra_objects::TEST_FILE, judge_source, words::*};
+use crate::verify::{
+    CheckVerdict, Expectation, Finding, MAX_OBJECTS, Previous, Reading, Role, Verdict, VerifiedObject,
+    hash::Compared,
+    settle::{Changes, Settling},
+};
 
 fn asked() -> Expectation {
     Expectation::of("s3://exports/run=1/".parse().unwrap(), Some(Format::Csv))
