@@ -151,6 +151,9 @@ pub struct Entry {
     /// Whether the job takes one of its kind's places ([`crate::line`]), which the seal gives back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub takes_place: bool,
+    /// Whether no manifest of the data objects is to stand beside the receipt.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skips_manifest: bool,
     /// The key of the job whose start call this one goes on with, instead of making one of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub picks_up: Option<String>,
@@ -182,6 +185,7 @@ impl Entry {
             deadline_at: now,
             attempts: Vec::new(),
             takes_place: false,
+            skips_manifest: false,
             picks_up: None,
             picked_up_by: Vec::new(),
             orphans: Vec::new(),

@@ -325,6 +325,7 @@ impl<S: JobService> Starter<'_, S> {
             deadline_at: self.deadline_from(now),
             attempts: vec![attempt],
             takes_place: self.capacity().has_line(),
+            skips_manifest: requested.options.manifest == Some(false),
             ..Entry::new(S::kind(), requested.trigger.clone(), now)
         })
     }

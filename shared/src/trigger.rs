@@ -56,6 +56,10 @@ pub struct Options {
     /// What the output must be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<VerificationOptions>,
+    /// Whether `_manifest.json`, by which Redshift loads the data objects, is written beside the receipt.
+    #[schemars(extend("default" = true))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<bool>,
 }
 
 /// Waits between polls.

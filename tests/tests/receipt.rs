@@ -65,13 +65,16 @@ impl Ready {
         })
     }
 
-    /// Its list of all objects, which is not looked into.
+    /// Its list of all objects.
     fn list(&self) -> String {
-        if self.listed == MANY {
-            return " ".repeat(PART + 1);
-        }
+        // JSON may have spaces: they make the long list longer than a part.
+        let spaces = if self.listed == MANY {
+            " ".repeat(PART / MANY as usize)
+        } else {
+            String::new()
+        };
         (0..self.listed)
-            .map(|number| format!("{}\n", self.object(number)))
+            .map(|number| format!("{}{spaces}\n", self.object(number)))
             .collect()
     }
 
@@ -257,6 +260,21 @@ async fn a_success_is_sealed_with_its_list_and_its_pointer() {
         } else {
             assert_eq!((list, output.objects_file), (None, None));
         }
+        let manifest = world.store.body(EXPORTS, &ready.place("_manifest.json"));
+        let manifest = manifest.unwrap_or_else(|| panic!("{listed}: {:?}", world.store.keys(EXPORTS)));
+        let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+        let entries = manifest["entries"].as_array().unwrap();
+        assert_eq!(entries.len() as u64, listed);
+        let objects = ready.list();
+        for (entry, line) in entries.iter().zip(objects.lines()) {
+            let object: landfall_output::verify::VerifiedObject = serde_json::from_str(line).unwrap();
+            let expected = json!({
+                "url": format!("s3://{EXPORTS}/{}", object.key),
+                "mandatory": true,
+                "meta": { "content_length": object.size },
+            });
+            assert_eq!(*entry, expected);
+        }
         // Three batches, each an execution of its own, and another turn of the verification.
         assert_eq!(
             (receipt.usage.state_transitions, receipt.usage.invocations),
@@ -313,7 +331,7 @@ async fn a_seal_that_breaks_off_anywhere_ends_in_the_same() {
         let made = quiet.store.calls().split_off(before);
         let calls = made.len();
         let expected = quiet.exports();
-        assert_eq!(expected.len(), if listed > 1_000 { 3 } else { 2 });
+        assert_eq!(expected.len(), if listed > 1_000 { 4 } else { 3 });
         for (call, op) in made.iter().map(|call| call.op).enumerate() {
             // The others are those of the smaller list.
             if listed == MANY && op != Op::Upload {
@@ -337,6 +355,7 @@ async fn a_seal_that_breaks_off_anywhere_ends_in_the_same() {
                     !has("_receipt.json") || listed <= 1_000 || has("_objects.jsonl"),
                     "{case}"
                 );
+                assert!(!has("_receipt.json") || has("_manifest.json"), "{case}");
                 assert!(has("_receipt.json") || world.latest().is_none(), "{case}");
                 world.seal(&job).await.unwrap_or_else(|error| panic!("{case}: {error}"));
                 assert!(world.exports() == expected, "{case}: {:?}", world.store.keys(EXPORTS));
@@ -390,7 +409,7 @@ async fn a_list_that_is_not_the_report_s_is_not_sealed() {
             // Mended, it is sealed.
             drop(world.store.insert(LEDGER, &ready.list_key(), ready.list()));
             world.seal(&job).await.unwrap();
-            assert_eq!(world.exports().len(), 3);
+            assert_eq!(world.exports().len(), 4);
         }
     }
 }
@@ -409,7 +428,7 @@ async fn the_pointer_moves_forward_only() {
             assert_eq!(world.latest().unwrap().job_key, ready(newest, 3).key(), "{order:?}");
         }
         // Each has its receipt, whoever the pointer points to.
-        assert_eq!(world.exports().len(), 4, "{order:?}");
+        assert_eq!(world.exports().len(), 7, "{order:?}");
     }
 }
 
@@ -421,7 +440,7 @@ async fn what_is_not_ours_is_left_alone_and_holds_nothing_up() {
         drop(world.store.insert(EXPORTS, LATEST, foreign));
         world.seal(&job).await.unwrap();
         assert_eq!(world.store.body(EXPORTS, LATEST).unwrap(), foreign);
-        assert_eq!(world.exports().len(), 2);
+        assert_eq!(world.exports().len(), 3);
         // Moved away, the same delivery again writes it.
         world.store.remove(EXPORTS, LATEST);
         world.seal(&job).await.unwrap();
@@ -594,7 +613,7 @@ async fn seals_at_once_end_in_the_same() {
                 }
             }
         }
-        let expected = if first == second { 3 } else { 5 };
+        let expected = if first == second { 4 } else { 7 };
         assert_eq!(world.exports().len(), expected);
         for hour in [first, second] {
             let ready = ready(hour, 1_001);

@@ -26,6 +26,9 @@ pub const NAME: &str = "_receipt.json";
 /// The name of the list of all objects, beside the receipt. JSON lines, each an object as in [`Output::objects`].
 pub const OBJECTS_NAME: &str = "_objects.jsonl";
 
+/// The name of the list of data objects for Redshift's COPY, beside the receipt.
+pub const MANIFEST_NAME: &str = "_manifest.json";
+
 /// One start call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
@@ -309,7 +312,7 @@ pub(crate) fn is_beside_data(outcome: &Outcome) -> bool {
 /// Where the list of all objects lies, for whoever reads the receipt.
 fn sidecar(outcome: &Outcome, file: &ObjectsFile, ledger_bucket: &str) -> Sidecar {
     let uri = if is_beside_data(outcome) {
-        beside(&outcome.receipt)
+        beside(&outcome.receipt, OBJECTS_NAME)
     } else {
         S3Uri {
             bucket: ledger_bucket.to_owned(),
@@ -323,12 +326,12 @@ fn sidecar(outcome: &Outcome, file: &ObjectsFile, ledger_bucket: &str) -> Sideca
     }
 }
 
-/// The place of the list of all objects beside a receipt.
-pub(crate) fn beside(receipt: &S3Uri) -> S3Uri {
+/// The place of this name beside a receipt.
+pub(crate) fn beside(receipt: &S3Uri, name: &str) -> S3Uri {
     let folder = receipt.key.rfind('/').map_or("", |slash| &receipt.key[..=slash]);
     S3Uri {
         bucket: receipt.bucket.clone(),
-        key: format!("{folder}{OBJECTS_NAME}"),
+        key: format!("{folder}{name}"),
     }
 }
 

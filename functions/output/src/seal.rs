@@ -3,11 +3,12 @@
 //! What must stay true: the outcome is decided by one conditional write in the ledger, and everything after it follows
 //! from what stands there. So any number of executions may seal the same job, and each step of a seal may be repeated:
 //! one outcome stands, one receipt is written, and only the execution whose outcome stands announces it. A success is
-//! sealed in the run's own prefix, the list of its objects before the receipt and the pointer to it after; a failure
+//! sealed in the run's own prefix, the lists of its objects before the receipt and the pointer to it after; a failure
 //! never leaves anything there. How long a success took is noted last, and nothing depends on it.
 
 mod announcement;
 mod failure;
+mod manifest;
 mod objects;
 mod outcome;
 mod publish;

@@ -130,6 +130,7 @@ impl<S: JobService> Starter<'_, S> {
             source: named.source.clone(),
             deadline_at: self.deadline_from(now),
             attempts: attempts.into_iter().map(owned).collect(),
+            skips_manifest: requested.options.manifest == Some(false),
             picks_up: Some(first),
             orphans: named.orphans.clone(),
             ..Entry::new(S::kind(), trigger, now)

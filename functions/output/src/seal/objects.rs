@@ -13,12 +13,19 @@ use landfall::{
 };
 use sha2::{Digest, Sha256};
 
+use super::manifest::Manifest;
 use crate::verify::ObjectsFile;
 
-/// Copies the list, which lies in the ledger's `bucket`, to `to`.
-pub(super) async fn copy(store: &dyn ObjectStore, bucket: &str, file: &ObjectsFile, to: &S3Uri) -> Result<()> {
+/// Copies the list, which lies in the ledger's `bucket`, to `to`, and shows it to the manifest.
+pub(super) async fn copy(
+    store: &dyn ObjectStore,
+    bucket: &str,
+    file: &ObjectsFile,
+    to: &S3Uri,
+    manifest: Option<&mut Manifest<'_>>,
+) -> Result<()> {
     let mut upload = Upload::new(store, to.clone());
-    match copy_parts(store, bucket, file, &mut upload).await {
+    match copy_parts(store, bucket, file, &mut upload, manifest).await {
         Ok(()) => {
             upload.finish().await?;
             Ok(())
@@ -35,7 +42,13 @@ pub(super) async fn copy(store: &dyn ObjectStore, bucket: &str, file: &ObjectsFi
     }
 }
 
-async fn copy_parts(store: &dyn ObjectStore, bucket: &str, file: &ObjectsFile, upload: &mut Upload<'_>) -> Result<()> {
+async fn copy_parts(
+    store: &dyn ObjectStore,
+    bucket: &str,
+    file: &ObjectsFile,
+    upload: &mut Upload<'_>,
+    mut manifest: Option<&mut Manifest<'_>>,
+) -> Result<()> {
     let key = &file.key;
     let broken = |what: &str| {
         Error::internal(format!(
@@ -65,6 +78,9 @@ async fn copy_parts(store: &dyn ObjectStore, bucket: &str, file: &ObjectsFile, u
         }
         hash.update(&part);
         upload.write(&part).await?;
+        if let Some(manifest) = &mut manifest {
+            manifest.lines(&part).await?;
+        }
         start = end;
     }
     if hex::encode(hash.finalize()) != file.sha256 {

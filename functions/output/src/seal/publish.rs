@@ -1,7 +1,7 @@
 //! Writes what follows from a decided outcome.
 //!
 //! What must stay true: everything here is a function of the ledger's entry and the report it points to, so it may be
-//! repeated by anybody. The list of objects is written before the receipt, and the pointer of the destination after it:
+//! repeated by anybody. The lists of objects are written before the receipt, and the pointer of the destination after it:
 //! whoever sees the receipt sees all that it names.
 
 use landfall::{
@@ -12,11 +12,11 @@ use landfall::{
     store::{Clock, Condition, ObjectStore, Written},
 };
 
-use super::objects;
+use super::{manifest::Manifest, objects};
 use crate::{
     latest::{self, Latest},
     receipt::{self, Receipt},
-    verify::{CheckVerdict, Report},
+    verify::{CheckVerdict, ObjectsFile, Report},
 };
 
 /// Publishes outcomes.
@@ -50,11 +50,10 @@ impl Publisher<'_> {
             .filter(|_| beside_data)
             .and_then(|report| latest_of(entry, &outcome, report));
         let receipt = Receipt::new(entry, &outcome, report, self.ledger.bucket());
-        if let Some(file) = objects_file.filter(|_| beside_data)
-            && !self.is_finished(&receipt, &outcome.receipt).await?
-        {
-            let to = receipt::beside(&outcome.receipt);
-            objects::copy(self.store, self.ledger.bucket(), &file, &to).await?;
+        let asks = objects_file.is_some() || !entry.skips_manifest;
+        if beside_data && asks && !self.is_finished(&receipt, &outcome.receipt).await? {
+            self.write_lists(entry, &receipt, objects_file.as_ref(), &outcome.receipt)
+                .await?;
         }
         self.write_receipt(&receipt, &outcome.receipt).await?;
         if let Some((destination, latest)) = latest {
@@ -64,6 +63,43 @@ impl Publisher<'_> {
             self.give_place_back(entry).await?;
         }
         Ok(outcome)
+    }
+
+    /// Writes the lists that stand beside the receipt: of all objects if it cannot hold them, and of those to load.
+    async fn write_lists(
+        &self,
+        entry: &Entry,
+        receipt: &Receipt,
+        objects_file: Option<&ObjectsFile>,
+        place: &S3Uri,
+    ) -> Result<()> {
+        let mut manifest = (!entry.skips_manifest).then(|| Manifest::beside(place, self.store));
+        let written = async {
+            if let Some(file) = objects_file {
+                let to = receipt::beside(place, receipt::OBJECTS_NAME);
+                return objects::copy(self.store, self.ledger.bucket(), file, &to, manifest.as_mut()).await;
+            }
+            if let (Some(manifest), Some(output)) = (&mut manifest, &receipt.output) {
+                for object in &output.objects {
+                    manifest.object(object).await?;
+                }
+            }
+            Ok(())
+        }
+        .await;
+        let Some(manifest) = manifest else { return written };
+        match written {
+            Ok(()) => manifest.finish().await,
+            Err(error) => {
+                if let Err(abort) = manifest.abort().await {
+                    tracing::warn!(
+                        "the upload of a manifest is left to the bucket's lifecycle: {}",
+                        abort.message
+                    );
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Lets the next job of the line run. Other jobs find out by themselves that this one has ended, so only a transient

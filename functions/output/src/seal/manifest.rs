@@ -1,0 +1,105 @@
+//! Writes the list of data objects that Redshift's COPY and Spectrum take.
+//!
+//! What must stay true: it follows from the sealed list of objects alone, so everybody who seals the same job writes the
+//! same bytes; it names data that COPY can load, and nothing else; it is written before the receipt.
+//!
+//! Source of its form: "Using a manifest to specify data files" in the Redshift guide.
+
+use landfall::{
+    error::{Error, Result},
+    job::Format,
+    s3_uri::S3Uri,
+    store::{ObjectStore, upload::Upload},
+};
+use serde::Serialize;
+
+use crate::{
+    receipt,
+    verify::{Role, VerifiedObject},
+};
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    url: S3Uri,
+    mandatory: bool,
+    meta: Meta<'a>,
+}
+
+#[derive(Serialize)]
+struct Meta<'a> {
+    /// Bytes. Spectrum and columnar formats ask for it.
+    content_length: &'a u64,
+}
+
+/// A manifest that is being written.
+pub(super) struct Manifest<'a> {
+    upload: Upload<'a>,
+    bucket: String,
+    entries: u64,
+    /// The begin of a line of the list whose end has not come yet.
+    line: Vec<u8>,
+}
+
+impl<'a> Manifest<'a> {
+    /// A manifest beside the receipt at this place.
+    pub(super) fn beside(receipt: &S3Uri, store: &'a dyn ObjectStore) -> Self {
+        let place = receipt::beside(receipt, receipt::MANIFEST_NAME);
+        Self {
+            bucket: place.bucket.clone(),
+            upload: Upload::new(store, place),
+            entries: 0,
+            line: Vec::new(),
+        }
+    }
+
+    /// Takes the next object.
+    pub(super) async fn object(&mut self, object: &VerifiedObject) -> Result<()> {
+        // Documents have no rows that could be loaded.
+        let is_document = matches!(object.format, Some(Format::Pdf | Format::Excel));
+        if object.role != Role::Data || is_document {
+            return Ok(());
+        }
+        let entry = Entry {
+            url: S3Uri {
+                bucket: self.bucket.clone(),
+                key: object.key.clone(),
+            },
+            mandatory: true,
+            meta: Meta {
+                content_length: &object.size,
+            },
+        };
+        let mut text = if self.entries == 0 { "{\"entries\":[" } else { "," }.to_owned();
+        text += &serde_json::to_string(&entry).map_err(|error| Error::internal(error.to_string()))?;
+        self.entries += 1;
+        self.upload.write(text.as_bytes()).await
+    }
+
+    /// Takes the next bytes of the list of all objects, which is JSON lines.
+    pub(super) async fn lines(&mut self, bytes: &[u8]) -> Result<()> {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(part);
+            if part.ends_with(b"\n") {
+                let object = serde_json::from_slice(&self.line)
+                    .map_err(|error| Error::internal(format!("a line of the list of objects is no object: {error}")))?;
+                self.line.clear();
+                self.object(&object).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the object, if there is anything to load.
+    pub(super) async fn finish(mut self) -> Result<()> {
+        if self.entries > 0 {
+            self.upload.write(b"]}\n").await?;
+            self.upload.finish().await?;
+        }
+        Ok(())
+    }
+
+    /// Gives up what was written.
+    pub(super) async fn abort(self) -> Result<()> {
+        self.upload.abort().await
+    }
+}
