@@ -385,3 +385,33 @@ async fn a_redrive_goes_on_with_the_batches() {
     assert_eq!(world.announcements().await.unwrap().len(), 1);
     world.shutdown().await;
 }
+
+#[test]
+fn a_program_is_told_why_no_run_was_made() {
+    let local = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_landfall-local"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (status, printed, _) = local(&["no-such-event.json", "--json"]);
+    let document: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!((status, &document["schema"]), (Some(2), &json!("landfall.error/1")));
+    let (status, printed, _) = local(&["--version"]);
+    assert_eq!(
+        (status, printed.trim()),
+        (Some(0), concat!("cargo local ", env!("CARGO_PKG_VERSION")))
+    );
+    let (status, _, said) = local(&["a.json", "--profiles", "-1"]);
+    assert!(
+        status == Some(2) && said.contains("'-1'") && said.contains("--profiles"),
+        "{said}"
+    );
+    let (_, help, _) = local(&["serve", "--help"]);
+    assert!(
+        help.contains("lists the scenarios") && !help.contains("lost-answer"),
+        "{help}"
+    );
+}

@@ -1,4 +1,4 @@
-//! `cargo local verify`: the built program over folders and over a simulated S3, and the library where a test must step in.
+//! `landfall verify`: the built program over folders and over a simulated S3, and the library where a test must step in.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{
@@ -21,12 +21,12 @@ use landfall::{
     error::{Error, ErrorKind, Result},
     store::{Condition, Frames, Head, ObjectStore, Page, Stored, SystemClock, Written},
 };
+use landfall_cli::verify::{Ask, Location, Place, Progress, verify, verify_in};
 use landfall_local::{
     children::Guard,
     deploy::{self, ACCOUNT, EXPORTS, REGION},
     moto::Moto,
     places, python,
-    verify::{Ask, Location, Place, Progress, verify, verify_in},
 };
 use landfall_output::verify::{Report, Verdict};
 use serde_json::{Value, json};
@@ -47,8 +47,8 @@ fn write(folder: &Path, key: &str, body: &str) {
     fs::write(path, body).unwrap();
 }
 
-fn local(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_landfall-local"))
+fn landfall(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_landfall"))
         .arg("verify")
         .args(arguments)
         // Nothing of this machine's own, and no other machine is asked.
@@ -64,7 +64,7 @@ fn local(arguments: &[&str]) -> Output {
 
 /// Its exit status, what it printed, and what it said on stderr.
 fn run(arguments: &[&str]) -> (i32, String, String) {
-    let output = local(arguments);
+    let output = landfall(arguments);
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
@@ -177,32 +177,12 @@ fn a_program_is_told_why_nothing_was_done() {
     assert_eq!(document["error"]["name"], "Landfall.NotFound");
     assert!(said.contains(document["error"]["message"].as_str().unwrap()), "{said}");
 
-    let local = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_landfall-local"))
-            .args(arguments)
-            .output()
-            .unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (output.status.code(), text(output.stdout), text(output.stderr))
-    };
-    let (status, printed, _) = local(&["no-such-event.json", "--json"]);
-    let document: Value = serde_json::from_str(&printed).unwrap();
-    assert_eq!((status, &document["schema"]), (Some(2), &json!("landfall.error/1")));
-    let (status, printed, _) = local(&["--version"]);
-    assert_eq!(
-        (status, printed.trim()),
-        (Some(0), concat!("cargo local ", env!("CARGO_PKG_VERSION")))
-    );
-    let (status, _, said) = local(&["a.json", "--profiles", "-1"]);
-    assert!(
-        status == Some(2) && said.contains("'-1'") && said.contains("--profiles"),
-        "{said}"
-    );
-    let (_, help, _) = local(&["serve", "--help"]);
-    assert!(
-        help.contains("lists the scenarios") && !help.contains("lost-answer"),
-        "{help}"
-    );
+    let output = Command::new(env!("CARGO_BIN_EXE_landfall"))
+        .arg("--version")
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(printed.trim(), concat!("landfall ", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]

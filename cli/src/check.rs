@@ -1,26 +1,28 @@
-//! What is wrong with an event by its published schema, without a world.
+//! What is wrong with an event, without a world: by its published schema, and in options that exclude each other.
 //!
 //! What must stay true: nothing is built, installed or started, so that it can be asked before every commit. What only
 //! the function of a kind can tell, and what a deployment allows, is not looked at.
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
-use landfall::{event::Shape, fault::Faults};
+use landfall::{
+    event::{Shape, check_identity, check_options},
+    fault::Faults,
+};
 use serde_json::Value;
 
 use crate::{
     event,
-    functions::{BATCH, Kind},
+    kinds::{self, BATCH, KINDS},
 };
 
-/// All faults of an event that its schema in the workspace finds, those of a batch's requests included. Fails if the event
+/// All faults of an event that can be found without its deployment, those of a batch's requests included. Fails if the event
 /// asks for nothing that Landfall runs.
-pub fn faults(workspace: &Path, event: &Value) -> Result<Faults> {
+pub fn faults(event: &Value) -> Result<Faults> {
     let kind = event::kind(event)?;
     let mut faults = Faults::default();
-    Shape::new(schema(workspace, &kind)?)?.check(event, &mut faults);
+    Shape::new(schema(&kind)?)?.check(event, &mut faults);
     if kind != BATCH {
+        check_options(&event["detail"], &mut faults);
         return Ok(faults);
     }
     let requests = event["detail"]["Requests"].as_array();
@@ -28,14 +30,22 @@ pub fn faults(workspace: &Path, event: &Value) -> Result<Faults> {
         let place = format!("$.detail.Requests[{index}]");
         let Some(name) = request["Kind"].as_str() else { continue };
         let mut own = Faults::default();
-        match Kind::named(name) {
-            Ok(kind) => {
-                let mut schema = schema(workspace, kind.name)?;
-                let detail = schema["properties"]["detail"].take();
-                Shape::new(detail)?.check(&request["Detail"], &mut own);
-                own = own.beneath(&format!("{place}.Detail"));
+        if KINDS.contains(&name) {
+            let mut schema = schema(name)?;
+            let detail = schema["properties"]["detail"].take();
+            Shape::new(detail)?.check(&request["Detail"], &mut own);
+            own = own.beneath(&format!("{place}.Detail"));
+            let mut options = Faults::default();
+            check_options(&request["Detail"], &mut options);
+            for fault in options.split_off("$.detail").beneath(&format!("{place}.Detail")).iter() {
+                own.add(&fault.path, &fault.found, &fault.allowed);
             }
-            Err(error) => own.add(format!("{place}.Kind"), format!("{name:?}"), error.to_string()),
+        } else {
+            own.add(
+                format!("{place}.Kind"),
+                format!("{name:?}"),
+                format!("there is no kind of job {name:?}; there is {}", KINDS.join(", ")),
+            );
         }
         for fault in own.iter() {
             faults.add(&fault.path, &fault.found, &fault.allowed);
@@ -44,10 +54,16 @@ pub fn faults(workspace: &Path, event: &Value) -> Result<Faults> {
     Ok(faults)
 }
 
-fn schema(workspace: &Path, kind: &str) -> Result<Value> {
-    let path = workspace.join(format!("docs/schema/{kind}-event.schema.json"));
-    let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", path.display()))
+/// What an event lacks that EventBridge would give it: only that is no fault before it is sent.
+pub fn identity_faults(event: &Value) -> Faults {
+    let mut faults = Faults::default();
+    check_identity(event, &mut faults);
+    faults
+}
+
+fn schema(kind: &str) -> Result<Value> {
+    let text = kinds::schema(kind).with_context(|| format!("there is no schema of {kind}"))?;
+    serde_json::from_str(text).with_context(|| format!("the schema of {kind} is not JSON"))
 }
 
 #[cfg(test)]
@@ -55,10 +71,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::places;
 
     fn paths(event: &Value) -> Vec<String> {
-        let faults = faults(&places::workspace().unwrap(), event).unwrap();
+        let faults = faults(event).unwrap();
         faults.iter().map(|fault| fault.path.clone()).collect()
     }
 
@@ -81,7 +96,7 @@ mod tests {
             ]
         );
         event["detail-type"] = json!("Segment Snapshot");
-        assert!(faults(&places::workspace().unwrap(), &event).is_err());
+        assert!(faults(&event).is_err());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{
     paint::{Paint, Tone},
     words::{amounts, counted, grouped, ordinal, span, text, times},
 };
-use crate::watch::{Step, What};
+use crate::steps::{Step, What};
 
 /// One line of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]

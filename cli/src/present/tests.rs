@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    steps::{Step, What},
     verify::{
         Verified,
         sealed::{Comparison, Lone},
     },
-    watch::{Step, What},
 };
 
 const PLAIN: Paint = Paint(false);

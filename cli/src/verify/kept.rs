@@ -13,8 +13,11 @@ use landfall_output::receipt;
 use serde_json::Value;
 
 use super::{MAX_OBJECTS, escaped, folder::FolderStore};
-use crate::deploy::{EXPORTS, LEDGER};
 
+/// The bucket of exports of the local world, and so its folder.
+pub const EXPORTS: &str = "landfall-exports";
+/// The bucket of the ledger of the local world, and so its folder.
+pub const LEDGER: &str = "landfall-ledger";
 /// The folder of what deliveries came to: one for each, by its number from 1.
 pub const DELIVERIES: &str = "deliveries";
 /// How a delivery ended, in its folder.

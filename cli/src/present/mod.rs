@@ -20,5 +20,5 @@ pub use self::{
     paint::{Layout, Paint, Tone},
     receipt::{receipt, summary},
     verified::{verified, verifying},
-    words::{bytes, grouped},
+    words::{bytes, counted, grouped, wrapped},
 };

@@ -1,4 +1,4 @@
-//! `cargo local verify`: the verification of the deployed function, over any prefix or folder.
+//! `landfall verify`: the verification of the deployed function, over any prefix or folder.
 //!
 //! What must stay true: what is verified is only read; the checks are the function's own, called with an expectation
 //! that says no more than what was asked here; what was found wrong is in [`Verified`], and an error says what kept the
@@ -8,7 +8,6 @@ pub mod folder;
 pub mod kept;
 mod progress;
 mod recognise;
-mod s3;
 pub mod sealed;
 
 use std::{
@@ -39,13 +38,14 @@ use landfall_output::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use self::progress::Progress;
 use self::{
     folder::FolderStore,
     progress::{Waiting, Watched},
     recognise::{Recognised, each_by_itself, recognise},
     sealed::{Comparison, Sealed},
 };
-pub use self::{progress::Progress, s3::Access};
+pub use crate::access::Access;
 use crate::document::{Failure, failures};
 
 /// The schema of [`Verified`].

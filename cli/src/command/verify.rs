@@ -1,48 +1,36 @@
-//! `cargo local verify`.
+//! `landfall verify`.
 //!
 //! What must stay true: the exit status is 0 only if the output may be used, 1 if it may not, and 2 if that could not be
 //! found out.
 
-use std::{process::ExitCode, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use landfall::{error::Error, expect::Expectations, job::Level};
-use landfall_local::{
+use landfall::{expect::Expectations, job::Level};
+use landfall_cli::{
+    access::Access,
     present::{self, Tone},
-    verify::{self, Access, Ask, Progress},
+    screen::{Meter, layout, print},
+    verify::{self, Ask, Progress},
 };
 use serde_json::Value;
 
 use super::{
-    arguments::Verify,
-    entry::refuse,
-    screen::{Meter, layout, print},
+    arguments::{Common, Verify},
+    held::held,
+    outcome::Outcome,
 };
 
-pub(super) async fn verify(options: &Verify) -> ExitCode {
-    match verified(options).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            let name = error
-                .downcast_ref::<Error>()
-                .map_or("Local.Error", |error| error.kind.name());
-            // The message is for a person at a terminal; its kind is for a program.
-            let message = match error.downcast_ref::<Error>() {
-                Some(error) => error.message.clone(),
-                None => format!("{error:#}"),
-            };
-            refuse(options.json, name, &verify::escaped(&message))
-        }
-    }
-}
-
 /// Verifies, prints the result, and says whether the output may be used.
-async fn verified(options: &Verify) -> Result<bool> {
+pub(super) async fn verify(common: &Common, options: &Verify) -> Result<Outcome> {
+    if let Some(since) = options.since {
+        return held(common, options, since).await;
+    }
+    let level = options.level.unwrap_or_default();
     let ask = Ask {
         place: options.place.clone(),
         format: options.format,
-        level: options.level,
+        level,
         started_at: options.started_at,
         rows: options.rows,
         allow_empty: options.allow_empty,
@@ -51,19 +39,17 @@ async fn verified(options: &Verify) -> Result<bool> {
         expect: options
             .expect
             .as_deref()
-            .map(|text| expectations(text, options.level))
+            .map(|text| expectations(text, level))
             .transpose()?
             .unwrap_or_default(),
         receipt: options.receipt.clone(),
         access: Access {
-            profile: options.profile.clone(),
-            region: options.region.clone(),
-            endpoint_url: options.endpoint_url.clone(),
             bucket_owner: options.expected_bucket_owner.clone(),
+            ..common.access()
         },
     };
     let progress = Arc::new(Progress::default());
-    let mut meter = Meter::new(options.json, options.level);
+    let mut meter = Meter::new(common.json, level);
     // Not at once: what ends sooner needs no progress.
     let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + meter.every(), meter.every());
     let verified = {
@@ -78,7 +64,7 @@ async fn verified(options: &Verify) -> Result<bool> {
     };
     meter.end();
     let verified = verified?;
-    if options.json {
+    if common.json {
         print(&serde_json::to_string_pretty(&verified)?)?;
     } else {
         let layout = layout(options.all);
@@ -86,7 +72,7 @@ async fn verified(options: &Verify) -> Result<bool> {
         let tables = present::verified(&verified, layout);
         print(&format!("{heading}  {}\n\n{tables}", verified.place))?;
     }
-    Ok(verified.is_good())
+    Ok(Outcome::good_if(verified.is_good()))
 }
 
 /// What is expected at a level, as JSON or in a file of it; held to what an event is.

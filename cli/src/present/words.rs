@@ -46,7 +46,8 @@ pub fn bytes(n: u64) -> String {
     format!("{n} B")
 }
 
-pub(super) fn counted(n: u64, noun: &str) -> String {
+/// A number of things.
+pub fn counted(n: u64, noun: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", grouped(n))
 }
@@ -102,4 +103,32 @@ pub(super) fn per_second(n: u64, seconds: f64) -> String {
         return String::new();
     }
     format!(" at {}/s", bytes((n as f64 / seconds) as u64))
+}
+
+/// A text in lines of at most that many characters, broken between words; what is longer without a space stays whole. Line
+/// breaks of the text stay.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for paragraph in text.lines() {
+        let mut line = String::new();
+        let mut length = 0;
+        for word in paragraph.split_whitespace() {
+            let more = word.chars().count();
+            if length > 0 && length + 1 + more > width {
+                lines.push(std::mem::take(&mut line));
+                length = 0;
+            }
+            if length > 0 {
+                line.push(' ');
+                length += 1;
+            }
+            line.push_str(word);
+            length += more;
+        }
+        lines.push(line);
+    }
+    if lines.is_empty() {
+        lines.push(String::new());
+    }
+    lines
 }

@@ -13,10 +13,11 @@ use std::{
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use landfall::job::Level;
-use landfall_local::present::{self, Layout, Paint, Tone};
+
+use crate::present::{self, Layout, Paint, Tone};
 
 /// Prints a result, the last thing on stdout. Whoever closes the pipe has read enough.
-pub(super) fn print(result: &str) -> Result<()> {
+pub fn print(result: &str) -> Result<()> {
     match writeln!(std::io::stdout().lock(), "{result}") {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write the result"),
         _ => Ok(()),
@@ -24,30 +25,33 @@ pub(super) fn print(result: &str) -> Result<()> {
 }
 
 /// How a result is laid out on stdout.
-pub(super) fn layout(all: bool) -> Layout {
+pub fn layout(all: bool) -> Layout {
     let is_terminal = std::io::stdout().is_terminal();
     Layout::new(Paint(colours(is_terminal)), is_terminal, all)
 }
 
-pub(super) fn colours(is_terminal: bool) -> bool {
+/// Whether colours are shown: on a terminal, unless `NO_COLOR` is set.
+pub fn colours(is_terminal: bool) -> bool {
     is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// A path as a person would write it here.
-pub(super) fn relative(path: &Path) -> String {
+pub fn relative(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(here).unwrap_or(path).display().to_string()
 }
 
 /// Progress on stderr: lines, and on a terminal a last one that is drawn anew.
-pub(super) struct Screen {
-    pub(super) paint: Paint,
-    pub(super) quiet: bool,
-    pub(super) bar: Mutex<Option<ProgressBar>>,
+pub struct Screen {
+    /// Its colours.
+    pub paint: Paint,
+    quiet: bool,
+    bar: Mutex<Option<ProgressBar>>,
 }
 
 impl Screen {
-    pub(super) fn new(json: bool) -> Self {
+    /// On this terminal; quiet for a program that reads JSON.
+    pub fn new(json: bool) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
         let bar = is_terminal.then(|| {
             let style =
@@ -64,12 +68,14 @@ impl Screen {
         }
     }
 
-    pub(super) fn heading(&self, text: &str) {
+    /// A line of its own above what follows.
+    pub fn heading(&self, text: &str) {
         self.line("");
         self.line(&self.paint.paint(Tone::Strong, text));
     }
 
-    pub(super) fn line(&self, line: &str) {
+    /// A line that stays.
+    pub fn line(&self, line: &str) {
         if self.quiet {
             return;
         }
@@ -79,13 +85,15 @@ impl Screen {
         }
     }
 
-    pub(super) fn doing(&self, text: &str) {
+    /// What is being done, until something else is.
+    pub fn doing(&self, text: &str) {
         if let Some(bar) = &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
             bar.set_message(text.to_owned());
         }
     }
 
-    pub(super) fn rest(&self) {
+    /// Nothing is being done.
+    pub fn rest(&self) {
         self.doing("");
     }
 }
@@ -99,16 +107,17 @@ impl Drop for Screen {
 }
 
 /// How far a verification is, on stderr: a bar on a terminal, else a line now and then.
-pub(super) struct Meter {
-    pub(super) level: Level,
-    pub(super) bar: Option<ProgressBar>,
-    pub(super) quiet: bool,
+pub struct Meter {
+    level: Level,
+    bar: Option<ProgressBar>,
+    quiet: bool,
     /// When the first byte was seen to be read.
-    pub(super) reading: Option<Instant>,
+    reading: Option<Instant>,
 }
 
 impl Meter {
-    pub(super) fn new(json: bool, level: Level) -> Self {
+    /// Of a verification at a level; quiet for a program that reads JSON.
+    pub fn new(json: bool, level: Level) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
         let bar = is_terminal.then(|| {
             let template = if colours(true) {
@@ -128,7 +137,8 @@ impl Meter {
         }
     }
 
-    pub(super) fn every(&self) -> Duration {
+    /// How often it is to be shown.
+    pub fn every(&self) -> Duration {
         if self.bar.is_some() {
             Duration::from_millis(120)
         } else {
@@ -136,7 +146,8 @@ impl Meter {
         }
     }
 
-    pub(super) fn show(&mut self, numbers: [u64; 4]) {
+    /// Shows the numbers of [`crate::verify::Progress::now`].
+    pub fn show(&mut self, numbers: [u64; 4]) {
         let [objects, of_objects, read, of_bytes] = numbers;
         let since = if read > 0 {
             self.reading.get_or_insert_with(Instant::now).elapsed()
@@ -159,7 +170,8 @@ impl Meter {
         }
     }
 
-    pub(super) fn end(&self) {
+    /// Takes it off the terminal.
+    pub fn end(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
@@ -167,6 +179,42 @@ impl Meter {
 }
 
 impl Drop for Meter {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// How many of how many are done, on stderr of a terminal.
+pub struct Counter(Option<ProgressBar>);
+
+impl Counter {
+    /// Of things that are `what`; quiet for a program that reads JSON.
+    pub fn new(json: bool, what: &'static str) -> Self {
+        let is_shown = std::io::stderr().is_terminal() && !json;
+        Self(is_shown.then(|| {
+            let template = format!("  {{bar:12}} {{human_pos}} of {{human_len}} {what}");
+            let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()).with_style(style)
+        }))
+    }
+
+    /// Shows how many are done.
+    pub fn show(&self, done: usize, all: usize) {
+        if let Some(bar) = &self.0 {
+            bar.set_length(all as u64);
+            bar.set_position(done as u64);
+        }
+    }
+
+    /// Takes it off the terminal.
+    pub fn end(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Counter {
     fn drop(&mut self) {
         self.end();
     }
