@@ -1,9 +1,12 @@
 //! What to do about a job.
 //!
-//! What must stay true: it is a pure function of the job; a job whose export may still be good is never told to be exported
-//! again before it was picked up, and one that is not sealed is never told to be rerun.
+//! What must stay true: it is a pure function of the job. What it says of an error stands in [`landfall::remedy`], from which
+//! the runbook is written too.
 
-use landfall::error::ErrorKind;
+use landfall::{
+    error::ErrorKind,
+    remedy::{Advice, Ended, Next as Step, remedy},
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -14,111 +17,58 @@ use crate::jobs::{Row, Status};
 pub struct Next {
     /// In words.
     pub what: String,
-    /// The commands, in the order in which they are run.
+    /// The commands, the most likely one first. `EVENT` stands for the file of the job's event.
     pub commands: Vec<String>,
 }
 
 /// What to do about a job. `ended_in` is the state in which its execution ended, if that failed; `target` are the
 /// arguments that name the deployment.
 pub fn next(job: &Row, ended_in: Option<&str>, target: &str) -> Next {
-    let command = |verb: &str| {
-        let key = &job.job_key;
-        format!("landfall {verb} {key} {target}").trim_end().to_owned()
-    };
-    let next = |what: &str, verbs: &[&str]| Next {
-        what: what.to_owned(),
-        commands: verbs.iter().map(|verb| command(verb)).collect(),
-    };
-    if let Some(state @ ("Seal" | "Announce")) = ended_in {
-        return next(
-            &format!(
-                "Its execution failed in {state}. Fix what the error names (permissions of S3 or EventBridge, an outage), \
-                 then redrive it within 14 days. Do not rerun it: the export may be good."
-            ),
-            &["redrive"],
-        );
+    if let Some("Seal" | "Announce") = ended_in {
+        return advised(Ended::InSeal.advice(), job, target);
     }
+    let plain = |what: &str, command: Option<String>| Next {
+        what: what.to_owned(),
+        commands: command.into_iter().collect(),
+    };
     match job.status {
-        Status::Succeeded => next("Nothing: the output is sealed.", &[]),
-        Status::Queued | Status::Starting | Status::Running => next(
+        Status::Succeeded => plain("Nothing: the output is sealed.", None),
+        Status::Queued | Status::Starting | Status::Running => plain(
             "Nothing: it goes on by itself, until its deadline at the latest.",
-            &["watch"],
+            Some(format!("landfall watch {} {target}", job.reference())),
         ),
-        Status::Aborted => next(
-            "Its execution was stopped or ran over its time, and the job is open. Redrive the execution within 14 days: it \
-             adopts the job and starts nothing twice.",
-            &["redrive"],
-        ),
-        Status::Unsealed => next(
-            "Its execution failed before an outcome was sealed. Fix what the error names, then redrive it within 14 days.",
-            &["redrive"],
-        ),
-        Status::Failed => failed(job, &next),
+        Status::Aborted => advised(Ended::Stopped.advice(), job, target),
+        Status::Unsealed => advised(Ended::Unsealed.advice(), job, target),
+        Status::Failed => match job.picked_up_by.last() {
+            Some(by) => plain(
+                "Another job went on with its start call: look at that one.",
+                Some(format!("landfall show {by} {target}")),
+            ),
+            None if job.job_key.starts_with("rejected-") => advised(Ended::Rejected.advice(), job, target),
+            None => {
+                let name = job.error.as_ref().map_or("", |error| error.name.as_str());
+                let kind = ErrorKind::from_name(name).unwrap_or(ErrorKind::Internal);
+                advised(remedy(kind).advice(job.service_id.is_some()), job, target)
+            }
+        },
     }
 }
 
-fn failed(job: &Row, next: &dyn Fn(&str, &[&str]) -> Next) -> Next {
-    let name = job.error.as_ref().map_or("", |error| error.name.as_str());
-    let kind = ErrorKind::from_name(name).unwrap_or(ErrorKind::Internal);
-    let was_started = job.service_id.is_some();
-    if let Some(by) = job.picked_up_by.last() {
-        return Next {
-            what: "Another job went on with its start call: look at that one.".to_owned(),
-            commands: vec![next("", &["show"]).commands[0].replace(&job.job_key, by)],
-        };
-    }
-    if job.job_key.starts_with("rejected-") {
-        return match kind {
-            ErrorKind::InvalidEvent => next(
-                "Nothing was started. Correct what the error lists in the event, look at it with `landfall check EVENT`, and \
-                 send it again with `landfall send EVENT`.",
-                &[],
-            ),
-            _ => next(
-                "This delivery failed for itself. Fix what the error names, then send the same event again with \
-                 `landfall send EVENT`: it adopts the job, if there is one.",
-                &[],
-            ),
-        };
-    }
-    match kind {
-        ErrorKind::JobFailed => next(
-            "The service itself failed the job. Read its message, fix the cause (most often the export role, the bucket or \
-             the key), then rerun it.",
-            &["rerun"],
-        ),
-        ErrorKind::TimedOut if was_started => next(
-            "It may have ended since. Pick it up: it is awaited, verified and sealed without another export.",
-            &["pick-up"],
-        ),
-        ErrorKind::TimedOut => next(
-            "It was never started, because it stood in line until its deadline. Rerun it, and give the next ones a longer \
-             DeadlineSeconds or a higher limit.",
-            &["rerun"],
-        ),
-        ErrorKind::OutputRejected => next(
-            "Read the failed checks, and do not load the files. If the checks ask for too much (an export that is rightly \
-             empty, a file beyond what Landfall decodes), pick it up with other options in Landfall.Verification. If the \
-             files are broken, rerun it.",
-            &["pick-up", "rerun"],
-        ),
-        ErrorKind::Retired => next(
-            "The service no longer offers this job. The error says what to use instead.",
-            &[],
-        ),
-        ErrorKind::InvalidEvent if !was_started => next(
-            "Nothing was started. Correct what the error lists and send the event again. If what was wrong lies outside of \
-             the event (a role, a key, the file of an import), fix it and rerun.",
-            &["rerun"],
-        ),
-        ErrorKind::Forbidden | ErrorKind::NotFound | ErrorKind::Unreachable if !was_started => next(
-            "Nothing was started. Fix what the error names (the allow list, a policy, a name, the region), then rerun it.",
-            &["rerun"],
-        ),
-        _ if was_started => next(
-            "The service made the job, and its files may be good. Fix what the error names, then pick it up: no second export.",
-            &["pick-up"],
-        ),
-        _ => next("Fix what the error names, then rerun it.", &["rerun"]),
+fn advised(advice: Advice, job: &Row, target: &str) -> Next {
+    let command = |step: &Step| {
+        let command = step
+            .command()
+            .replace("{job}", job.reference())
+            .replace("{event}", "EVENT");
+        match step {
+            Step::Check => command,
+            // As it is, so that it is the same trigger: on a bus it would get another id.
+            Step::Send => format!("{command} --direct {target}").trim_end().to_owned(),
+            Step::Rerun | Step::PickUp | Step::Redrive => format!("{command} {target}").trim_end().to_owned(),
+        }
+    };
+    Next {
+        what: advice.what.to_owned(),
+        commands: advice.next.iter().map(command).collect(),
     }
 }

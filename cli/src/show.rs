@@ -3,13 +3,13 @@
 //! What must stay true: a job is found by all that people have of it (its key or the end of it, an execution, a receipt, an
 //! event); what is shown is a pure function of the ledger's entry, the receipt and the execution.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use landfall::{
     error::{Error, ErrorKind, Result},
     event,
-    job::{Kind, TaskError, Verdict},
+    job::{Kind, TaskError},
     ledger::{AttemptState, Entry, Ledger},
     s3_uri::S3Uri,
     store::ObjectStore,
@@ -22,15 +22,18 @@ use serde_json::Value;
 use crate::{
     document::{Failure, failures},
     executions::{Described, Executions, State, kind_of, machine_of, of_owner},
-    jobs::{Row, Status},
+    jobs::{Row, Sources, Status, collect},
     kinds::KINDS,
     next::{Next, next},
     present::{Layout, Paint, Tone, bytes, counted, grouped, wrapped},
-    verify::escaped,
+    verify::printable,
 };
 
 /// The schema of [`Shown`].
 pub const SCHEMA: &str = "landfall.show/1";
+
+/// How long an execution that has ended can be redriven, and so how far back jobs are looked for that are in no ledger.
+const REDRIVABLE: TimeDelta = TimeDelta::days(14);
 
 /// What a job is named by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +76,8 @@ pub struct Finder<'a> {
     pub ledger: &'a str,
     /// Step Functions.
     pub executions: Option<&'a dyn Executions>,
+    /// State machines by kind.
+    pub machines: &'a BTreeMap<String, String>,
     /// The time.
     pub now: DateTime<Utc>,
 }
@@ -179,10 +184,13 @@ impl Finder<'_> {
             }
         }
         match found.as_slice() {
-            [] => Err(missing(format!(
-                "the ledger s3://{}/ has no job {key:?}. `landfall jobs` lists them",
-                self.ledger
-            ))),
+            [] => match self.of_executions_alone(key, &kinds).await? {
+                Some(execution) => self.by_execution(&execution).await,
+                None => Err(missing(format!(
+                    "the ledger s3://{}/ has no job {key:?}. `landfall jobs` lists them",
+                    self.ledger
+                ))),
+            },
             [(kind, key)] => self
                 .of_kind(kind, key)
                 .await?
@@ -204,6 +212,28 @@ impl Finder<'_> {
                 ))
             }
         }
+    }
+
+    /// The execution of a job that left nothing in the ledger.
+    async fn of_executions_alone(&self, key: &str, kinds: &[&str]) -> Result<Option<String>> {
+        if self.executions.is_none() {
+            return Ok(None);
+        }
+        let sources = Sources {
+            store: self.store,
+            ledger: self.ledger,
+            executions: self.executions,
+            machines: self.machines,
+            kinds,
+            since: self.now - REDRIVABLE,
+            now: self.now,
+            progress: &|_, _| {},
+        };
+        let rows = collect(&sources).await?.rows;
+        let row = rows
+            .into_iter()
+            .find(|row| row.attempts == 0 && row.job_key.ends_with(key));
+        Ok(row.and_then(|row| row.execution))
     }
 
     async fn of_kind(&self, kind: &str, key: &str) -> Result<Option<Job>> {
@@ -393,20 +423,31 @@ fn timeline(job: &Job) -> Vec<Moment> {
     } else if row.sealed_at != Some(row.began_at) {
         add(row.began_at, "its execution began".to_owned());
     }
-    if let Some(receipt) = &job.receipt {
-        if let Some(at) = receipt.times.ended_at {
-            let status = receipt.service.status.as_deref().unwrap_or("its end");
-            let polls = counted(receipt.polls.into(), "poll");
-            add(at, format!("the service said {status}, after {polls}"));
-        }
-        if let (Some(at), Some(verification)) = (receipt.times.verified_at, &receipt.verification) {
-            add(at, format!("verified: {}", verification.verdict.replace('_', " ")));
-        }
-        let verdict = match receipt.verdict {
-            Verdict::Succeeded => "a success",
-            Verdict::Failed => "a failure",
+    let outcome = job.entry.as_ref().and_then(|entry| entry.outcome.as_ref());
+    if let Some((outcome, at)) = outcome.and_then(|outcome| Some((outcome, outcome.ended_at?))) {
+        let status = outcome.service_status.as_deref().unwrap_or("its end");
+        add(
+            at,
+            format!(
+                "the service said {status}, after {}",
+                counted(outcome.polls.into(), "poll")
+            ),
+        );
+    }
+    let verification = job
+        .receipt
+        .as_ref()
+        .and_then(|receipt| receipt.verification.as_ref().zip(receipt.times.verified_at));
+    if let Some((verification, at)) = verification {
+        add(at, format!("verified: {}", verification.verdict.replace('_', " ")));
+    }
+    if let Some(at) = row.sealed_at {
+        let verdict = if row.status == Status::Succeeded {
+            "a success"
+        } else {
+            "a failure"
         };
-        add(receipt.times.sealed_at, format!("sealed as {verdict}"));
+        add(at, format!("sealed as {verdict}"));
     }
     if let Some(execution) = &job.execution
         && let Some(at) = execution.listed.stopped_at
@@ -443,7 +484,7 @@ pub fn shown(shown: &Shown, layout: Layout) -> String {
     ];
     let mut fact = |name: &str, value: String| {
         if !value.is_empty() {
-            lines.extend(hanging(&format!(" {name:<10} "), &escaped(&value), layout, paint));
+            lines.extend(hanging(&format!(" {name:<10} "), &printable(&value), layout, paint));
         }
     };
     fact(
@@ -492,7 +533,7 @@ pub fn shown(shown: &Shown, layout: Layout) -> String {
         };
         lines.extend(hanging(
             &format!(" {at} {after:>7}  "),
-            &escaped(&moment.what),
+            &printable(&moment.what),
             layout,
             paint,
         ));
@@ -512,7 +553,7 @@ pub fn shown(shown: &Shown, layout: Layout) -> String {
         };
         let mut of = hanging(
             "      ",
-            &escaped(&format!("{}: {place}{}", failure.check, failure.what)),
+            &printable(&format!("{}: {place}{}", failure.check, failure.what)),
             layout,
             paint,
         );
@@ -532,7 +573,7 @@ pub fn shown(shown: &Shown, layout: Layout) -> String {
         lines.push(format!("   {}", paint.paint(Tone::Strong, command)));
     }
     for note in &shown.notes {
-        lines.extend(hanging(" note: ", &escaped(note), layout, paint));
+        lines.extend(hanging(" note: ", &printable(note), layout, paint));
     }
     lines.join("\n")
 }

@@ -505,4 +505,33 @@ mod tests {
         );
         assert!(Cli::try_parse_from(["landfall", "jobs", "--stack", "a", "--ledger", "s3://abc/"]).is_err());
     }
+
+    /// Every `landfall` that the documents show is one that is taken.
+    #[test]
+    fn the_commands_of_the_documents_are_taken() {
+        let documents = [
+            include_str!("../../../docs/cli.md"),
+            include_str!("../../../docs/local.md"),
+            include_str!("../../../docs/operations.md"),
+        ];
+        let mut seen = 0;
+        for line in documents.iter().flat_map(|document| document.lines()) {
+            for part in line.split('`').chain([line]) {
+                let part = part.trim();
+                let Some(words) = part
+                    .strip_prefix("landfall ")
+                    .or_else(|| part.strip_prefix("cargo landfall "))
+                else {
+                    continue;
+                };
+                let words = words.replace("EVENT…", "EVENT").replace("KIND", "segment-snapshot");
+                let arguments = ["landfall"].into_iter().chain(words.split_whitespace());
+                match Cli::try_parse_from(arguments) {
+                    Ok(_) => seen += 1,
+                    Err(error) => assert!(!error.use_stderr(), "{words}: {error}"),
+                }
+            }
+        }
+        assert!(seen >= 15, "{seen}");
+    }
 }

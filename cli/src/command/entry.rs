@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser as _;
-use landfall_cli::{document::Refusal, screen::print, verify::escaped};
+use landfall_cli::{document::Refusal, screen::print, verify::printable};
 
 use super::{
     again,
@@ -60,7 +60,7 @@ async fn run(cli: &Cli) -> Result<Outcome> {
 
 /// Says why a command could not do its work: on stderr, and on stdout for a program that reads JSON.
 fn refuse(json: bool, error: &anyhow::Error) -> ExitCode {
-    let message = escaped(&message_of(error)).replace("\\u{a}", "\n");
+    let message = printable(&message_of(error));
     eprintln!("landfall: {message}");
     if json {
         let document = serde_json::to_string_pretty(&Refusal::new(name_of(error), message));

@@ -29,6 +29,7 @@ pub(super) async fn find(deployment: &Deployment, target: &Target) -> Result<Job
         store: &deployment.store,
         ledger: &deployment.ledger,
         executions: Some(&deployment.steps as &dyn Executions),
+        machines: &deployment.machines,
         now: Utc::now(),
     };
     Ok(finder.find(target).await?)

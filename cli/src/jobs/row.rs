@@ -281,6 +281,14 @@ impl Row {
         self.job_key.rsplit('-').next().unwrap_or(&self.job_key)
     }
 
+    /// What a command names it by: its key, or its execution if that left nothing in the ledger.
+    pub fn reference(&self) -> &str {
+        match (&self.execution, &self.receipt, self.deadline_at) {
+            (Some(execution), None, None) => execution,
+            _ => &self.job_key,
+        }
+    }
+
     /// What people call it: its name, or what was exported.
     pub fn label(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.what)

@@ -20,6 +20,10 @@ use crate::{
 const LEDGER: &str = "landfall-ledger";
 const MACHINE: &str = "arn:aws:states:eu-central-1:111122223333:stateMachine:landfall-segment-snapshot";
 
+fn machines() -> BTreeMap<String, String> {
+    BTreeMap::from([("segment-snapshot".to_owned(), MACHINE.to_owned())])
+}
+
 fn at(time: &str) -> DateTime<Utc> {
     format!("2026-11-{time}Z").parse().unwrap()
 }
@@ -121,9 +125,10 @@ impl Here {
     }
 
     async fn collect(&self, since: DateTime<Utc>) -> Found {
-        let machines = BTreeMap::from([("segment-snapshot".to_owned(), MACHINE.to_owned())]);
-        let found = collect(&Sources {
-            store: &self.store(),
+        let machines = machines();
+        let store = self.store();
+        let sources = Sources {
+            store: &store,
             ledger: LEDGER,
             executions: Some(&self.executions),
             machines: &machines,
@@ -131,16 +136,18 @@ impl Here {
             since,
             now: now(),
             progress: &|_, _| {},
-        });
-        found.await.unwrap()
+        };
+        collect(&sources).await.unwrap()
     }
 
     async fn show(&self, target: &str) -> String {
         let store = self.store();
+        let machines = machines();
         let finder = Finder {
             store: &store,
             ledger: LEDGER,
             executions: Some(&self.executions),
+            machines: &machines,
             now: now(),
         };
         let job = finder.find(&Target::of(target).unwrap()).await.unwrap();
@@ -415,6 +422,12 @@ async fn one_job_is_shown_with_what_to_do() {
     insta::assert_snapshot!("rejected", here.show("0000000d").await);
     insta::assert_snapshot!("timed_out", here.show("20261106T050000Z-0000000c").await);
     insta::assert_snapshot!("unsealed", here.show(&execution("unsealed")).await);
+    // Of what left nothing in the ledger only the execution can be named.
+    let text = here.show("9a111233").await;
+    assert!(
+        text.contains(&format!("landfall redrive {} --stack", execution("early"))),
+        "{text}"
+    );
     let text = here.show("0000000e").await;
     assert!(text.contains("10 of 10 segment-snapshot jobs run"), "{text}");
 }
@@ -423,10 +436,12 @@ async fn one_job_is_shown_with_what_to_do() {
 async fn a_job_that_is_not_one_is_refused() {
     let here = week();
     let store = here.store();
+    let machines = machines();
     let finder = Finder {
         store: &store,
         ledger: LEDGER,
         executions: None,
+        machines: &machines,
         now: now(),
     };
     let find = async |target: &str| finder.find(&Target::of(target).unwrap()).await.unwrap_err().message;

@@ -33,7 +33,7 @@ pub fn page(digest: &Digest, ledger: &str, target: &str) -> Result<String> {
         figure(&grouped(totals.jobs as u64), "jobs"),
         figure(&rate, "succeeded"),
         figure(&grouped(totals.failed as u64), "to look at"),
-        figure(&grouped(totals.rows), "rows"),
+        figure(&short(totals.rows), "rows"),
         figure(&bytes(totals.bytes), "verified"),
         figure(
             &format!("${:.4}", totals.cost.state_transitions_usd),
@@ -129,6 +129,7 @@ fn request_row(request: &Request, chart: &str) -> String {
     let change = match request.change {
         None => String::new(),
         Some(change) if change.abs() >= 20.0 => format!("<span class=\"open\">{change:+.1} %</span>"),
+        Some(change) if change.abs() < 0.05 => "0 %".to_owned(),
         Some(change) => format!("{change:+.1} %"),
     };
     let runs = if request.succeeded == request.runs {
@@ -233,6 +234,16 @@ fn percent(part: usize, of: usize) -> String {
     // Never rounded up to all of them.
     let share = (part as f64 / of as f64 * 1_000.0).floor() / 10.0;
     format!("{share} %")
+}
+
+/// A number that fits in a box.
+#[allow(clippy::cast_precision_loss)]
+fn short(n: u64) -> String {
+    match n {
+        0..10_000_000 => grouped(n),
+        10_000_000..10_000_000_000 => format!("{:.1} M", n as f64 / 1e6),
+        _ => format!("{:.1} G", n as f64 / 1e9),
+    }
 }
 
 /// A text as HTML has it.

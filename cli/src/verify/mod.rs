@@ -585,6 +585,11 @@ pub fn escaped(key: &str) -> String {
     text
 }
 
+/// A text as it can be shown, as [`escaped`], with its line breaks.
+pub fn printable(text: &str) -> String {
+    text.lines().map(escaped).collect::<Vec<_>>().join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
