@@ -20,6 +20,7 @@ pub mod present;
 pub mod python;
 pub mod rules;
 pub mod simulated;
+pub mod template;
 pub mod verify;
 pub mod watch;
 pub mod world;

@@ -3,9 +3,9 @@
 The SAM CLI packages the template twice, as `sam deploy` does it and after `sam build`, and uploads to moto's S3. What lies
 there is read back: each function's archive holds one executable `bootstrap`, each definition is the file itself. The
 SAM CLI's processor of loops and SAM's translator turn the packaged template into what CloudFormation gets; for some choices
-of parameters its resources are held against those that template.yaml names, under its own conditions. Without being told
-to expand the loops the SAM CLI packages nothing that stands in them: that is shown too, for samconfig.example.toml tells it. The binaries are stubs, so that nothing is compiled:
-that the real ones run is not shown here. Nor is it shown that CloudFormation makes these resources.
+of parameters its resources are held against those that template.yaml names, under its own conditions. The
+binaries are stubs, so that nothing is compiled: that the real ones run is not shown here. Nor is it shown that
+CloudFormation makes these resources.
 """
 
 import io

@@ -47,10 +47,12 @@ class Kind:
         self.prefix, self.name, self.api = name, row["Name"], row["Api"]
         self.parameter = template["Conditions"][name]["Fn::Equals"][0]["Ref"]
         variables = template["Resources"][f"{name}StartFunction"]["Properties"]["Environment"]["Variables"]
-        self.writes = name != "EndpointImport"
         self.role = variables.get("LANDFALL_DEFAULT_ROLE_ARN", {}).get("Fn::GetAtt", [None])[0]
         trust = template["Resources"][self.role]["Properties"]["AssumeRolePolicyDocument"] if self.role else {}
         self.service = trust["Statement"][0]["Principal"]["Service"] if self.role else None
+        # One whose service is given a role that may not write only reads.
+        attached = template["Resources"][self.role]["Properties"].get("ManagedPolicyArns", []) if self.role else []
+        self.writes = not self.role or {"Ref": "WriterPolicy"} in attached
 
     def resource(self, suffix):
         return self.prefix + suffix
@@ -409,7 +411,7 @@ def functions_get_the_variables_that_the_code_reads(facts):
             ("LANDFALL_MAX_RUNNING", True),
             ("LANDFALL_DEFAULT_ROLE_ARN", bool(kind.role)),
             ("LANDFALL_ALLOWED_ROLES", bool(kind.role)),
-            ("LANDFALL_DEFAULT_DESTINATION", True),
+            ("LANDFALL_DEFAULT_DESTINATION", kind.writes),
         ):
             if (variable in own) != needed:
                 yield f"{kind.name} is {'not ' if needed else ''}told {variable}"
@@ -1390,7 +1392,7 @@ def a_name_in_each_place(source, machines):
 
 @breaks(functions_are_the_built_binaries)
 def another_package(source, machines):
-    source["Mappings"]["Machines"]["EndpointExport"]["PollCode"] = "target/lambda/endpoint-import-poll/"
+    source["Resources"]["EndpointExportPollFunction"]["Properties"]["CodeUri"] = "target/lambda/endpoint-import-poll/"
 
 
 @breaks(functions_are_the_built_binaries)
