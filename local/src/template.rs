@@ -19,14 +19,18 @@ use crate::{
 /// How long a function may take, and how much memory it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
+    /// How long it may take.
     pub timeout: Duration,
+    /// Its memory in MB.
     pub memory_mb: u32,
 }
 
 /// A rule by which a bus starts executions of a state machine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
+    /// Its name in the template.
     pub name: String,
+    /// The events that it hears.
     pub pattern: Value,
     /// The name of the machine.
     pub machine: String,

@@ -62,8 +62,8 @@ pub fn read(text: &str, kind: Kind) -> Result<Machine> {
             ("Kind", kind.name()),
             ("StartFunctionArn", &start),
             ("PollFunctionArn", &poll),
-            ("VerifyFunctionArn", landfall_local::functions::VERIFY),
-            ("SealFunctionArn", landfall_local::functions::SEAL),
+            ("VerifyFunctionArn", functions::VERIFY),
+            ("SealFunctionArn", functions::SEAL),
             ("EventBusName", "default"),
         ],
     )
