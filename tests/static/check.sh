@@ -125,7 +125,7 @@ run() {
     "${@:2}" || failed+=("$1")
 }
 run "cfn-lint" "$bin/cfn-lint" template.yaml
-run "sam validate --lint" "$bin/sam" validate --lint --template-file template.yaml
+run "sam validate --lint" "$bin/sam" validate --lint --language-extensions --template-file template.yaml
 # The resource of a task has to be an ARN, and is one when the partition is known.
 mkdir -p "$own/static-definitions"
 for definition in statemachine/*.asl.json; do
