@@ -62,7 +62,7 @@ impl Template {
         let mut template = long_forms(yaml_serde::from_str(text).context("it is no YAML")?)?;
         let mappings = template["Mappings"].take();
         let resources = match template["Resources"].take() {
-            Value::Object(resources) => without_loops(resources)?,
+            Value::Object(resources) => without_loops(resources, &template["Parameters"])?,
             _ => bail!("it has no resources"),
         };
         Ok(Self {
@@ -89,7 +89,7 @@ impl Template {
         })
     }
 
-    /// The variables that a function alone gets and whose values are parameters: with the defaults of these.
+    /// The variables that a function alone gets and whose values are known: those of parameters with their defaults.
     pub fn settings(&self, function: &str) -> Result<BTreeMap<String, String>> {
         let variables = self.function(function)?["Environment"]["Variables"].as_object();
         let default = |value: &Value| {
@@ -104,9 +104,10 @@ impl Template {
                 _ => None,
             }
         };
+        let known = |value: &Value| Some(resolved(value).ok()?.as_str()?.to_owned());
         let own = variables.into_iter().flatten();
         Ok(own
-            .filter_map(|(name, value)| Some((name.clone(), default(value)?)))
+            .filter_map(|(name, value)| Some((name.clone(), default(value).or_else(|| known(value))?)))
             .collect())
     }
 
@@ -187,23 +188,26 @@ fn long_forms(value: yaml_serde::Value) -> Result<Value> {
     })
 }
 
-/// Each `Fn::ForEach` as what it makes.
-fn without_loops(resources: Map<String, Value>) -> Result<Map<String, Value>> {
+/// Each `Fn::ForEach` as what it makes: for a loop over a parameter that is a list, for its default.
+fn without_loops(resources: Map<String, Value>, parameters: &Value) -> Result<Map<String, Value>> {
     let mut made = Map::new();
     for (name, resource) in resources {
         if !name.starts_with("Fn::ForEach::") {
             made.insert(name, resource);
             continue;
         }
-        let (Some(variable), Some(members), Some(body)) =
-            (resource[0].as_str(), resource[1].as_array(), resource[2].as_object())
+        let members: Option<Vec<&str>> = match &resource[1] {
+            Value::Array(members) => members.iter().map(Value::as_str).collect(),
+            parameter => parameter["Ref"]
+                .as_str()
+                .and_then(|name| parameters[name]["Default"].as_str())
+                .map(|list| list.split(',').filter(|member| !member.is_empty()).collect()),
+        };
+        let (Some(variable), Some(members), Some(body)) = (resource[0].as_str(), members, resource[2].as_object())
         else {
-            bail!("{name} is no loop over a list");
+            bail!("{name} is no loop over texts");
         };
         for member in members {
-            let member = member
-                .as_str()
-                .with_context(|| format!("{name} has a member that is no text"))?;
             for (name, resource) in body {
                 let name = name.replace(&format!("${{{variable}}}"), member);
                 if made.insert(name.clone(), put(resource, variable, member)).is_some() {
@@ -340,6 +344,8 @@ mod tests {
         assert!(template.size("endpoint-import-start").unwrap().timeout > usual.timeout);
         let settings = template.settings("segment-snapshot-start").unwrap();
         assert_eq!(settings["LANDFALL_MAX_STARTS_PER_DAY"], "200");
+        let settings = template.settings("seal-receipt").unwrap();
+        assert_eq!(settings["LANDFALL_METRICS"], "Landfall/landfall");
         assert!(
             template
                 .is_told("endpoint-export-start", "LANDFALL_DEFAULT_DESTINATION")

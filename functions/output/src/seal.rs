@@ -30,6 +30,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     latest::{self, Latest},
+    metrics,
     receipt::{self, Receipt},
     verify::{CheckVerdict, ObjectsFile, Report},
 };
@@ -373,6 +374,7 @@ impl<'a> Sealer<'a> {
         if entry.takes_place {
             self.give_place_back(entry).await?;
         }
+        metrics::write(self.deployment.config.metrics.as_deref(), &receipt, self.execution);
         Ok(outcome)
     }
 
