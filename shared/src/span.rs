@@ -14,12 +14,13 @@ use crate::invocation::Invocation;
 /// The span of an invocation with an input.
 pub fn of_invocation(input: &Value, invocation: &Invocation) -> Span {
     let text = |name: &str| input.get(name).and_then(Value::as_str);
+    let attempt = input.get("attempt").and_then(Value::as_u64);
     let span = tracing::info_span!(
         "invocation",
         request_id = invocation.request_id,
         execution = text("execution"),
         kind = text("kind"),
-        attempt = input.get("attempt").and_then(Value::as_u64),
+        attempt = attempt,
         job_key = Empty,
         export = Empty,
     );

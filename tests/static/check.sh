@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Static checks of the template and the state machine: cfn-lint, sam validate, asl-validator, what must hold of them beyond
-# their being valid (policy.py), what their policies allow to an evaluator of IAM (access.py), and that each role has what its
-# function calls and no more (roles.py); what the SAM CLI packages (package.py) and the commands of the documents
-# (commands.py); and of the licences and sources of all that is linked in (cargo-deny, deny.toml).
+# their being valid (policy.py, permissions.txt), the picture of the dashboard (dashboard.py), what their policies allow to
+# an evaluator of IAM (access.py), and that each role has what its function calls and no more (roles.py); what the SAM CLI
+# packages (package.py) and the commands of the documents (commands.py); and of the licences and sources of all that is linked in (cargo-deny, deny.toml).
 # Installs the tools into the build folder the first time. Needs no AWS account and, once installed, no network.
 set -euo pipefail
 

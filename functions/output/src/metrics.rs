@@ -10,6 +10,7 @@
 
 use std::io::Write;
 
+use chrono::{DateTime, Utc};
 use landfall::job::Verdict;
 use serde_json::{Value, json};
 
@@ -42,7 +43,7 @@ pub fn write(namespace: Option<&str>, receipt: &Receipt, execution: &str) {
 
 fn document(namespace: &str, receipt: &Receipt) -> Value {
     let times = &receipt.times;
-    let seconds = |from, to: chrono::DateTime<chrono::Utc>| (to - from).as_seconds_f64().max(0.0);
+    let seconds = |from: DateTime<Utc>, to: DateTime<Utc>| (to - from).as_seconds_f64().max(0.0);
     let verified = times.ended_at.zip(times.verified_at);
     let to_verify = verified.map(|(ended, verified)| seconds(ended, verified));
     let output = receipt.output.as_ref();
