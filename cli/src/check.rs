@@ -5,13 +5,14 @@
 
 use anyhow::{Context, Result};
 use landfall::{
-    event::{Shape, check_identity, check_options},
+    event::{Shape, check_options},
     fault::Faults,
+    gate::AllowList,
 };
 use serde_json::Value;
 
 use crate::{
-    event,
+    allowed, event,
     kinds::{self, BATCH, KINDS},
 };
 
@@ -54,11 +55,32 @@ pub fn faults(event: &Value) -> Result<Faults> {
     Ok(faults)
 }
 
-/// What an event lacks that EventBridge would give it: only that is no fault before it is sent.
-pub fn identity_faults(event: &Value) -> Faults {
-    let mut faults = Faults::default();
-    check_identity(event, &mut faults);
-    faults
+/// Adds what a deployment does not allow an event to name, the requests of a batch included.
+pub fn gate(event: &Value, allowed: &AllowList, faults: &mut Faults) -> Result<()> {
+    let kind = event::kind(event)?;
+    if kind != BATCH {
+        allowed::check(allowed, &kind, &event["detail"], faults);
+        return Ok(());
+    }
+    if let Some(Ok(uri)) = event["detail"]["RequestsUri"].as_str().map(str::parse)
+        && let Err(refused) = allowed.check_location("it", &uri)
+    {
+        faults.add("$.detail.RequestsUri", format!("\"{uri}\""), refused.message);
+    }
+    for (index, request) in event["detail"]["Requests"].as_array().into_iter().flatten().enumerate() {
+        let mut own = Faults::default();
+        allowed::check(
+            allowed,
+            request["Kind"].as_str().unwrap_or_default(),
+            &request["Detail"],
+            &mut own,
+        );
+        let place = format!("$.detail.Requests[{index}].Detail");
+        for fault in own.split_off("$.detail").beneath(&place).iter() {
+            faults.add(&fault.path, &fault.found, &fault.allowed);
+        }
+    }
+    Ok(())
 }
 
 fn schema(kind: &str) -> Result<Value> {
