@@ -110,7 +110,7 @@ impl Deployment {
                 ErrorKind::NotFound,
                 format!(
                     "there is no stack {name} in this account and region. Name yours with --stack, or its ledger with \
-                     --ledger s3://BUCKET/ (that of cargo local serve is s3://landfall-ledger/)"
+                     --ledger s3://BUCKET/"
                 ),
             ),
             _ => refused("DescribeStacks", &error),
