@@ -63,7 +63,7 @@ fn document(namespace: &str, receipt: &Receipt) -> Value {
         "BytesPerSecond" => output
             .zip(to_verify.filter(|seconds| *seconds > 0.0))
             .map(|(output, seconds)| json!(output.bytes as f64 / seconds)),
-        "Transitions" => Some(json!(receipt.cost.state_transitions)),
+        "Transitions" => Some(json!(receipt.usage.state_transitions)),
         _ => None,
     };
     let measured: Vec<(&str, &str, Value)> = METRICS
