@@ -3,7 +3,10 @@
 //! What must stay true: a fault names the place as a JSON path, what was found and what is allowed; it never quotes a
 //! value that the schema marks as sensitive (`writeOnly`).
 
-use std::fmt;
+use std::{fmt, sync::OnceLock};
+
+use regex::Regex;
+use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -142,6 +145,22 @@ fn shorten(text: &str, most: usize) -> String {
     }
     let head: String = text.chars().take(most).collect();
     format!("{head}… ({} characters)", text.chars().count())
+}
+
+/// The path of a member of what stands at `path`.
+pub(crate) fn member_path(path: &str, name: &str) -> String {
+    static PLAIN: OnceLock<Option<Regex>> = OnceLock::new();
+    let plain = PLAIN.get_or_init(|| Regex::new("^[A-Za-z_][A-Za-z0-9_-]*$").ok());
+    if plain.as_ref().is_some_and(|plain| plain.is_match(name)) {
+        format!("{path}.{name}")
+    } else {
+        format!("{path}[{}]", quoted(name))
+    }
+}
+
+/// A text as JSON writes it.
+pub(crate) fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
 }
 
 #[cfg(test)]

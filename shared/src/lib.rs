@@ -7,17 +7,20 @@
 
 pub mod batches;
 pub mod config;
+pub mod cost;
 pub mod error;
 pub mod event;
 pub mod expect;
 pub mod fault;
 pub mod gate;
+pub mod hash;
 pub mod heavy;
 pub mod history;
 pub mod input;
 pub mod invocation;
 pub mod job;
 pub mod ledger;
+pub mod limits;
 pub mod line;
 pub mod poll;
 pub mod reach;
@@ -27,5 +30,6 @@ pub mod s3_uri;
 pub mod service;
 pub mod start;
 pub mod store;
+pub mod trigger;
 
 pub use landfall_polling as polling;
