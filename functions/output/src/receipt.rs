@@ -153,6 +153,29 @@ pub struct Usage {
     pub invocations: u64,
 }
 
+impl Usage {
+    /// What an outcome shows: Receive, Start, then Seal, Sealed, Announce, Outcome and the end; Status after each of Start
+    /// and the polls, which come with a Wait. Then Verify and Verified if there is a report, again after its `batches`, and
+    /// the batches: neither the report nor the entry says how many rounds and invocations they took.
+    pub fn of(outcome: &Outcome, batches: Option<u64>) -> Self {
+        let (polls, verified) = (u64::from(outcome.polls), u64::from(batches.is_some()));
+        let batches = batches.unwrap_or_default();
+        let again = u64::from(batches > 0);
+        let started = u64::from(outcome.attempt.is_some());
+        // Rest or Wait, Poll, Missed and Overdue of each poll that gave no answer.
+        let unanswered = outcome
+            .missed_polls
+            .as_ref()
+            .map_or(0, |missed| u64::from(missed.unanswered));
+        let of_batches = TRANSITIONS_OF_ROUND * again + (TRANSITIONS + TRANSITIONS_OF_TURN) * batches;
+        let state_transitions = 7 + started + 3 * polls + 4 * unanswered + 2 * verified + of_batches;
+        Self {
+            state_transitions,
+            invocations: 2 + polls + verified + again + batches,
+        }
+    }
+}
+
 /// The proof, as it stands in S3.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Receipt {
@@ -278,7 +301,7 @@ impl Receipt {
             picks_up: entry.picks_up.clone(),
             orphans: entry.orphans.clone(),
             source: entry.source.clone(),
-            usage: usage(outcome, batches),
+            usage: Usage::of(outcome, batches),
             output,
             verification,
             execution: outcome.sealed_by.clone(),
@@ -332,26 +355,5 @@ pub(crate) fn beside(receipt: &S3Uri, name: &str) -> S3Uri {
     S3Uri {
         bucket: receipt.bucket.clone(),
         key: format!("{folder}{name}"),
-    }
-}
-
-/// Receive, Start, then Seal, Sealed, Announce, Outcome and the end; Status after each of Start and the polls, which
-/// come with a Wait; Verify and Verified if it came so far, again after the batches, and the batches: neither the report nor
-/// the entry says how many rounds and invocations they took.
-fn usage(outcome: &Outcome, batches: Option<u64>) -> Usage {
-    let (polls, verified) = (u64::from(outcome.polls), u64::from(batches.is_some()));
-    let batches = batches.unwrap_or_default();
-    let again = u64::from(batches > 0);
-    let started = u64::from(outcome.attempt.is_some());
-    // Rest or Wait, Poll, Missed and Overdue of each poll that gave no answer.
-    let unanswered = outcome
-        .missed_polls
-        .as_ref()
-        .map_or(0, |missed| u64::from(missed.unanswered));
-    let of_batches = TRANSITIONS_OF_ROUND * again + (TRANSITIONS + TRANSITIONS_OF_TURN) * batches;
-    let state_transitions = 7 + started + 3 * polls + 4 * unanswered + 2 * verified + of_batches;
-    Usage {
-        state_transitions,
-        invocations: 2 + polls + verified + again + batches,
     }
 }

@@ -1,15 +1,15 @@
 //! The checks as a whole.
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta};
 use landfall::{
     expect::{Expectations, ExpectedAge, ExpectedChange, ExpectedColumns, ExpectedRows, OnViolation},
     job::{Level, NamedFile},
-    store::{CLOCK_SKEW, checksum::Algorithm},
+    store::checksum::Algorithm,
 };
 use landfall_formats::{Content, Decoded, Defect, Document, Format, Framed, Remark};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
-use super::{Asker, Circumstances, Judged, Tally, extra_objects::TEST_FILE, judge_source, words::*};
+use super::{Asker, Circumstances, Judged, Tally, extra_objects::TEST_FILE, words::*};
 use crate::verify::{
     CheckVerdict, Expectation, Finding, MAX_OBJECTS, Previous, Reading, Role, Verdict, VerifiedObject,
     hash::Compared,
