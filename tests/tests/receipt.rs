@@ -649,3 +649,20 @@ async fn a_report_of_an_earlier_version_is_sealed() {
     assert_eq!((output.objects.len(), output.objects_omitted), (1_000, 200));
     assert_eq!((receipt.usage.state_transitions, receipt.usage.invocations), (13, 4));
 }
+
+/// What an earlier version sealed, with a price, is taken for what it is by the deliveries that come later.
+#[tokio::test]
+async fn a_receipt_of_an_earlier_version_stands() {
+    let world = World::new();
+    let ready = ready(5, 3);
+    let job = ready.lay_out(&world.store).await;
+    world.seal(&job).await.unwrap();
+    let place = ready.place("_receipt.json");
+    let mut receipt: Value = serde_json::from_slice(&world.store.body(EXPORTS, &place).unwrap()).unwrap();
+    let members = receipt.as_object_mut().unwrap();
+    members.remove("usage").unwrap();
+    members.insert("cost".to_owned(), json!({"state_transitions": 13, "state_transitions_usd": 0.000_325}));
+    drop(world.store.insert(EXPORTS, &place, receipt.to_string()));
+    world.seal(&job).await.unwrap();
+    assert_eq!(world.store.body(EXPORTS, &place).unwrap(), receipt.to_string());
+}

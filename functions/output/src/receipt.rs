@@ -145,7 +145,7 @@ pub struct Verification {
 
 /// What the execution whose outcome stands used of Step Functions and Lambda: without retries, and as if each of its
 /// batches had been read in one round and by one invocation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// States entered.
     pub state_transitions: u64,
@@ -227,7 +227,9 @@ pub struct Receipt {
     pub verification: Option<Verification>,
     /// The execution whose outcome stands.
     pub execution: String,
-    /// How much work it was. What it cost follows from the prices of the day.
+    /// How much work it was. What it cost follows from the prices of the day. Receipts of earlier versions have a price
+    /// instead.
+    #[serde(default)]
     pub usage: Usage,
 }
 
