@@ -18,7 +18,6 @@ use crate::{
 /// How many polls in a row without news are announced as a stall; the definition says the same.
 pub const STALLED: u32 = 4;
 
-/// Runs the step.
 pub async fn poll<S: JobService>(deployment: &Deployment, service: &S, mut job: Job) -> Result<Job> {
     if job.status != Status::Running {
         return Ok(job);

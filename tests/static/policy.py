@@ -1341,7 +1341,7 @@ def throttled_functions_raise_an_alarm(facts):
 @check
 def jobs_that_stand_in_line_for_long_raise_an_alarm(facts):
     """The start function logs which part of its time a job has waited: what the template counts is what it writes."""
-    source = (ROOT / "shared/src/line.rs").read_text()
+    source = (ROOT / "shared/src/queue.rs").read_text()
     for kind in KINDS:
         logs = facts.full.ref(kind.resource("StartLogs"))
         filters = [f for f in facts.full.of("AWS::Logs::MetricFilter").values() if f["LogGroupName"] == logs]
@@ -1351,7 +1351,7 @@ def jobs_that_stand_in_line_for_long_raise_an_alarm(facts):
         (transformation,) = filters[0]["MetricTransformations"]
         member = re.fullmatch(r"\$\.fields\.(\w+)", transformation["MetricValue"])
         if not member or f"{member[1]} = " not in source or filters[0]["FilterPattern"] != f"{{ $.fields.{member[1]} >= 0 }}":
-            yield f"{kind.name}: {transformation['MetricValue']} is not what shared/src/line.rs logs"
+            yield f"{kind.name}: {transformation['MetricValue']} is not what shared/src/queue.rs logs"
         metric = transformation["MetricNamespace"], transformation["MetricName"]
         rings = [a for a in alarms(facts.full).values() if (a.get("Namespace"), a.get("MetricName")) == metric]
         if [(a["Statistic"], a["Threshold"], a["ComparisonOperator"]) for a in rings] != [
