@@ -28,6 +28,7 @@ pub mod remedy;
 pub mod runtime;
 pub mod s3_uri;
 pub mod service;
+pub mod span;
 pub mod start;
 pub mod store;
 pub mod trigger;

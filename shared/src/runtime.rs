@@ -10,6 +10,8 @@ pub use aws_config::SdkConfig;
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::Serialize;
+use serde_json::Value;
+use tracing::Instrument;
 
 use crate::{
     config::Config,
@@ -18,6 +20,7 @@ use crate::{
     invocation::{Deployment, Invocation},
     poll,
     service::{CALL_LIMIT, JobService},
+    span,
     start::{self, Received},
     store::{SystemClock, s3::S3Store},
 };
@@ -71,14 +74,19 @@ where
     let handler = &handler;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Payload>| async move {
         let invocation = Invocation::from(&event.context);
-        let result = match Input::try_from(event.payload) {
-            Ok(input) => handler(input, invocation).await,
-            Err(error) => Err(error),
+        let input = Input::try_from(event.payload);
+        let span = span::of_invocation(input.as_ref().map_or(&Value::Null, |input| &input.value), &invocation);
+        let work = async {
+            let result = match input {
+                Ok(input) => handler(input, invocation).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = &result {
+                tracing::error!(error = error.kind.name(), "{}", error.message);
+            }
+            result
         };
-        if let Err(error) = &result {
-            tracing::error!(error = error.kind.name(), "{}", error.message);
-        }
-        result
+        work.instrument(span).await
     }))
     .await
 }

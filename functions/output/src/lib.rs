@@ -1,6 +1,7 @@
 //! Verifies what landed in S3 and seals it in a receipt.
 
 pub mod latest;
+pub mod metrics;
 pub mod receipt;
 pub mod seal;
 pub mod step;
