@@ -24,6 +24,7 @@ pub mod limits;
 pub mod poll;
 pub mod queue;
 pub mod reach;
+pub mod registered;
 pub mod remedy;
 pub mod runtime;
 pub mod s3_uri;

@@ -16,9 +16,9 @@ use tracing::Instrument;
 use crate::{
     config::Config,
     error::Result,
-    input::{Input, Payload, read_input},
+    input::{Input, Payload},
     invocation::{Deployment, Invocation},
-    poll,
+    poll::{self, Looking},
     service::{CALL_LIMIT, JobService},
     span,
     start::{self, Received},
@@ -93,10 +93,11 @@ where
 
 /// `main` of a kind's start function.
 pub async fn serve_start<S: JobService + 'static>(
-    build: impl FnOnce(&SdkConfig) -> S,
+    build: impl FnOnce(&SdkConfig, &Config) -> S,
 ) -> Result<(), lambda_runtime::Error> {
     serve(|deployment, sdk| {
-        let parts = Arc::new((deployment, build(sdk)));
+        let service = build(sdk, &deployment.config);
+        let parts = Arc::new((deployment, service));
         move |input, invocation| {
             let parts = Arc::clone(&parts);
             Box::pin(async move {
@@ -110,13 +111,14 @@ pub async fn serve_start<S: JobService + 'static>(
 
 /// `main` of a kind's poll function.
 pub async fn serve_poll<S: JobService + 'static>(
-    build: impl FnOnce(&SdkConfig) -> S,
+    build: impl FnOnce(&SdkConfig, &Config) -> S,
 ) -> Result<(), lambda_runtime::Error> {
     serve(|deployment, sdk| {
-        let parts = Arc::new((deployment, build(sdk)));
+        let service = build(sdk, &deployment.config);
+        let parts = Arc::new((deployment, service));
         move |input, _| {
             let parts = Arc::clone(&parts);
-            Box::pin(async move { poll::poll(&parts.0, &parts.1, read_input(input)?).await })
+            Box::pin(async move { poll::poll(&parts.0, &parts.1, Looking::read(input)?).await })
         }
     })
     .await

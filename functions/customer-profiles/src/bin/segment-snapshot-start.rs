@@ -4,5 +4,5 @@ use landfall_customer_profiles::SegmentSnapshots;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    landfall::runtime::serve_start(SegmentSnapshots::new).await
+    landfall::runtime::serve_start(|sdk, _| SegmentSnapshots::new(sdk)).await
 }

@@ -4,5 +4,5 @@ use landfall_pinpoint::EndpointExports;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    landfall::runtime::serve_start(EndpointExports::new).await
+    landfall::runtime::serve_start(|sdk, _| EndpointExports::new(sdk)).await
 }

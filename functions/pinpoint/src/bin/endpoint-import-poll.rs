@@ -4,5 +4,5 @@ use landfall_pinpoint::EndpointImports;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    landfall::runtime::serve_poll(EndpointImports::new).await
+    landfall::runtime::serve_poll(|sdk, _| EndpointImports::new(sdk)).await
 }

@@ -4,5 +4,5 @@ use landfall_quicksight::DashboardSnapshots;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    landfall::runtime::serve_start(DashboardSnapshots::new).await
+    landfall::runtime::serve_start(|sdk, config| DashboardSnapshots::new(sdk, config.user_session_role.clone())).await
 }
