@@ -661,7 +661,10 @@ async fn a_receipt_of_an_earlier_version_stands() {
     let mut receipt: Value = serde_json::from_slice(&world.store.body(EXPORTS, &place).unwrap()).unwrap();
     let members = receipt.as_object_mut().unwrap();
     members.remove("usage").unwrap();
-    members.insert("cost".to_owned(), json!({"state_transitions": 13, "state_transitions_usd": 0.000_325}));
+    members.insert(
+        "cost".to_owned(),
+        json!({"state_transitions": 13, "state_transitions_usd": 0.000_325}),
+    );
     drop(world.store.insert(EXPORTS, &place, receipt.to_string()));
     world.seal(&job).await.unwrap();
     assert_eq!(world.store.body(EXPORTS, &place).unwrap(), receipt.to_string());
