@@ -4,13 +4,13 @@
 //! are faults; all faults of an event are reported at once.
 
 mod shape;
+mod validate;
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -216,11 +216,27 @@ pub fn identify(kind: &Kind, event: &Value) -> Result<Trigger> {
     trigger(kind, event, &request, options)
 }
 
+/// What EventBridge puts around `detail`. The members that nothing reads are here to be of their type.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Envelope {
+    #[serde(rename = "version")]
+    _version: Option<String>,
+    id: Option<String>,
+    #[serde(rename = "detail-type")]
+    _detail_type: String,
+    source: String,
+    account: Option<String>,
+    time: Option<DateTime<Utc>>,
+    region: Option<String>,
+    resources: Option<Vec<String>>,
+}
+
 /// The trigger of an event whose request and options were told apart. Fails with `InvalidEvent` if the envelope cannot be
 /// read.
 pub fn trigger(kind: &Kind, event: &Value, request: &Value, options: Options) -> Result<Trigger> {
     let invalid = |why: String| Error::new(ErrorKind::InvalidEvent, why);
-    let envelope: EventBridgeEvent<Value> = serde_json::from_value(event.clone())
+    let envelope = Envelope::deserialize(event)
         .map_err(|error| invalid(format!("the event is not an EventBridge envelope: {error}")))?;
     let time = envelope.time.ok_or_else(|| invalid("$.time is missing".to_owned()))?;
     let request_sha256 = sha256_hex(&canonical(request)?);

@@ -5,6 +5,8 @@
 //!
 //! Source of the request's constraints: the API model of 2020-08-15.
 
+pub mod functions;
+
 use std::fmt;
 
 use aws_sdk_customerprofiles::{

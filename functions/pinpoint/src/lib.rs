@@ -13,6 +13,7 @@
 mod client;
 mod exports;
 mod failures;
+pub mod functions;
 mod imports;
 mod lost;
 pub mod retirement;

@@ -29,6 +29,7 @@ use landfall::{
 };
 use serde_json::Value;
 
+pub mod functions;
 pub mod request;
 mod result;
 mod s3_link;

@@ -3,17 +3,11 @@
 //! What must stay true: every fault that the schema finds is reported, each at its place with what was found and what is
 //! allowed; a value that the schema marks as sensitive (`writeOnly`) is never quoted.
 
-use std::sync::OnceLock;
-
-use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
-use regex::Regex;
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use crate::{
-    error::{Error, Result},
-    fault::Faults,
-};
+use super::validate::{Broken, Validator, Violation};
+use crate::{error::Result, fault::Faults};
 
 /// The JSON Schema of a type, everything inline.
 pub fn inline_schema<T: JsonSchema>() -> Value {
@@ -54,35 +48,31 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Fails with `Internal` if it is no schema.
+    /// Fails with `Internal` if it is no schema, or one with a keyword that is not known.
     pub fn new(schema: Value) -> Result<Self> {
-        let validator = jsonschema::options()
-            .should_validate_formats(true)
-            .build(&schema)
-            .map_err(|error| Error::internal(format!("the event schema is wrong: {error}")))?;
+        let validator = Validator::new(&schema)?;
         Ok(Self { schema, validator })
     }
 
     /// Adds all that is wrong with a value.
     pub fn check(&self, value: &Value, faults: &mut Faults) {
-        for error in self.validator.iter_errors(value) {
-            report(&error, &self.schema, faults);
+        for violation in self.validator.violations(&self.schema, value) {
+            report(&violation, &self.schema, faults);
         }
     }
 }
 
-/// Turns one schema error into faults.
-fn report(error: &ValidationError<'_>, schema: &Value, faults: &mut Faults) {
-    let pointer = error.instance_path().as_str();
+/// Turns one violation into faults.
+fn report(violation: &Violation<'_>, schema: &Value, faults: &mut Faults) {
+    let pointer = violation.pointer.as_str();
     let path = json_path(pointer);
     let here = subschema(schema, pointer);
     let found = || match here.get("writeOnly") {
         Some(Value::Bool(true)) => "a value that is not shown".to_owned(),
-        _ => describe_found(error.instance()),
+        _ => describe_found(violation.found),
     };
-    match error.kind() {
-        ValidationErrorKind::Required { property } => {
-            let name = property.as_str().unwrap_or_default();
+    match &violation.what {
+        Broken::Required(name) => {
             let member = here.pointer(&format!("/properties/{name}")).unwrap_or(&Value::Null);
             faults.add(
                 member_path(&path, name),
@@ -90,7 +80,7 @@ fn report(error: &ValidationError<'_>, schema: &Value, faults: &mut Faults) {
                 format!("it is required: {}", describe_allowed(member)),
             );
         }
-        ValidationErrorKind::AdditionalProperties { unexpected } => {
+        Broken::Unknown(unexpected) => {
             let known: Vec<_> = here
                 .get("properties")
                 .and_then(Value::as_object)
@@ -115,16 +105,15 @@ fn report(error: &ValidationError<'_>, schema: &Value, faults: &mut Faults) {
             }
         }
         // An optional member is `anyOf` its type and null: what counts is what is wrong with the branch that was meant.
-        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
-            let is_other_type = |error: &ValidationError<'_>| {
-                error.instance_path().as_str() == pointer && matches!(error.kind(), ValidationErrorKind::Type { .. })
-            };
-            match context.iter().find(|errors| !errors.iter().any(is_other_type)) {
-                Some(errors) => errors.iter().for_each(|error| report(error, schema, faults)),
+        Broken::EveryBranch(branches) => {
+            let is_other_type =
+                |violation: &Violation<'_>| violation.pointer == pointer && matches!(violation.what, Broken::Type);
+            match branches.iter().find(|branch| !branch.iter().any(is_other_type)) {
+                Some(branch) => branch.iter().for_each(|violation| report(violation, schema, faults)),
                 None => faults.add(path, found(), format!("must be {}", describe_allowed(here))),
             }
         }
-        _ => faults.add(path, found(), format!("must be {}", describe_allowed(here))),
+        Broken::Type | Broken::Other => faults.add(path, found(), format!("must be {}", describe_allowed(here))),
     }
 }
 
@@ -231,9 +220,8 @@ fn json_path(pointer: &str) -> String {
 
 /// The path of a member of what stands at `path`.
 pub(crate) fn member_path(path: &str, name: &str) -> String {
-    static PLAIN: OnceLock<Option<Regex>> = OnceLock::new();
-    let plain = PLAIN.get_or_init(|| Regex::new("^[A-Za-z_][A-Za-z0-9_-]*$").ok());
-    if plain.as_ref().is_some_and(|plain| plain.is_match(name)) {
+    let is_letter = |c: char| c.is_ascii_alphabetic() || c == '_';
+    if name.starts_with(is_letter) && name.chars().all(|c| is_letter(c) || c.is_ascii_digit() || c == '-') {
         format!("{path}.{name}")
     } else {
         format!("{path}[{}]", quoted(name))
