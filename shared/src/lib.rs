@@ -22,6 +22,7 @@ pub mod ledger;
 pub mod line;
 pub mod poll;
 pub mod reach;
+pub mod remedy;
 pub mod runtime;
 pub mod s3_uri;
 pub mod sdk;

@@ -1,20 +1,26 @@
 """What readers that are not Landfall's make of files: a JSON list of [reader, file] comes in, a list of texts goes out.
 
-`csv` and `json` are Python's own, strict, and say what they read or what stops them; what stands behind `csv` is how it
-reads, or that its header is asked for. `orc fields` is pyarrow's. openpyxl, qpdf and pypdf say `takes`, `warns` or `refuses`.
+`csv` and `json` are Python's own, strict, and say what they read or what stops them. The text behind `csv` says how to
+read, or asks for the header. `orc fields` is pyarrow's. openpyxl, qpdf and pypdf say `takes`, `warns` or `refuses`.
+`checksum` gives the checksum of the bytes as S3 writes it: Python's own for SHA-256 and CRC32, awscrt's for the others.
+`rows of` says whether the file holds the same rows as the one of that name beside it, by Python's csv or openpyxl.
 """
 
+import base64
 import csv
 import gzip
+import hashlib
 import json
 import logging
 import os
 import sys
 import warnings
+import zlib
 
 # The XML parser of Python, whether or not lxml is there.
 os.environ["OPENPYXL_LXML"] = "False"
 
+import awscrt.checksums
 import openpyxl
 import pikepdf
 import pypdf
@@ -47,12 +53,32 @@ def orc_fields(file):
     return " ".join(orc.ORCFile(file).schema.names)
 
 
+def checksum(algorithm, path):
+    with open(path, "rb") as file:
+        body = file.read()
+    match algorithm:
+        case "SHA-256":
+            digest = hashlib.sha256(body).digest()
+        case "CRC32":
+            digest = zlib.crc32(body).to_bytes(4, "big")
+        case "CRC32C":
+            digest = awscrt.checksums.crc32c(body).to_bytes(4, "big")
+        case "CRC64NVME":
+            digest = awscrt.checksums.crc64nvme(body).to_bytes(8, "big")
+    return base64.b64encode(digest).decode("ascii")
+
+
+def rows_of(path):
+    if path.endswith(".xlsx"):
+        return by_openpyxl(path)
+    with open(path, newline="", encoding="utf-8-sig") as lines:
+        return list(csv.reader(lines, strict=True))
+
+
 def by_openpyxl(path):
     with open(path, "rb") as file:
         book = openpyxl.load_workbook(file)
-    for sheet in book.worksheets:
-        for row in sheet.iter_rows(values_only=True):
-            list(row)
+    return [list(sheet.iter_rows(values_only=True)) for sheet in book.worksheets]
 
 
 def by_qpdf(path):
@@ -112,6 +138,11 @@ def read(reader, file):
                 return csv_header(file)
             case "csv", delimiter:
                 return read_csv(file, delimiter=chr(int(delimiter, 16)))
+            case "checksum", algorithm:
+                return checksum(algorithm, file)
+            case "rows", other:
+                beside = os.path.join(os.path.dirname(file), other.removeprefix("of "))
+                return "the same rows" if rows_of(file) == rows_of(beside) else "other rows"
             case "json", _:
                 return read_json(file)
             case "orc", "fields":

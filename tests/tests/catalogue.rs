@@ -10,7 +10,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
 };
@@ -874,35 +874,84 @@ async fn every_fault_is_found_by_its_own_check() {
     );
 }
 
-/// Readers that are not ours say of each spoiled file what its line says, and take what is not spoiled.
-#[test]
-fn other_readers_say_so_too() {
+/// What readers that are not ours say, each of a file.
+fn read_by_others(asked: &[(String, PathBuf)]) -> Vec<String> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     let requirements = include_str!("../python/requirements-writers.txt");
     let purpose = "openpyxl, qpdf, pypdf and others, which read the files of the catalogue of faults";
     let python = python::ensure_requirements(workspace, "corpus", requirements, purpose).expect("it can be installed");
+    let mut child = Command::new(python.python())
+        .arg(workspace.join("tests/python/reads.py"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("Python starts");
+    let text = serde_json::to_vec(asked).expect("it is JSON");
+    child
+        .stdin
+        .take()
+        .expect("an input")
+        .write_all(&text)
+        .expect("it reads");
+    let said = child.wait_with_output().expect("it ends").stdout;
+    let said: Vec<String> = serde_json::from_slice(&said).expect("a list of texts");
+    assert_eq!(said.len(), asked.len());
+    said
+}
+
+/// A checksum that another tool computes of the same bytes passes, whichever S3 may hold.
+#[tokio::test]
+async fn checksums_of_other_tools_pass() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut output = Output::good(Format::Csv);
+    let file = folder.path().join(&output.target);
+    std::fs::write(&file, &output.target().body).expect("the folder takes it");
+    let algorithms = ["SHA-256", "CRC64NVME", "CRC32", "CRC32C"];
+    let said = read_by_others(&algorithms.map(|algorithm| (format!("checksum {algorithm}"), file.clone())));
+    for (algorithm, checksum) in algorithms.into_iter().zip(said) {
+        output.step(&["checksum", algorithm, &checksum]);
+        assert!(output.target().checksum.is_some(), "{algorithm}: {checksum}");
+        let report = output.verify(1 << 20).await.0.expect("a verdict");
+        let check = report.check("checksum").expect("it was made");
+        assert_eq!(check.verdict, CheckVerdict::Pass, "{algorithm}: {check:?}");
+    }
+}
+
+/// Readers that are not ours say of each spoiled file what its line says, and take what is not spoiled.
+#[test]
+fn other_readers_say_so_too() {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut asked, mut expected) = (Vec::new(), Vec::new());
-    let mut ask = |name: String, fault: &str, body: &[u8], reads: &[(&str, &str)]| {
-        let file = folder.path().join(name);
-        std::fs::write(&file, body).expect("the folder takes it");
+    let mut ask = |name: &str, fault: &str, output: &Output, reads: &[(&str, &str)]| {
+        let folder = folder.path().join(name);
+        std::fs::create_dir(&folder).expect("the folder takes it");
+        for (name, file) in &output.files {
+            std::fs::write(folder.join(name), &file.body).expect("the folder takes it");
+        }
         for (reader, says) in reads {
-            asked.push(((*reader).to_owned(), file.clone()));
+            asked.push(((*reader).to_owned(), folder.join(&output.target)));
             expected.push((fault.to_owned(), (*reader).to_owned(), (*says).to_owned()));
         }
     };
     for (format, reads) in [
         (
             Format::Csv,
-            [("csv", "3 rows of 3 fields"), ("csv header", "id name note")].as_slice(),
+            [
+                ("csv", "3 rows of 3 fields"),
+                ("csv header", "id name note"),
+                ("rows of part-0.csv", "other rows"),
+            ]
+            .as_slice(),
         ),
         (Format::Orc, &[("orc fields", "id name")]),
         (Format::Jsonl, &[("json", "3 rows")]),
-        (Format::Excel, &[("openpyxl", "takes")]),
+        (
+            Format::Excel,
+            &[("openpyxl", "takes"), ("rows of part-0.xlsx", "other rows")],
+        ),
         (Format::Pdf, &[("qpdf", "takes"), ("pypdf", "takes")]),
     ] {
-        let name = format!("good.{}", suffix(format));
-        ask(name, "what is not spoiled", &good(format, 1), reads);
+        ask(suffix(format), "what is not spoiled", &Output::good(format), reads);
     }
     for (number, fault) in catalogue().iter().enumerate() {
         if fault.reads.is_empty() {
@@ -912,31 +961,15 @@ fn other_readers_say_so_too() {
         for step in &fault.spoil {
             output.step(&step.iter().map(String::as_str).collect::<Vec<_>>());
         }
-        let name = format!("{number}.{}", suffix(fault.format));
         let reads: Vec<_> = fault
             .reads
             .iter()
             .map(|(reader, says)| (reader.as_str(), says.as_str()))
             .collect();
-        ask(name, &fault.fault, &output.target().body, &reads);
+        ask(&number.to_string(), &fault.fault, &output, &reads);
     }
     assert!(asked.len() >= 50, "{} readings", asked.len());
-    let mut child = Command::new(python.python())
-        .arg(workspace.join("tests/python/reads.py"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("Python starts");
-    let text = serde_json::to_vec(&asked).expect("it is JSON");
-    child
-        .stdin
-        .take()
-        .expect("an input")
-        .write_all(&text)
-        .expect("it reads");
-    let said = child.wait_with_output().expect("it ends").stdout;
-    let said: Vec<String> = serde_json::from_slice(&said).expect("a list of texts");
-    assert_eq!(said.len(), expected.len());
+    let said = read_by_others(&asked);
     let wrong: Vec<_> = expected
         .iter()
         .zip(said)

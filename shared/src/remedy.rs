@@ -1,0 +1,390 @@
+//! What to do about an error.
+//!
+//! What must stay true: this is the one place that says it. The runbook's tables (`docs/operations.md`) are written from it
+//! and held against it by a test, and programs that show a job print it, so they cannot differ. A job whose export may
+//! still be good is never told to export again before it was picked up.
+//!
+//! Our own errors stand here, by their kind. The errors that a service gives stand in the service's crate, as rows of
+//! [`ServiceError`]: the same rows name the error when a call fails.
+
+use crate::error::ErrorKind;
+
+/// What may be done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Next {
+    /// Look at the event, without sending it.
+    Check,
+    /// Send the event again, corrected or as it was.
+    Send,
+    /// Export again, as another job of the same event.
+    Rerun,
+    /// Go on with the export that was made: wait for it, verify it and seal it.
+    PickUp,
+    /// Let the execution go on in the state in which it failed.
+    Redrive,
+}
+
+impl Next {
+    /// The command, with `{job}` for the job's key and `{event}` for a file that holds the event.
+    pub const fn command(self) -> &'static str {
+        match self {
+            Self::Check => "landfall check {event}",
+            Self::Send => "landfall send {event}",
+            Self::Rerun => "landfall rerun {job}",
+            Self::PickUp => "landfall pick-up {job}",
+            Self::Redrive => "landfall redrive {job}",
+        }
+    }
+}
+
+/// What to do, in a few plain sentences and in commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// In words, without markup.
+    pub what: &'static str,
+    /// The commands, the most likely one first; none where no command helps.
+    pub next: &'static [Next],
+}
+
+/// What an error means and what to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remedy {
+    /// What happened, as Markdown of `docs/operations.md`.
+    pub meaning: &'static str,
+    /// What to do, with every case that is known, as Markdown of `docs/operations.md`.
+    pub what_to_do: &'static str,
+    /// What to do in short, if the service has no job of it.
+    pub unstarted: Advice,
+    /// What to do in short, if the service made a job: its files may be good.
+    pub started: Advice,
+}
+
+impl Remedy {
+    /// The advice for a job, by whether the service gave it an id.
+    pub const fn advice(&self, was_started: bool) -> Advice {
+        if was_started { self.started } else { self.unstarted }
+    }
+}
+
+/// An error that a service answers a call with, or tells of a job or of one of its files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceError {
+    /// The service's own code, such as `AccessDeniedException`.
+    pub code: &'static str,
+    /// The name that we give it.
+    pub kind: ErrorKind,
+    /// What the service's documentation says of it.
+    pub meaning: &'static str,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+/// The row of a code.
+pub fn find<'a>(errors: &'a [ServiceError], code: &str) -> Option<&'a ServiceError> {
+    errors.iter().find(|error| error.code == code)
+}
+
+/// Where an execution ended that tells more than the name of its error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ended {
+    /// It failed in Seal, in Announce or, of a batch, in Summary. The export may be good.
+    InSeal,
+    /// Somebody stopped it, or it ran over its time. The job is open.
+    Stopped,
+    /// It failed before an outcome was sealed, in another state.
+    Unsealed,
+    /// This delivery of the event failed for itself: its receipt's key begins with `rejected-`.
+    Rejected,
+}
+
+impl Ended {
+    /// Every way.
+    pub const ALL: [Self; 4] = [Self::InSeal, Self::Stopped, Self::Unsealed, Self::Rejected];
+
+    /// What it is called in the runbook, as Markdown.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InSeal => "the execution failed in `Seal`, `Announce` or, of a batch, `Summary`",
+            Self::Stopped => "the execution was aborted or timed out",
+            Self::Unsealed => "the execution failed elsewhere than in `Failed`",
+            Self::Rejected => "the key of its receipt begins with `rejected-`",
+        }
+    }
+
+    /// What to do.
+    pub const fn advice(self) -> Advice {
+        match self {
+            Self::InSeal => Advice {
+                what: "Fix what the error names (permissions of S3 or EventBridge, an outage), then redrive it within 14 days. \
+                       Do not rerun it: the export may be good.",
+                next: &[Next::Redrive],
+            },
+            Self::Stopped => Advice {
+                what: "The job is open, and the service goes on with it. Redrive the execution within 14 days, or send the \
+                       same event again: it adopts the job and starts nothing twice.",
+                next: &[Next::Redrive, Next::Send],
+            },
+            Self::Unsealed => Advice {
+                what: "No outcome is sealed. Fix what the error names, then redrive it within 14 days.",
+                next: &[Next::Redrive],
+            },
+            Self::Rejected => Advice {
+                what: "This delivery failed for itself. Fix what the error names, then send the event again: it adopts the \
+                       job, if there is one.",
+                next: &[Next::Check, Next::Send],
+            },
+        }
+    }
+}
+
+/// What an error of ours means and what to do about it.
+pub const fn remedy(kind: ErrorKind) -> Remedy {
+    match kind {
+        ErrorKind::InvalidEvent => Remedy {
+            meaning: "The event is not a request that Landfall or the service accepts. Nothing was started.",
+            what_to_do: "Correct what the cause lists and send the event again. If what was wrong lies outside of the \
+                         event (the export role, a key, the file of an import), or the event has an `IdempotencyKey`, \
+                         add `\"Rerun\": 1`: the failure may be sealed under the job's key. Customer Profiles names an \
+                         export role that does not fit so too, see \
+                         [below](#customer-profiles-cannot-use-the-export-role).",
+            unstarted: Advice {
+                what: "Nothing was started. Correct what the error lists and send the event again. If what was wrong lies \
+                   outside of the event (a role, a key, the file of an import), fix it and rerun.",
+                next: &[Next::Check, Next::Send, Next::Rerun],
+            },
+            started: Advice {
+                what: "Fix what the error names, then pick it up: no second export.",
+                next: &[Next::PickUp],
+            },
+        },
+        ErrorKind::Forbidden => Remedy {
+            meaning: "The allow list, IAM, a bucket policy or the expected bucket owner refuses it.",
+            what_to_do: "The cause names which. Add the destination, role, key, domain or dashboard to \
+                         `AllowedDestinations` (with its bucket in `AllowedDestinationBuckets`: the stack refuses one \
+                         without the other), `AllowedRoles`, `AllowedKmsKeys`, `AllowedDomains` or `AllowedDashboards`, \
+                         or mend the policy; then rerun. If a service cannot use its role or the bucket, see below. A \
+                         poll that is refused ends no job: see [A job has stalled](#a-job-has-stalled).",
+            unstarted: Advice {
+                what: "Nothing was started. Fix what the error names (the allow list or a policy), then rerun it.",
+                next: &[Next::Rerun],
+            },
+            started: Advice {
+                what: "Fix what the error names, then pick it up: no second export.",
+                next: &[Next::PickUp],
+            },
+        },
+        ErrorKind::NotFound => Remedy {
+            meaning: "A domain, segment, dashboard, application, job, source or bucket does not exist in this account \
+                      and region; Customer Profiles says the same where access is denied.",
+            what_to_do: "Check the names (a segment goes by its identifier, not its display name), then the start \
+                         function's role. Then rerun.",
+            unstarted: Advice {
+                what: "Nothing was started. Correct the name that the error names, or the function's role, then rerun it.",
+                next: &[Next::Rerun],
+            },
+            started: Advice {
+                what: "Fix what the error names, then pick it up: no second export.",
+                next: &[Next::PickUp],
+            },
+        },
+        ErrorKind::Throttled => Remedy {
+            meaning: "The service or S3 asked to slow down, through 6 retries of a verification or 12 of a seal. A \
+                      start that is throttled waits in line until its deadline, and ends as `Landfall.TimedOut`.",
+            what_to_do: "Redrive a seal; else rerun.",
+            unstarted: Advice {
+                what: "Rerun it when the service has calm again.",
+                next: &[Next::Rerun],
+            },
+            started: Advice {
+                what: "Pick it up when S3 or the service has calm again: no second export.",
+                next: &[Next::PickUp],
+            },
+        },
+        ErrorKind::Busy => Remedy {
+            meaning: "Another delivery held the claim, or the line was full, until the retries were spent; that takes \
+                      more than a day, so a job in line mostly ends as `Landfall.TimedOut`.",
+            what_to_do: "Look for the other execution of the same job key. If the line is too long, see \
+                         [below](#jobs-stand-in-line). Then rerun. An import whose function died is `Busy` for up to 15 \
+                         minutes.",
+            unstarted: Advice {
+                what: "Look for the other execution of the same job key. If there is none, rerun it.",
+                next: &[Next::Rerun],
+            },
+            started: Advice {
+                what: "Look for the other execution of the same job key. If there is none, pick the job up.",
+                next: &[Next::PickUp],
+            },
+        },
+        ErrorKind::Unavailable => Remedy {
+            meaning: "A service or S3 did not answer: in Start through 100 retries, which are hours, or until the \
+                      deadline; in a verification through 6; in a seal through 12.",
+            what_to_do: "Look at the AWS Health Dashboard. Redrive a seal, pick up what has a `service.id`, else rerun.",
+            unstarted: Advice {
+                what: "Look at the AWS Health Dashboard, then rerun it.",
+                next: &[Next::Rerun],
+            },
+            started: Advice {
+                what: "Look at the AWS Health Dashboard, then pick it up: no second export.",
+                next: &[Next::PickUp],
+            },
+        },
+        ErrorKind::Unreachable => Remedy {
+            meaning: "No request reached the service for five minutes, and no job was made: its name was not found, or \
+                      no connection could be made. Mostly, the service is not in the stack's region.",
+            what_to_do: "The cause names the region and where the service is; \
+                         [kinds.md](kinds.md#where-the-services-are) says how to look it up. Deploy the stack in a \
+                         region that has it. If this one has it, look at the function's network, then rerun.",
+            unstarted: Advice {
+                what: "Nothing was started. Deploy the stack in a region that has the service. If this one has it, look at \
+                   the function's network, then rerun it.",
+                next: &[Next::Rerun],
+            },
+            started: Advice {
+                what: "Fix what the error names, then pick it up: no second export.",
+                next: &[Next::PickUp],
+            },
+        },
+        ErrorKind::Retired => Remedy {
+            meaning: "The service no longer offers this job.",
+            what_to_do: "No retry helps; the cause holds the service's own code and what to use instead. Of Pinpoint, \
+                         see [kinds.md](kinds.md#pinpoint-endpoint-exports-and-imports).",
+            unstarted: Advice {
+                what: "The service no longer offers this job. The error says what to use instead.",
+                next: &[],
+            },
+            started: Advice {
+                what: "The service no longer offers this job. The error says what to use instead.",
+                next: &[],
+            },
+        },
+        ErrorKind::JobFailed => Remedy {
+            meaning: "The service itself says that the job failed.",
+            what_to_do: "The receipt holds the service's message; of Quick Sight the code alone, because its words may \
+                         quote values: DescribeDashboardSnapshotJobResult tells them. Most often: the export role, or \
+                         Quick Sight, may not write the bucket or use the key. Of an import whose start call was lost, \
+                         the cause names the jobs to look at before a rerun. Then rerun.",
+            unstarted: Advice {
+                what: "The service itself failed the job. Read its message, fix the cause, then rerun it.",
+                next: &[Next::Rerun],
+            },
+            started: Advice {
+                what: "The service itself failed the job. Read its message, fix the cause (most often the export role, the \
+                   bucket or the key), then rerun it.",
+                next: &[Next::Rerun],
+            },
+        },
+        ErrorKind::TimedOut => Remedy {
+            meaning: "The job did not end before its deadline. It may still end, and its files are then not sealed. Or \
+                      it was never started, because it stood in line: the cause says so. Or the job ended, and its \
+                      verification did not: the cause then names the batch, or an object that `cannot be read within \
+                      one invocation of the function, and cannot go on in a next one`, which is gzip of a single \
+                      member, a PDF or a workbook.",
+            what_to_do: "If it is merely slow, or the cause says that the last polls brought no news, [pick it \
+                         up](#run-again): no second export. Raise `DeadlineSeconds` (a day at most) in the event or the \
+                         stack for the next ones. If it was never started, see [below](#jobs-stand-in-line), then \
+                         rerun. If an object takes too long to verify, give verify-output more memory, which brings \
+                         more processor (`MemorySize` of `VerifyOutputFunction` in `template.yaml`, then deploy), or \
+                         ask for `Landfall.Verification.Level` `structure`; then pick it up. Or have the service write \
+                         smaller files, and rerun.",
+            unstarted: Advice {
+                what: "It was never started, because it stood in line until its deadline. Rerun it, and give the next ones \
+                   a longer DeadlineSeconds or a higher limit.",
+                next: &[Next::Rerun],
+            },
+            started: Advice {
+                what: "It may have ended since. Pick it up: it is awaited, verified and sealed without another export.",
+                next: &[Next::PickUp],
+            },
+        },
+        ErrorKind::OutputRejected => Remedy {
+            meaning: "Files landed, and they do not prove a complete export.",
+            what_to_do: "The receipt names the failed checks. Keep the prefix for whoever looks into it, and do not \
+                         load it. An export that is rightly empty: pick it up with `\"Verification\": {\"AllowEmpty\": \
+                         true}` in its `Landfall`. If the check `format` says `not supported`, `encrypted` or `the most \
+                         that is taken`, the file is [beyond what Landfall \
+                         decodes](guarantees.md#what-cannot-be-promised), and a rerun gives the same: pick it up with \
+                         `Verification.Level` `structure` or `listing`, or have the service write other files. Else \
+                         rerun.",
+            unstarted: Advice {
+                what: "Read the failed checks, then rerun it.",
+                next: &[Next::Rerun],
+            },
+            started: Advice {
+                what: "Read the failed checks, and do not load the files. If the checks ask for too much (an export that is \
+                   rightly empty, a file beyond what Landfall decodes), pick it up with other options in \
+                   Landfall.Verification. If the files are broken, rerun it.",
+                next: &[Next::PickUp, Next::Rerun],
+            },
+        },
+        ErrorKind::BatchFailed => Remedy {
+            meaning: "Not every request of a batch succeeded.",
+            what_to_do: "See \"A batch failed\".",
+            unstarted: Advice {
+                what: "Look at the failed requests one by one, in the list of results that the error names.",
+                next: &[],
+            },
+            started: Advice {
+                what: "Look at the failed requests one by one, in the list of results that the error names.",
+                next: &[],
+            },
+        },
+        ErrorKind::Internal => Remedy {
+            meaning: "A defect of Landfall or of its deployment, or Lambda ended a function (the cause then names \
+                      Lambda's own error).",
+            what_to_do: "Read the function's log. `Sandbox.Timedout` in endpoint-import-start: more data than 15 \
+                         minutes suffice to decode. `Lambda.TooManyRequestsException`: other functions used up the \
+                         account's concurrency for most of an hour or longer while the job was verified; raise it, then \
+                         pick the job up. A cause that names `States.ItemReaderFailed`: the state machine's role could \
+                         not read `verifications/` in the ledger bucket. `States.ExceedToleratedFailureThreshold`: more \
+                         than 50 batches ended in a way that nothing in the definition leads to, such as being stopped; \
+                         look at the Map Run.",
+            unstarted: Advice {
+                what: "Read the function's log, fix what it names, then rerun it.",
+                next: &[Next::Rerun],
+            },
+            started: Advice {
+                what: "Read the function's log, fix what it names, then pick it up: no second export.",
+                next: &[Next::PickUp],
+            },
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_may_be_good_is_picked_up_first() {
+        for kind in ErrorKind::ALL {
+            let next = remedy(kind).started.next;
+            // The service itself says that the export failed.
+            if kind != ErrorKind::JobFailed {
+                assert_ne!(next.first(), Some(&Next::Rerun), "{kind}");
+            }
+            assert!(!remedy(kind).unstarted.next.contains(&Next::PickUp), "{kind}");
+        }
+        for ended in Ended::ALL {
+            assert!(!ended.advice().next.contains(&Next::Rerun), "{ended:?}");
+        }
+    }
+
+    #[test]
+    fn every_text_is_whole() {
+        let is_whole = |text: &str| text.ends_with('.') && !text.contains("  ");
+        for kind in ErrorKind::ALL {
+            let remedy = remedy(kind);
+            for text in [
+                remedy.meaning,
+                remedy.what_to_do,
+                remedy.unstarted.what,
+                remedy.started.what,
+            ] {
+                assert!(is_whole(text), "{kind}: {text}");
+            }
+        }
+        for ended in Ended::ALL {
+            assert!(is_whole(ended.advice().what), "{ended:?}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The runbook says about each error what the code says.
+//!
+//! `LANDFALL_UPDATE=1` writes the tables of `docs/operations.md` anew.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
+
+use anyhow::{Context, Result};
+use landfall::{
+    error::ErrorKind,
+    remedy::{Advice, Ended, remedy},
+};
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+
+/// A page with the lines between `<!-- name: from ... -->` and `<!-- end -->` replaced by a table.
+fn with_table(page: &str, name: &str, table: &str) -> Result<String> {
+    let head = format!("<!-- {name}: from ");
+    let (before, rest) = page.split_once(&head).with_context(|| format!("no place for {name}"))?;
+    let (from, rest) = rest.split_once("-->\n").context("the mark has no end")?;
+    let (_, after) = rest.split_once("<!-- end -->").context("the table has no end")?;
+    Ok(format!("{before}{head}{from}-->\n{table}<!-- end -->{after}"))
+}
+
+fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = format!("| {} |\n|{}\n", head.join(" | "), "---|".repeat(head.len()));
+    for row in rows {
+        writeln!(table, "| {} |", row.join(" | ")).expect("a string takes all");
+    }
+    table
+}
+
+fn advised(advice: Advice) -> String {
+    let commands: BTreeSet<_> = advice.next.iter().map(|next| next.command()).collect();
+    assert_eq!(commands.len(), advice.next.len(), "{advice:?}");
+    let commands = advice.next.iter().map(|next| format!("`{}`", next.command()));
+    let mut cell = advice.what.to_owned();
+    for command in commands {
+        cell.push_str("<br>");
+        cell.push_str(&command);
+    }
+    cell
+}
+
+#[test]
+fn the_runbook_says_what_the_code_says() -> Result<()> {
+    let page = fs::read_to_string(Path::new(PAGE))?;
+    let ended = table(
+        &["where it ended", "do"],
+        Ended::ALL.map(|ended| vec![ended.name().to_owned(), advised(ended.advice())]),
+    );
+    let in_short = table(
+        &["error", "no `service.id`: do", "a `service.id`: do"],
+        ErrorKind::ALL.map(|kind| {
+            let remedy = remedy(kind);
+            let (unstarted, started) = (advised(remedy.advice(false)), advised(remedy.advice(true)));
+            let started = if started == unstarted {
+                "the same".to_owned()
+            } else {
+                started
+            };
+            vec![
+                format!("`{}`", kind.name().trim_start_matches("Landfall.")),
+                unstarted,
+                started,
+            ]
+        }),
+    );
+    let errors = table(
+        &["error", "what it means", "what to do"],
+        ErrorKind::ALL.map(|kind| {
+            let remedy = remedy(kind);
+            vec![
+                format!("`{kind}`"),
+                remedy.meaning.to_owned(),
+                remedy.what_to_do.to_owned(),
+            ]
+        }),
+    );
+    let mut told = page.clone();
+    for (name, table) in [("where it ended", ended), ("in short", in_short), ("errors", errors)] {
+        told = with_table(&told, name, &table)?;
+    }
+    if std::env::var_os("LANDFALL_UPDATE").is_some() {
+        fs::write(PAGE, told)?;
+        return Ok(());
+    }
+    for (line, (is, should)) in page.lines().zip(told.lines()).enumerate() {
+        assert_eq!(
+            is,
+            should,
+            "docs/operations.md:{}: set LANDFALL_UPDATE=1 to write it anew",
+            line + 1
+        );
+    }
+    assert_eq!(page.lines().count(), told.lines().count());
+    Ok(())
+}
