@@ -106,7 +106,7 @@ fn build(workspace: &Path, own: &Path, commands: &[Vec<&str>]) -> Result<Built> 
     let mut processor = Duration::ZERO;
     for arguments in commands {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut child = Command::new(cargo)
+        let child = Command::new(cargo)
             .current_dir(workspace)
             .args(arguments)
             .env("CARGO_TARGET_DIR", &target)
@@ -137,7 +137,7 @@ pub fn wrap(notes: &Path) -> ExitCode {
     let Some((compiler, rest)) = arguments.split_first() else {
         return ExitCode::FAILURE;
     };
-    let Ok(mut child) = Command::new(compiler).args(rest).spawn() else {
+    let Ok(child) = Command::new(compiler).args(rest).spawn() else {
         return ExitCode::FAILURE;
     };
     let Ok(ended) = child.wait4() else {
@@ -178,7 +178,7 @@ fn table(crates: &BTreeMap<String, f64>) -> Table {
     let mut sorted: Vec<_> = crates.iter().collect();
     sorted.sort_by(|(_, one), (_, other)| other.total_cmp(one));
     let mut table = Table::new();
-    table.load_preset(ASCII_MARKDOWN);
+    table.load_style(ASCII_MARKDOWN);
     table.set_header(["crate", "processor, s"]);
     for (name, seconds) in sorted.iter().take(SHOWN) {
         table.add_row([(*name).clone(), format!("{seconds:.1}")]);

@@ -144,7 +144,7 @@ fn build(workspace: &Path, names: &[String]) -> Result<()> {
 /// The results as a table; a later one stands over its `before`.
 fn table(results: &[Timed], before: &[Timed]) -> Table {
     let mut table = Table::new();
-    table.load_preset(ASCII_MARKDOWN);
+    table.load_style(ASCII_MARKDOWN);
     table.set_header([
         "function",
         "first next, ms",

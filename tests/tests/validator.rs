@@ -320,7 +320,7 @@ fn apply(event: &mut Value, at: Index, change: Change) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     #[test]
     fn both_find_the_same_faults(
