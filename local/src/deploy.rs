@@ -33,11 +33,7 @@ pub const PARTITION: &str = "aws";
 /// The region of the local world.
 pub const REGION: &str = "eu-central-1";
 
-/// Where exports land.
-pub const EXPORTS: &str = "landfall-exports";
-
-/// Where the ledger lies.
-pub const LEDGER: &str = "landfall-ledger";
+pub use landfall_cli::verify::kept::{EXPORTS, LEDGER};
 
 /// The name of the stack.
 pub const STACK: &str = "landfall";

@@ -1,18 +1,15 @@
-//! What `--json` prints of a run, and of an error.
+//! What `--json` prints of a run.
 //!
 //! What must stay true: the serialised forms are published in `docs/schema/`: members are added, never changed, and the
 //! number in a schema's name moves when an old reader would misread a new document. Verdicts are the words of the screen.
 
-use landfall_output::verify::{Check, CheckVerdict, VerifiedObject};
+pub use landfall_cli::document::{ERROR_SCHEMA, Failure, NamedError, Refusal, failures, failures_of};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 /// The schema of [`Run`].
 pub const RUN_SCHEMA: &str = "landfall.run/1";
-
-/// The schema of [`Refusal`].
-pub const ERROR_SCHEMA: &str = "landfall.error/1";
 
 /// What became of the events of one `cargo local EVENT --json`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -69,122 +66,4 @@ pub struct Delivery {
     pub receipt: Option<Value>,
     /// What became of each request of a batch.
     pub results: Option<Vec<Value>>,
-}
-
-/// An error by its name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct NamedError {
-    /// Such as `Landfall.Forbidden`; `Local.Error` for what kept the command from its work.
-    pub name: String,
-    /// What happened, to which job, and what to do.
-    pub message: String,
-}
-
-/// Why a command could not do its work; its exit status is 2.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Refusal {
-    /// `landfall.error/1`.
-    #[schemars(extend("const" = ERROR_SCHEMA))]
-    pub schema: &'static str,
-    /// Landfall's version.
-    pub landfall: &'static str,
-    /// Why.
-    pub error: NamedError,
-}
-
-impl Refusal {
-    /// An error as a document.
-    pub fn new(name: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            schema: ERROR_SCHEMA,
-            landfall: env!("CARGO_PKG_VERSION"),
-            error: NamedError {
-                name: name.into(),
-                message: message.into(),
-            },
-        }
-    }
-}
-
-/// One thing that verification found wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Failure {
-    /// The check.
-    pub check: String,
-    /// `fail` or `warn`.
-    pub verdict: CheckVerdict,
-    /// The object's whole key; absent if it is of the output as a whole.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub object: Option<String>,
-    /// Line, from 1, at which the faulty record begins.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<u64>,
-    /// Record, from 1; CSV's header is not counted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub record: Option<u64>,
-    /// What is wrong.
-    pub what: String,
-}
-
-/// What checks and objects say is wrong. Of more objects than a report lists it is what the first ones say.
-pub fn failures(checks: &[Check], objects: &[VerifiedObject]) -> Vec<Failure> {
-    let is_wrong = |check: &&Check| matches!(check.verdict, CheckVerdict::Fail | CheckVerdict::Warn);
-    let of_check = |check: &Check| Failure {
-        check: check.name.clone(),
-        verdict: check.verdict,
-        object: None,
-        line: None,
-        record: None,
-        what: check.reason.clone(),
-    };
-    let of_object = |object: &VerifiedObject| {
-        object.error.as_ref().map(|error| Failure {
-            check: "format".to_owned(),
-            verdict: CheckVerdict::Fail,
-            object: Some(object.key.clone()),
-            line: object.error_line,
-            record: object.error_record,
-            what: error.clone(),
-        })
-    };
-    let checks = checks.iter().filter(is_wrong).map(of_check);
-    checks.chain(objects.iter().filter_map(of_object)).collect()
-}
-
-/// [`failures`] of a receipt.
-pub fn failures_of(receipt: &Value) -> Vec<Failure> {
-    let checks: Vec<Check> = serde_json::from_value(receipt["verification"]["checks"].clone()).unwrap_or_default();
-    let objects: Vec<VerifiedObject> = serde_json::from_value(receipt["output"]["objects"].clone()).unwrap_or_default();
-    failures(&checks, &objects)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn what_is_wrong_is_told_with_its_place() {
-        let receipt = json!({
-            "verification": {"checks": [
-                {"name": "format", "verdict": "fail", "reason": "a.csv: line 3: too few"},
-                {"name": "checksum", "verdict": "pass", "reason": "good"},
-            ]},
-            "output": {"objects": [
-                {"key": "a.csv", "role": "data", "size": 1, "etag": "e", "last_modified": "2026-11-01T05:00:00Z",
-                 "error": "has 3 fields, the header has 4", "error_line": 501, "error_record": 500},
-                {"key": "b.csv", "role": "data", "size": 1, "etag": "e", "last_modified": "2026-11-01T05:00:00Z"},
-            ]},
-        });
-        assert_eq!(
-            serde_json::to_value(failures_of(&receipt)).unwrap(),
-            json!([
-                {"check": "format", "verdict": "fail", "what": "a.csv: line 3: too few"},
-                {"check": "format", "verdict": "fail", "object": "a.csv", "line": 501, "record": 500,
-                 "what": "has 3 fields, the header has 4"},
-            ])
-        );
-        assert_eq!(failures_of(&json!(null)), []);
-    }
 }

@@ -6,82 +6,20 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use anyhow::{Context, Result, bail};
-use chrono::{DateTime, SecondsFormat, Utc};
-use landfall::job;
-use serde_json::{Value, json};
+use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
+pub use landfall_cli::event::{kind, read};
+use serde_json::Value;
 
 use crate::{
     deploy::{ACCOUNT, REGION},
     edge::new_id,
-    functions::{BATCH, KINDS},
 };
-
-/// Reads an event file.
-pub fn read(path: &Path) -> Result<Value> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read {}; sample events lie in events/", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))
-}
-
-/// The kind of job that an event asks for by its `detail-type`.
-pub fn kind(event: &Value) -> Result<String> {
-    let names = || KINDS.iter().map(|kind| kind.name).chain([BATCH]);
-    let detail_type_of = |name: &str| job::Kind::new(name).detail_type();
-    let known: Vec<String> = names().map(|name| format!("{:?}", detail_type_of(name))).collect();
-    let Some(detail_type) = event["detail-type"].as_str() else {
-        bail!(
-            "the event has no text `detail-type`; it says what is asked for: {}",
-            known.join(", ")
-        );
-    };
-    if let Some(name) = names().find(|name| detail_type_of(name) == detail_type) {
-        return Ok(name.to_owned());
-    }
-    if detail_type == "Scheduled Event" {
-        bail!(
-            "the detail-type \"Scheduled Event\" asks for nothing: a rule with a schedule sends it unless its target has \
-             an input of its own, such as events/segment-snapshot-scheduled-rule.json"
-        );
-    }
-    let plain = |text: &str| text.to_lowercase().replace(['-', '_'], " ");
-    let likeness = |name: &str| strsim::jaro_winkler(&plain(&detail_type_of(name)), &plain(detail_type));
-    let hint = names()
-        .map(|name| (likeness(name), name))
-        .filter(|(likeness, _)| *likeness > 0.85)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map_or_else(String::new, |(_, name)| {
-            format!(" Did you mean {:?}?", detail_type_of(name))
-        });
-    bail!(
-        "the detail-type {detail_type:?} asks for nothing that Landfall runs.{hint} It is one of {}. The rules of a \
-         deployed stack match exactly these: it would not see this event, and nothing would tell you",
-        known.join(", ")
-    );
-}
 
 /// Adds what EventBridge adds to every event that is put on a bus, where the file leaves it out. Gives the names of what
 /// was added.
 pub fn fill_in(event: &mut Value, now: DateTime<Utc>) -> Vec<&'static str> {
-    let Some(members) = event.as_object_mut() else {
-        return Vec::new();
-    };
-    let given = [
-        ("id", json!(new_id())),
-        ("time", json!(now.to_rfc3339_opts(SecondsFormat::Secs, true))),
-        ("version", json!("0")),
-        ("account", json!(ACCOUNT)),
-        ("region", json!(REGION)),
-        ("resources", json!([])),
-    ];
-    let mut added = Vec::new();
-    for (name, value) in given {
-        if !members.contains_key(name) {
-            members.insert(name.to_owned(), value);
-            added.push(name);
-        }
-    }
-    added
+    landfall_cli::event::fill_in(event, now, &new_id(), ACCOUNT, REGION)
 }
 
 /// What was filled in, in a line.
@@ -180,29 +118,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn the_detail_type_names_the_kind() {
-        let event = |text: &str| json!({"detail-type": text});
-        assert_eq!(kind(&event("Segment Snapshot Requested")).unwrap(), "segment-snapshot");
-        assert_eq!(kind(&event("Endpoint Export Requested")).unwrap(), "endpoint-export");
-        assert_eq!(kind(&event("Export Batch Requested")).unwrap(), BATCH);
-        let wrong = |event: &Value| kind(event).unwrap_err().to_string();
-        assert!(wrong(&json!({"detail": {}})).contains("\"Segment Snapshot Requested\", "));
-        for text in [
-            "segment-snapshot-request",
-            "Segment Snapshot",
-            "Segment snapshot requested",
-        ] {
-            let error = wrong(&event(text));
-            assert!(
-                error.contains("Did you mean \"Segment Snapshot Requested\"?"),
-                "{error}"
-            );
-            assert!(error.contains("would not see this event"), "{error}");
-        }
-        assert!(wrong(&event("Scheduled Event")).contains("events/segment-snapshot-scheduled-rule.json"));
-    }
 
     #[test]
     fn what_eventbridge_adds_is_added_and_nothing_else() {

@@ -65,8 +65,7 @@ impl Kind {
     }
 }
 
-/// The name of batches among the kinds of events.
-pub const BATCH: &str = "export-batch";
+pub use landfall_cli::kinds::BATCH;
 
 /// The package of the functions of batches.
 const BATCH_PACKAGE: &str = "landfall-batch";

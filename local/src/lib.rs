@@ -7,7 +7,6 @@
 //! in-process and `cargo local` from the terminal.
 
 pub mod aws;
-pub mod check;
 pub mod children;
 pub mod deploy;
 pub mod document;
@@ -16,10 +15,10 @@ pub mod event;
 pub mod functions;
 pub mod moto;
 pub mod places;
-pub mod present;
 pub mod python;
 pub mod rules;
 pub mod simulated;
-pub mod verify;
 pub mod watch;
 pub mod world;
+
+pub use landfall_cli::present;

@@ -4,14 +4,14 @@
 
 mod common;
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
 
 use landfall_local::{
     deploy::{EXPORTS, LEDGER, Retries},
     edge::lambda::Fault,
     world::{Execution, Options, World},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 const JOB: &str = "def handler(event, headers):
     return {'job_key': 'k', 'status': 'STATUS', 'wait_seconds': 1, 'kind': event['kind']}";
@@ -128,7 +128,7 @@ async fn an_event_runs_through_the_deployed_definition() {
     world.shutdown().await;
 }
 
-async fn states(world: &World, operation: &str, input: serde_json::Value) -> serde_json::Value {
+async fn states(world: &World, operation: &str, input: Value) -> Value {
     let target = format!("AWSStepFunctions.{operation}");
     world.aws().call("states", &target, &input).await.unwrap()
 }
@@ -151,7 +151,7 @@ async fn executions_get_names(world: &World) {
             [8, 4, 4, 4, 12],
             "{arn}"
         );
-        let of_it = |execution: &&serde_json::Value| execution["executionArn"] == arn.as_str();
+        let of_it = |execution: &&Value| execution["executionArn"] == arn.as_str();
         let execution = listed["executions"].as_array().unwrap().iter().find(of_it).unwrap();
         assert_eq!(execution["name"], name);
     }
@@ -159,7 +159,7 @@ async fn executions_get_names(world: &World) {
 
 /// The commands of those on call look at the last state first.
 async fn histories_are_read_backwards(world: &World, execution: &Execution) {
-    let page = |more: serde_json::Value| {
+    let page = |more: Value| {
         let mut input = json!({"executionArn": execution.arn, "maxResults": 7});
         input
             .as_object_mut()
@@ -167,7 +167,7 @@ async fn histories_are_read_backwards(world: &World, execution: &Execution) {
             .extend(more.as_object().cloned().unwrap());
         states(world, "GetExecutionHistory", input)
     };
-    let ids = |page: &serde_json::Value| -> Vec<u64> {
+    let ids = |page: &Value| -> Vec<u64> {
         page["events"]
             .as_array()
             .unwrap()
@@ -384,4 +384,34 @@ async fn a_redrive_goes_on_with_the_batches() {
     }
     assert_eq!(world.announcements().await.unwrap().len(), 1);
     world.shutdown().await;
+}
+
+#[test]
+fn a_program_is_told_why_no_run_was_made() {
+    let local = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_landfall-local"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (status, printed, _) = local(&["no-such-event.json", "--json"]);
+    let document: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!((status, &document["schema"]), (Some(2), &json!("landfall.error/1")));
+    let (status, printed, _) = local(&["--version"]);
+    assert_eq!(
+        (status, printed.trim()),
+        (Some(0), concat!("cargo local ", env!("CARGO_PKG_VERSION")))
+    );
+    let (status, _, said) = local(&["a.json", "--profiles", "-1"]);
+    assert!(
+        status == Some(2) && said.contains("'-1'") && said.contains("--profiles"),
+        "{said}"
+    );
+    let (_, help, _) = local(&["serve", "--help"]);
+    assert!(
+        help.contains("lists the scenarios") && !help.contains("lost-answer"),
+        "{help}"
+    );
 }

@@ -1,12 +1,13 @@
 //! The blocks of the documents, for the tests that run them.
 
 /// The pages whose blocks are run.
-pub const PAGES: [&str; 5] = [
+pub const PAGES: [&str; 6] = [
     "README.md",
     "docs/events.md",
     "docs/consume.md",
     "docs/deploy.md",
     "docs/local.md",
+    "docs/cli.md",
 ];
 
 /// A fenced block.

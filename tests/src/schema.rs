@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 
 use landfall::{event, job, service::JobService};
 use landfall_batch::record;
+use landfall_cli::{doctor, document, jobs, show, verify as verification};
 use landfall_customer_profiles::SegmentSnapshots;
-use landfall_local::{document, verify as verification};
+use landfall_local::document as local;
 use landfall_output::{latest, receipt, verify};
 use landfall_pinpoint::{EndpointExports, EndpointImports};
 use landfall_quicksight::DashboardSnapshots;
@@ -27,11 +28,17 @@ pub fn published() -> BTreeMap<String, Value> {
         of::<record::Batch>(record::SCHEMA),
         of::<record::Summary>(record::SUMMARY_SCHEMA),
         of::<document::Refusal>(document::ERROR_SCHEMA),
+        of::<document::Acted>(document::ACTED_SCHEMA),
+        of::<document::Checked>(document::CHECKED_SCHEMA),
+        of::<doctor::Examined>(doctor::SCHEMA),
+        of::<document::Held>(document::HELD_SCHEMA),
         of::<job::Job>(job::SCHEMA),
+        of::<jobs::Jobs>(jobs::SCHEMA),
         of::<latest::Latest>(latest::SCHEMA),
         of::<receipt::Receipt>(receipt::SCHEMA),
         of::<verify::Report>(verify::SCHEMA),
-        of::<document::Run>(document::RUN_SCHEMA),
+        of::<local::Run>(local::RUN_SCHEMA),
+        of::<show::Shown>(show::SCHEMA),
         of::<verification::Verified>(verification::SCHEMA),
     ])
 }

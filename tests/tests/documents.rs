@@ -91,7 +91,7 @@ fn every_script_is_one() -> Result<()> {
         fed(Command::new("bash").arg("-n"), script.as_bytes()).with_context(|| page.to_string())?;
         for line in script.lines() {
             let word = line.split_whitespace().next().unwrap_or_default();
-            let known = ["aws", "cargo", "cp", "sam", "pip", "jq", "source"];
+            let known = ["aws", "cargo", "cp", "landfall", "sam", "pip", "jq", "source"];
             assert!(known.contains(&word), "{page}: what runs `{line}`?");
         }
     }

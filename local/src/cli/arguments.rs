@@ -5,13 +5,7 @@
 use std::{fmt::Display, path::PathBuf, str::FromStr, time::Duration};
 
 use anyhow::{Result, bail};
-use chrono::{DateTime, Utc};
-use clap::{
-    Args, CommandFactory, Parser, Subcommand, ValueEnum,
-    builder::{PossibleValuesParser, TypedValueParser},
-};
-use landfall::job::Level;
-use landfall_formats::Format as DataFormat;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
 use landfall_local::{
     functions::{KINDS, Kind},
     simulated::{
@@ -19,7 +13,6 @@ use landfall_local::{
         pinpoint, quicksight,
         scenario::description,
     },
-    verify::Place,
 };
 use strum::{EnumMessage, VariantNames};
 
@@ -57,10 +50,6 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Keeps the local world up, for the aws command, boto3 and cargo lambda.
     Serve(Serve),
-    /// Checks events by their schema, without building or starting anything.
-    Check(Check),
-    /// Verifies any prefix or folder as the deployed function does, and holds it against a receipt.
-    Verify(Box<Verify>),
 }
 
 #[derive(Debug, Args)]
@@ -98,120 +87,6 @@ pub(super) struct Serve {
     /// Port to listen on; a free one if not given
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub(super) port: u16,
-}
-
-/// Checks events by their schema, without building or starting anything.
-///
-/// The status is 0 if they are right as far as a schema can tell, 1 if one has a fault, and 2 if one cannot be read or asks
-/// for nothing that Landfall runs.
-#[derive(Debug, Args)]
-pub(super) struct Check {
-    /// Event files, such as events/segment-snapshot.json
-    #[arg(required = true, value_name = "EVENT")]
-    pub(super) events: Vec<PathBuf>,
-}
-
-/// How the exit status is to be read, and where credentials come from.
-const VERIFY_HELP: &str = "\
-Exit status:
-  0  the output passed, with or without warnings, and is what the receipt sealed
-  1  a check of the output failed, or it differs from the receipt, or the receipt is that of a failed job
-  2  it could not be checked: wrong usage, no such place, no access
-
-Credentials for S3 come from the environment, the keys and roles of the profile, or the container's or instance's
-role. Of a profile that signs in by SSO or by a process take them with
-  eval \"$(aws configure export-credentials --profile NAME --format env)\"
-It takes s3:ListBucket and s3:GetObject (and kms:Decrypt for a key of one's own); nothing is written.";
-
-/// Verifies any prefix or folder as the deployed function does, and holds it against a receipt.
-#[derive(Debug, Args)]
-#[command(after_help = VERIFY_HELP)]
-pub(super) struct Verify {
-    /// What to verify: s3://bucket/prefix/ or a folder, also one that --out of a run wrote; the receipt's own prefix if
-    /// only --receipt s3://… is given
-    #[arg(value_name = "PREFIX|FOLDER", required_unless_present = "receipt")]
-    pub(super) place: Option<Place>,
-    /// The format that was asked for; recognised by the first files if not given
-    #[arg(long, value_name = "FORMAT", ignore_case = true, value_parser = data_format())]
-    pub(super) format: Option<DataFormat>,
-    /// How much is looked at: keys, sizes and times; also headers, footers and directories; every byte. With a receipt,
-    /// listing makes no checks unless more is asked for
-    #[arg(long, value_name = "LEVEL", default_value = Level::Full.name(), value_parser = level())]
-    pub(super) level: Level,
-    /// When the job was started, such as 2026-11-01T05:00:00Z; nothing may be older
-    #[arg(long, value_name = "TIME")]
-    pub(super) started_at: Option<DateTime<Utc>>,
-    /// The number of rows that there must be
-    #[arg(long, value_name = "N")]
-    pub(super) rows: Option<u64>,
-    /// Data without a row is good
-    #[arg(long)]
-    pub(super) allow_empty: bool,
-    /// The KMS key by which everything must be encrypted: ARN, id or alias
-    #[arg(long, value_name = "KEY")]
-    pub(super) kms_key: Option<String>,
-    /// Time between the two listings that must be equal; 5 for S3 and 0 for a folder if not given
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    pub(super) settle: Option<Duration>,
-    /// What else is expected, as Landfall.Verification.Expect of an event has it: a file, or the JSON itself
-    #[arg(long, value_name = "FILE|JSON")]
-    pub(super) expect: Option<String>,
-    /// Holds what is there against this receipt: what changed, vanished or was added
-    #[arg(long, value_name = "FILE|s3://…")]
-    pub(super) receipt: Option<Place>,
-    /// Prints one JSON document instead of tables: docs/schema/verification.schema.json, or error.schema.json with
-    /// status 2
-    #[arg(long)]
-    pub(super) json: bool,
-    /// Shows the checks that do not apply
-    #[arg(long)]
-    pub(super) all: bool,
-    /// Profile of the AWS configuration
-    #[arg(long, value_name = "NAME", help_heading = "S3")]
-    pub(super) profile: Option<String>,
-    /// The bucket's region
-    #[arg(long, value_name = "REGION", help_heading = "S3")]
-    pub(super) region: Option<String>,
-    /// Another S3 server, such as that of cargo local serve
-    #[arg(long, value_name = "URL", help_heading = "S3", value_parser = url)]
-    pub(super) endpoint_url: Option<String>,
-    /// The account that must own the bucket
-    #[arg(long, value_name = "ACCOUNT", help_heading = "S3", value_parser = account)]
-    pub(super) expected_bucket_owner: Option<String>,
-}
-
-fn data_format() -> impl TypedValueParser<Value = DataFormat> {
-    PossibleValuesParser::new(DataFormat::ALL.map(DataFormat::name)).try_map(|name| {
-        let named = |format: &DataFormat| format.name().eq_ignore_ascii_case(&name);
-        DataFormat::ALL.into_iter().find(named).ok_or("it is no format")
-    })
-}
-
-fn level() -> impl TypedValueParser<Value = Level> {
-    const ALL: [Level; 3] = [Level::Listing, Level::Structure, Level::Full];
-    PossibleValuesParser::new(ALL.map(Level::name)).try_map(|name| {
-        let named = |level: &Level| level.name() == name;
-        ALL.into_iter().find(named).ok_or("it is no level")
-    })
-}
-
-fn url(text: &str) -> Result<String, String> {
-    let is_url = text.parse::<http::Uri>().is_ok_and(|url| {
-        matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some_and(|host| !host.is_empty())
-    });
-    if is_url {
-        Ok(text.to_owned())
-    } else {
-        Err("it is not http://HOST:PORT or https://HOST".to_owned())
-    }
-}
-
-fn account(text: &str) -> Result<String, String> {
-    if text.len() == 12 && text.bytes().all(|c| c.is_ascii_digit()) {
-        Ok(text.to_owned())
-    } else {
-        Err("an account id has 12 digits".to_owned())
-    }
 }
 
 #[derive(Debug, Args)]

@@ -6,15 +6,12 @@
 use std::process::ExitCode;
 
 use clap::FromArgMatches;
-use landfall_local::document::Refusal;
+use landfall_cli::{document::Refusal, screen::print};
 
 use super::{
     arguments::{Cli, Command, command},
-    check::check,
     run::run,
-    screen::print,
     serve::serve,
-    verify::verify,
 };
 
 /// Runs the command line and says how it ended.
@@ -24,8 +21,6 @@ pub(crate) async fn main() -> ExitCode {
     let work = async {
         match &cli.command {
             Some(Command::Serve(options)) => serve(options).await.map(|()| ExitCode::SUCCESS),
-            Some(Command::Check(options)) => check(options),
-            Some(Command::Verify(options)) => Ok(verify(options).await),
             None => run(&cli.run).await,
         }
     };

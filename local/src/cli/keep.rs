@@ -9,9 +9,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use landfall_cli::verify::kept::{DELIVERIES, DELIVERY, is_kept};
 use landfall_local::{
     deploy::{EXPORTS, LEDGER},
-    verify::kept::{DELIVERIES, DELIVERY, is_kept},
     world::World,
 };
 

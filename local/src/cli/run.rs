@@ -15,6 +15,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use chrono::Utc;
 use clap::ValueEnum;
+use landfall_cli::screen::{Screen, colours, layout, print, relative};
 use landfall_local::{
     deploy::LEDGER,
     document::{self, NamedError},
@@ -30,7 +31,6 @@ use super::{
     arguments::Run,
     entry::refuse,
     keep::{clear, keep},
-    screen::{Screen, colours, layout, print, relative},
 };
 
 /// An event that is to be delivered.

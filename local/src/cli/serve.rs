@@ -6,6 +6,7 @@
 use std::io::IsTerminal;
 
 use anyhow::{Context, Result};
+use landfall_cli::screen::{colours, print, relative};
 use landfall_local::{
     deploy::{BUS, EXPORTS, LEDGER, REGION},
     functions::{Kind, SEAL, VERIFY},
@@ -15,10 +16,7 @@ use landfall_local::{
     world::{Options, World},
 };
 
-use super::{
-    arguments::Serve,
-    screen::{colours, print, relative},
-};
+use super::arguments::Serve;
 
 pub(super) async fn serve(options: &Serve) -> Result<()> {
     let kinds = options

@@ -1,0 +1,237 @@
+//! The events that run a job again.
+//!
+//! What must stay true: nothing here calls anybody. A rerun and a pick-up are the job's own event with one member of
+//! `Landfall` changed, so that a second delivery of either is the same job; a number that is taken is not taken again.
+
+use landfall::{
+    error::{Error, ErrorKind, Result},
+    event,
+    job::{Kind, Level, Verdict},
+    ledger::Ledger,
+    store::ObjectStore,
+};
+use serde_json::{Map, Value, json};
+
+/// What an execution that another one started finds in its input besides.
+const STARTED_BY: &str = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID";
+
+/// Most generations of a job that are looked through for a free one.
+const MAX_GENERATIONS: u32 = 100;
+
+/// How a job is run again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// It is exported anew.
+    Rerun,
+    /// The export of the job with this key is awaited, verified and sealed.
+    PickUp {
+        /// The failed job.
+        job_key: String,
+        /// Whether an export without a row is a success now.
+        allow_empty: bool,
+        /// How much of the output is looked at now.
+        level: Option<Level>,
+    },
+}
+
+/// The event of a job that is run again, and the key that it gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// What is delivered.
+    pub event: Value,
+    /// The key of its job.
+    pub job_key: String,
+    /// The generation; none if the event has none.
+    pub rerun: Option<u32>,
+}
+
+/// The event of a job as it was delivered, without what Step Functions added.
+#[must_use]
+pub fn event_of(input: &Value) -> Value {
+    let mut event = input.clone();
+    if let Some(members) = event.as_object_mut() {
+        members.remove(STARTED_BY);
+    }
+    event
+}
+
+/// What is delivered to run a job again: the first generation that no job has yet. Fails with `Busy` if one is open, and
+/// with `InvalidEvent` if a pick-up has succeeded already.
+pub async fn order(store: &dyn ObjectStore, ledger: &str, kind: &str, event: &Value, again: &Again) -> Result<Order> {
+    let kind = Kind::new(kind);
+    let ledger = Ledger::new(store, ledger, "landfall");
+    let own = event["detail"][event::OPTIONS]["Rerun"]
+        .as_u64()
+        .and_then(|n| u32::try_from(n).ok());
+    let first = match again {
+        Again::Rerun => own.unwrap_or(0).saturating_add(1),
+        Again::PickUp { .. } => 0,
+    };
+    for generation in first..first.saturating_add(MAX_GENERATIONS) {
+        let rerun = (generation > 0).then_some(generation);
+        let changed = changed(event, again, rerun)?;
+        let job_key = event::identify(&kind, &changed)?.job_key;
+        let Some(found) = ledger.load(&kind, &job_key).await? else {
+            return Ok(Order {
+                event: changed,
+                job_key,
+                rerun,
+            });
+        };
+        match (found.entry.outcome.map(|outcome| outcome.verdict), again) {
+            (None, _) => {
+                return Err(Error::new(
+                    ErrorKind::Busy,
+                    format!("{kind} {job_key} does that already, and is open: `landfall watch {job_key}` follows it"),
+                ));
+            }
+            (Some(Verdict::Succeeded), Again::PickUp { job_key: failed, .. }) => {
+                return Err(Error::new(
+                    ErrorKind::InvalidEvent,
+                    format!("{kind} {failed} was picked up already, and succeeded as {job_key}"),
+                ));
+            }
+            (Some(_), _) => {}
+        }
+    }
+    Err(Error::new(
+        ErrorKind::InvalidEvent,
+        format!("{MAX_GENERATIONS} jobs of this event have ended already; send an event of its own"),
+    ))
+}
+
+/// The event with what makes it another generation, or a pick-up.
+fn changed(event: &Value, again: &Again, rerun: Option<u32>) -> Result<Value> {
+    let mut event = event.clone();
+    let detail = event["detail"]
+        .as_object_mut()
+        .ok_or_else(|| Error::new(ErrorKind::InvalidEvent, "the event has no detail"))?;
+    let options = detail
+        .entry(event::OPTIONS)
+        .or_insert_with(|| Value::Object(Map::new()));
+    if options.is_null() {
+        *options = json!({});
+    }
+    let options = options
+        .as_object_mut()
+        .ok_or_else(|| Error::new(ErrorKind::InvalidEvent, "$.detail.Landfall of the event is no object"))?;
+    match rerun {
+        Some(rerun) => options.insert("Rerun".to_owned(), json!(rerun)),
+        None => options.remove("Rerun"),
+    };
+    if let Again::PickUp {
+        job_key,
+        allow_empty,
+        level,
+    } = again
+    {
+        options.insert("PickUp".to_owned(), json!(job_key));
+        let mut verification = options.get("Verification").cloned().unwrap_or(json!({}));
+        if *allow_empty {
+            verification["AllowEmpty"] = json!(true);
+        }
+        if let Some(level) = level {
+            verification["Level"] = json!(level.name());
+        }
+        if verification.as_object().is_some_and(|members| !members.is_empty()) {
+            options.insert("Verification".to_owned(), verification);
+        }
+    }
+    Ok(event)
+}
+
+/// An argument of a shell.
+pub fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@+,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, sync::Arc};
+
+    use super::*;
+    use crate::verify::folder::FolderStore;
+
+    fn event() -> Value {
+        json!({"id": "e", "source": "s", "detail-type": "Segment Snapshot Requested", "time": "2026-11-01T05:00:00Z",
+               "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": "arn", "detail": {"DomainName": "d", "Landfall": {"Name": "n"}}})
+    }
+
+    async fn ordered(folder: &tempfile::TempDir, again: &Again) -> Result<Order> {
+        let store: Arc<dyn ObjectStore> = Arc::new(FolderStore::open(folder.path()).unwrap());
+        order(store.as_ref(), "ledger", "segment-snapshot", &event_of(&event()), again).await
+    }
+
+    /// Puts the job of an order into the ledger, with that verdict.
+    fn keep(folder: &tempfile::TempDir, order: &Order, verdict: Option<&str>) {
+        let mut entry = json!({
+            "schema": "landfall.ledger/1", "kind": "segment-snapshot", "request": {}, "created_at": "2026-11-01T05:00:00Z",
+            "deadline_at": "2026-11-01T11:00:00Z", "written_by": "w", "attempts": [],
+            "trigger": {"job_key": order.job_key, "event_id": "e", "source": "s", "time": "2026-11-01T05:00:00Z",
+                        "schedule": null, "account": null, "region": null, "request_sha256": "aa"},
+        });
+        if let Some(verdict) = verdict {
+            entry["outcome"] = json!({"verdict": verdict, "receipt": "s3://ledger/r", "sealed_by": "arn", "polls": 1,
+                                      "sealed_at": "2026-11-01T05:10:00Z", "landfall": "0.1.0"});
+        }
+        let path = folder
+            .path()
+            .join(format!("jobs/segment-snapshot/{}.json", order.job_key));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, entry.to_string()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_rerun_takes_the_first_free_generation() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = ordered(&folder, &Again::Rerun).await.unwrap();
+        assert_eq!(
+            (first.rerun, &first.event["detail"]["Landfall"]),
+            (Some(1), &json!({"Name": "n", "Rerun": 1}))
+        );
+        assert_eq!(first.event.get(STARTED_BY), None);
+        keep(&folder, &first, Some("failed"));
+        let second = ordered(&folder, &Again::Rerun).await.unwrap();
+        assert_eq!(second.rerun, Some(2));
+        assert_ne!(first.job_key, second.job_key);
+        keep(&folder, &second, None);
+        let error = ordered(&folder, &Again::Rerun).await.unwrap_err();
+        assert!(
+            error.kind == ErrorKind::Busy && error.message.contains(&second.job_key),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_pick_up_succeeds_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let again = Again::PickUp {
+            job_key: "20261101T050000Z-0123abcd".to_owned(),
+            allow_empty: true,
+            level: Some(Level::Structure),
+        };
+        let first = ordered(&folder, &again).await.unwrap();
+        assert_eq!(
+            first.event["detail"]["Landfall"],
+            json!({"Name": "n", "PickUp": "20261101T050000Z-0123abcd", "Verification": {"AllowEmpty": true, "Level": "structure"}})
+        );
+        assert!(first.job_key.starts_with("20261101T050000Z-"), "{first:?}");
+        keep(&folder, &first, Some("failed"));
+        let second = ordered(&folder, &again).await.unwrap();
+        assert_eq!(second.rerun, Some(1));
+        keep(&folder, &second, Some("succeeded"));
+        let error = ordered(&folder, &again).await.unwrap_err();
+        assert!(error.message.contains("was picked up already"), "{error}");
+    }
+
+    #[test]
+    fn a_shell_takes_what_is_quoted() {
+        assert_eq!(quoted("arn:aws:states:a:b"), "arn:aws:states:a:b");
+        assert_eq!(quoted(r#"{"a": "it's"}"#), r#"'{"a": "it'\''s"}'"#);
+        assert_eq!(quoted(""), "''");
+    }
+}

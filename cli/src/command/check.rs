@@ -1,0 +1,47 @@
+//! `landfall check`.
+//!
+//! What must stay true: the exit status is 0 only if no event has a fault.
+
+use anyhow::{Context, Result};
+use landfall_cli::{
+    check,
+    document::{CHECKED_SCHEMA, Checked, CheckedEvent, EventFault},
+    event,
+    screen::print,
+};
+
+use super::{
+    arguments::{Check, Common},
+    outcome::Outcome,
+};
+
+pub(super) async fn check(common: &Common, options: &Check) -> Result<Outcome> {
+    let mut events = Vec::new();
+    for path in &options.events {
+        let place = path.display().to_string();
+        let event = event::read(path)?;
+        let faults = check::faults(&event).with_context(|| place.clone())?;
+        let faults = faults.iter().map(EventFault::of).collect();
+        events.push(CheckedEvent { event: place, faults });
+    }
+    let is_right = events.iter().all(|event| event.faults.is_empty());
+    if common.json {
+        let document = Checked {
+            schema: CHECKED_SCHEMA,
+            landfall: env!("CARGO_PKG_VERSION"),
+            right: is_right,
+            events,
+        };
+        print(&serde_json::to_string_pretty(&document)?)?;
+    } else {
+        for CheckedEvent { event, faults } in &events {
+            let lines: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+            print(&match lines.len() {
+                0 => format!("{event}: right, as far as can be told without the deployment"),
+                1 => format!("{event}: 1 fault{}", lines.concat()),
+                n => format!("{event}: {n} faults{}", lines.concat()),
+            })?;
+        }
+    }
+    Ok(Outcome::good_if(is_right))
+}

@@ -1,0 +1,27 @@
+//! Asks before something is done.
+//!
+//! What must stay true: nothing is done without `--yes` or a yes at a terminal.
+#![allow(clippy::print_stderr)]
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
+use anyhow::{Context, Result, bail};
+
+/// Says what will be done, and asks. Fails if nobody can be asked.
+pub(super) fn agreed(what: &str, yes: bool) -> Result<bool> {
+    eprintln!("{what}");
+    if yes {
+        return Ok(true);
+    }
+    if !std::io::stdin().is_terminal() {
+        bail!("nobody can be asked here: say --yes if it shall be done");
+    }
+    eprint!("Go on? [y/N] ");
+    std::io::stderr().flush().context("cannot ask")?;
+    let mut answer = String::new();
+    std::io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .context("cannot read the answer")?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}

@@ -1,0 +1,83 @@
+//! `landfall jobs`.
+//!
+//! What must stay true: the status tells of no job: a list of failures is what was asked for.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use chrono::Utc;
+use landfall_cli::{
+    account::Deployment,
+    executions::Executions,
+    jobs::{Filter, Jobs as Document, SCHEMA, Sources, Totals, collect, table},
+    kinds::KINDS,
+    screen::{Counter, layout, print},
+};
+
+use super::{
+    arguments::{Common, Jobs},
+    outcome::Outcome,
+};
+
+pub(super) async fn jobs(common: &Common, options: &Jobs) -> Result<Outcome> {
+    let deployment = Deployment::find(&common.access(), common.named()).await?;
+    let document = document(common, &deployment, options).await?;
+    if common.json {
+        print(&serde_json::to_string_pretty(&document)?)?;
+        return Ok(Outcome::Good);
+    }
+    let mut text = table(&document.jobs, &document.totals, layout(false).paint, options.wide);
+    for note in &document.notes {
+        text.push_str(&format!("\nnote: {note}"));
+    }
+    print(&text)?;
+    Ok(Outcome::Good)
+}
+
+/// The jobs that were asked for, with progress on stderr.
+pub(super) async fn document(common: &Common, deployment: &Deployment, options: &Jobs) -> Result<Document> {
+    let now = Utc::now();
+    let since = options.since.before(now);
+    let filter = Filter {
+        kinds: options.kinds.clone(),
+        name: options.name.clone(),
+        statuses: options.statuses.clone(),
+        failed: options.failed,
+    };
+    let kinds: Vec<&str> = KINDS
+        .into_iter()
+        .filter(|kind| filter.kinds.is_empty() || filter.kinds.iter().any(|wanted| wanted == kind))
+        .collect();
+    let counter = Counter::new(common.json, "jobs read");
+    let machines: &BTreeMap<String, String> = &deployment.machines;
+    let found = collect(&Sources {
+        store: &deployment.store,
+        ledger: &deployment.ledger,
+        executions: Some(&deployment.steps as &dyn Executions),
+        machines,
+        kinds: &kinds,
+        since,
+        now,
+        progress: &|done, all| counter.show(done, all),
+    })
+    .await?;
+    counter.end();
+    let mut notes = found.notes;
+    for kind in kinds.iter().filter(|kind| !machines.contains_key(**kind)) {
+        // Of a kind that is not deployed there is nothing to say, unless its jobs are there.
+        if found.rows.iter().any(|row| row.kind == **kind) {
+            notes.push(format!("no state machine of {kind} was found, so its executions were not looked at; --stack says which is meant"));
+        }
+    }
+    let jobs: Vec<_> = found.rows.into_iter().filter(|row| filter.wants(row)).collect();
+    Ok(Document {
+        schema: SCHEMA,
+        landfall: env!("CARGO_PKG_VERSION"),
+        ledger: deployment.ledger_uri().to_string(),
+        since,
+        asked_at: now,
+        totals: Totals::of(&jobs),
+        jobs,
+        notes,
+    })
+}

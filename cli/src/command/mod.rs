@@ -1,0 +1,20 @@
+//! The command line, one room for each command.
+
+mod again;
+mod arguments;
+mod check;
+mod completions;
+mod consent;
+mod doctor;
+mod entry;
+mod held;
+mod jobs;
+mod new;
+mod outcome;
+mod report;
+mod send;
+mod show;
+mod verify;
+mod watch;
+
+pub(crate) use self::entry::main;

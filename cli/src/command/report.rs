@@ -1,0 +1,101 @@
+//! `landfall report`.
+//!
+//! What must stay true: a file that is there is replaced only by a whole page.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use futures::{StreamExt as _, stream};
+use landfall::s3_uri::S3Uri;
+use landfall_cli::{
+    account::Deployment,
+    jobs::{Jobs as Document, Row},
+    report::{Digest, page, rows},
+    screen::print,
+};
+use landfall_output::{receipt::Receipt, verify::CheckVerdict};
+
+use super::{
+    arguments::{Common, Jobs, Report},
+    jobs::document,
+    outcome::Outcome,
+};
+
+/// Most receipts of failures that are read for the checks that failed.
+const RECEIPTS: usize = 500;
+
+pub(super) async fn report(common: &Common, options: &Report) -> Result<Outcome> {
+    let deployment = Deployment::find(&common.access(), common.named()).await?;
+    let asked = Jobs {
+        since: options.since,
+        kinds: options.kinds.clone(),
+        name: options.name.clone(),
+        statuses: Vec::new(),
+        failed: false,
+        wide: false,
+    };
+    let jobs = document(common, &deployment, &asked).await?;
+    if let Some(path) = &options.csv {
+        write(path, &rows(&jobs.jobs)?)?;
+    }
+    if let Some(path) = &options.out {
+        let checks = failed_checks(&deployment, &jobs.jobs).await;
+        let digest = Digest::of(&jobs.jobs, &checks, jobs.since, jobs.asked_at, jobs.notes.clone());
+        write(path, &page(&digest, &jobs.ledger, &common.target())?)?;
+    }
+    if common.json {
+        print(&serde_json::to_string_pretty(&jobs)?)?;
+    } else {
+        print(&said(&jobs, options))?;
+    }
+    Ok(Outcome::Good)
+}
+
+fn said(jobs: &Document, options: &Report) -> String {
+    let totals = &jobs.totals;
+    let mut lines = vec![format!(
+        "{} jobs, {} succeeded, {} to look at, {} open",
+        totals.jobs, totals.succeeded, totals.failed, totals.open
+    )];
+    lines.extend(
+        [&options.out, &options.csv]
+            .into_iter()
+            .flatten()
+            .map(|path| format!("wrote {}", path.display())),
+    );
+    lines.extend(jobs.notes.iter().map(|note| format!("note: {note}")));
+    lines.join("\n")
+}
+
+/// The checks that failed, one for each job and check; a receipt that cannot be read has none.
+async fn failed_checks(deployment: &Deployment, jobs: &[Row]) -> Vec<String> {
+    let uris = jobs.iter().filter(|row| row.verification.as_deref() == Some("failed"));
+    let uris: Vec<S3Uri> = uris
+        .filter_map(|row| row.receipt.as_ref()?.parse().ok())
+        .take(RECEIPTS)
+        .collect();
+    stream::iter(uris)
+        .map(|uri| async move {
+            let stored = deployment.store.get(&uri.bucket, &uri.key).await.ok().flatten()?;
+            let receipt: Receipt = serde_json::from_slice(&stored.body).ok()?;
+            let failed = receipt.verification?.checks.into_iter();
+            let names = failed
+                .filter(|check| check.verdict == CheckVerdict::Fail)
+                .map(|check| check.name);
+            Some(names.collect::<Vec<_>>())
+        })
+        .buffer_unordered(32)
+        .filter_map(|names| async { names })
+        .concat()
+        .await
+}
+
+/// Writes a file beside its place and moves it there.
+fn write(path: &Path, text: &str) -> Result<()> {
+    let place = || format!("cannot write {}", path.display());
+    let mut name = path.file_name().with_context(place)?.to_owned();
+    name.push(".part");
+    let part = path.with_file_name(name);
+    std::fs::write(&part, text).with_context(place)?;
+    std::fs::rename(&part, path).with_context(place)
+}

@@ -1,0 +1,196 @@
+//! `landfall send`.
+//!
+//! What must stay true: an event with a fault is not sent. What was sent is found again by the id that EventBridge gave it, so
+//! that an event which no rule takes is noticed.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use chrono::{SubsecRound as _, TimeDelta, Utc};
+use landfall_cli::{
+    account::Deployment,
+    act::quoted,
+    check::faults,
+    document::{ACTED_SCHEMA, Acted},
+    event,
+    executions::{Executions as _, State},
+    kinds::BATCH,
+    screen::print,
+};
+use serde_json::{Value, json};
+
+use super::{
+    arguments::{Common, Send},
+    consent::agreed,
+    outcome::Outcome,
+    watch::followed,
+};
+
+/// How long an event may take to start an execution.
+const TO_START: Duration = Duration::from_secs(60);
+
+pub(super) async fn send(common: &Common, options: &Send) -> Result<Outcome> {
+    let mut event = event::read(&options.event)?;
+    let kind = event::kind(&event)?;
+    let found = faults(&event)?;
+    if !found.is_empty() {
+        let lines: Vec<String> = found.iter().map(|fault| format!("\n  {fault}")).collect();
+        bail!(
+            "{} is not sent, because of what is wrong with it:{}",
+            options.event.display(),
+            lines.concat()
+        );
+    }
+    let deployment = Deployment::find(&common.access(), common.named()).await?;
+    if let Some(members) = event.as_object_mut() {
+        members.remove("$schema");
+    }
+    if options.direct {
+        return direct(common, &deployment, &kind, event, options).await;
+    }
+    let bus = match &options.bus {
+        Some(bus) => bus.clone(),
+        None => deployment
+            .parameters
+            .get("EventBusName")
+            .cloned()
+            .unwrap_or_else(|| "default".to_owned()),
+    };
+    let at = Utc::now().trunc_subsecs(0);
+    let detail = event["detail"].to_string();
+    let source = event["source"].as_str().context("the event has no source")?;
+    let detail_type = event["detail-type"].as_str().context("the event has no detail-type")?;
+    let entry = json!([{"EventBusName": bus, "Source": source, "DetailType": detail_type, "Detail": detail}]);
+    let command = format!(
+        "aws events put-events --entries {}{}",
+        quoted(&entry.to_string()),
+        common.for_aws()
+    );
+    let id_of_file = if event.get("id").is_some() || event.get("time").is_some() {
+        "\nEventBridge gives it an id and a time of its own, so it is another job than one with those of the file (--direct keeps \
+         them)."
+    } else {
+        ""
+    };
+    let what = format!(
+        "Puts {} on the bus {bus}: a new job of {kind}.{id_of_file}\n\n  {command}\n",
+        options.event.display()
+    );
+    if !agreed(&what, options.yes)? {
+        return acted(common, false, &kind, None, command);
+    }
+    let client = aws_sdk_eventbridge::Client::new(&deployment.sdk);
+    let sent = aws_sdk_eventbridge::types::PutEventsRequestEntry::builder()
+        .event_bus_name(&bus)
+        .source(source)
+        .detail_type(detail_type)
+        .detail(detail)
+        .build();
+    let answer = client.put_events().entries(sent).send().await;
+    let answer = answer.map_err(|error| landfall_cli::account::refused("PutEvents", &error))?;
+    let result = answer
+        .entries()
+        .first()
+        .context("EventBridge answered with no result")?;
+    let Some(id) = result.event_id() else {
+        bail!(
+            "EventBridge did not take the event: {}: {}",
+            result.error_code().unwrap_or("no code"),
+            result.error_message().unwrap_or("no message")
+        );
+    };
+    let execution = started(&deployment, &kind, id, at).await?;
+    if options.no_follow || kind == BATCH {
+        return acted(common, true, &kind, Some(execution), command);
+    }
+    followed(common, &deployment, &execution, options.all).await
+}
+
+/// Starts an execution with the event as its input.
+async fn direct(
+    common: &Common,
+    deployment: &Deployment,
+    kind: &str,
+    mut event: Value,
+    options: &Send,
+) -> Result<Outcome> {
+    let machine = deployment.machine(kind)?;
+    let mut parts = machine.split(':').skip(3);
+    let (region, account) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let filled = event::fill_in(&mut event, Utc::now(), &event::new_id(), account, region);
+    let command = format!(
+        "aws stepfunctions start-execution --state-machine-arn {} --input {}{}",
+        quoted(machine),
+        quoted(&event.to_string()),
+        common.for_aws()
+    );
+    let filled = match filled.is_empty() {
+        true => String::new(),
+        false => format!("\nFilled in, as EventBridge does: {}.", filled.join(", ")),
+    };
+    let what = format!(
+        "Starts an execution of {machine} with {}.{filled}\n\n  {command}\n",
+        options.event.display()
+    );
+    if !agreed(&what, options.yes)? {
+        return acted(common, false, kind, None, command);
+    }
+    let execution = deployment.steps.start(machine, &event).await?;
+    if options.no_follow || kind == BATCH {
+        return acted(common, true, kind, Some(execution), command);
+    }
+    followed(common, deployment, &execution, options.all).await
+}
+
+/// The execution that an event started.
+async fn started(deployment: &Deployment, kind: &str, id: &str, at: chrono::DateTime<Utc>) -> Result<String> {
+    let machine = deployment.machine(kind)?;
+    let begun = tokio::time::Instant::now();
+    let mut looked = std::collections::BTreeSet::new();
+    while begun.elapsed() < TO_START {
+        for state in [State::Running, State::Succeeded, State::Failed] {
+            for listed in deployment
+                .steps
+                .list(machine, state, at - TimeDelta::seconds(5))
+                .await?
+            {
+                if !looked.insert(listed.arn.clone()) {
+                    continue;
+                }
+                let described = deployment.steps.describe(&listed.arn).await?;
+                if described.is_some_and(|described| described.input["id"] == id) {
+                    return Ok(listed.arn);
+                }
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    bail!(
+        "EventBridge took the event {id}, and it started no execution within {} s. Look whether the rule of {kind} is there, \
+         enabled, and on that bus (`landfall doctor`), and into the dead-letter queue of the stack",
+        TO_START.as_secs()
+    )
+}
+
+fn acted(common: &Common, done: bool, kind: &str, execution: Option<String>, command: String) -> Result<Outcome> {
+    let text = match (&execution, done) {
+        (Some(execution), _) => format!("started {execution}"),
+        (None, true) => "sent".to_owned(),
+        (None, false) => "nothing was done".to_owned(),
+    };
+    let document = Acted {
+        schema: ACTED_SCHEMA,
+        landfall: env!("CARGO_PKG_VERSION"),
+        done,
+        kind: kind.to_owned(),
+        job_key: None,
+        execution,
+        commands: vec![command],
+    };
+    print(&if common.json {
+        serde_json::to_string_pretty(&document)?
+    } else {
+        text
+    })?;
+    Ok(Outcome::good_if(done))
+}

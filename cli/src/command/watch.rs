@@ -1,0 +1,49 @@
+//! `landfall watch`, and following what another command started.
+//!
+//! What must stay true: lines of progress go to stderr; the job as it ended is the result.
+
+use anyhow::{Context, Result};
+use landfall_cli::{
+    account::Deployment,
+    executions::State,
+    follow::follow,
+    screen::Screen,
+    show::{Job, Target},
+};
+
+use super::{
+    arguments::{Common, Watch},
+    outcome::Outcome,
+    show::{find, print_job},
+};
+
+pub(super) async fn watch(common: &Common, options: &Watch) -> Result<Outcome> {
+    let deployment = Deployment::find(&common.access(), common.named()).await?;
+    let job = find(&deployment, &Target::of(&options.job)?).await?;
+    let Some(execution) = &job.execution else {
+        return print_job(common, &job);
+    };
+    let arn = execution.listed.arn.clone();
+    if execution.listed.state != State::Running {
+        return print_job(common, &job);
+    }
+    followed(common, &deployment, &arn, options.all).await
+}
+
+/// Follows an execution to its end, and prints its job.
+pub(super) async fn followed(common: &Common, deployment: &Deployment, execution: &str, all: bool) -> Result<Outcome> {
+    let screen = Screen::new(common.json);
+    let paint = screen.paint;
+    follow(&deployment.steps, execution, all, |lines, now| {
+        for line in lines {
+            screen.line(&line.render("", paint));
+        }
+        screen.doing(now);
+    })
+    .await?;
+    drop(screen);
+    let job: Job = find(deployment, &Target::Execution(execution.to_owned()))
+        .await
+        .context("the execution has ended, and its job cannot be shown")?;
+    print_job(common, &job)
+}

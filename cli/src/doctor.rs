@@ -1,0 +1,372 @@
+//! What is wrong with a deployment, and how it is put right.
+//!
+//! What must stay true: findings are a pure function of what was asked; what could not be asked is a finding and is never
+//! taken for well; each finding that is not well names its remedy.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::jobs::{Row, Status};
+
+/// The schema of [`Examined`].
+pub const SCHEMA: &str = "landfall.doctor/1";
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Grade {
+    /// All is well.
+    Well,
+    /// It works, and somebody should know.
+    Note,
+    /// It does not work, or will not.
+    Bad,
+    /// It could not be looked at.
+    Unknown,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Finding {
+    /// How bad it is.
+    pub grade: Grade,
+    /// What was looked at.
+    pub what: String,
+    /// What was found.
+    pub found: String,
+    /// What to do; empty if all is well.
+    pub remedy: String,
+}
+
+/// A deployment that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Examined {
+    /// `landfall.doctor/1`.
+    #[schemars(extend("const" = SCHEMA))]
+    pub schema: &'static str,
+    /// Landfall's version.
+    pub landfall: &'static str,
+    /// Whether nothing is bad, and all could be looked at.
+    pub well: bool,
+    /// What was looked at.
+    pub findings: Vec<Finding>,
+}
+
+/// What was asked, or why it could not be.
+pub type Asked<T> = Result<T, String>;
+
+/// A state machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// `ACTIVE` or `DELETING`.
+    pub status: String,
+    /// What the service finds wrong with its definition.
+    pub diagnostics: Vec<String>,
+}
+
+/// What is known of a deployment.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// How the deployment is named on the command line.
+    pub target: String,
+    /// The state of the stack; none of a deployment that was named by its ledger.
+    pub stack_status: Option<String>,
+    /// The parameters of the stack.
+    pub parameters: BTreeMap<String, String>,
+    /// State machines by kind.
+    pub machines: BTreeMap<String, Asked<Machine>>,
+    /// The rules that start them, by kind, with their state.
+    pub rules: BTreeMap<String, Asked<Vec<(String, String)>>>,
+    /// The jobs of the last days.
+    pub jobs: Option<Asked<Vec<Row>>>,
+    /// Folders of runs in the bucket of exports that no job of the ledger has.
+    pub strangers: Option<Asked<Vec<String>>>,
+}
+
+/// What is wrong with a deployment.
+pub fn examine(facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(facts.stack_status.as_deref().map(stack));
+    if facts.machines.is_empty() {
+        findings.push(finding(
+            Grade::Bad,
+            "state machines",
+            "none was found",
+            "Deploy a kind, or name the stack with --stack.",
+        ));
+    }
+    for (kind, machine) in &facts.machines {
+        findings.push(of_machine(kind, machine));
+    }
+    for (kind, rules) in &facts.rules {
+        findings.push(of_rules(kind, rules));
+    }
+    if facts.stack_status.is_some() {
+        findings.push(topic(&facts.parameters));
+        findings.extend(schedules(&facts.parameters));
+    }
+    findings.extend(facts.jobs.as_ref().map(|jobs| of_jobs(jobs, &facts.target)));
+    findings.extend(facts.strangers.as_ref().map(of_strangers));
+    findings
+}
+
+fn finding(grade: Grade, what: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    Finding {
+        grade,
+        what: what.into(),
+        found: found.into(),
+        remedy: remedy.into(),
+    }
+}
+
+fn unknown(what: impl Into<String>, why: &str) -> Finding {
+    finding(
+        Grade::Unknown,
+        what,
+        why,
+        "Give these credentials the permission that the error names.",
+    )
+}
+
+fn stack(status: &str) -> Finding {
+    let grade = match status {
+        "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE" => Grade::Well,
+        "UPDATE_ROLLBACK_COMPLETE" => Grade::Note,
+        status if status.ends_with("_IN_PROGRESS") => Grade::Note,
+        _ => Grade::Bad,
+    };
+    let remedy = match grade {
+        Grade::Well => "",
+        Grade::Note if status.ends_with("_IN_PROGRESS") => "Wait until it has ended, then ask again.",
+        _ => "Read the stack's events for the resource that failed, correct it, and deploy again.",
+    };
+    finding(grade, "stack", status, remedy)
+}
+
+fn of_machine(kind: &str, machine: &Asked<Machine>) -> Finding {
+    let what = format!("state machine of {kind}");
+    match machine {
+        Err(why) => unknown(what, why),
+        Ok(machine) if machine.status != "ACTIVE" => finding(
+            Grade::Bad,
+            what,
+            format!("it is {}", machine.status),
+            "Wait until it is gone, then deploy the kind again.",
+        ),
+        Ok(machine) if !machine.diagnostics.is_empty() => finding(
+            Grade::Bad,
+            what,
+            machine.diagnostics.join("; "),
+            "Deploy a release whose definition Step Functions takes.",
+        ),
+        Ok(_) => finding(Grade::Well, what, "active, and its definition is valid", ""),
+    }
+}
+
+fn of_rules(kind: &str, rules: &Asked<Vec<(String, String)>>) -> Finding {
+    let what = format!("rule of {kind}");
+    match rules {
+        Err(why) => unknown(what, why),
+        Ok(rules) if rules.is_empty() => finding(
+            Grade::Bad,
+            what,
+            "no rule starts the state machine, so an event on the bus does nothing",
+            "Deploy the stack again, or send events with `landfall send --direct`.",
+        ),
+        Ok(rules) => match rules.iter().find(|(_, state)| state != "ENABLED") {
+            Some((name, state)) => finding(
+                Grade::Bad,
+                what,
+                format!("{name} is {state}"),
+                format!("Switch it on: aws events enable-rule --name {name} --event-bus-name BUS"),
+            ),
+            None => finding(Grade::Well, what, format!("{} is enabled", rules[0].0), ""),
+        },
+    }
+}
+
+fn topic(parameters: &BTreeMap<String, String>) -> Finding {
+    match parameters.get("AlarmTopicArn").filter(|topic| !topic.is_empty()) {
+        Some(topic) => finding(Grade::Well, "alarms", format!("they notify {topic}"), ""),
+        None => finding(
+            Grade::Note,
+            "alarms",
+            "they notify nobody",
+            "Set the parameter AlarmTopicArn of the stack to the ARN of an SNS topic, and deploy.",
+        ),
+    }
+}
+
+/// The parameter that schedules a kind, and the one that deploys it.
+const SCHEDULES: [(&str, &str, &str); 4] = [
+    ("segment-snapshot", "ScheduleExpression", "SegmentSnapshots"),
+    (
+        "dashboard-snapshot",
+        "DashboardSnapshotScheduleExpression",
+        "DashboardSnapshots",
+    ),
+    ("endpoint-export", "EndpointExportScheduleExpression", "PinpointKinds"),
+    ("endpoint-import", "EndpointImportScheduleExpression", "PinpointKinds"),
+];
+
+fn schedules(parameters: &BTreeMap<String, String>) -> Vec<Finding> {
+    let value = |name: &str| parameters.get(name).map_or("", String::as_str);
+    let deployed = SCHEDULES.into_iter().filter(|(_, _, kind)| value(kind) == "true");
+    deployed
+        .map(|(kind, name, _)| match value(name) {
+            "" => finding(
+                Grade::Note,
+                format!("schedule of {kind}"),
+                "the stack has none: jobs come by events alone",
+                format!("If it shall have one, set the parameter {name} and deploy."),
+            ),
+            expression => finding(Grade::Well, format!("schedule of {kind}"), expression, ""),
+        })
+        .collect()
+}
+
+fn of_jobs(jobs: &Asked<Vec<Row>>, target: &str) -> Finding {
+    let jobs = match jobs {
+        Err(why) => return unknown("jobs", why),
+        Ok(jobs) => jobs,
+    };
+    let count = |statuses: &[Status]| jobs.iter().filter(|row| statuses.contains(&row.status)).count();
+    match (count(&[Status::Aborted, Status::Unsealed]), count(&[Status::Failed])) {
+        (0, 0) => finding(
+            Grade::Well,
+            "jobs",
+            "none of the last 14 days failed or is left open",
+            "",
+        ),
+        (0, failed) => finding(
+            Grade::Note,
+            "jobs",
+            format!("{failed} of the last 14 days failed"),
+            format!("landfall jobs --failed --since 14d {target}"),
+        ),
+        (open, failed) => finding(
+            Grade::Bad,
+            "jobs",
+            format!("nobody goes on with {open} of the last 14 days, and {failed} failed"),
+            format!("landfall jobs --failed --since 14d {target}"),
+        ),
+    }
+}
+
+fn of_strangers(strangers: &Asked<Vec<String>>) -> Finding {
+    match strangers {
+        Err(why) => unknown("exports", why),
+        Ok(strangers) if strangers.is_empty() => {
+            finding(Grade::Well, "exports", "every run=… is of a job in the ledger", "")
+        }
+        Ok(strangers) => finding(
+            Grade::Note,
+            "exports",
+            format!(
+                "{} are of no job in the ledger, the first: {}",
+                strangers.len(),
+                strangers[0]
+            ),
+            "Another deployment or somebody by hand wrote them, or another ledger has them. Do not read what has no \
+             _receipt.json.",
+        ),
+    }
+}
+
+/// The folders of runs among keys whose job no ledger has: `…/run=<job key>/` or `…/run=<job key>-<attempt>/`.
+pub fn strangers<'a>(keys: impl Iterator<Item = &'a str>, jobs: &BTreeSet<String>) -> BTreeSet<String> {
+    let folder = |key: &'a str| {
+        let at = if key.starts_with("run=") {
+            0
+        } else {
+            key.find("/run=")? + 1
+        };
+        let end = at + key.get(at..)?.find('/')?;
+        let name = key.get(at + "run=".len()..end)?;
+        let attempt = name.rsplit_once('-').filter(|(_, n)| n.len() == 1).map(|(job, _)| job);
+        let is_known = jobs.contains(name) || attempt.is_some_and(|job| jobs.contains(job));
+        (!is_known).then(|| key[..=end].to_owned())
+    };
+    keys.filter_map(folder).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_has_its_remedy() {
+        let machine = |status: &str, diagnostics: &[&str]| {
+            Ok(Machine {
+                status: status.to_owned(),
+                diagnostics: diagnostics.iter().map(ToString::to_string).collect(),
+            })
+        };
+        let rule = |state: &str| Ok(vec![("landfall-rule".to_owned(), state.to_owned())]);
+        let facts = Facts {
+            target: "--stack landfall".to_owned(),
+            stack_status: Some("UPDATE_ROLLBACK_FAILED".to_owned()),
+            parameters: BTreeMap::from([
+                ("SegmentSnapshots".to_owned(), "true".to_owned()),
+                ("PinpointKinds".to_owned(), "false".to_owned()),
+            ]),
+            machines: BTreeMap::from([
+                ("a".to_owned(), machine("ACTIVE", &[])),
+                ("b".to_owned(), machine("DELETING", &[])),
+                ("c".to_owned(), machine("ACTIVE", &["SCHEMA_VALIDATION_FAILED: x"])),
+                ("d".to_owned(), Err("AccessDeniedException: no".to_owned())),
+            ]),
+            rules: BTreeMap::from([
+                ("a".to_owned(), rule("ENABLED")),
+                ("b".to_owned(), rule("DISABLED")),
+                ("c".to_owned(), Ok(Vec::new())),
+            ]),
+            jobs: Some(Ok(Vec::new())),
+            strangers: Some(Ok(vec!["out/run=x/".to_owned()])),
+        };
+        let found = examine(&facts);
+        let grades: Vec<(&str, Grade)> = found
+            .iter()
+            .map(|finding| (finding.what.as_str(), finding.grade))
+            .collect();
+        assert_eq!(
+            grades,
+            [
+                ("stack", Grade::Bad),
+                ("state machine of a", Grade::Well),
+                ("state machine of b", Grade::Bad),
+                ("state machine of c", Grade::Bad),
+                ("state machine of d", Grade::Unknown),
+                ("rule of a", Grade::Well),
+                ("rule of b", Grade::Bad),
+                ("rule of c", Grade::Bad),
+                ("alarms", Grade::Note),
+                ("schedule of segment-snapshot", Grade::Note),
+                ("jobs", Grade::Well),
+                ("exports", Grade::Note),
+            ]
+        );
+        for finding in &found {
+            assert_eq!(finding.remedy.is_empty(), finding.grade == Grade::Well, "{finding:?}");
+        }
+        assert_eq!(examine(&Facts::default())[0].grade, Grade::Bad);
+    }
+
+    #[test]
+    fn a_run_belongs_to_a_job_of_the_ledger_or_is_a_stranger() {
+        let jobs = BTreeSet::from(["20261101T050000Z-0123abcd".to_owned()]);
+        let keys = [
+            "out/run=20261101T050000Z-0123abcd/part-0.csv",
+            "out/run=20261101T050000Z-0123abcd-2/part-0.csv",
+            "out/run=20261101T050000Z-ffffffff/part-0.csv",
+            "out/run=20261101T050000Z-ffffffff/part-1.csv",
+            "run=mine/a.csv",
+            "other/file.csv",
+            "out/run=unfinished",
+        ];
+        let found: Vec<String> = strangers(keys.into_iter(), &jobs).into_iter().collect();
+        assert_eq!(found, ["out/run=20261101T050000Z-ffffffff/", "run=mine/"]);
+    }
+}

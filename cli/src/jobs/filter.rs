@@ -1,0 +1,30 @@
+//! Which jobs are wanted.
+
+use super::row::{Row, Status};
+
+/// Which jobs are wanted; what is empty wants all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Of these kinds.
+    pub kinds: Vec<String>,
+    /// Whose name, or what they export, contains this, whatever the case.
+    pub name: Option<String>,
+    /// That are so.
+    pub statuses: Vec<Status>,
+    /// That somebody has to look at.
+    pub failed: bool,
+}
+
+impl Filter {
+    /// Whether a job is wanted.
+    pub fn wants(&self, row: &Row) -> bool {
+        let holds = |text: &str, part: &str| text.to_lowercase().contains(&part.to_lowercase());
+        let is_named = |part: &String| {
+            holds(row.name.as_deref().unwrap_or_default(), part) || holds(&row.what, part) || holds(&row.job_key, part)
+        };
+        (self.kinds.is_empty() || self.kinds.contains(&row.kind))
+            && self.name.as_ref().is_none_or(is_named)
+            && (self.statuses.is_empty() || self.statuses.contains(&row.status))
+            && (!self.failed || row.status.is_bad())
+    }
+}

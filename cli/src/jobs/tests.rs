@@ -1,0 +1,452 @@
+//! Jobs of a ledger in a folder, with a list for Step Functions.
+
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use landfall::{error::Result, store::ObjectStore};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{Filter, Found, Row, Sources, Status, Totals, WIDTH, collect, table};
+use crate::{
+    executions::{Described, Executions, Listed, State},
+    kinds::KINDS,
+    present::{Layout, Paint},
+    show::{Finder, Shown, Target, shown},
+    verify::folder::FolderStore,
+};
+
+const LEDGER: &str = "landfall-ledger";
+const MACHINE: &str = "arn:aws:states:eu-central-1:111122223333:stateMachine:landfall-segment-snapshot";
+
+fn machines() -> BTreeMap<String, String> {
+    BTreeMap::from([("segment-snapshot".to_owned(), MACHINE.to_owned())])
+}
+
+fn at(time: &str) -> DateTime<Utc> {
+    format!("2026-11-{time}Z").parse().unwrap()
+}
+
+fn now() -> DateTime<Utc> {
+    at("08T12:00:00")
+}
+
+fn execution(name: &str) -> String {
+    format!("arn:aws:states:eu-central-1:111122223333:execution:landfall-segment-snapshot:{name}")
+}
+
+/// An entry of the ledger that has one attempt of that state and no outcome.
+fn entry(kind: &str, key: &str, created: &str, request: &Value, state: &str) -> Value {
+    let created = at(created);
+    json!({
+        "schema": "landfall.ledger/1", "kind": kind, "name": null, "request": request, "created_at": created,
+        "deadline_at": created + chrono::TimeDelta::hours(6), "written_by": "w",
+        "trigger": {"job_key": key, "event_id": "e", "source": "com.example", "time": created, "schedule": null,
+                    "account": "111122223333", "region": "eu-central-1", "request_sha256": "aa"},
+        "attempts": [{"number": 1, "key": key, "prefix": format!("s3://landfall-exports/out/run={key}/"), "state": state,
+                      "owner": format!("{}/request", execution(key)), "claimed_at": created,
+                      "lease_until": created + chrono::TimeDelta::minutes(1)}],
+    })
+}
+
+/// The entry with an id of the service.
+fn started(mut entry: Value) -> Value {
+    entry["attempts"][0]["service_id"] = json!("snapshot-1");
+    entry["attempts"][0]["started_at"] = entry["created_at"].clone();
+    entry["attempts"][0]["state"] = json!("started");
+    entry
+}
+
+/// The entry with an outcome.
+fn sealed(mut entry: Value, at: DateTime<Utc>, error: Option<(&str, &str)>, report: Option<(&str, u64)>) -> Value {
+    let key = entry["trigger"]["job_key"].as_str().unwrap().to_owned();
+    let kind = entry["kind"].as_str().unwrap().to_owned();
+    let receipt = match error {
+        None => format!("s3://landfall-ledger/exports/run={key}/_receipt.json"),
+        Some(_) => format!("s3://landfall-ledger/receipts/{kind}/{key}.json"),
+    };
+    entry["outcome"] = json!({
+        "verdict": if error.is_some() { "failed" } else { "succeeded" }, "receipt": receipt, "sealed_by": execution(&key),
+        "sealed_at": at, "attempt": 1, "polls": 10, "landfall": "0.1.0", "service_status": "SUCCEEDED",
+        "ended_at": at - chrono::TimeDelta::seconds(20),
+    });
+    if let Some((name, cause)) = error {
+        entry["outcome"]["error"] = json!({"Error": name, "Cause": cause});
+    }
+    if let Some((verdict, rows)) = report {
+        entry["outcome"]["report"] = json!({"key": "reports/r.json", "sha256": "bb", "verdict": verdict, "objects": 3,
+                                            "rows": rows, "bytes": rows * 100});
+    }
+    entry
+}
+
+struct Here {
+    folder: TempDir,
+    executions: Fixed,
+}
+
+impl Here {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            executions: Fixed::default(),
+        }
+    }
+
+    fn write(&self, key: &str, body: &Value) {
+        write(self.folder.path(), key, body);
+    }
+
+    fn put(&self, entry: &Value) {
+        let (kind, key) = (
+            entry["kind"].as_str().unwrap(),
+            entry["trigger"]["job_key"].as_str().unwrap(),
+        );
+        self.write(&format!("jobs/{kind}/{key}.json"), entry);
+    }
+
+    fn runs(&mut self, name: &str, state: State, started: &str, input: Value) {
+        self.executions.0.push(Described {
+            listed: Listed {
+                arn: execution(name),
+                state,
+                started_at: at(started),
+                stopped_at: (state != State::Running).then(|| at(started) + chrono::TimeDelta::hours(1)),
+            },
+            input,
+            error: (state == State::Failed).then(|| "Landfall.Unavailable".to_owned()),
+            cause: (state == State::Failed).then(|| "S3 did not answer".to_owned()),
+        });
+    }
+
+    fn store(&self) -> Arc<dyn ObjectStore> {
+        Arc::new(FolderStore::open(self.folder.path()).unwrap())
+    }
+
+    async fn collect(&self, since: DateTime<Utc>) -> Found {
+        let machines = machines();
+        let store = self.store();
+        let sources = Sources {
+            store: &store,
+            ledger: LEDGER,
+            executions: Some(&self.executions),
+            machines: &machines,
+            kinds: &KINDS,
+            since,
+            now: now(),
+            progress: &|_, _| {},
+        };
+        collect(&sources).await.unwrap()
+    }
+
+    async fn show(&self, target: &str) -> String {
+        let store = self.store();
+        let machines = machines();
+        let finder = Finder {
+            store: &store,
+            ledger: LEDGER,
+            executions: Some(&self.executions),
+            machines: &machines,
+            now: now(),
+        };
+        let job = finder.find(&Target::of(target).unwrap()).await.unwrap();
+        let layout = Layout {
+            paint: Paint(false),
+            width: Some(80),
+            all: false,
+        };
+        shown(&Shown::of(&job, "--stack landfall"), layout)
+    }
+}
+
+fn write(folder: &Path, key: &str, body: &Value) {
+    let path = folder.join(key);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, body.to_string()).unwrap();
+}
+
+#[derive(Default)]
+struct Fixed(Vec<Described>);
+
+#[async_trait]
+impl Executions for Fixed {
+    async fn list(&self, machine: &str, state: State, since: DateTime<Utc>) -> Result<Vec<Listed>> {
+        assert_eq!(machine, MACHINE);
+        let listed = self.0.iter().map(|described| described.listed.clone());
+        Ok(listed
+            .filter(|listed| listed.state == state && listed.started_at >= since)
+            .collect())
+    }
+
+    async fn describe(&self, execution: &str) -> Result<Option<Described>> {
+        Ok(self
+            .0
+            .iter()
+            .find(|described| described.listed.arn == execution)
+            .cloned())
+    }
+
+    async fn history(&self, execution: &str) -> Result<Vec<Value>> {
+        let state = if execution.ends_with("unsealed") {
+            "Seal"
+        } else {
+            "Wait"
+        };
+        Ok(vec![
+            json!({"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "Start", "input": "{}"}}),
+            json!({"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": state, "input": "{}"}}),
+        ])
+    }
+}
+
+fn segment(name: &str) -> Value {
+    json!({"DomainName": "example-support", "SegmentDefinitionName": name, "DataFormat": "CSV"})
+}
+
+fn event(id: &str, time: &str) -> Value {
+    json!({"id": id, "source": "com.example", "detail-type": "Segment Snapshot Requested", "time": at(time),
+           "detail": segment("stopped-early")})
+}
+
+/// A week of jobs, one of each sort.
+fn week() -> Here {
+    let mut here = Here::new();
+    let mut nightly = sealed(
+        started(entry(
+            "segment-snapshot",
+            "20261108T050000Z-0000000a",
+            "08T05:00:01",
+            &segment("vip"),
+            "started",
+        )),
+        at("08T05:12:00"),
+        None,
+        Some(("passed", 1_234_567)),
+    );
+    nightly["name"] = json!("Nightly VIP customers of the shop");
+    here.put(&nightly);
+    here.put(&sealed(
+        started(entry(
+            "dashboard-snapshot",
+            "20261107T050000Z-0000000b",
+            "07T05:00:01",
+            &json!({"DashboardId": "sales-overview"}),
+            "started",
+        )),
+        at("07T05:00:40"),
+        None,
+        Some(("passed_with_warnings", 0)),
+    ));
+    here.put(&sealed(
+        started(entry("segment-snapshot", "20261106T050000Z-0000000c", "06T05:00:01", &segment("all-customers"), "started")),
+        at("06T11:00:01"),
+        Some(("Landfall.TimedOut", "segment-snapshot 20261106T050000Z-0000000c (service id snapshot-1) did not end before its deadline.\nPick it up.")),
+        None,
+    ));
+    let rejected = sealed(
+        started(entry(
+            "segment-snapshot",
+            "20261105T050000Z-0000000d",
+            "05T05:00:01",
+            &segment("vip"),
+            "started",
+        )),
+        at("05T05:20:00"),
+        Some(("Landfall.OutputRejected", "2 checks failed: format")),
+        Some(("failed", 20_000_000_000)),
+    );
+    here.put(&rejected);
+    let mut queued = entry(
+        "segment-snapshot",
+        "20261108T060000Z-0000000e",
+        "08T06:00:00",
+        &segment("next"),
+        "waiting",
+    );
+    queued["attempts"][0]["error"] = json!({"Error": "Landfall.Busy", "Cause": "10 of 10 segment-snapshot jobs run"});
+    here.put(&queued);
+    here.put(&started(entry(
+        "segment-snapshot",
+        "running",
+        "08T11:00:00",
+        &segment("big"),
+        "started",
+    )));
+    here.put(&started(entry(
+        "segment-snapshot",
+        "stopped",
+        "08T10:00:00",
+        &segment("unwanted"),
+        "started",
+    )));
+    here.put(&started(entry(
+        "segment-snapshot",
+        "unsealed",
+        "08T09:00:00",
+        &segment("lost-seal"),
+        "started",
+    )));
+    here.runs("running", State::Running, "08T11:00:00", json!({}));
+    here.runs("stopped", State::Aborted, "08T10:00:00", json!({}));
+    here.runs("unsealed", State::Failed, "08T09:00:00", json!({}));
+    // Stopped before its job was claimed.
+    here.runs("early", State::Aborted, "08T08:00:00", event("e1", "08T08:00:00"));
+    // Another delivery of a job that has ended is no job of its own.
+    here
+}
+
+#[tokio::test]
+async fn a_week_of_jobs_fits_80_columns() {
+    let here = week();
+    let found = here.collect(at("01T00:00:00")).await;
+    assert_eq!(found.notes, Vec::<String>::new());
+    let text = table(&found.rows, &Totals::of(&found.rows), Paint(false), false);
+    for line in text.lines() {
+        assert!(line.chars().count() <= WIDTH, "{line}");
+    }
+    insta::assert_snapshot!("week", text);
+    let wide = table(&found.rows, &Totals::of(&found.rows), Paint(false), true);
+    assert!(wide.contains("20261108T050000Z-0000000a"), "{wide}");
+}
+
+#[tokio::test]
+async fn what_is_wanted_is_what_is_shown() {
+    let here = week();
+    let rows = here.collect(at("01T00:00:00")).await.rows;
+    let keys = |filter: &Filter| -> Vec<String> {
+        rows.iter()
+            .filter(|row| filter.wants(row))
+            .map(|row| row.short().to_owned())
+            .collect()
+    };
+    let failed = Filter {
+        failed: true,
+        ..Filter::default()
+    };
+    assert_eq!(keys(&failed).len(), 5, "{:?}", keys(&failed));
+    let named = |text: &str| Filter {
+        name: Some(text.to_owned()),
+        ..Filter::default()
+    };
+    assert_eq!(keys(&named("VIP")), ["0000000a", "0000000d"]);
+    let queued = Filter {
+        statuses: vec![Status::Queued],
+        ..Filter::default()
+    };
+    assert_eq!(keys(&queued), ["0000000e"]);
+    let kind = Filter {
+        kinds: vec!["dashboard-snapshot".to_owned()],
+        ..Filter::default()
+    };
+    assert_eq!(keys(&kind), ["0000000b"]);
+
+    // Open jobs are shown however old they are; what is sealed is shown since the time.
+    let rows = here.collect(at("08T11:30:00")).await.rows;
+    assert!(rows.iter().all(|row: &Row| row.status != Status::Succeeded), "{rows:?}");
+    assert_eq!(rows.iter().filter(|row| row.status.is_open()).count(), 2);
+}
+
+#[tokio::test]
+async fn an_entry_that_was_written_before_the_time_is_not_read() {
+    let here = Here::new();
+    here.write("jobs/segment-snapshot/old.json", &json!("this would not be readable"));
+    let file = fs::File::options()
+        .write(true)
+        .open(here.folder.path().join("jobs/segment-snapshot/old.json"));
+    file.unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    assert_eq!(here.collect(at("01T00:00:00")).await, Found::default());
+    // Whoever asks for its time is told.
+    let found = here.collect(DateTime::UNIX_EPOCH).await;
+    assert!(found.notes[0].contains("could not be read"), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_job_that_an_execution_alone_knows_is_found_by_it() {
+    let mut here = Here::new();
+    here.runs("early", State::Running, "08T08:00:00", event("e1", "08T08:00:00"));
+    let found = here.collect(at("01T00:00:00")).await;
+    assert_eq!(found.rows.len(), 1);
+    assert_eq!(
+        (found.rows[0].status, found.rows[0].what.as_str()),
+        (Status::Starting, "stopped-early of example-support")
+    );
+    // Its job, once it is claimed, is one row with it: the adopter of a job whose first execution was stopped.
+    let key = found.rows[0].job_key.clone();
+    let mut claimed = started(entry(
+        "segment-snapshot",
+        &key,
+        "08T08:00:02",
+        &segment("stopped-early"),
+        "started",
+    ));
+    claimed["attempts"][0]["owner"] = json!(format!("{}/r", execution("first")));
+    here.put(&claimed);
+    here.runs("first", State::Aborted, "08T07:00:00", json!({}));
+    let found = here.collect(at("01T00:00:00")).await;
+    assert_eq!(found.rows.len(), 1);
+    assert_eq!(
+        (found.rows[0].status, found.rows[0].execution.as_deref()),
+        (Status::Running, Some(execution("early").as_str()))
+    );
+}
+
+#[tokio::test]
+async fn one_job_is_shown_with_what_to_do() {
+    let here = week();
+    let checks = json!([
+        {"name": "output_present", "verdict": "pass", "reason": "3 data objects"},
+        {"name": "row_count_matches", "verdict": "warn", "reason": "the service counts 19,999,999,999"},
+        {"name": "format", "verdict": "fail", "reason": "part-1.csv: record 500, line 501: has 3 fields, the header has 4, so that nothing after it can be trusted"},
+        {"name": "checksum", "verdict": "skipped", "reason": "S3 keeps none"},
+    ]);
+    let object = json!({"key": "out/run=1/part-1.csv", "role": "data", "size": 10, "etag": "e", "last_modified": at("05T05:10:00"),
+                        "error": "has 3 fields, the header has 4", "error_line": 501, "error_record": 500});
+    let key = "20261105T050000Z-0000000d";
+    here.write(
+        &format!("receipts/segment-snapshot/{key}.json"),
+        &json!({
+            "schema": "landfall.receipt/1", "landfall": "0.1.0", "verdict": "failed", "kind": "segment-snapshot", "job_key": key,
+            "error": {"Error": "Landfall.OutputRejected", "Cause": "2 checks failed: format"},
+            "trigger": entry("segment-snapshot", key, "05T05:00:01", &json!({}), "started")["trigger"], "request": {},
+            "service": {"id": "snapshot-1", "status": "SUCCEEDED"}, "polls": 10, "attempts": [], "execution": execution(key),
+            "times": {"triggered_at": at("05T05:00:00"), "claimed_at": at("05T05:00:01"), "ended_at": at("05T05:19:00"),
+                      "verified_at": at("05T05:19:30"), "sealed_at": at("05T05:20:00"), "deadline_at": at("05T11:00:00")},
+            "output": {"prefix": "s3://landfall-exports/out/run=1/", "format": "CSV", "object_count": 3, "rows": 1, "bytes": 1,
+                       "objects": [object], "objects_omitted": 0},
+            "verification": {"verdict": "failed", "level": "full", "checks": checks, "report": "s3://landfall-ledger/r",
+                             "report_sha256": "bb"},
+            "cost": {"state_transitions": 40, "invocations": 13, "state_transitions_usd": 0.001},
+        }),
+    );
+    insta::assert_snapshot!("rejected", here.show("0000000d").await);
+    insta::assert_snapshot!("timed_out", here.show("20261106T050000Z-0000000c").await);
+    insta::assert_snapshot!("unsealed", here.show(&execution("unsealed")).await);
+    // Of what left nothing in the ledger only the execution can be named.
+    let text = here.show("9a111233").await;
+    assert!(
+        text.contains(&format!("landfall redrive {} --stack", execution("early"))),
+        "{text}"
+    );
+    let text = here.show("0000000e").await;
+    assert!(text.contains("10 of 10 segment-snapshot jobs run"), "{text}");
+}
+
+#[tokio::test]
+async fn a_job_that_is_not_one_is_refused() {
+    let here = week();
+    let store = here.store();
+    let machines = machines();
+    let finder = Finder {
+        store: &store,
+        ledger: LEDGER,
+        executions: None,
+        machines: &machines,
+        now: now(),
+    };
+    let find = async |target: &str| finder.find(&Target::of(target).unwrap()).await.unwrap_err().message;
+    assert!(find("ffffffff").await.contains("has no job \"ffffffff\""));
+    let several = find("2026110").await;
+    assert!(several.contains("may be any of 5 jobs"), "{several}");
+    assert!(find("s3://landfall-exports/none").await.contains("there is no receipt"));
+}

@@ -1,0 +1,626 @@
+//! `landfall verify`: the verification of the deployed function, over any prefix or folder.
+//!
+//! What must stay true: what is verified is only read; the checks are the function's own, called with an expectation
+//! that says no more than what was asked here; what was found wrong is in [`Verified`], and an error says what kept the
+//! verification from being made. Messages name keys with their control characters escaped, and no value of the data.
+
+pub mod folder;
+pub mod kept;
+mod progress;
+mod recognise;
+pub mod sealed;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use landfall::{
+    error::{Error, ErrorKind, Result},
+    expect::Expectations,
+    job::{self, Level},
+    s3_uri::S3Uri,
+    store::{Clock, ObjectStore, SystemClock},
+};
+use landfall_formats::Format;
+use landfall_output::{
+    receipt,
+    verify::{
+        self, Asker, CheckVerdict, Expectation, Limits, Previous, Report, Verdict,
+        classify::{self, Plan},
+    },
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub use self::progress::Progress;
+use self::{
+    folder::FolderStore,
+    progress::{Waiting, Watched},
+    recognise::{Recognised, each_by_itself, recognise},
+    sealed::{Comparison, Sealed},
+};
+pub use crate::access::Access;
+use crate::document::{Failure, failures};
+
+/// The schema of [`Verified`].
+pub const SCHEMA: &str = "landfall.verification/1";
+
+/// How what the level listing does not show can be seen.
+pub const TO_LOOK_INTO: &str =
+    "ask for --level full, or for --level structure, which sees what headers and footers tell";
+/// Stands for a folder where the verification wants a bucket's name.
+const FOLDER: &str = "folder";
+/// Most objects that are verified at once. What is listed and found is kept in memory, at about 1 KiB an object; the
+/// function, whose memory is smaller, keeps it in the ledger bucket.
+const MAX_OBJECTS: usize = 10_000_000;
+
+/// A prefix of a bucket, or a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Of a bucket; for a receipt its whole key.
+    S3(S3Uri),
+    /// Of this machine; for a receipt the file.
+    Local(PathBuf),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::S3(uri) => write!(f, "{uri}"),
+            Self::Local(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // Somebody who writes another letter case, or https, means S3 and no folder.
+        let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+        match scheme {
+            None if text.is_empty() => Err("it is empty".to_owned()),
+            None => Ok(Self::Local(text.into())),
+            Some("s3") => text
+                .parse()
+                .map(Self::S3)
+                .map_err(|error: landfall::s3_uri::InvalidS3Uri| error.to_string()),
+            Some(_) => Err("it is neither a path nor s3://bucket/prefix/".to_owned()),
+        }
+    }
+}
+
+/// What is to be verified, and against what.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// Where it lies; that of the receipt when `None`. Of a folder that `cargo local --out` wrote, its one output, or that
+    /// of the receipt, is verified and held against the receipt.
+    pub place: Option<Place>,
+    /// The format of the data; recognised when `None`.
+    pub format: Option<Format>,
+    /// How much is looked at.
+    pub level: Level,
+    /// Nothing may be older; not judged when `None`.
+    pub started_at: Option<DateTime<Utc>>,
+    /// The rows that there must be.
+    pub rows: Option<u64>,
+    /// Whether data without a row is good.
+    pub allow_empty: bool,
+    /// The KMS key by which everything must be encrypted.
+    pub kms_key: Option<String>,
+    /// Time between the two listings; none for a folder and 5 s for a bucket when `None`.
+    pub settle: Option<Duration>,
+    /// What is expected beyond that.
+    pub expect: Expectations,
+    /// A receipt to hold what is there against; the one that lies beside the objects, if there is one, when `None`.
+    pub receipt: Option<Place>,
+    /// How S3 is reached.
+    pub access: Access,
+}
+
+impl Default for Ask {
+    fn default() -> Self {
+        Self {
+            place: None,
+            format: None,
+            level: Level::Full,
+            started_at: None,
+            rows: None,
+            allow_empty: false,
+            kms_key: None,
+            settle: None,
+            expect: Expectations::default(),
+            receipt: None,
+            access: Access::default(),
+        }
+    }
+}
+
+/// An object, or a folder of them, in the store that holds it.
+#[derive(Clone)]
+pub struct Location {
+    /// The store.
+    pub store: Arc<dyn ObjectStore>,
+    /// The bucket.
+    pub bucket: String,
+    /// The key, or a prefix that is empty or ends with a slash.
+    pub key: String,
+    /// The folder that the store is of, as the user named it.
+    pub folder: Option<PathBuf>,
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.folder {
+            Some(folder) if self.key.is_empty() => write!(f, "{}", folder.display()),
+            Some(folder) => write!(f, "{}", folder.join(&self.key).display()),
+            None => write!(f, "s3://{}/{}", self.bucket, self.key),
+        }
+    }
+}
+
+impl Location {
+    /// A folder of this machine.
+    pub fn folder(folder: &Path) -> Result<Self> {
+        Ok(Self {
+            store: Arc::new(FolderStore::open(folder)?),
+            bucket: FOLDER.to_owned(),
+            key: String::new(),
+            folder: Some(folder.to_owned()),
+        })
+    }
+
+    /// A file of this machine.
+    fn file(path: &Path) -> Result<Self> {
+        let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidEvent,
+                format!("{} does not end with the name of a file", path.display()),
+            )
+        })?;
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        Ok(Self {
+            key: name.to_owned(),
+            ..Self::folder(folder)?
+        })
+    }
+
+    async fn open(place: &Place, as_folder: bool, access: &Access) -> Result<Self> {
+        match place {
+            Place::Local(path) if as_folder => Self::folder(path),
+            Place::Local(path) => Self::file(path),
+            Place::S3(uri) => Ok(Self {
+                store: access.store().await?,
+                bucket: uri.bucket.clone(),
+                key: if as_folder {
+                    uri.as_folder().key
+                } else {
+                    uri.key.clone()
+                },
+                folder: None,
+            }),
+        }
+    }
+
+    async fn get(&self) -> Result<Option<Bytes>> {
+        Ok(self.store.get(&self.bucket, &self.key).await?.map(|stored| stored.body))
+    }
+
+    /// Another object in the same folder.
+    #[must_use]
+    fn beside(&self, name: &str) -> Self {
+        let folder = self.key.rfind('/').map_or("", |slash| &self.key[..=slash]);
+        Self {
+            key: format!("{folder}{name}"),
+            ..self.clone()
+        }
+    }
+
+    fn uri(&self) -> S3Uri {
+        S3Uri {
+            bucket: self.bucket.clone(),
+            key: self.key.clone(),
+        }
+    }
+
+    /// The text with this place as the user named it.
+    fn reword(&self, text: &str) -> String {
+        match &self.folder {
+            Some(folder) => {
+                let folder = folder.display().to_string();
+                text.replace(
+                    &format!("s3://{FOLDER}/"),
+                    &format!("{}/", folder.trim_end_matches('/')),
+                )
+            }
+            None => text.replace("the function's role", "the role or user of these credentials"),
+        }
+    }
+}
+
+impl Ask {
+    /// Whether it is asked for what a receipt tells: one was named, or a folder that a run kept.
+    fn is_compared(&self) -> bool {
+        let is_kept = matches!(&self.place, Some(Place::Local(folder)) if kept::is_kept(folder));
+        self.receipt.is_some() || is_kept
+    }
+
+    /// Whether more is asked than what a receipt tells.
+    fn expects_more(&self) -> bool {
+        self.started_at.is_some() || self.kms_key.is_some() || self.settle.is_some() || !self.expect.is_empty()
+    }
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Verified {
+    /// `landfall.verification/1`.
+    #[schemars(extend("const" = SCHEMA))]
+    pub schema: &'static str,
+    /// Landfall's version.
+    pub landfall: &'static str,
+    /// What was verified.
+    pub place: String,
+    /// The worst of the checks, and `failed` if anything differs from the receipt, or if that is of a failed job.
+    pub verdict: Verdict,
+    /// The format that the data was held to; `None` if each file has its own.
+    pub format: Option<Format>,
+    /// How much was looked at.
+    pub level: Level,
+    /// How long it took, in seconds, with the time between the listings.
+    pub seconds: f64,
+    /// Of that the time in which the verification listed, read and decoded, in seconds.
+    pub working_seconds: f64,
+    /// Bytes that it read, each counted once.
+    pub bytes_read: u64,
+    /// What is wrong: one for each check that failed or warned, and one for each faulty object.
+    pub failures: Vec<Failure>,
+    /// What the verification says; `None` if only the listing was held against a receipt.
+    pub report: Option<Report>,
+    /// What the receipt says; `None` if there is none.
+    pub comparison: Option<Comparison>,
+    /// Why the receipt that lies beside the objects was not used, if there is one that was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt_not_used: Option<String>,
+}
+
+impl Verified {
+    /// Whether the output may be used: it is not rejected, and is what the receipt of a success sealed.
+    pub fn is_good(&self) -> bool {
+        self.verdict != Verdict::Failed
+    }
+}
+
+/// Verifies. `progress` tells how far it is.
+///
+/// Fails with `InvalidEvent` for what cannot be asked so, with `OutputRejected` if something changed under the
+/// comparison, and with what the store fails with.
+pub async fn verify(ask: &Ask, progress: &Arc<Progress>) -> Result<Verified> {
+    let kept = match &ask.place {
+        Some(Place::Local(folder)) if kept::is_kept(folder) => Some(folder),
+        _ => None,
+    };
+    let receipt = match (&ask.receipt, kept) {
+        (Some(place), _) => Some(Location::open(place, false, &ask.access).await?),
+        (None, Some(folder)) => Some(Location::file(&kept::receipt(folder).await?)?),
+        (None, None) => None,
+    };
+    let sealed = match &receipt {
+        Some(receipt) => Some(Sealed::read(receipt).await.map_err(|error| reworded(receipt, error))?),
+        None => None,
+    };
+    let place = match (&ask.place, &ask.receipt, &sealed) {
+        (Some(place), _, sealed) => match kept.zip(sealed.as_ref()) {
+            Some((folder, sealed)) => Place::Local(kept::place_of(folder, &sealed.prefix)),
+            None => place.clone(),
+        },
+        (None, Some(Place::S3(_)), Some(sealed)) => Place::S3(sealed.prefix.clone()),
+        _ => {
+            return Err(Error::new(
+                ErrorKind::InvalidEvent,
+                "name the prefix or folder to verify; only a receipt in S3 says itself where its output lies",
+            ));
+        }
+    };
+    let location = match (&place, receipt) {
+        // One client for both.
+        (Place::S3(uri), Some(receipt)) if receipt.folder.is_none() => Location {
+            bucket: uri.bucket.clone(),
+            key: uri.as_folder().key,
+            ..receipt
+        },
+        _ => Location::open(&place, true, &ask.access).await?,
+    };
+    let (sealed, not_used) = match sealed {
+        Some(sealed) => (Some(sealed), None),
+        None => match beside(&location).await.map_err(|error| reworded(&location, error))? {
+            Some(Ok(sealed)) => (Some(sealed), None),
+            Some(Err(why)) => (None, Some(why)),
+            None => (None, None),
+        },
+    };
+    let mut verified = verify_in(ask, location.clone(), sealed, Arc::new(SystemClock), progress)
+        .await
+        .map_err(|error| reworded(&location, error))?;
+    verified.receipt_not_used = not_used;
+    Ok(verified)
+}
+
+/// The receipt that lies beside the objects, or why it cannot be used; `None` if none is there. Fails with what the store
+/// fails with, which would come to another result next time.
+async fn beside(location: &Location) -> Result<Option<Result<Sealed, String>>> {
+    let receipt = location.beside(receipt::NAME);
+    // Listed, as all that is verified is: whoever may not list is refused for what is not there, too.
+    let page = receipt.store.list_page(&receipt.bucket, &receipt.key, None).await?;
+    if !page.objects.iter().any(|listed| listed.key == receipt.key) {
+        return Ok(None);
+    }
+    match Sealed::read(&receipt).await {
+        Ok(sealed) => Ok(Some(Ok(sealed))),
+        Err(error) if error.kind.is_transient() => Err(error),
+        Err(error) => Ok(Some(Err(receipt.reword(&error.message)))),
+    }
+}
+
+fn reworded(location: &Location, error: Error) -> Error {
+    let mut message = location.reword(&error.message);
+    // S3's words for a bucket of another region.
+    if [
+        "PermanentRedirect",
+        "AuthorizationHeaderMalformed",
+        "IllegalLocationConstraint",
+    ]
+    .iter()
+    .any(|code| message.contains(code))
+    {
+        message.push_str("; name the bucket's region with --region");
+    }
+    Error::new(error.kind, message)
+}
+
+/// [`verify`] in a store that is given; `ask` says the rest.
+pub async fn verify_in(
+    ask: &Ask,
+    location: Location,
+    sealed: Option<Sealed>,
+    clock: Arc<dyn Clock>,
+    progress: &Arc<Progress>,
+) -> Result<Verified> {
+    let begun = Instant::now();
+    if ask.kms_key.is_some() && location.folder.is_some() {
+        return Err(Error::new(
+            ErrorKind::InvalidEvent,
+            format!("{location} is a folder, whose files no KMS key encrypts: leave --kms-key out"),
+        ));
+    }
+    if ask.rows.is_some() && ask.level == Level::Listing {
+        return Err(Error::new(
+            ErrorKind::InvalidEvent,
+            format!("--rows: the level listing looks into no object: {TO_LOOK_INTO}"),
+        ));
+    }
+    let watched = Arc::new(Watched::new(
+        Arc::clone(&location.store),
+        &location.key,
+        ask.level != Level::Full,
+        Arc::clone(progress),
+    ));
+    let location = Location {
+        store: watched,
+        ..location
+    };
+
+    // With a receipt that was named, the listing is all that its lowest level asks for, unless it is to be held against
+    // more.
+    let only_compared = sealed.is_some() && ask.is_compared() && ask.level == Level::Listing && !ask.expects_more();
+    let mut working = Duration::ZERO;
+    let (format, mut report) = if only_compared {
+        (ask.format.or(sealed.as_ref().and_then(|sealed| sealed.format)), None)
+    } else {
+        let expectation = expectation(ask, &location, sealed.as_ref()).await?;
+        let by_themselves = sealed.is_none() && expectation.files.is_some();
+        let begun = Instant::now();
+        let waiting = Arc::new(Waiting::new(clock));
+        let mut report = run(&location, Arc::clone(&waiting) as Arc<dyn Clock>, &expectation).await?;
+        working = begun.elapsed().saturating_sub(waiting.waited());
+        if by_themselves {
+            reword_named(&mut report);
+        }
+        (expectation.format, Some(report))
+    };
+    let bytes_read = progress.now()[2];
+    if let Some(report) = &mut report {
+        for check in &mut report.checks {
+            reword(check, ask, &location);
+        }
+    }
+    let comparison = match &sealed {
+        Some(sealed) => Some(compare(ask, &location, sealed, report.as_ref()).await?),
+        None => None,
+    };
+
+    let of_checks = report.as_ref().map_or(Verdict::Passed, |report| report.verdict);
+    let is_refused = comparison
+        .as_ref()
+        .is_some_and(|comparison| !comparison.same || comparison.verdict == job::Verdict::Failed);
+    Ok(Verified {
+        schema: SCHEMA,
+        landfall: env!("CARGO_PKG_VERSION"),
+        place: location.to_string(),
+        verdict: if is_refused { Verdict::Failed } else { of_checks },
+        format,
+        level: ask.level,
+        seconds: begun.elapsed().as_secs_f64(),
+        working_seconds: working.as_secs_f64(),
+        bytes_read,
+        failures: report
+            .as_ref()
+            .map_or_else(Vec::new, |report| failures(&report.checks, &report.objects)),
+        report,
+        comparison,
+        receipt_not_used: None,
+    })
+}
+
+/// The one call of the verification.
+async fn run(location: &Location, clock: Arc<dyn Clock>, expectation: &Expectation) -> Result<Report> {
+    let limits = Limits {
+        objects: MAX_OBJECTS,
+        ..Limits::default()
+    };
+    // Nobody waits for an invocation's end.
+    let deadline = clock.now() + TimeDelta::days(365);
+    verify::verify_within(Arc::clone(&location.store), clock, expectation, deadline, &limits).await
+}
+
+async fn expectation(ask: &Ask, location: &Location, sealed: Option<&Sealed>) -> Result<Expectation> {
+    let prefix = location.uri();
+    let (format, files) = match (ask.format, sealed) {
+        (Some(format), _) => (Some(format), None),
+        (None, Some(sealed)) => (sealed.format, sealed.named_files(&prefix)),
+        (None, None) => match recognise(location).await? {
+            Recognised::One(format) => (Some(format), None),
+            Recognised::Several => (None, Some(each_by_itself(location).await?)),
+        },
+    };
+    let settle = ask
+        .settle
+        .unwrap_or(Duration::from_secs(if location.folder.is_some() { 0 } else { 5 }));
+    Ok(Expectation {
+        prefix,
+        format,
+        started_at: ask.started_at.unwrap_or(DateTime::UNIX_EPOCH),
+        allow_empty: ask.allow_empty,
+        kms_key: ask.kms_key.clone(),
+        settle,
+        rows: ask.rows,
+        strict_row_count: ask.rows.is_some(),
+        failed_rows: None,
+        files,
+        level: ask.level,
+        expect: ask.expect.clone(),
+        previous: sealed.map(|sealed| Previous {
+            job_key: sealed.job_key.clone(),
+            same_request: true,
+            rows: sealed.rows,
+        }),
+        asker: Asker::Command,
+    })
+}
+
+/// Takes back what is said of names that nobody gave: each file is held to its own format, and is one that was listed.
+fn reword_named(report: &mut Report) {
+    for check in &mut report.checks {
+        if check.name == "named_files" && check.verdict == CheckVerdict::Pass {
+            check.verdict = CheckVerdict::Skipped;
+            check.reason = "nothing names the files; each that lies here was held to its own format".to_owned();
+        }
+    }
+}
+
+/// Names places in a check's reason as the user did, and takes back what was held against a start that nobody named.
+fn reword(check: &mut verify::Check, ask: &Ask, location: &Location) {
+    if check.name == "newer_than_start" && ask.started_at.is_none() && check.verdict == CheckVerdict::Pass {
+        check.verdict = CheckVerdict::Skipped;
+        check.reason = "no time of a start is known; --started-at TIME names it".to_owned();
+    }
+    if check.name == "checksum" && location.folder.is_some() && check.verdict == CheckVerdict::Skipped {
+        check.reason = "a folder keeps no checksums of its files; the SHA-256 of the files is ours".to_owned();
+    }
+    check.reason = location.reword(&check.reason);
+}
+
+async fn compare(ask: &Ask, location: &Location, sealed: &Sealed, report: Option<&Report>) -> Result<Comparison> {
+    let in_place = location.folder.is_none() && location.uri() == sealed.prefix.as_folder();
+    let listing = location
+        .store
+        .list(&location.bucket, &location.key, MAX_OBJECTS)
+        .await?;
+    let mut now = sealed::present(listing, &location.key, sealed);
+    for object in report.iter().flat_map(|report| &report.objects) {
+        let beneath = object.key.strip_prefix(&location.key).unwrap_or(&object.key);
+        if let Some(now) = now.get_mut(beneath).filter(|now| now.listed.etag == object.etag) {
+            now.sha256.clone_from(&object.sha256);
+            now.rows = object.rows;
+        }
+    }
+    if ask.level == Level::Full {
+        sealed::read_unproven(&location.store, &location.bucket, sealed, &mut now).await?;
+    }
+    Ok(sealed::compare(sealed, &now, in_place))
+}
+
+/// Whether a part of a key beneath a prefix begins with `_` or `.`, so that it is no data: the verification's own rule.
+fn is_hidden(beneath: &str) -> bool {
+    classify::plan("", beneath, 0, None, None) == Plan::Ignore
+}
+
+/// A key as it can be shown: without control characters and such as turn the direction of a text.
+pub fn escaped(key: &str) -> String {
+    let mut text = String::with_capacity(key.len());
+    for c in key.chars() {
+        match c {
+            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                text.extend(c.escape_unicode());
+            }
+            c if c.is_control() => text.extend(c.escape_unicode()),
+            c => text.push(c),
+        }
+    }
+    text
+}
+
+/// A text as it can be shown, as [`escaped`], with its line breaks.
+pub fn printable(text: &str) -> String {
+    text.lines().map(escaped).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_path_or_a_uri() {
+        let s3 = |text: &str| Place::S3(text.parse().unwrap());
+        assert_eq!("s3://bucket/a".parse(), Ok(s3("s3://bucket/a")));
+        assert_eq!("a/b".parse(), Ok(Place::Local("a/b".into())));
+        assert_eq!("C:\\a".parse(), Ok(Place::Local("C:\\a".into())));
+        for wrong in ["", "S3://bucket/a", "https://bucket/a", "s3://b/a", "s3://bucket/../a"] {
+            assert!(wrong.parse::<Place>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn hidden_names_are_the_verifications() {
+        for (key, hidden) in [
+            ("_a", true),
+            ("a/.b", true),
+            ("_a/b", true),
+            ("a_b/c", false),
+            ("a/", false),
+        ] {
+            assert_eq!(is_hidden(key), hidden, "{key}");
+        }
+    }
+
+    #[test]
+    fn keys_are_shown_without_tricks() {
+        assert_eq!(escaped("é a'\\.csv"), "é a'\\.csv");
+        assert_eq!(escaped("a\u{1b}[31m\n\u{202e}b"), "a\\u{1b}[31m\\u{a}\\u{202e}b");
+    }
+}

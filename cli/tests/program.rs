@@ -1,0 +1,311 @@
+//! The built program against the local world: what somebody does who runs exports.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::{fs, path::Path, process::Command, time::Duration};
+
+use landfall_local::{
+    deploy::{EXPORTS, REGION, Retries},
+    simulated::customer_profiles::Settings,
+    world::{Options, World},
+};
+use serde_json::Value;
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// What a call of the program came to.
+#[derive(Debug)]
+struct Came {
+    status: i32,
+    printed: String,
+    said: String,
+}
+
+impl Came {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.printed).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+fn landfall(arguments: &[&str]) -> Came {
+    let output = Command::new(env!("CARGO_BIN_EXE_landfall"))
+        .current_dir(ROOT)
+        .args(arguments)
+        // Nothing of this machine's own, and no other machine is asked.
+        .env_clear()
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("AWS_ACCESS_KEY_ID", "local")
+        .env("AWS_SECRET_ACCESS_KEY", "local")
+        .env("NO_PROXY", "127.0.0.1,localhost")
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Came {
+        status: output.status.code().unwrap(),
+        printed: text(output.stdout),
+        said: text(output.stderr),
+    }
+}
+
+struct Here {
+    world: World,
+    url: String,
+}
+
+impl Here {
+    async fn start() -> Self {
+        let mut options = Options {
+            retries: Retries::Short,
+            customer_profiles: Settings {
+                profiles: 500,
+                duration: Duration::from_millis(500),
+                ..Settings::default()
+            },
+            ..Options::for_kind("segment-snapshot").unwrap()
+        };
+        // Time on a busy machine for what takes none on an idle one.
+        let deadline = ("LANDFALL_DEADLINE_SECONDS".to_owned(), "900".to_owned());
+        options.variables.extend([deadline]);
+        let world = World::start(options).await.unwrap();
+        world.deploy_rules().await.unwrap();
+        let url = world.edge().url();
+        Self { world, url }
+    }
+
+    /// The program, pointed to the local world.
+    async fn run(&self, arguments: &[&str]) -> Came {
+        let there = [
+            "--ledger",
+            "s3://landfall-ledger/",
+            "--endpoint-url",
+            &self.url,
+            "--region",
+            REGION,
+        ];
+        let arguments: Vec<String> = arguments.iter().chain(&there).map(ToString::to_string).collect();
+        tokio::task::spawn_blocking(move || landfall(&arguments.iter().map(String::as_str).collect::<Vec<_>>()))
+            .await
+            .unwrap()
+    }
+}
+
+/// An event like the sample, whose detail is changed.
+fn event(folder: &Path, change: impl FnOnce(&mut Value)) -> String {
+    let sample = fs::read(Path::new(ROOT).join("events/segment-snapshot.json")).unwrap();
+    let mut event: Value = serde_json::from_slice(&sample).unwrap();
+    event["id"] = "8bf73129-1428-4cd3-a780-95db273d1602".into();
+    change(&mut event["detail"]);
+    let path = folder.join("event.json");
+    fs::write(&path, event.to_string()).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_sent_seen_and_run_again() {
+    let here = Here::start().await;
+    let folder = tempfile::tempdir().unwrap();
+
+    // An event on the bus, followed to its end.
+    let sent = here.run(&["send", "events/segment-snapshot.json", "--yes"]).await;
+    assert_eq!(sent.status, 0, "{sent:?}");
+    assert!(sent.printed.contains("succeeded  segment-snapshot "), "{sent:?}");
+    assert!(
+        sent.said.contains("aws events put-events") && sent.said.contains("Verify"),
+        "{sent:?}"
+    );
+
+    // One that the gate refuses, past the bus: what to do is said.
+    let refused = event(folder.path(), |detail| {
+        detail["DestinationUri"] = "s3://elsewhere/x/".into()
+    });
+    let sent = here.run(&["send", &refused, "--direct", "--yes"]).await;
+    assert_eq!(sent.status, 1, "{sent:?}");
+    for part in [
+        "failed  segment-snapshot",
+        "Landfall.Forbidden",
+        "What to do",
+        "landfall rerun 2026",
+    ] {
+        assert!(sent.printed.contains(part), "{part}: {sent:?}");
+    }
+
+    // What ran.
+    let jobs = here.run(&["jobs", "--since", "1d", "--json"]).await;
+    assert_eq!(jobs.status, 0, "{jobs:?}");
+    let jobs = jobs.json();
+    assert_eq!(
+        (&jobs["totals"]["jobs"], &jobs["totals"]["failed"]),
+        (&2.into(), &1.into()),
+        "{jobs}"
+    );
+    assert_eq!(jobs["notes"], serde_json::json!([]));
+    let failed = jobs["jobs"][0]["job_key"].as_str().unwrap().to_owned();
+    let good = jobs["jobs"][1].clone();
+    assert_eq!(
+        (&good["rows"], good["status"].as_str()),
+        (&500.into(), Some("succeeded")),
+        "{good}"
+    );
+    let table = here.run(&["jobs", "--failed"]).await;
+    assert!(
+        table.printed.contains("Forbidden: ") && table.printed.contains("1 job, 1 failed"),
+        "{table:?}"
+    );
+    let short = failed.rsplit('-').next().unwrap();
+    let shown = here.run(&["show", short]).await;
+    assert_eq!(shown.status, 1, "{shown:?}");
+    assert!(shown.printed.contains(&failed), "{shown:?}");
+    let shown = here.run(&["show", good["receipt"].as_str().unwrap(), "--json"]).await;
+    assert_eq!(
+        (shown.status, &shown.json()["job"]["job_key"]),
+        (0, &good["job_key"]),
+        "{shown:?}"
+    );
+
+    // A page and a table to send on.
+    let (page, csv) = (folder.path().join("report.html"), folder.path().join("jobs.csv"));
+    let report = here
+        .run(&[
+            "report",
+            "--since",
+            "1d",
+            "--out",
+            page.to_str().unwrap(),
+            "--csv",
+            csv.to_str().unwrap(),
+        ])
+        .await;
+    assert_eq!(report.status, 0, "{report:?}");
+    assert!(
+        fs::read_to_string(&page)
+            .unwrap()
+            .contains("high-value-customers of example-support")
+    );
+    assert_eq!(fs::read_to_string(&csv).unwrap().lines().count(), 3);
+
+    // Nothing is done without a yes; the failed one is exported again with its own event, mended where it was wrong.
+    let asked = here.run(&["rerun", short]).await;
+    assert!(asked.status == 2 && asked.said.contains("say --yes"), "{asked:?}");
+    let again = here.run(&["rerun", short, "--yes", "--json"]).await;
+    assert_eq!(again.status, 0, "{again:?}");
+    let again = again.json();
+    assert!(
+        again["done"] == true && again["commands"][0].as_str().unwrap().contains("\"Rerun\":1"),
+        "{again}"
+    );
+    let watched = here.run(&["watch", again["execution"].as_str().unwrap()]).await;
+    assert_eq!(watched.status, 1, "the gate refuses it again: {watched:?}");
+    let picked = here.run(&["pick-up", short, "--yes"]).await;
+    assert!(
+        picked.status == 2 && picked.said.contains("the service made no job"),
+        "{picked:?}"
+    );
+    let redriven = here.run(&["redrive", short, "--yes"]).await;
+    assert!(
+        redriven.status == 2 && redriven.said.contains("is sealed"),
+        "{redriven:?}"
+    );
+
+    // What lies there is what was sealed, until somebody changes it.
+    let held = here.run(&["verify", "--since", "1d"]).await;
+    assert!(held.status == 0 && held.printed.contains("1 receipt held"), "{held:?}");
+    let prefix = good["prefix"].as_str().unwrap();
+    let key = prefix.strip_prefix(&format!("s3://{EXPORTS}/")).unwrap();
+    here.world
+        .put(EXPORTS, &format!("{key}late.csv"), b"a,b\n1,2\n".to_vec())
+        .await
+        .unwrap();
+    let held = here.run(&["verify", "--since", "1d", "--json"]).await;
+    assert_eq!(
+        (held.status, &held.json()["receipts"][0]["what"]),
+        (1, &"1 object added".into()),
+        "{held:?}"
+    );
+
+    // The deployment itself.
+    let examined = here.run(&["doctor", "--json"]).await;
+    let findings = examined.json();
+    let grade = |what: &str| {
+        let mut all = findings["findings"].as_array().unwrap().iter();
+        all.find(|finding| finding["what"] == what)
+            .unwrap_or_else(|| panic!("{what}: {examined:?}"))["grade"]
+            .clone()
+    };
+    assert_eq!(grade("state machine of segment-snapshot"), "well", "{examined:?}");
+    assert_eq!(grade("rule of segment-snapshot"), "well", "{examined:?}");
+    assert_eq!(grade("jobs"), "note", "{examined:?}");
+    here.world.shutdown().await;
+}
+
+#[test]
+fn an_event_is_mended_by_check_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = event(folder.path(), |detail| {
+        detail["DataFormat"] = "XML".into();
+        detail["DomainNam"] = detail["DomainName"].take();
+        detail.as_object_mut().unwrap().remove("DomainName");
+        detail["Landfall"] = serde_json::json!({"Poll": {"MinSeconds": 60, "MaxSeconds": 30}});
+    });
+    let checked = landfall(&["check", &wrong, "--json"]);
+    assert_eq!(checked.status, 1, "{checked:?}");
+    let document = checked.json();
+    let paths: Vec<&str> = document["events"][0]["faults"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fault| fault["path"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "$.detail.DataFormat",
+            "$.detail.DomainNam",
+            "$.detail.DomainName",
+            "$.detail.Landfall.Poll.MinSeconds"
+        ]
+    );
+    let right = landfall(&["check", "events/segment-snapshot.json", "events/batch.json"]);
+    assert!(right.printed.contains("segment-snapshot.json: right"), "{right:?}");
+}
+
+#[test]
+fn a_first_event_is_written_with_its_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("nightly.json");
+    let path = path.to_str().unwrap();
+    let set = ["--set", "DomainName=d", "--set", "SegmentDefinitionName=s"];
+    let written = landfall(&[&["new", "segment-snapshot", "--out", path], &set[..]].concat());
+    assert_eq!(written.status, 0, "{written:?}");
+    assert!(folder.path().join("segment-snapshot-event.schema.json").is_file());
+    assert_eq!(landfall(&["check", path]).status, 0);
+    // What is there is not replaced, and what is not known is not guessed.
+    assert_eq!(
+        landfall(&[&["new", "segment-snapshot", "--out", path], &set[..]].concat()).status,
+        2
+    );
+    let asked = landfall(&["new", "segment-snapshot"]);
+    assert!(
+        asked.status == 2 && asked.said.contains("--set DomainName=VALUE"),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn what_cannot_be_done_is_said_to_programs_too() {
+    let came = landfall(&[
+        "jobs",
+        "--json",
+        "--endpoint-url",
+        "http://127.0.0.1:9",
+        "--ledger",
+        "s3://landfall-ledger/",
+    ]);
+    assert_eq!(
+        (came.status, &came.json()["schema"]),
+        (2, &"landfall.error/1".into()),
+        "{came:?}"
+    );
+    assert!(landfall(&["completions", "bash"]).printed.contains("_landfall"));
+}
