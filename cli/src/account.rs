@@ -61,8 +61,12 @@ pub struct Deployment {
     pub machines: BTreeMap<String, String>,
     /// The parameters of its stack.
     pub parameters: BTreeMap<String, String>,
+    /// The outputs of its stack.
+    pub outputs: BTreeMap<String, String>,
     /// The state of its stack, in the words of CloudFormation.
     pub stack_status: Option<String>,
+    /// What could not be found out.
+    pub notes: Vec<String>,
     /// Objects in S3.
     pub store: Arc<dyn ObjectStore>,
     /// Step Functions.
@@ -83,7 +87,9 @@ impl Deployment {
             exports: None,
             machines: BTreeMap::new(),
             parameters: BTreeMap::new(),
+            outputs: BTreeMap::new(),
             stack_status: None,
+            notes: Vec::new(),
             store,
             steps,
             sdk,
@@ -93,7 +99,13 @@ impl Deployment {
             Named::Stack(stack) => found.read_stack(&stack).await?,
             Named::Ledger(bucket) => {
                 found.ledger = bucket;
-                found.machines = found.steps.machines().await?;
+                // Who may read the ledger alone sees what it has.
+                match found.steps.machines().await {
+                    Ok(machines) => found.machines = machines,
+                    Err(error) => found
+                        .notes
+                        .push(format!("executions were not looked at: {}", error.message)),
+                }
             }
         }
         Ok(found)
@@ -107,7 +119,7 @@ impl Deployment {
                 ErrorKind::NotFound,
                 format!(
                     "there is no stack {name} in this account and region. Name yours with --stack, or its ledger with \
-                     --ledger s3://BUCKET/ (that of cargo local serve is s3://landfall-ledger/)"
+                     --ledger s3://BUCKET/"
                 ),
             ),
             _ => refused("DescribeStacks", &error),
@@ -119,10 +131,10 @@ impl Deployment {
             )
         })?;
         self.stack_status = stack.stack_status().map(StackStatus::as_str).map(str::to_owned);
-        let outputs: BTreeMap<&str, &str> = stack
+        self.outputs = stack
             .outputs()
             .iter()
-            .filter_map(|output| Some((output.output_key()?, output.output_value()?)))
+            .filter_map(|output| Some((output.output_key()?.to_owned(), output.output_value()?.to_owned())))
             .collect();
         self.parameters = stack
             .parameters()
@@ -134,19 +146,16 @@ impl Deployment {
                 ))
             })
             .collect();
-        self.exports = outputs.get("ExportBucketName").map(ToString::to_string);
-        self.ledger = outputs
-            .get("LedgerBucketName")
-            .map(ToString::to_string)
-            .ok_or_else(|| {
-                Error::new(
-                    ErrorKind::NotFound,
-                    format!("the stack {name} has no output LedgerBucketName, so it is not a stack of Landfall"),
-                )
-            })?;
+        self.exports = self.outputs.get("ExportBucketName").cloned();
+        self.ledger = self.outputs.get("LedgerBucketName").cloned().ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotFound,
+                format!("the stack {name} has no output LedgerBucketName, so it is not a stack of Landfall"),
+            )
+        })?;
         for kind in KINDS.into_iter().chain([BATCH]) {
-            if let Some(machine) = outputs.get(format!("{}StateMachineArn", in_template(kind)).as_str()) {
-                self.machines.insert(kind.to_owned(), (*machine).to_owned());
+            if let Some(machine) = self.outputs.get(&format!("{}StateMachineArn", in_template(kind))) {
+                self.machines.insert(kind.to_owned(), machine.clone());
             }
         }
         Ok(())
@@ -215,11 +224,9 @@ impl Steps {
                 .filter(|diagnostic| diagnostic.severity().as_str() == "ERROR")
                 .map(|diagnostic| format!("{}: {}", diagnostic.code(), diagnostic.message()))
                 .collect(),
-            // The local world does not know it, and runs the definition.
-            Err(error)
-                if error
-                    .raw_response()
-                    .is_some_and(|answer| answer.status().as_u16() == 501) =>
+            // An answer without a code is not AWS's: the local world does not know the call, and runs the definition.
+            Err(error @ (SdkError::ServiceError(_) | SdkError::ResponseError(_)))
+                if error.code().unwrap_or_default().is_empty() =>
             {
                 Vec::new()
             }

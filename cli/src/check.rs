@@ -5,21 +5,45 @@
 
 use anyhow::{Context, Result};
 use landfall::{
-    event::{Shape, check_identity, check_options},
+    event::{Shape, check_options},
     fault::Faults,
+    gate::AllowList,
 };
 use serde_json::Value;
 
 use crate::{
-    event,
+    allowed, event,
     kinds::{self, BATCH, KINDS},
 };
 
-/// All faults of an event that can be found without its deployment, those of a batch's requests included. Fails if the event
-/// asks for nothing that Landfall runs.
+/// Where the `detail-type` stands.
+const DETAIL_TYPE: &str = "$.detail-type";
+
+/// All faults of an event that can be found without its deployment, those of a batch's requests included. An event whose
+/// `detail-type` is wrong is held to the kind that it may have meant.
 pub fn faults(event: &Value) -> Result<Faults> {
-    let kind = event::kind(event)?;
     let mut faults = Faults::default();
+    let kind = match event::kind(event) {
+        Ok(kind) => kind,
+        Err(why) => {
+            let found = event["detail-type"].as_str();
+            faults.add(
+                DETAIL_TYPE,
+                found.map_or_else(|| "no text".to_owned(), |found| format!("{found:?}")),
+                format!("{why:#}"),
+            );
+            let Some(kind) = found.and_then(event::likely) else {
+                return Ok(faults);
+            };
+            let mut others = Faults::default();
+            Shape::new(schema(kind)?)?.check(event, &mut others);
+            check_options(&event["detail"], &mut others);
+            for fault in others.iter().filter(|fault| fault.path != DETAIL_TYPE) {
+                faults.add(&fault.path, &fault.found, &fault.allowed);
+            }
+            return Ok(faults);
+        }
+    };
     Shape::new(schema(&kind)?)?.check(event, &mut faults);
     if kind != BATCH {
         check_options(&event["detail"], &mut faults);
@@ -54,11 +78,32 @@ pub fn faults(event: &Value) -> Result<Faults> {
     Ok(faults)
 }
 
-/// What an event lacks that EventBridge would give it: only that is no fault before it is sent.
-pub fn identity_faults(event: &Value) -> Faults {
-    let mut faults = Faults::default();
-    check_identity(event, &mut faults);
-    faults
+/// Adds what a deployment does not allow an event to name, the requests of a batch included.
+pub fn gate(event: &Value, allowed: &AllowList, faults: &mut Faults) {
+    // What asks for nothing is a fault of its own.
+    let Ok(kind) = event::kind(event) else { return };
+    if kind != BATCH {
+        allowed::check(allowed, &kind, &event["detail"], faults);
+        return;
+    }
+    if let Some(Ok(uri)) = event["detail"]["RequestsUri"].as_str().map(str::parse)
+        && let Err(refused) = allowed.check_location("it", &uri)
+    {
+        faults.add("$.detail.RequestsUri", format!("\"{uri}\""), refused.message);
+    }
+    for (index, request) in event["detail"]["Requests"].as_array().into_iter().flatten().enumerate() {
+        let mut own = Faults::default();
+        allowed::check(
+            allowed,
+            request["Kind"].as_str().unwrap_or_default(),
+            &request["Detail"],
+            &mut own,
+        );
+        let place = format!("$.detail.Requests[{index}].Detail");
+        for fault in own.split_off("$.detail").beneath(&place).iter() {
+            faults.add(&fault.path, &fault.found, &fault.allowed);
+        }
+    }
 }
 
 fn schema(kind: &str) -> Result<Value> {
@@ -96,7 +141,19 @@ mod tests {
             ]
         );
         event["detail-type"] = json!("Segment Snapshot");
-        assert!(faults(&event).is_err());
+        assert_eq!(
+            paths(&event),
+            [
+                "$.detail-type",
+                "$.detail.DataFormat",
+                "$.detail.DestinationUri",
+                "$.detail.Landfall.Polls"
+            ]
+        );
+        event["detail-type"] = json!("moon");
+        assert_eq!(paths(&event), ["$.detail-type"]);
+        event["detail-type"] = json!(7);
+        assert_eq!(paths(&event), ["$.detail-type"]);
     }
 
     #[test]

@@ -38,20 +38,27 @@ pub fn kind(event: &Value) -> Result<String> {
              an input of its own, such as events/segment-snapshot-scheduled-rule.json"
         );
     }
-    let plain = |text: &str| text.to_lowercase().replace(['-', '_'], " ");
-    let likeness = |name: &str| strsim::jaro_winkler(&plain(&detail_type_of(name)), &plain(detail_type));
-    let hint = names()
-        .map(|name| (likeness(name), name))
-        .filter(|(likeness, _)| *likeness > 0.85)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map_or_else(String::new, |(_, name)| {
-            format!(" Did you mean {:?}?", detail_type_of(name))
-        });
+    let hint =
+        likely(detail_type).map_or_else(String::new, |name| format!(" Did you mean {:?}?", detail_type_of(name)));
     bail!(
         "the detail-type {detail_type:?} asks for nothing that Landfall runs.{hint} It is one of {}. The rules of a \
          deployed stack match exactly these: it would not see this event, and nothing would tell you",
         known.join(", ")
     );
+}
+
+/// The kind that a wrong `detail-type` may have meant.
+pub fn likely(detail_type: &str) -> Option<&'static str> {
+    let plain = |text: &str| text.to_lowercase().replace(['-', '_'], " ");
+    let likeness = |name: &str| strsim::jaro_winkler(&plain(&job::Kind::new(name).detail_type()), &plain(detail_type));
+    KINDS
+        .iter()
+        .copied()
+        .chain([BATCH])
+        .map(|name| (likeness(name), name))
+        .filter(|(likeness, _)| *likeness > 0.85)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
 }
 
 /// Adds what EventBridge adds to every event that is put on a bus, where the file leaves it out: `id`, which no other event

@@ -7,6 +7,7 @@ pub mod access;
 #[cfg(feature = "account")]
 pub mod account;
 pub mod act;
+pub mod allowed;
 pub mod check;
 pub mod cost;
 pub mod doctor;

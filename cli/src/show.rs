@@ -599,6 +599,7 @@ fn since(at: DateTime<Utc>, before: DateTime<Utc>) -> String {
         ..=0 => String::new(),
         1..=99 => format!("+{seconds}s"),
         100..=5_999 => format!("+{}m", seconds / 60),
-        _ => format!("+{}h{:02}", seconds / 3_600, seconds % 3_600 / 60),
+        6_000..=172_799 => format!("+{}h{:02}", seconds / 3_600, seconds % 3_600 / 60),
+        _ => format!("+{}d", seconds / 86_400),
     }
 }

@@ -70,20 +70,14 @@ impl Here {
         options.variables.extend([deadline]);
         let world = World::start(options).await.unwrap();
         world.deploy_rules().await.unwrap();
+        world.deploy_stack().await.unwrap();
         let url = world.edge().url();
         Self { world, url }
     }
 
     /// The program, pointed to the local world.
     async fn run(&self, arguments: &[&str]) -> Came {
-        let there = [
-            "--ledger",
-            "s3://landfall-ledger/",
-            "--endpoint-url",
-            &self.url,
-            "--region",
-            REGION,
-        ];
+        let there = ["--endpoint-url", &self.url, "--region", REGION];
         let arguments: Vec<String> = arguments.iter().chain(&there).map(ToString::to_string).collect();
         tokio::task::spawn_blocking(move || landfall(&arguments.iter().map(String::as_str).collect::<Vec<_>>()))
             .await
@@ -130,6 +124,22 @@ async fn jobs_are_sent_seen_and_run_again() {
     ] {
         assert!(sent.printed.contains(part), "{part}: {sent:?}");
     }
+
+    // What the gate would say is known before.
+    let checked = here
+        .run(&["check", &refused, "events/segment-snapshot.json", "--stack", "landfall"])
+        .await;
+    assert_eq!(checked.status, 1, "{checked:?}");
+    assert!(
+        checked
+            .printed
+            .contains("$.detail.DestinationUri: found \"s3://elsewhere/x/\""),
+        "{checked:?}"
+    );
+    assert!(
+        checked.printed.contains("segment-snapshot.json: right, and allowed"),
+        "{checked:?}"
+    );
 
     // What ran.
     let jobs = here.run(&["jobs", "--since", "1d", "--json"]).await;
@@ -236,6 +246,21 @@ async fn jobs_are_sent_seen_and_run_again() {
     assert_eq!(grade("state machine of segment-snapshot"), "well", "{examined:?}");
     assert_eq!(grade("rule of segment-snapshot"), "well", "{examined:?}");
     assert_eq!(grade("jobs"), "note", "{examined:?}");
+    assert_eq!(
+        (grade("stack"), grade("alarms"), grade("exports")),
+        ("well".into(), "note".into(), "well".into()),
+        "{examined:?}"
+    );
+    assert_eq!(examined.status, 0, "{examined:?}");
+
+    // By its ledger it is the same.
+    let by_ledger = here.run(&["jobs", "--ledger", "s3://landfall-ledger/", "--json"]).await;
+    assert_eq!(by_ledger.json()["totals"]["jobs"], 3, "{by_ledger:?}");
+    let nowhere = here.run(&["jobs", "--stack", "elsewhere"]).await;
+    assert!(
+        nowhere.status == 2 && nowhere.said.contains("there is no stack elsewhere"),
+        "{nowhere:?}"
+    );
     here.world.shutdown().await;
 }
 

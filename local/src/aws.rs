@@ -147,6 +147,35 @@ impl Aws {
         Err(error).with_context(|| format!("{target} failed"))
     }
 
+    /// One call of a service that speaks AWS's query protocol. Fails with [`ServiceError`] if the service says so.
+    pub async fn query(&self, service: &str, version: &str, action: &str, members: &[(&str, &str)]) -> Result<()> {
+        let encoded =
+            |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+        let mut body = format!("Action={action}&Version={version}");
+        for (name, value) in members {
+            body.push_str(&format!("&{name}={}", encoded(value)));
+        }
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential=local/20000101/{}/{service}/aws4_request, SignedHeaders=host, Signature=0",
+            self.region
+        );
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ];
+        let response = self.http.send(Method::POST, "/", &headers, body.into()).await;
+        let response = response.with_context(|| format!("cannot call {action}"))?;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        let error = ServiceError {
+            status: response.status().as_u16(),
+            code: action.to_owned(),
+            message: String::from_utf8_lossy(response.body()).into_owned(),
+        };
+        Err(error).with_context(|| format!("{action} failed"))
+    }
+
     async fn states(&self, operation: &str, input: &Value) -> Result<Value> {
         self.call("states", &format!("AWSStepFunctions.{operation}"), input)
             .await

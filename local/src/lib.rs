@@ -18,6 +18,7 @@ pub mod places;
 pub mod python;
 pub mod rules;
 pub mod simulated;
+pub mod stack;
 pub mod watch;
 pub mod world;
 

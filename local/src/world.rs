@@ -42,6 +42,7 @@ use crate::{
         pinpoint::{self, Pinpoint},
         quicksight::{self, QuickSight},
     },
+    stack,
     watch::{Jobs, Step, Watcher, What},
 };
 
@@ -305,6 +306,11 @@ impl World {
     /// Lets events that are put on a bus start executions by the rules of the template.
     pub async fn deploy_rules(&self) -> Result<()> {
         rules::deploy(&self.aws, &self.python, &places::workspace()?, &self.machines).await
+    }
+
+    /// Lets CloudFormation tell of this world as it does of the deployed stack.
+    pub async fn deploy_stack(&self) -> Result<()> {
+        stack::deploy(&self.aws, &self.machines).await
     }
 
     /// The URL of the queue that keeps the announcements.

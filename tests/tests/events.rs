@@ -5,7 +5,12 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result};
 use chrono::Utc;
-use landfall::{config::Config, job::Kind, service::JobService, start::admit};
+use landfall::{
+    config::Config,
+    job::Kind,
+    service::{JobService, NamedResources},
+    start::admit,
+};
 use landfall_batch::event::Requests;
 use landfall_customer_profiles::SegmentSnapshots;
 use landfall_local::event;
@@ -90,6 +95,32 @@ fn every_sample_has_its_outcome() -> Result<()> {
         assert!(outcome.starts_with(expected), "{name}: {outcome}");
         insta::assert_snapshot!(name, outcome);
     }
+    Ok(())
+}
+
+/// `landfall check` holds the same against what a deployment allows as the functions do.
+#[test]
+fn the_command_line_sees_what_the_gate_sees() -> Result<()> {
+    type See = fn(&Value) -> NamedResources;
+    let kinds: [(&str, See); 4] = [
+        (SegmentSnapshots::KIND, SegmentSnapshots::named_resources),
+        (EndpointExports::KIND, EndpointExports::named_resources),
+        (EndpointImports::KIND, EndpointImports::named_resources),
+        (DashboardSnapshots::KIND, DashboardSnapshots::named_resources),
+    ];
+    let mut seen = 0;
+    for (name, event) in samples()? {
+        for (kind, see) in kinds {
+            let detail = &event["detail"];
+            assert_eq!(
+                landfall_cli::allowed::named(kind, detail),
+                see(detail),
+                "{name} as {kind}"
+            );
+            seen += usize::from(see(detail) != NamedResources::default());
+        }
+    }
+    assert!(seen >= 20, "{seen}");
     Ok(())
 }
 

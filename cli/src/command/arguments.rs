@@ -49,7 +49,7 @@ pub(super) struct Common {
         conflicts_with = "ledger"
     )]
     pub(super) stack: Option<String>,
-    /// The deployment by its ledger; that of cargo local serve is s3://landfall-ledger/
+    /// The deployment by its ledger
     #[arg(
         long,
         value_name = "s3://BUCKET/",

@@ -4,7 +4,8 @@
 
 use anyhow::{Context, Result};
 use landfall_cli::{
-    check,
+    account::Deployment,
+    allowed, check,
     document::{CHECKED_SCHEMA, Checked, CheckedEvent, EventFault},
     event,
     screen::print,
@@ -16,11 +17,22 @@ use super::{
 };
 
 pub(super) async fn check(common: &Common, options: &Check) -> Result<Outcome> {
+    // Only a stack says what it allows, and only who names one wants to know.
+    let allowed = match &common.stack {
+        Some(_) => {
+            let deployment = Deployment::find(&common.access(), common.named()).await?;
+            Some(allowed::of_stack(&deployment.parameters, &deployment.outputs))
+        }
+        None => None,
+    };
     let mut events = Vec::new();
     for path in &options.events {
         let place = path.display().to_string();
         let event = event::read(path)?;
-        let faults = check::faults(&event).with_context(|| place.clone())?;
+        let mut faults = check::faults(&event).with_context(|| place.clone())?;
+        if let Some(allowed) = &allowed {
+            check::gate(&event, allowed, &mut faults);
+        }
         let faults = faults.iter().map(EventFault::of).collect();
         events.push(CheckedEvent { event: place, faults });
     }
@@ -37,6 +49,7 @@ pub(super) async fn check(common: &Common, options: &Check) -> Result<Outcome> {
         for CheckedEvent { event, faults } in &events {
             let lines: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
             print(&match lines.len() {
+                0 if allowed.is_some() => format!("{event}: right, and allowed"),
                 0 => format!("{event}: right, as far as can be told without the deployment"),
                 1 => format!("{event}: 1 fault{}", lines.concat()),
                 n => format!("{event}: {n} faults{}", lines.concat()),

@@ -62,10 +62,10 @@ pub(super) async fn document(common: &Common, deployment: &Deployment, options: 
     })
     .await?;
     counter.end();
-    let mut notes = found.notes;
+    let mut notes = [deployment.notes.clone(), found.notes].concat();
     for kind in kinds.iter().filter(|kind| !machines.contains_key(**kind)) {
         // Of a kind that is not deployed there is nothing to say, unless its jobs are there.
-        if found.rows.iter().any(|row| row.kind == **kind) {
+        if deployment.notes.is_empty() && found.rows.iter().any(|row| row.kind == **kind) {
             notes.push(format!("no state machine of {kind} was found, so its executions were not looked at; --stack says which is meant"));
         }
     }

@@ -31,7 +31,6 @@ const TO_START: Duration = Duration::from_secs(60);
 
 pub(super) async fn send(common: &Common, options: &Send) -> Result<Outcome> {
     let mut event = event::read(&options.event)?;
-    let kind = event::kind(&event)?;
     let found = faults(&event)?;
     if !found.is_empty() {
         let lines: Vec<String> = found.iter().map(|fault| format!("\n  {fault}")).collect();
@@ -41,6 +40,7 @@ pub(super) async fn send(common: &Common, options: &Send) -> Result<Outcome> {
             lines.concat()
         );
     }
+    let kind = event::kind(&event)?;
     let deployment = Deployment::find(&common.access(), common.named()).await?;
     if let Some(members) = event.as_object_mut() {
         members.remove("$schema");

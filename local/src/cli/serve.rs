@@ -34,6 +34,7 @@ pub(super) async fn serve(options: &Serve) -> Result<()> {
     })
     .await?;
     world.deploy_rules().await?;
+    world.deploy_stack().await?;
     let (url, port) = (world.edge().url(), world.edge().address().port());
     // A shell evaluates this, so nothing else stands on stdout.
     let exports: Vec<String> = [
@@ -68,6 +69,7 @@ pub(super) async fn serve(options: &Serve) -> Result<()> {
     let sample = format!("events/{}.json", kind.name);
     heading("To try, in another terminal that has the environment");
     eprintln!("aws stepfunctions start-execution --state-machine-arn {machine} --input file://{sample}");
+    eprintln!("cargo landfall jobs");
     eprintln!("aws stepfunctions list-executions --state-machine-arn {machine}");
     eprintln!("aws events put-events --entries \"$(jq -c '{ENTRY}' {sample})\"");
     eprintln!("aws sqs receive-message --queue-url {}", world.announcements_url());

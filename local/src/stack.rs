@@ -1,0 +1,89 @@
+//! The stack of the local world, as CloudFormation tells of it.
+//!
+//! What must stay true: outputs are those of `template.yaml` by name, and parameters say what the functions of this world
+//! allow, so that whoever asks the stack (the program `landfall`) sees what is there. The stack itself makes nothing that a job
+//! needs: buckets, machines and buses are made by [`crate::deploy`].
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use landfall_cli::kinds;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    aws::Aws,
+    deploy::{self, BUS, EXPORTS, LEDGER, STACK},
+    functions::BATCH,
+};
+
+/// Makes the stack. `machines` has the ARNs of the state machines by kind.
+pub async fn deploy(aws: &Aws, machines: &BTreeMap<&'static str, String>) -> Result<()> {
+    let body = template(machines).to_string();
+    let members = [("StackName", STACK), ("TemplateBody", &body)];
+    aws.query("cloudformation", "2010-05-15", "CreateStack", &members).await
+}
+
+/// The parameter that deploys a kind.
+fn switch(kind: &str) -> &'static str {
+    match kind {
+        "segment-snapshot" => "SegmentSnapshots",
+        "dashboard-snapshot" => "DashboardSnapshots",
+        BATCH => "ExportBatches",
+        _ => "PinpointKinds",
+    }
+}
+
+fn template(machines: &BTreeMap<&'static str, String>) -> Value {
+    let variables = deploy::variables();
+    let of = |name: &str| variables.get(name).cloned().unwrap_or_default().replace(' ', ",");
+    let mut parameters: BTreeMap<&str, String> = BTreeMap::from([
+        ("AlarmTopicArn", String::new()),
+        ("AllowedDashboards", of("LANDFALL_ALLOWED_DASHBOARDS")),
+        ("AllowedDomains", of("LANDFALL_ALLOWED_DOMAINS")),
+        ("AllowedKmsKeys", of("LANDFALL_ALLOWED_KEYS")),
+        ("AllowedRoles", of("LANDFALL_ALLOWED_ROLES")),
+        ("EventBusName", BUS.to_owned()),
+    ]);
+    let mut outputs = Map::new();
+    let mut output = |name: String, value: Value| outputs.insert(name, json!({"Value": value}));
+    output("LedgerBucketName".to_owned(), json!(LEDGER));
+    output("ExportBucketName".to_owned(), json!(EXPORTS));
+    output("DeadLetterQueueUrl".to_owned(), json!({"Ref": "DeadLetterQueue"}));
+    for (kind, arn) in machines {
+        parameters.insert(switch(kind), "true".to_owned());
+        output(format!("{}StateMachineArn", kinds::in_template(kind)), json!(arn));
+    }
+    let parameters: Map<String, Value> = parameters
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), json!({"Type": "String", "Default": value})))
+        .collect();
+    json!({
+        "Parameters": parameters,
+        "Resources": {"DeadLetterQueue": {"Type": "AWS::SQS::Queue"}},
+        "Outputs": outputs,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_are_those_of_the_template() {
+        let deployed = include_str!("../../template.yaml");
+        let machines = BTreeMap::from([
+            ("segment-snapshot", "arn:a".to_owned()),
+            ("endpoint-export", "arn:b".to_owned()),
+            ("dashboard-snapshot", "arn:c".to_owned()),
+            (BATCH, "arn:d".to_owned()),
+        ]);
+        let own = template(&machines);
+        for section in ["Parameters", "Outputs"] {
+            let names = own[section].as_object().unwrap();
+            assert!(names.len() >= 7, "{own}");
+            for name in names.keys() {
+                assert!(deployed.contains(&format!("\n  {name}:\n")), "{section}: {name}");
+            }
+        }
+    }
+}
