@@ -5,10 +5,10 @@
 
 use landfall::{
     error::{Error, ErrorKind, Result},
-    event,
     job::{Kind, Level, Verdict},
     ledger::Ledger,
     store::ObjectStore,
+    trigger::{OPTIONS, identify},
 };
 use serde_json::{Map, Value, json};
 
@@ -60,7 +60,7 @@ pub fn event_of(input: &Value) -> Value {
 pub async fn order(store: &dyn ObjectStore, ledger: &str, kind: &str, event: &Value, again: &Again) -> Result<Order> {
     let kind = Kind::new(kind);
     let ledger = Ledger::new(store, ledger, "landfall");
-    let own = event["detail"][event::OPTIONS]["Rerun"]
+    let own = event["detail"][OPTIONS]["Rerun"]
         .as_u64()
         .and_then(|n| u32::try_from(n).ok());
     let first = match again {
@@ -70,7 +70,7 @@ pub async fn order(store: &dyn ObjectStore, ledger: &str, kind: &str, event: &Va
     for generation in first..first.saturating_add(MAX_GENERATIONS) {
         let rerun = (generation > 0).then_some(generation);
         let changed = changed(event, again, rerun)?;
-        let job_key = event::identify(&kind, &changed)?.job_key;
+        let job_key = identify(&kind, &changed)?.job_key;
         let Some(found) = ledger.load(&kind, &job_key).await? else {
             return Ok(Order {
                 event: changed,
@@ -106,9 +106,7 @@ fn changed(event: &Value, again: &Again, rerun: Option<u32>) -> Result<Value> {
     let detail = event["detail"]
         .as_object_mut()
         .ok_or_else(|| Error::new(ErrorKind::InvalidEvent, "the event has no detail"))?;
-    let options = detail
-        .entry(event::OPTIONS)
-        .or_insert_with(|| Value::Object(Map::new()));
+    let options = detail.entry(OPTIONS).or_insert_with(|| Value::Object(Map::new()));
     if options.is_null() {
         *options = json!({});
     }

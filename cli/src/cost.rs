@@ -2,12 +2,10 @@
 //!
 //! What must stay true: it is computed of counts and sealed nowhere, so that a price that changes makes no receipt wrong.
 
-use landfall::ledger::Outcome;
+use landfall::{cost, ledger::Outcome};
+use landfall_output::receipt::Usage;
 use schemars::JsonSchema;
 use serde::Serialize;
-
-/// Price of a Standard state transition in us-east-1, in US dollars. Source: the Step Functions pricing page.
-const TRANSITION_USD: f64 = 0.025 / 1_000.0;
 
 /// What the execution whose outcome stands cost: without tries that were made again, and without batches of a verification.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
@@ -23,19 +21,11 @@ pub struct Cost {
 impl Cost {
     /// Of the counts of an outcome.
     pub fn of(outcome: &Outcome) -> Self {
-        let (polls, verified) = (u64::from(outcome.polls), u64::from(outcome.report.is_some()));
-        let started = u64::from(outcome.attempt.is_some());
-        let unanswered = outcome
-            .missed_polls
-            .as_ref()
-            .map_or(0, |missed| u64::from(missed.unanswered));
-        // Receive, Start, Seal, Sealed, Announce, Outcome and the end; Status after Start; Wait, Poll and Status of each
-        // poll; Verify and Verified; what a poll without an answer enters.
-        let state_transitions = 7 + started + 3 * polls + 4 * unanswered + 2 * verified;
+        let usage = Usage::of(outcome, outcome.report.as_ref().map(|_| 0));
         Self {
-            state_transitions,
-            invocations: 2 + polls + verified,
-            state_transitions_usd: usd(state_transitions),
+            state_transitions: usage.state_transitions,
+            invocations: usage.invocations,
+            state_transitions_usd: usd(usage.state_transitions),
         }
     }
 
@@ -56,7 +46,10 @@ impl Cost {
 }
 
 /// Rounded, or binary fractions would show.
-#[allow(clippy::cast_precision_loss)]
-fn usd(transitions: u64) -> f64 {
-    (transitions as f64 * TRANSITION_USD * 1e9).round() / 1e9
+fn usd(state_transitions: u64) -> f64 {
+    let usage = cost::Usage {
+        state_transitions,
+        ..cost::Usage::default()
+    };
+    (usage.usd() * 1e9).round() / 1e9
 }

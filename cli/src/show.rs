@@ -8,11 +8,11 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use landfall::{
     error::{Error, ErrorKind, Result},
-    event,
     job::{Kind, TaskError},
     ledger::{AttemptState, Entry, Ledger},
     s3_uri::S3Uri,
     store::ObjectStore,
+    trigger,
 };
 use landfall_output::{receipt::Receipt, verify::CheckVerdict};
 use schemars::JsonSchema;
@@ -114,7 +114,7 @@ impl Finder<'_> {
             Target::Event(path) => {
                 let event = crate::event::read(path).map_err(|error| missing(format!("{error:#}")))?;
                 let kind = crate::event::kind(&event).map_err(|error| missing(format!("{error:#}")))?;
-                let key = event::identify(&Kind::new(kind.as_str()), &event)?.job_key;
+                let key = trigger::identify(&Kind::new(kind.as_str()), &event)?.job_key;
                 self.by_key(&key, Some(&kind)).await
             }
             Target::Execution(arn) => self.by_execution(arn).await,
@@ -134,8 +134,8 @@ impl Finder<'_> {
             ))
         })?;
         let of = Kind::new(kind);
-        let rejected = event::rejected_key(&of, &described.input)?;
-        let key = event::identify(&of, &described.input).map_or_else(|_| rejected.clone(), |trigger| trigger.job_key);
+        let rejected = trigger::rejected_key(&of, &described.input)?;
+        let key = trigger::identify(&of, &described.input).map_or_else(|_| rejected.clone(), |trigger| trigger.job_key);
         // A delivery that failed for itself is sealed beneath a key of its own.
         let found = match self.of_kind(kind, &key).await? {
             Some(job) => Some(job),

@@ -12,13 +12,10 @@ use crate::{
     gate::AllowList,
     https::Trust,
     job::Kind,
-    line::{MAX_CALLS, MAX_PLACES},
+    limits::{MAX_CALLS, MAX_DEADLINE_SECONDS, MAX_PLACES},
     polling::Bounds,
     s3_uri::S3Uri,
 };
-
-/// Longest deadline of a job: a day. The state machine's own time-out lies beyond it.
-pub const MAX_DEADLINE_SECONDS: u64 = 24 * 60 * 60;
 
 /// What a deployment sets. Each field names its environment variable.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
 use crate::error::{Error, ErrorKind, Result};
 
 /// How much of a found value a message shows, in characters.
@@ -142,6 +144,21 @@ fn shorten(text: &str, most: usize) -> String {
     }
     let head: String = text.chars().take(most).collect();
     format!("{head}… ({} characters)", text.chars().count())
+}
+
+/// The path of a member of what stands at `path`.
+pub(crate) fn member_path(path: &str, name: &str) -> String {
+    let is_letter = |c: char| c.is_ascii_alphabetic() || c == '_';
+    if name.starts_with(is_letter) && name.chars().all(|c| is_letter(c) || c.is_ascii_digit() || c == '-') {
+        format!("{path}.{name}")
+    } else {
+        format!("{path}[{}]", quoted(name))
+    }
+}
+
+/// A text as JSON writes it.
+pub(crate) fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
 }
 
 #[cfg(test)]

@@ -7,11 +7,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    error::{Error, ErrorKind, Result},
     job::{Job, Kind},
-    ledger::{Attempt, encode},
+    ledger::{Attempt, Change, Ledger, encode},
     polling::{MAX_HISTORY, Ran},
-    store::{Condition, ObjectStore, Written},
+    store::Clock,
 };
 
 /// The schema of [`History`].
@@ -19,9 +18,6 @@ pub const SCHEMA: &str = "landfall.history/1";
 
 /// How much later than planned a look may come: retries, and a function that starts slowly.
 const LATENESS: TimeDelta = TimeDelta::seconds(60);
-
-/// How often a lost race is followed by another try.
-const MAX_TURNS: usize = 4;
 
 /// One run that ended well.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,97 +96,70 @@ impl History {
     }
 }
 
-/// The histories of a deployment.
-#[derive(Clone, Copy)]
-pub struct Histories<'a> {
-    store: &'a dyn ObjectStore,
-    bucket: &'a str,
+/// Where the history of a request lies.
+pub fn key(kind: &Kind, request_sha256: &str) -> String {
+    format!("history/{kind}/{request_sha256}.json")
 }
 
-impl<'a> Histories<'a> {
-    /// Those in the ledger bucket.
-    pub fn new(store: &'a dyn ObjectStore, bucket: &'a str) -> Self {
-        Self { store, bucket }
-    }
-
-    /// Where the history of a request lies.
-    pub fn key(kind: &Kind, request_sha256: &str) -> String {
-        format!("history/{kind}/{request_sha256}.json")
-    }
-
-    /// How long the newest runs took, oldest first. Empty where there are none, or where they cannot be read, which is
-    /// logged.
-    pub async fn recall(&self, kind: &Kind, request_sha256: &str) -> Vec<Ran> {
-        match self.load(kind, request_sha256).await {
-            Ok((history, _)) => history
-                .runs
-                .iter()
-                .map(|run| Ran {
-                    after: run.after_seconds,
-                    by: run.by_seconds,
-                })
-                .collect(),
-            Err(error) => {
-                tracing::warn!(
-                    error = error.kind.name(),
-                    "the job is polled as if it were the first of its request: {}",
-                    error.message
-                );
-                Vec::new()
-            }
-        }
-    }
-
-    /// Adds a run. What goes wrong is logged: the next run is polled without it.
-    pub async fn record(&self, kind: &Kind, request_sha256: &str, run: Run) {
-        let job_key = run.job_key.clone();
-        if let Err(error) = self.add(kind, request_sha256, run).await {
+/// How long the newest runs of a request took, oldest first. Empty where there are none, or where they cannot be read,
+/// which is logged.
+pub async fn recall(ledger: &Ledger<'_>, kind: &Kind, request_sha256: &str) -> Vec<Ran> {
+    match ledger.read(&key(kind, request_sha256)).await {
+        Ok(stored) => read(kind, request_sha256, stored.as_deref())
+            .runs
+            .iter()
+            .map(|run| Ran {
+                after: run.after_seconds,
+                by: run.by_seconds,
+            })
+            .collect(),
+        Err(error) => {
             tracing::warn!(
-                job_key,
                 error = error.kind.name(),
-                "how long it took is not kept for the polls of later runs: {}",
+                "the job is polled as if it were the first of its request: {}",
                 error.message
             );
+            Vec::new()
         }
     }
+}
 
-    async fn add(&self, kind: &Kind, request_sha256: &str, run: Run) -> Result<()> {
-        let key = Self::key(kind, request_sha256);
-        for _ in 0..MAX_TURNS {
-            let (mut history, condition) = self.load(kind, request_sha256).await?;
-            if !history.add(run.clone()) {
-                return Ok(());
-            }
-            if self.store.put(self.bucket, &key, encode(&history)?, condition).await? != Written::Refused {
-                return Ok(());
-            }
-        }
-        Err(Error::new(
-            ErrorKind::Busy,
-            format!("others keep changing s3://{}/{key}", self.bucket),
-        ))
+/// Adds a run. What goes wrong is logged: the next run is polled without it.
+pub async fn record(ledger: &Ledger<'_>, clock: &dyn Clock, kind: &Kind, request_sha256: &str, run: Run) {
+    let add = |stored: Option<&[u8]>| {
+        let mut history = read(kind, request_sha256, stored);
+        Ok(if history.add(run.clone()) {
+            Change::To(encode(&history)?)
+        } else {
+            Change::Leave(())
+        })
+    };
+    let key = key(kind, request_sha256);
+    if let Err(error) = ledger.change_object(&key, clock, &run.job_key, add).await {
+        tracing::warn!(
+            job_key = run.job_key,
+            error = error.kind.name(),
+            "how long it took is not kept for the polls of later runs: {}",
+            error.message
+        );
     }
+}
 
-    /// A history, and the condition under which it may be written.
-    async fn load(&self, kind: &Kind, request_sha256: &str) -> Result<(History, Condition)> {
-        let key = Self::key(kind, request_sha256);
-        let empty = History {
-            schema: SCHEMA.to_owned(),
-            kind: kind.clone(),
-            request_sha256: request_sha256.to_owned(),
-            runs: Vec::new(),
-        };
-        let Some(stored) = self.store.get(self.bucket, &key).await? else {
-            return Ok((empty, Condition::Absent));
-        };
-        let history = serde_json::from_slice::<History>(&stored.body)
-            .ok()
-            .filter(|history| history.schema == SCHEMA);
-        if history.is_none() {
-            // It cannot be deleted, and nothing depends on it.
-            tracing::warn!("s3://{}/{key} is not of {SCHEMA} and is begun anew", self.bucket);
+/// A history as it is stored. Nothing depends on it, so one that cannot be read is begun anew.
+fn read(kind: &Kind, request_sha256: &str, stored: Option<&[u8]>) -> History {
+    let empty = History {
+        schema: SCHEMA.to_owned(),
+        kind: kind.clone(),
+        request_sha256: request_sha256.to_owned(),
+        runs: Vec::new(),
+    };
+    let Some(stored) = stored else { return empty };
+    match serde_json::from_slice::<History>(stored) {
+        Ok(history) if history.schema == SCHEMA => history,
+        _ => {
+            tracing::warn!("{} is not of {SCHEMA} and is begun anew", key(kind, request_sha256));
+            empty
         }
-        Ok((history.unwrap_or(empty), Condition::Unchanged(stored.etag)))
     }
 }
 

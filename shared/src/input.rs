@@ -19,8 +19,8 @@ use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    event::{member_path, sha256_hex},
-    fault::Faults,
+    fault::{Faults, member_path},
+    hash::sha256_hex,
 };
 
 /// Deepest nesting that is read. The events of all kinds have about ten levels; what is read here is written to the ledger

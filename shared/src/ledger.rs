@@ -4,6 +4,12 @@
 //! `If-Match` only, so that of two writers one wins and the other knows it. Each write carries a token of its own: a
 //! write that S3 refuses because an earlier try of the very same write had succeeded is recognised by it. An outcome,
 //! once there, never changes.
+//!
+//! Whoever changes an entry reads it, decides by what stands there, and writes it back if nobody else wrote meanwhile.
+//! [`Ledger::change`] is that loop, for entries; [`Ledger::change_value`] is the same for the small objects that many
+//! jobs share. Both give up after [`MAX_TURNS`] lost races, as `Busy`, which the state machine retries.
+
+mod change;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,12 +19,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
+pub use self::change::{Change, Changed, MAX_TURNS};
 use crate::{
     error::{Error, Result},
-    event::Trigger,
-    job::{Counts, Format, Kind, MissedPolls, ReportPointer, Source, TaskError, Verdict},
+    job::{self, Counts, Format, Kind, MissedPolls, ReportPointer, Source, TaskError, Verdict},
     s3_uri::S3Uri,
     store::{Condition, ObjectStore, Written},
+    trigger::Trigger,
 };
 
 /// The schema of [`Entry`].
@@ -160,6 +167,49 @@ pub struct Entry {
     pub written_by: String,
 }
 
+impl Entry {
+    /// An entry without a start call.
+    pub fn new(kind: Kind, trigger: Trigger, now: DateTime<Utc>) -> Self {
+        Self {
+            schema: SCHEMA.to_owned(),
+            kind,
+            trigger,
+            name: None,
+            request: Value::Null,
+            format: None,
+            source: None,
+            created_at: now,
+            deadline_at: now,
+            attempts: Vec::new(),
+            takes_place: false,
+            picks_up: None,
+            picked_up_by: Vec::new(),
+            orphans: Vec::new(),
+            outcome: None,
+            written_by: String::new(),
+        }
+    }
+
+    /// The attempt with this number.
+    pub fn attempt(&self, number: u32) -> Option<&Attempt> {
+        self.attempts.iter().find(|attempt| attempt.number == number)
+    }
+}
+
+impl From<&Outcome> for job::Outcome {
+    /// The outcome as a job carries it, for an execution that announces nothing.
+    fn from(outcome: &Outcome) -> Self {
+        Self {
+            verdict: outcome.verdict,
+            error: outcome.error.clone(),
+            receipt: outcome.receipt.clone(),
+            announce: false,
+            sealed_by: outcome.sealed_by.clone(),
+            sealed_at: outcome.sealed_at,
+        }
+    }
+}
+
 /// A job at the service that lost to another attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Orphan {
@@ -178,6 +228,27 @@ pub struct Versioned {
     pub entry: Entry,
     /// For the next change.
     pub etag: String,
+}
+
+/// What a conditional write of an entry came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cas {
+    /// It was written.
+    Won(Versioned),
+    /// Another version stands there.
+    Lost(Versioned),
+    /// Nothing stands there: the entry was deleted.
+    Vanished,
+}
+
+impl Cas {
+    /// The entry as it was written, if it was.
+    pub fn won(self) -> Option<Versioned> {
+        match self {
+            Self::Won(written) => Some(written),
+            Self::Lost(_) | Self::Vanished => None,
+        }
+    }
 }
 
 /// The ledger of one deployment, as one invocation sees it.
@@ -228,34 +299,29 @@ impl<'a> Ledger<'a> {
         }))
     }
 
-    /// Creates an entry; `None` if the job has one already.
-    pub async fn create(&self, entry: Entry) -> Result<Option<Versioned>> {
-        Ok(self.write(entry, Condition::Absent).await?.ok())
+    /// The entry of a job that must have one. Fails with `Internal` if it was deleted.
+    pub async fn reload(&self, kind: &Kind, job_key: &str) -> Result<Versioned> {
+        let current = self.load(kind, job_key).await?;
+        current.ok_or_else(|| self.deleted(kind, job_key))
     }
 
-    /// Creates an entry. The inner error is the one that the job has already, `None` if it vanished meanwhile.
-    pub async fn create_or_load(&self, entry: Entry) -> Result<Result<Versioned, Option<Versioned>>> {
+    /// Creates an entry, unless the job has one.
+    pub async fn create(&self, entry: Entry) -> Result<Cas> {
         self.write(entry, Condition::Absent).await
     }
 
-    /// Replaces an entry; `None` if somebody else changed it since it was read.
-    pub async fn update(&self, entry: Entry, etag: String) -> Result<Option<Versioned>> {
-        Ok(self.write(entry, Condition::Unchanged(etag)).await?.ok())
+    /// Replaces an entry, unless somebody else changed it since it was read.
+    pub async fn update(&self, entry: Entry, etag: String) -> Result<Cas> {
+        self.write(entry, Condition::Unchanged(etag)).await
     }
 
-    /// Reads a value that is changed by compare-and-set, and the condition under which [`Ledger::replace`] may follow;
-    /// no value if there is none yet.
-    pub async fn shared<T: DeserializeOwned>(&self, key: &str) -> Result<(Option<T>, Condition)> {
-        match self.store.get(self.bucket, key).await? {
-            Some(stored) => Ok((Some(self.decode(key, &stored.body)?), Condition::Unchanged(stored.etag))),
-            None => Ok((None, Condition::Absent)),
-        }
-    }
-
-    /// Writes such a value; `false` if somebody else changed it since it was read, or if an earlier try of this very
-    /// write succeeded and its answer was lost. So what is changed has to show whether it was changed already.
-    pub async fn replace<T: Serialize>(&self, key: &str, value: &T, condition: Condition) -> Result<bool> {
-        Ok(self.store.put(self.bucket, key, encode(value)?, condition).await? != Written::Refused)
+    /// The error of an entry that was there and is not any more.
+    pub fn deleted(&self, kind: &Kind, job_key: &str) -> Error {
+        Error::internal(format!(
+            "the ledger entry s3://{}/{} was deleted while the job ran",
+            self.bucket,
+            Self::entry_key(kind, job_key)
+        ))
     }
 
     /// Writes a value that is named by its content or written once; `false` if the key is taken.
@@ -266,24 +332,28 @@ impl<'a> Ledger<'a> {
 
     /// Reads a value.
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
-        let Some(stored) = self.store.get(self.bucket, key).await? else {
-            return Ok(None);
-        };
-        self.decode(key, &stored.body).map(Some)
+        let body = self.read(key).await?;
+        body.map(|body| self.decode(key, &body)).transpose()
     }
 
-    /// Writes an entry. The inner error is what stands there instead, if anything does.
-    async fn write(&self, mut entry: Entry, condition: Condition) -> Result<Result<Versioned, Option<Versioned>>> {
+    /// Reads an object as it is.
+    pub async fn read(&self, key: &str) -> Result<Option<Bytes>> {
+        let stored = self.store.get(self.bucket, key).await?;
+        Ok(stored.map(|stored| stored.body))
+    }
+
+    async fn write(&self, mut entry: Entry, condition: Condition) -> Result<Cas> {
         entry.written_by = format!("{}#{}", self.owner, self.writes.fetch_add(1, Ordering::Relaxed));
         let key = Self::entry_key(&entry.kind, &entry.trigger.job_key);
         match self.store.put(self.bucket, &key, encode(&entry)?, condition).await? {
-            Written::Done { etag } => Ok(Ok(Versioned { entry, etag })),
+            Written::Done { etag } => Ok(Cas::Won(Versioned { entry, etag })),
             // The client tries a PUT again whose answer it lost. If the first try had succeeded, the second is refused
             // by its own success.
-            Written::Refused => match self.load(&entry.kind, &entry.trigger.job_key).await? {
-                Some(current) if current.entry.written_by == entry.written_by => Ok(Ok(current)),
-                other => Ok(Err(other)),
-            },
+            Written::Refused => Ok(match self.load(&entry.kind, &entry.trigger.job_key).await? {
+                Some(current) if current.entry.written_by == entry.written_by => Cas::Won(current),
+                Some(current) => Cas::Lost(current),
+                None => Cas::Vanished,
+            }),
         }
     }
 

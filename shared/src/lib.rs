@@ -7,11 +7,13 @@
 
 pub mod batches;
 pub mod config;
+pub mod cost;
 pub mod error;
 pub mod event;
 pub mod expect;
 pub mod fault;
 pub mod gate;
+pub mod hash;
 pub mod heavy;
 pub mod history;
 pub mod https;
@@ -19,6 +21,7 @@ pub mod input;
 pub mod invocation;
 pub mod job;
 pub mod ledger;
+pub mod limits;
 pub mod line;
 pub mod poll;
 pub mod reach;
@@ -29,5 +32,6 @@ pub mod sdk;
 pub mod service;
 pub mod start;
 pub mod store;
+pub mod trigger;
 
 pub use landfall_polling as polling;

@@ -8,17 +8,14 @@
 //! A job that was given up has no place any more, although the service may still work on it: the service's own limit
 //! counts besides.
 
-use std::time::Duration;
-
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    error::{Error, ErrorKind, Result},
-    event::sha256_hex,
+    error::Result,
+    hash::sha256_hex,
     job::Kind,
-    ledger::{Entry, Ledger},
-    start::spread,
+    ledger::{Change, Entry, Ledger},
     store::Clock,
 };
 
@@ -28,24 +25,9 @@ pub const PLACES_SCHEMA: &str = "landfall.slots/1";
 /// The schema of [`Calls`].
 pub const CALLS_SCHEMA: &str = "landfall.starts/1";
 
-/// Most places that a deployment may give a kind: all of them are read and written together.
-pub const MAX_PLACES: u64 = 500;
-
-/// Most start calls a day that can be counted: all of them are read and written together.
-pub const MAX_CALLS: u64 = 5_000;
-
 /// How long after its deadline a job that never was sealed keeps its place: longer than a start call that was begun in
 /// the last moment, and the seal after it.
 pub const GRACE: TimeDelta = TimeDelta::minutes(20);
-
-/// How often a lost race is followed by another look within one invocation.
-const MAX_TURNS: u32 = 8;
-
-/// The longest pause after the first lost race; it doubles with each.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// The longest pause after any.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// How many jobs of a full line are looked up each time, in case they have ended and could not give their place back.
 const LOOKS: usize = 2;
@@ -96,32 +78,17 @@ impl<'a> Line<'a> {
     /// Fails with `Busy` if others keep changing the line, and with what the store fails with.
     pub async fn enter(&self, limit: u64, job_key: &str, until: DateTime<Utc>) -> Result<bool> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let key = Self::key(self.kind);
-        for turn in 0..MAX_TURNS {
-            let (found, condition) = self.ledger.shared::<Places>(&key).await?;
-            let mut places = found.map_or_else(Vec::new, |found| found.places);
-            if places.iter().any(|place| place.job_key == job_key) {
-                return Ok(true);
+        match self.try_to_enter(limit, job_key, until, &[]).await? {
+            Entered::Yes => Ok(true),
+            Entered::Full(places) => {
+                let ended = self.ended(&places, job_key).await?;
+                if ended.is_empty() {
+                    return Ok(false);
+                }
+                let entered = self.try_to_enter(limit, job_key, until, &ended).await?;
+                Ok(matches!(entered, Entered::Yes))
             }
-            let now = self.clock.now();
-            places.retain(|place| now < place.until);
-            if places.len() >= limit {
-                self.drop_ended(&mut places, job_key).await?;
-            }
-            if places.len() >= limit {
-                return Ok(false);
-            }
-            places.push(Place {
-                job_key: job_key.to_owned(),
-                since: now,
-                until,
-            });
-            if self.ledger.replace(&key, &self.whole(places), condition).await? {
-                return Ok(true);
-            }
-            rest(self.clock, job_key, turn).await;
         }
-        Err(contended(&key))
     }
 
     /// Takes a job's place back, if it has one.
@@ -129,17 +96,47 @@ impl<'a> Line<'a> {
     /// Fails as [`Line::enter`] does. A place that could not be taken back is free once somebody looks its job up.
     pub async fn leave(&self, job_key: &str) -> Result<()> {
         let key = Self::key(self.kind);
-        for turn in 0..MAX_TURNS {
-            let (found, condition) = self.ledger.shared::<Places>(&key).await?;
+        let leave = |found: Option<Places>| {
             let mut places = found.map_or_else(Vec::new, |found| found.places);
             let before = places.len();
             places.retain(|place| place.job_key != job_key);
-            if places.len() == before || self.ledger.replace(&key, &self.whole(places), condition).await? {
-                return Ok(());
+            if places.len() == before {
+                return Change::Leave(());
             }
-            rest(self.clock, job_key, turn).await;
-        }
-        Err(contended(&key))
+            Change::To(self.whole(places))
+        };
+        self.ledger.change_value(&key, self.clock, job_key, leave).await?;
+        Ok(())
+    }
+
+    /// Enters the line without the jobs that have `ended`.
+    async fn try_to_enter(
+        &self,
+        limit: usize,
+        job_key: &str,
+        until: DateTime<Utc>,
+        ended: &[String],
+    ) -> Result<Entered> {
+        let key = Self::key(self.kind);
+        let enter = |found: Option<Places>| {
+            let mut places = found.map_or_else(Vec::new, |found| found.places);
+            if places.iter().any(|place| place.job_key == job_key) {
+                return Change::Leave(Entered::Yes);
+            }
+            let now = self.clock.now();
+            places.retain(|place| now < place.until && !ended.contains(&place.job_key));
+            if places.len() >= limit {
+                return Change::Leave(Entered::Full(places));
+            }
+            places.push(Place {
+                job_key: job_key.to_owned(),
+                since: now,
+                until,
+            });
+            Change::To(self.whole(places))
+        };
+        let left = self.ledger.change_value(&key, self.clock, job_key, enter).await?;
+        Ok(left.unwrap_or(Entered::Yes))
     }
 
     fn whole(&self, places: Vec<Place>) -> Places {
@@ -150,26 +147,28 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Looks some of the jobs up, others each time, and drops those that need their place no more.
-    async fn drop_ended(&self, places: &mut Vec<Place>, job_key: &str) -> Result<()> {
+    /// Looks some of the jobs of a full line up, others each time, and gives those that need their place no more.
+    async fn ended(&self, places: &[Place], job_key: &str) -> Result<Vec<String>> {
         let seed = sha256_hex(format!("{job_key}/{}", self.clock.now()).as_bytes());
         let first = usize::from_str_radix(&seed[..8], 16).unwrap_or_default();
+        let looked_at = places.iter().cycle().skip(first % places.len().max(1));
         let mut ended = Vec::new();
-        for place in places
-            .iter()
-            .cycle()
-            .skip(first % places.len().max(1))
-            .take(LOOKS.min(places.len()))
-        {
+        for place in looked_at.take(LOOKS.min(places.len())) {
             let entry = self.ledger.load(self.kind, &place.job_key).await?;
             // A job gets its place after its entry, so one without was deleted.
             if entry.is_none_or(|current| current.entry.outcome.is_some()) {
                 ended.push(place.job_key.clone());
             }
         }
-        places.retain(|place| !ended.contains(&place.job_key));
-        Ok(())
+        Ok(ended)
     }
+}
+
+/// What trying to enter the line came to.
+enum Entered {
+    Yes,
+    /// All places are taken, by these.
+    Full(Vec<Place>),
 }
 
 /// The start calls of a day.
@@ -212,8 +211,8 @@ impl Quota<'_> {
 
     /// Whether another call could be counted now.
     pub async fn is_left(&self) -> Result<bool> {
-        let key = Self::key(self.kind, self.scope, self.clock.now().date_naive());
-        let (found, _) = self.ledger.shared::<Calls>(&key).await?;
+        let (_, key) = self.today();
+        let found = self.ledger.get::<Calls>(&key).await?;
         Ok(found.is_none_or(|found| (found.calls.len() as u64) < self.limit))
     }
 
@@ -222,51 +221,50 @@ impl Quota<'_> {
     ///
     /// Fails with `Busy` if others keep counting, and with what the store fails with.
     pub async fn count(&self, attempt_key: &str) -> Result<bool> {
-        for turn in 0..MAX_TURNS {
-            let day = self.clock.now().date_naive();
-            let key = Self::key(self.kind, self.scope, day);
-            let (found, condition) = self.ledger.shared::<Calls>(&key).await?;
+        let (day, key) = self.today();
+        let count = |found: Option<Calls>| {
             let mut calls = found.map_or_else(Vec::new, |found| found.calls);
             if calls.iter().any(|call| call == attempt_key) {
-                return Ok(true);
+                return Change::Leave(true);
             }
             if calls.len() as u64 >= self.limit {
-                return Ok(false);
+                return Change::Leave(false);
             }
             calls.push(attempt_key.to_owned());
-            let whole = Calls {
+            Change::To(Calls {
                 schema: CALLS_SCHEMA.to_owned(),
                 kind: self.kind.clone(),
                 scope: self.scope.to_owned(),
                 day,
                 calls,
-            };
-            if self.ledger.replace(&key, &whole, condition).await? {
-                return Ok(true);
-            }
-            rest(self.clock, attempt_key, turn).await;
-        }
-        let day = self.clock.now().date_naive();
-        Err(contended(&Self::key(self.kind, self.scope, day)))
+            })
+        };
+        let left = self.ledger.change_value(&key, self.clock, attempt_key, count).await?;
+        Ok(left.unwrap_or(true))
     }
 
     /// Takes back the count of an attempt whose call never left, if it was counted today.
     ///
     /// Fails as [`Quota::count`] does. Then the attempt counts, and is not counted again.
     pub async fn take_back(&self, attempt_key: &str) -> Result<()> {
-        let key = Self::key(self.kind, self.scope, self.clock.now().date_naive());
-        for turn in 0..MAX_TURNS {
-            let (found, condition) = self.ledger.shared::<Calls>(&key).await?;
-            let Some(mut whole) = found.filter(|found| found.calls.iter().any(|call| call == attempt_key)) else {
-                return Ok(());
-            };
-            whole.calls.retain(|call| call != attempt_key);
-            if self.ledger.replace(&key, &whole, condition).await? {
-                return Ok(());
+        let (_, key) = self.today();
+        let take_back = |found: Option<Calls>| match found {
+            Some(mut whole) if whole.calls.iter().any(|call| call == attempt_key) => {
+                whole.calls.retain(|call| call != attempt_key);
+                Change::To(whole)
             }
-            rest(self.clock, attempt_key, turn).await;
-        }
-        Err(contended(&key))
+            _ => Change::Leave(()),
+        };
+        self.ledger
+            .change_value(&key, self.clock, attempt_key, take_back)
+            .await?;
+        Ok(())
+    }
+
+    /// The day, and where its calls stand.
+    fn today(&self) -> (NaiveDate, String) {
+        let day = self.clock.now().date_naive();
+        (day, Self::key(self.kind, self.scope, day))
     }
 }
 
@@ -285,19 +283,6 @@ fn waited_percent(created: DateTime<Utc>, deadline: DateTime<Utc>, now: DateTime
     let has = (deadline - created).num_milliseconds().max(1);
     let waited = (now - created).num_milliseconds().clamp(0, has);
     waited.unsigned_abs() * 100 / has.unsigned_abs()
-}
-
-/// Pauses after a lost race, each contender for another time.
-async fn rest(clock: &dyn Clock, contender: &str, turn: u32) {
-    let longest = (PAUSE * 2u32.saturating_pow(turn)).min(LONGEST_PAUSE);
-    clock.sleep(longest.mul_f64(spread(contender, turn))).await;
-}
-
-fn contended(key: &str) -> Error {
-    Error::new(
-        ErrorKind::Busy,
-        format!("others keep changing {key}; it was tried {MAX_TURNS} times"),
-    )
 }
 
 #[cfg(test)]

@@ -8,11 +8,11 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     error::{Error, ErrorKind, Result, moment},
+    hash::spread,
     invocation::Deployment,
     job::{Job, Missed, Status, TaskError},
     polling::{self, MAX_POLLS, Sight},
     service::{JobService, Observation, ServiceState},
-    start::spread,
 };
 
 /// How many polls in a row without news are announced as a stall; the definition says the same.

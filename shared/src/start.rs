@@ -1,150 +1,48 @@
 //! The first step: parse, authorise, claim in the ledger, start or adopt.
 //!
 //! What must stay true: no start call is made without a claim that is in the ledger first, nor, where the deployment has a
-//! limit, without a place in the line; whoever finds a claim with an id adopts it; whoever finds one without an id waits
-//! until its owner cannot be at it any more and then looks before it starts again. What one cannot look for gets a new
-//! attempt with a prefix of its own, so outputs never mix.
+//! limit, without a place in the line. Whoever finds a claim with an id adopts the job. Whoever finds a claim without an id
+//! waits until its owner's invocation is over, and then asks the service before it starts again. Where the service cannot
+//! say, a new attempt with a prefix of its own is made, so outputs never mix.
+//!
+//! The event is read and let through the gate ([`admit`]). Then the job's ledger entry is created, or, if it is there,
+//! [`decision`] says what to do about it. Whoever holds a claim waits for a place, reads the source, counts the call and
+//! makes it ([`Starter::launch`]). What came of it is recorded ([`record`]) and becomes the [`Job`] ([`job`]).
 
-use std::{future::Future, time::Duration};
+mod admit;
+mod capacity;
+mod decision;
+mod job;
+mod never_left;
+mod pick_up;
+mod received;
+mod record;
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+pub use self::{admit::admit, decision::MAX_ATTEMPTS, received::Received};
+use self::{
+    capacity::Capacity,
+    decision::{Step, decide, in_time, recorded_refusal, rested},
+    job::Delivery,
+    record::{RESERVE, Recorded, Recorder},
+};
 use crate::{
-    config::Config,
     error::{Error, ErrorKind, Result, moment},
-    event::{self, Requested, Trigger},
-    history::Histories,
-    input::{Input, Unreadable, read_value},
+    event::{self, Requested},
+    history,
     invocation::{Deployment, Invocation},
-    job::{self, Job, Kind, Missed, Output, Status, TaskError},
-    ledger::{Attempt, AttemptState, Entry, Ledger, Orphan, Versioned},
-    line::{self, Line, Quota},
-    polling::{self, Bounds, Sight},
+    job::{Job, Kind},
+    ledger::{Attempt, AttemptState, Cas, Entry, Ledger, Versioned},
     s3_uri::S3Uri,
     service::{Aim, CALL_LIMIT, Found, JobService, StartCall, StartError},
 };
 
-mod never_left;
-mod pick_up;
-
-/// Most attempts of one job. Reached only if a service accepts calls and loses every answer.
-pub const MAX_ATTEMPTS: u32 = 9;
-
-/// How long the service is left alone after the second attempt that brought no id; four times as long after each further
-/// one.
-const FIRST_REST: TimeDelta = TimeDelta::minutes(1);
-
-/// The longest rest, in first ones: 12 hours. So the longest deadline takes fewer than [`MAX_ATTEMPTS`].
-const LONGEST_REST_FACTOR: i32 = 720;
-
 /// How often a lost race in the ledger is followed by another look within one invocation.
 const MAX_TURNS: usize = 8;
 
-/// Time that an invocation keeps for its last words.
-const RESERVE: TimeDelta = TimeDelta::seconds(5);
-
 /// Added to the owner's deadline: clocks differ, and Lambda ends a function a little late.
 const LEASE_MARGIN: TimeDelta = TimeDelta::seconds(5);
-
-/// What the state machine hands to the first step, and to the last one if the first failed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Received {
-    /// The state machine's kind.
-    pub kind: Kind,
-    /// ARN of the execution.
-    pub execution: String,
-    /// The event as it came.
-    pub event: Value,
-    /// Why the first step failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<TaskError>,
-    /// What of the event could not be read.
-    #[serde(skip)]
-    pub unreadable: Option<Unreadable>,
-}
-
-impl Received {
-    /// Reads the input of the first step of a service's kind.
-    pub fn read<S: JobService>(input: impl Into<Input>, invocation: &Invocation) -> Self {
-        Self::of(S::kind(), input, invocation)
-    }
-
-    /// Reads the input of a first step: what the state machine hands over, or a bare event as `cargo lambda invoke`
-    /// sends it, which then stands for an execution of its own.
-    pub fn of(kind: Kind, input: impl Into<Input>, invocation: &Invocation) -> Self {
-        let input = input.into();
-        match Self::handed_over(input.clone()) {
-            Ok(received) => received,
-            Err(_) => Self {
-                kind,
-                execution: format!("invocation:{}", invocation.request_id),
-                event: input.value.clone(),
-                error: None,
-                unreadable: input.unreadable(),
-            },
-        }
-    }
-
-    /// Reads what the state machine hands over, whatever the event is. Fails with `Internal` if it is something else.
-    pub fn handed_over(input: Input) -> Result<Self> {
-        let received = read_value(input.value.clone())?;
-        Ok(Self {
-            unreadable: input.unreadable_member("event"),
-            ..received
-        })
-    }
-
-    /// What stands for the trigger of an event that no job is made of, or whose delivery failed for itself.
-    pub fn rejected(&self, now: DateTime<Utc>) -> Result<Trigger> {
-        let trigger = event::rejected_trigger(&self.kind, &self.event, now)?;
-        let Some(unreadable) = &self.unreadable else {
-            return Ok(trigger);
-        };
-        // Not all that tells it from others is in the value.
-        let text = Value::from(unreadable.sha256.as_str());
-        Ok(Trigger {
-            job_key: event::rejected_key(&self.kind, &text)?,
-            request_sha256: unreadable.sha256.clone(),
-            ..trigger
-        })
-    }
-}
-
-/// What to do about an entry that is there already.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
-    /// The job has an outcome.
-    Sealed,
-    /// The last attempt has an id.
-    Adopt,
-    /// The service refused the last attempt.
-    Refused,
-    /// Somebody may still be at the start call.
-    WaitUntil(DateTime<Utc>),
-    /// The start call was lost, or its owner.
-    Settle,
-    /// There is no attempt yet, or the last one stands in line and nothing was started: claim it, by number.
-    Claim(u32),
-}
-
-fn decide(entry: &Entry, now: DateTime<Utc>) -> Step {
-    if entry.outcome.is_some() {
-        return Step::Sealed;
-    }
-    let Some(attempt) = entry.attempts.last() else {
-        return Step::Claim(1);
-    };
-    match attempt.state {
-        AttemptState::Started => Step::Adopt,
-        AttemptState::Refused => Step::Refused,
-        AttemptState::Uncertain => Step::Settle,
-        AttemptState::Waiting => Step::Claim(attempt.number),
-        AttemptState::Claimed if now <= attempt.lease_until => Step::WaitUntil(attempt.lease_until),
-        AttemptState::Claimed => Step::Settle,
-    }
-}
 
 /// Runs the first step.
 pub async fn start<S: JobService>(
@@ -165,50 +63,12 @@ pub async fn start<S: JobService>(
         received,
         invocation,
         requested: &requested,
-        ledger: Ledger::new(deployment.store.as_ref(), &config.ledger_bucket, owner.clone()),
+        ledger: &Ledger::new(deployment.store.as_ref(), &config.ledger_bucket, owner.clone()),
+        kind: &S::kind(),
         owner,
     };
     let label = format!("{} {}", S::KIND, requested.trigger.job_key);
     starter.run().await.map_err(|error| error.context(label))
-}
-
-/// Reads an event and lets it through the gate. Nothing is called.
-pub fn admit<S: JobService>(config: &Config, event: &Value) -> Result<Requested<S::Request>> {
-    let requested = event::parse::<S>(event, config.default_destination.as_ref())?;
-    check_gate::<S>(config, event, &requested)?;
-    Ok(requested)
-}
-
-/// Holds all that an event names against the allow list. The default role was set by the deployment itself.
-fn check_gate<S: JobService>(config: &Config, event: &Value, requested: &Requested<S::Request>) -> Result<()> {
-    let named = S::named_resources(event.get("detail").unwrap_or(&Value::Null));
-    if let Some(destination) = &requested.destination {
-        let path = named
-            .destination
-            .as_ref()
-            .map_or("the default destination", |destination| destination.path);
-        config.allowed.check_location(path, destination)?;
-    }
-    if let Some(source) = &named.source {
-        let uri = source
-            .value
-            .parse()
-            .map_err(|why| Error::internal(format!("{}: {why}", source.path)))?;
-        config.allowed.check_location(source.path, &uri)?;
-    }
-    if let Some(role) = &named.role {
-        config.allowed.check_role(role.path, &role.value)?;
-    }
-    if let Some(key) = named.kms_key.as_ref().filter(|key| !key.value.is_empty()) {
-        config.allowed.check_key(key.path, &key.value)?;
-    }
-    if let Some(domain) = &named.domain {
-        config.allowed.check_domain(domain.path, &domain.value)?;
-    }
-    if let Some(dashboard) = &named.dashboard {
-        config.allowed.check_dashboard(dashboard.path, &dashboard.value)?;
-    }
-    Ok(())
 }
 
 struct Starter<'a, S: JobService> {
@@ -217,28 +77,52 @@ struct Starter<'a, S: JobService> {
     received: &'a Received,
     invocation: &'a Invocation,
     requested: &'a Requested<S::Request>,
-    ledger: Ledger<'a>,
+    ledger: &'a Ledger<'a>,
+    kind: &'a Kind,
     owner: String,
+}
+
+/// Whether an entry is as this invocation wrote it.
+enum Claim {
+    /// It is: the claim in it is ours.
+    Held(Versioned),
+    /// Somebody else changed it.
+    Lost(Versioned),
+}
+
+/// What making a start call came to.
+enum Launched {
+    /// The job is started, and its id recorded.
+    Started(Versioned),
+    /// Somebody else changed the entry.
+    Overtaken(Versioned),
+}
+
+/// What looking for a lost start call came to.
+enum Resolved {
+    /// The service made the job, and its id is recorded.
+    Started(Versioned),
+    /// A start call is to be made, if the claim is held.
+    Claimed(Claim),
+    /// Somebody else changed the entry.
+    Overtaken(Versioned),
 }
 
 impl<S: JobService> Starter<'_, S> {
     async fn run(&self) -> Result<Job> {
-        let (mut current, mut is_ours) = match &self.requested.options.pick_up {
-            Some(picked) => (self.pick_up(picked).await?, false),
-            None => match self.ledger.create_or_load(self.entry()?).await? {
-                Ok(created) => (created, true),
-                Err(Some(standing)) => (standing, false),
-                Err(None) => (self.reload().await?, false),
-            },
+        let mut claim = match &self.requested.options.pick_up {
+            Some(picked) => Claim::Lost(self.pick_up(picked).await?),
+            None => self.written(self.ledger.create(self.entry()?).await?)?,
         };
         let mut has_place = false;
         for _ in 0..MAX_TURNS {
-            if is_ours {
-                match self.launch(current, has_place).await? {
-                    Ok(started) => return self.job(&started.entry, false).await,
-                    Err(changed) => current = changed,
-                }
-            }
+            let current = match claim {
+                Claim::Lost(current) => current,
+                Claim::Held(current) => match self.launch(current, has_place).await? {
+                    Launched::Started(started) => return self.job(&started.entry, false).await,
+                    Launched::Overtaken(changed) => changed,
+                },
+            };
             has_place = false;
             if current.entry.trigger.request_sha256 != self.requested.trigger.request_sha256 {
                 return Err(Error::new(
@@ -246,7 +130,7 @@ impl<S: JobService> Starter<'_, S> {
                     "its IdempotencyKey was used before, for another request; use another key",
                 ));
             }
-            let claimed = match decide(&current.entry, self.now()) {
+            claim = match decide(&current.entry, self.now()) {
                 Step::Sealed | Step::Adopt => return self.job(&current.entry, true).await,
                 Step::Refused => return Err(recorded_refusal(&current.entry)),
                 Step::WaitUntil(until) => {
@@ -260,43 +144,39 @@ impl<S: JobService> Starter<'_, S> {
                 }
                 Step::Claim(number) => {
                     in_time(&current.entry, self.now())?;
-                    // Before the claim: who stands in line writes nothing.
-                    if let Err(error) = self.look_at_line(&current.entry).await {
-                        return self.wait(current, error).await;
+                    // Check the limits before claiming, so that a waiting job costs no write.
+                    if let Err(error) = self.capacity().look(&current.entry).await {
+                        return self.recorder().waits(current, error).await;
                     }
                     has_place = true;
                     self.claim(current, number).await?
                 }
-                Step::Settle => match self.settle(current).await? {
-                    Settled::Claimed(claimed) => claimed,
-                    Settled::Started(started) => return self.job(&started.entry, true).await,
+                Step::ResolveLost => match self.resolve_lost(current).await? {
+                    Resolved::Started(started) => return self.job(&started.entry, true).await,
+                    Resolved::Claimed(claim) => claim,
+                    Resolved::Overtaken(changed) => Claim::Lost(changed),
                 },
-            };
-            is_ours = claimed.is_some();
-            current = match claimed {
-                Some(claimed) => claimed,
-                None => self.reload().await?,
             };
         }
         Err(Error::new(ErrorKind::Busy, "others keep changing its ledger entry"))
     }
 
-    /// Settles a start call that was lost, or whose owner was. `Claimed(None)` if somebody else did so meanwhile.
-    async fn settle(&self, current: Versioned) -> Result<Settled> {
+    /// Finds out what became of a start call that was lost, or whose owner was.
+    async fn resolve_lost(&self, current: Versioned) -> Result<Resolved> {
         let Some(attempt) = current.entry.attempts.last() else {
-            return Ok(Settled::Claimed(None));
+            return Ok(Resolved::Overtaken(current));
         };
         let number = attempt.number;
         match self.service.find(&self.call(attempt)).await? {
-            Found::Started(service_id) => {
-                let recorded = self.record_started(current, service_id).await?;
-                Ok(recorded.map_or(Settled::Claimed(None), Settled::Started))
-            }
-            Found::Absent => self.claim(current, number).await.map(Settled::Claimed),
+            Found::Started(service_id) => Ok(match self.recorder().started(current, service_id).await? {
+                Recorded::Started(started) => Resolved::Started(started),
+                Recorded::Overtaken(changed) => Resolved::Overtaken(changed),
+            }),
+            Found::Absent => self.claim(current, number).await.map(Resolved::Claimed),
             Found::Unknowable if number < MAX_ATTEMPTS => {
                 in_time(&current.entry, self.now())?;
                 rested(attempt, self.now())?;
-                self.claim(current, number + 1).await.map(Settled::Claimed)
+                self.claim(current, number + 1).await.map(Resolved::Claimed)
             }
             Found::Unknowable => Err(Error::new(
                 ErrorKind::JobFailed,
@@ -305,13 +185,13 @@ impl<S: JobService> Starter<'_, S> {
         }
     }
 
-    /// Claims an attempt, new or lost; `None` if somebody else changed the entry meanwhile.
-    async fn claim(&self, current: Versioned, number: u32) -> Result<Option<Versioned>> {
+    /// Claims an attempt, new or lost.
+    async fn claim(&self, current: Versioned, number: u32) -> Result<Claim> {
         let mut entry = current.entry;
         in_time(&entry, self.now())?;
         let mut attempt = self.attempt(number);
         // The first call of the attempt may have made a job, which is not to be taken for an older one.
-        if let Some(first) = entry.attempts.iter().find(|attempt| attempt.number == number) {
+        if let Some(first) = entry.attempt(number) {
             attempt.claimed_at = first.claimed_at;
             attempt.unreachable_since = first.unreachable_since;
         }
@@ -321,313 +201,113 @@ impl<S: JobService> Starter<'_, S> {
         entry.attempts.push(attempt);
         // It may have changed while the job stood in line.
         entry.source = None;
-        entry.takes_place |= self.has_line();
-        self.ledger.update(entry, current.etag).await
+        entry.takes_place |= self.capacity().has_line();
+        self.written(self.ledger.update(entry, current.etag).await?)
     }
 
-    /// Makes the start call of a claim that is ours. The inner error is the entry as somebody else changed it.
-    async fn launch(&self, current: Versioned, has_place: bool) -> Result<Result<Versioned, Versioned>> {
+    fn written(&self, cas: Cas) -> Result<Claim> {
+        match cas {
+            Cas::Won(written) => Ok(Claim::Held(written)),
+            Cas::Lost(standing) => Ok(Claim::Lost(standing)),
+            Cas::Vanished => Err(self.ledger.deleted(self.kind, &self.requested.trigger.job_key)),
+        }
+    }
+
+    /// Makes the start call of a claim that is ours.
+    async fn launch(&self, current: Versioned, has_place: bool) -> Result<Launched> {
         let Some(attempt) = current.entry.attempts.last().cloned() else {
             return Err(Error::internal("a claim was written without an attempt"));
         };
-        // Once it has passed, we were paused and somebody else may be at it.
+        let (recorder, capacity) = (self.recorder(), self.capacity());
+        // Once the lease has passed, we were paused and somebody else may be making the call.
         let is_ours = || self.now() <= attempt.lease_until;
         if !is_ours() {
-            return self.reload().await.map(Err);
+            return self.reload().await.map(Launched::Overtaken);
         }
-        // Before the source, which may take minutes to read and is read anew after the line.
-        if !has_place && let Err(error) = self.enter_line(&current.entry).await {
-            return self.put_off(current, error).await;
+        // Take a place first: reading the source may take minutes, and is repeated after waiting.
+        if !has_place && let Err(error) = capacity.enter_line(&current.entry).await {
+            return recorder.put_off(current, error).await;
         }
         let current = match self.read_source(current).await? {
-            Ok(current) => current,
-            Err(changed) => return Ok(Err(changed)),
+            Claim::Held(current) => current,
+            Claim::Lost(changed) => return Ok(Launched::Overtaken(changed)),
         };
-        if let Err(error) = self.count(&current.entry, &attempt).await {
-            return self.put_off(current, error).await;
+        if let Err(error) = capacity.count(&current.entry, &attempt).await {
+            return recorder.put_off(current, error).await;
         }
         if !is_ours() {
-            return self.reload().await.map(Err);
+            return self.reload().await.map(Launched::Overtaken);
         }
-        // A call whose answer nobody is left to hear is as good as lost. A source took its time, and would do so again.
+        // Don't start a call that Lambda could kill before its id is recorded. Jobs with a source are exempt: a retry
+        // would spend the same minutes again.
         if current.entry.source.is_none() && self.now() + CALL_LIMIT + RESERVE >= self.invocation.deadline {
             let error = Error::new(
                 ErrorKind::Unavailable,
                 "S3 answers so slowly that too little time is left for the start call",
             );
-            return self.put_off(current, error).await;
+            return recorder.put_off(current, error).await;
         }
         match self.service.start(&self.call(&attempt)).await {
-            Ok(service_id) => {
-                // Whatever happens to the ledger, the id stands in the log.
-                tracing::info!(attempt = attempt.key, service_id, "the service started the job");
-                let record = || self.record_started(current.clone(), service_id.clone());
-                match self.hold_on_to(&service_id, record).await? {
-                    Some(started) => Ok(Ok(started)),
-                    None => {
-                        let record = || self.record_orphan(&attempt, service_id.clone());
-                        self.hold_on_to(&service_id, record).await.map(Err)
-                    }
-                }
-            }
-            Err(StartError::Refused(error)) => self.fail(current, AttemptState::Refused, error).await,
-            Err(StartError::Full(error)) => self.fail(current, AttemptState::Waiting, error).await,
+            Ok(service_id) => self.record(current, &attempt, service_id).await,
+            Err(StartError::Refused(error)) => recorder.failed(current, AttemptState::Refused, error).await,
+            Err(StartError::Full(error)) => recorder.failed(current, AttemptState::Waiting, error).await,
             Err(StartError::NeverLeft(error)) => self.never_left(current, &attempt, error).await,
-            Err(StartError::Uncertain(error)) => self.fail(current, AttemptState::Uncertain, error).await,
+            Err(StartError::Uncertain(error)) => recorder.failed(current, AttemptState::Uncertain, error).await,
+        }
+    }
+
+    /// Records the job that the service made: with the attempt, or as an orphan if somebody else took the claim over.
+    async fn record(&self, current: Versioned, attempt: &Attempt, service_id: String) -> Result<Launched> {
+        // Whatever happens to the ledger, the id stands in the log.
+        tracing::info!(attempt = attempt.key, service_id, "the service started the job");
+        let recorder = self.recorder();
+        let started = || recorder.started(current.clone(), service_id.clone());
+        match recorder.insist(&service_id, started).await? {
+            Recorded::Started(started) => Ok(Launched::Started(started)),
+            Recorded::Overtaken(_) => {
+                let orphan = || recorder.orphan(&current, attempt, &service_id);
+                recorder.insist(&service_id, orphan).await.map(Launched::Overtaken)
+            }
         }
     }
 
     /// Checks what the job reads, before the service sees it.
-    async fn read_source(&self, current: Versioned) -> Result<Result<Versioned, Versioned>> {
+    async fn read_source(&self, current: Versioned) -> Result<Claim> {
         if current.entry.source.is_some() {
-            return Ok(Ok(current));
+            return Ok(Claim::Held(current));
         }
-        match self
-            .service
-            .source(self.deployment.store.as_ref(), &self.requested.request)
-            .await
-        {
-            Ok(None) => Ok(Ok(current)),
+        let store = self.deployment.store.as_ref();
+        match self.service.source(store, &self.requested.request).await {
+            Ok(None) => Ok(Claim::Held(current)),
             Ok(Some(source)) => {
                 let mut entry = current.entry;
                 entry.source = Some(source);
-                match self.ledger.update(entry, current.etag).await? {
-                    Some(noted) => Ok(Ok(noted)),
-                    None => self.reload().await.map(Err),
-                }
+                self.written(self.ledger.update(entry, current.etag).await?)
             }
-            Err(error) => self.put_off(current, error).await,
+            Err(error) => self.recorder().put_off(current, error).await,
         }
     }
 
-    /// Ends a claim before anything was asked of the service: a passing error leaves the attempt to be claimed again.
-    async fn put_off<T>(&self, current: Versioned, error: Error) -> Result<T> {
-        let state = if error.kind.is_transient() {
-            AttemptState::Waiting
-        } else {
-            AttemptState::Refused
-        };
-        self.fail(current, state, error).await
-    }
-
-    /// Whether jobs of the kind need a place.
-    fn has_line(&self) -> bool {
-        self.deployment.config.max_running > 0
-    }
-
-    /// Gets the job a place, if there is a limit. Fails with `Busy` while there is none free.
-    async fn enter_line(&self, entry: &Entry) -> Result<()> {
-        if !self.has_line() {
-            return Ok(());
-        }
-        let limit = self.deployment.config.max_running;
-        let until = entry.deadline_at + line::GRACE;
-        let kind = S::kind();
-        let line = Line::new(&self.ledger, self.deployment.clock.as_ref(), &kind);
-        if line.enter(limit, &entry.trigger.job_key, until).await? {
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorKind::Busy,
-            format!(
-                "{} already, as many as the deployment lets run at a time; it waits in line until one of them has ended, and \
-                 is given up at {}",
-                if limit == 1 {
-                    "1 job of its kind runs".to_owned()
-                } else {
-                    format!("{limit} jobs of its kind run")
-                },
-                moment(entry.deadline_at)
-            ),
-        ))
-    }
-
-    /// The line as it is for a job that stands in it: first the day's quota, so that no place is held for hours.
-    async fn look_at_line(&self, entry: &Entry) -> Result<()> {
-        let kind = S::kind();
-        if let Some(quota) = self.quota(&kind)?
-            && !quota.is_left().await?
-        {
-            return Err(used_up(&quota, entry));
-        }
-        self.enter_line(entry).await
-    }
-
-    /// Counts the start call of an attempt that is about to be made, if the service has a daily quota. Fails with `Busy`
-    /// if it is used up; the job has no place then.
-    async fn count(&self, entry: &Entry, attempt: &Attempt) -> Result<()> {
-        let kind = S::kind();
-        let Some(quota) = self.quota(&kind)? else {
-            return Ok(());
-        };
-        if quota.count(&attempt.key).await? {
-            return Ok(());
-        }
-        if self.has_line() {
-            let line = Line::new(&self.ledger, self.deployment.clock.as_ref(), &kind);
-            line.leave(&entry.trigger.job_key).await?;
-        }
-        Err(used_up(&quota, entry))
-    }
-
-    fn quota<'b>(&'b self, kind: &'b Kind) -> Result<Option<Quota<'b>>> {
-        let limit = self.deployment.config.max_starts_per_day;
-        let Some(scope) = S::daily_quota_of(&self.requested.request).filter(|_| limit > 0) else {
-            return Ok(None);
-        };
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        if scope.is_empty() || !scope.chars().all(is_plain) {
-            return Err(Error::internal(format!("{scope:?} is no name to count start calls by")));
-        }
-        Ok(Some(Quota {
-            ledger: &self.ledger,
+    fn recorder(&self) -> Recorder<'_> {
+        Recorder {
+            ledger: self.ledger,
             clock: self.deployment.clock.as_ref(),
-            kind,
-            scope,
-            limit,
-        }))
-    }
-
-    /// Stands in line: notes why, unless that is noted already, and fails with it.
-    async fn wait<T>(&self, current: Versioned, error: Error) -> Result<T> {
-        let noted = current.entry.attempts.last().and_then(|attempt| attempt.error.as_ref());
-        if !error.kind.is_transient() {
-            return Err(error);
-        }
-        if noted.is_some_and(|noted| noted.cause == error.message) {
-            line::log_wait(&current.entry, self.now());
-            return Err(error);
-        }
-        self.fail(current, AttemptState::Waiting, error).await
-    }
-
-    /// Records the id of a job that was just made. Without it the job is lost, so every error is met with further tries for
-    /// as long as the invocation lasts: also a refusal may end, such as one by a policy that is being replaced.
-    async fn hold_on_to<T, F: Future<Output = Result<T>>>(
-        &self,
-        service_id: &str,
-        record: impl Fn() -> F,
-    ) -> Result<T> {
-        let mut pause = Duration::from_secs(1);
-        loop {
-            let error = match record().await {
-                Err(error) => error,
-                recorded => return recorded,
-            };
-            let next = self.now() + pause + RESERVE;
-            if next >= self.invocation.deadline {
-                return Err(error.context(format!(
-                    "the service started {service_id}, and this could not be recorded: look at what became of it before a \
-                     rerun, which starts another one"
-                )));
-            }
-            tracing::warn!(
-                service_id,
-                error = error.kind.name(),
-                "the started job is not recorded yet: {}",
-                error.message
-            );
-            self.deployment.clock.sleep(pause).await;
-            pause *= 2;
+            deadline: self.invocation.deadline,
         }
     }
 
-    async fn record_started(&self, current: Versioned, service_id: String) -> Result<Option<Versioned>> {
-        let now = self.now();
-        self.change_attempt(current, |attempt| {
-            attempt.state = AttemptState::Started;
-            attempt.service_id = Some(service_id.clone());
-            attempt.started_at = Some(now);
-            attempt.error = None;
-            attempt.unreachable_since = None;
-        })
-        .await
-    }
-
-    /// Changes the last attempt as long as it is as we know it. `None` if somebody else changed it; what they note beside
-    /// it, such as an orphan, takes it from nobody.
-    async fn change_attempt(&self, mut current: Versioned, change: impl Fn(&mut Attempt)) -> Result<Option<Versioned>> {
-        let known = current.entry.attempts.last().cloned();
-        for _ in 0..MAX_TURNS {
-            let mut entry = current.entry;
-            if entry.outcome.is_some() || entry.attempts.last() != known.as_ref() {
-                return Ok(None);
-            }
-            entry.attempts.last_mut().into_iter().for_each(&change);
-            match self.ledger.update(entry, current.etag).await? {
-                Some(changed) => return Ok(Some(changed)),
-                None => current = self.reload().await?,
-            }
+    fn capacity(&self) -> Capacity<'_> {
+        Capacity {
+            ledger: self.ledger,
+            clock: self.deployment.clock.as_ref(),
+            config: &self.deployment.config,
+            kind: self.kind,
+            scope: S::daily_quota_of(&self.requested.request),
         }
-        Err(Error::new(ErrorKind::Busy, "others keep changing its ledger entry"))
-    }
-
-    /// Notes why a start call brought no id, and fails with it. If somebody else changed the attempt meanwhile, they know
-    /// better.
-    async fn fail<T>(&self, current: Versioned, state: AttemptState, error: Error) -> Result<T> {
-        self.fail_since(current, state, error, None).await
-    }
-
-    /// [`Self::fail`], with since when no request of the attempt has reached the service.
-    async fn fail_since<T>(
-        &self,
-        current: Versioned,
-        state: AttemptState,
-        error: Error,
-        unreachable_since: Option<DateTime<Utc>>,
-    ) -> Result<T> {
-        let now = self.now();
-        if state == AttemptState::Waiting {
-            line::log_wait(&current.entry, now);
-        }
-        self.change_attempt(current, |attempt| {
-            attempt.state = state;
-            attempt.unreachable_since = unreachable_since;
-            attempt.error = Some(error.clone().into());
-            // The call is over.
-            attempt.lease_until = now;
-        })
-        .await?;
-        Err(error)
-    }
-
-    /// Notes a job that we started after somebody else had taken our claim over, so that the receipt can name it.
-    async fn record_orphan(&self, attempt: &Attempt, service_id: String) -> Result<Versioned> {
-        for _ in 0..MAX_TURNS {
-            let current = self.reload().await?;
-            // Services that take our key as the job's id give both of us the same job.
-            if current
-                .entry
-                .attempts
-                .iter()
-                .any(|other| other.service_id.as_ref() == Some(&service_id))
-            {
-                return Ok(current);
-            }
-            let mut entry = current.entry;
-            entry.orphans.push(Orphan {
-                attempt: attempt.number,
-                service_id: service_id.clone(),
-                prefix: attempt.prefix.clone(),
-            });
-            if let Some(noted) = self.ledger.update(entry, current.etag).await? {
-                return Ok(noted);
-            }
-        }
-        Err(Error::new(
-            ErrorKind::Busy,
-            format!("others keep changing its entry; orphan job {service_id} is not noted"),
-        ))
     }
 
     async fn reload(&self) -> Result<Versioned> {
-        let job_key = &self.requested.trigger.job_key;
-        self.ledger.load(&S::kind(), job_key).await?.ok_or_else(|| {
-            Error::internal(format!(
-                "its ledger entry was deleted from s3://{} while it ran",
-                self.ledger.bucket()
-            ))
-        })
+        self.ledger.reload(self.kind, &self.requested.trigger.job_key).await
     }
 
     fn now(&self) -> DateTime<Utc> {
@@ -637,25 +317,15 @@ impl<S: JobService> Starter<'_, S> {
     fn entry(&self) -> Result<Entry> {
         let requested = self.requested;
         let attempt = self.attempt(1);
-        let request = S::record(&self.call(&attempt).request)?;
         let now = self.now();
         Ok(Entry {
-            schema: crate::ledger::SCHEMA.to_owned(),
-            kind: S::kind(),
-            trigger: requested.trigger.clone(),
             name: requested.options.name.clone(),
-            request,
+            request: S::record(&self.call(&attempt).request)?,
             format: S::format(&requested.request),
-            source: None,
-            created_at: now,
             deadline_at: self.deadline_from(now),
             attempts: vec![attempt],
-            takes_place: self.has_line(),
-            picks_up: None,
-            picked_up_by: Vec::new(),
-            orphans: Vec::new(),
-            outcome: None,
-            written_by: String::new(),
+            takes_place: self.capacity().has_line(),
+            ..Entry::new(S::kind(), requested.trigger.clone(), now)
         })
     }
 
@@ -720,200 +390,19 @@ impl<S: JobService> Starter<'_, S> {
 
     /// The job as the ledger has it.
     async fn job(&self, entry: &Entry, adopted: bool) -> Result<Job> {
-        let requested = self.requested;
-        let options = &requested.options;
-        let config = &self.deployment.config;
-        let attempt = entry.attempts.last();
-        let poll = options.poll.clone().unwrap_or_default();
-        let seconds = |option: Option<u64>, default| option.map_or(default, Duration::from_secs);
-        let min = seconds(poll.min_seconds, config.polling.min);
-        let polling = Bounds {
-            min,
-            max: seconds(poll.max_seconds, config.polling.max).max(min),
-        };
-        let verification = options.verification.clone().unwrap_or_default();
-        let started_at = attempt.map_or(entry.created_at, |attempt| attempt.claimed_at);
-        let accepted_at = attempt.and_then(|attempt| attempt.started_at).unwrap_or(started_at);
         let history = match &entry.outcome {
             Some(_) => Vec::new(),
-            None => {
-                let histories = Histories::new(self.deployment.store.as_ref(), &config.ledger_bucket);
-                histories.recall(&S::kind(), &entry.trigger.request_sha256).await
-            }
+            None => history::recall(self.ledger, self.kind, &entry.trigger.request_sha256).await,
         };
-        let now = self.now();
-        let sight = Sight {
-            elapsed: (now - accepted_at).to_std().unwrap_or_default(),
-            remaining: (entry.deadline_at - now).to_std().unwrap_or_default(),
-            // Whoever adopts a job does not know when it was looked at last.
-            is_first: !adopted,
-            progress: None,
-            quiet_polls: 0,
-            spread: spread(&requested.trigger.job_key, 0),
-            history: &history,
-        };
-        let named = S::named_resources(self.received.event.get("detail").unwrap_or(&Value::Null));
-        let kms_key = named.kms_key.map(|key| key.value).filter(|key| !key.is_empty());
-        let outcome = entry.outcome.as_ref().map(|outcome| job::Outcome {
-            verdict: outcome.verdict,
-            error: outcome.error.clone(),
-            receipt: outcome.receipt.clone(),
-            // A job that was sealed before this delivery has been announced by the execution that sealed it.
-            announce: false,
-            sealed_by: outcome.sealed_by.clone(),
-            sealed_at: outcome.sealed_at,
-        });
-        Ok(Job {
-            schema: job::SCHEMA.to_owned(),
-            kind: S::kind(),
-            job_key: requested.trigger.job_key.clone(),
-            name: entry.name.clone(),
-            execution: self.received.execution.clone(),
-            status: if outcome.is_some() {
-                Status::Sealed
-            } else {
-                Status::Running
-            },
-            request: entry.request.clone(),
-            request_sha256: entry.trigger.request_sha256.clone(),
-            service_id: attempt
-                .and_then(|attempt| attempt.service_id.clone())
-                .unwrap_or_default(),
-            attempt: attempt.map_or(0, |attempt| attempt.number),
+        let delivery = Delivery::<S> {
+            execution: &self.received.execution,
+            event: &self.received.event,
+            requested: self.requested,
+            config: &self.deployment.config,
             adopted,
-            started_at,
-            accepted_at,
-            deadline_at: entry.deadline_at,
-            verifying: None,
-            output: attempt.filter(|_| S::WRITES_OUTPUT).map(|attempt| Output {
-                prefix: attempt.prefix.clone(),
-                format: entry.format,
-                kms_key,
-                allow_empty: verification.allow_empty.unwrap_or(false),
-                strict_row_count: verification.row_count == Some(event::RowCount::Fail),
-                settle_seconds: verification.settle_seconds.unwrap_or(config.settle.as_secs()),
-                level: verification.level.unwrap_or_default(),
-                expect: verification.expect.clone().unwrap_or_default(),
-            }),
-            source: entry.source.clone(),
-            polling,
-            wait_seconds: match &entry.picks_up {
-                // It was started long ago and has most likely ended.
-                Some(_) => u32::try_from(polling.min.min(sight.remaining).as_secs())
-                    .unwrap_or(u32::MAX)
-                    .max(1),
-                None => polling::next_wait(polling, sight),
-            },
             history,
-            polls: 0,
-            missed: Missed {
-                rest_seconds: u32::try_from(polling.min.as_secs()).unwrap_or(u32::MAX),
-                ..Missed::default()
-            },
-            service_status: None,
-            service_message: None,
-            progress: None,
-            counts: None,
-            failures: Vec::new(),
-            files: None,
-            running_at: None,
-            ended_at: None,
-            service_ended_at: None,
-            report: None,
-            error: None,
-            outcome,
-            announcement: None,
-        })
+            now: self.now(),
+        };
+        Ok(delivery.job(entry))
     }
-}
-
-/// What settling a lost start call came to.
-enum Settled {
-    /// We hold a claim, or somebody else changed the entry.
-    Claimed(Option<Versioned>),
-    /// The job was found.
-    Started(Versioned),
-}
-
-/// Fails with `TimedOut` if a job may not be started any more.
-fn in_time(entry: &Entry, now: DateTime<Utc>) -> Result<()> {
-    if now < entry.deadline_at {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::TimedOut,
-        format!(
-            "it was not started by its deadline {}; {}",
-            moment(entry.deadline_at),
-            last_refusal(entry)
-        ),
-    ))
-}
-
-/// Fails with `Busy` while the service is left alone after start calls that brought no id. Each further one may make a job
-/// that nobody hears of, and what fails again and again is an outage, or a quota that others have used up: so they are few,
-/// and far between.
-fn rested(attempt: &Attempt, now: DateTime<Utc>) -> Result<()> {
-    if attempt.number < 2 {
-        return Ok(());
-    }
-    let rest = FIRST_REST * 4i32.saturating_pow(attempt.number - 2).min(LONGEST_REST_FACTOR);
-    let until = attempt.lease_until + rest;
-    if now >= until {
-        return Ok(());
-    }
-    let why = attempt.error.as_ref().map_or_else(
-        || "its function died in the last one".to_owned(),
-        |error| format!("the last one met {}", error.error),
-    );
-    Err(Error::new(
-        ErrorKind::Busy,
-        format!(
-            "{} start calls brought no id, {why}; the next one is made after {}",
-            attempt.number,
-            moment(until)
-        ),
-    ))
-}
-
-fn used_up(quota: &Quota<'_>, entry: &Entry) -> Error {
-    Error::new(
-        ErrorKind::Busy,
-        format!(
-            "{} start call{} made for {} on this day (UTC), as many as the deployment allows; it waits in line for the next \
-             day, and is given up at {}",
-            quota.limit,
-            if quota.limit == 1 { " was" } else { "s were" },
-            quota.scope,
-            moment(entry.deadline_at)
-        ),
-    )
-}
-
-/// Why the last attempt brought no job, for a message.
-fn last_refusal(entry: &Entry) -> String {
-    let recorded = entry.attempts.last().and_then(|attempt| attempt.error.as_ref());
-    recorded.map_or_else(
-        || "the start call was lost".to_owned(),
-        |error| format!("the last try met {}: {}", error.error, error.cause),
-    )
-}
-
-fn recorded_refusal(entry: &Entry) -> Error {
-    let recorded = entry.attempts.last().and_then(|attempt| attempt.error.as_ref());
-    recorded.map_or_else(
-        || Error::internal("the service refused it, and the reason is not recorded"),
-        |error| {
-            Error::new(
-                ErrorKind::from_name(&error.error).unwrap_or(ErrorKind::Internal),
-                error.cause.clone(),
-            )
-        },
-    )
-}
-
-/// A number from 0 to 1 that spreads jobs which started together, the same for the same job and poll.
-pub(crate) fn spread(job_key: &str, poll: u32) -> f64 {
-    let hash = event::sha256_hex(format!("{job_key}/{poll}").as_bytes());
-    u16::from_str_radix(&hash[..4], 16).map_or(0.5, |number| f64::from(number) / f64::from(u16::MAX))
 }

@@ -934,12 +934,12 @@ def functions_get_lists_that_they_can_read(facts):
 def parameters_agree_with_the_code(facts):
     """A value that the template takes and the code refuses would break every function at its first start."""
     config = (ROOT / "shared/src/config.rs").read_text()
-    line = (ROOT / "shared/src/line.rs").read_text()
-    bounds = {name: int(value.replace("_", "")) for name, value in re.findall(r"(MAX_\w+): u64 = ([0-9_]+);", line)}
+    limits = (ROOT / "shared/src/limits.rs").read_text()
+    bounds = {name: int(value.replace("_", "")) for name, value in re.findall(r"(MAX_\w+): u64 = ([0-9_]+);", limits)}
     number = lambda text: eval(  # noqa: E731
         text, {"__builtins__": {}}, {"MAX_DEADLINE_SECONDS": most_deadline, **bounds}
     )
-    constant = re.search(r"MAX_DEADLINE_SECONDS: u64 = ([0-9* ]+);", config)
+    constant = re.search(r"MAX_DEADLINE_SECONDS: u64 = ([0-9* ]+);", limits)
     calls = re.findall(
         r'(?:seconds|number)\(\s*"(LANDFALL_\w+)",(?:\s*"[^"]*",)?\s*([^,]+),\s*([^,]+),\s*([^,)]+?),?\s*\)', config
     )

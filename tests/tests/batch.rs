@@ -16,12 +16,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
     config::Config,
     error::{Error, ErrorKind},
-    event::{identify, rejected_trigger},
     invocation::{Deployment, Invocation},
     job::{Kind, ReportPointer, TaskError, Verdict},
     ledger::{Entry, Ledger, Outcome, SCHEMA, encode},
     start::Received,
     store::{Clock as _, ObjectStore},
+    trigger::{identify, rejected_trigger},
 };
 use landfall_batch::{
     limits::{MAX_REQUESTS, MAX_ROUNDS},

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use landfall::{
     batches,
-    config::MAX_DEADLINE_SECONDS,
     error::ErrorKind,
     job::{Missed, Status, TaskError, Verdict},
+    limits::MAX_DEADLINE_SECONDS,
     poll::STALLED,
     polling::MAX_POLLS,
 };

@@ -139,8 +139,8 @@ async fn a_success_in_every_format_is_sealed_once_and_announced_once() -> Result
         assert_eq!(checksum["verdict"], "pass", "{checksum}");
         let reason = checksum["reason"].as_str().unwrap_or_default();
         assert!(reason.starts_with("the CRC64NVME that S3 keeps of "), "{reason}");
-        // What the execution cost is what its history shows.
-        assert_eq!(receipt["cost"]["state_transitions"], states.len() as u64);
+        // What the execution used is what its history shows.
+        assert_eq!(receipt["usage"]["state_transitions"], states.len() as u64);
         let report = world
             .json(receipt["verification"]["report"].as_str().context("no report")?)
             .await?;

@@ -84,7 +84,7 @@ async fn a_run_without_faults() -> Result<()> {
     let bytes = harness.store.body(LEDGER, key).context("the report is not there")?;
     assert_eq!(
         receipt["verification"]["report_sha256"],
-        landfall::event::sha256_hex(&bytes)
+        landfall::hash::sha256_hex(&bytes)
     );
     assert_sealed_once(&harness, &sealed, "no fault").await
 }

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use landfall::{
-    event::sha256_hex,
-    history::{Histories, History},
+    hash::sha256_hex,
+    history::{self, History},
     job::{Job, Kind, Status},
     service::JobService,
 };
@@ -264,7 +264,7 @@ async fn a_job_that_was_found_is_not_kept() -> Result<()> {
 #[test]
 fn the_key_is_what_the_roles_may_reach() {
     assert_eq!(
-        Histories::key(&Kind::new("segment-snapshot"), "ab"),
+        history::key(&Kind::new("segment-snapshot"), "ab"),
         "history/segment-snapshot/ab.json"
     );
 }

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 use landfall::{
     error::{Error, ErrorKind},
-    event::sha256_hex,
+    hash::sha256_hex,
     job::{Job, Status},
     ledger::Ledger,
     line::{GRACE, Line, Places, Quota},
@@ -385,7 +385,7 @@ async fn asking_in_line_is_cheap_and_starts_nothing() -> Result<()> {
     let error = harness.start(&waiting).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Busy);
     assert!(error.message.contains("2 jobs of its kind run already"), "{error}");
-    let job_key = landfall::event::identify(&DashboardSnapshots::kind(), &waiting.event)?.job_key;
+    let job_key = landfall::trigger::identify(&DashboardSnapshots::kind(), &waiting.event)?.job_key;
     let uri = format!(
         "s3://{LEDGER}/{}",
         Ledger::entry_key(&DashboardSnapshots::kind(), &job_key)

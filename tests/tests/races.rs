@@ -15,12 +15,12 @@ use chrono::{TimeDelta, Utc};
 use futures::future::join_all;
 use landfall::{
     error::ErrorKind,
-    event,
     job::Kind,
-    ledger::{Attempt, AttemptState, Entry, Ledger, SCHEMA},
+    ledger::{Attempt, AttemptState, Cas, Change, Entry, Ledger, SCHEMA},
     line::Line,
     start::Received,
     store::{Condition, ObjectStore, SystemClock, Written, s3::S3Store},
+    trigger,
 };
 use landfall_local::simulated::customer_profiles::{Scenario, Settings};
 use landfall_tests::{
@@ -49,7 +49,7 @@ fn entry(job: &str) -> Entry {
     Entry {
         schema: SCHEMA.to_owned(),
         kind: kind(),
-        trigger: event::identify(&kind(), &event).expect("the sample is an event"),
+        trigger: trigger::identify(&kind(), &event).expect("the sample is an event"),
         name: None,
         request: Value::Null,
         format: None,
@@ -105,12 +105,12 @@ async fn one_creates(store: &Arc<dyn ObjectStore>) -> Result<()> {
             }
         });
         let created: Vec<_> = join_all(creators).await.into_iter().collect::<Result<_, _>>()?;
-        let winners: Vec<_> = created.iter().flatten().collect();
+        let winners: Vec<_> = created.iter().cloned().filter_map(Cas::won).collect();
         assert_eq!(winners.len(), 1, "{created:?}");
         let ledger = Ledger::new(store.as_ref(), LEDGER, "reader");
         let job_key = &winners[0].entry.trigger.job_key;
         let standing = ledger.load(&kind(), job_key).await?.context("it is not there")?;
-        assert_eq!(&standing, winners[0]);
+        assert_eq!(standing, winners[0]);
     }
     Ok(())
 }
@@ -119,7 +119,7 @@ async fn one_creates(store: &Arc<dyn ObjectStore>) -> Result<()> {
 async fn no_change_is_lost(store: &Arc<dyn ObjectStore>) -> Result<()> {
     const CHANGES: u32 = 3;
     let ledger = Ledger::new(store.as_ref(), LEDGER, "first");
-    let created = ledger.create(entry("change")).await?.context("it was there")?;
+    let created = ledger.create(entry("change")).await?.won().context("it was there")?;
     let job_key = created.entry.trigger.job_key.clone();
     let writers = (0..WRITERS).map(|writer| {
         let (store, job_key) = (Arc::clone(store), job_key.clone());
@@ -131,12 +131,14 @@ async fn no_change_is_lost(store: &Arc<dyn ObjectStore>) -> Result<()> {
             while made < CHANGES {
                 anyhow::ensure!(begun.elapsed() < Duration::from_secs(120), "{owner} never gets through");
                 let current = ledger.load(&kind(), &job_key).await?.context("it is gone")?;
-                let mut entry = current.entry;
-                entry.attempts.push(attempt(made, &owner));
-                match ledger.update(entry, current.etag).await {
-                    Ok(Some(_)) => made += 1,
-                    Ok(None) => {}
-                    // So many at once that S3 asks to come back.
+                let changed = ledger.change(current, |entry| {
+                    let mut entry = entry.clone();
+                    entry.attempts.push(attempt(made, &owner));
+                    Change::<_, ()>::To(entry)
+                });
+                match changed.await {
+                    Ok(_) => made += 1,
+                    // So many at once that the ledger gives up, or S3 asks to come back.
                     Err(error) if error.kind.is_transient() => {}
                     Err(error) => return Err(error.into()),
                 }
@@ -155,18 +157,20 @@ async fn no_change_is_lost(store: &Arc<dyn ObjectStore>) -> Result<()> {
 /// Whoever read before somebody else wrote changes nothing, however late it comes; nor does one that read nothing.
 async fn a_late_write_changes_nothing(store: &Arc<dyn ObjectStore>) -> Result<()> {
     let ledger = Ledger::new(store.as_ref(), LEDGER, "late");
-    let read = ledger.create(entry("late")).await?.context("it was there")?;
+    let read = ledger.create(entry("late")).await?.won().context("it was there")?;
     let other = Ledger::new(store.as_ref(), LEDGER, "other");
     let mut changed = read.entry.clone();
     changed.attempts.push(attempt(1, "other"));
     let changed = other
         .update(changed, read.etag.clone())
         .await?
+        .won()
         .context("it was changed")?;
-    assert_eq!(ledger.update(read.entry.clone(), read.etag).await?, None);
-    assert_eq!(ledger.create(entry("late")).await?, None);
+    let late = ledger.update(read.entry.clone(), read.etag).await?;
+    assert_eq!(late, Cas::Lost(changed.clone()));
+    assert_eq!(ledger.create(entry("late")).await?, Cas::Lost(changed.clone()));
     let unknown = ledger.update(entry("never-created"), changed.etag.clone()).await;
-    assert!(!matches!(unknown, Ok(Some(_))), "{unknown:?}");
+    assert!(!matches!(unknown, Ok(Cas::Won(_))), "{unknown:?}");
     let job_key = &changed.entry.trigger.job_key;
     assert_eq!(other.load(&kind(), job_key).await?.as_ref(), Some(&changed));
     Ok(())

@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 use landfall::{
     error::{Error, ErrorKind},
-    event::sha256_hex,
+    hash::sha256_hex,
     invocation::{Deployment, Invocation},
     job::Job,
     ledger::Ledger,
@@ -259,7 +259,7 @@ async fn a_success_is_sealed_with_its_list_and_its_pointer() {
         }
         // Three batches, each an execution of its own, and another turn of the verification.
         assert_eq!(
-            (receipt.cost.state_transitions, receipt.cost.invocations),
+            (receipt.usage.state_transitions, receipt.usage.invocations),
             (13 + 3 + 12, 4 + 1 + 3)
         );
         assert_eq!(receipt.verification.unwrap().level.name(), "full");
@@ -628,5 +628,5 @@ async fn a_report_of_an_earlier_version_is_sealed() {
     let receipt = world.receipt(EXPORTS, &ready.place("_receipt.json"));
     let output = receipt.output.unwrap();
     assert_eq!((output.objects.len(), output.objects_omitted), (1_000, 200));
-    assert_eq!((receipt.cost.state_transitions, receipt.cost.invocations), (13, 4));
+    assert_eq!((receipt.usage.state_transitions, receipt.usage.invocations), (13, 4));
 }

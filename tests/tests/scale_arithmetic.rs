@@ -9,6 +9,7 @@ use landfall::{
         MAX_BATCHES, MAX_BYTES, MAX_OBJECTS, MAX_SECONDS, TRANSITIONS, TRANSITIONS_OF_ROUND, TRANSITIONS_OF_TURN,
     },
     config::Config,
+    cost::{ARM64_GB_SECOND_USD, Usage, X86_64_GB_SECOND_USD},
     store::upload::PART,
 };
 use landfall_output::verify::Limits;
@@ -45,15 +46,6 @@ const WORKING_SECONDS: u64 = 840;
 const OBJECT_SECONDS: f64 = 0.01;
 /// A page of a listing.
 const PAGE_SECONDS: f64 = 0.15;
-
-// Prices of us-east-1 in US dollars, without free tiers.
-
-const TRANSITION_USD: f64 = 25.0 / 1e6;
-const INVOCATION_USD: f64 = 0.20 / 1e6;
-const ARM64_GB_SECOND_USD: f64 = 0.000_013_333_4;
-const X86_64_GB_SECOND_USD: f64 = 0.000_016_666_7;
-const READ_USD: f64 = 0.000_4 / 1e3;
-const WRITE_USD: f64 = 0.005 / 1e3;
 
 #[derive(Clone, Copy)]
 struct Case {
@@ -183,10 +175,13 @@ impl Case {
     }
 
     fn usd_besides_compute(self, rate: u64) -> f64 {
-        self.transitions(rate) as f64 * TRANSITION_USD
-            + self.invocations(rate) as f64 * INVOCATION_USD
-            + self.reads() as f64 * READ_USD
-            + (self.lists() + self.writes(rate)) as f64 * WRITE_USD
+        let usage = Usage {
+            state_transitions: self.transitions(rate),
+            invocations: self.invocations(rate),
+            reads: self.reads(),
+            writes: self.lists() + self.writes(rate),
+        };
+        usage.usd()
     }
 
     fn usd(self, rate: u64, gb_second: f64) -> f64 {

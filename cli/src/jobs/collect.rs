@@ -14,10 +14,10 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use landfall::{
     error::Result,
-    event,
     job::Kind,
     ledger::{Entry, Ledger},
     store::{Listed as Object, ObjectStore},
+    trigger::{identify, rejected_key},
 };
 use landfall_output::receipt::Receipt;
 
@@ -248,9 +248,9 @@ impl OfKind<'_> {
         for described in described.into_iter().flatten() {
             let kind = Kind::new(self.kind);
             // An event that names no job is sealed under a key of its own, so what is left of it is in the executions alone.
-            let job_key = match event::identify(&kind, &described.input) {
+            let job_key = match identify(&kind, &described.input) {
                 Ok(trigger) => trigger.job_key,
-                Err(_) => event::rejected_key(&kind, &described.input)?,
+                Err(_) => rejected_key(&kind, &described.input)?,
             };
             if !self.entries.contains_key(&job_key) {
                 let ledger = Ledger::new(self.sources.store.as_ref(), self.sources.ledger, "landfall");

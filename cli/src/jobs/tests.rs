@@ -416,7 +416,7 @@ async fn one_job_is_shown_with_what_to_do() {
                        "objects": [object], "objects_omitted": 0},
             "verification": {"verdict": "failed", "level": "full", "checks": checks, "report": "s3://landfall-ledger/r",
                              "report_sha256": "bb"},
-            "cost": {"state_transitions": 40, "invocations": 13, "state_transitions_usd": 0.001},
+            "usage": {"state_transitions": 40, "invocations": 13},
         }),
     );
     insta::assert_snapshot!("rejected", here.show("0000000d").await);

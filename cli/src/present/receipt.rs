@@ -4,7 +4,10 @@
 
 use chrono::{DateTime, Utc};
 use comfy_table::{Cell, CellAlignment};
-use landfall::job::TaskError;
+use landfall::{
+    cost::{Usage, dollars},
+    job::TaskError,
+};
 use serde_json::Value;
 
 use super::{
@@ -205,8 +208,19 @@ fn took(receipt: &Value) -> String {
     if let Some(polls) = receipt["polls"].as_u64() {
         parts.push(counted(polls, "poll"));
     }
-    if let Some(transitions) = receipt["cost"]["state_transitions"].as_u64() {
-        parts.push(counted(transitions, "state transition"));
-    }
-    parts.join(", ")
+    let used = |name: &str| receipt["usage"][name].as_u64();
+    let Some(state_transitions) = used("state_transitions") else {
+        return parts.join(", ");
+    };
+    parts.push(counted(state_transitions, "state transition"));
+    let usage = Usage {
+        state_transitions,
+        invocations: used("invocations").unwrap_or_default(),
+        ..Usage::default()
+    };
+    format!(
+        "{}; at AWS about {} besides the time of functions",
+        parts.join(", "),
+        dollars(usage.usd())
+    )
 }

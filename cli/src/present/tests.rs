@@ -205,7 +205,7 @@ fn a_receipt_is_shown_as_far_as_it_goes() {
         "output": {"prefix": "s3://b/run=k/", "format": "CSV", "object_count": 1, "rows": 1000, "bytes": 999,
                    "objects": [{"key": "run=k/part-0.csv", "rows": 1000, "size": 999}], "objects_omitted": 2},
         "verification": {"checks": [{"name": "landed", "verdict": "pass", "reason": "1 object"}]},
-        "cost": {"state_transitions": 20},
+        "usage": {"state_transitions": 20, "invocations": 7},
     });
     let text = receipt(&whole, WHOLE);
     for part in [
@@ -213,7 +213,7 @@ fn a_receipt_is_shown_as_far_as_it_goes() {
         "segment-snapshot k",
         "abc COMPLETED",
         "1 object, 1,000 rows, 999 B of CSV",
-        "8.5 s, 4 polls",
+        "8.5 s, 4 polls, 20 state transitions; at AWS about $0.000501",
         "landed",
         "part-0.csv",
         "and 2 more objects",

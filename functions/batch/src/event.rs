@@ -8,10 +8,11 @@ use std::sync::OnceLock;
 
 use landfall::{
     error::{Error, ErrorKind, Result},
-    event::{self, OPTIONS, Shape, Trigger, envelope_schema, inline_schema, trigger},
+    event::{self, Shape, envelope_schema, inline_schema},
     fault::Faults,
     job::Kind,
     s3_uri::S3Uri,
+    trigger::{self, OPTIONS, Trigger, split_detail, trigger},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -102,7 +103,7 @@ pub struct Asked {
 /// The JSON Schema of the events that ask for a batch.
 pub fn schema() -> Value {
     let mut detail = inline_schema::<Detail>();
-    let mut options = inline_schema::<event::Options>();
+    let mut options = inline_schema::<trigger::Options>();
     if let Some(options) = options.as_object_mut() {
         options.insert(
             "description".to_owned(),
@@ -220,17 +221,17 @@ pub fn parse(event: &Value, unreadable: &Faults) -> Result<Asked> {
 /// The trigger of an event, with our options: enough to find its batch. Fails with `InvalidEvent` if the envelope or our
 /// options cannot be read.
 pub fn identify(event: &Value) -> Result<(Trigger, Options)> {
-    let (request, options) = event::split_detail(event)?;
+    let (request, options) = split_detail(event)?;
     let options: Options = serde_json::from_value(options).map_err(|error| {
         Error::new(
             ErrorKind::InvalidEvent,
             format!("$.detail.{OPTIONS} is not readable: {error}"),
         )
     })?;
-    let known = event::Options {
+    let known = trigger::Options {
         idempotency_key: options.idempotency_key.clone(),
         rerun: options.rerun,
-        ..event::Options::default()
+        ..trigger::Options::default()
     };
     let trigger = trigger(&kind(), event, &request, known)?;
     Ok((trigger, options))

@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use landfall::{
     config::Config,
     error::{Error, ErrorKind, Result},
-    event::{self, OPTIONS, rejected_key},
     fault::Faults,
     input::Input,
     invocation::{Deployment, Invocation},
@@ -19,6 +18,7 @@ use landfall::{
     s3_uri::S3Uri,
     start::Received,
     store::upload::Upload,
+    trigger::{OPTIONS, identify, rejected_key},
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json, value::to_raw_value};
@@ -323,7 +323,7 @@ impl Reader<'_> {
             return Ok(Err(text(&faults)));
         };
         let event = self.event_of(index, &kind, request);
-        let trigger = match event::identify(&kind, &event) {
+        let trigger = match identify(&kind, &event) {
             Ok(trigger) => trigger,
             Err(error) => return Ok(Err(format!("{place}: {}", error.message))),
         };

@@ -6,8 +6,8 @@
 
 use chrono::{DateTime, Utc};
 use landfall::{
-    event::Trigger,
     job::{Announcement, Kind, Outcome, Place, TaskError, Verdict},
+    trigger::Trigger,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

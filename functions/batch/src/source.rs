@@ -6,8 +6,8 @@
 use bytes::{Bytes, BytesMut};
 use landfall::{
     error::{Error, ErrorKind, Result},
-    event::sha256_hex,
     fault::Faults,
+    hash::sha256_hex,
     input::Input,
     s3_uri::S3Uri,
     store::ObjectStore,

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use landfall::{
     error::{Error, ErrorKind, Result},
-    event::{Trigger, sha256_hex},
+    hash::sha256_hex,
     input::{Input, read_value},
     invocation::{Deployment, Invocation},
     job::{Announcement, Kind, Outcome, Place, TaskError, Verdict},
@@ -19,6 +19,7 @@ use landfall::{
     s3_uri::S3Uri,
     start::Received,
     store::upload::{Upload, Uploaded},
+    trigger::Trigger,
 };
 use serde_json::json;
 

@@ -6,10 +6,10 @@
 use chrono::{DateTime, Utc};
 use landfall::{
     batches::{TRANSITIONS, TRANSITIONS_OF_ROUND, TRANSITIONS_OF_TURN},
-    event::Trigger,
     job::{Counts, Format, Kind, Level, MissedPolls, Source, TaskError, Verdict},
     ledger::{AttemptState, Entry, Orphan, Outcome},
     s3_uri::S3Uri,
+    trigger::Trigger,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,9 +25,6 @@ pub const NAME: &str = "_receipt.json";
 
 /// The name of the list of all objects, beside the receipt. JSON lines, each an object as in [`Output::objects`].
 pub const OBJECTS_NAME: &str = "_objects.jsonl";
-
-/// Price of a Standard state transition in us-east-1, in US dollars. Source: the Step Functions pricing page.
-const TRANSITION_USD: f64 = 0.025 / 1_000.0;
 
 /// One start call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -143,16 +140,37 @@ pub struct Verification {
     pub report_sha256: String,
 }
 
-/// What the execution whose outcome stands cost at Step Functions: without tries that were made again, and with its
-/// batches as if they were read in one round and by one invocation each.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Cost {
+/// What the execution whose outcome stands used of Step Functions and Lambda: without retries, and as if each of its
+/// batches had been read in one round and by one invocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Usage {
     /// States entered.
     pub state_transitions: u64,
     /// Functions invoked.
     pub invocations: u64,
-    /// The transitions at the price of us-east-1, in US dollars, without the free tier.
-    pub state_transitions_usd: f64,
+}
+
+impl Usage {
+    /// What an outcome shows: Receive, Start, then Seal, Sealed, Announce, Outcome and the end; Status after each of Start
+    /// and the polls, which come with a Wait. Then Verify and Verified if there is a report, again after its `batches`, and
+    /// the batches: neither the report nor the entry says how many rounds and invocations they took.
+    pub fn of(outcome: &Outcome, batches: Option<u64>) -> Self {
+        let (polls, verified) = (u64::from(outcome.polls), u64::from(batches.is_some()));
+        let batches = batches.unwrap_or_default();
+        let again = u64::from(batches > 0);
+        let started = u64::from(outcome.attempt.is_some());
+        // Rest or Wait, Poll, Missed and Overdue of each poll that gave no answer.
+        let unanswered = outcome
+            .missed_polls
+            .as_ref()
+            .map_or(0, |missed| u64::from(missed.unanswered));
+        let of_batches = TRANSITIONS_OF_ROUND * again + (TRANSITIONS + TRANSITIONS_OF_TURN) * batches;
+        let state_transitions = 7 + started + 3 * polls + 4 * unanswered + 2 * verified + of_batches;
+        Self {
+            state_transitions,
+            invocations: 2 + polls + verified + again + batches,
+        }
+    }
 }
 
 /// The proof, as it stands in S3.
@@ -206,16 +224,14 @@ pub struct Receipt {
     pub verification: Option<Verification>,
     /// The execution whose outcome stands.
     pub execution: String,
-    /// What it cost.
-    pub cost: Cost,
+    /// How much work it was. What it cost follows from the prices of the day.
+    pub usage: Usage,
 }
 
 impl Receipt {
     /// The receipt of an entry whose outcome is decided.
     pub fn new(entry: &Entry, outcome: &Outcome, report: Option<Report>, ledger_bucket: &str) -> Self {
-        let counted = outcome
-            .attempt
-            .and_then(|number| entry.attempts.iter().find(|attempt| attempt.number == number));
+        let counted = outcome.attempt.and_then(|number| entry.attempt(number));
         let verified_at = report.as_ref().map(|report| report.checked_at);
         let batches = report.as_ref().map(|report| report.batches);
         let parts = outcome.report.as_ref().zip(report);
@@ -282,7 +298,7 @@ impl Receipt {
             picks_up: entry.picks_up.clone(),
             orphans: entry.orphans.clone(),
             source: entry.source.clone(),
-            cost: cost(outcome, batches),
+            usage: Usage::of(outcome, batches),
             output,
             verification,
             execution: outcome.sealed_by.clone(),
@@ -336,30 +352,5 @@ pub(crate) fn beside(receipt: &S3Uri) -> S3Uri {
     S3Uri {
         bucket: receipt.bucket.clone(),
         key: format!("{folder}{OBJECTS_NAME}"),
-    }
-}
-
-/// Receive, Start, then Seal, Sealed, Announce, Outcome and the end; Status after each of Start and the polls, which
-/// come with a Wait; Verify and Verified if it came so far, again after the batches, and the batches: neither the report nor
-/// the entry says how many rounds and invocations they took.
-fn cost(outcome: &Outcome, batches: Option<u64>) -> Cost {
-    let (polls, verified) = (u64::from(outcome.polls), u64::from(batches.is_some()));
-    let batches = batches.unwrap_or_default();
-    let again = u64::from(batches > 0);
-    let started = u64::from(outcome.attempt.is_some());
-    // Rest or Wait, Poll, Missed and Overdue of each poll that gave no answer.
-    let unanswered = outcome
-        .missed_polls
-        .as_ref()
-        .map_or(0, |missed| u64::from(missed.unanswered));
-    let of_batches = TRANSITIONS_OF_ROUND * again + (TRANSITIONS + TRANSITIONS_OF_TURN) * batches;
-    let state_transitions = 7 + started + 3 * polls + 4 * unanswered + 2 * verified + of_batches;
-    #[allow(clippy::cast_precision_loss)]
-    // Rounded, or the binary fractions would show: 26 transitions cost 0.00065, not 0.0006500000000000001.
-    let state_transitions_usd = (state_transitions as f64 * TRANSITION_USD * 1e9).round() / 1e9;
-    Cost {
-        state_transitions,
-        invocations: 2 + polls + verified + again + batches,
-        state_transitions_usd,
     }
 }

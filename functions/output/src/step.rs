@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use landfall::{
     error::{Error, ErrorKind, Result},
-    event::sha256_hex,
+    hash::sha256_hex,
     input::{Input, read_input},
     invocation::{Deployment, Invocation},
     job::{Job, Output, ReportPointer, Status, Verifying},

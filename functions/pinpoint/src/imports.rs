@@ -21,7 +21,8 @@ use serde_json::Value;
 use crate::{
     client::{Definition, Pinpoint, Surroundings, Way},
     exports::{id_of, no_role},
-    lost, source,
+    lost,
+    source::{self, ImportFormat},
 };
 
 /// The request of CreateImportJob, as AWS documents it.
@@ -71,34 +72,6 @@ pub struct ImportJobRequest {
 impl fmt::Debug for ImportJobRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ImportJobRequest({})", self.s3_url)
-    }
-}
-
-/// The formats of an import.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum ImportFormat {
-    /// Comma-separated values with a header row.
-    Csv,
-    /// One JSON object a line.
-    Json,
-}
-
-impl ImportFormat {
-    /// The format of the files.
-    pub const fn format(self) -> Format {
-        match self {
-            Self::Csv => Format::Csv,
-            Self::Json => Format::Jsonl,
-        }
-    }
-
-    /// The name that the API uses.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Csv => "CSV",
-            Self::Json => "JSON",
-        }
     }
 }
 

@@ -21,4 +21,5 @@ mod source;
 
 pub use client::Surroundings;
 pub use exports::{CreateExportJob, EndpointExports, ExportJobRequest};
-pub use imports::{CreateImportJob, EndpointImports, ImportFormat, ImportJobRequest};
+pub use imports::{CreateImportJob, EndpointImports, ImportJobRequest};
+pub use source::ImportFormat;

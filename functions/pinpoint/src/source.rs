@@ -8,13 +8,13 @@ use futures::{StreamExt, TryStreamExt, stream};
 use landfall::{
     error::{Error, ErrorKind},
     heavy::heavy,
-    job::Source,
+    job::{Format, Source},
     s3_uri::S3Uri,
     store::{Listed, ObjectStore},
 };
 use landfall_formats::{Content, CsvDecoder, Decoded, Decoder, Defect, Head, JsonlDecoder, sniff};
-
-use crate::imports::ImportFormat;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Longest name of an attribute, in characters.
 const MAX_ATTRIBUTE_NAME: usize = 50;
@@ -26,6 +26,34 @@ const READERS: usize = 8;
 const NAMED: usize = 10;
 /// Rows of a listing, files of other formats included.
 const MAX_LISTED: usize = 100_000;
+
+/// The formats of an import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ImportFormat {
+    /// Comma-separated values with a header row.
+    Csv,
+    /// One JSON object a line.
+    Json,
+}
+
+impl ImportFormat {
+    /// The format of the files.
+    pub const fn format(self) -> Format {
+        match self {
+            Self::Csv => Format::Csv,
+            Self::Json => Format::Jsonl,
+        }
+    }
+
+    /// The name that the API uses.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Csv => "CSV",
+            Self::Json => "JSON",
+        }
+    }
+}
 
 /// What one import may read.
 #[derive(Clone, Copy, Debug)]

@@ -186,7 +186,7 @@ impl Shared {
             }
         } else if name == "lambda" {
             match hold(body).await {
-                Ok(body) => lambda::answer(&self.lambda, &parts, body).await,
+                Ok(body) => lambda::api::answer(&self.lambda, &parts, body).await,
                 Err(response) => response,
             }
         } else if signed_for.is_none() && name == service::RUNTIME {

@@ -10,7 +10,10 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use serde_json::json;
 
-use super::lambda::{Environment, Lambda, Next, document, empty};
+use super::lambda::{
+    Environment, Lambda, Next,
+    api::{document, empty},
+};
 
 pub(super) async fn answer(lambda: &Arc<Lambda>, parts: &Parts, body: Bytes) -> Response<Body> {
     let segments: Vec<&str> = parts.uri.path().split('/').skip(1).collect();

@@ -5,12 +5,13 @@
 //! nothing, a comment says so and the choice is one that a verifier must be able to live with. A job's state follows
 //! from the clock alone, and COMPLETED is never told before the last file was written.
 
+mod order;
 mod scenario;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
-    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -21,14 +22,15 @@ use chrono::{DateTime, NaiveDate, Utc};
 use futures::future::join_all;
 use http::{Method, Request, Response, StatusCode};
 use landfall::{heavy::heavy, store::Clock};
-use regex::Regex;
 use serde_json::{Map, Value, json};
 
-use self::scenario::{Behaviour, FaultAnswer, Flaw, Outcome, Output};
 pub use self::scenario::{MANY_FILES, Scenario};
+use self::{
+    order::{Faults, Order, SNAPSHOT_ID, bad_request, not_found, throttled},
+    scenario::{Behaviour, FaultAnswer, Flaw, Outcome, Output},
+};
 use super::{
-    ConnectionCut, Refusal, SimulatedService, Sink, derived_hex, derived_uuid, json_response,
-    profiles::{DataFormat, Profiles},
+    ConnectionCut, Refusal, SimulatedService, Sink, derived_hex, derived_uuid, json_response, profiles::Profiles,
 };
 
 /// How long after the first answer COMPLETED the late file of [`Scenario::LateFile`] lands. Counted from the answer
@@ -329,26 +331,6 @@ enum Step {
     Nothing,
 }
 
-/// A valid CreateSegmentSnapshot request.
-#[derive(Clone, Debug)]
-struct Order {
-    domain: String,
-    segment: String,
-    format: DataFormat,
-    destination: Destination,
-    encryption_key: Option<String>,
-    role_arn: Option<String>,
-}
-
-#[derive(Clone, Debug)]
-struct Destination {
-    /// As it was given.
-    text: String,
-    bucket: String,
-    /// Empty, or ends with a slash.
-    prefix: String,
-}
-
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // No lock is held across anything that can panic halfway through a change.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -645,18 +627,6 @@ impl Service {
     }
 }
 
-fn bad_request(message: impl Into<String>) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, "BadRequestException", message)
-}
-
-fn not_found(message: impl Into<String>) -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, "ResourceNotFoundException", message)
-}
-
-fn throttled(message: impl Into<String>) -> Refusal {
-    Refusal::new(StatusCode::TOO_MANY_REQUESTS, "ThrottlingException", message)
-}
-
 /// A fault in this service's words.
 fn failure(answer: FaultAnswer, doing: &str, what: &str, name: &str) -> Failure {
     let unavailable = || {
@@ -675,161 +645,6 @@ fn failure(answer: FaultAnswer, doing: &str, what: &str, name: &str) -> Failure 
     Failure {
         refusal,
         cut: answer == FaultAnswer::ConnectionCut,
-    }
-}
-
-/// A pattern of the model, and how the model writes it.
-struct Pattern {
-    text: &'static str,
-    regex: LazyLock<Option<Regex>>,
-}
-
-impl Pattern {
-    fn matches(&self, value: &str) -> bool {
-        self.regex.as_ref().is_some_and(|regex| regex.is_match(value))
-    }
-}
-
-static NAME: Pattern = Pattern {
-    text: "^[a-zA-Z0-9_-]+$",
-    regex: LazyLock::new(|| Regex::new("^[a-zA-Z0-9_-]+$").ok()),
-};
-// The model writes the next two without anchors. They are taken to cover the whole value, which refuses more: what is
-// refused here cannot surprise at AWS.
-static SNAPSHOT_ID: Pattern = Pattern {
-    text: "[a-f0-9]{32}",
-    regex: LazyLock::new(|| Regex::new("^[a-f0-9]{32}$").ok()),
-};
-static ROLE_ARN: Pattern = Pattern {
-    text: "arn:aws:iam:.*:[0-9]+:.*",
-    regex: LazyLock::new(|| Regex::new("^arn:aws:iam:.*:[0-9]+:.*$").ok()),
-};
-
-/// The constraints that a request breaks, all of them, worded as AWS words them.
-#[derive(Default)]
-struct Faults(Vec<String>);
-
-impl Faults {
-    fn add(&mut self, member: &str, value: Option<&str>, constraint: &str) {
-        let value = value.map(|value| format!(" '{value}'")).unwrap_or_default();
-        self.0.push(format!(
-            "Value{value} at '{member}' failed to satisfy constraint: Member must {constraint}"
-        ));
-    }
-
-    fn check_length(&mut self, member: &str, value: &str, allowed: Range<usize>) {
-        let length = value.chars().count();
-        if length < allowed.start {
-            let constraint = format!("have length greater than or equal to {}", allowed.start);
-            self.add(member, Some(value), &constraint);
-        }
-        if length >= allowed.end {
-            let constraint = format!("have length less than or equal to {}", allowed.end - 1);
-            self.add(member, Some(value), &constraint);
-        }
-    }
-
-    fn check_pattern(&mut self, member: &str, value: &str, pattern: &Pattern) {
-        if !pattern.matches(value) {
-            let constraint = format!("satisfy regular expression pattern: {}", pattern.text);
-            self.add(member, Some(value), &constraint);
-        }
-    }
-
-    fn check_name(&mut self, member: &str, value: &str) {
-        self.check_length(member, value, 1..65);
-        self.check_pattern(member, value, &NAME);
-    }
-
-    fn into_result(self) -> Result<(), Refusal> {
-        let (count, faults) = (self.0.len(), self.0.join("; "));
-        match count {
-            0 => Ok(()),
-            1 => Err(bad_request(format!("1 validation error detected: {faults}"))),
-            _ => Err(bad_request(format!("{count} validation errors detected: {faults}"))),
-        }
-    }
-}
-
-/// A member that must be a string where it is given.
-fn string_member(body: &Map<String, Value>, name: &str) -> Result<Option<String>, Refusal> {
-    match body.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(Refusal::serialization(format!(
-            "Unexpected type for member {name}: expected a string"
-        ))),
-    }
-}
-
-impl Order {
-    fn parse(domain: &str, segment: &str, body: &[u8]) -> Result<Self, Refusal> {
-        let body = match serde_json::from_slice(body) {
-            Ok(Value::Object(members)) => members,
-            _ if body.is_empty() => Map::new(),
-            _ => return Err(Refusal::serialization("The request body is not a JSON object")),
-        };
-        // Members that the model does not have are ignored, as AWS does.
-        let format = string_member(&body, "DataFormat")?;
-        let encryption_key = string_member(&body, "EncryptionKey")?;
-        let role_arn = string_member(&body, "RoleArn")?;
-        let destination = string_member(&body, "DestinationUri")?;
-
-        let mut faults = Faults::default();
-        faults.check_name("domainName", domain);
-        faults.check_name("segmentDefinitionName", segment);
-        let parsed_format = format.as_deref().and_then(DataFormat::from_name);
-        match (&format, parsed_format) {
-            (None, _) => faults.add("dataFormat", None, "not be null"),
-            (Some(name), None) => faults.add("dataFormat", Some(name), "satisfy enum value set: [CSV, JSONL, ORC]"),
-            (Some(_), Some(_)) => {}
-        }
-        if let Some(key) = &encryption_key {
-            faults.check_length("encryptionKey", key, 0..256);
-        }
-        if let Some(arn) = &role_arn {
-            faults.check_length("roleArn", arn, 0..513);
-            faults.check_pattern("roleArn", arn, &ROLE_ARN);
-        }
-        if let Some(uri) = &destination {
-            faults.check_length("destinationUri", uri, 1..256);
-        }
-        faults.into_result()?;
-
-        let format = parsed_format.ok_or_else(|| bad_request("DataFormat is required."))?;
-        // Optional in the model; its description requires it of every caller but the Connect admin website.
-        let text = destination.ok_or_else(|| bad_request("DestinationUri is required."))?;
-        Ok(Self {
-            domain: domain.to_owned(),
-            segment: segment.to_owned(),
-            format,
-            destination: Destination::parse(text)?,
-            encryption_key,
-            role_arn,
-        })
-    }
-}
-
-impl Destination {
-    /// The grammar is not documented (reference CP8): anything with a bucket is taken, and a missing slash at the end
-    /// is added, so that no file lands beside the folder that was meant.
-    fn parse(text: String) -> Result<Self, Refusal> {
-        let invalid = || bad_request("DestinationUri must be of the form s3://bucket/prefix/.");
-        let rest = text.strip_prefix("s3://").ok_or_else(invalid)?;
-        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        if bucket.is_empty() {
-            return Err(invalid());
-        }
-        let slash = if prefix.is_empty() || prefix.ends_with('/') {
-            ""
-        } else {
-            "/"
-        };
-        Ok(Self {
-            bucket: bucket.to_owned(),
-            prefix: format!("{prefix}{slash}"),
-            text,
-        })
     }
 }
 

@@ -7,28 +7,39 @@
 //! written.
 
 mod endpoints;
+mod failure;
+mod order;
+mod route;
 mod scenario;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures::future::join_all;
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use landfall::{heavy::heavy, store::Clock};
 use percent_encoding::percent_decode_str;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use self::scenario::{Behaviour, Definitions, Fault, Outcome, Output};
+use self::{
+    endpoints::entries,
+    failure::{Failure, failure},
+    order::{Order, bad_request, not_found},
+    route::Route,
+    scenario::{Behaviour, Definitions, Fault, Outcome, Output},
+};
 pub use self::{
     endpoints::{Endpoints, samples},
+    order::Way,
+    route::Operation,
     scenario::Scenario,
 };
 use super::{ConnectionCut, Refusal, SimulatedService, Sink, derived_hex, derived_uuid, json_response};
@@ -86,39 +97,6 @@ impl Default for Settings {
             imports_at_once: 2,
         }
     }
-}
-
-/// The two directions in which endpoints go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Way {
-    /// Out of Pinpoint.
-    Export,
-    /// Into Pinpoint.
-    Import,
-}
-
-impl Way {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Export => "EXPORT",
-            Self::Import => "IMPORT",
-        }
-    }
-}
-
-/// An operation of the service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// CreateExportJob, CreateImportJob.
-    Create(Way),
-    /// GetExportJob, GetImportJob.
-    Get(Way),
-    /// GetExportJobs, GetImportJobs.
-    List(Way),
-    /// GetSegmentExportJobs, GetSegmentImportJobs.
-    ListOfSegment(Way),
-    /// None that the service has.
-    Unknown,
 }
 
 /// One call and what became of it.
@@ -239,82 +217,6 @@ impl SimulatedService for Pinpoint {
     }
 }
 
-/// What a method and a path ask for.
-struct Route {
-    operation: Operation,
-    application: String,
-    /// The segment's or the job's id, where the path has one.
-    id: String,
-}
-
-impl Route {
-    fn of(method: &Method, path: &str) -> Result<Self, Refusal> {
-        let labels: Vec<String> = path
-            .split('/')
-            .map(|label| percent_decode_str(label).decode_utf8_lossy().into_owned())
-            .collect();
-        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-        /// A method of a path, and what it asks for.
-        type Known<'a> = (&'a Method, fn(Way) -> Operation);
-        let way = |name: &str| match name {
-            "export" => Some(Way::Export),
-            "import" => Some(Way::Import),
-            _ => None,
-        };
-        let (application, id, name, operations): (_, _, _, &[Known<'_>]) = match labels.as_slice() {
-            ["", "v1", "apps", application, "jobs", name] => (
-                application,
-                "",
-                name,
-                &[(&Method::POST, Operation::Create), (&Method::GET, Operation::List)],
-            ),
-            ["", "v1", "apps", application, "jobs", name, id] => {
-                (application, *id, name, &[(&Method::GET, Operation::Get)])
-            }
-            ["", "v1", "apps", application, "segments", id, "jobs", name] => {
-                (application, *id, name, &[(&Method::GET, Operation::ListOfSegment)])
-            }
-            _ => return Err(Refusal::unknown_operation()),
-        };
-        let way = way(name).ok_or_else(Refusal::unknown_operation)?;
-        let Some((_, operation)) = operations.iter().find(|(known, _)| *known == method) else {
-            let status = StatusCode::METHOD_NOT_ALLOWED;
-            return Err(Refusal::new(status, "MethodNotAllowedException", "Method not allowed."));
-        };
-        Ok(Self {
-            operation: operation(way),
-            application: (*application).to_owned(),
-            id: id.to_owned(),
-        })
-    }
-}
-
-/// Why a call gets no result: an error, and whether it ever reaches the caller.
-struct Failure {
-    refusal: Refusal,
-    cut: bool,
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        Self { refusal, cut: false }
-    }
-}
-
-/// A start order, as it was given.
-#[derive(Clone, Debug)]
-struct Order {
-    way: Way,
-    application: String,
-    /// `S3UrlPrefix` or `S3Url`.
-    place: String,
-    bucket: String,
-    prefix: String,
-    segment: Option<String>,
-    /// All members, for the answers.
-    definition: Value,
-}
-
 struct Job {
     number: usize,
     id: String,
@@ -365,14 +267,6 @@ struct Service {
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // No lock is held across anything that can panic halfway through a change.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn bad_request(message: impl Into<String>) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, "BadRequestException", message)
-}
-
-fn not_found(message: impl Into<String>) -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, "NotFoundException", message)
 }
 
 impl Service {
@@ -785,138 +679,5 @@ impl Service {
             status: response.status().as_u16(),
         });
         response
-    }
-}
-
-/// The entries of an import's file.
-fn entries(body: &[u8], is_csv: bool) -> anyhow::Result<Vec<Value>> {
-    if !is_csv {
-        let lines = body
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.trim_ascii().is_empty());
-        // A line that is no JSON is an entry that fails.
-        return Ok(lines
-            .map(|line| serde_json::from_slice(line).unwrap_or(Value::Null))
-            .collect());
-    }
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(body);
-    let header = reader.headers().context("no header")?.clone();
-    let mut entries = Vec::new();
-    for record in reader.records() {
-        let record = record?;
-        let members = header
-            .iter()
-            .zip(&record)
-            .map(|(name, value)| (name.to_owned(), json!(value)));
-        entries.push(Value::Object(members.collect()));
-    }
-    Ok(entries)
-}
-
-/// A fault in this service's words.
-fn failure(fault: Fault, way: Way) -> Failure {
-    let name = match way {
-        Way::Export => "Export",
-        Way::Import => "Import",
-    };
-    let refusal = match fault {
-        Fault::Denied => {
-            let message = format!("User is not authorized to perform: mobiletargeting:Create{name}Job");
-            Refusal::new(StatusCode::FORBIDDEN, "ForbiddenException", message)
-        }
-        Fault::NotFound => not_found("Resource not found"),
-        Fault::Throttled => Refusal::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "TooManyRequestsException",
-            "Too many requests",
-        ),
-        // The text for exports is known from the field; its code is not documented (reference P3).
-        Fault::Full => {
-            let message = format!("Maximum concurrent {}s limit exceeded", name.to_lowercase());
-            Refusal::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException", message)
-        }
-        Fault::Unavailable | Fault::Cut => Refusal::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "InternalServerErrorException",
-            "Service encountered an unexpected error",
-        ),
-    };
-    Failure {
-        refusal,
-        cut: fault == Fault::Cut,
-    }
-}
-
-impl Order {
-    fn parse(application: &str, way: Way, body: &[u8]) -> Result<Self, Refusal> {
-        let members: Map<String, Value> =
-            serde_json::from_slice(body).map_err(|_| bad_request("The request body is not a JSON object"))?;
-        // Members that the model does not have are ignored, as AWS does.
-        let texts: &[&str] = match way {
-            Way::Export => &["RoleArn", "S3UrlPrefix", "SegmentId"],
-            Way::Import => &["Format", "RoleArn", "S3Url", "SegmentId", "SegmentName", "ExternalId"],
-        };
-        let others: &[&str] = match way {
-            Way::Export => &["SegmentVersion"],
-            Way::Import => &["DefineSegment", "RegisterEndpoints"],
-        };
-        let mut definition = BTreeMap::new();
-        for name in texts.iter().chain(others) {
-            let Some(value) = members.get(*name).filter(|value| !value.is_null()) else {
-                continue;
-            };
-            let is_right = match *name {
-                "SegmentVersion" => value.is_i64(),
-                "DefineSegment" | "RegisterEndpoints" => value.is_boolean(),
-                _ => value.is_string(),
-            };
-            if !is_right {
-                return Err(bad_request(format!("Invalid value for {name}")));
-            }
-            definition.insert(*name, value.clone());
-        }
-        let text = |name: &str| {
-            definition
-                .get(name)
-                .and_then(Value::as_str)
-                .filter(|text| !text.is_empty())
-        };
-        let required = |name: &str| text(name).ok_or_else(|| bad_request(format!("{name} is required")));
-        required("RoleArn")?;
-        let place = required(match way {
-            Way::Export => "S3UrlPrefix",
-            Way::Import => "S3Url",
-        })?
-        .to_owned();
-        let (bucket, key) = place
-            .strip_prefix("s3://")
-            .map(|rest| rest.split_once('/').unwrap_or((rest, "")))
-            .filter(|(bucket, _)| !bucket.is_empty())
-            .ok_or_else(|| bad_request("Invalid S3 URL"))?;
-        let (bucket, mut prefix) = (bucket.to_owned(), key.to_owned());
-        let segment = text("SegmentId").map(str::to_owned);
-        if way == Way::Import {
-            if !matches!(required("Format")?, "CSV" | "JSON") {
-                return Err(bad_request("Invalid format"));
-            }
-            let is_set = |name: &str| definition.get(name) == Some(&Value::Bool(true));
-            if !is_set("DefineSegment") && !is_set("RegisterEndpoints") {
-                return Err(bad_request("Either DefineSegment or RegisterEndpoints must be true"));
-            }
-            // AWS's own sample shows a member that was left out as false.
-            definition.entry("DefineSegment").or_insert(Value::Bool(false));
-        } else if !prefix.is_empty() && !prefix.ends_with('/') {
-            // Whether a slash is added is not documented. With it no file lands beside the folder that was meant.
-            prefix.push('/');
-        }
-        Ok(Self {
-            way,
-            application: application.to_owned(),
-            place,
-            bucket,
-            prefix,
-            segment,
-            definition: json!(definition),
-        })
     }
 }

@@ -20,34 +20,15 @@ pub(super) const RETRIED_FOR: TimeDelta = TimeDelta::minutes(5);
 impl<S: JobService> Starter<'_, S> {
     /// Ends a claim whose start call did not leave. `error` is what the job fails with in the end.
     pub(super) async fn never_left<T>(&self, current: Versioned, attempt: &Attempt, error: Error) -> Result<T> {
-        self.take_back(attempt).await;
+        self.capacity().take_back(attempt).await;
         let now = self.now();
         let since = attempt.unreachable_since.unwrap_or(now);
         match again(error, since, now) {
             Again::Later(error) => {
-                self.fail_since(current, AttemptState::Waiting, error, Some(since))
-                    .await
+                let waiting = AttemptState::Waiting;
+                self.recorder().failed_since(current, waiting, error, Some(since)).await
             }
-            Again::Never(error) => self.fail(current, AttemptState::Refused, error).await,
-        }
-    }
-
-    /// Takes the start call back that was counted before it was made. One that is counted too many does less harm than a
-    /// job that fails for it.
-    async fn take_back(&self, attempt: &Attempt) {
-        let kind = S::kind();
-        let taken = match self.quota(&kind) {
-            Ok(None) => return,
-            Ok(Some(quota)) => quota.take_back(&attempt.key).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = taken {
-            tracing::warn!(
-                attempt = attempt.key,
-                error = error.kind.name(),
-                "its start call never left and still counts for this day: {}",
-                error.message
-            );
+            Again::Never(error) => self.recorder().failed(current, AttemptState::Refused, error).await,
         }
     }
 }

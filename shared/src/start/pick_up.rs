@@ -7,14 +7,11 @@
 use super::Starter;
 use crate::{
     error::{Error, ErrorKind, Result},
-    event::Trigger,
     job::Verdict,
-    ledger::{Attempt, AttemptState, Entry, SCHEMA, Versioned},
+    ledger::{Attempt, AttemptState, Cas, Change, Changed, Entry, MAX_TURNS, Versioned},
     service::JobService,
+    trigger::Trigger,
 };
-
-/// How often a lost race in the ledger is followed by another look within one invocation.
-const MAX_TURNS: usize = 8;
 
 impl<S: JobService> Starter<'_, S> {
     /// The entry of the job that goes on with the start call of the job `picked`, made if there is none yet.
@@ -22,7 +19,7 @@ impl<S: JobService> Starter<'_, S> {
     /// Fails with `InvalidEvent` if there is nothing to pick up, and says what to do instead.
     pub(super) async fn pick_up(&self, picked: &str) -> Result<Versioned> {
         let own = &self.requested.trigger.job_key;
-        if let Some(standing) = self.ledger.load(&S::kind(), own).await? {
+        if let Some(standing) = self.ledger.load(self.kind, own).await? {
             return Ok(standing);
         }
         let named = self.known(picked).await?;
@@ -45,15 +42,14 @@ impl<S: JobService> Starter<'_, S> {
         let first_key = first.entry.trigger.job_key.clone();
         self.note(first).await?;
         let entry = self.picked_entry(&named.entry, attempts, first_key);
-        match self.ledger.create_or_load(entry).await? {
-            Ok(created) => Ok(created),
-            Err(Some(standing)) => Ok(standing),
-            Err(None) => self.reload().await,
+        match self.ledger.create(entry).await? {
+            Cas::Won(current) | Cas::Lost(current) => Ok(current),
+            Cas::Vanished => Err(self.ledger.deleted(self.kind, own)),
         }
     }
 
     async fn known(&self, job_key: &str) -> Result<Versioned> {
-        self.ledger.load(&S::kind(), job_key).await?.ok_or_else(|| {
+        self.ledger.load(self.kind, job_key).await?.ok_or_else(|| {
             invalid(format!(
                 "there is no {} {job_key} to pick up; PickUp takes the job_key that stands in the receipt of the failure and \
                  in its announcement",
@@ -65,18 +61,26 @@ impl<S: JobService> Starter<'_, S> {
     /// Notes this job in the entry of the one that made the start call, unless another one has it.
     async fn note(&self, mut first: Versioned) -> Result<()> {
         let own = &self.requested.trigger.job_key;
+        // The last job that picked it up and is known to have failed.
+        let mut failed: Option<String> = None;
         for _ in 0..MAX_TURNS {
             let job_key = first.entry.trigger.job_key.clone();
-            match first.entry.picked_up_by.last() {
-                Some(last) if last == own => return Ok(()),
-                Some(last) => self.has_failed(&job_key, last).await?,
-                None => {}
-            }
-            let mut entry = first.entry;
-            entry.picked_up_by.push(own.clone());
-            match self.ledger.update(entry, first.etag).await? {
-                Some(_) => return Ok(()),
-                None => first = self.known(&job_key).await?,
+            let noted = self.ledger.change(first, |entry| match entry.picked_up_by.last() {
+                Some(last) if last == own => Change::Leave(None),
+                Some(last) if failed.as_ref() != Some(last) => Change::Leave(Some(last.clone())),
+                _ => {
+                    let mut entry = entry.clone();
+                    entry.picked_up_by.push(own.clone());
+                    Change::To(entry)
+                }
+            });
+            match noted.await? {
+                Changed::Written(_) | Changed::Left(None, _) => return Ok(()),
+                Changed::Left(Some(last), current) => {
+                    self.has_failed(&job_key, &last).await?;
+                    failed = Some(last);
+                    first = current;
+                }
             }
         }
         Err(Error::new(
@@ -89,7 +93,7 @@ impl<S: JobService> Starter<'_, S> {
     async fn has_failed(&self, job_key: &str, last: &str) -> Result<()> {
         let outcome = self
             .ledger
-            .load(&S::kind(), last)
+            .load(self.kind, last)
             .await?
             .and_then(|last| last.entry.outcome);
         match outcome {
@@ -108,35 +112,27 @@ impl<S: JobService> Starter<'_, S> {
     fn picked_entry(&self, named: &Entry, attempts: Vec<Attempt>, first: String) -> Entry {
         let requested = self.requested;
         let now = self.now();
+        // Its data are those of the job that asked for them, and are no newer for being sealed late.
+        let trigger = Trigger {
+            time: named.trigger.time,
+            schedule: named.trigger.schedule.clone(),
+            ..requested.trigger.clone()
+        };
+        let owned = |attempt: Attempt| Attempt {
+            owner: self.owner.clone(),
+            ..attempt
+        };
+        // It takes no place: the service runs it already, or has done.
         Entry {
-            schema: SCHEMA.to_owned(),
-            kind: S::kind(),
-            // Its data are those of the job that asked for them, and are no newer for being sealed late.
-            trigger: Trigger {
-                time: named.trigger.time,
-                schedule: named.trigger.schedule.clone(),
-                ..requested.trigger.clone()
-            },
             name: requested.options.name.clone().or_else(|| named.name.clone()),
             request: named.request.clone(),
             format: named.format,
             source: named.source.clone(),
-            created_at: now,
             deadline_at: self.deadline_from(now),
-            attempts: attempts
-                .into_iter()
-                .map(|attempt| Attempt {
-                    owner: self.owner.clone(),
-                    ..attempt
-                })
-                .collect(),
-            // The service runs it already, or has done.
-            takes_place: false,
+            attempts: attempts.into_iter().map(owned).collect(),
             picks_up: Some(first),
-            picked_up_by: Vec::new(),
             orphans: named.orphans.clone(),
-            outcome: None,
-            written_by: String::new(),
+            ..Entry::new(S::kind(), trigger, now)
         }
     }
 }

@@ -232,7 +232,7 @@ impl Plan {
             && let Some(first) = deliveries.first().cloned()
         {
             let trigger = triggers;
-            let picked = landfall::event::identify(&landfall::job::Kind::new(kind.name()), &first.event)
+            let picked = landfall::trigger::identify(&landfall::job::Kind::new(kind.name()), &first.event)
                 .map_err(|error| anyhow::anyhow!(error.message))?;
             let after = deadline + dice.between(Duration::ZERO, Duration::from_secs(3600));
             for number in 0..dice.number(1..3) {
@@ -330,7 +330,7 @@ impl Plan {
             let mut deliveries = self.deliveries.iter();
             let delivery = deliveries.find(|delivery| delivery.trigger == trigger);
             let event = &delivery.context("a trigger without delivery")?.event;
-            let identified = landfall::event::identify(&landfall::job::Kind::new(self.kind.name()), event);
+            let identified = landfall::trigger::identify(&landfall::job::Kind::new(self.kind.name()), event);
             keys.push(identified.map_err(|error| anyhow::anyhow!(error.message))?.job_key);
         }
         Ok(keys)

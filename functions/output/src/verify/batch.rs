@@ -9,54 +9,87 @@ use std::{
     sync::Arc,
 };
 
+use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
+    batches::{MAX_SECONDS, MAX_TURNS},
     error::{Error, ErrorKind, Result},
     job::TaskError,
-    store::Listed,
+    store::{Clock, Condition, ObjectStore, Written},
 };
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use super::{
-    Reading,
-    classify::Plan,
-    read::{Outcome, Reader, Resume},
+    desk::{File, Item, encode, load, state_key, tasks_key},
+    limits::Limits,
+    read::{Disturbed, Outcome, Paused, Reader, Resume, Task},
+    report::Reading,
 };
 
 /// Turns without progress before a batch is given up: the second is made with one object at a time.
 const MAX_IDLE: u32 = 2;
 
-/// An object that is to be read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Task {
-    /// As it was listed.
-    pub listed: Listed,
-    /// What is to be done with it.
-    pub plan: Plan,
-}
-
-/// An object whose reading stopped because time was up.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Paused {
-    /// Its key.
-    pub key: String,
-    /// Where it goes on.
-    pub at: Resume,
-}
-
-/// An object that was replaced or removed before it was read to its end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Disturbed {
-    /// As it was listed.
-    pub listed: Listed,
-    /// Whether it was taken for data.
-    pub data: bool,
-}
-
-impl Disturbed {
-    /// Whether it is listed as it was.
-    pub(super) fn is_of(&self, listed: &Listed) -> bool {
-        self.listed == *listed
+/// Reads one batch as far as it goes in one invocation, and says whether it is read to its end. `bucket` is the ledger's.
+///
+/// Fails with what the store fails with, with `Busy` if another invocation works on the same batch, and with `TimedOut`
+/// if an object cannot be read in one invocation and cannot go on in a next one.
+pub async fn run_batch(
+    store: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+    bucket: &str,
+    item: &Item,
+    deadline: DateTime<Utc>,
+    limits: &Limits,
+) -> Result<bool> {
+    let file = File::load(store.as_ref(), bucket, &item.work).await?;
+    let missing = || Error::internal(format!("the batch s3://{bucket}/{} was deleted", item.batch));
+    let (tasks, _) = load::<Vec<Task>>(store.as_ref(), bucket, &tasks_key(&item.batch))
+        .await?
+        .ok_or_else(missing)?;
+    let key = state_key(&item.batch);
+    let (mut state, condition) = match load::<BatchState>(store.as_ref(), bucket, &key).await? {
+        Some((state, etag)) => (state, Condition::Unchanged(etag)),
+        None => (BatchState::default(), Condition::Absent),
+    };
+    if state.done {
+        return Ok(true);
+    }
+    let age = file.planned_at.map(|planned_at| clock.now() - planned_at);
+    if state.turns >= MAX_TURNS || age.is_some_and(|age| age > TimeDelta::seconds(MAX_SECONDS as i64)) {
+        let error = Error::new(
+            ErrorKind::TimedOut,
+            format!(
+                "the batch s3://{bucket}/{} was not read within {MAX_TURNS} invocations and {} days",
+                item.batch,
+                MAX_SECONDS / 86_400
+            ),
+        );
+        state.error = Some(error.clone().into());
+        store.put(bucket, &key, encode(&state)?, condition).await?;
+        return Err(error);
+    }
+    state.error = None;
+    let stop_at = limits.stop_at(deadline);
+    let reader = Arc::new(Reader::new(&store, &clock, &file.expectation, stop_at, limits));
+    let turned = state.turn(&reader, &tasks, limits.side_by_side).await;
+    match &turned {
+        Ok(()) => {}
+        Err(error) if error.kind.is_transient() => {}
+        Err(error) => state.error = Some(error.clone().into()),
+    }
+    let written = store.put(bucket, &key, encode(&state)?, condition).await?;
+    turned?;
+    if written != Written::Refused {
+        return Ok(state.done);
+    }
+    // Another invocation of the same batch was faster, or this write met its own success.
+    match load::<BatchState>(store.as_ref(), bucket, &key).await? {
+        Some((standing, _)) if standing.done => Ok(true),
+        Some((standing, _)) if standing == state => Ok(false),
+        _ => Err(Error::new(
+            ErrorKind::Busy,
+            format!("another invocation works on the batch s3://{bucket}/{}", item.batch),
+        )),
     }
 }
 

@@ -300,7 +300,7 @@ mod tests {
                 hash.update(second);
             }
             prop_assert_eq!(quick.state(), None);
-            let expected = landfall::event::sha256_hex(&bytes);
+            let expected = landfall::hash::sha256_hex(&bytes);
             prop_assert_eq!([quick.finish(), kept.finish(), resumed.finish()], [&*expected, &*expected, &*expected]);
         }
 

@@ -22,6 +22,7 @@ use landfall::{
     error::{Error, ErrorKind, Result},
     expect::EmptyLines,
     heavy::heavy,
+    job::Level,
     store::{Clock, Head as HeadOutput, Listed, ObjectStore, checksum::StoredChecksum},
 };
 use serde::{Deserialize, Serialize};
@@ -29,12 +30,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use self::content::{Content, Frame};
 use super::{
-    Expectation, Level, Limits,
-    batch::{Disturbed, Task},
+    Expectation, Limits,
     classify::{self, Plan},
     hash::{Checksums, Compared, CrcState, Hash, State, States},
     report::{Finding, Reading, Role, VerifiedObject},
-    shape::Shape,
 };
 use landfall_formats::{
     AnyDecoder, Checkpoint, Decoded, Decoder, Defect, ExcelDecoder, Format, Framed, GzipDecoder, Head, JsonlDecoder,
@@ -51,6 +50,40 @@ const UNIT: u64 = 1 << 20;
 const SLOWEST: u64 = 16 << 20;
 /// How often the tail of a file may turn out to begin earlier. Two are enough for a sound file.
 const OPENINGS: usize = 4;
+
+/// An object that is to be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Task {
+    /// As it was listed.
+    pub(super) listed: Listed,
+    /// What is to be done with it.
+    pub(super) plan: Plan,
+}
+
+/// An object whose reading stopped because time was up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Paused {
+    /// Its key.
+    pub key: String,
+    /// Where it goes on.
+    pub at: Resume,
+}
+
+/// An object that was replaced or removed before it was read to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disturbed {
+    /// As it was listed.
+    pub listed: Listed,
+    /// Whether it was taken for data.
+    pub data: bool,
+}
+
+impl Disturbed {
+    /// Whether it is listed as it was.
+    pub(super) fn is_of(&self, listed: &Listed) -> bool {
+        self.listed == *listed
+    }
+}
 
 /// What became of reading an object.
 pub(super) enum Outcome {
@@ -242,7 +275,7 @@ impl Reader {
         if data {
             object.role = Role::Data;
         }
-        let shape = Shape::of(&finding);
+        let shape = finding.shape();
         // Without a line of headings, which nothing promises, what is taken for names is somebody's data.
         if !self.columns
             && let Finding::Whole(Decoded { columns, .. }) | Finding::Framed(Framed { columns, .. }) = &mut finding

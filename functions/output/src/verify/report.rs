@@ -210,6 +210,21 @@ pub enum Finding {
     Untold,
 }
 
+impl Finding {
+    /// The shape of the columns; `None` if no columns were seen.
+    pub(super) fn shape(&self) -> Option<Shape> {
+        match self {
+            Self::Whole(Decoded {
+                columns, column_count, ..
+            })
+            | Self::Framed(Framed {
+                columns, column_count, ..
+            }) if *column_count > 0 => Some(Shape::new(columns, *column_count)),
+            _ => None,
+        }
+    }
+}
+
 /// Where all objects are listed that do not fit in the report: JSON lines, one object each, in key order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ObjectsFile {

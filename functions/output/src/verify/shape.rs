@@ -6,11 +6,9 @@
 
 use std::collections::HashMap;
 
-use landfall_formats::{Decoded, Framed, MAX_COLUMN_NAME};
+use landfall_formats::MAX_COLUMN_NAME;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-
-use super::report::Finding;
 
 /// The shape of an object's columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,26 +25,13 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The shape of what was found; `None` if no columns were seen.
-    pub(super) fn of(finding: &Finding) -> Option<Self> {
-        match finding {
-            Finding::Whole(Decoded {
-                columns, column_count, ..
-            })
-            | Finding::Framed(Framed {
-                columns, column_count, ..
-            }) if *column_count > 0 => Some(Self::new(columns, *column_count)),
-            _ => None,
-        }
-    }
-
     /// Whether as many columns have the same names in the same order.
     pub(super) const fn agrees(&self, other: &Self) -> bool {
         self.columns == other.columns && self.ordered == other.ordered
     }
 
-    /// Of these names, and of so many columns, those without a name included.
-    fn new(names: &[String], columns: u64) -> Self {
+    /// The shape of columns of these names; `columns` counts also those without a name.
+    pub(super) fn new(names: &[String], columns: u64) -> Self {
         let mut sorted: Vec<&String> = names.iter().collect();
         sorted.sort_unstable();
         Self {

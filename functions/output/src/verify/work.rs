@@ -12,65 +12,48 @@
 //!   number of times; only an error that would come again ends the verification.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    ops::Deref,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use landfall::{
-    batches::{MAX_BATCHES, MAX_REPEATS, MAX_SECONDS, MAX_TURNS},
+    batches::MAX_REPEATS,
     error::{Error, ErrorKind, Result},
     job::Place,
     s3_uri::S3Uri,
-    store::{CLOCK_SKEW, Clock, Condition, Listed, ObjectStore, Written},
+    store::{CLOCK_SKEW, Clock, ObjectStore},
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use tokio::task::{JoinError, JoinHandle, JoinSet};
+use landfall_formats::Format;
 
 use super::{
-    Expectation, Format, Limits, Reading, Report, Role, SCHEMA,
-    batch::{BatchState, Disturbed, Task},
+    batch::BatchState,
     classify::{self, Plan},
+    desk::{Desk, File, Item, There, WORK_SCHEMA, encode, load, state_key, tasks_key, write},
+    expectation::Expectation,
     judge::{Circumstances, Tally},
+    limits::Limits,
     objects::Objects,
-    read::Reader,
-    settle::{Changes, Keys, Settling},
+    planner::{Planned, Planner},
+    read::{Reader, Task},
+    report::{Report, SCHEMA},
+    rounds::{AHEAD, Past, Round},
+    settle::{Changes, Settling},
 };
 
-/// The schema of what is kept of a verification between invocations.
-const WORK_SCHEMA: &str = "landfall.work/1";
-/// Removed objects that are kept by name. An output that loses more of them does not stand still.
-const MAX_GONE: usize = 10_000;
-/// Batches whose readings are fetched ahead.
-const AHEAD: usize = 2;
-/// Batches that are written at a time.
-const WRITTEN_AT_A_TIME: usize = 8;
 /// Kept free, of an invocation's time, for listing and judging after reading.
 const TO_JUDGE: TimeDelta = TimeDelta::seconds(10);
 
-/// Where a verification that is larger than one invocation keeps its work.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Desk {
-    /// The ledger bucket.
-    pub bucket: String,
-    /// A prefix that only this invocation writes to.
-    pub prefix: String,
-    /// Key of the list of objects, should they be too many for the report.
-    pub objects: String,
-}
-
-/// Where a verification begins.
+/// Where an invocation goes on.
 #[derive(Clone, Copy, Debug)]
 pub enum Begin<'a> {
-    /// At its begin.
+    /// With its first listing.
     New(&'a Expectation),
-    /// Where an earlier invocation left it: the key of its work in the ledger bucket.
+    /// Where an earlier invocation stopped: the key of its work in the ledger bucket.
     At(&'a str),
 }
 
@@ -90,288 +73,46 @@ pub enum Turn {
     },
 }
 
-/// One batch, as the state machine hands it to the function.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Item {
-    /// Key of the verification's work.
-    pub work: String,
-    /// Key of the batch, without its ending.
-    pub batch: String,
+/// Verifies a prefix.
+///
+/// `deadline` is the function's own. Fails with `TimedOut` shortly before it, and with what the store fails with.
+pub async fn verify(
+    store: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+    expectation: &Expectation,
+    deadline: DateTime<Utc>,
+) -> Result<Report> {
+    verify_within(store, clock, expectation, deadline, &Limits::default()).await
 }
 
-/// What is kept of a verification between invocations.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct File {
-    schema: String,
-    expectation: Expectation,
-    settling: Settling,
-    /// Objects that were listed and read, and are not listed any more.
-    gone: BTreeSet<String>,
-    listed_at: Option<DateTime<Utc>>,
-    /// When its batches were first planned.
-    planned_at: Option<DateTime<Utc>>,
-    rounds: Vec<There>,
-    batches: u64,
-    /// How often batches that nobody finished were run again.
-    #[serde(default)]
-    repeats: u32,
-}
-
-/// A round whose batches are in the ledger bucket.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct There {
-    prefix: String,
-    batches: u64,
-}
-
-impl There {
-    fn batch(&self, number: u64) -> String {
-        format!("{}batch-{number:05}", self.prefix)
+/// [`verify`] with other limits than the default ones.
+pub async fn verify_within(
+    store: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+    expectation: &Expectation,
+    deadline: DateTime<Utc>,
+    limits: &Limits,
+) -> Result<Report> {
+    let work = Work::open(&store, &clock, Begin::New(expectation), None, deadline, limits).await?;
+    match work.run().await? {
+        Turn::Report(report) => Ok(*report),
+        Turn::Batches { .. } => Err(Error::internal("a verification without a ledger made batches")),
     }
 }
 
-fn tasks_key(batch: &str) -> String {
-    format!("{batch}.tasks.json")
-}
-
-fn state_key(batch: &str) -> String {
-    format!("{batch}.state.json")
-}
-
-/// What was read in one round.
-enum Round {
-    /// By this invocation.
-    Here(BatchState),
-    /// By others.
-    There(There),
-}
-
-/// What a round found: its own, or of one that this invocation keeps. Two words wide, where a
-/// [`Cow`](std::borrow::Cow) is as wide as what it may own: all borrowed ones of a round are put in order together.
-enum Held<'a, T> {
-    Own(Box<T>),
-    Kept(&'a T),
-}
-
-impl<T> Deref for Held<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        match self {
-            Self::Own(own) => own,
-            Self::Kept(kept) => kept,
-        }
-    }
-}
-
-impl<T: Clone> Held<'_, T> {
-    fn into_owned(self) -> T {
-        match self {
-            Self::Own(own) => *own,
-            Self::Kept(kept) => kept.clone(),
-        }
-    }
-}
-
-/// Something that was tried to be read, in the order of keys.
-enum Tried<'a> {
-    Read(Held<'a, Reading>),
-    Disturbed(Held<'a, Disturbed>),
-}
-
-impl Tried<'_> {
-    fn key(&self) -> &str {
-        match self {
-            Self::Read(reading) => &reading.object.key,
-            Self::Disturbed(disturbed) => &disturbed.listed.key,
-        }
-    }
-}
-
-/// What a batch tried, in the order of keys.
-fn in_order<'a>(
-    readings: impl Iterator<Item = Held<'a, Reading>>,
-    disturbed: impl Iterator<Item = Held<'a, Disturbed>>,
-) -> VecDeque<Tried<'a>> {
-    let mut tried: Vec<_> = readings
-        .map(Tried::Read)
-        .chain(disturbed.map(Tried::Disturbed))
-        .collect();
-    tried.sort_by(|one, other| one.key().cmp(other.key()));
-    tried.into()
-}
-
-/// All that a round tried, in the order of keys.
-struct Source<'a> {
-    store: &'a Arc<dyn ObjectStore>,
-    bucket: &'a str,
-    there: Option<&'a There>,
-    /// Whether it was read since the last listing.
-    is_new: bool,
-    /// Set when a batch is met that nobody finished.
-    unfinished: &'a AtomicBool,
-    next: u64,
-    ahead: VecDeque<Ahead>,
-    loaded: VecDeque<Tried<'a>>,
-}
-
-/// A batch on its way; given up when dropped.
-struct Ahead(String, JoinHandle<Result<BatchState>>);
-
-impl Drop for Ahead {
-    fn drop(&mut self) {
-        self.1.abort();
-    }
-}
-
-impl<'a> Source<'a> {
-    /// The next one, to be looked at.
-    async fn peek(&mut self) -> Result<Option<&Tried<'a>>> {
-        while self.loaded.is_empty() {
-            let Some(there) = self.there else { return Ok(None) };
-            while self.ahead.len() < AHEAD && self.next < there.batches {
-                let batch = there.batch(self.next);
-                self.next += 1;
-                let (store, bucket, key) = (Arc::clone(self.store), self.bucket.to_owned(), batch.clone());
-                let load = tokio::spawn(async move {
-                    let state = load(store.as_ref(), &bucket, &state_key(&key)).await?;
-                    Ok(state.map(|(state, _)| state).unwrap_or_default())
-                });
-                self.ahead.push_back(Ahead(batch, load));
-            }
-            let Some(mut ahead) = self.ahead.pop_front() else {
-                return Ok(None);
-            };
-            let state = (&mut ahead.1).await.map_err(|_| Error::internal("a read stopped"))??;
-            if let Some(error) = &state.error {
-                let kind = ErrorKind::from_name(&error.error).unwrap_or(ErrorKind::Internal);
-                return Err(Error::new(kind, error.message()));
-            }
-            if !state.done {
-                self.unfinished.store(true, Ordering::Relaxed);
-                return Err(Error::internal(format!(
-                    "the batch s3://{}/{} was not read to its end and left no error; see the log of verify-output",
-                    self.bucket, ahead.0
-                )));
-            }
-            let own = (state.readings.into_iter(), state.disturbed.into_iter());
-            self.loaded = in_order(
-                own.0.map(|reading| Held::Own(Box::new(reading))),
-                own.1.map(|disturbed| Held::Own(Box::new(disturbed))),
-            );
-        }
-        Ok(self.loaded.front())
-    }
-
-    /// Takes the next one if it comes before `key`, or is of it.
-    async fn up_to(&mut self, key: Option<&str>) -> Result<Option<Tried<'a>>> {
-        let is_due = match (self.peek().await?, key) {
-            (Some(tried), Some(key)) => tried.key() <= key,
-            (tried, None) => tried.is_some(),
-            (None, _) => false,
-        };
-        Ok(if is_due { self.loaded.pop_front() } else { None })
-    }
-}
-
-/// What became of what is to be read.
-enum Planned {
-    Nothing,
-    /// It fits in one batch.
-    Here(Vec<Task>),
-    /// It was written in batches.
-    There(There),
-}
-
-/// Writes batches as tasks come.
-struct Planner<'a> {
-    limits: &'a Limits,
-    store: &'a Arc<dyn ObjectStore>,
-    /// The bucket, and the round's prefix; `None` if all is read here.
-    place: Option<(&'a str, String)>,
-    current: Vec<Task>,
-    bytes: u64,
-    batches: u64,
-    writing: JoinSet<Result<()>>,
-}
-
-impl Planner<'_> {
-    async fn push(&mut self, task: Task) -> Result<()> {
-        let size = match task.plan {
-            Plan::Data(_) | Plan::Sniff(_) => task.listed.size,
-            _ => 0,
-        };
-        let is_full = self.current.len() >= self.limits.batch_objects
-            || self.bytes.saturating_add(size) > self.limits.batch_bytes;
-        if self.place.is_some() && is_full && !self.current.is_empty() {
-            self.flush().await?;
-        }
-        if self.place.is_none() && self.current.len() >= self.limits.objects {
-            return Err(Error::internal(format!(
-                "there are more than {} objects, the most that are verified without a ledger",
-                self.limits.objects
-            )));
-        }
-        self.bytes += size;
-        self.current.push(task);
-        Ok(())
-    }
-
-    async fn flush(&mut self) -> Result<()> {
-        let Some((bucket, prefix)) = &self.place else {
-            return Ok(());
-        };
-        if self.batches >= MAX_BATCHES {
-            return Err(Error::internal(format!(
-                "the output is larger than {MAX_BATCHES} batches of {} objects or {} bytes",
-                self.limits.batch_objects, self.limits.batch_bytes
-            )));
-        }
-        let there = There {
-            prefix: prefix.clone(),
-            batches: 0,
-        };
-        let key = tasks_key(&there.batch(self.batches));
-        let body = encode(&std::mem::take(&mut self.current))?;
-        self.bytes = 0;
-        self.batches += 1;
-        while self.writing.len() >= WRITTEN_AT_A_TIME {
-            joined(self.writing.join_next().await)?;
-        }
-        let (store, bucket) = (Arc::clone(self.store), (*bucket).to_owned());
-        self.writing
-            .spawn(async move { write(store.as_ref(), &bucket, &key, body).await });
-        Ok(())
-    }
-
-    async fn finish(mut self) -> Result<Planned> {
-        if self.batches == 0 {
-            return Ok(if self.current.is_empty() {
-                Planned::Nothing
-            } else {
-                Planned::Here(self.current)
-            });
-        }
-        if !self.current.is_empty() {
-            self.flush().await?;
-        }
-        while let Some(written) = self.writing.join_next().await {
-            joined(Some(written))?;
-        }
-        let (_, prefix) = self.place.ok_or_else(|| Error::internal("batches without a place"))?;
-        Ok(Planned::There(There {
-            prefix,
-            batches: self.batches,
-        }))
-    }
-}
-
-fn joined(written: Option<Result<Result<()>, JoinError>>) -> Result<()> {
-    match written {
-        Some(written) => written.map_err(|_| Error::internal("a write stopped"))?,
-        None => Ok(()),
-    }
+/// Verifies a prefix as far as it goes in one invocation, and leaves the rest on the desk. Fails as [`verify`] does.
+pub async fn turn(
+    store: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+    begin: Begin<'_>,
+    desk: &Desk,
+    deadline: DateTime<Utc>,
+    limits: &Limits,
+) -> Result<Turn> {
+    Work::open(&store, &clock, begin, Some(desk), deadline, limits)
+        .await?
+        .run()
+        .await
 }
 
 /// A listing, joined with what was read.
@@ -383,7 +124,7 @@ struct Join<'a> {
     planned: Planned,
 }
 
-pub(super) struct Work<'a> {
+struct Work<'a> {
     store: &'a Arc<dyn ObjectStore>,
     clock: &'a Arc<dyn Clock>,
     limits: &'a Limits,
@@ -410,7 +151,7 @@ pub(super) struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    pub(super) async fn open(
+    async fn open(
         store: &'a Arc<dyn ObjectStore>,
         clock: &'a Arc<dyn Clock>,
         begin: Begin<'_>,
@@ -452,7 +193,7 @@ impl<'a> Work<'a> {
         })
     }
 
-    pub(super) async fn run(mut self) -> Result<Turn> {
+    async fn run(mut self) -> Result<Turn> {
         loop {
             self.settle().await?;
             let begun_at = self.clock.now();
@@ -525,15 +266,8 @@ impl<'a> Work<'a> {
     /// Lists, and joins the listing with what was read so far.
     async fn join(&mut self) -> Result<Join<'a>> {
         let prefix = self.expectation.prefix.clone();
-        let mut planner = Planner {
-            limits: self.limits,
-            store: self.store,
-            place: self.desk.map(|desk| (desk.bucket.as_str(), self.round_prefix(desk))),
-            current: Vec::new(),
-            bytes: 0,
-            batches: 0,
-            writing: JoinSet::new(),
-        };
+        let place = self.desk.map(|desk| (desk.bucket.as_str(), self.round_prefix(desk)));
+        let mut planner = Planner::new(self.limits, self.store, place);
         let mut objects = Objects::new(self.desk.map(|desk| {
             let (bucket, key) = (desk.bucket.clone(), desk.objects.clone());
             (self.store.as_ref(), S3Uri { bucket, key })
@@ -541,12 +275,14 @@ impl<'a> Work<'a> {
         let mut tally = Tally::new(&self.expectation);
         let mut hidden = 0;
         let gone = std::mem::take(&mut self.gone);
-        let mut past = Past {
-            sources: self.rounds.iter().map(|round| self.source(round)).collect(),
+        let mut past = Past::of(
+            &self.rounds,
+            self.store,
+            self.desk.map_or("", |desk| desk.bucket.as_str()),
+            self.unjoined.as_deref(),
+            &self.unfinished,
             gone,
-            changes: Changes::default(),
-            disturbed: Keys::default(),
-        };
+        );
         let mut before: Option<String> = None;
         loop {
             if self.clock.now() >= self.stop_at {
@@ -598,27 +334,6 @@ impl<'a> Work<'a> {
             changes,
             planned: planner.finish().await?,
         })
-    }
-
-    fn source<'s>(&'s self, round: &'s Round) -> Source<'s> {
-        let (there, loaded) = match round {
-            // Not copied: without a ledger it may be all there is.
-            Round::Here(state) => {
-                let readings = state.readings.iter().map(Held::Kept);
-                (None, in_order(readings, state.disturbed.iter().map(Held::Kept)))
-            }
-            Round::There(there) => (Some(there), VecDeque::new()),
-        };
-        Source {
-            store: self.store,
-            bucket: self.desk.map_or("", |desk| desk.bucket.as_str()),
-            there,
-            is_new: there.is_some_and(|there| self.unjoined.as_ref() == Some(&there.prefix)),
-            unfinished: &self.unfinished,
-            next: 0,
-            ahead: VecDeque::new(),
-            loaded,
-        }
     }
 
     fn round_prefix(&self, desk: &Desk) -> String {
@@ -797,200 +512,5 @@ impl<'a> Work<'a> {
                 self.expectation.prefix
             ),
         )
-    }
-}
-
-/// What earlier rounds tried, as a listing passes by.
-struct Past<'a> {
-    sources: Vec<Source<'a>>,
-    gone: BTreeSet<String>,
-    changes: Changes,
-    disturbed: Keys,
-}
-
-impl<'a> Past<'a> {
-    /// The reading of an object as it is listed now, if there is one. Objects are asked for in the order of keys.
-    async fn reading_of(&mut self, listed: &Listed) -> Result<Option<Reading>> {
-        let (mut found, mut is_unchanged, mut was_listed) = (None, false, false);
-        for index in 0..self.sources.len() {
-            while let Some(tried) = self.next(index, Some(&listed.key)).await? {
-                if tried.key() < listed.key.as_str() {
-                    self.lose(&tried);
-                    continue;
-                }
-                was_listed = true;
-                // The last round decides: what was replaced since, and then put back, has changed.
-                (found, is_unchanged) = match tried {
-                    Tried::Read(reading) if reading.is_of(listed) => (Some(reading), true),
-                    Tried::Disturbed(disturbed) => (None, disturbed.is_of(listed)),
-                    Tried::Read(_) => (None, false),
-                };
-            }
-        }
-        let came_back = self.gone.remove(&listed.key);
-        match (&found, is_unchanged) {
-            (None, false) if was_listed && !came_back => self.changes.replaced.add(&listed.key),
-            (Some(_), _) | (None, true) if !came_back => {}
-            _ => self.changes.added.add(&listed.key),
-        }
-        Ok(found.map(Held::into_owned))
-    }
-
-    /// Says that the listing has ended.
-    async fn end(&mut self) -> Result<()> {
-        for index in 0..self.sources.len() {
-            while let Some(tried) = self.next(index, None).await? {
-                self.lose(&tried);
-            }
-        }
-        Ok(())
-    }
-
-    async fn next(&mut self, source: usize, key: Option<&str>) -> Result<Option<Tried<'a>>> {
-        let Some(source) = self.sources.get_mut(source) else {
-            return Ok(None);
-        };
-        let tried = source.up_to(key).await?;
-        if let (true, Some(Tried::Disturbed(disturbed))) = (source.is_new, &tried)
-            && disturbed.data
-        {
-            self.disturbed.add(&disturbed.listed.key);
-        }
-        Ok(tried)
-    }
-
-    /// An object that was listed once is not any more. A test file may go, and data may not: its rows are lost.
-    fn lose(&mut self, tried: &Tried<'_>) {
-        let key = tried.key();
-        let is_news = self.gone.len() >= MAX_GONE || self.gone.insert(key.to_owned());
-        if is_news {
-            self.changes.removed.add(key);
-            if matches!(tried, Tried::Read(reading) if reading.object.role == Role::Data) {
-                self.disturbed.add(key);
-            }
-        }
-    }
-}
-
-impl File {
-    fn new(expectation: &Expectation) -> Self {
-        Self {
-            schema: WORK_SCHEMA.to_owned(),
-            expectation: expectation.clone(),
-            settling: Settling::default(),
-            gone: BTreeSet::new(),
-            listed_at: None,
-            planned_at: None,
-            rounds: Vec::new(),
-            batches: 0,
-            repeats: 0,
-        }
-    }
-
-    async fn load(store: &dyn ObjectStore, bucket: &str, key: &str) -> Result<Self> {
-        let (file, _) = load::<Self>(store, bucket, key)
-            .await?
-            .ok_or_else(|| Error::internal(format!("s3://{bucket}/{key} was deleted; start the execution anew")))?;
-        if file.schema == WORK_SCHEMA {
-            return Ok(file);
-        }
-        Err(Error::internal(format!(
-            "s3://{bucket}/{key} is of schema {}, this version reads {WORK_SCHEMA}; start the execution anew",
-            file.schema
-        )))
-    }
-}
-
-/// Works on one batch until it is read or time is up, and says whether it is read. Fails with what the store fails with;
-/// an error that would come again is kept with the batch, for the verification to raise.
-pub(super) async fn run_batch(
-    store: &Arc<dyn ObjectStore>,
-    clock: &Arc<dyn Clock>,
-    bucket: &str,
-    item: &Item,
-    deadline: DateTime<Utc>,
-    limits: &Limits,
-) -> Result<bool> {
-    let file = File::load(store.as_ref(), bucket, &item.work).await?;
-    let missing = || Error::internal(format!("the batch s3://{bucket}/{} was deleted", item.batch));
-    let (tasks, _) = load::<Vec<Task>>(store.as_ref(), bucket, &tasks_key(&item.batch))
-        .await?
-        .ok_or_else(missing)?;
-    let key = state_key(&item.batch);
-    let (mut state, condition) = match load::<BatchState>(store.as_ref(), bucket, &key).await? {
-        Some((state, etag)) => (state, Condition::Unchanged(etag)),
-        None => (BatchState::default(), Condition::Absent),
-    };
-    if state.done {
-        return Ok(true);
-    }
-    let age = file.planned_at.map(|planned_at| clock.now() - planned_at);
-    if state.turns >= MAX_TURNS || age.is_some_and(|age| age > TimeDelta::seconds(MAX_SECONDS as i64)) {
-        let error = Error::new(
-            ErrorKind::TimedOut,
-            format!(
-                "the batch s3://{bucket}/{} was not read within {MAX_TURNS} invocations and {} days",
-                item.batch,
-                MAX_SECONDS / 86_400
-            ),
-        );
-        state.error = Some(error.clone().into());
-        store.put(bucket, &key, encode(&state)?, condition).await?;
-        return Err(error);
-    }
-    state.error = None;
-    let stop_at = limits.stop_at(deadline);
-    let reader = Arc::new(Reader::new(store, clock, &file.expectation, stop_at, limits));
-    let turned = state.turn(&reader, &tasks, limits.side_by_side).await;
-    match &turned {
-        Ok(()) => {}
-        Err(error) if error.kind.is_transient() => {}
-        Err(error) => state.error = Some(error.clone().into()),
-    }
-    let written = store.put(bucket, &key, encode(&state)?, condition).await?;
-    turned?;
-    if written != Written::Refused {
-        return Ok(state.done);
-    }
-    // Another invocation of the same batch was faster, or this write met its own success.
-    match load::<BatchState>(store.as_ref(), bucket, &key).await? {
-        Some((standing, _)) if standing.done => Ok(true),
-        Some((standing, _)) if standing == state => Ok(false),
-        _ => Err(Error::new(
-            ErrorKind::Busy,
-            format!("another invocation works on the batch s3://{bucket}/{}", item.batch),
-        )),
-    }
-}
-
-async fn load<T: DeserializeOwned>(store: &dyn ObjectStore, bucket: &str, key: &str) -> Result<Option<(T, String)>> {
-    let Some(stored) = store.get(bucket, key).await? else {
-        return Ok(None);
-    };
-    let value = serde_json::from_slice(&stored.body).map_err(|error| {
-        Error::internal(format!(
-            "s3://{bucket}/{key} is not what Landfall writes there: {error}"
-        ))
-    })?;
-    Ok(Some((value, stored.etag)))
-}
-
-/// JSON without blanks: there is much of it, and nobody reads it.
-fn encode<T: Serialize>(value: &T) -> Result<Bytes> {
-    serde_json::to_vec(value)
-        .map(Bytes::from)
-        .map_err(|error| Error::internal(format!("cannot write JSON: {error}")))
-}
-
-/// Writes what only this invocation writes; a retried write that meets its own success is one.
-async fn write(store: &dyn ObjectStore, bucket: &str, key: &str, body: Bytes) -> Result<()> {
-    if store.put(bucket, key, body.clone(), Condition::Absent).await? != Written::Refused {
-        return Ok(());
-    }
-    match store.get(bucket, key).await? {
-        Some(standing) if standing.body == body => Ok(()),
-        _ => Err(Error::internal(format!(
-            "s3://{bucket}/{key} was written by somebody else"
-        ))),
     }
 }

@@ -206,6 +206,31 @@ pub fn samples(seed: u64, endpoints: u64) -> Result<Vec<(&'static str, Vec<u8>)>
     ])
 }
 
+/// The entries of an import's file.
+pub(super) fn entries(body: &[u8], is_csv: bool) -> Result<Vec<Value>> {
+    if !is_csv {
+        let lines = body
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.trim_ascii().is_empty());
+        // A line that is no JSON is an entry that fails.
+        return Ok(lines
+            .map(|line| serde_json::from_slice(line).unwrap_or(Value::Null))
+            .collect());
+    }
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(body);
+    let header = reader.headers().context("no header")?.clone();
+    let mut entries = Vec::new();
+    for record in reader.records() {
+        let record = record?;
+        let members = header
+            .iter()
+            .zip(&record)
+            .map(|(name, value)| (name.to_owned(), json!(value)));
+        entries.push(Value::Object(members.collect()));
+    }
+    Ok(entries)
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Read;

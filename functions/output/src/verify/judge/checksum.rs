@@ -1,11 +1,11 @@
-//! Whether the bytes that were read are those of which S3 keeps a checksum.
+//! `checksum`: Whether the bytes that were read are those of which S3 keeps a checksum.
 //!
 //! What must stay true: a checksum that was not compared is never taken for equal, and why it was not is said.
 
 use std::collections::BTreeMap;
 
 use super::{
-    Judgement, fail, pass, skipped,
+    judgement::{Judgement, fail, pass, skipped},
     words::{Examples, key, objects},
 };
 use crate::verify::{hash::Compared, report::Reading};
@@ -94,9 +94,9 @@ mod tests {
     use landfall::store::checksum::Algorithm;
 
     use super::*;
-    use crate::verify::judge::{
+    use crate::verify::{
         CheckVerdict,
-        tests::{reading, whole},
+        judge::tests::{reading, whole},
     };
 
     fn of(compared: &[Option<Compared>]) -> (CheckVerdict, String) {

@@ -1,12 +1,15 @@
-//! Whether an object is encrypted with the key that was asked for.
+//! `encryption`: whether every data object is encrypted with the key that was asked for.
 //!
 //! What must stay true: what cannot be compared is unknown, never equal.
 
+use landfall::job::Level;
+
 use super::{
-    Judgement, fail, pass, warn,
+    case::Case,
+    judgement::{Judgement, fail, pass, skipped, warn},
     words::{Examples, key, objects},
 };
-use crate::verify::report::Reading;
+use crate::verify::{Expectation, report::Reading};
 
 /// What is known of the keys of data objects.
 #[derive(Clone, Debug, Default)]
@@ -16,8 +19,8 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Takes up a data object.
-    pub(super) fn add(&mut self, asked: &str, reading: &Reading) {
+    pub(super) fn add(&mut self, asked: &Expectation, reading: &Reading) {
+        let Some(asked) = &asked.kms_key else { return };
         let object = &reading.object;
         match same_key(asked, object.encryption.as_deref(), object.kms_key.as_deref()) {
             SameKey::Yes => {}
@@ -26,8 +29,17 @@ impl Keys {
         }
     }
 
-    /// Of `data`, in words.
-    pub(super) fn judge(&self, data: &str) -> Judgement {
+    pub(super) fn judge(&self, case: &Case<'_>) -> Judgement {
+        if case.asked.kms_key.is_none() {
+            return skipped(case.words().no_key);
+        }
+        if case.counts.objects == 0 {
+            return case.without_data();
+        }
+        if case.asked.level == Level::Listing {
+            return skipped(case.beyond_level("a listing does not say with which key objects are encrypted"));
+        }
+        let data = case.data_objects();
         let wrong = &self.wrong;
         if !wrong.is_empty() {
             return fail(format!(

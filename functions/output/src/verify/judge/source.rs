@@ -1,21 +1,25 @@
-//! The checks of a job that writes nothing, and of what a service counts as failed.
+//! `source_rows_processed`, and with it the report of a job that writes nothing.
 //!
 //! What must stay true: rows of a source that nobody accounts for fail; what a service does not count warns.
 
 use chrono::{DateTime, Utc};
 use landfall::job::{Counts, Level, Source};
 
-use super::{Asker, Judgement, asker::Words, checks, fail, pass, skipped, warn};
+use super::{
+    asker::Asker,
+    judgement::{Judgement, fail, pass, published, warn},
+    service_failures,
+};
 use crate::verify::report::{Report, SCHEMA, Verdict};
 
 /// Judges a job that writes nothing by what the service says of what it read.
 #[must_use]
 pub fn judge_source(source: &Source, counts: Option<Counts>, checked_at: DateTime<Utc>) -> Report {
-    let checks = checks([
+    let checks = published([
         ("source_rows_processed", source_rows_processed(source.rows, counts)),
         (
             "service_failures",
-            service_failures(counts.map(|counts| counts.failed), Asker::Event.words()),
+            service_failures::judge(counts.map(|counts| counts.failed), Asker::Event.words()),
         ),
     ]);
     Report {
@@ -32,17 +36,6 @@ pub fn judge_source(source: &Source, counts: Option<Counts>, checked_at: DateTim
         checks,
         objects_file: None,
         objects: Vec::new(),
-    }
-}
-
-pub(super) fn service_failures(failed: Option<u64>, words: &Words) -> Judgement {
-    match failed {
-        None => skipped(words.no_failures),
-        Some(0) => pass("the service reports no failed row"),
-        Some(failed) => fail(format!(
-            "the job completed with failures: the service reports {failed} failed rows. The receipt names the first of \
-             them, as far as the service does; mend them and run it again"
-        )),
     }
 }
 

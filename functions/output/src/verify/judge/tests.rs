@@ -1,19 +1,20 @@
 //! The checks as a whole.
 
-use super::{extras::TEST_FILE, *};
-use landfall_formats::{Content, Decoded, Defect, Framed, Remark};
-
-use crate::verify::{
-    Previous,
-    hash::Compared,
-    report::{MAX_OBJECTS, VerifiedObject},
-    settle::Changes,
-    shape::Shape,
+use chrono::{DateTime, TimeDelta};
+use landfall::{
+    expect::{Expectations, ExpectedAge, ExpectedChange, ExpectedColumns, ExpectedRows, OnViolation},
+    job::{Level, NamedFile},
+    store::checksum::Algorithm,
 };
-use chrono::TimeDelta;
-use landfall::expect::{Expectations, ExpectedAge, ExpectedChange, ExpectedColumns, ExpectedRows, OnViolation};
-use landfall::{job::NamedFile, store::checksum::Algorithm};
+use landfall_formats::{Content, Decoded, Defect, Document, Format, Framed, Remark};
 use proptest::{collection::vec, option, prelude::*, sample::select};
+
+use super::{Asker, Circumstances, Judged, Tally, extra_objects::TEST_FILE, words::*};
+use crate::verify::{
+    CheckVerdict, Expectation, Finding, MAX_OBJECTS, Previous, Reading, Role, Verdict, VerifiedObject,
+    hash::Compared,
+    settle::{Changes, Settling},
+};
 
 fn asked() -> Expectation {
     Expectation::of("s3://exports/run=1/".parse().unwrap(), Some(Format::Csv))
@@ -802,7 +803,7 @@ fn any_reading() -> impl Strategy<Value = Reading> {
             reading.object.encryption = encryption.map(str::to_owned);
             reading.object.kms_key = key.map(str::to_owned);
             reading.compared = compared;
-            reading.shape = Shape::of(&reading.finding);
+            reading.shape = reading.finding.shape();
             reading
         })
 }
@@ -972,7 +973,7 @@ fn what_is_kept_does_not_grow() {
             let mut reading = reading(&format!("{n:07}"), (n % 2) as u64, finding);
             reading.object.last_modified -= TimeDelta::hours(1);
             reading.compared = Some(Compared::Different(Algorithm::Crc64Nvme));
-            reading.shape = Shape::of(&table(1, &[["a", "b", "c"][n % 3]; 3][..n % 4]));
+            reading.shape = table(1, &[["a", "b", "c"][n % 3]; 3][..n % 4]).shape();
             tally.add(&reading);
         }
         // Digits of the counts apart, what is kept is what it prints.

@@ -1,4 +1,4 @@
-//! Whether the parts of an output have the same columns.
+//! `columns_agree`: whether the parts of an output have the same columns.
 //!
 //! What must stay true: parts of one output differ only if they certainly do. Of CSV and ORC the columns are known; the
 //! keys of JSON lines may vary from row to row; documents have none, and of workbooks it is not known which row has them. Files that a service names are
@@ -10,9 +10,8 @@ use landfall::job::Level;
 use landfall_formats::Format;
 
 use super::{
-    Judgement,
     asker::Words,
-    fail, pass, skipped, warn,
+    judgement::{Judgement, fail, pass, skipped, warn},
     words::{Examples, NAMED, key, objects},
 };
 use crate::verify::{
@@ -184,15 +183,18 @@ impl Agreement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verify::judge::{
-        Asker, CheckVerdict,
-        tests::{reading, table},
+    use crate::verify::{
+        CheckVerdict,
+        judge::{
+            Asker,
+            tests::{reading, table},
+        },
     };
 
     fn of(format: Format, name: &str, columns: &[&str]) -> Reading {
         let mut reading = reading(name, 9, table(1, columns));
         reading.object.format = Some(format);
-        reading.shape = Shape::of(&reading.finding);
+        reading.shape = reading.finding.shape();
         reading
     }
 

@@ -1,4 +1,4 @@
-//! Whether two data objects hold the same bytes.
+//! `no_duplicates`: whether two data objects hold the same bytes.
 //!
 //! What must stay true: what is kept is bounded: the keys of the first [`MAX_KEYS`] data objects with rows, at most some
 //! 10 MiB, and 8 bytes of the SHA-256 of the first [`MAX_COMPARED`] of them, which take 18 MiB. What was not compared is
@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Judgement, pass, warn,
+    judgement::{Judgement, pass, skipped, warn},
     words::{Examples, key, objects},
 };
 use crate::verify::report::Reading;
@@ -71,26 +71,24 @@ impl Duplicates {
         self.compared += 1;
     }
 
-    /// `None` if nothing was compared.
-    pub(super) fn judge(&self) -> Option<Judgement> {
+    /// `not_read` says why the objects were not read, if so.
+    pub(super) fn judge(&self, not_read: Option<String>) -> Judgement {
         let limit = match self.left_out {
             0 => String::new(),
             more => format!("; {more} more were not compared, since at most {MAX_COMPARED} are"),
         };
         if !self.found.is_empty() {
-            return Some(warn(format!(
+            return warn(format!(
                 "{} with the bytes of another one, so that the same rows count more than once: {}. Find out whether a part \
                  was written or copied twice{limit}",
                 objects(self.found.count, "data object"),
                 self.found
-            )));
+            ));
         }
         match self.compared {
-            0 => None,
-            1 => Some(pass("there is 1 data object with rows")),
-            compared => Some(pass(format!(
-                "no two of {compared} data objects hold the same bytes{limit}"
-            ))),
+            0 => skipped(not_read.unwrap_or_else(|| "there is no data object with rows".to_owned())),
+            1 => pass("there is 1 data object with rows"),
+            compared => pass(format!("no two of {compared} data objects hold the same bytes{limit}")),
         }
     }
 }
@@ -98,9 +96,9 @@ impl Duplicates {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verify::judge::{
+    use crate::verify::{
         CheckVerdict,
-        tests::{reading, whole},
+        judge::tests::{reading, whole},
     };
 
     fn of(name: &str, print: u64, rows: u64) -> Reading {
@@ -112,11 +110,11 @@ mod tests {
     #[test]
     fn copies_are_named() {
         let mut duplicates = Duplicates::default();
-        assert_eq!(duplicates.judge(), None);
+        assert_eq!(duplicates.judge(None).0, CheckVerdict::Skipped);
         for (name, print, rows) in [("a", 1, 3), ("b", 2, 3), ("c", 1, 3), ("d", 3, 0), ("e", 3, 0)] {
             duplicates.add(&of(name, print, rows));
         }
-        let (verdict, reason) = duplicates.judge().unwrap();
+        let (verdict, reason) = duplicates.judge(None);
         assert_eq!(verdict, CheckVerdict::Warn);
         assert!(reason.starts_with("1 data object with the bytes"), "{reason}");
         assert!(reason.contains(": run=1/a and run=1/c."), "{reason}");
@@ -138,12 +136,12 @@ mod tests {
         );
         // A table of 8 bytes and one more for each place.
         assert!(duplicates.further.capacity().next_power_of_two() * 9 < 19 << 20);
-        let (verdict, reason) = duplicates.judge().unwrap();
+        let (verdict, reason) = duplicates.judge(None);
         assert_eq!(verdict, CheckVerdict::Pass);
         assert!(reason.contains("; 7 more were not compared"), "{reason}");
         // Behind the keys that are kept, the list of objects tells the other one.
         duplicates.add(&of("b", 999_999, 1));
-        let (verdict, reason) = duplicates.judge().unwrap();
+        let (verdict, reason) = duplicates.judge(None);
         assert_eq!(verdict, CheckVerdict::Warn);
         assert!(
             reason.contains("run=1/b and another one of SHA-256 00000000000f423f…"),

@@ -3,11 +3,21 @@
 //! What must stay true: every fault that the schema finds is reported, each at its place with what was found and what is
 //! allowed; a value that the schema marks as sensitive (`writeOnly`) is never quoted.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::validate::{Broken, Validator, Violation};
-use crate::{error::Result, fault::Faults};
+use crate::{
+    error::Result,
+    fault::{Faults, member_path, quoted},
+    service::JobService,
+    trigger::{OPTIONS, Options},
+};
 
 /// The JSON Schema of a type, everything inline.
 pub fn inline_schema<T: JsonSchema>() -> Value {
@@ -41,6 +51,23 @@ pub fn envelope_schema(detail_type: &str, description: &str, detail: Value) -> V
     })
 }
 
+/// The JSON Schema of the events of a kind, everything inline.
+pub fn schema<S: JobService>() -> Value {
+    let mut detail = inline_schema::<S::Request>();
+    let mut options = inline_schema::<Options>();
+    if !S::WRITES_OUTPUT
+        && let Some(properties) = options.get_mut("properties").and_then(Value::as_object_mut)
+    {
+        // What is asked of an output would never be looked at.
+        properties.remove("Verification");
+    }
+    if let Some(properties) = detail.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.insert(OPTIONS.to_owned(), options);
+    }
+    let description = format!("An event that asks Landfall for a {}.", S::KIND);
+    envelope_schema(&S::kind().detail_type(), &description, detail)
+}
+
 /// A JSON Schema that finds faults, everything in it inline.
 pub struct Shape {
     schema: Value,
@@ -60,6 +87,18 @@ impl Shape {
             report(&violation, &self.schema, faults);
         }
     }
+}
+
+/// The shape of a kind's events. It is built once, since that takes longer than all else that is done with an event.
+pub(super) fn shape_of<S: JobService>() -> Result<Arc<Shape>> {
+    static BUILT: Mutex<BTreeMap<&'static str, Arc<Shape>>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(shape) = built.get(S::KIND) {
+        return Ok(Arc::clone(shape));
+    }
+    let shape = Arc::new(Shape::new(schema::<S>())?);
+    built.insert(S::KIND, Arc::clone(&shape));
+    Ok(shape)
 }
 
 /// Turns one violation into faults.
@@ -203,10 +242,6 @@ fn counted(n: u64, noun: &str) -> String {
     }
 }
 
-pub(super) fn quoted(text: &str) -> String {
-    Value::from(text).to_string()
-}
-
 /// `/detail/Files/0` as `$.detail.Files[0]`.
 fn json_path(pointer: &str) -> String {
     pointer.split('/').skip(1).fold("$".to_owned(), |path, segment| {
@@ -216,16 +251,6 @@ fn json_path(pointer: &str) -> String {
             Err(_) => member_path(&path, &name),
         }
     })
-}
-
-/// The path of a member of what stands at `path`.
-pub(crate) fn member_path(path: &str, name: &str) -> String {
-    let is_letter = |c: char| c.is_ascii_alphabetic() || c == '_';
-    if name.starts_with(is_letter) && name.chars().all(|c| is_letter(c) || c.is_ascii_digit() || c == '-') {
-        format!("{path}.{name}")
-    } else {
-        format!("{path}[{}]", quoted(name))
-    }
 }
 
 /// The part of an inline schema that governs the value at a JSON pointer.

@@ -1,4 +1,4 @@
-//! Whether the files that a service names are there.
+//! `named_files`: whether the files that a service names are there.
 //!
 //! What must stay true: a file that is named and cannot be had fails, whatever else lies there.
 
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use landfall::{job::NamedFile, s3_uri::S3Uri};
 
 use super::{
-    Judgement, fail, pass, skipped, warn,
+    judgement::{Judgement, fail, pass, skipped, warn},
     words::{Examples, key, objects, shown},
 };
 use crate::verify::{Expectation, report::Reading};

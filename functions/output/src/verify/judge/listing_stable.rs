@@ -1,14 +1,14 @@
-//! Whether the listing came to a rest.
+//! `listing_stable`: whether the listing came to a rest.
 //!
 //! What must stay true: what changed while it was read fails, and says what changed.
 
 use super::{
-    Judgement, fail, pass,
+    judgement::{Judgement, fail, pass},
     words::{changed, kept},
 };
 use crate::verify::{Expectation, settle::Settling};
 
-pub(super) fn listing_stable(asked: &Expectation, settling: &Settling) -> Judgement {
+pub(super) fn judge(asked: &Expectation, settling: &Settling) -> Judgement {
     let seconds = asked.settle.as_secs_f64();
     if !settling.disturbed.is_empty() {
         return fail(format!(

@@ -1,10 +1,10 @@
-//! What lies beside the data.
+//! `extra_objects`: what lies beside the data.
 //!
 //! What must stay true: one small object that looks like nothing may be a service's test file. Anything else beside the
 //! data warns.
 
 use super::{
-    Judgement, pass, skipped, warn,
+    judgement::{Judgement, pass, skipped, warn},
     words::{Examples, extra, objects},
 };
 use crate::verify::{

@@ -1,4 +1,4 @@
-//! Whether texts end as their writer ends them.
+//! `text_complete`: whether texts end as their writer ends them.
 //!
 //! What must stay true: a text that is cut off right behind a record decodes to its end. What gives it away is that the
 //! other files of the same export end with a line break and it does not.
@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use landfall_formats::Format;
 
 use super::{
-    Judgement, pass, warn,
+    case::Case,
+    judgement::{Judgement, pass, skipped, warn},
     words::{Examples, key, objects},
 };
 use crate::verify::report::{Finding, Reading};
@@ -42,10 +43,13 @@ impl Texts {
         }
     }
 
-    /// `None` if no text was decoded.
-    pub(super) fn judge(&self) -> Option<Judgement> {
+    pub(super) fn judge(&self, case: &Case<'_>) -> Judgement {
         if self.0.is_empty() {
-            return None;
+            return skipped(if case.is_below_full() {
+                case.beyond_level("how texts end was not looked at")
+            } else {
+                "there is no text that was decoded to its end".to_owned()
+            });
         }
         let mixed: Vec<_> = self
             .0
@@ -61,14 +65,14 @@ impl Texts {
             })
             .collect();
         if !mixed.is_empty() {
-            return Some(warn(format!(
+            return warn(format!(
                 "{}. They may be cut off at the border of a record: compare them with the source, or run the export again",
                 mixed.join("; ")
-            )));
+            ));
         }
         let open: u64 = self.0.values().map(|ends| ends.open.count).sum();
         let terminated: u64 = self.0.values().map(|ends| ends.terminated).sum();
-        Some(pass(match (terminated, open) {
+        pass(match (terminated, open) {
             (_, 0) => format!("{} with a line break at the end", objects(terminated, "text")),
             (0, _) => format!(
                 "{} without a line break at the end, as all of them are",
@@ -79,6 +83,6 @@ impl Texts {
                 objects(terminated, "text"),
                 objects(open, "text")
             ),
-        }))
+        })
     }
 }

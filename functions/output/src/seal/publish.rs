@@ -1,0 +1,153 @@
+//! Writes what follows from a decided outcome.
+//!
+//! What must stay true: everything here is a function of the ledger's entry and the report it points to, so it may be
+//! repeated by anybody. The list of objects is written before the receipt, and the pointer of the destination after it:
+//! whoever sees the receipt sees all that it names.
+
+use landfall::{
+    error::{Error, ErrorKind, Result},
+    ledger::{Entry, Ledger, Outcome, encode},
+    line::Line,
+    s3_uri::S3Uri,
+    store::{Clock, Condition, ObjectStore, Written},
+};
+
+use super::objects;
+use crate::{
+    latest::{self, Latest},
+    receipt::{self, Receipt},
+    verify::{CheckVerdict, Report},
+};
+
+/// Publishes outcomes.
+pub(super) struct Publisher<'a> {
+    pub(super) store: &'a dyn ObjectStore,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) ledger: &'a Ledger<'a>,
+}
+
+impl Publisher<'_> {
+    /// Writes the receipt of a decided entry with what belongs to it, as far as that is not there.
+    pub(super) async fn publish(&self, entry: &Entry) -> Result<Outcome> {
+        let outcome = entry
+            .outcome
+            .clone()
+            .ok_or_else(|| Error::internal("a decided entry has no outcome"))?;
+        let report: Option<Report> = match &outcome.report {
+            Some(pointer) => Some(self.ledger.get(&pointer.key).await?.ok_or_else(|| {
+                Error::internal(format!(
+                    "its report s3://{}/{} was deleted",
+                    self.ledger.bucket(),
+                    pointer.key
+                ))
+            })?),
+            None => None,
+        };
+        let beside_data = receipt::is_beside_data(&outcome);
+        let objects_file = report.as_ref().and_then(|report| report.objects_file.clone());
+        let latest = report
+            .as_ref()
+            .filter(|_| beside_data)
+            .and_then(|report| latest_of(entry, &outcome, report));
+        let receipt = Receipt::new(entry, &outcome, report, self.ledger.bucket());
+        if let Some(file) = objects_file.filter(|_| beside_data)
+            && !self.is_finished(&receipt, &outcome.receipt).await?
+        {
+            let to = receipt::beside(&outcome.receipt);
+            objects::copy(self.store, self.ledger.bucket(), &file, &to).await?;
+        }
+        self.write_receipt(&receipt, &outcome.receipt).await?;
+        if let Some((destination, latest)) = latest {
+            latest::advance(self.store, &destination, &latest).await?;
+        }
+        if entry.takes_place {
+            self.give_place_back(entry).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// Lets the next job of the line run. Other jobs find out by themselves that this one has ended, so only a transient
+    /// error holds the seal up.
+    async fn give_place_back(&self, entry: &Entry) -> Result<()> {
+        let line = Line::new(self.ledger, self.clock, &entry.kind);
+        match line.leave(&entry.trigger.job_key).await {
+            Err(error) if !error.kind.is_transient() => {
+                tracing::warn!(
+                    job_key = entry.trigger.job_key,
+                    "its place in the line is not given back: {}; let seal-receipt read and write s3://{}/{}",
+                    error.message,
+                    self.ledger.bucket(),
+                    Line::key(&entry.kind)
+                );
+                Ok(())
+            }
+            left => left,
+        }
+    }
+
+    async fn write_receipt(&self, receipt: &Receipt, place: &S3Uri) -> Result<()> {
+        let body = encode(receipt)?;
+        let written = self
+            .store
+            .put(&place.bucket, &place.key, body, Condition::Absent)
+            .await?;
+        // S3 said that the receipt exists, and now it does not: somebody deleted it. The outcome stands in the ledger, so the
+        // next delivery writes the receipt again.
+        if written == Written::Refused && !self.is_written(receipt, place).await? {
+            return Err(Error::new(
+                ErrorKind::Busy,
+                format!("{place} was there and is not any more"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether the receipt is there. It is written last, so then everything it names is there, too.
+    async fn is_finished(&self, receipt: &Receipt, place: &S3Uri) -> Result<bool> {
+        match self.is_written(receipt, place).await {
+            // Without the right to list a bucket, reading what is not there is refused.
+            Err(error) if error.kind == ErrorKind::Forbidden => Ok(false),
+            written => written,
+        }
+    }
+
+    /// Whether the receipt stands there. Fails with `Internal` if something else does.
+    async fn is_written(&self, receipt: &Receipt, place: &S3Uri) -> Result<bool> {
+        let Some(standing) = self.store.get(&place.bucket, &place.key).await? else {
+            return Ok(false);
+        };
+        let standing = serde_json::from_slice::<Receipt>(&standing.body).ok();
+        if standing.is_some_and(|standing| standing.is_of_same_outcome(receipt)) {
+            return Ok(true);
+        }
+        Err(Error::new(
+            ErrorKind::Internal,
+            format!("{place} is taken by something that this job did not write; move it away and redrive"),
+        ))
+    }
+}
+
+/// What the destination of a success is to point to, and that destination.
+fn latest_of(entry: &Entry, outcome: &Outcome, report: &Report) -> Option<(S3Uri, Latest)> {
+    let pointer = outcome.report.as_ref()?;
+    let number = outcome.attempt?;
+    let attempt = entry.attempts.iter().find(|attempt| attempt.number == number)?;
+    let counted = report
+        .check("rows_counted")
+        .is_some_and(|check| check.verdict == CheckVerdict::Pass);
+    let latest = Latest {
+        schema: latest::SCHEMA.to_owned(),
+        kind: entry.kind.clone(),
+        job_key: entry.trigger.job_key.clone(),
+        name: entry.name.clone(),
+        receipt: outcome.receipt.clone(),
+        prefix: attempt.prefix.clone(),
+        triggered_at: entry.trigger.time,
+        sealed_at: outcome.sealed_at,
+        objects: pointer.objects,
+        rows: counted.then_some(pointer.rows),
+        bytes: pointer.bytes,
+        request_sha256: entry.trigger.request_sha256.clone(),
+    };
+    Some((latest::destination(&attempt.prefix)?, latest))
+}

@@ -1,0 +1,74 @@
+//! Failures that are sealed for one delivery alone.
+//!
+//! What must stay true: what an execution has decided for its delivery stands, however often its seal is repeated. An
+//! event that is sent again and rejected for another reason is told that reason.
+
+use landfall::{
+    error::Result,
+    hash::sha256_hex,
+    ledger::{Cas, Entry, Ledger, Outcome},
+    trigger::Trigger,
+};
+
+use super::{failure::LocalFailure, outcome::Decider};
+
+/// The rejection that this execution has decided already. A try of this step may have died right after it, and what it
+/// went by may have changed since then.
+pub(super) async fn decided(ledger: &Ledger<'_>, execution: &str, failure: &LocalFailure<'_>) -> Result<Option<Entry>> {
+    for key in [&failure.rejected.job_key, &own_key(execution, failure)] {
+        if let Some(standing) = ledger.load(failure.kind, key).await?
+            && let Some(outcome) = &standing.entry.outcome
+            && outcome.sealed_by == execution
+        {
+            return Ok(Some(standing.entry));
+        }
+    }
+    Ok(None)
+}
+
+/// Seals a delivery alone: beneath the key of its event or, if another one failed there for another reason, beneath a key
+/// of its own.
+pub(super) async fn reject(
+    ledger: &Ledger<'_>,
+    by: Decider<'_>,
+    failure: &LocalFailure<'_>,
+    draft: Outcome,
+) -> Result<Entry> {
+    let error = draft.error.clone();
+    let entry_at = |job_key: &str| {
+        let trigger = Trigger {
+            job_key: job_key.to_owned(),
+            ..failure.rejected.clone()
+        };
+        Entry {
+            outcome: Some(Outcome {
+                receipt: by.ledger_receipt(failure.kind, job_key),
+                attempt: None,
+                ..draft.clone()
+            }),
+            ..Entry::new(failure.kind.clone(), trigger, by.now)
+        }
+    };
+    let shared = &failure.rejected.job_key;
+    match ledger.create(entry_at(shared)).await? {
+        Cas::Won(created) => return Ok(created.entry),
+        Cas::Lost(standing) => {
+            let outcome = standing.entry.outcome.as_ref();
+            if outcome.is_some_and(|outcome| outcome.error == error) {
+                return Ok(standing.entry);
+            }
+        }
+        Cas::Vanished => return Err(ledger.deleted(failure.kind, shared)),
+    }
+    let own = own_key(by.execution, failure);
+    match ledger.create(entry_at(&own)).await? {
+        Cas::Won(current) | Cas::Lost(current) => Ok(current.entry),
+        Cas::Vanished => Err(ledger.deleted(failure.kind, &own)),
+    }
+}
+
+/// The key of a rejection that is of this execution alone.
+fn own_key(execution: &str, failure: &LocalFailure<'_>) -> String {
+    let execution = sha256_hex(execution.as_bytes());
+    format!("{}-{}", failure.rejected.job_key, &execution[..8])
+}

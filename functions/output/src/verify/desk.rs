@@ -1,0 +1,147 @@
+//! What a verification that is larger than one invocation keeps in the ledger bucket.
+//!
+//! What must stay true: one invocation writes beneath a prefix that no other invocation writes to, except for the state of
+//! a batch, which is changed by compare-and-set. What another version of Landfall wrote is refused.
+//!
+//! A [`File`] holds how far the verification is. Each of its rounds is a [`There`]: a prefix with the tasks and the state of
+//! each batch.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use landfall::{
+    error::{Error, Result},
+    store::{Condition, ObjectStore, Written},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{expectation::Expectation, settle::Settling};
+
+/// The schema of [`File`].
+pub(super) const WORK_SCHEMA: &str = "landfall.work/1";
+
+/// Where a verification that is larger than one invocation keeps its work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Desk {
+    /// The ledger bucket.
+    pub bucket: String,
+    /// A prefix that only this invocation writes to.
+    pub prefix: String,
+    /// Key of the list of objects, should they be too many for the report.
+    pub objects: String,
+}
+
+/// One batch, as the state machine hands it to the function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Item {
+    /// Key of the verification's work.
+    pub work: String,
+    /// Key of the batch, without its ending.
+    pub batch: String,
+}
+
+/// What is kept of a verification between invocations.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct File {
+    pub(super) schema: String,
+    pub(super) expectation: Expectation,
+    pub(super) settling: Settling,
+    /// Objects that were listed and read, and are not listed any more.
+    pub(super) gone: BTreeSet<String>,
+    pub(super) listed_at: Option<DateTime<Utc>>,
+    /// When its batches were first planned.
+    pub(super) planned_at: Option<DateTime<Utc>>,
+    pub(super) rounds: Vec<There>,
+    pub(super) batches: u64,
+    /// How often batches that nobody finished were run again.
+    #[serde(default)]
+    pub(super) repeats: u32,
+}
+
+/// A round whose batches are in the ledger bucket.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct There {
+    pub(super) prefix: String,
+    pub(super) batches: u64,
+}
+
+impl There {
+    pub(super) fn batch(&self, number: u64) -> String {
+        format!("{}batch-{number:05}", self.prefix)
+    }
+}
+
+pub(super) fn tasks_key(batch: &str) -> String {
+    format!("{batch}.tasks.json")
+}
+
+pub(super) fn state_key(batch: &str) -> String {
+    format!("{batch}.state.json")
+}
+
+impl File {
+    pub(super) fn new(expectation: &Expectation) -> Self {
+        Self {
+            schema: WORK_SCHEMA.to_owned(),
+            expectation: expectation.clone(),
+            settling: Settling::default(),
+            gone: BTreeSet::new(),
+            listed_at: None,
+            planned_at: None,
+            rounds: Vec::new(),
+            batches: 0,
+            repeats: 0,
+        }
+    }
+
+    pub(super) async fn load(store: &dyn ObjectStore, bucket: &str, key: &str) -> Result<Self> {
+        let (file, _) = load::<Self>(store, bucket, key)
+            .await?
+            .ok_or_else(|| Error::internal(format!("s3://{bucket}/{key} was deleted; start the execution anew")))?;
+        if file.schema == WORK_SCHEMA {
+            return Ok(file);
+        }
+        Err(Error::internal(format!(
+            "s3://{bucket}/{key} is of schema {}, this version reads {WORK_SCHEMA}; start the execution anew",
+            file.schema
+        )))
+    }
+}
+
+pub(super) async fn load<T: DeserializeOwned>(
+    store: &dyn ObjectStore,
+    bucket: &str,
+    key: &str,
+) -> Result<Option<(T, String)>> {
+    let Some(stored) = store.get(bucket, key).await? else {
+        return Ok(None);
+    };
+    let value = serde_json::from_slice(&stored.body).map_err(|error| {
+        Error::internal(format!(
+            "s3://{bucket}/{key} is not what Landfall writes there: {error}"
+        ))
+    })?;
+    Ok(Some((value, stored.etag)))
+}
+
+/// JSON without blanks: there is much of it, and nobody reads it.
+pub(super) fn encode<T: Serialize>(value: &T) -> Result<Bytes> {
+    serde_json::to_vec(value)
+        .map(Bytes::from)
+        .map_err(|error| Error::internal(format!("cannot write JSON: {error}")))
+}
+
+/// Writes what only this invocation writes; a retried write that meets its own success is one.
+pub(super) async fn write(store: &dyn ObjectStore, bucket: &str, key: &str, body: Bytes) -> Result<()> {
+    if store.put(bucket, key, body.clone(), Condition::Absent).await? != Written::Refused {
+        return Ok(());
+    }
+    match store.get(bucket, key).await? {
+        Some(standing) if standing.body == body => Ok(()),
+        _ => Err(Error::internal(format!(
+            "s3://{bucket}/{key} was written by somebody else"
+        ))),
+    }
+}

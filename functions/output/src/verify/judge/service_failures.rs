@@ -1,0 +1,19 @@
+//! `service_failures`: whether the service reports rows that failed.
+//!
+//! What must stay true: one failed row fails the job; a service that reports nothing proves nothing.
+
+use super::{
+    asker::Words,
+    judgement::{Judgement, fail, pass, skipped},
+};
+
+pub(super) fn judge(failed: Option<u64>, words: &Words) -> Judgement {
+    match failed {
+        None => skipped(words.no_failures),
+        Some(0) => pass("the service reports no failed row"),
+        Some(failed) => fail(format!(
+            "the job completed with failures: the service reports {failed} failed rows. The receipt names the first of \
+             them, as far as the service does; mend them and run it again"
+        )),
+    }
+}

@@ -1,0 +1,134 @@
+//! Cuts what is to be read into batches.
+//!
+//! What must stay true: memory holds one batch and a few that are being written, whatever the number of objects. What fits
+//! in one batch is not written at all.
+
+use std::sync::Arc;
+
+use landfall::{
+    batches::MAX_BATCHES,
+    error::{Error, Result},
+    store::ObjectStore,
+};
+use tokio::task::{JoinError, JoinSet};
+
+use super::{
+    classify::Plan,
+    desk::{There, encode, tasks_key, write},
+    limits::Limits,
+    read::Task,
+};
+
+/// Batches that are written at a time.
+const WRITTEN_AT_A_TIME: usize = 8;
+
+/// What became of what is to be read.
+pub(super) enum Planned {
+    Nothing,
+    /// It fits in one batch.
+    Here(Vec<Task>),
+    /// It was written in batches.
+    There(There),
+}
+
+/// Writes batches as tasks come.
+pub(super) struct Planner<'a> {
+    limits: &'a Limits,
+    store: &'a Arc<dyn ObjectStore>,
+    place: Option<(&'a str, String)>,
+    current: Vec<Task>,
+    bytes: u64,
+    batches: u64,
+    writing: JoinSet<Result<()>>,
+}
+
+impl<'a> Planner<'a> {
+    /// `place` is the bucket and the round's prefix; `None` if all is read here.
+    pub(super) fn new(limits: &'a Limits, store: &'a Arc<dyn ObjectStore>, place: Option<(&'a str, String)>) -> Self {
+        Self {
+            limits,
+            store,
+            place,
+            current: Vec::new(),
+            bytes: 0,
+            batches: 0,
+            writing: JoinSet::new(),
+        }
+    }
+
+    pub(super) async fn push(&mut self, task: Task) -> Result<()> {
+        let size = match task.plan {
+            Plan::Data(_) | Plan::Sniff(_) => task.listed.size,
+            _ => 0,
+        };
+        let is_full = self.current.len() >= self.limits.batch_objects
+            || self.bytes.saturating_add(size) > self.limits.batch_bytes;
+        if self.place.is_some() && is_full && !self.current.is_empty() {
+            self.flush().await?;
+        }
+        if self.place.is_none() && self.current.len() >= self.limits.objects {
+            return Err(Error::internal(format!(
+                "there are more than {} objects, the most that are verified without a ledger",
+                self.limits.objects
+            )));
+        }
+        self.bytes += size;
+        self.current.push(task);
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        let Some((bucket, prefix)) = &self.place else {
+            return Ok(());
+        };
+        if self.batches >= MAX_BATCHES {
+            return Err(Error::internal(format!(
+                "the output is larger than {MAX_BATCHES} batches of {} objects or {} bytes",
+                self.limits.batch_objects, self.limits.batch_bytes
+            )));
+        }
+        let there = There {
+            prefix: prefix.clone(),
+            batches: 0,
+        };
+        let key = tasks_key(&there.batch(self.batches));
+        let body = encode(&std::mem::take(&mut self.current))?;
+        self.bytes = 0;
+        self.batches += 1;
+        while self.writing.len() >= WRITTEN_AT_A_TIME {
+            joined(self.writing.join_next().await)?;
+        }
+        let (store, bucket) = (Arc::clone(self.store), (*bucket).to_owned());
+        self.writing
+            .spawn(async move { write(store.as_ref(), &bucket, &key, body).await });
+        Ok(())
+    }
+
+    pub(super) async fn finish(mut self) -> Result<Planned> {
+        if self.batches == 0 {
+            return Ok(if self.current.is_empty() {
+                Planned::Nothing
+            } else {
+                Planned::Here(self.current)
+            });
+        }
+        if !self.current.is_empty() {
+            self.flush().await?;
+        }
+        while let Some(written) = self.writing.join_next().await {
+            joined(Some(written))?;
+        }
+        let (_, prefix) = self.place.ok_or_else(|| Error::internal("batches without a place"))?;
+        Ok(Planned::There(There {
+            prefix,
+            batches: self.batches,
+        }))
+    }
+}
+
+fn joined(written: Option<Result<Result<()>, JoinError>>) -> Result<()> {
+    match written {
+        Some(written) => written.map_err(|_| Error::internal("a write stopped"))?,
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,281 @@
+//! What earlier rounds read, joined with a new listing.
+//!
+//! What must stay true: listing and readings are streams in the order of keys, so that memory holds a few batches at a
+//! time. An object counts as read only if it is listed as it was read, and the last round that tried it decides.
+//!
+//! [`Past::reading_of`] is asked for each listed object in turn. It moves all rounds forward to that key; what they passed
+//! by on the way is not listed any more.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use landfall::{
+    error::{Error, ErrorKind, Result},
+    store::{Listed, ObjectStore},
+};
+use tokio::task::JoinHandle;
+
+use super::{
+    batch::BatchState,
+    desk::{There, load, state_key},
+    read::Disturbed,
+    report::{Reading, Role},
+    settle::{Changes, Keys},
+};
+
+/// Removed objects that are kept by name. An output that loses more of them does not stand still.
+const MAX_GONE: usize = 10_000;
+/// Batches whose readings are fetched ahead.
+pub(super) const AHEAD: usize = 2;
+
+/// What was read in one round.
+pub(super) enum Round {
+    /// By this invocation.
+    Here(BatchState),
+    /// By others.
+    There(There),
+}
+
+/// What a round found: its own, or of one that this invocation keeps. Two words wide, where a
+/// [`Cow`](std::borrow::Cow) is as wide as what it may own: all borrowed ones of a round are put in order together.
+enum Held<'a, T> {
+    Own(Box<T>),
+    Kept(&'a T),
+}
+
+impl<T> Deref for Held<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match self {
+            Self::Own(own) => own,
+            Self::Kept(kept) => kept,
+        }
+    }
+}
+
+impl<T: Clone> Held<'_, T> {
+    fn into_owned(self) -> T {
+        match self {
+            Self::Own(own) => *own,
+            Self::Kept(kept) => kept.clone(),
+        }
+    }
+}
+
+/// Something that was tried to be read, in the order of keys.
+enum Tried<'a> {
+    Read(Held<'a, Reading>),
+    Disturbed(Held<'a, Disturbed>),
+}
+
+impl Tried<'_> {
+    fn key(&self) -> &str {
+        match self {
+            Self::Read(reading) => &reading.object.key,
+            Self::Disturbed(disturbed) => &disturbed.listed.key,
+        }
+    }
+}
+
+/// What a batch tried, in the order of keys.
+fn in_order<'a>(
+    readings: impl Iterator<Item = Held<'a, Reading>>,
+    disturbed: impl Iterator<Item = Held<'a, Disturbed>>,
+) -> VecDeque<Tried<'a>> {
+    let mut tried: Vec<_> = readings
+        .map(Tried::Read)
+        .chain(disturbed.map(Tried::Disturbed))
+        .collect();
+    tried.sort_by(|one, other| one.key().cmp(other.key()));
+    tried.into()
+}
+
+/// All that a round tried, in the order of keys.
+struct Source<'a> {
+    store: &'a Arc<dyn ObjectStore>,
+    bucket: &'a str,
+    there: Option<&'a There>,
+    /// Whether it was read since the last listing.
+    is_new: bool,
+    /// Set when a batch is met that nobody finished.
+    unfinished: &'a AtomicBool,
+    next: u64,
+    ahead: VecDeque<Ahead>,
+    loaded: VecDeque<Tried<'a>>,
+}
+
+/// A batch on its way; given up when dropped.
+struct Ahead(String, JoinHandle<Result<BatchState>>);
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.1.abort();
+    }
+}
+
+impl<'a> Source<'a> {
+    /// The next one, to be looked at.
+    async fn peek(&mut self) -> Result<Option<&Tried<'a>>> {
+        while self.loaded.is_empty() {
+            let Some(there) = self.there else { return Ok(None) };
+            while self.ahead.len() < AHEAD && self.next < there.batches {
+                let batch = there.batch(self.next);
+                self.next += 1;
+                let (store, bucket, key) = (Arc::clone(self.store), self.bucket.to_owned(), batch.clone());
+                let load = tokio::spawn(async move {
+                    let state = load(store.as_ref(), &bucket, &state_key(&key)).await?;
+                    Ok(state.map(|(state, _)| state).unwrap_or_default())
+                });
+                self.ahead.push_back(Ahead(batch, load));
+            }
+            let Some(mut ahead) = self.ahead.pop_front() else {
+                return Ok(None);
+            };
+            let state = (&mut ahead.1).await.map_err(|_| Error::internal("a read stopped"))??;
+            if let Some(error) = &state.error {
+                let kind = ErrorKind::from_name(&error.error).unwrap_or(ErrorKind::Internal);
+                return Err(Error::new(kind, error.message()));
+            }
+            if !state.done {
+                self.unfinished.store(true, Ordering::Relaxed);
+                return Err(Error::internal(format!(
+                    "the batch s3://{}/{} was not read to its end and left no error; see the log of verify-output",
+                    self.bucket, ahead.0
+                )));
+            }
+            let own = (state.readings.into_iter(), state.disturbed.into_iter());
+            self.loaded = in_order(
+                own.0.map(|reading| Held::Own(Box::new(reading))),
+                own.1.map(|disturbed| Held::Own(Box::new(disturbed))),
+            );
+        }
+        Ok(self.loaded.front())
+    }
+
+    /// Takes the next one if it comes before `key`, or is of it.
+    async fn up_to(&mut self, key: Option<&str>) -> Result<Option<Tried<'a>>> {
+        let is_due = match (self.peek().await?, key) {
+            (Some(tried), Some(key)) => tried.key() <= key,
+            (tried, None) => tried.is_some(),
+            (None, _) => false,
+        };
+        Ok(if is_due { self.loaded.pop_front() } else { None })
+    }
+}
+
+/// What earlier rounds tried, as a listing passes by.
+pub(super) struct Past<'a> {
+    sources: Vec<Source<'a>>,
+    pub(super) gone: BTreeSet<String>,
+    pub(super) changes: Changes,
+    pub(super) disturbed: Keys,
+}
+
+impl<'a> Past<'a> {
+    /// All `rounds` before a listing. `unjoined` is the prefix of the round that others have read since the listing before;
+    /// `unfinished` is set when a batch is met that nobody finished.
+    pub(super) fn of(
+        rounds: &'a [Round],
+        store: &'a Arc<dyn ObjectStore>,
+        bucket: &'a str,
+        unjoined: Option<&str>,
+        unfinished: &'a AtomicBool,
+        gone: BTreeSet<String>,
+    ) -> Self {
+        let source = |round: &'a Round| {
+            let (there, loaded) = match round {
+                // Not copied: without a ledger it may be all there is.
+                Round::Here(state) => {
+                    let readings = state.readings.iter().map(Held::Kept);
+                    (None, in_order(readings, state.disturbed.iter().map(Held::Kept)))
+                }
+                Round::There(there) => (Some(there), VecDeque::new()),
+            };
+            Source {
+                store,
+                bucket,
+                there,
+                is_new: there.is_some_and(|there| unjoined == Some(there.prefix.as_str())),
+                unfinished,
+                next: 0,
+                ahead: VecDeque::new(),
+                loaded,
+            }
+        };
+        Self {
+            sources: rounds.iter().map(source).collect(),
+            gone,
+            changes: Changes::default(),
+            disturbed: Keys::default(),
+        }
+    }
+
+    /// The reading of an object as it is listed now, if there is one. Objects are asked for in the order of keys.
+    pub(super) async fn reading_of(&mut self, listed: &Listed) -> Result<Option<Reading>> {
+        let (mut found, mut is_unchanged, mut was_listed) = (None, false, false);
+        for index in 0..self.sources.len() {
+            while let Some(tried) = self.next(index, Some(&listed.key)).await? {
+                if tried.key() < listed.key.as_str() {
+                    self.lose(&tried);
+                    continue;
+                }
+                was_listed = true;
+                // The last round decides: what was replaced since, and then put back, has changed.
+                (found, is_unchanged) = match tried {
+                    Tried::Read(reading) if reading.is_of(listed) => (Some(reading), true),
+                    Tried::Disturbed(disturbed) => (None, disturbed.is_of(listed)),
+                    Tried::Read(_) => (None, false),
+                };
+            }
+        }
+        let came_back = self.gone.remove(&listed.key);
+        match (&found, is_unchanged) {
+            (None, false) if was_listed && !came_back => self.changes.replaced.add(&listed.key),
+            (Some(_), _) | (None, true) if !came_back => {}
+            _ => self.changes.added.add(&listed.key),
+        }
+        Ok(found.map(Held::into_owned))
+    }
+
+    /// Says that the listing has ended.
+    pub(super) async fn end(&mut self) -> Result<()> {
+        for index in 0..self.sources.len() {
+            while let Some(tried) = self.next(index, None).await? {
+                self.lose(&tried);
+            }
+        }
+        Ok(())
+    }
+
+    async fn next(&mut self, source: usize, key: Option<&str>) -> Result<Option<Tried<'a>>> {
+        let Some(source) = self.sources.get_mut(source) else {
+            return Ok(None);
+        };
+        let tried = source.up_to(key).await?;
+        if let (true, Some(Tried::Disturbed(disturbed))) = (source.is_new, &tried)
+            && disturbed.data
+        {
+            self.disturbed.add(&disturbed.listed.key);
+        }
+        Ok(tried)
+    }
+
+    /// An object vanished between two listings: harmless for a test file, a failure for data.
+    fn lose(&mut self, tried: &Tried<'_>) {
+        let key = tried.key();
+        let is_news = self.gone.len() >= MAX_GONE || self.gone.insert(key.to_owned());
+        if is_news {
+            self.changes.removed.add(key);
+            if matches!(tried, Tried::Read(reading) if reading.object.role == Role::Data) {
+                self.disturbed.add(key);
+            }
+        }
+    }
+}

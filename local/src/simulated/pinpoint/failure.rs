@@ -1,0 +1,57 @@
+//! The errors of the service, in its words.
+//!
+//! What must stay true: names and statuses are those of the API model.
+
+use http::StatusCode;
+
+use super::{
+    order::{Way, not_found},
+    scenario::Fault,
+};
+use crate::simulated::Refusal;
+
+/// Why a call gets no result: an error, and whether it ever reaches the caller.
+pub(super) struct Failure {
+    pub(super) refusal: Refusal,
+    pub(super) cut: bool,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, cut: false }
+    }
+}
+
+/// A fault in this service's words.
+pub(super) fn failure(fault: Fault, way: Way) -> Failure {
+    let name = match way {
+        Way::Export => "Export",
+        Way::Import => "Import",
+    };
+    let refusal = match fault {
+        Fault::Denied => {
+            let message = format!("User is not authorized to perform: mobiletargeting:Create{name}Job");
+            Refusal::new(StatusCode::FORBIDDEN, "ForbiddenException", message)
+        }
+        Fault::NotFound => not_found("Resource not found"),
+        Fault::Throttled => Refusal::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "TooManyRequestsException",
+            "Too many requests",
+        ),
+        // The text for exports is known from the field; its code is not documented (reference P3).
+        Fault::Full => {
+            let message = format!("Maximum concurrent {}s limit exceeded", name.to_lowercase());
+            Refusal::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException", message)
+        }
+        Fault::Unavailable | Fault::Cut => Refusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "InternalServerErrorException",
+            "Service encountered an unexpected error",
+        ),
+    };
+    Failure {
+        refusal,
+        cut: fault == Fault::Cut,
+    }
+}

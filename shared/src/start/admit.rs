@@ -1,0 +1,52 @@
+//! Lets an event through the gate.
+//!
+//! What must stay true: whatever an event names (a destination, a source, a role, a key, a domain, a dashboard) is held
+//! against the allow list before anything is called.
+
+use serde_json::Value;
+
+use crate::{
+    config::Config,
+    error::{Error, Result},
+    event::{self, Requested},
+    service::JobService,
+};
+
+/// Reads an event and lets it through the gate. Nothing is called.
+pub fn admit<S: JobService>(config: &Config, event: &Value) -> Result<Requested<S::Request>> {
+    let requested = event::parse::<S>(event, config.default_destination.as_ref())?;
+    check_gate::<S>(config, event, &requested)?;
+    Ok(requested)
+}
+
+/// Holds all that an event names against the allow list. The default role was set by the deployment itself.
+fn check_gate<S: JobService>(config: &Config, event: &Value, requested: &Requested<S::Request>) -> Result<()> {
+    let named = S::named_resources(event.get("detail").unwrap_or(&Value::Null));
+    if let Some(destination) = &requested.destination {
+        let path = named
+            .destination
+            .as_ref()
+            .map_or("the default destination", |destination| destination.path);
+        config.allowed.check_location(path, destination)?;
+    }
+    if let Some(source) = &named.source {
+        let uri = source
+            .value
+            .parse()
+            .map_err(|why| Error::internal(format!("{}: {why}", source.path)))?;
+        config.allowed.check_location(source.path, &uri)?;
+    }
+    if let Some(role) = &named.role {
+        config.allowed.check_role(role.path, &role.value)?;
+    }
+    if let Some(key) = named.kms_key.as_ref().filter(|key| !key.value.is_empty()) {
+        config.allowed.check_key(key.path, &key.value)?;
+    }
+    if let Some(domain) = &named.domain {
+        config.allowed.check_domain(domain.path, &domain.value)?;
+    }
+    if let Some(dashboard) = &named.dashboard {
+        config.allowed.check_dashboard(dashboard.path, &dashboard.value)?;
+    }
+    Ok(())
+}

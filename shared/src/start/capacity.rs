@@ -1,0 +1,134 @@
+//! Whether a job may be started now: the deployment's own limits.
+//!
+//! What must stay true: where the deployment has a limit, no start call is made without a place in the line, nor without
+//! being counted for its day. A job that waits for the next day holds no place.
+
+use crate::{
+    config::Config,
+    error::{Error, ErrorKind, Result, moment},
+    job::Kind,
+    ledger::{Attempt, Entry, Ledger},
+    line::{self, Line, Quota},
+    store::Clock,
+};
+
+/// The limits of one kind, as they hold for one job.
+pub(super) struct Capacity<'a> {
+    pub(super) ledger: &'a Ledger<'a>,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) config: &'a Config,
+    pub(super) kind: &'a Kind,
+    /// What the service counts start calls a day by, if it has such a quota.
+    pub(super) scope: Option<&'a str>,
+}
+
+impl Capacity<'_> {
+    /// Whether jobs of the kind need a place.
+    pub(super) fn has_line(&self) -> bool {
+        self.config.max_running > 0
+    }
+
+    /// Gets the job a place, if there is a limit. Fails with `Busy` while there is none free.
+    pub(super) async fn enter_line(&self, entry: &Entry) -> Result<()> {
+        if !self.has_line() {
+            return Ok(());
+        }
+        let limit = self.config.max_running;
+        let until = entry.deadline_at + line::GRACE;
+        if self.line().enter(limit, &entry.trigger.job_key, until).await? {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Busy,
+            format!(
+                "{} already, as many as the deployment lets run at a time; it waits in line until one of them has ended, and \
+                 is given up at {}",
+                if limit == 1 {
+                    "1 job of its kind runs".to_owned()
+                } else {
+                    format!("{limit} jobs of its kind run")
+                },
+                moment(entry.deadline_at)
+            ),
+        ))
+    }
+
+    /// Looks at the limits for a job that waits: first at the day's quota, so that no place is held for hours.
+    pub(super) async fn look(&self, entry: &Entry) -> Result<()> {
+        if let Some(quota) = self.quota()?
+            && !quota.is_left().await?
+        {
+            return Err(used_up(&quota, entry));
+        }
+        self.enter_line(entry).await
+    }
+
+    /// Counts the start call of an attempt that is about to be made, if the service has a daily quota. Fails with `Busy`
+    /// if it is used up; the job has no place then.
+    pub(super) async fn count(&self, entry: &Entry, attempt: &Attempt) -> Result<()> {
+        let Some(quota) = self.quota()? else {
+            return Ok(());
+        };
+        if quota.count(&attempt.key).await? {
+            return Ok(());
+        }
+        if self.has_line() {
+            self.line().leave(&entry.trigger.job_key).await?;
+        }
+        Err(used_up(&quota, entry))
+    }
+
+    /// Takes the start call back that was counted before it was made. Counting one too many does less harm than failing
+    /// the job for it.
+    pub(super) async fn take_back(&self, attempt: &Attempt) {
+        let taken = match self.quota() {
+            Ok(None) => return,
+            Ok(Some(quota)) => quota.take_back(&attempt.key).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = taken {
+            tracing::warn!(
+                attempt = attempt.key,
+                error = error.kind.name(),
+                "its start call never left and still counts for this day: {}",
+                error.message
+            );
+        }
+    }
+
+    fn line(&self) -> Line<'_> {
+        Line::new(self.ledger, self.clock, self.kind)
+    }
+
+    fn quota(&self) -> Result<Option<Quota<'_>>> {
+        let limit = self.config.max_starts_per_day;
+        let Some(scope) = self.scope.filter(|_| limit > 0) else {
+            return Ok(None);
+        };
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if scope.is_empty() || !scope.chars().all(is_plain) {
+            return Err(Error::internal(format!("{scope:?} is no name to count start calls by")));
+        }
+        Ok(Some(Quota {
+            ledger: self.ledger,
+            clock: self.clock,
+            kind: self.kind,
+            scope,
+            limit,
+        }))
+    }
+}
+
+fn used_up(quota: &Quota<'_>, entry: &Entry) -> Error {
+    Error::new(
+        ErrorKind::Busy,
+        format!(
+            "{} start call{} made for {} on this day (UTC), as many as the deployment allows; it waits in line for the next \
+             day, and is given up at {}",
+            quota.limit,
+            if quota.limit == 1 { " was" } else { "s were" },
+            quota.scope,
+            moment(entry.deadline_at)
+        ),
+    )
+}

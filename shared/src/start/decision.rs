@@ -1,0 +1,119 @@
+//! What to do about an entry that is in the ledger already.
+//!
+//! What must stay true: all of this is a pure function of the entry and the time. A start call that may be under way is
+//! waited for; one that was lost is looked for at the service before another one is made; and few are made that brought no
+//! id, far apart.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::{
+    error::{Error, ErrorKind, Result, moment},
+    ledger::{Attempt, AttemptState, Entry},
+};
+
+/// Most attempts of one job. Reached only if a service accepts calls and loses every answer.
+pub const MAX_ATTEMPTS: u32 = 9;
+
+/// How long the service is left alone after the second attempt that brought no id; four times as long after each further
+/// one.
+const FIRST_REST: TimeDelta = TimeDelta::minutes(1);
+
+/// The longest rest, in first ones: 12 hours. So the longest deadline takes fewer than [`MAX_ATTEMPTS`].
+const LONGEST_REST_FACTOR: i32 = 720;
+
+/// What to do about an entry that is there already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The job has an outcome.
+    Sealed,
+    /// The last attempt has an id.
+    Adopt,
+    /// The service refused the last attempt.
+    Refused,
+    /// Somebody may still be making the start call.
+    WaitUntil(DateTime<Utc>),
+    /// The start call was lost, or its owner was.
+    ResolveLost,
+    /// Nothing was started: there is no attempt yet, or the last one waits. Claim the attempt with this number.
+    Claim(u32),
+}
+
+pub(super) fn decide(entry: &Entry, now: DateTime<Utc>) -> Step {
+    if entry.outcome.is_some() {
+        return Step::Sealed;
+    }
+    let Some(attempt) = entry.attempts.last() else {
+        return Step::Claim(1);
+    };
+    match attempt.state {
+        AttemptState::Started => Step::Adopt,
+        AttemptState::Refused => Step::Refused,
+        AttemptState::Uncertain => Step::ResolveLost,
+        AttemptState::Waiting => Step::Claim(attempt.number),
+        AttemptState::Claimed if now <= attempt.lease_until => Step::WaitUntil(attempt.lease_until),
+        AttemptState::Claimed => Step::ResolveLost,
+    }
+}
+
+/// Fails with `TimedOut` if a job may not be started any more.
+pub(super) fn in_time(entry: &Entry, now: DateTime<Utc>) -> Result<()> {
+    if now < entry.deadline_at {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::TimedOut,
+        format!(
+            "it was not started by its deadline {}; {}",
+            moment(entry.deadline_at),
+            last_refusal(entry)
+        ),
+    ))
+}
+
+/// Fails with `Busy` while the service is left alone after start calls that brought no id. Each further one may make a job
+/// that nobody hears of, and what fails again and again is an outage, or a quota that others have used up: so they are few,
+/// and far between.
+pub(super) fn rested(attempt: &Attempt, now: DateTime<Utc>) -> Result<()> {
+    if attempt.number < 2 {
+        return Ok(());
+    }
+    let rest = FIRST_REST * 4i32.saturating_pow(attempt.number - 2).min(LONGEST_REST_FACTOR);
+    let until = attempt.lease_until + rest;
+    if now >= until {
+        return Ok(());
+    }
+    let why = attempt.error.as_ref().map_or_else(
+        || "its function died in the last one".to_owned(),
+        |error| format!("the last one met {}", error.error),
+    );
+    Err(Error::new(
+        ErrorKind::Busy,
+        format!(
+            "{} start calls brought no id, {why}; the next one is made after {}",
+            attempt.number,
+            moment(until)
+        ),
+    ))
+}
+
+/// Why the last attempt brought no job, for a message.
+fn last_refusal(entry: &Entry) -> String {
+    let recorded = entry.attempts.last().and_then(|attempt| attempt.error.as_ref());
+    recorded.map_or_else(
+        || "the start call was lost".to_owned(),
+        |error| format!("the last try met {}: {}", error.error, error.cause),
+    )
+}
+
+pub(super) fn recorded_refusal(entry: &Entry) -> Error {
+    let recorded = entry.attempts.last().and_then(|attempt| attempt.error.as_ref());
+    recorded.map_or_else(
+        || Error::internal("the service refused it, and the reason is not recorded"),
+        |error| {
+            Error::new(
+                ErrorKind::from_name(&error.error).unwrap_or(ErrorKind::Internal),
+                error.cause.clone(),
+            )
+        },
+    )
+}

@@ -1,0 +1,274 @@
+//! What set a job off, and the key that follows from it.
+//!
+//! What must stay true: the job key is derived and never random, so the same trigger gives the same key. It can be found
+//! from the envelope and our own options alone, without reading the service's request.
+//!
+//! An event has three parts: EventBridge's envelope, the request in `detail`, and our options in `detail.Landfall`.
+//! [`split_detail`] takes the last two apart, and [`trigger`] makes the [`Trigger`] of them. An event that no key can be
+//! made of still gets one, derived from its whole text ([`rejected_key`]), so that its failure can be sealed once.
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    expect::Expectations,
+    fault::quoted,
+    hash::{canonical, sha256_hex},
+    job::{Kind, Level},
+    limits::MAX_DEADLINE_SECONDS,
+};
+
+/// The member of `detail` that holds our own options.
+pub const OPTIONS: &str = "Landfall";
+
+/// Landfall's options in an event, all of them optional.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct Options {
+    /// A name for people; it stands in the receipt and in the announcement.
+    #[schemars(length(min = 1, max = 128))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Seconds from the first claim of the job until it is given up; the deployment's default when absent.
+    #[schemars(range(min = 1, max = MAX_DEADLINE_SECONDS), extend("default" = 21_600))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_seconds: Option<u64>,
+    /// Two events with the same key are one trigger, whatever their ids and times.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,64}$"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+    /// The generation of a rerun, from 1: the same trigger with another generation is another job.
+    #[schemars(range(min = 1, max = 1_000_000), extend("default" = 1))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun: Option<u32>,
+    /// The key of a failed job of the same request, whose export the service may have finished since: it is awaited,
+    /// verified and sealed without another start call. All events with this key and the same Rerun are one trigger.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,64}-[0-9a-f]{8}$"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pick_up: Option<String>,
+    /// Waits between polls; the deployment's default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll: Option<PollOptions>,
+    /// What the output must be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<VerificationOptions>,
+}
+
+/// Waits between polls.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct PollOptions {
+    /// Shortest wait in seconds.
+    #[schemars(range(min = 1, max = 3600), extend("default" = 15))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_seconds: Option<u64>,
+    /// Longest wait in seconds.
+    #[schemars(range(min = 1, max = 3600), extend("default" = 1800))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_seconds: Option<u64>,
+}
+
+/// What the output must be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct VerificationOptions {
+    /// Whether an export without a single row is a success. False when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_empty: Option<bool>,
+    /// Seconds between the two listings of the output.
+    #[schemars(range(min = 0, max = 60), extend("default" = 5))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settle_seconds: Option<u64>,
+    /// What another number of rows than the service reports does: `warn` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_count: Option<RowCount>,
+    /// How much of the output is looked at: `full` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<Level>,
+    /// What is expected of the output, beyond what every output must be. What could not be looked at is violated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Expectations>,
+}
+
+/// What a number of rows that is not the one that the service reports does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RowCount {
+    /// The job succeeds with a warning.
+    Warn,
+    /// The job fails.
+    Fail,
+}
+
+/// What set a job off, with all that the ledger needs to know it again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Trigger {
+    /// The derived key of the job.
+    pub job_key: String,
+    /// The event's id.
+    pub event_id: Option<String>,
+    /// The event's source.
+    pub source: String,
+    /// The event's time: of a schedule the planned time.
+    pub time: DateTime<Utc>,
+    /// The rule or schedule that fired.
+    pub schedule: Option<String>,
+    /// The account that the event names.
+    pub account: Option<String>,
+    /// The region that the event names.
+    pub region: Option<String>,
+    /// SHA-256 of the canonical request, hex.
+    pub request_sha256: String,
+}
+
+/// How an event without an id can be told from others.
+pub(crate) const IDENTITY: &str = "EventBridge gives each event an id. An event that is sent past it needs one of its own, or \
+                        $.detail.Landfall.IdempotencyKey, which makes one job of all events that carry the same key";
+
+/// The trigger of an event whose kind is known, without reading the request itself: enough to find its job in the
+/// ledger. Fails with `InvalidEvent` if the envelope or our options cannot be read.
+pub fn identify(kind: &Kind, event: &Value) -> Result<Trigger> {
+    let (request, options) = split_detail(event)?;
+    let options: Options = serde_json::from_value(options).map_err(|error| {
+        Error::new(
+            ErrorKind::InvalidEvent,
+            format!("$.detail.{OPTIONS} is not readable: {error}"),
+        )
+    })?;
+    trigger(kind, event, &request, options)
+}
+
+/// What EventBridge puts around `detail`. The members that nothing reads are here to be of their type.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Envelope {
+    #[serde(rename = "version")]
+    _version: Option<String>,
+    id: Option<String>,
+    #[serde(rename = "detail-type")]
+    _detail_type: String,
+    source: String,
+    account: Option<String>,
+    time: Option<DateTime<Utc>>,
+    region: Option<String>,
+    resources: Option<Vec<String>>,
+}
+
+/// The trigger of an event whose request and options were told apart. Fails with `InvalidEvent` if the envelope cannot be
+/// read.
+pub fn trigger(kind: &Kind, event: &Value, request: &Value, options: Options) -> Result<Trigger> {
+    let invalid = |why: String| Error::new(ErrorKind::InvalidEvent, why);
+    let envelope = Envelope::deserialize(event)
+        .map_err(|error| invalid(format!("the event is not an EventBridge envelope: {error}")))?;
+    let time = envelope.time.ok_or_else(|| invalid("$.time is missing".to_owned()))?;
+    let request_sha256 = sha256_hex(&canonical(request)?);
+
+    let schedule = envelope
+        .resources
+        .iter()
+        .flatten()
+        .find(|arn| is_schedule(arn))
+        .cloned();
+    // What makes two deliveries the same trigger. EventBridge may run a rule twice for one planned time, with two event
+    // ids, so a schedule counts by its ARN and time; the request is in, because one rule may have several targets.
+    let identity = match (&options.pick_up, &options.idempotency_key, &schedule, &envelope.id) {
+        (Some(job_key), ..) => json!({"pick_up": job_key}),
+        (None, Some(key), ..) => json!({"idempotency_key": key}),
+        (None, None, Some(arn), _) => json!({"schedule": arn, "time": time, "request": request}),
+        (None, None, None, Some(id)) => json!({"event": id, "time": time, "request": request}),
+        (None, None, None, None) => {
+            return Err(invalid(format!("$.id: found nothing; {IDENTITY}")));
+        }
+    };
+    let hash = sha256_hex(&canonical(
+        &json!({"kind": kind.as_str(), "trigger": identity, "rerun": options.rerun}),
+    )?);
+    // A key that the user chose stands for itself: the times of its events may differ. A job that is picked up gives its
+    // own.
+    let head = options
+        .pick_up
+        .and_then(|job_key| job_key.rsplit_once('-').map(|(head, _)| head.to_owned()))
+        .or(options.idempotency_key)
+        .unwrap_or_else(|| time.format("%Y%m%dT%H%M%SZ").to_string());
+    // It becomes a part of keys in S3. The schema says the same, which an event that is only to be sealed may not follow.
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if head.is_empty() || head.len() > 64 || !head.chars().all(is_plain) {
+        return Err(invalid(format!(
+            "no job key can be made of the event's IdempotencyKey, PickUp or time: letters, digits, _ and - are allowed, \
+             at most 64 of them, and found was {}",
+            quoted(&head.chars().take(80).collect::<String>())
+        )));
+    }
+    Ok(Trigger {
+        job_key: format!("{head}-{}", &hash[..8]),
+        event_id: envelope.id,
+        source: envelope.source,
+        time,
+        schedule,
+        account: envelope.account,
+        region: envelope.region,
+        request_sha256,
+    })
+}
+
+/// What an execution that another one started finds in its input besides. It says nothing about the event.
+const STARTED_BY: &str = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID";
+
+/// What stands for the job key of an event that no job is made of, or whose delivery failed for itself: a key made of the
+/// event.
+pub fn rejected_key(kind: &Kind, event: &Value) -> Result<String> {
+    Ok(format!("rejected-{}", &event_sha256(kind, event)?[..16]))
+}
+
+/// [`rejected_key`] as a trigger, with what can be read of the event; `now` stands for a time that cannot be.
+pub fn rejected_trigger(kind: &Kind, event: &Value, now: DateTime<Utc>) -> Result<Trigger> {
+    let text = |name: &str| event.get(name).and_then(Value::as_str);
+    let time = text("time").and_then(|time| DateTime::parse_from_rfc3339(time).ok());
+    Ok(Trigger {
+        job_key: rejected_key(kind, event)?,
+        event_id: text("id").map(str::to_owned),
+        source: text("source").unwrap_or_default().to_owned(),
+        time: time.map_or(now, |time| time.to_utc()),
+        schedule: None,
+        account: None,
+        region: None,
+        request_sha256: event_sha256(kind, event)?,
+    })
+}
+
+fn event_sha256(kind: &Kind, event: &Value) -> Result<String> {
+    let mut event = event.clone();
+    if let Some(members) = event.as_object_mut() {
+        members.remove(STARTED_BY);
+    }
+    Ok(sha256_hex(&canonical(&json!([kind.as_str(), event]))?))
+}
+
+/// `detail` without our options, and our options.
+pub fn split_detail(event: &Value) -> Result<(Value, Value)> {
+    let mut request = event
+        .get("detail")
+        .and_then(Value::as_object)
+        .cloned()
+        .ok_or_else(|| Error::new(ErrorKind::InvalidEvent, "$.detail is missing or not an object"))?;
+    let options = match request.remove(OPTIONS) {
+        None | Some(Value::Null) => Value::Object(Map::new()),
+        Some(options) => options,
+    };
+    Ok((Value::Object(request), options))
+}
+
+/// Whether an ARN is that of a rule or a schedule.
+pub(crate) fn is_schedule(arn: &str) -> bool {
+    let mut parts = arn.splitn(6, ':');
+    let service = parts.nth(2);
+    let resource = parts.nth(2).unwrap_or_default();
+    match service {
+        Some("events") => resource.starts_with("rule/"),
+        Some("scheduler") => resource.starts_with("schedule/"),
+        _ => false,
+    }
+}
