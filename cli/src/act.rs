@@ -43,6 +43,8 @@ pub struct Order {
     pub job_key: String,
     /// The generation; none if the event has none.
     pub rerun: Option<u32>,
+    /// What makes it of the job's own event, as a filter of jq: an event may hold what is not to be shown.
+    pub filter: String,
 }
 
 /// The event of a job as it was delivered, without what Step Functions added.
@@ -76,6 +78,7 @@ pub async fn order(store: &dyn ObjectStore, ledger: &str, kind: &str, event: &Va
                 event: changed,
                 job_key,
                 rerun,
+                filter: filter(again, rerun),
             });
         };
         match (found.entry.outcome.map(|outcome| outcome.verdict), again) {
@@ -117,6 +120,8 @@ fn changed(event: &Value, again: &Again, rerun: Option<u32>) -> Result<Value> {
         Some(rerun) => options.insert("Rerun".to_owned(), json!(rerun)),
         None => options.remove("Rerun"),
     };
+    // The rerun of a pick-up exports anew.
+    options.remove("PickUp");
     if let Again::PickUp {
         job_key,
         allow_empty,
@@ -136,6 +141,31 @@ fn changed(event: &Value, again: &Again, rerun: Option<u32>) -> Result<Value> {
         }
     }
     Ok(event)
+}
+
+/// The same change as a filter of jq.
+fn filter(again: &Again, rerun: Option<u32>) -> String {
+    let mut filter = match rerun {
+        Some(rerun) => format!(".detail.Landfall.Rerun = {rerun}"),
+        None => "del(.detail.Landfall.Rerun)".to_owned(),
+    };
+    match again {
+        Again::Rerun => filter.push_str(" | del(.detail.Landfall.PickUp)"),
+        Again::PickUp {
+            job_key,
+            allow_empty,
+            level,
+        } => {
+            filter.push_str(&format!(" | .detail.Landfall.PickUp = \"{job_key}\""));
+            if *allow_empty {
+                filter.push_str(" | .detail.Landfall.Verification.AllowEmpty = true");
+            }
+            if let Some(level) = level {
+                filter.push_str(&format!(" | .detail.Landfall.Verification.Level = \"{level}\""));
+            }
+        }
+    }
+    filter
 }
 
 /// An argument of a shell.
@@ -192,6 +222,10 @@ mod tests {
             (Some(1), &json!({"Name": "n", "Rerun": 1}))
         );
         assert_eq!(first.event.get(STARTED_BY), None);
+        assert_eq!(
+            first.filter,
+            ".detail.Landfall.Rerun = 1 | del(.detail.Landfall.PickUp)"
+        );
         keep(&folder, &first, Some("failed"));
         let second = ordered(&folder, &Again::Rerun).await.unwrap();
         assert_eq!(second.rerun, Some(2));
@@ -218,6 +252,11 @@ mod tests {
             json!({"Name": "n", "PickUp": "20261101T050000Z-0123abcd", "Verification": {"AllowEmpty": true, "Level": "structure"}})
         );
         assert!(first.job_key.starts_with("20261101T050000Z-"), "{first:?}");
+        assert_eq!(
+            first.filter,
+            "del(.detail.Landfall.Rerun) | .detail.Landfall.PickUp = \"20261101T050000Z-0123abcd\" | \
+             .detail.Landfall.Verification.AllowEmpty = true | .detail.Landfall.Verification.Level = \"structure\""
+        );
         keep(&folder, &first, Some("failed"));
         let second = ordered(&folder, &again).await.unwrap();
         assert_eq!(second.rerun, Some(1));

@@ -202,7 +202,7 @@ async fn jobs_are_sent_seen_and_run_again() {
     assert_eq!(again.status, 0, "{again:?}");
     let again = again.json();
     assert!(
-        again["done"] == true && again["commands"][0].as_str().unwrap().contains("\"Rerun\":1"),
+        again["done"] == true && again["commands"].to_string().contains(".detail.Landfall.Rerun = 1"),
         "{again}"
     );
     let watched = here.run(&["watch", again["execution"].as_str().unwrap()]).await;

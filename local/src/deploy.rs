@@ -3,7 +3,7 @@
 //! What must stay true: the definition that runs is the deployed file, with its substitutions and nothing else
 //! replaced; a substitution that is left over is an error.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, Result, bail};
 use aws_sdk_s3::{
@@ -22,6 +22,7 @@ use crate::{
     edge::lambda::Lambda,
     functions::{BATCH, KINDS, Kind, PLAN, SEAL, SUMMARY, VERIFY},
     places,
+    template::template,
 };
 
 /// The account of the local world.
@@ -83,60 +84,19 @@ pub fn variables() -> BTreeMap<String, String> {
 
 /// What only one function gets: where exports of its kind go that name no destination, and how many of its jobs run at a
 /// time and are started in a day, as the template has it.
-pub fn variables_of(function: &str, kinds: &[Kind]) -> BTreeMap<String, String> {
-    let mut variables: BTreeMap<String, String> = limits(function)
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
+pub fn variables_of(function: &str, kinds: &[Kind]) -> Result<BTreeMap<String, String>> {
+    let template = template()?;
+    let mut variables = template.settings(function)?;
     if function == PLAN {
         variables.extend(batch_variables(kinds));
     }
-    // An import writes nothing.
-    let writes = |kind: &&Kind| kind.start() == function && kind.name != "endpoint-import";
-    if let Some(kind) = KINDS.iter().find(writes) {
-        variables.insert(
-            "LANDFALL_DEFAULT_DESTINATION".to_owned(),
-            format!("s3://{EXPORTS}/{}/", kind.name),
-        );
+    let destination = "LANDFALL_DEFAULT_DESTINATION";
+    if let Some(kind) = KINDS.iter().find(|kind| kind.start() == function)
+        && template.is_told(function, destination)?
+    {
+        variables.insert(destination.to_owned(), format!("s3://{EXPORTS}/{}/", kind.name));
     }
-    variables
-}
-
-fn limits(function: &str) -> Vec<(&'static str, &'static str)> {
-    match function {
-        "segment-snapshot-start" => vec![("LANDFALL_MAX_STARTS_PER_DAY", "200")],
-        "dashboard-snapshot-start" => vec![("LANDFALL_MAX_RUNNING", "12")],
-        "endpoint-export-start" => vec![("LANDFALL_MAX_RUNNING", "5")],
-        "endpoint-import-start" => vec![("LANDFALL_MAX_RUNNING", "2")],
-        _ => Vec::new(),
-    }
-}
-
-/// How many seconds a function may take and how many MB of memory it has, as the template has it, which
-/// `tests/static/policy.py` holds this table against. All others have what `Globals` says, the last line.
-const SIZES: [(&str, u64, u32); 6] = [
-    ("verify-output", 900, 1769),
-    ("seal-receipt", 900, 1024),
-    ("batch-plan", 900, 1024),
-    ("batch-summary", 900, 1024),
-    ("endpoint-import-start", 900, 1769),
-    ("", 60, 256),
-];
-
-fn size(function: &str) -> (u64, u32) {
-    let [named @ .., (_, timeout, memory_mb)] = SIZES;
-    let own = named.into_iter().find(|(name, ..)| *name == function);
-    own.map_or((timeout, memory_mb), |(_, timeout, memory_mb)| (timeout, memory_mb))
-}
-
-/// How long a function may take, as the template has it.
-pub fn timeout(function: &str) -> Duration {
-    Duration::from_secs(size(function).0)
-}
-
-/// How much memory a function has, as the template has it.
-pub fn memory_mb(function: &str) -> u32 {
-    size(function).1
+    Ok(variables)
 }
 
 /// An S3 client of the local world.

@@ -19,6 +19,7 @@ pub mod python;
 pub mod rules;
 pub mod simulated;
 pub mod stack;
+pub mod template;
 pub mod watch;
 pub mod world;
 

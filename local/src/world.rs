@@ -43,6 +43,7 @@ use crate::{
         quicksight::{self, QuickSight},
     },
     stack,
+    template::template,
     watch::{Jobs, Step, Watcher, What},
 };
 
@@ -121,7 +122,6 @@ pub struct World {
     quicksight: Arc<QuickSight>,
     machines: BTreeMap<&'static str, String>,
     announcements: String,
-    python: python::Environment,
     folder: PathBuf,
     _run: Option<places::RunFolder>,
     followed: AtomicU32,
@@ -274,7 +274,7 @@ impl World {
             let program = binaries
                 .get(&name)
                 .with_context(|| format!("there is no binary of function {name}"))?;
-            edge.lambda().create(function(&options, &name, program))?;
+            edge.lambda().create(function(&options, &name, program)?)?;
         }
         let mut machines = BTreeMap::new();
         for kind in &options.kinds {
@@ -295,7 +295,6 @@ impl World {
             quicksight,
             machines,
             announcements,
-            python: python.clone(),
             folder,
             _run: run,
             followed: AtomicU32::new(0),
@@ -305,7 +304,7 @@ impl World {
 
     /// Lets events that are put on a bus start executions by the rules of the template.
     pub async fn deploy_rules(&self) -> Result<()> {
-        rules::deploy(&self.aws, &self.python, &places::workspace()?, &self.machines).await
+        rules::deploy(&self.aws, &self.machines).await
     }
 
     /// Lets CloudFormation tell of this world as it does of the deployed stack.
@@ -519,24 +518,21 @@ impl Drop for Following<'_> {
     }
 }
 
-fn function(options: &Options, name: &str, program: &Path) -> FunctionConfig {
+fn function(options: &Options, name: &str, program: &Path) -> Result<FunctionConfig> {
     let mut variables = deploy::variables();
-    variables.extend(deploy::variables_of(name, &options.kinds));
+    variables.extend(deploy::variables_of(name, &options.kinds)?);
     let given = [Some(&options.variables), options.function_variables.get(name)];
     for (variable, value) in given.into_iter().flatten().flatten() {
         variables.insert(variable.clone(), value.clone());
     }
     variables.retain(|_, value| !value.is_empty());
-    FunctionConfig {
+    let size = template()?.size(name)?;
+    Ok(FunctionConfig {
         variables,
-        timeout: options
-            .timeouts
-            .get(name)
-            .copied()
-            .unwrap_or_else(|| deploy::timeout(name)),
-        memory_mb: deploy::memory_mb(name),
+        timeout: options.timeouts.get(name).copied().unwrap_or(size.timeout),
+        memory_mb: size.memory_mb,
         ..FunctionConfig::new(name, program)
-    }
+    })
 }
 
 /// The keys in a bucket that begin with a prefix, in order.

@@ -52,6 +52,8 @@ pub struct Config {
     /// `LANDFALL_MAX_STARTS_PER_DAY`: start calls a day, of each part of the service that has such a quota. 0, no limit,
     /// when unset.
     pub max_starts_per_day: u64,
+    /// `LANDFALL_METRICS`: the namespace of the stack's metrics. None are kept when unset.
+    pub metrics: Option<String>,
 }
 
 /// A variable of the process's environment. An unset and an empty one are the same: CloudFormation cannot leave one out.
@@ -96,6 +98,7 @@ impl Config {
             batch_concurrency: reader.number("LANDFALL_BATCH_CONCURRENCY", "a number", 10, 1, 10_000),
             max_running: reader.number("LANDFALL_MAX_RUNNING", "a number", 0, 0, MAX_PLACES),
             max_starts_per_day: reader.number("LANDFALL_MAX_STARTS_PER_DAY", "a number", 0, 0, MAX_CALLS),
+            metrics: reader.text("LANDFALL_METRICS"),
         };
         if config.polling.min > config.polling.max {
             reader

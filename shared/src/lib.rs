@@ -30,6 +30,7 @@ pub mod runtime;
 pub mod s3_uri;
 pub mod sdk;
 pub mod service;
+pub mod span;
 pub mod start;
 pub mod store;
 pub mod trigger;

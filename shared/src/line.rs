@@ -272,6 +272,7 @@ impl Quota<'_> {
 /// alarm that rings while the oldest job may still get its turn.
 pub fn log_wait(entry: &Entry, now: DateTime<Utc>) {
     tracing::info!(
+        kind = %entry.kind,
         job_key = entry.trigger.job_key,
         waited_percent = waited_percent(entry.created_at, entry.deadline_at, now),
         "it stands in line"

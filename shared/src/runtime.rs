@@ -11,8 +11,12 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{
+    Value,
+    value::{RawValue, to_raw_value},
+};
 use tokio::runtime::Builder;
+use tracing::Instrument;
 
 pub use crate::sdk::SdkConfig;
 use crate::{
@@ -23,6 +27,7 @@ use crate::{
     poll,
     sdk::sdk_config,
     service::{CALL_LIMIT, JobService},
+    span,
     start::{self, Received},
     store::{SystemClock, s3::S3Store},
 };
@@ -115,14 +120,19 @@ async fn run(build: fn(Deployment, &SdkConfig) -> Handler) -> Result<(), lambda_
     let handler = &handler;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Payload>| async move {
         let invocation = Invocation::from(&event.context);
-        let result = match Input::try_from(event.payload) {
-            Ok(input) => handler(input, invocation).await,
-            Err(error) => Err(error),
+        let input = Input::try_from(event.payload);
+        let span = span::of_invocation(input.as_ref().map_or(&Value::Null, |input| &input.value), &invocation);
+        let work = async {
+            let result = match input {
+                Ok(input) => handler(input, invocation).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = &result {
+                tracing::error!(error = error.kind.name(), "{}", error.message);
+            }
+            result
         };
-        if let Err(error) = &result {
-            tracing::error!(error = error.kind.name(), "{}", error.message);
-        }
-        result
+        work.instrument(span).await
     }))
     .await
 }

@@ -36,6 +36,7 @@ use crate::{
     ledger::{Attempt, AttemptState, Cas, Entry, Ledger, Versioned},
     s3_uri::S3Uri,
     service::{Aim, CALL_LIMIT, Found, JobService, StartCall, StartError},
+    span,
 };
 
 /// How often a lost race in the ledger is followed by another look within one invocation.
@@ -56,6 +57,7 @@ pub async fn start<S: JobService>(
         event::refuse::<S>(&received.event, config.default_destination.as_ref(), &unreadable.faults)?;
     }
     let requested = admit::<S>(config, &received.event)?;
+    span::is_of(&requested.trigger.job_key, requested.options.name.as_deref());
     let owner = format!("{}/{}", received.execution, invocation.request_id);
     let starter = Starter {
         deployment,

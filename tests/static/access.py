@@ -6,14 +6,14 @@ operators with and without IfExists, keys of many values, NotResource, wildcards
 case come out otherwise.
 """
 
-import copy
 import json
 import sys
 
 from ministack.core import iam_evaluator as iam
-from samcli.yamlhelper import yaml_parse
+import policy
+from policy import ACCOUNT, EVERYTHING, REGION, STACK
 
-from policy import ACCOUNT, BATCH_DEFINITION, DEFINITION, EVERYTHING, KINDS, REGION, ROOT, STACK, Facts, put
+KINDS = policy.Facts(policy.read()).kinds
 
 KEY = EVERYTHING["KmsKeyArn"]
 MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{STACK}-"
@@ -38,8 +38,7 @@ def decide(documents, action, resource, principal=NOBODY, **keys):
 
 
 def of_role(stack, name):
-    role = stack.of("AWS::IAM::Role")[name]
-    return [policy["PolicyDocument"] for policy in role["Policies"]]
+    return [{"Statement": stack.grants()[name]}]
 
 
 def trust(stack, name):
@@ -225,47 +224,43 @@ def cases(stack):
 SINGLE = {"StringEquals": {"events:source": "landfall"}}
 ACCOUNT_IS_TOLD = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 MUTATIONS = [
-    ("SegmentSnapshotStateMachineRole/statements/Announce/Condition", SINGLE),
-    ("ExportBatchStateMachineRole/statements/Announce/Condition/Null", None),
+    ("MachinePolicy/statements/Announce/Condition", SINGLE),
+    ("MachinePolicy/statements/Announce/Condition/Null", None),
     ("SegmentSnapshotExportRole/AssumeRolePolicyDocument/Statement/0/Condition", ACCOUNT_IS_TOLD),
     ("SegmentSnapshotExportRole/AssumeRolePolicyDocument/Statement/0/Condition", {}),
-    ("EndpointExportStartRole/statements/PassRole/Condition", {"StringEquals": {"iam:PassedToService": "pinpoint.amazonaws.com"}}),
-    ("SegmentSnapshotStartRole/statements/PassAllowedRoles/Condition", {}),
+    ("EndpointExportStartPolicy/statements/PassRole/Condition", {"StringEquals": {"iam:PassedToService": "pinpoint.amazonaws.com"}}),
+    ("SegmentSnapshotStartPolicy/statements/PassAllowedRoles/Condition", {}),
     ("SegmentSnapshotExportRole/statements/GrantStackKey/Condition", {}),
     ("SegmentSnapshotExportRole/statements/ReadBack", None),
-    ("SegmentSnapshotExportRole/statements/NoReceipts", None),
-    ("SegmentSnapshotPollRole/statements/NoOtherDomain", None),
-    ("DashboardSnapshotStartRole/statements/NoOtherDashboard/NotResource", ["arn:*:quicksight:*:*:dashboard/sales"]),
+    ("WriterPolicy/statements/NoReceipts", None),
+    ("SegmentSnapshotDenyPolicy/Roles/1", None),
+    ("DashboardSnapshotDenyPolicy/statements/NoOtherDashboard/NotResource", ["arn:*:quicksight:*:*:dashboard/sales"]),
     ("EndpointImportStartRole/statements/ClaimJob/Resource", {"Fn::Sub": "${LedgerBucket.Arn}/jobs/*"}),
     ("SealReceiptRole/statements/NothingButSeals", None),
     ("SealReceiptRole/statements/NothingButSeals/NotResource/0", None),
-    ("SealReceiptRole/statements/SealFurtherDestinations", None),
+    ("SealReceiptRole/statements/SealExports/Resource", {"Fn::Sub": "${ExportBucket.Arn}/*"}),
     ("ExportBucketPolicy/statements/OnlySealWritesReceipts/Condition", {"ArnNotEquals": {"aws:PrincipalArn": "x"}}),
     ("AnnouncersPolicy/Statement/Condition/ForAnyValue:StringEquals", {"events:source": "other"}),
     ("SendersPolicy/Statement/Effect", "Allow"),
-    ("VerifyOutputRole/statements/UseStackKey/Condition", {}),
+    ("LedgerPolicy/statements/UseStackKey/Condition", {}),
     ("SegmentSnapshotTriggerRole/statements/EncryptInput", None),
 ]
 
 
 def main():
-    text = (ROOT / "template.yaml").read_text()
-    definitions = {path: (ROOT / path).read_text() for path in (DEFINITION, BATCH_DEFINITION)}
-    template = yaml_parse(text)
+    facts = policy.Facts(policy.read())
 
-    def decided(template):
-        return list(cases(Facts(template, definitions, text).full))
+    def decided(raw):
+        return list(cases(policy.Stack(facts.template, raw, EVERYTHING)))
 
     def wrong(decisions):
         return [f"{what}: {'allowed' if is_ else 'refused'}" for what, wanted, is_ in decisions if is_ != wanted]
 
-    decisions = decided(template)
+    decisions = decided(facts.raw)
     failures = wrong(decisions)
     passed = len(decisions) - len(failures)
     for path, value in MUTATIONS:
-        other = copy.deepcopy(template)
-        put(path, value)(other, None)
-        if wrong(decided(other)):
+        if wrong(decided(policy.mutated(facts.raw, path, value))):
             passed += 1
         else:
             failures.append(f"did not notice {path} = {json.dumps(value)}")

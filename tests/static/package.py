@@ -1,10 +1,11 @@
 """What `sam build` and `sam package` make of the template, and the resources that its change set would have.
 
 The SAM CLI packages the template twice, as `sam deploy` does it and after `sam build`, and uploads to moto's S3. What lies
-there is read back: each function's archive holds one executable `bootstrap`, each definition is the file itself. SAM's
-translator turns the packaged template into what CloudFormation gets; for some choices of parameters its resources are
-held against those that template.yaml names, under its own conditions. The binaries are stubs, so that nothing is compiled:
-that the real ones run is not shown here. Nor is it shown that CloudFormation makes these resources.
+there is read back: each function's archive holds one executable `bootstrap`, each definition is the file itself. The
+SAM CLI's processor of loops and SAM's translator turn the packaged template into what CloudFormation gets; for some choices
+of parameters its resources are held against those that template.yaml names, under its own conditions. The
+binaries are stubs, so that nothing is compiled: that the real ones run is not shown here. Nor is it shown that
+CloudFormation makes these resources.
 """
 
 import io
@@ -18,10 +19,11 @@ from pathlib import Path
 
 import boto3
 import policy
+import stack as stacks
 from moto.server import ThreadedMotoServer
 from samcli.yamlhelper import yaml_parse
 
-ROOT, BUCKET = policy.ROOT, "landfall-packages"
+ROOT, BUCKET = stacks.ROOT, "landfall-packages"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_SESSION_TOKEN": "test"}
 
 
@@ -30,7 +32,7 @@ def sources(folder):
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "statemachine", folder / "statemachine")
     shutil.copy(ROOT / "template.yaml", folder)
-    template = yaml_parse((ROOT / "template.yaml").read_text())
+    template = stacks.expanded(stacks.read())
     for name, resource in template["Resources"].items():
         if resource["Type"] == "AWS::Serverless::Function":
             binary = folder / resource["Properties"]["CodeUri"] / "bootstrap"
@@ -41,7 +43,7 @@ def sources(folder):
 
 
 def sam(*arguments, endpoint):
-    environment = {**os.environ, **CREDENTIALS, "AWS_ENDPOINT_URL": endpoint, "AWS_DEFAULT_REGION": policy.REGION}
+    environment = {**os.environ, **CREDENTIALS, "AWS_ENDPOINT_URL": endpoint, "AWS_DEFAULT_REGION": stacks.REGION}
     done = subprocess.run(
         [Path(sys.executable).with_name("sam"), *arguments], env=environment, capture_output=True, text=True, timeout=300
     )
@@ -102,12 +104,12 @@ def changes(template, stack):
 
 
 def faults_of_changes(template, packaged):
-    every = {kind.parameter for kind in policy.KINDS}
-    choices = [{}, policy.EVERYTHING, {"ExportBatches": "false", **dict.fromkeys(every, "false")}]
+    every = {kind.parameter for kind in policy.Facts(policy.read()).kinds}
+    choices = [{}, stacks.EVERYTHING, {"ExportBatches": "false", **dict.fromkeys(every, "false")}]
     choices += [{**dict.fromkeys(every, "false"), name: "true"} for name in sorted(every)]
-    raw = policy.transform(packaged, {}, policy.NoPolicies())
+    raw = stacks.transformed(packaged)
     for parameters in choices:
-        stack = policy.Stack(template, raw, parameters)
+        stack = stacks.Stack(template, raw, parameters)
         wanted, found = expected(template, stack), changes(template, stack)
         if wanted != found:
             yield f"with {parameters}: lacks {sorted(set(wanted) - set(found))}, has {sorted(set(found) - set(wanted))}"
@@ -121,20 +123,20 @@ def main():
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     endpoint = "http://{}:{}".format(*server.get_host_and_port())
-    s3 = boto3.client("s3", endpoint_url=endpoint, region_name=policy.REGION, **{k.lower(): v for k, v in CREDENTIALS.items()})
-    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": policy.REGION})
+    s3 = boto3.client("s3", endpoint_url=endpoint, region_name=stacks.REGION, **{k.lower(): v for k, v in CREDENTIALS.items()})
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": stacks.REGION})
 
     source, built = folder / "source/template.yaml", folder / "build"
-    sam("build", "--template-file", source, "--build-dir", built, endpoint=endpoint)
+    sam("build", "--language-extensions", "--template-file", source, "--build-dir", built, endpoint=endpoint)
     packaged = []
     for name, path in (("deployed", source), ("built", built / "template.yaml")):
         output = folder / f"{name}.yaml"
         sam(
-            *("package", "--template-file", path, "--s3-bucket", BUCKET, "--output-template-file", output),
-            *("--region", policy.REGION),
+            *("package", "--language-extensions", "--template-file", path, "--s3-bucket", BUCKET, "--output-template-file", output),
+            *("--region", stacks.REGION),
             endpoint=endpoint,
         )
-        packaged.append(yaml_parse(output.read_text()))
+        packaged.append(stacks.expanded(yaml_parse(output.read_text())))
     faults = [fault for one in packaged for fault in faults_of_archives(template, one, s3)]
     uris = [
         {name: resource["Properties"].get("CodeUri") for name, resource in one["Resources"].items()} for one in packaged
@@ -143,12 +145,12 @@ def main():
         faults.append("sam build changes what is uploaded")
     faults += faults_of_changes(template, packaged[0])
     # What is wrong is noticed.
-    broken = yaml_parse((folder / "deployed.yaml").read_text())
+    broken = stacks.expanded(yaml_parse((folder / "deployed.yaml").read_text()))
     functions = [broken["Resources"][name]["Properties"] for name in ("SealReceiptFunction", "VerifyOutputFunction")]
     functions[0]["CodeUri"], functions[1]["CodeUri"] = functions[1]["CodeUri"], functions[0]["CodeUri"]
     if len(list(faults_of_archives(template, broken, s3))) != 2:
         faults.append("did not notice two archives in each other's place")
-    broken["Resources"]["SegmentSnapshotAlarm"]["Condition"] = "HasPinpointKinds"
+    broken["Resources"]["SegmentSnapshotAlarm"]["Condition"] = "EndpointExport"
     if not list(faults_of_changes(template, broken)):
         faults.append("did not notice an alarm under another condition")
     server.stop()

@@ -24,6 +24,9 @@ from ministack.core import iam_evaluator as iam
 import policy
 from policy import ACCOUNT, EVERYTHING, REGION, ROOT, STACK, listed
 
+FACTS = policy.Facts(policy.read())
+KINDS = FACTS.kinds
+
 CALLS = ROOT / "tests/static/calls.json"
 # The names that calls.json has for what the template makes or takes.
 FURTHER, OTHER_ROLE = "landfall-further", f"arn:aws:iam::{ACCOUNT}:role/landfall-other"
@@ -54,27 +57,16 @@ REASONS = [
 ]
 
 
-def statements_of(stack):
-    """{role: [statement]}, with those of its managed policies."""
-    managed = {name: p["PolicyDocument"]["Statement"] for name, p in stack.of("AWS::IAM::ManagedPolicy").items()}
-    found = {}
-    for name, properties in stack.of("AWS::IAM::Role").items():
-        documents = [inline["PolicyDocument"]["Statement"] for inline in properties.get("Policies", [])]
-        documents += [managed[arn] for arn in properties.get("ManagedPolicyArns", []) if arn in managed]
-        found[name] = [statement for document in documents for statement in document]
-    return found
-
-
 def recorded(stack):
     """[(role, action, resource, context)] of the functions."""
     for call in json.loads(CALLS.read_text()):
         function = call["function"]
-        role = stack.role_of(stack.functions()[function]["Role"])
+        role = stack.role_of(stack.functions[function]["Role"])
         resource = call["resource"]
         for name, made in BUCKETS.items():
             resource = re.sub(rf"^arn:aws:s3:::{name}\b", f"arn:aws:s3:::{made}", resource)
         if resource == EXPORT_ROLE:
-            kind = next(kind for kind in policy.KINDS if function == kind.resource("StartFunction"))
+            kind = next(kind for kind in KINDS if function == kind.resource("StartFunction"))
             resource = stack.attribute(kind.role, "Arn")
         yield role, call["action"], resource, call.get("context", {})
 
@@ -83,7 +75,7 @@ def of_machines(facts, stack):
     """The calls of the state machines, as AWS documents them for the resources of their tasks and maps."""
     states = f"arn:aws:states:{REGION}:{ACCOUNT}"
     written = {call["resource"] for call in json.loads(CALLS.read_text()) if call["action"] == "s3:PutObject"}
-    for properties in stack.of("AWS::StepFunctions::StateMachine").values():
+    for properties in stack.machines.values():
         definition = facts.parsed[policy.path_of(properties)]
         role, name = stack.role_of(properties["RoleArn"]), properties["StateMachineName"]
         given = properties["DefinitionSubstitutions"]
@@ -100,7 +92,7 @@ def of_machines(facts, stack):
                 rule = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/StepFunctionsGetEventsForStepFunctionsExecutionRule"
                 for action in ("PutTargets", "PutRule", "DescribeRule"):
                     yield role, f"events:{action}", rule, {}
-                for kind in policy.KINDS:
+                for kind in KINDS:
                     yield role, "states:StartExecution", f"{states}:stateMachine:{STACK}-{kind.name}", {}
                     for action in ("DescribeExecution", "StopExecution"):
                         yield role, f"states:{action}", f"{states}:execution:{STACK}-{kind.name}:x", {}
@@ -124,7 +116,8 @@ def of_triggers(stack):
     """What EventBridge and its scheduler call for rules and schedules."""
     for _, target in policy.targets(stack):
         role = stack.role_of(target["RoleArn"])
-        yield role, "states:StartExecution", target["Arn"], {}
+        action = "sns:Publish" if ":sns:" in target["Arn"] else "states:StartExecution"
+        yield role, action, target["Arn"], {}
         yield role, "sqs:SendMessage", target["DeadLetterConfig"]["Arn"], {}
 
 
@@ -194,30 +187,30 @@ def problems(roles, calls):
 
 
 def main():
-    text = (ROOT / "template.yaml").read_text()
-    definitions = {path: (ROOT / path).read_text() for path in (policy.DEFINITION, policy.BATCH_DEFINITION)}
-    facts = policy.Facts(policy.yaml_parse(text), definitions, text)
+    facts = FACTS
     stack = facts.stack(PARAMETERS)
-    roles = statements_of(stack)
+    roles = stack.grants()
     calls = [*recorded(stack), *of_machines(facts, stack), *of_triggers(stack)]
     found = list(dict.fromkeys(problems(roles, calls)))
 
     # With nothing but the kinds asked for, what names something further is not called.
-    plain = facts.stack({**{kind.parameter: "true" for kind in policy.KINDS}, "ExportBatches": "true"})
+    plain = facts.stack({**{kind.parameter: "true" for kind in KINDS}, "ExportBatches": "true"})
     of_plain = [*recorded(plain), *of_machines(facts, plain), *of_triggers(plain)]
     of_plain = [call for call in of_plain if FURTHER not in call[2] and call[2] != OTHER_ROLE]
-    for role, action, resource, _ in refused(statements_of(plain), of_plain):
+    for role, action, resource, _ in refused(plain.grants(), of_plain):
         found.append(f"without further parameters {role} may not do {action} on {resource}")
 
     # What is shown to notice: an action too few, one too many, and a call that nobody may make.
-    for role, number, action in (("SealReceiptRole", 1, "s3:ListBucket"), ("EndpointExportStartRole", 1, None)):
-        action = action or listed(roles[role][number]["Action"])[0]
+    place = lambda role, sid: [statement["Sid"] for statement in roles[role]].index(sid)  # noqa: E731
+    for role, sid in (("SealReceiptRole", "ListExports"), ("EndpointExportStartRole", "Start")):
+        number = place(role, sid)
+        action = listed(roles[role][number]["Action"])[0]
         fewer = {**roles, role: without(roles[role], number, action)}
         if not any(problem.startswith(f"{role} may not do {action} ") for problem in problems(fewer, calls)):
             found.append(f"nothing notices that {role} lacks {action}")
     wider = copy.deepcopy(roles)
-    wider["SealReceiptRole"][0]["Action"].append("s3:DeleteObject")
-    if "SealReceiptRole, Log: s3:DeleteObject is used by no call" not in problems(wider, calls):
+    wider["SealReceiptRole"][place("SealReceiptRole", "CloseJob")]["Action"].append("s3:DeleteObject")
+    if "SealReceiptRole, CloseJob: s3:DeleteObject is used by no call" not in problems(wider, calls):
         found.append("nothing notices that SealReceiptRole may delete")
     foreign = ("SealReceiptRole", "s3:PutObject", "arn:aws:s3:::exportbucket/x/data.csv", {})
     if not any("may not do s3:PutObject on" in problem for problem in problems(roles, [*calls, foreign])):

@@ -386,7 +386,7 @@ async fn a_full_line_is_waited_for() -> Result<()> {
         .function_variables
         .insert("segment-snapshot-start".to_owned(), limit);
     let world = World::start(options).await?;
-    let events = ["a", "b", "c"].map(|id| event(id, &json!({})));
+    let events = ["a", "b", "c"].map(|id| event(id, &json!({"Landfall": {"Name": "nightly"}})));
     let deliveries = events
         .iter()
         .map(|event| async { world.wait(&world.deliver(event).await?).await });
@@ -417,11 +417,48 @@ async fn a_full_line_is_waited_for() -> Result<()> {
         shares.len() >= 2 && shares.iter().all(|percent| *percent <= 100),
         "{shares:?}"
     );
+    // Each line of an invocation says of which job it is, and each seal counts its job once.
+    for function in ["segment-snapshot-start", "seal-receipt"] {
+        let lines = logged(&world, function)?;
+        // The runtime itself says once more what went wrong, in a span of its own.
+        let ours = lines
+            .iter()
+            .filter(|line| line["span"]["name"] != "Lambda runtime invoke");
+        for line in ours {
+            let whose = line.get("span").unwrap_or(line);
+            assert_eq!(whose["kind"], KIND, "{function}: {line}");
+            assert!(whose["job_key"].is_string(), "{function}: {line}");
+        }
+    }
+    let counted: Vec<Value> = logged(&world, "seal-receipt")?
+        .into_iter()
+        .filter(|line| line.get("_aws").is_some())
+        .collect();
+    assert_eq!(counted.len(), 3, "{counted:?}");
+    for line in &counted {
+        let [of_kind, of_name] = [0, 1].map(|n| &line["_aws"]["CloudWatchMetrics"][n]);
+        assert_eq!(
+            (&of_kind["Namespace"], &of_kind["Dimensions"]),
+            (&json!("Landfall/landfall"), &json!([["kind"]]))
+        );
+        assert_eq!(of_name["Dimensions"], json!([["name"]]));
+        for metric in of_kind["Metrics"].as_array().into_iter().flatten() {
+            let name = metric["Name"].as_str().context("a metric has no name")?;
+            assert!(line[name].is_number(), "{name} in {line}");
+        }
+        assert_eq!((&line["Succeeded"], &line["Failed"]), (&json!(1), &json!(0)));
+    }
     let (in_exports, in_ledger) = receipts(&world).await?;
     assert_eq!((in_exports.len(), in_ledger.len()), (3, 0));
     let line = world.json(&format!("s3://{LEDGER}/slots/{KIND}.json")).await?;
     assert_eq!(line["places"], json!([]));
     Ok(())
+}
+
+/// What a function logged, line by line.
+fn logged(world: &World, function: &str) -> Result<Vec<Value>> {
+    let log = std::fs::read_to_string(world.folder().join(format!("logs/{function}.log")))?;
+    Ok(log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 
 /// The service needs longer than the event waits, and finishes all the same: the documented call seals it.

@@ -6,7 +6,7 @@
 use anyhow::{Context, Result, bail};
 use landfall_cli::{
     account::Deployment,
-    act::{Again, event_of, order, quoted},
+    act::{Again, Order, event_of, order, quoted},
     document::{ACTED_SCHEMA, Acted},
     event,
     executions::State,
@@ -79,17 +79,16 @@ pub(super) async fn rerun(common: &Common, options: &Rerun) -> Result<Outcome> {
         order.job_key,
         order.rerun.unwrap_or_default()
     );
-    start(
+    let commands = commands(common, &deployment, &job, &target, &order)?;
+    let deed = Deed {
         common,
-        &deployment,
-        &row.kind,
-        &order.event,
-        &order.job_key,
-        &what,
-        options.yes,
-        options.follow,
-    )
-    .await
+        deployment: &deployment,
+        kind: &row.kind,
+        job_key: &order.job_key,
+        commands,
+        follow: options.follow,
+    };
+    deed.start(&order, &what, options.yes).await
 }
 
 pub(super) async fn pick_up(common: &Common, options: &PickUp) -> Result<Outcome> {
@@ -126,17 +125,16 @@ pub(super) async fn pick_up(common: &Common, options: &PickUp) -> Result<Outcome
         order.job_key,
         row.service_id.as_deref().unwrap_or_default()
     );
-    start(
+    let commands = commands(common, &deployment, &job, &target, &order)?;
+    let deed = Deed {
         common,
-        &deployment,
-        &row.kind,
-        &order.event,
-        &order.job_key,
-        &what,
-        options.yes,
-        options.follow,
-    )
-    .await
+        deployment: &deployment,
+        kind: &row.kind,
+        job_key: &order.job_key,
+        commands,
+        follow: options.follow,
+    };
+    deed.start(&order, &what, options.yes).await
 }
 
 pub(super) async fn redrive(common: &Common, options: &Redrive) -> Result<Outcome> {
@@ -171,21 +169,19 @@ pub(super) async fn redrive(common: &Common, options: &Redrive) -> Result<Outcom
         quoted(arn),
         common.for_aws()
     );
-    let agreed = agreed(&format!("{what}\n\n  {command}\n"), options.yes)?;
-    if agreed {
-        deployment.steps.redrive(arn).await?;
-    }
-    done(
+    let deed = Deed {
         common,
-        &deployment,
-        agreed,
-        &row.kind,
-        &row.job_key,
-        arn,
-        command,
-        options.follow,
-    )
-    .await
+        deployment: &deployment,
+        kind: &row.kind,
+        job_key: &row.job_key,
+        commands: vec![command],
+        follow: options.follow,
+    };
+    if !deed.agreed(&what, options.yes)? {
+        return deed.done(None).await;
+    }
+    deployment.steps.redrive(arn).await?;
+    deed.done(Some(arn)).await
 }
 
 /// The event of a job: the file that was named, or the input of its execution.
@@ -202,65 +198,92 @@ fn event_of_job(job: &Job, target: &Target) -> Result<Value> {
     Ok(event_of(&execution.input))
 }
 
-#[allow(clippy::too_many_arguments)]
-async fn start(
+/// The AWS commands that run a job again. The event itself may hold what is not to be shown, so they fetch it.
+fn commands(
     common: &Common,
     deployment: &Deployment,
-    kind: &str,
-    event: &Value,
-    job_key: &str,
-    what: &str,
-    yes: bool,
-    follow: bool,
-) -> Result<Outcome> {
-    let machine = deployment.machine(kind)?;
-    let command = format!(
-        "aws stepfunctions start-execution --state-machine-arn {} --input {}{}",
-        quoted(machine),
-        quoted(&event.to_string()),
-        common.for_aws()
-    );
-    let agreed = agreed(&format!("{what}\n\n  {command}\n"), yes)?;
-    let execution = if agreed {
-        deployment.steps.start(machine, event).await?
-    } else {
-        String::new()
+    job: &Job,
+    target: &Target,
+    order: &Order,
+) -> Result<Vec<String>> {
+    let aws = common.for_aws();
+    let file = match target {
+        Target::Event(path) => path.display().to_string(),
+        _ => "event.json".to_owned(),
     };
-    done(common, deployment, agreed, kind, job_key, &execution, command, follow).await
+    let fetch = job
+        .execution
+        .as_ref()
+        .filter(|_| !matches!(target, Target::Event(_)))
+        .map(|execution| {
+            let arn = quoted(&execution.listed.arn);
+            format!(
+                "aws stepfunctions describe-execution --execution-arn {arn} --query input --output text{aws} > {file}"
+            )
+        });
+    let machine = quoted(deployment.machine(&job.row.kind)?);
+    let own = [
+        format!("jq {} {} > again.json", quoted(&order.filter), quoted(&file)),
+        format!("aws stepfunctions start-execution --state-machine-arn {machine} --input file://again.json{aws}"),
+    ];
+    Ok(fetch.into_iter().chain(own).collect())
 }
 
-#[allow(clippy::too_many_arguments)]
-async fn done(
-    common: &Common,
-    deployment: &Deployment,
-    agreed: bool,
-    kind: &str,
-    job_key: &str,
-    execution: &str,
-    command: String,
+/// Something that is done to a job.
+struct Deed<'a> {
+    common: &'a Common,
+    deployment: &'a Deployment,
+    kind: &'a str,
+    /// The job that comes of it.
+    job_key: &'a str,
+    /// The AWS commands that do the same.
+    commands: Vec<String>,
     follow: bool,
-) -> Result<Outcome> {
-    if agreed && follow {
-        return followed(common, deployment, execution, false).await;
+}
+
+impl Deed<'_> {
+    fn agreed(&self, what: &str, yes: bool) -> Result<bool> {
+        let commands: Vec<String> = self.commands.iter().map(|command| format!("  {command}\n")).collect();
+        agreed(&format!("{what}\n\n{}", commands.concat()), yes)
     }
-    let document = Acted {
-        schema: ACTED_SCHEMA,
-        landfall: env!("CARGO_PKG_VERSION"),
-        done: agreed,
-        kind: kind.to_owned(),
-        job_key: Some(job_key.to_owned()),
-        execution: agreed.then(|| execution.to_owned()),
-        commands: vec![command],
-    };
-    if common.json {
-        print(&serde_json::to_string_pretty(&document)?)?;
-    } else if agreed {
-        print(&format!(
-            "started {execution}\n`landfall watch {job_key} {}` follows it.",
-            common.target()
-        ))?;
-    } else {
-        print("nothing was done")?;
+
+    /// Starts an execution with the event of an order, if somebody agrees.
+    async fn start(self, order: &Order, what: &str, yes: bool) -> Result<Outcome> {
+        let machine = self.deployment.machine(self.kind)?;
+        if !self.agreed(what, yes)? {
+            return self.done(None).await;
+        }
+        let execution = self.deployment.steps.start(machine, &order.event).await?;
+        self.done(Some(&execution)).await
     }
-    Ok(Outcome::good_if(agreed))
+
+    /// Says what was done: an execution goes on, or nothing if nobody agreed.
+    async fn done(self, execution: Option<&str>) -> Result<Outcome> {
+        if let (Some(execution), true) = (execution, self.follow) {
+            return followed(self.common, self.deployment, execution, false).await;
+        }
+        let text = match execution {
+            Some(execution) => format!(
+                "started {execution}\n`landfall watch {} {}` follows it.",
+                self.job_key,
+                self.common.target()
+            ),
+            None => "nothing was done".to_owned(),
+        };
+        let document = Acted {
+            schema: ACTED_SCHEMA,
+            landfall: env!("CARGO_PKG_VERSION"),
+            done: execution.is_some(),
+            kind: self.kind.to_owned(),
+            job_key: Some(self.job_key.to_owned()),
+            execution: execution.map(str::to_owned),
+            commands: self.commands,
+        };
+        print(&if self.common.json {
+            serde_json::to_string_pretty(&document)?
+        } else {
+            text
+        })?;
+        Ok(Outcome::good_if(execution.is_some()))
+    }
 }

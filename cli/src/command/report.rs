@@ -39,8 +39,9 @@ pub(super) async fn report(common: &Common, options: &Report) -> Result<Outcome>
         write(path, &rows(&jobs.jobs)?)?;
     }
     if let Some(path) = &options.out {
-        let checks = failed_checks(&deployment, &jobs.jobs).await;
-        let digest = Digest::of(&jobs.jobs, &checks, jobs.since, jobs.asked_at, jobs.notes.clone());
+        let mut notes = jobs.notes.clone();
+        let checks = failed_checks(&deployment, &jobs.jobs, &mut notes).await;
+        let digest = Digest::of(&jobs.jobs, &checks, jobs.since, jobs.asked_at, notes);
         write(path, &page(&digest, &jobs.ledger, &common.target())?)?;
     }
     if common.json {
@@ -67,27 +68,42 @@ fn said(jobs: &Document, options: &Report) -> String {
     lines.join("\n")
 }
 
-/// The checks that failed, one for each job and check; a receipt that cannot be read has none.
-async fn failed_checks(deployment: &Deployment, jobs: &[Row]) -> Vec<String> {
-    let uris = jobs.iter().filter(|row| row.verification.as_deref() == Some("failed"));
-    let uris: Vec<S3Uri> = uris
-        .filter_map(|row| row.receipt.as_ref()?.parse().ok())
-        .take(RECEIPTS)
-        .collect();
-    stream::iter(uris)
+/// The checks that failed, one for each job and check. A receipt that cannot be read is a note.
+async fn failed_checks(deployment: &Deployment, jobs: &[Row], notes: &mut Vec<String>) -> Vec<String> {
+    let failed = jobs.iter().filter(|row| row.verification.as_deref() == Some("failed"));
+    let uris: Vec<S3Uri> = failed.filter_map(|row| row.receipt.as_ref()?.parse().ok()).collect();
+    if uris.len() > RECEIPTS {
+        notes.push(format!(
+            "of {} jobs whose checks failed the newest {RECEIPTS} were looked into",
+            uris.len()
+        ));
+    }
+    let mut read = stream::iter(uris.into_iter().take(RECEIPTS))
         .map(|uri| async move {
-            let stored = deployment.store.get(&uri.bucket, &uri.key).await.ok().flatten()?;
-            let receipt: Receipt = serde_json::from_slice(&stored.body).ok()?;
-            let failed = receipt.verification?.checks.into_iter();
-            let names = failed
-                .filter(|check| check.verdict == CheckVerdict::Fail)
-                .map(|check| check.name);
-            Some(names.collect::<Vec<_>>())
+            let failed = checks_of(deployment, &uri).await;
+            failed.map_err(|why| format!("the failed checks of {uri} are not counted: {why}"))
         })
-        .buffer_unordered(32)
-        .filter_map(|names| async { names })
-        .concat()
-        .await
+        .buffer_unordered(32);
+    let mut checks = Vec::new();
+    while let Some(found) = read.next().await {
+        match found {
+            Ok(found) => checks.extend(found),
+            Err(note) => notes.push(note),
+        }
+    }
+    checks
+}
+
+async fn checks_of(deployment: &Deployment, receipt: &S3Uri) -> Result<Vec<String>, String> {
+    let stored = deployment.store.get(&receipt.bucket, &receipt.key).await;
+    let stored = stored.map_err(|error| error.message)?.ok_or("it is not there")?;
+    let receipt: Receipt = serde_json::from_slice(&stored.body).map_err(|error| error.to_string())?;
+    let checks = receipt
+        .verification
+        .into_iter()
+        .flat_map(|verification| verification.checks);
+    let failed = checks.filter(|check| check.verdict == CheckVerdict::Fail);
+    Ok(failed.map(|check| check.name).collect())
 }
 
 /// Writes a file beside its place and moves it there.

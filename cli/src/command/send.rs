@@ -17,7 +17,7 @@ use landfall_cli::{
     kinds::BATCH,
     screen::print,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     arguments::{Common, Send},
@@ -60,10 +60,13 @@ pub(super) async fn send(common: &Common, options: &Send) -> Result<Outcome> {
     let detail = event["detail"].to_string();
     let source = event["source"].as_str().context("the event has no source")?;
     let detail_type = event["detail-type"].as_str().context("the event has no detail-type")?;
-    let entry = json!([{"EventBusName": bus, "Source": source, "DetailType": detail_type, "Detail": detail}]);
+    // By a filter, since the event may hold what is not to be shown.
+    let entry = format!(
+        "[{{EventBusName: \"{bus}\", Source: .source, DetailType: .\"detail-type\", Detail: (.detail | tostring)}}]"
+    );
+    let file = quoted(&options.event.display().to_string());
     let command = format!(
-        "aws events put-events --entries {}{}",
-        quoted(&entry.to_string()),
+        "aws events put-events --entries \"$(jq -c '{entry}' {file})\"{}",
         common.for_aws()
     );
     let id_of_file = if event.get("id").is_some() || event.get("time").is_some() {
@@ -119,9 +122,9 @@ async fn direct(
     let (region, account) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let filled = event::fill_in(&mut event, Utc::now(), &event::new_id(), account, region);
     let command = format!(
-        "aws stepfunctions start-execution --state-machine-arn {} --input {}{}",
+        "aws stepfunctions start-execution --state-machine-arn {} --input file://{}{}",
         quoted(machine),
-        quoted(&event.to_string()),
+        quoted(&options.event.display().to_string()),
         common.for_aws()
     );
     let filled = match filled.is_empty() {

@@ -2,6 +2,7 @@
 
 pub mod functions;
 pub mod latest;
+pub mod metrics;
 pub mod receipt;
 pub mod seal;
 pub mod step;

@@ -268,6 +268,8 @@ impl<'a> Sealer<'a> {
             store: self.deployment.store.as_ref(),
             clock: self.deployment.clock.as_ref(),
             ledger: &self.ledger,
+            metrics: self.deployment.config.metrics.as_deref(),
+            execution: self.execution,
         };
         publisher.publish(entry).await
     }

@@ -4,6 +4,7 @@
 //! the deployed definition's; what is made up is the world around them.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU32, AtomicUsize, Ordering},
@@ -22,7 +23,7 @@ use landfall::{
     job::TaskError,
     ledger::Entry,
 };
-use landfall_local::deploy;
+use landfall_local::{deploy, functions, template::template};
 use landfall_output::{
     seal::seal,
     step::{verify_batch_within, verify_job_within},
@@ -61,8 +62,8 @@ pub fn read(text: &str, kind: Kind) -> Result<Machine> {
             ("Kind", kind.name()),
             ("StartFunctionArn", &start),
             ("PollFunctionArn", &poll),
-            ("VerifyFunctionArn", landfall_local::functions::VERIFY),
-            ("SealFunctionArn", landfall_local::functions::SEAL),
+            ("VerifyFunctionArn", functions::VERIFY),
+            ("SealFunctionArn", functions::SEAL),
             ("EventBusName", "default"),
         ],
     )
@@ -433,6 +434,7 @@ struct World {
     handlers: Arc<dyn Handlers>,
     weather: Arc<Weather>,
     budget: Arc<AtomicU32>,
+    timeouts: BTreeMap<String, Duration>,
     log: Arc<Log>,
     invocations: AtomicUsize,
     running: AtomicUsize,
@@ -448,6 +450,14 @@ struct State {
     panics: Vec<String>,
     mishaps: u32,
     planted: Vec<String>,
+}
+
+/// How long each function may take, as the template has it.
+fn timeouts() -> Result<BTreeMap<String, Duration>> {
+    let names = functions::functions(functions::KINDS, false).into_iter();
+    names
+        .map(|name| Ok((name.clone(), template()?.size(&name)?.timeout)))
+        .collect()
 }
 
 /// Runs a plan to its end.
@@ -506,6 +516,7 @@ impl World {
             handlers: plan.kind.handlers(),
             weather: Arc::new(plan.weather.clone()),
             budget: Arc::new(AtomicU32::new(plan.weather.budget)),
+            timeouts: timeouts()?,
             simulated,
             store,
             edge,
@@ -724,11 +735,17 @@ impl World {
         number: u64,
         copy: u64,
     ) -> Result<Value, TaskError> {
+        let Some(&timeout) = self.timeouts.get(function) else {
+            return Err(TaskError {
+                error: "Lambda.ResourceNotFoundException".to_owned(),
+                cause: format!("there is no function {function}"),
+            });
+        };
         let call = Call::begin(Birth {
             request_id: format!("request-{number}-{copy}"),
             delivery,
             function: function.to_owned(),
-            timeout: deploy::timeout(function),
+            timeout,
             dice: Dice::of(self.plan.seed, "call", &[delivery as u64, number, copy]),
             weather: Arc::clone(&self.weather),
             budget: Arc::clone(&self.budget),

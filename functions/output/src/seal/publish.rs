@@ -15,6 +15,7 @@ use landfall::{
 use super::objects;
 use crate::{
     latest::{self, Latest},
+    metrics,
     receipt::{self, Receipt},
     verify::{CheckVerdict, Report},
 };
@@ -24,6 +25,10 @@ pub(super) struct Publisher<'a> {
     pub(super) store: &'a dyn ObjectStore,
     pub(super) clock: &'a dyn Clock,
     pub(super) ledger: &'a Ledger<'a>,
+    /// The namespace of the stack's metrics, if it keeps any.
+    pub(super) metrics: Option<&'a str>,
+    /// ARN of the execution that publishes.
+    pub(super) execution: &'a str,
 }
 
 impl Publisher<'_> {
@@ -63,6 +68,7 @@ impl Publisher<'_> {
         if entry.takes_place {
             self.give_place_back(entry).await?;
         }
+        metrics::write(self.metrics, &receipt, self.execution);
         Ok(outcome)
     }
 

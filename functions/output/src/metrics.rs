@@ -1,0 +1,124 @@
+//! What a sealed job adds to the metrics of the stack.
+//!
+//! What must stay true: one line a job, from the execution whose outcome stands; no value in it but numbers, the kind, the
+//! name that the event gave its export, and the name of the schedule that asked for it. A metric that cannot be written
+//! holds nothing up.
+//!
+//! The line is CloudWatch's embedded metric format: a document on the standard output, from which CloudWatch makes metrics
+//! and which stays in the log with everything that it says. Each metric is kept by kind; whether the job succeeded also by
+//! name and by schedule, so that an alarm can tell that an export did not happen.
+
+use std::io::Write;
+
+use chrono::{DateTime, Utc};
+use landfall::job::Verdict;
+use serde_json::{Value, json};
+
+use crate::receipt::Receipt;
+
+/// Every metric of a kind, with its unit.
+const METRICS: [(&str, &str); 10] = [
+    ("Succeeded", "Count"),
+    ("Failed", "Count"),
+    ("Duration", "Seconds"),
+    ("TimeInLine", "Seconds"),
+    ("TimeToVerify", "Seconds"),
+    ("Polls", "Count"),
+    ("Rows", "Count"),
+    ("Bytes", "Bytes"),
+    ("BytesPerSecond", "Bytes/Second"),
+    ("Transitions", "Count"),
+];
+
+/// Writes the line of a receipt, if the deployment keeps metrics and the receipt is that of this execution.
+pub fn write(namespace: Option<&str>, receipt: &Receipt, execution: &str) {
+    let Some(namespace) = namespace.filter(|_| receipt.execution == execution) else {
+        return;
+    };
+    let line = document(namespace, receipt).to_string();
+    if let Err(why) = writeln!(std::io::stdout().lock(), "{line}") {
+        tracing::warn!("the metrics of the job are not written: {why}");
+    }
+}
+
+fn document(namespace: &str, receipt: &Receipt) -> Value {
+    let times = &receipt.times;
+    let seconds = |from: DateTime<Utc>, to: DateTime<Utc>| (to - from).as_seconds_f64().max(0.0);
+    let verified = times.ended_at.zip(times.verified_at);
+    let to_verify = verified.map(|(ended, verified)| seconds(ended, verified));
+    let output = receipt.output.as_ref();
+    let is_success = receipt.verdict == Verdict::Succeeded;
+    let value = |name: &str| match name {
+        "Succeeded" => Some(json!(u8::from(is_success))),
+        "Failed" => Some(json!(u8::from(!is_success))),
+        "Duration" => Some(json!(seconds(times.triggered_at, times.sealed_at))),
+        "TimeInLine" => times
+            .started_at
+            .map(|started| json!(seconds(times.claimed_at, started))),
+        "TimeToVerify" => to_verify.map(|seconds| json!(seconds)),
+        "Polls" => Some(json!(receipt.polls)),
+        "Rows" => output.map(|output| json!(output.rows)),
+        "Bytes" => output.map(|output| json!(output.bytes)),
+        #[expect(clippy::cast_precision_loss, reason = "a rate")]
+        "BytesPerSecond" => output
+            .zip(to_verify.filter(|seconds| *seconds > 0.0))
+            .map(|(output, seconds)| json!(output.bytes as f64 / seconds)),
+        "Transitions" => Some(json!(receipt.usage.state_transitions)),
+        _ => None,
+    };
+    let measured: Vec<(&str, &str, Value)> = METRICS
+        .into_iter()
+        .filter_map(|(name, unit)| Some((name, unit, value(name)?)))
+        .collect();
+    let defined = |names: &[&str]| -> Vec<Value> {
+        let known = measured
+            .iter()
+            .filter(|(name, ..)| names.is_empty() || names.contains(name));
+        known
+            .map(|(name, unit, _)| json!({"Name": name, "Unit": unit}))
+            .collect()
+    };
+    let mut line = json!({
+        "level": "INFO",
+        "message": "the job is sealed",
+        "kind": receipt.kind,
+        "job_key": receipt.job_key,
+        "error": receipt.error.as_ref().map(|error| &error.error),
+    });
+    let mut of_outcomes = Vec::new();
+    let of_schedule = receipt.trigger.schedule.as_deref().and_then(schedule);
+    for (dimension, value) in [("name", receipt.name.as_deref()), ("schedule", of_schedule)] {
+        if let Some(value) = value {
+            of_outcomes.push(json!([dimension]));
+            line[dimension] = json!(value);
+        }
+    }
+    for (name, _, value) in &measured {
+        line[*name] = value.clone();
+    }
+    let mut directives = vec![json!({"Namespace": namespace, "Dimensions": [["kind"]], "Metrics": defined(&[])})];
+    if !of_outcomes.is_empty() {
+        let outcomes = defined(&["Succeeded", "Failed"]);
+        directives.push(json!({"Namespace": namespace, "Dimensions": of_outcomes, "Metrics": outcomes}));
+    }
+    line["_aws"] = json!({"Timestamp": times.sealed_at.timestamp_millis(), "CloudWatchMetrics": directives});
+    line
+}
+
+/// The name of a schedule: the end of its ARN. A rule asks for nobody's export in particular.
+fn schedule(arn: &str) -> Option<&str> {
+    let (_, name) = arn.split_once(":schedule/")?;
+    name.rsplit('/').next().filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_is_called_by_its_own_name() {
+        let arn = "arn:aws:scheduler:eu-central-1:111122223333:schedule/default/landfall-SegmentSnapshotSchedule-1";
+        assert_eq!(schedule(arn), Some("landfall-SegmentSnapshotSchedule-1"));
+        assert_eq!(schedule("arn:aws:events:eu-central-1:111122223333:rule/nightly"), None);
+    }
+}
