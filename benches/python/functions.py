@@ -152,17 +152,16 @@ class Lambda:
             child = subprocess.Popen(
                 contestant.command, env=environment, cwd=contestant.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-            if not self.done.wait(60):
-                child.kill()
+            self.done.wait(60)
+            memory = peak(child.pid)
             child.kill()
-            _, _, used = os.wait4(child.pid, 0)
-            child.returncode = 0
+            child.wait()
             self.ended.set()
             log.seek(0)
             failed = [body for kind, body in self.answers if kind != "response"]
             if failed or len(self.answers) != (warm + 1 if contestant.event else 0):
                 raise SystemExit(f"{contestant.name} did not answer: {failed} {log.read().decode(errors='replace')}")
-        of = {"next": self.times[0] - begun, "memory": used.ru_maxrss * 1024}
+        of = {"next": self.times[0] - begun, "memory": memory}
         if contestant.event:
             of["first"] = self.times[1] - begun
             # A warm answer is the time between giving an event and hearing of it.
@@ -174,6 +173,13 @@ class Contestant:
     def __init__(self, name, command, event, folder, handler="bootstrap"):
         self.name, self.command, self.event, self.folder, self.handler = name, command, event, folder, handler
         self.runs = []
+
+
+def peak(pid):
+    """Bytes. What wait4 tells would hold what this process had when it forked."""
+    status = Path(f"/proc/{pid}/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
 
 
 def zipped(binary):
