@@ -51,6 +51,7 @@ pub fn of_stack(parameters: &BTreeMap<String, String>, outputs: &BTreeMap<String
         keys: list("KmsKeyArn").chain(list("AllowedKmsKeys")).collect(),
         domains: list("AllowedDomains").collect(),
         dashboards: list("AllowedDashboards").collect(),
+        users: list("AllowedQuickSightUsers").collect(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a job cost at Step Functions and Lambda.
+//! What a job cost at Step Functions.
 //!
 //! What must stay true: it is computed of counts and sealed nowhere, so that a price that changes makes no receipt wrong.
 
@@ -14,15 +14,19 @@ pub struct Cost {
     pub state_transitions: u64,
     /// Functions invoked.
     pub invocations: u64,
-    /// Both at the prices of us-east-1, in US dollars: without the free tier, the time that functions run, and requests to S3.
-    pub usd: f64,
+    /// The transitions at the price of us-east-1, in US dollars, without the free tier.
+    pub state_transitions_usd: f64,
 }
 
 impl Cost {
     /// Of the counts of an outcome.
     pub fn of(outcome: &Outcome) -> Self {
         let usage = Usage::of(outcome, outcome.report.as_ref().map(|_| 0));
-        Self::counted(usage.state_transitions, usage.invocations)
+        Self {
+            state_transitions: usage.state_transitions,
+            invocations: usage.invocations,
+            state_transitions_usd: usd(usage.state_transitions),
+        }
     }
 
     /// Of several jobs.
@@ -33,20 +37,19 @@ impl Cost {
             state_transitions += cost.state_transitions;
             invocations += cost.invocations;
         }
-        Self::counted(state_transitions, invocations)
-    }
-
-    fn counted(state_transitions: u64, invocations: u64) -> Self {
-        let usage = cost::Usage {
-            state_transitions,
-            invocations,
-            ..cost::Usage::default()
-        };
         Self {
             state_transitions,
             invocations,
-            // Rounded, or binary fractions would show.
-            usd: (usage.usd() * 1e9).round() / 1e9,
+            state_transitions_usd: usd(state_transitions),
         }
     }
+}
+
+/// Rounded, or binary fractions would show.
+fn usd(state_transitions: u64) -> f64 {
+    let usage = cost::Usage {
+        state_transitions,
+        ..cost::Usage::default()
+    };
+    (usage.usd() * 1e9).round() / 1e9
 }

@@ -7,7 +7,6 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use landfall::{
-    cost::dollars,
     error::{Error, ErrorKind, Result},
     job::{Kind, TaskError},
     ledger::{AttemptState, Entry, Ledger},
@@ -516,7 +515,10 @@ pub fn shown(shown: &Shown, layout: Layout) -> String {
     fact("picks up", job.picks_up.clone().unwrap_or_default());
     if let Some(cost) = &job.cost {
         let transitions = counted(cost.state_transitions, "state transition");
-        fact("cost", format!("{transitions}, about {}", dollars(cost.usd)));
+        fact(
+            "cost",
+            format!("{transitions}, about ${:.5}", cost.state_transitions_usd),
+        );
     }
     lines.push(String::new());
     for (index, moment) in shown.timeline.iter().enumerate() {

@@ -68,6 +68,14 @@ pub fn variables() -> BTreeMap<String, String> {
         ("LANDFALL_ALLOWED_DOMAINS", "*".to_owned()),
         ("LANDFALL_ALLOWED_DASHBOARDS", "*".to_owned()),
         (
+            "LANDFALL_ALLOWED_QUICK_SIGHT_USERS",
+            "arn:aws:quicksight:*:111122223333:user/default/*".to_owned(),
+        ),
+        (
+            "LANDFALL_USER_SESSION_ROLE_ARN",
+            "arn:aws:iam::111122223333:role/landfall-user-session".to_owned(),
+        ),
+        (
             "LANDFALL_DEFAULT_ROLE_ARN",
             format!("arn:aws:iam::{ACCOUNT}:role/landfall-export"),
         ),

@@ -40,6 +40,7 @@ fn template(machines: &BTreeMap<&'static str, String>) -> Value {
         ("AlarmTopicArn", String::new()),
         ("AllowedDashboards", of("LANDFALL_ALLOWED_DASHBOARDS")),
         ("AllowedDomains", of("LANDFALL_ALLOWED_DOMAINS")),
+        ("AllowedQuickSightUsers", of("LANDFALL_ALLOWED_QUICK_SIGHT_USERS")),
         ("AllowedKmsKeys", of("LANDFALL_ALLOWED_KEYS")),
         ("AllowedRoles", of("LANDFALL_ALLOWED_ROLES")),
         ("EventBusName", BUS.to_owned()),

@@ -27,12 +27,14 @@ pub struct Config {
     /// `LANDFALL_EXPECTED_BUCKET_OWNER`: the account, 12 digits, that every bucket must belong to.
     pub bucket_owner: Option<String>,
     /// `LANDFALL_ALLOWED_DESTINATIONS`, `LANDFALL_ALLOWED_ROLES`, `LANDFALL_ALLOWED_KEYS`, `LANDFALL_ALLOWED_DOMAINS`,
-    /// `LANDFALL_ALLOWED_DASHBOARDS`: each a list separated by blanks or commas.
+    /// `LANDFALL_ALLOWED_DASHBOARDS`, `LANDFALL_ALLOWED_QUICK_SIGHT_USERS`: each a list separated by blanks or commas.
     pub allowed: AllowList,
     /// `LANDFALL_DEFAULT_DESTINATION`: where exports go whose request names no destination.
     pub default_destination: Option<S3Uri>,
     /// `LANDFALL_DEFAULT_ROLE_ARN`: the role of requests that name none.
     pub default_role: Option<String>,
+    /// `LANDFALL_USER_SESSION_ROLE_ARN`: the role whose sessions act for registered users.
+    pub user_session_role: Option<String>,
     /// `LANDFALL_DEADLINE_SECONDS`: how long a job may take. 6 hours when unset.
     pub deadline: Duration,
     /// `LANDFALL_POLL_MIN_SECONDS` and `LANDFALL_POLL_MAX_SECONDS`: bounds of the waits between polls. 15 and 1800
@@ -84,9 +86,11 @@ impl Config {
                 keys: reader.list("LANDFALL_ALLOWED_KEYS"),
                 domains: reader.list("LANDFALL_ALLOWED_DOMAINS"),
                 dashboards: reader.list("LANDFALL_ALLOWED_DASHBOARDS"),
+                users: reader.list("LANDFALL_ALLOWED_QUICK_SIGHT_USERS"),
             },
             default_destination: reader.uris("LANDFALL_DEFAULT_DESTINATION").into_iter().next(),
             default_role: reader.text("LANDFALL_DEFAULT_ROLE_ARN"),
+            user_session_role: reader.text("LANDFALL_USER_SESSION_ROLE_ARN"),
             deadline: reader.seconds("LANDFALL_DEADLINE_SECONDS", 6 * 60 * 60, 1, MAX_DEADLINE_SECONDS),
             polling: Bounds {
                 min: reader.seconds("LANDFALL_POLL_MIN_SECONDS", 15, 1, 3600),

@@ -14,6 +14,7 @@ use crate::{
     expect::Expectations,
     fault::{Faults, quoted},
     job::Level,
+    registered,
     s3_uri::S3Uri,
     service::JobService,
     trigger::{IDENTITY, OPTIONS, Options, Trigger, identify, is_schedule, split_detail},
@@ -152,6 +153,7 @@ fn check_source<S: JobService>(detail: &Value, faults: &mut Faults) {
 pub fn check_options(detail: &Value, faults: &mut Faults) {
     check_poll_options(detail, faults);
     check_expectations(detail, faults);
+    registered::check(detail, faults);
 }
 
 fn check_poll_options(detail: &Value, faults: &mut Faults) {
@@ -204,7 +206,7 @@ fn check_expected(expect: &Value, place: &str, remedy: Option<&str>, faults: &mu
             _ => {}
         }
     }
-    for name in ["Columns", "Rows", "Change"] {
+    for name in ["Columns", "Rows", "Change", "SegmentEstimate"] {
         check_level(&expect[name], format!("{place}.{name}"), remedy, faults);
     }
 }

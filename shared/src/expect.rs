@@ -33,6 +33,9 @@ pub struct Expectations {
     /// Age of the data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age: Option<ExpectedAge>,
+    /// The service's own estimate of the rows, where it gives one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segment_estimate: Option<ExpectedEstimate>,
 }
 
 impl Expectations {
@@ -92,6 +95,31 @@ pub struct ExpectedChange {
     /// `fail` when absent.
     #[serde(default)]
     pub on_violation: OnViolation,
+}
+
+/// How near the rows of the output are to what the service estimates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct ExpectedEstimate {
+    /// The largest difference in either direction, in percent of the estimate: `5%`.
+    #[schemars(regex(pattern = r"^(100|[0-9]{1,2})%$"))]
+    pub within: String,
+    /// What a larger difference does: `warn` when absent.
+    #[serde(default = "warn")]
+    #[schemars(extend("default" = "warn"))]
+    pub otherwise: OnViolation,
+}
+
+/// An estimate proves little: the segment is counted anew for each export.
+const fn warn() -> OnViolation {
+    OnViolation::Warn
+}
+
+impl ExpectedEstimate {
+    /// The largest difference, in percent; `None` for a text that the schema does not take.
+    pub fn percent(&self) -> Option<u64> {
+        self.within.strip_suffix('%')?.parse().ok()
+    }
 }
 
 /// Age of the data when it is verified.

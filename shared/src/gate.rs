@@ -6,6 +6,7 @@
 
 use crate::{
     error::{Error, ErrorKind, Result},
+    registered::Actor,
     s3_uri::S3Uri,
 };
 
@@ -22,6 +23,8 @@ pub struct AllowList {
     pub domains: Vec<String>,
     /// Ids of dashboards that snapshots may be taken of, by the same rule.
     pub dashboards: Vec<String>,
+    /// ARNs of registered users of Quick Sight that events may act for, by the same rule.
+    pub users: Vec<String>,
 }
 
 impl AllowList {
@@ -56,6 +59,32 @@ impl AllowList {
     /// Whether snapshots may be taken of this dashboard.
     pub fn check_dashboard(&self, what: &str, id: &str) -> Result<()> {
         check_name(what, id, "AllowedDashboards", &self.dashboards)
+    }
+
+    /// Whether an event may act for this user. `given_by` names the member, since nobody is to read who it is.
+    pub fn check_user(&self, given_by: &str, actor: &Actor) -> Result<()> {
+        let is_allowed = |pattern: &String| match actor {
+            Actor::One(arn) => matches_name(pattern, arn),
+            // What ends in a star and matches the head alone matches whatever follows it.
+            Actor::AnyOf(head) => pattern.ends_with('*') && matches_name(pattern, head),
+        };
+        if self.users.iter().any(is_allowed) {
+            return Ok(());
+        }
+        let every = match actor {
+            Actor::One(_) => "",
+            Actor::AnyOf(_) => {
+                " An address may be that of any user of its namespace, so a pattern has to allow them all."
+            }
+        };
+        Err(Error::new(
+            ErrorKind::Forbidden,
+            format!(
+                "this deployment does not let events act for the user of $.detail.Landfall.RegisteredUser.{given_by}.{every} \
+                 Nothing was started. Add the user's ARN, or a pattern of it with *, to the parameter \
+                 AllowedQuickSightUsers of the stack"
+            ),
+        ))
     }
 }
 
@@ -236,6 +265,52 @@ mod tests {
             }
             proptest::prop_assert_eq!(matches_name(&pattern, &name), slow(pattern.as_bytes(), name.as_bytes()));
         }
+    }
+
+    #[test]
+    fn users_by_arn_and_addresses_only_where_everybody_is_allowed() {
+        let users = |patterns: &[&str]| AllowList {
+            users: patterns.iter().map(|pattern| (*pattern).to_owned()).collect(),
+            ..AllowList::default()
+        };
+        const HEAD: &str = "arn:aws:quicksight:us-east-1:111122223333:user/default/";
+        let one = |name: &str| Actor::One(format!("{HEAD}{name}"));
+        let check = |patterns: &[&str], actor: &Actor| users(patterns).check_user("UserArn", actor).is_ok();
+        let anna = format!("{HEAD}anna");
+        for (pattern, actor, is_allowed) in [
+            (anna.as_str(), one("anna"), true),
+            (anna.as_str(), one("annabel"), false),
+            (anna.as_str(), one("Anna"), false),
+            (anna.as_str(), one("*"), false),
+            (anna.as_str(), one("x/anna"), false),
+            ("arn:aws:quicksight:*:111122223333:user/default/*", one("anna"), true),
+            ("arn:aws:quicksight:*:111122223333:user/default/a*", one("anna"), true),
+            ("arn:aws:quicksight:*:111122223333:user/other/*", one("anna"), false),
+            ("*", one("anna"), true),
+            ("", one("anna"), false),
+            (
+                "arn:aws:quicksight:*:111122223333:user/default/*",
+                Actor::AnyOf(HEAD.to_owned()),
+                true,
+            ),
+            (
+                "arn:aws:quicksight:*:111122223333:user/default/a*",
+                Actor::AnyOf(HEAD.to_owned()),
+                false,
+            ),
+            (
+                "arn:aws:quicksight:*:111122223333:user/default/",
+                Actor::AnyOf(HEAD.to_owned()),
+                false,
+            ),
+            (anna.as_str(), Actor::AnyOf(HEAD.to_owned()), false),
+            ("*", Actor::AnyOf(HEAD.to_owned()), true),
+        ] {
+            assert_eq!(check(&[pattern], &actor), is_allowed, "{pattern}");
+        }
+        let error = users(&[]).check_user("UserArn", &one("anna")).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Forbidden);
+        assert!(!error.message.contains("anna") && error.message.contains("AllowedQuickSightUsers"));
     }
 
     #[test]

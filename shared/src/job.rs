@@ -313,6 +313,53 @@ pub struct NamedFile {
     pub error: Option<String>,
 }
 
+/// What the service says that it was asked for, held against what it was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Echo {
+    /// Members that were compared, by their names.
+    pub compared: Vec<String>,
+    /// Those of them that differ. Their values are not kept.
+    pub differs: Vec<String>,
+}
+
+impl Echo {
+    /// Compares a member, unless the service does not tell it.
+    pub fn compare<T: PartialEq + ?Sized>(&mut self, name: &str, asked: Option<&T>, told: Option<&T>) {
+        if told.is_some() {
+            self.note(name, asked == told);
+        }
+    }
+
+    /// Notes whether a member is what was asked for.
+    pub fn note(&mut self, name: &str, is_same: bool) {
+        self.compared.push(name.to_owned());
+        if !is_same {
+            self.differs.push(name.to_owned());
+        }
+    }
+}
+
+/// The service's own estimate of the rows of an export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum Estimate {
+    /// It was asked for.
+    Asked {
+        /// The service's id of it.
+        id: String,
+    },
+    /// It is known.
+    Known {
+        /// Rows.
+        rows: u64,
+    },
+    /// There is none.
+    Missing {
+        /// Why not.
+        reason: String,
+    },
+}
+
 /// What a job reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Source {
@@ -464,6 +511,12 @@ pub struct Job {
     /// The files that the service names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<NamedFile>>,
+    /// What the service says that it was asked for, held against the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub echo: Option<Echo>,
+    /// The service's own estimate of the rows, where the event expects one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Estimate>,
     /// When it was last seen running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_at: Option<DateTime<Utc>>,
@@ -491,6 +544,12 @@ pub struct Job {
 }
 
 impl Job {
+    /// Whether the event expects the rows to be near the service's own estimate.
+    pub fn expects_estimate(&self) -> bool {
+        let output = self.output.as_ref();
+        output.is_some_and(|output| output.expect.segment_estimate.is_some())
+    }
+
     /// Names the job in a message: kind, key and the service's id.
     pub fn label(&self) -> String {
         format!("{} {} (service id {})", self.kind, self.job_key, self.service_id)

@@ -25,6 +25,7 @@ pub mod limits;
 pub mod line;
 pub mod poll;
 pub mod reach;
+pub mod registered;
 pub mod remedy;
 pub mod runtime;
 pub mod s3_uri;

@@ -5,27 +5,90 @@
 //! reason. A job that is past its deadline is given up.
 
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{
     error::{Error, ErrorKind, Result, moment},
     hash::spread,
+    input::{Input, read_input},
     invocation::Deployment,
     job::{Job, Missed, Status, TaskError},
     polling::{self, MAX_POLLS, Sight},
+    registered::RegisteredUser,
     service::{JobService, Observation, ServiceState},
+    start::check_user,
+    trigger::{Options, identify, split_detail},
 };
 
 /// How many polls in a row without news are announced as a stall; the definition says the same.
 pub const STALLED: u32 = 4;
 
+/// What the state machine hands over.
+#[derive(Clone, Deserialize)]
+pub struct Looking {
+    /// The job.
+    pub job: Job,
+    /// The event of the execution. It says for whom the job acts, which no job holds.
+    #[serde(default)]
+    pub event: Option<Value>,
+}
+
+impl From<Job> for Looking {
+    fn from(job: Job) -> Self {
+        Self { job, event: None }
+    }
+}
+
+impl Looking {
+    /// Reads the input of the step: a job with its event or, as `cargo lambda invoke` sends it, a job alone.
+    pub fn read(input: impl Into<Input>) -> Result<Self> {
+        let input = input.into();
+        match input.value.get("job") {
+            Some(_) => read_input(input),
+            None => read_input::<Job>(input).map(Self::from),
+        }
+    }
+}
+
+/// The user that the event has a job of it act for.
+fn user_of<S: JobService>(deployment: &Deployment, looking: &Looking) -> Result<Option<RegisteredUser>> {
+    let Some(event) = looking.event.as_ref().filter(|_| S::ACTS_FOR_USERS) else {
+        return Ok(None);
+    };
+    if identify(&S::kind(), event)?.request_sha256 != looking.job.request_sha256 {
+        return Err(Error::new(
+            ErrorKind::Forbidden,
+            "the event of this execution asks for something else, or for another user, than the job was started for",
+        ));
+    }
+    let (_, options) = split_detail(event)?;
+    let options: Options = serde_json::from_value(options)
+        .map_err(|_| Error::internal("the event of a started job has options that cannot be read"))?;
+    if let Some(user) = &options.registered_user {
+        check_user(&deployment.config, event, user)?;
+    }
+    Ok(options.registered_user)
+}
+
 /// Runs the step.
-pub async fn poll<S: JobService>(deployment: &Deployment, service: &S, mut job: Job) -> Result<Job> {
+pub async fn poll<S: JobService>(
+    deployment: &Deployment,
+    service: &S,
+    looking: impl Into<Looking> + Send,
+) -> Result<Job> {
+    let looking = looking.into();
+    let user = user_of::<S>(deployment, &looking);
+    let mut job = looking.job;
     if job.status != Status::Running {
         return Ok(job);
     }
     job.polls = job.polls.saturating_add(1);
     let asked_at = deployment.clock.now();
-    let answer = service.poll(&job).await;
+    let answer = match user {
+        Ok(user) => service.poll(&job, user.as_ref()).await,
+        Err(error) => Err(error),
+    };
     let now = deployment.clock.now();
     job.missed.resumed = false;
     match answer {
@@ -72,6 +135,8 @@ fn see(job: &mut Job, observation: Observation, asked_at: DateTime<Utc>) {
     job.counts = observation.counts.or(job.counts);
     job.failures = observation.failures;
     job.files = observation.files;
+    job.echo = observation.echo.or_else(|| job.echo.take());
+    job.estimate = observation.estimate.or_else(|| job.estimate.take());
     job.service_ended_at = observation.ended_at;
     match observation.state {
         ServiceState::Running => job.running_at = Some(asked_at),

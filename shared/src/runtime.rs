@@ -22,9 +22,9 @@ pub use crate::sdk::SdkConfig;
 use crate::{
     config::{Access, Config, Logging},
     error::{Error, Result},
-    input::{Input, Payload, read_input},
+    input::{Input, Payload},
     invocation::{Deployment, Invocation},
-    poll,
+    poll::{self, Looking},
     sdk::sdk_config,
     service::{CALL_LIMIT, JobService},
     span,
@@ -66,7 +66,7 @@ pub fn start_handler<S: JobService + 'static>(deployment: Deployment, service: S
 /// The handler of a kind's poll function.
 pub fn poll_handler<S: JobService + 'static>(deployment: Deployment, service: S) -> Handler {
     handler((deployment, service), |parts, input, _| async move {
-        poll::poll(&parts.0, &parts.1, read_input(input)?).await
+        poll::poll(&parts.0, &parts.1, Looking::read(input)?).await
     })
 }
 

@@ -13,7 +13,8 @@ use serde_json::Value;
 use crate::{
     error::Error,
     fault::Faults,
-    job::{Counts, Format, Job, Kind, NamedFile, Progress, Source},
+    job::{Counts, Echo, Estimate, Format, Job, Kind, NamedFile, Progress, Source},
+    registered::RegisteredUser,
     s3_uri::S3Uri,
     store::ObjectStore,
 };
@@ -69,6 +70,8 @@ pub struct Aim<'a> {
     pub account: Option<&'a str>,
     /// The region that the function runs in; without one the region that the event names.
     pub region: Option<&'a str>,
+    /// The registered user that the job acts for.
+    pub user: Option<&'a RegisteredUser>,
 }
 
 /// A start call that is about to be made, or was made and may have been lost.
@@ -91,7 +94,8 @@ pub struct StartCall<R> {
 pub enum StartError {
     /// The service refused: no job was made, and the same call will be refused again.
     Refused(Error),
-    /// The service is full: no job was made, and the same call is made again later. The error is `Busy`.
+    /// The service is full, or does not let us ask right now: no job was made, and the same call is made again later. The
+    /// error is transient, mostly `Busy`.
     Full(Error),
     /// The request never left ([`crate::reach`]): no job was made, and the same call is made again for some minutes. The
     /// error is what the job then fails with.
@@ -139,6 +143,10 @@ pub struct Observation {
     pub failures: Vec<String>,
     /// The files that the service names, once it is done.
     pub files: Option<Vec<NamedFile>>,
+    /// What the service says that it was asked for, held against the request; absent where it does not say.
+    pub echo: Option<Echo>,
+    /// What is known of the estimate that was asked for.
+    pub estimate: Option<Estimate>,
     /// When it ended by the service's own clock.
     pub ended_at: Option<DateTime<Utc>>,
 }
@@ -155,6 +163,8 @@ impl Observation {
             counts: None,
             failures: Vec::new(),
             files: None,
+            echo: None,
+            estimate: None,
             ended_at: None,
         }
     }
@@ -170,6 +180,12 @@ pub trait JobService: Send + Sync {
 
     /// Whether a job writes files: then it needs a destination, and success means that they were verified.
     const WRITES_OUTPUT: bool = true;
+
+    /// Whether a job may act for a registered user of the service (`Landfall.RegisteredUser`).
+    const ACTS_FOR_USERS: bool = false;
+
+    /// Whether the service can be asked for an estimate of the rows (`Verification.Expect.SegmentEstimate`).
+    const ESTIMATES: bool = false;
 
     /// The API's request, in its own member names; its JSON Schema holds every documented constraint.
     type Request: JsonSchema + Serialize + DeserializeOwned + Clone + Send + Sync;
@@ -220,9 +236,16 @@ pub trait JobService: Send + Sync {
     /// Makes the one start call. Never tries again by itself: a second call may make a second job.
     fn start(&self, call: &StartCall<Self::Request>) -> impl Future<Output = Result<String, StartError>> + Send;
 
+    /// Asks for an estimate of the rows of a job that was started, whose event expects one. It never fails: an estimate
+    /// that cannot be had says why.
+    fn estimate(&self, _request: &Self::Request) -> impl Future<Output = Option<Estimate>> + Send {
+        async { None }
+    }
+
     /// Looks for the job of a start call whose answer was lost.
     fn find(&self, call: &StartCall<Self::Request>) -> impl Future<Output = Result<Found, Error>> + Send;
 
-    /// Reads the job's state once.
-    fn poll(&self, job: &Job) -> impl Future<Output = Result<Observation, Error>> + Send;
+    /// Reads the job's state once. `user` is the registered user that the event has the job act for.
+    fn poll(&self, job: &Job, user: Option<&RegisteredUser>)
+    -> impl Future<Output = Result<Observation, Error>> + Send;
 }

@@ -20,6 +20,7 @@ mod record;
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 
+pub(crate) use self::admit::check_user;
 pub use self::{admit::admit, decision::MAX_ATTEMPTS, received::Received};
 use self::{
     capacity::Capacity,
@@ -121,7 +122,14 @@ impl<S: JobService> Starter<'_, S> {
             let current = match claim {
                 Claim::Lost(current) => current,
                 Claim::Held(current) => match self.launch(current, has_place).await? {
-                    Launched::Started(started) => return self.job(&started.entry, false).await,
+                    Launched::Started(started) => {
+                        let mut job = self.job(&started.entry, false).await?;
+                        // The job is recorded: whatever becomes of this, it is not lost.
+                        if job.expects_estimate() {
+                            job.estimate = self.service.estimate(&self.requested.request).await;
+                        }
+                        return Ok(job);
+                    }
                     Launched::Overtaken(changed) => changed,
                 },
             };
@@ -380,6 +388,7 @@ impl<S: JobService> Starter<'_, S> {
             role: self.deployment.config.default_role.as_deref(),
             account: trigger.account.as_deref(),
             region: self.deployment.config.region.as_deref().or(trigger.region.as_deref()),
+            user: self.requested.options.registered_user.as_ref(),
         };
         StartCall {
             request: S::aim(self.requested.request.clone(), &aim),

@@ -19,6 +19,7 @@ use crate::{
     hash::{canonical, sha256_hex},
     job::{Kind, Level},
     limits::MAX_DEADLINE_SECONDS,
+    registered::RegisteredUser,
 };
 
 /// The member of `detail` that holds our own options.
@@ -55,6 +56,10 @@ pub struct Options {
     /// What the output must be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<VerificationOptions>,
+    /// The registered user of the service whose eyes the export is made with.
+    #[schemars(extend("writeOnly" = true))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered_user: Option<RegisteredUser>,
 }
 
 /// Waits between polls.
@@ -132,10 +137,15 @@ pub(crate) const IDENTITY: &str = "EventBridge gives each event an id. An event 
 /// ledger. Fails with `InvalidEvent` if the envelope or our options cannot be read.
 pub fn identify(kind: &Kind, event: &Value) -> Result<Trigger> {
     let (request, options) = split_detail(event)?;
-    let options: Options = serde_json::from_value(options).map_err(|error| {
+    let options: Options = serde_json::from_value(options.clone()).map_err(|error| {
+        // An error may quote what it found, and nobody is to read whom an event acts for.
+        let why = match options.get("RegisteredUser") {
+            Some(_) => "a member has another type, or is not known".to_owned(),
+            None => error.to_string(),
+        };
         Error::new(
             ErrorKind::InvalidEvent,
-            format!("$.detail.{OPTIONS} is not readable: {error}"),
+            format!("$.detail.{OPTIONS} is not readable: {why}"),
         )
     })?;
     trigger(kind, event, &request, options)
@@ -157,6 +167,12 @@ struct Envelope {
     resources: Option<Vec<String>>,
 }
 
+/// The account of the call: the event's own, or the one that the request names.
+pub(crate) fn account_of(event: &Value) -> Option<&str> {
+    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
+    text("/account").or_else(|| text("/detail/AwsAccountId"))
+}
+
 /// The trigger of an event whose request and options were told apart. Fails with `InvalidEvent` if the envelope cannot be
 /// read.
 pub fn trigger(kind: &Kind, event: &Value, request: &Value, options: Options) -> Result<Trigger> {
@@ -164,6 +180,9 @@ pub fn trigger(kind: &Kind, event: &Value, request: &Value, options: Options) ->
     let envelope = Envelope::deserialize(event)
         .map_err(|error| invalid(format!("the event is not an EventBridge envelope: {error}")))?;
     let time = envelope.time.ok_or_else(|| invalid("$.time is missing".to_owned()))?;
+    // The same request of another user is another one: other rows come out of it.
+    let of_user = options.registered_user.as_ref().map(|user| json!([request, user]));
+    let request = of_user.as_ref().unwrap_or(request);
     let request_sha256 = sha256_hex(&canonical(request)?);
 
     let schedule = envelope

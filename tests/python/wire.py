@@ -4,16 +4,22 @@
     wire.py conform SERVICE  < [exchange, …]        the operations, or the exception classes, of exchanges
     wire.py operations SERVICE < [exchange, …]      the operations of exchanges, whatever was answered
 
-Whatever does not conform ends with a message and a status other than 0.
+Whatever does not conform ends with a message and a status other than 0. An exchange that is signed for STS is held against
+the model of STS, whatever service is named: its calls go before those of Quick Sight.
 """
 
 import json
 import re
 import sys
+import xml.etree.ElementTree as ElementTree
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import botocore.session
 from botocore import parsers, validate
+
+
+# Errors that every operation of STS may give, which its model leaves out.
+COMMON = {"AccessDenied": 403, "ValidationError": 400}
 
 
 def main():
@@ -24,12 +30,15 @@ def main():
     if command == "errors":
         result = [error for name in given for error in modelled_errors(model.operation_model(name))]
     elif command == "operations":
-        result = [find(model, exchange)[0].name for exchange in given]
+        sts = session.get_service_model("sts")
+        result = [find(sts if is_of_sts(exchange) else model, exchange)[0].name for exchange in given]
     elif command == "conform":
-        client = session.create_client(
-            service, region_name="eu-central-1", aws_access_key_id="test", aws_secret_access_key="test"
-        )
-        result = [conform(model, client, exchange) for exchange in given]
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        clients = {name: session.create_client(name, region_name="eu-central-1", **keys) for name in (service, "sts")}
+        named = ["sts" if is_of_sts(exchange) else service for exchange in given]
+        result = [
+            conform(session.get_service_model(name), clients[name], exchange) for name, exchange in zip(named, given)
+        ]
     else:
         sys.exit(f"unknown command {command}")
     json.dump(result, sys.stdout)
@@ -53,8 +62,23 @@ def conform(model, client, exchange):
     return check_answer(operation, client, exchange, where)
 
 
+def signed_for(exchange):
+    headers = {name.lower(): value for name, value in exchange["headers"]}
+    match = re.search(r"Credential=[^/]+/\d{8}/[^/]+/([^/]+)/aws4_request", headers.get("authorization", ""))
+    return match and match[1]
+
+
+def is_of_sts(exchange):
+    return signed_for(exchange) == "sts"
+
+
 def find(model, exchange):
-    """The one operation of a method and path, with the values in the path."""
+    """The one operation of a method and path, with the values in the path; of a form the one that it names."""
+    if model.metadata["protocol"] == "query":
+        name = parse_qs(exchange["body"]).get("Action", [""])[0]
+        if exchange["target"] != "/" or name not in model.operation_names:
+            sys.exit(f"{exchange['method']} {exchange['target']} with Action {name} is no operation")
+        return model.operation_model(name), {}
     path = urlsplit(exchange["target"]).path
     found = []
     for name in model.operation_names:
@@ -78,17 +102,18 @@ def fixed_query(fixed, exchange):
 
 
 def check_signature(model, exchange, where):
-    headers = {name.lower(): value for name, value in exchange["headers"]}
-    match = re.search(r"Credential=[^/]+/\d{8}/[^/]+/([^/]+)/aws4_request", headers.get("authorization", ""))
-    if not match:
+    name = signed_for(exchange)
+    if not name:
         sys.exit(f"{where}: it has no SigV4 signature")
-    if match[1] != model.signing_name:
-        sys.exit(f"{where}: signed for {match[1]}, the model says {model.signing_name}")
+    if name != model.signing_name:
+        sys.exit(f"{where}: signed for {name}, the model says {model.signing_name}")
 
 
 def check_request(operation, uri, exchange, where):
     """Rebuilds the request's members from the wire and lets botocore validate them."""
     shape = operation.input_shape
+    if is_form(operation):
+        return check_form(operation, exchange, where)
     query = parse_qs(urlsplit(exchange["target"]).query, keep_blank_values=True)
     body = json.loads(exchange["body"]) if exchange["body"] else {}
     payload = shape.serialization.get("payload")
@@ -115,6 +140,49 @@ def check_request(operation, uri, exchange, where):
     unknown = list(unknown_members(members, shape, "request"))
     if unknown:
         sys.exit(f"{where}: {unknown}")
+
+
+def is_form(operation):
+    return operation.service_model.metadata["protocol"] == "query"
+
+
+def check_form(operation, exchange, where):
+    form = {name: values[0] for name, values in parse_qs(exchange["body"], keep_blank_values=True).items()}
+    version = form.pop("Version", None)
+    form.pop("Action")
+    if version != operation.service_model.api_version:
+        sys.exit(f"{where}: version {version}, the model says {operation.service_model.api_version}")
+    members = from_form(form, operation.input_shape, "")
+    if form:
+        sys.exit(f"{where}: the form has members that the model does not know: {sorted(form)}")
+    report = validate.ParamValidator().validate(members, operation.input_shape)
+    if report.has_errors():
+        sys.exit(f"{where}: {report.generate_report()}")
+
+
+def from_form(form, shape, place):
+    """Takes what belongs to a shape out of a form."""
+    if shape.type_name == "structure":
+        dot = "." if place else ""
+        members = {name: from_form(form, member, f"{place}{dot}{name}") for name, member in shape.members.items()}
+        return {name: value for name, value in members.items() if value not in (None, {}, [])}
+    if shape.type_name == "list":
+        items = []
+        while any(name.startswith(f"{place}.member.{len(items) + 1}") for name in form):
+            items.append(from_form(form, shape.member, f"{place}.member.{len(items) + 1}"))
+        return items
+    value = form.pop(place, None)
+    return int(value) if value is not None and shape.type_name == "integer" else value
+
+
+def unknown_elements(element, shape):
+    """Elements of an answer in XML that a shape does not have."""
+    for child in element:
+        name = child.tag.partition("}")[2]
+        if name not in shape.members:
+            yield name
+        elif shape.members[name].type_name == "structure":
+            yield from unknown_elements(child, shape.members[name])
 
 
 def from_wire(value, shape):
@@ -157,6 +225,11 @@ def check_answer(operation, client, exchange, where):
     if exchange["status"] != expected:
         sys.exit(f"{where}: answered {exchange['status']}, the model says {expected}")
     shape = operation.output_shape
+    if is_form(operation):
+        result = ElementTree.fromstring(exchange["answer"])[0]
+        if unknown := list(unknown_elements(result, shape)):
+            sys.exit(f"{where}: the answer has {unknown}, which the model does not know")
+        return operation.name
     payload = shape.serialization.get("payload")
     body_shape = shape.members[payload] if payload else shape
     body = json.loads(exchange["answer"]) if exchange["answer"] else {}
@@ -170,6 +243,8 @@ def check_answer(operation, client, exchange, where):
 def check_error(operation, client, exchange, parsed, where):
     """The name of the exception class that a caller of boto3 would catch."""
     code = parsed["Error"]["Code"]
+    if is_form(operation) and COMMON.get(code) == exchange["status"]:
+        return code
     modelled = {shape.metadata.get("error", {}).get("code", shape.name): shape for shape in operation.error_shapes}
     if code not in modelled:
         sys.exit(f"{where}: {code} is no error of the operation; it has {sorted(modelled)}")

@@ -14,7 +14,7 @@ use landfall::{
     input::Input,
     invocation::{Deployment, Invocation},
     job::{Job, Status},
-    poll::poll,
+    poll::{Looking, poll},
     service::JobService,
     start::{Received, start},
     store::{Clock, ObjectStore},
@@ -46,6 +46,9 @@ pub const EXPORTS: &str = "landfall-exports";
 /// Where the ledger lies.
 pub const LEDGER: &str = "landfall-ledger";
 
+/// The role whose sessions act for registered users of Quick Sight.
+pub const SESSION_ROLE: &str = "arn:aws:iam::111122223333:role/landfall-user-session";
+
 /// How long a function may run.
 const FUNCTION_TIMEOUT: TimeDelta = TimeDelta::seconds(60);
 
@@ -61,6 +64,8 @@ pub fn config() -> Result<Config, Error> {
             "LANDFALL_ALLOWED_ROLES" => "arn:aws:iam::111122223333:role/landfall-*",
             "LANDFALL_ALLOWED_KEYS" => "arn:aws:kms:eu-central-1:111122223333:key/*",
             "LANDFALL_ALLOWED_DOMAINS" | "LANDFALL_ALLOWED_DASHBOARDS" => "*",
+            "LANDFALL_ALLOWED_QUICK_SIGHT_USERS" => "arn:aws:quicksight:*:111122223333:user/default/*",
+            "LANDFALL_USER_SESSION_ROLE_ARN" => SESSION_ROLE,
             "LANDFALL_DEFAULT_DESTINATION" => "s3://landfall-exports/",
             "LANDFALL_DEFAULT_ROLE_ARN" => "arn:aws:iam::111122223333:role/landfall-export",
             _ => return None,
@@ -130,7 +135,9 @@ impl Harness<DashboardSnapshots, QuickSight> {
     /// Dashboard snapshots.
     pub fn dashboards(settings: quicksight::Settings, faults: Arc<Faults>) -> Result<Self> {
         let simulate = |world: &World| QuickSight::new(world.sink(), world.clock(), settings);
-        Self::with(faults, simulate, |sdk, _| DashboardSnapshots::new(sdk))
+        Self::with(faults, simulate, |sdk, _| {
+            DashboardSnapshots::new(sdk, Some(SESSION_ROLE.to_owned()))
+        })
     }
 }
 
@@ -188,6 +195,12 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
         self.service = (self.connect)(&sdk(service, &self.faults), &self.clock);
     }
 
+    /// [`Self::talk_to`] of a service that is connected in another way.
+    pub fn talk_to_as(&mut self, service: Arc<dyn SimulatedService>, connect: fn(&SdkConfig, &ManualClock) -> S) {
+        self.connect = connect;
+        self.talk_to(service);
+    }
+
     /// Lets the functions keep their ledger in another store from now on. What the service writes stays where it is, so
     /// there is nothing to verify then.
     pub fn keep_ledger_in(&mut self, store: Arc<dyn ObjectStore>) {
@@ -229,8 +242,14 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
     }
 
     /// A look, once.
-    pub async fn poll(&self, job: Job) -> Result<Job, Error> {
+    pub async fn poll(&self, job: impl Into<Looking> + Send) -> Result<Job, Error> {
         poll(&self.deployment, &self.service, job).await
+    }
+
+    /// A look of an execution that received an event, once.
+    pub async fn look(&self, job: Job, event: &Value) -> Result<Job, Error> {
+        let event = Some(event.clone());
+        self.poll(Looking { job, event }).await
     }
 
     /// The verification, once.
@@ -258,7 +277,7 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
         };
         while job.status == Status::Running {
             self.pass(Duration::from_secs(job.wait_seconds.into())).await;
-            match self.retried(|| self.poll(job.clone())).await {
+            match self.retried(|| self.look(job.clone(), event)).await {
                 Ok(seen) => job = seen,
                 Err(error) => {
                     job.missed.count += 1;

@@ -35,8 +35,10 @@ from stack import (
 )
 
 PERMISSIONS = ROOT / "tests/static/permissions.txt"
+# The role whose sessions act for registered users of Quick Sight.
+SESSION_ROLE = "DashboardSnapshotSessionRole"
 # Actions for which AWS knows no resource, so that "*" is all that can be written.
-WITHOUT_RESOURCE = re.compile(r"xray:(Put\w+|GetSampling\w+)|logs:(\w+LogDeliver\w+|\w+ResourcePolic\w+|DescribeLogGroups)")
+WITHOUT_RESOURCE = re.compile(r"quicksight:GetIdentityContext|xray:(Put\w+|GetSampling\w+)|logs:(\w+LogDeliver\w+|\w+ResourcePolic\w+|DescribeLogGroups)")
 
 
 class Kind:
@@ -184,11 +186,17 @@ def roles_are_whose_they_should_be(facts):
         f"{account}/landfall/{STACK}/*": set(functions),
         f"{account}/landfall/*/seal/*": {"SealReceiptRole"},
         f"{account}/landfall-machines/{STACK}/*": set(machines),
+        f"{account}/landfall-sessions/{STACK}/*": {SESSION_ROLE},
     }
+    # Of registered users: the two functions that make a session of theirs, and nobody else.
+    acting = [stack.attribute(f"DashboardSnapshot{step}Role", "Arn") for step in ("Start", "Poll")]
+    trust = stack.of("AWS::IAM::Role")[SESSION_ROLE]["AssumeRolePolicyDocument"]["Statement"]
+    if trust != [{"Effect": "Allow", "Principal": {"AWS": acting}, "Action": ["sts:AssumeRole", "sts:SetContext"]}]:
+        yield f"{SESSION_ROLE} may be assumed as {trust}"
     for name, role in stack.of("AWS::IAM::Role").items():
         if (functions + machines).count(name) > 1:
             yield f"{name} is shared"
-        for statement in role["AssumeRolePolicyDocument"]["Statement"]:
+        for statement in role["AssumeRolePolicyDocument"]["Statement"] if name != SESSION_ROLE else ():
             services = listed(statement["Principal"].get("Service", "nobody"))
             if (services == ["lambda.amazonaws.com"]) != (name in functions):
                 yield f"{name} may be assumed by {services}"
@@ -286,10 +294,12 @@ def what_may_be_exported_is_held_by_iam(facts):
         for kind in facts.kinds:
             variables = stack.functions.get(kind.resource("StartFunction"), {}).get("Environment", {}).get("Variables", {})
             names = [value for key, value in variables.items() if key in ("LANDFALL_ALLOWED_DOMAINS", "LANDFALL_ALLOWED_DASHBOARDS")]
-            for suffix in ("StartRole", "PollRole") if names else ():
+            suffixes = ["StartRole", "PollRole"] + ["SessionRole"] * (kind.resource("SessionRole") in stack.grants())
+            for suffix in suffixes if names else ():
                 statements = stack.grants()[kind.resource(suffix)]
                 denied = [resource for s in statements if s["Effect"] == "Deny" for resource in s["NotResource"]]
                 own = {a for s in statements for a in listed(s["Action"]) if s["Effect"] == "Allow" and a.startswith(f"{kind.api}:")}
+                own = {action for action in own if not WITHOUT_RESOURCE.fullmatch(action)}
                 refused = {a for s in statements for a in listed(s["Action"]) if s["Effect"] == "Deny" and "Condition" not in s}
                 stem = {resource.rpartition("/")[0] for resource in denied}
                 wanted = [f"{name}{beneath}" for beneath in ("", "/*") for name in names[0].split()] if is_held else []
@@ -418,7 +428,10 @@ def functions_get_the_variables_that_the_code_reads(facts):
     # What an event may name is decided where it is read; the other steps get the job.
     steps = {kind.resource("StartFunction") for kind in facts.kinds} | {"BatchPlanFunction"}
     for name in set(given) - steps:
-        if given[name] - {"LANDFALL_METRICS"} != of_all:
+        # For whom a job may act is held at each poll too.
+        of_users = {"LANDFALL_ALLOWED_QUICK_SIGHT_USERS", "LANDFALL_USER_SESSION_ROLE_ARN"}
+        of_users &= given[name.replace("Poll", "Start")] if name.endswith("PollFunction") else set()
+        if given[name] - {"LANDFALL_METRICS"} != of_all | of_users:
             yield f"{name} has no use for {sorted(given[name] - of_all)}"
 
 
@@ -1066,7 +1079,7 @@ def kinds_are_deployed_when_they_are_asked_for(facts):
     parameters = {kind.prefix: kind.parameter for kind in facts.kinds} | {"ExportBatch": "ExportBatches"}
     switches = sorted(set(parameters.values()))
     owners = {name: owner(facts, name) for name in facts.template["Resources"]}
-    optional = {name for name in owners if name.endswith(("Schedule", "DenyPolicy"))}
+    optional = {name for name in owners if name.endswith(("Schedule", "DenyPolicy", "SessionRole", "UsersPolicy"))}
     unless_asked = UNLESS_ASKED | {name for name in owners if name.startswith(("Expected", "Watches"))}
     for base, choice in product(({}, EVERYTHING), product(("true", "false"), repeat=len(switches))):
         chosen = dict(zip(switches, choice))

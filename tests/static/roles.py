@@ -40,6 +40,8 @@ PARAMETERS = {
 }
 BUCKETS = {"landfall-exports": "exportbucket", "landfall-ledger": "ledgerbucket"}
 EXPORT_ROLE = f"arn:aws:iam::{ACCOUNT}:role/landfall-export"
+# The role of the sessions of registered users: what is assumed, and, in place of a function, what calls in such a session.
+SESSION_ARN, SESSION_ROLE = f"arn:aws:iam::{ACCOUNT}:role/landfall-user-session", "DashboardSnapshotSessionRole"
 
 # Why an action is granted that no recorded call uses: (role, Sid, action), each a pattern, and the reason.
 REASONS = [
@@ -61,8 +63,10 @@ def recorded(stack):
     """[(role, action, resource, context)] of the functions."""
     for call in json.loads(CALLS.read_text()):
         function = call["function"]
-        role = stack.role_of(stack.functions[function]["Role"])
+        role = function if function == SESSION_ROLE else stack.role_of(stack.functions[function]["Role"])
         resource = call["resource"]
+        if resource == SESSION_ARN:
+            resource = stack.attribute(SESSION_ROLE, "Arn")
         for name, made in BUCKETS.items():
             resource = re.sub(rf"^arn:aws:s3:::{name}\b", f"arn:aws:s3:::{made}", resource)
         if resource == EXPORT_ROLE:
@@ -186,6 +190,12 @@ def problems(roles, calls):
             yield f"the reason {entry[-1]!r} is needed by no action"
 
 
+def of_users(call):
+    """Whether a call is made for a registered user, for whom nobody acts unless it is said."""
+    role, action, resource, _ = call
+    return role == SESSION_ROLE or resource.endswith(f"/{SESSION_ROLE}") or action == "quicksight:GetIdentityContext"
+
+
 def main():
     facts = FACTS
     stack = facts.stack(PARAMETERS)
@@ -196,7 +206,7 @@ def main():
     # With nothing but the kinds asked for, what names something further is not called.
     plain = facts.stack({**{kind.parameter: "true" for kind in KINDS}, "ExportBatches": "true"})
     of_plain = [*recorded(plain), *of_machines(facts, plain), *of_triggers(plain)]
-    of_plain = [call for call in of_plain if FURTHER not in call[2] and call[2] != OTHER_ROLE]
+    of_plain = [call for call in of_plain if FURTHER not in call[2] and call[2] != OTHER_ROLE and not of_users(call)]
     for role, action, resource, _ in refused(plain.grants(), of_plain):
         found.append(f"without further parameters {role} may not do {action} on {resource}")
 

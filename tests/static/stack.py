@@ -39,6 +39,7 @@ PSEUDO = {
 EVERYTHING = {
     "AllowedDomains": "shop,test-*",
     "AllowedDashboards": "sales,*-public",
+    "AllowedQuickSightUsers": f"arn:aws:quicksight:us-east-1:{ACCOUNT}:user/default/*",
     "CreateEventBus": "true",
     "EventBusName": "exports",
     "EventBusSenders": f"arn:aws:iam::{ACCOUNT}:role/asker,arn:aws:iam::{ACCOUNT}:role/team/*",

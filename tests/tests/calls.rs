@@ -23,7 +23,7 @@ use landfall::{
     error::Error,
     invocation::{Deployment, Invocation},
     job::{Job, Kind, Status},
-    poll::poll,
+    poll::{Looking, poll},
     service::JobService,
     start::{Received, start},
     store::{Clock, Condition, Written},
@@ -45,7 +45,7 @@ use landfall_pinpoint::{EndpointExports, EndpointImports, Surroundings};
 use landfall_quicksight::DashboardSnapshots;
 use landfall_tests::{
     clock::ManualClock,
-    harness::{EXPORTS, LEDGER, config},
+    harness::{EXPORTS, LEDGER, SESSION_ROLE, config},
     in_process::{Faults, sdk},
     memory_store::MemoryStore,
     s3_http::{self, S3Http, Target},
@@ -221,7 +221,8 @@ impl<'a, S: JobService, M: SimulatedService + 'static> Machine<'a, S, M> {
         };
         while job.status == Status::Running {
             self.pass(job.wait_seconds).await;
-            job = poll(&self.poll.0, &self.poll.1, job).await?;
+            let event = Some(event.clone());
+            job = poll(&self.poll.0, &self.poll.1, Looking { job, event }).await?;
         }
         if job.status == Status::Succeeded {
             job = self.verified(job).await?;
@@ -304,6 +305,16 @@ async fn segment_snapshots(world: &World) -> Result<()> {
             assert_ended(&machine.run(&format!("{id}{delivery}"), &further).await?, "succeeded");
         }
     }
+    let estimated = |id: &str| {
+        event("segment-snapshot-estimate", id, |detail| {
+            detail["Landfall"] = json!({"Verification": {"Expect": {"SegmentEstimate": {"Within": "5%"}}}});
+        })
+    };
+    assert_ended(&machine.run("estimated", &estimated("estimated")?).await?, "succeeded");
+    // Of an adopted job nobody has asked before.
+    let adopted = estimated("adopted")?;
+    machine.started(&adopted).await?;
+    assert_ended(&machine.run("adopted", &adopted).await?, "succeeded");
     let malformed = event("segment-snapshot", "4", |detail| detail["DataFormat"] = json!("XML"))?;
     assert_ended(&machine.run("5", &malformed).await?, "failed");
     let mut machine = of(Scenario::LostAnswer)?;
@@ -460,10 +471,20 @@ async fn dashboard_snapshots(world: &World) -> Result<()> {
         };
         let store = Arc::clone(&world.store);
         let simulated = QuickSight::new(store, Arc::new(world.clock.clone()), settings);
-        let connect = |sdk: &SdkConfig| DashboardSnapshots::new(sdk);
+        let connect = |sdk: &SdkConfig| DashboardSnapshots::new(sdk, Some(SESSION_ROLE.to_owned()));
         let machine = Machine::new(world, "DashboardSnapshot", "quicksight", simulated, connect)?;
         let plain = event("dashboard-snapshot", &format!("plain-{number}"), |_| ())?;
         assert_ended(&machine.run(&format!("plain-{number}"), &plain).await?, "succeeded");
+        let of_user = event(
+            "dashboard-snapshot-registered-user",
+            &format!("user-{number}"),
+            |detail| {
+                detail["Landfall"] = json!({"RegisteredUser": {
+                    "Email": "anna@example.com", "Namespace": "default", "IdentityRegion": "us-east-1",
+                }});
+            },
+        )?;
+        assert_ended(&machine.run(&format!("user-{number}"), &of_user).await?, "succeeded");
     }
     Ok(())
 }
@@ -525,11 +546,13 @@ async fn batches(world: &World) -> Result<()> {
 
 async fn all() -> Result<World> {
     let world = World::new()?;
-    segment_snapshots(&world).await.context("segment snapshots")?;
-    endpoint_exports(&world).await.context("endpoint exports")?;
-    endpoint_imports(&world).await.context("endpoint imports")?;
-    dashboard_snapshots(&world).await.context("dashboard snapshots")?;
-    batches(&world).await.context("batches")?;
+    Box::pin(segment_snapshots(&world)).await.context("segment snapshots")?;
+    Box::pin(endpoint_exports(&world)).await.context("endpoint exports")?;
+    Box::pin(endpoint_imports(&world)).await.context("endpoint imports")?;
+    Box::pin(dashboard_snapshots(&world))
+        .await
+        .context("dashboard snapshots")?;
+    Box::pin(batches(&world)).await.context("batches")?;
     Ok(world)
 }
 
@@ -572,12 +595,45 @@ fn s3_calls(function: &str, exchange: &Exchange) -> Vec<Call> {
     calls
 }
 
+/// The name of the session role in the template, whose calls are made with the credentials that STS gave.
+const SESSION: &str = "DashboardSnapshotSessionRole";
+
+/// Whoever makes a call: the function, or the session role.
+fn caller<'a>(function: &'a str, exchange: &Exchange) -> &'a str {
+    let is_of_session = |(name, value): &(String, String)| name == "authorization" && value.contains("=ASIALANDFALL");
+    match exchange.headers.iter().any(is_of_session) {
+        true => SESSION,
+        false => function,
+    }
+}
+
 /// What IAM is asked about a request to the service of a kind.
 fn service_calls(function: &str, models: &str, operation: &str, exchange: &Exchange) -> Vec<Call> {
+    let function = caller(function, exchange);
+    let of_users = |action: &str, resource: &str| Call {
+        function: function.to_owned(),
+        action: action.to_owned(),
+        resource: resource.to_owned(),
+        context: BTreeMap::new(),
+    };
+    match operation {
+        // The service authorization reference has no resource for it.
+        "GetIdentityContext" => return vec![of_users("quicksight:GetIdentityContext", "*")],
+        // A context that is provided is set.
+        "AssumeRole" => {
+            return ["sts:AssumeRole", "sts:SetContext"]
+                .map(|action| of_users(action, SESSION_ROLE))
+                .into();
+        }
+        _ => {}
+    }
     let path = exchange.target.split('?').next().unwrap_or_default();
     let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
     // As the service authorization reference has actions and ARNs.
     let (api, resource, passed_to) = match (models, &parts[..]) {
+        ("customer-profiles", ["domains", domain, "segment-estimates", ..]) => {
+            ("profile", format!("domains/{domain}"), "")
+        }
         ("customer-profiles", ["domains", domain, _, segment, ..]) => (
             "profile",
             format!("domains/{domain}/segment-definitions/{segment}"),

@@ -90,7 +90,7 @@ fn catalogue() -> Vec<Fault> {
         .faults
 }
 
-fn data(path: &str) -> std::path::PathBuf {
+fn data(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(path)
 }
 

@@ -430,6 +430,7 @@ async fn a_full_line_is_waited_for() -> Result<()> {
             assert!(whose["job_key"].is_string(), "{function}: {line}");
         }
     }
+    nothing_of_what_was_exported_is_logged(&world).await?;
     let counted: Vec<Value> = logged(&world, "seal-receipt")?
         .into_iter()
         .filter(|line| line.get("_aws").is_some())
@@ -452,6 +453,37 @@ async fn a_full_line_is_waited_for() -> Result<()> {
     assert_eq!((in_exports.len(), in_ledger.len()), (3, 0));
     let line = world.json(&format!("s3://{LEDGER}/slots/{KIND}.json")).await?;
     assert_eq!(line["places"], json!([]));
+    Ok(())
+}
+
+/// No address of the data, no link and no credential stands in what the functions logged.
+async fn nothing_of_what_was_exported_is_logged(world: &World) -> Result<()> {
+    let keys = world.list(EXPORTS, "").await?;
+    let mut planted = vec![
+        "X-Amz-".to_owned(),
+        "AWS4-HMAC".to_owned(),
+        "SECRET_ACCESS_KEY".to_owned(),
+    ];
+    for key in keys.iter().filter(|key| key.contains("/run=") && !key.contains("/_")) {
+        let data = world.object(EXPORTS, key).await?.context("no data")?;
+        let text = String::from_utf8_lossy(&data).into_owned();
+        let addresses = text
+            .split([',', '"', '\n', ' '])
+            .filter(|value| value.contains('@') && value.len() > 6);
+        planted.extend(addresses.take(50).map(str::to_owned));
+    }
+    assert!(planted.len() > 20, "the data have no addresses: {planted:?}");
+    for function in [
+        "segment-snapshot-start",
+        "segment-snapshot-poll",
+        "verify-output",
+        "seal-receipt",
+    ] {
+        let log = std::fs::read_to_string(world.folder().join(format!("logs/{function}.log")))?;
+        for secret in &planted {
+            assert!(!log.contains(secret), "{function} logs {secret}");
+        }
+    }
     Ok(())
 }
 

@@ -25,7 +25,7 @@ use landfall_local::simulated::{
 };
 use landfall_quicksight::DashboardSnapshots;
 use landfall_tests::{
-    harness::{EXPORTS, Harness, LEDGER, World},
+    harness::{EXPORTS, Harness, LEDGER, SESSION_ROLE, World},
     in_process::{Faults, Harm, Moment},
     wire::{self, ModelledError, Recorder, Refusing},
 };
@@ -44,7 +44,9 @@ fn with_faults(scenario: Scenario, faults: Arc<Faults>) -> Result<Snapshots> {
     };
     let simulate =
         |world: &World| QuickSight::new(Arc::clone(&world.store) as _, Arc::new(world.clock.clone()), settings);
-    Harness::with(faults, simulate, |sdk, _| DashboardSnapshots::new(sdk))
+    Harness::with(faults, simulate, |sdk, _| {
+        DashboardSnapshots::new(sdk, Some(SESSION_ROLE.to_owned()))
+    })
 }
 
 fn harness(scenario: Scenario) -> Snapshots {
@@ -446,7 +448,10 @@ async fn an_error_of_the_whole_job_counts_though_it_completed() -> Result<()> {
     let job = harness.poll(job).await?;
     assert_eq!(job.status, Status::Failed);
     let cause = job.error.expect("an error").cause;
-    assert!(cause.ends_with("RLS_CHANGED"), "{cause}");
+    assert!(
+        cause.ends_with("rerun with the current settings") && !cause.contains("https"),
+        "{cause}"
+    );
     Ok(())
 }
 

@@ -8,8 +8,9 @@ use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
 use anyhow::{Context, Result};
 use landfall::{
     error::ErrorKind,
-    remedy::{Advice, Ended, remedy},
+    remedy::{Advice, Ended, ServiceError, remedy},
 };
+use landfall_quicksight::errors::{OF_IDENTITY, OF_JOBS, OF_REGISTERED_USERS, OF_SESSIONS, OF_SNAPSHOTS};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
 
@@ -40,6 +41,22 @@ fn advised(advice: Advice) -> String {
         cell.push_str(&command);
     }
     cell
+}
+
+/// The rows of a table of a service's errors, which say of what they are if `of` does.
+fn rows(of: Option<&str>, errors: &[ServiceError]) -> Vec<Vec<String>> {
+    let row = |error: &ServiceError| {
+        let of = of.map(str::to_owned);
+        let name = error.kind.name().trim_start_matches("Landfall.");
+        let rest = [
+            format!("`{}`", error.code),
+            format!("`{name}`"),
+            error.meaning.to_owned(),
+            error.remedy.to_owned(),
+        ];
+        of.into_iter().chain(rest).collect()
+    };
+    errors.iter().map(row).collect()
 }
 
 #[test]
@@ -77,8 +94,30 @@ fn the_runbook_says_what_the_code_says() -> Result<()> {
             ]
         }),
     );
+    let of_services = [
+        rows(Some("Customer Profiles"), landfall_customer_profiles::errors::OF_CALLS),
+        rows(Some("Quick Sight"), OF_SNAPSHOTS),
+        rows(Some("Quick Sight, for a registered user"), OF_REGISTERED_USERS),
+        rows(Some("GetIdentityContext"), OF_IDENTITY),
+        rows(Some("AssumeRole"), OF_SESSIONS),
+        rows(Some("Pinpoint"), landfall_pinpoint::errors::OF_CALLS),
+    ];
+    let of_services = table(
+        &["of", "the service's code", "error", "the service says", "what to do"],
+        of_services.concat(),
+    );
+    let of_snapshots = table(
+        &["code", "error", "the service says", "what to do"],
+        rows(None, OF_JOBS),
+    );
     let mut told = page.clone();
-    for (name, table) in [("where it ended", ended), ("in short", in_short), ("errors", errors)] {
+    for (name, table) in [
+        ("where it ended", ended),
+        ("in short", in_short),
+        ("errors", errors),
+        ("errors of the services", of_services),
+        ("codes of snapshots", of_snapshots),
+    ] {
         told = with_table(&told, name, &table)?;
     }
     if std::env::var_os("LANDFALL_UPDATE").is_some() {

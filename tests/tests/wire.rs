@@ -11,6 +11,7 @@ use http::{Request, Response, StatusCode};
 use landfall::{
     error::ErrorKind,
     job::{Job, Status},
+    remedy::find,
     runtime::calling_once,
     service::JobService,
     store::{Condition, ObjectStore as _, s3::S3Store},
@@ -22,7 +23,7 @@ use landfall_local::simulated::{
     quicksight::{self, QuickSight},
 };
 use landfall_pinpoint::EndpointImports;
-use landfall_quicksight::DashboardSnapshots;
+use landfall_quicksight::{DashboardSnapshots, errors};
 use landfall_tests::{
     harness::{EXPORTS, Harness},
     in_process::{Faults, Harm, Moment, sdk},
@@ -61,6 +62,28 @@ async fn segment_snapshots_conform() -> Result<()> {
             operations.len() > 1 && operations[1..].iter().all(|name| name == "GetSegmentSnapshot"),
             "{operations:?}"
         );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn estimates_conform() -> Result<()> {
+    for (segment, scenario) in [
+        ("groups", Scenario::Success),
+        ("by-sql", Scenario::Success),
+        ("groups", Scenario::EstimateFailed),
+        ("groups", Scenario::EstimateDenied),
+    ] {
+        let mut event: Value = serde_json::from_str(include_str!("../../events/segment-snapshot-estimate.json"))?;
+        event["detail"]["SegmentDefinitionName"] = json!(segment);
+        let said = wire::conform("customer-profiles", &exchanges(scenario, &event).await?)?;
+        let needed: &[&str] = match scenario {
+            Scenario::EstimateDenied => &["AccessDeniedException"],
+            _ => &["GetSegmentDefinition", "CreateSegmentEstimate", "GetSegmentEstimate"],
+        };
+        for name in needed {
+            assert!(said.iter().any(|said| said == name), "{scenario}: {name} in {said:?}");
+        }
     }
     Ok(())
 }
@@ -319,6 +342,7 @@ fn dashboard_event(name: &str) -> Value {
     let text = match name {
         "fullest" => include_str!("../../events/dashboard-snapshot-fullest.json"),
         "smallest" => include_str!("../../events/dashboard-snapshot-smallest.json"),
+        "user" => include_str!("../../events/dashboard-snapshot-registered-user.json"),
         _ => include_str!("../../events/dashboard-snapshot.json"),
     };
     serde_json::from_str(text).expect("the sample is JSON")
@@ -340,6 +364,11 @@ async fn dashboard_snapshots_conform() -> Result<()> {
         ("plain", At::Full),
         ("plain", At::Denied),
         ("plain", At::NotFound),
+        ("user", At::Success),
+        ("user", At::RlsChanged),
+        ("user", At::TokenThrottled),
+        ("user", At::IdentityCenterUser),
+        ("user", At::SessionDenied),
     ] {
         let settings = quicksight::Settings {
             scenario,
@@ -353,6 +382,10 @@ async fn dashboard_snapshots_conform() -> Result<()> {
         "StartDashboardSnapshotJob",
         "DescribeDashboardSnapshotJob",
         "DescribeDashboardSnapshotJobResult",
+        "GetIdentityContext",
+        "AssumeRole",
+        "AccessDenied",
+        "PreconditionNotMetException",
         "LimitExceededException",
         "AccessDeniedException",
         "ResourceNotFoundException",
@@ -395,6 +428,103 @@ async fn every_error_of_quick_sight_has_its_name() -> Result<()> {
             )
         };
         every_error_has_its_name("quicksight", operation, &event, reach, make, named).await?;
+    }
+    Ok(())
+}
+
+/// Refuses the calls of STS as STS does, and leaves the rest to another.
+struct RefusingSts(Arc<dyn SimulatedService>, String, StatusCode);
+
+#[async_trait]
+impl SimulatedService for RefusingSts {
+    fn signing_name(&self) -> &'static str {
+        self.0.signing_name()
+    }
+
+    async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
+        if request.uri().path() != "/" {
+            return self.0.handle(request).await;
+        }
+        let code = &self.1;
+        let mut response = Response::new(Bytes::from(format!(
+            "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
+        )));
+        *response.status_mut() = self.2;
+        response
+    }
+
+    async fn advance(&self) {}
+}
+
+/// The two calls before a start for a registered user: each error has a row, which names it, and no job is made.
+#[tokio::test]
+async fn every_error_of_a_session_has_its_name() -> Result<()> {
+    for (service, operation, table) in [
+        ("quicksight", "GetIdentityContext", errors::OF_IDENTITY),
+        ("sts", "AssumeRole", errors::OF_SESSIONS),
+    ] {
+        for ModelledError { code, status, .. } in wire::modelled_errors(service, &[operation])? {
+            let row = find(table, &code).with_context(|| format!("{operation}: {code} has no row"))?;
+            let status = StatusCode::from_u16(status)?;
+            let mut harness = Harness::dashboards(quicksight::Settings::default(), Faults::none())?;
+            let simulated = Arc::clone(&harness.simulated) as Arc<dyn SimulatedService>;
+            harness.talk_to(match service {
+                "sts" => Arc::new(RefusingSts(simulated, code.clone(), status)),
+                _ => Arc::new(RefusingAt {
+                    service: simulated,
+                    path: "/identity-context",
+                    refusal: Refusal::new(status, code.clone().leak(), "no"),
+                }),
+            });
+            let received = Harness::<DashboardSnapshots, QuickSight>::received("one", &dashboard_event("user"));
+            let error = harness.start(&received).await.expect_err("it is refused");
+            assert_eq!(error.kind, row.kind, "{operation} {code}: {error}");
+            assert!(error.message.contains(row.remedy), "{operation} {code}: {error}");
+            assert!(harness.simulated.jobs().is_empty());
+        }
+    }
+    Ok(())
+}
+
+/// Every error that botocore's models give to what is called has a row with what to do, which the runbook shows.
+#[test]
+fn every_modelled_error_has_a_remedy() -> Result<()> {
+    let snapshots = [
+        "StartDashboardSnapshotJob",
+        "DescribeDashboardSnapshotJob",
+        "DescribeDashboardSnapshotJobResult",
+    ];
+    let profiles = [
+        "CreateSegmentSnapshot",
+        "GetSegmentSnapshot",
+        "GetSegmentDefinition",
+        "CreateSegmentEstimate",
+        "GetSegmentEstimate",
+    ];
+    let pinpoint = [
+        "CreateExportJob",
+        "GetExportJob",
+        "GetExportJobs",
+        "GetSegmentExportJobs",
+        "CreateImportJob",
+        "GetImportJob",
+        "GetImportJobs",
+        "GetSegmentImportJobs",
+    ];
+    for (service, operations, table) in [
+        ("quicksight", &snapshots[..], errors::OF_SNAPSHOTS),
+        ("quicksight", &["GetIdentityContext"], errors::OF_IDENTITY),
+        ("sts", &["AssumeRole"], errors::OF_SESSIONS),
+        (
+            "customer-profiles",
+            &profiles,
+            landfall_customer_profiles::errors::OF_CALLS,
+        ),
+        ("pinpoint", &pinpoint, landfall_pinpoint::errors::OF_CALLS),
+    ] {
+        for ModelledError { operation, code, .. } in wire::modelled_errors(service, operations)? {
+            assert!(find(table, &code).is_some(), "{operation}: {code} has no row");
+        }
     }
     Ok(())
 }

@@ -5,8 +5,6 @@
 
 use std::fmt::Write as _;
 
-use landfall::cost::dollars;
-
 use super::{
     document::Totals,
     row::{Row, Status},
@@ -66,7 +64,9 @@ pub fn table(rows: &[Row], totals: &Totals, paint: Paint, wide: bool) -> String 
             paint.paint(tone, &format!("{outcome:<9}")),
         );
         if wide {
-            let cost = row.cost.map_or_else(String::new, |cost| format!("{:.5}", cost.usd));
+            let cost = row
+                .cost
+                .map_or_else(String::new, |cost| format!("{:.5}", cost.state_transitions_usd));
             let size = row.bytes.map_or_else(String::new, bytes);
             let _ = write!(shown, " {size:>9} {:>5} {cost:>9}  {}", row.polls, row.job_key);
         }
@@ -124,7 +124,7 @@ fn sum(totals: &Totals) -> String {
         let _ = write!(text, "; {} rows, {}", grouped(totals.rows), bytes(totals.bytes));
     }
     if totals.cost.state_transitions > 0 {
-        let _ = write!(text, "; about {}", dollars(totals.cost.usd));
+        let _ = write!(text, "; about ${:.4}", totals.cost.state_transitions_usd);
     }
     text
 }

@@ -4,7 +4,6 @@
 //! a job is escaped.
 
 use anyhow::Result;
-use landfall::cost::dollars;
 
 use super::{
     charts,
@@ -36,7 +35,10 @@ pub fn page(digest: &Digest, ledger: &str, target: &str) -> Result<String> {
         figure(&grouped(totals.failed as u64), "to look at"),
         figure(&short(totals.rows), "rows"),
         figure(&bytes(totals.bytes), "verified"),
-        figure(&dollars(totals.cost.usd), "transitions and invocations"),
+        figure(
+            &format!("${:.4}", totals.cost.state_transitions_usd),
+            "state transitions",
+        ),
     ]
     .concat();
     let parts = [
@@ -202,18 +204,18 @@ fn kinds(digest: &Digest) -> String {
         .map(|(kind, (jobs, cost))| {
             format!(
                 "<tr><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td>\
-                 <td class=\"number\">{}</td></tr>",
+                 <td class=\"number\">${:.4}</td></tr>",
                 escape(kind),
                 grouped(*jobs as u64),
                 grouped(cost.state_transitions),
                 grouped(cost.invocations),
-                dollars(cost.usd)
+                cost.state_transitions_usd
             )
         })
         .collect();
     format!(
         "<h2>Cost</h2><table><tr><th>kind</th><th class=\"number\">jobs</th><th class=\"number\">state transitions</th>\
-         <th class=\"number\">invocations</th><th class=\"number\">at us-east-1's prices</th></tr>{}</table>",
+         <th class=\"number\">invocations</th><th class=\"number\">transitions at us-east-1's price</th></tr>{}</table>",
         rows.concat()
     )
 }

@@ -58,7 +58,8 @@ pub fn rows(rows: &[Row]) -> Result<String> {
             number(row.bytes),
             text(&row.verification),
             number(row.cost.map(|cost| cost.state_transitions)),
-            row.cost.map_or_else(String::new, |cost| cost.usd.to_string()),
+            row.cost
+                .map_or_else(String::new, |cost| cost.state_transitions_usd.to_string()),
             error.map_or_else(String::new, |error| error.name.clone()),
             error.map_or_else(String::new, |error| {
                 error.message.lines().next().unwrap_or_default().to_owned()

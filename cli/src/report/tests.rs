@@ -41,7 +41,7 @@ fn row(kind: &str, what: &str, began: DateTime<Utc>, status: Status, rows: u64, 
         cost: is_sealed.then_some(Cost {
             state_transitions: 46,
             invocations: 15,
-            usd: 0.001_153,
+            state_transitions_usd: 0.00115,
         }),
         error: error.map(|(name, message)| NamedError {
             name: name.to_owned(),

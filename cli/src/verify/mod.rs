@@ -511,6 +511,8 @@ async fn expectation(ask: &Ask, location: &Location, sealed: Option<&Sealed>) ->
         rows: ask.rows,
         strict_row_count: ask.rows.is_some(),
         failed_rows: None,
+        echo: None,
+        estimate: None,
         files,
         level: ask.level,
         expect: ask.expect.clone(),

@@ -59,7 +59,7 @@ fn document(namespace: &str, receipt: &Receipt) -> Value {
         "Polls" => Some(json!(receipt.polls)),
         "Rows" => output.map(|output| json!(output.rows)),
         "Bytes" => output.map(|output| json!(output.bytes)),
-        #[expect(clippy::cast_precision_loss, reason = "a rate")]
+        #[allow(clippy::cast_precision_loss)]
         "BytesPerSecond" => output
             .zip(to_verify.filter(|seconds| *seconds > 0.0))
             .map(|(output, seconds)| json!(output.bytes as f64 / seconds)),

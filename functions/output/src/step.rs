@@ -205,6 +205,8 @@ fn expectation(job: &Job, output: &Output) -> Expectation {
         strict_row_count: output.strict_row_count,
         failed_rows: job.counts.map(|counts| counts.failed),
         files: job.files.clone(),
+        echo: job.echo.clone(),
+        estimate: job.estimate.clone(),
         level: output.level,
         expect: output.expect.clone(),
         previous: None,

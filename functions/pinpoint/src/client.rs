@@ -24,7 +24,7 @@ use landfall::{
 };
 
 use crate::{
-    failures,
+    errors, failures,
     retirement::{self, Answer, Judgement},
 };
 
@@ -402,7 +402,8 @@ impl Pinpoint {
                 format!("{said}; Pinpoint runs only so many of these jobs at once: the call is made again later"),
             );
         }
-        let (kind, remedy) = named(answer.code, status).unwrap_or((transport_kind(error), "see the function's log"));
+        let (kind, remedy) =
+            errors::named(answer.code, status).unwrap_or((transport_kind(error), "see the function's log"));
         let end = self.surroundings.end_of_support;
         let day = end.format("%Y-%m-%d");
         let instead = retirement::INSTEAD;
@@ -466,65 +467,9 @@ fn is_full(message: &str) -> bool {
         && (has("limit") || has("exceed") || has("maximum"))
 }
 
-/// The kind of an answer by its code, else by its status, and what helps; `None` where there was no answer.
-fn named(code: Option<&str>, status: Option<u16>) -> Option<(ErrorKind, &'static str)> {
-    const INVALID: (ErrorKind, &str) = (
-        ErrorKind::InvalidEvent,
-        "correct the request, or let its role fit the S3 location and trust pinpoint.amazonaws.com",
-    );
-    const FORBIDDEN: (ErrorKind, &str) = (
-        ErrorKind::Forbidden,
-        "the function's role needs the mobiletargeting action, and iam:PassRole for the role in the request",
-    );
-    const NOT_FOUND: (ErrorKind, &str) = (ErrorKind::NotFound, "check the ids, the region and the account");
-    const THROTTLED: (ErrorKind, &str) = (ErrorKind::Throttled, "the call is tried again");
-    const UNAVAILABLE: (ErrorKind, &str) = (ErrorKind::Unavailable, "the call is tried again");
-    // The SDK sends the methods of the model, so a service that does not take them is not the one of the model.
-    const OUR_DEFECT: (ErrorKind, &str) = (ErrorKind::Internal, "this version does not speak to this service");
-    Some(match (code, status) {
-        (Some("BadRequestException" | "PayloadTooLargeException" | "ValidationException"), _) => INVALID,
-        (Some("ForbiddenException" | "AccessDeniedException"), _) => FORBIDDEN,
-        (Some("UnrecognizedClientException" | "ExpiredTokenException" | "InvalidSignatureException"), _) => FORBIDDEN,
-        (Some("NotFoundException"), _) => NOT_FOUND,
-        (Some("TooManyRequestsException" | "ThrottlingException"), _) => THROTTLED,
-        (Some("InternalServerErrorException" | "RequestTimeoutException"), _) => UNAVAILABLE,
-        (Some("MethodNotAllowedException" | "UnknownOperationException" | "SerializationException"), _) => OUR_DEFECT,
-        (_, Some(429)) => THROTTLED,
-        (_, Some(408 | 500..=599)) => UNAVAILABLE,
-        (_, Some(403)) => FORBIDDEN,
-        (_, Some(404)) => NOT_FOUND,
-        (_, Some(400 | 413)) => INVALID,
-        (_, Some(400..=499)) => OUR_DEFECT,
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_modelled_error_has_its_name() {
-        for (code, status, kind) in [
-            ("BadRequestException", 400, ErrorKind::InvalidEvent),
-            ("ForbiddenException", 403, ErrorKind::Forbidden),
-            ("NotFoundException", 404, ErrorKind::NotFound),
-            ("MethodNotAllowedException", 405, ErrorKind::Internal),
-            ("PayloadTooLargeException", 413, ErrorKind::InvalidEvent),
-            ("TooManyRequestsException", 429, ErrorKind::Throttled),
-            ("InternalServerErrorException", 500, ErrorKind::Unavailable),
-        ] {
-            assert_eq!(named(Some(code), Some(status)).unwrap().0, kind, "{code}");
-            // A proxy may swallow the code: the status tells nearly as much.
-            assert_eq!(named(None, Some(status)).unwrap().0, kind, "{status}");
-        }
-        assert_eq!(named(None, None), None);
-        for status in [408, 503] {
-            assert_eq!(named(None, Some(status)).unwrap().0, ErrorKind::Unavailable, "{status}");
-        }
-        let lost = named(Some("RequestTimeoutException"), Some(400));
-        assert_eq!(lost.unwrap().0, ErrorKind::Unavailable);
-    }
 
     #[test]
     fn a_full_service_is_known_by_its_words() {

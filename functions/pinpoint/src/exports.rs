@@ -10,6 +10,7 @@ use landfall::{
     error::{Error, ErrorKind},
     fault::Faults,
     job::{Format, Job},
+    registered::RegisteredUser,
     runtime::SdkConfig,
     s3_uri::S3Uri,
     service::{Aim, Found, JobService, Named, NamedResources, Observation, StartCall, StartError},
@@ -188,7 +189,7 @@ impl JobService for EndpointExports {
         }
     }
 
-    async fn poll(&self, job: &Job) -> Result<Observation, Error> {
+    async fn poll(&self, job: &Job, _: Option<&RegisteredUser>) -> Result<Observation, Error> {
         let request: CreateExportJob = serde_json::from_value(job.request.clone())
             .map_err(|error| Error::internal(format!("the job's request is not of this kind: {error}")))?;
         let segment = request.export_job_request.segment_id.as_deref();
@@ -272,6 +273,7 @@ mod tests {
             role: Some("other"),
             account: None,
             region: None,
+            user: None,
         };
         let aimed = serde_json::to_value(EndpointExports::aim(requested.request, &aim)).unwrap();
         assert_eq!(
@@ -296,6 +298,7 @@ mod tests {
             role: Some("arn"),
             account: None,
             region: None,
+            user: None,
         };
         let aimed = EndpointExports::aim(requested.request, &aim);
         assert_eq!(aimed.export_job_request.role_arn.as_deref(), Some("arn"));

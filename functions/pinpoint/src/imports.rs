@@ -10,6 +10,7 @@ use landfall::{
     error::{Error, ErrorKind},
     fault::Faults,
     job::{Format, Job, Source},
+    registered::RegisteredUser,
     runtime::SdkConfig,
     service::{Aim, Found, JobService, Named, NamedResources, Observation, StartCall, StartError},
     store::ObjectStore,
@@ -242,7 +243,7 @@ impl JobService for EndpointImports {
         ))
     }
 
-    async fn poll(&self, job: &Job) -> Result<Observation, Error> {
+    async fn poll(&self, job: &Job, _: Option<&RegisteredUser>) -> Result<Observation, Error> {
         let request: CreateImportJob = serde_json::from_value(job.request.clone())
             .map_err(|error| Error::internal(format!("the job's request is not of this kind: {error}")))?;
         let segment = request.import_job_request.segment_id.as_deref();

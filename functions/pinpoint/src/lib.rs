@@ -11,6 +11,7 @@
 //! Source of the requests' shapes: the API model of 2016-12-01, and the last public text of the developer guide.
 
 mod client;
+pub mod errors;
 mod exports;
 mod failures;
 pub mod functions;

@@ -9,10 +9,12 @@ use crate::DashboardSnapshots;
 
 /// `dashboard-snapshot-start`.
 pub fn start(deployment: Deployment, sdk: &SdkConfig) -> Handler {
-    start_handler(deployment, DashboardSnapshots::new(sdk))
+    let service = DashboardSnapshots::new(sdk, deployment.config.user_session_role.clone());
+    start_handler(deployment, service)
 }
 
 /// `dashboard-snapshot-poll`.
 pub fn poll(deployment: Deployment, sdk: &SdkConfig) -> Handler {
-    poll_handler(deployment, DashboardSnapshots::new(sdk))
+    let service = DashboardSnapshots::new(sdk, deployment.config.user_session_role.clone());
+    poll_handler(deployment, service)
 }

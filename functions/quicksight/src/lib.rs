@@ -3,8 +3,11 @@
 //! What must stay true: the attempt key is the SnapshotJobId, so a start call that is made twice makes one job, and a
 //! job whose answer was lost is found by its id; errors are told apart by the service's code, because the status 409 is
 //! both a job that exists and a service that is full, and denied access is 401; a job that ended is done only when its
-//! result can be read, and each requested file is in it with a place or with an error; neither a presigned link nor a
-//! tag value nor a parameter value leaves this crate.
+//! result can be read, and each requested file is in it with a place or with an error; no presigned link, tag value,
+//! parameter value, or name or address of a user leaves this crate.
+//!
+//! A job for an anonymous reader is started and polled with the function's own role. A job for a registered user is
+//! started and polled in sessions that act for that user ([`session`]), because Quick Sight tells nobody else of it.
 //!
 //! Source of the request's constraints: the API model of 2018-04-01.
 
@@ -23,18 +26,22 @@ use landfall::{
     fault::Faults,
     job::{Format, Job},
     reach::{self, Service},
+    registered::RegisteredUser,
     runtime::{SdkConfig, calling_once},
     service::{Aim, Found, JobService, Named, NamedResources, Observation, ServiceState, StartCall, StartError},
-    store::s3::{describe, transport_kind},
 };
 use serde_json::Value;
 
+mod echo;
+pub mod errors;
 pub mod functions;
 pub mod request;
 mod result;
 mod s3_link;
+mod session;
 
-use request::{Recorded, StartDashboardSnapshotJob};
+use request::{Recorded, StartDashboardSnapshotJob, rules};
+use session::{NoSession, Sessions};
 
 /// The service.
 const SERVICE: Service = Service {
@@ -46,28 +53,25 @@ const SERVICE: Service = Service {
 #[derive(Clone, Debug)]
 pub struct DashboardSnapshots {
     client: Client,
+    sessions: Sessions,
 }
 
-/// A job by the three ids that name it.
-#[derive(Clone, Copy)]
-struct Ids<'a> {
-    account: &'a str,
-    dashboard: &'a str,
-    job: &'a str,
+/// A client whose calls are those of the reader that a job is for.
+struct Reader {
+    client: Client,
+    is_registered: bool,
 }
 
-impl Ids<'_> {
-    fn label(self) -> String {
-        format!("snapshot job {} of dashboard {}", self.job, self.dashboard)
-    }
-}
-
-impl DashboardSnapshots {
-    /// The service by a client of its own.
-    pub fn new(sdk: &SdkConfig) -> Self {
-        Self {
-            client: Client::new(&calling_once(sdk)),
-        }
+impl Reader {
+    fn error<E>(&self, operation: &str, resource: &str, error: &SdkError<E>) -> Error
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let tables: &[_] = match self.is_registered {
+            true => &[errors::OF_REGISTERED_USERS, errors::OF_SNAPSHOTS],
+            false => &[errors::OF_SNAPSHOTS],
+        };
+        errors::named(operation, resource, tables, error)
     }
 
     async fn describe(&self, ids: Ids<'_>) -> Result<DescribeDashboardSnapshotJobOutput, Error> {
@@ -78,7 +82,7 @@ impl DashboardSnapshots {
             .snapshot_job_id(ids.job)
             .send()
             .await
-            .map_err(|error| named_error("DescribeDashboardSnapshotJob", &ids.label(), &error))
+            .map_err(|error| self.error("DescribeDashboardSnapshotJob", &ids.label(), &error))
     }
 
     /// The result of a job that has ended; `None` while the service does not have it.
@@ -102,8 +106,50 @@ impl DashboardSnapshots {
             {
                 Ok(None)
             }
-            Err(error) => Err(named_error("DescribeDashboardSnapshotJobResult", &ids.label(), &error)),
+            Err(error) => Err(self.error("DescribeDashboardSnapshotJobResult", &ids.label(), &error)),
         }
+    }
+}
+
+/// A job by the three ids that name it.
+#[derive(Clone, Copy)]
+struct Ids<'a> {
+    account: &'a str,
+    dashboard: &'a str,
+    job: &'a str,
+}
+
+impl Ids<'_> {
+    fn label(self) -> String {
+        format!("snapshot job {} of dashboard {}", self.job, self.dashboard)
+    }
+}
+
+impl DashboardSnapshots {
+    /// The service by clients of its own, with the role whose sessions act for registered users.
+    pub fn new(sdk: &SdkConfig, session_role: Option<String>) -> Self {
+        let sdk = calling_once(sdk);
+        Self {
+            client: Client::new(&sdk),
+            sessions: Sessions::new(&sdk, session_role),
+        }
+    }
+
+    /// A client for the reader that a job is for: with our own role, or in a session of the registered user.
+    async fn reader(&self, ids: Ids<'_>, user: Option<&RegisteredUser>) -> Result<Reader, NoSession> {
+        let Some(user) = user else {
+            return Ok(Reader {
+                client: self.client.clone(),
+                is_registered: false,
+            });
+        };
+        // Boxed, since the calls of two clients are deep types.
+        let session = Box::pin(self.sessions.credentials(ids.account, user, ids.job)).await?;
+        let config = self.client.config().to_builder().credentials_provider(session);
+        Ok(Reader {
+            client: Client::from_conf(config.build()),
+            is_registered: true,
+        })
     }
 
     fn configuration(&self, request: &StartDashboardSnapshotJob) -> Result<SdkConfiguration, BuildError> {
@@ -112,12 +158,12 @@ impl DashboardSnapshots {
     }
 
     /// Looks for the job that a start call has made, and makes sure that it is that call's.
-    async fn look(&self, call: &StartCall<StartDashboardSnapshotJob>) -> Result<String, Error> {
+    async fn look(&self, reader: &Reader, call: &StartCall<StartDashboardSnapshotJob>) -> Result<String, Error> {
         let ids = ids_of(call)?;
-        let found = self.describe(ids).await?;
+        let found = reader.describe(ids).await?;
         let wanted = self.configuration(&call.request).map_err(|error| unbuildable(&error))?;
         match found.snapshot_configuration() {
-            Some(told) if !is_same(&wanted, told) => Err(Error::new(
+            Some(told) if !echo::differences(&wanted, told).is_empty() => Err(Error::new(
                 ErrorKind::InvalidEvent,
                 format!(
                     "{} is another one: its files or its destination differ. An id is free again 24 hours after its job \
@@ -130,12 +176,12 @@ impl DashboardSnapshots {
         }
     }
 
-    fn call_ended_badly<E>(&self, request: &StartDashboardSnapshotJob, error: &SdkError<E>) -> Error
+    fn call_ended_badly<E>(&self, reader: &Reader, request: &StartDashboardSnapshotJob, error: &SdkError<E>) -> Error
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let resource = format!("dashboard {}", request.dashboard_id);
-        let mut error = named_error("StartDashboardSnapshotJob", &resource, error);
+        let mut error = reader.error("StartDashboardSnapshotJob", &resource, error);
         error.message = result::without_secrets(&error.message, &request.secrets());
         error
     }
@@ -145,14 +191,15 @@ impl JobService for DashboardSnapshots {
     const KIND: &'static str = "dashboard-snapshot";
     // The API bounds it nowhere. A key in S3 has at most 1,024 bytes; the rest is for the names that the service gives.
     const DESTINATION_MAX: usize = 768;
+    const ACTS_FOR_USERS: bool = true;
 
     type Request = StartDashboardSnapshotJob;
 
     fn named_resources(detail: &Value) -> NamedResources {
-        let bucket = detail.pointer(request::BUCKET);
+        let bucket = detail.pointer(rules::BUCKET);
         let member = |name: &str| bucket.and_then(|bucket| bucket.get(name)).and_then(Value::as_str);
         let destination = member("BucketName").map(|bucket| Named {
-            path: request::BUCKET_PATH,
+            path: rules::BUCKET_PATH,
             value: format!("s3://{bucket}/{}", member("BucketPrefix").unwrap_or_default()),
         });
         NamedResources {
@@ -163,11 +210,11 @@ impl JobService for DashboardSnapshots {
     }
 
     fn check(detail: &Value, faults: &mut Faults) {
-        request::check(detail, faults);
+        rules::check(detail, faults);
     }
 
     fn check_envelope(event: &Value, faults: &mut Faults) {
-        request::check_envelope(event, faults);
+        rules::check_envelope(event, faults);
     }
 
     fn aim(request: StartDashboardSnapshotJob, aim: &Aim<'_>) -> StartDashboardSnapshotJob {
@@ -188,7 +235,19 @@ impl JobService for DashboardSnapshots {
         let request = &call.request;
         let build = |error: BuildError| StartError::Refused(unbuildable(&error));
         let ids = ids_of(call).map_err(StartError::Refused)?;
-        let answer = self
+        let user = request.registered_user.as_ref();
+        let reader = self
+            .reader(ids, user)
+            .await
+            .map_err(|NoSession { error, never_left }| {
+                // No job was made, whatever it is.
+                match error.kind {
+                    _ if never_left => StartError::NeverLeft(error),
+                    kind if kind.is_transient() => StartError::Full(error),
+                    _ => StartError::Refused(error),
+                }
+            })?;
+        let answer = reader
             .client
             .start_dashboard_snapshot_job()
             .aws_account_id(ids.account)
@@ -204,13 +263,13 @@ impl JobService for DashboardSnapshots {
         };
         match error.code() {
             // An earlier call of this very attempt made it, or there is a job that has nothing to do with it.
-            Some("ResourceExistsException") => self.look(call).await.map_err(|error| match error.kind {
+            Some("ResourceExistsException") => self.look(&reader, call).await.map_err(|error| match error.kind {
                 ErrorKind::InvalidEvent => StartError::Refused(error),
                 // It exists, and is not shown yet.
                 ErrorKind::NotFound => StartError::Uncertain(Error::new(ErrorKind::Unavailable, error.message)),
                 _ => StartError::Uncertain(error),
             }),
-            Some("LimitExceededException") => Err(StartError::Full(self.call_ended_badly(request, &error))),
+            Some("LimitExceededException") => Err(StartError::Full(self.call_ended_badly(&reader, request, &error))),
             _ if reach::never_left(&error) => {
                 let region = self.client.config().region().map(AsRef::as_ref);
                 let resource = format!("dashboard {}", request.dashboard_id);
@@ -218,7 +277,7 @@ impl JobService for DashboardSnapshots {
                 Err(StartError::NeverLeft(error))
             }
             _ => {
-                let error = self.call_ended_badly(request, &error);
+                let error = self.call_ended_badly(&reader, request, &error);
                 Err(match error.kind {
                     ErrorKind::Throttled | ErrorKind::Unavailable => StartError::Uncertain(error),
                     _ => StartError::Refused(error),
@@ -228,7 +287,9 @@ impl JobService for DashboardSnapshots {
     }
 
     async fn find(&self, call: &StartCall<StartDashboardSnapshotJob>) -> Result<Found, Error> {
-        match self.look(call).await {
+        let user = call.request.registered_user.as_ref();
+        let reader = self.reader(ids_of(call)?, user).await.map_err(|none| none.error)?;
+        match self.look(&reader, call).await {
             Ok(id) => Ok(Found::Started(id)),
             // The same id is used for the next call: if the job appears after all, that call meets it.
             Err(error) if error.kind == ErrorKind::NotFound => Ok(Found::Absent),
@@ -236,7 +297,7 @@ impl JobService for DashboardSnapshots {
         }
     }
 
-    async fn poll(&self, job: &Job) -> Result<Observation, Error> {
+    async fn poll(&self, job: &Job, user: Option<&RegisteredUser>) -> Result<Observation, Error> {
         let request: Recorded = serde_json::from_value(job.request.clone())
             .map_err(|error| Error::internal(format!("the job's request is not of this kind: {error}")))?;
         let ids = Ids {
@@ -244,7 +305,10 @@ impl JobService for DashboardSnapshots {
             dashboard: &request.dashboard_id,
             job: &job.service_id,
         };
-        let description = self.describe(ids).await?;
+        let user = user_of(&request, user)?;
+        let reader = self.reader(ids, user.as_ref()).await.map_err(|none| none.error)?;
+        let description = reader.describe(ids).await?;
+        let echo = Some(echo::of(&request, ids, &description));
         let status = description.job_status().map_or("no status", SnapshotJobStatus::as_str);
         let has_failed = match description.job_status() {
             Some(SnapshotJobStatus::Completed) => false,
@@ -253,7 +317,7 @@ impl JobService for DashboardSnapshots {
             _ => return Ok(Observation::of(ServiceState::Running, status)),
         };
         let running = || Ok(Observation::of(ServiceState::Running, status));
-        let told = self.result(ids).await?;
+        let told = reader.result(ids).await?;
         let error = told
             .as_ref()
             .and_then(DescribeDashboardSnapshotJobResultOutput::error_info);
@@ -278,6 +342,7 @@ impl JobService for DashboardSnapshots {
         Ok(Observation {
             message,
             files,
+            echo,
             // What changed last is that it ended.
             ended_at: description.last_updated_time().and_then(instant),
             ..Observation::of(state, status)
@@ -289,6 +354,32 @@ fn instant(time: &aws_smithy_types::DateTime) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(time.secs(), time.subsec_nanos())
 }
 
+/// The registered user that a job acts for: the one that the event says, which the record must not contradict.
+fn user_of(request: &Recorded, said: Option<&RegisteredUser>) -> Result<Option<RegisteredUser>, Error> {
+    let Some(recorded) = &request.registered_user else {
+        return match said {
+            None => Ok(None),
+            Some(_) => Err(Error::internal(
+                "the event acts for a registered user, and the job was started for none",
+            )),
+        };
+    };
+    match (&recorded.user_arn, said) {
+        (None, None) => Err(Error::internal(
+            "the job acts for a user whose name is not recorded, and the event that says it was not handed over",
+        )),
+        (Some(arn), Some(said)) if said.user_arn.as_ref() != Some(arn) => Err(Error::new(
+            ErrorKind::Forbidden,
+            "the job was started for another registered user than the event says",
+        )),
+        (_, Some(said)) => Ok(Some(said.clone())),
+        (Some(arn), None) => Ok(Some(RegisteredUser {
+            user_arn: Some(arn.clone()),
+            ..RegisteredUser::default()
+        })),
+    }
+}
+
 fn ids_of(call: &StartCall<StartDashboardSnapshotJob>) -> Result<Ids<'_>, Error> {
     let account = call.request.aws_account_id.as_deref();
     Ok(Ids {
@@ -298,94 +389,8 @@ fn ids_of(call: &StartCall<StartDashboardSnapshotJob>) -> Result<Ids<'_>, Error>
     })
 }
 
-/// Whether two configurations ask for the same files in the same place. Parameters are left out: the service need not
-/// tell them, and the id of a job holds a hash of them.
-fn is_same(wanted: &SdkConfiguration, told: &SdkConfiguration) -> bool {
-    let place = |configuration: &SdkConfiguration| {
-        let destination = configuration.destination_configuration()?.s3_destinations().first()?;
-        let bucket = destination.bucket_configuration()?;
-        // Whether the service keeps a slash at the end is not documented.
-        let prefix = bucket.bucket_prefix().trim_matches('/').to_owned();
-        Some((
-            bucket.bucket_name().to_owned(),
-            prefix,
-            bucket.bucket_region().to_owned(),
-        ))
-    };
-    let files = |configuration: &SdkConfiguration| {
-        let files = configuration.file_groups().iter().flat_map(|group| group.files());
-        let selections = files.map(|file| {
-            let selections = file.sheet_selections().iter().map(|selection| {
-                let visuals = selection.visual_ids().to_vec();
-                (
-                    selection.sheet_id().to_owned(),
-                    selection.selection_scope().clone(),
-                    visuals,
-                )
-            });
-            (file.format_type().clone(), selections.collect::<Vec<_>>())
-        });
-        selections.collect::<Vec<_>>()
-    };
-    place(wanted) == place(told) && files(wanted) == files(told)
-}
-
 fn unbuildable(error: &BuildError) -> Error {
     Error::internal(format!("the schema took a request that the SDK refuses: {error}"))
-}
-
-/// The named error of a failed call, told apart by the service's code.
-fn named_error<E>(operation: &str, resource: &str, error: &SdkError<E>) -> Error
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
-    let (kind, remedy) = match error.code() {
-        Some("InvalidParameterValueException") => (
-            ErrorKind::InvalidEvent,
-            "correct the request; the ids of sheets and visuals are those of the published dashboard",
-        ),
-        Some("AccessDeniedException" | "UnrecognizedClientException" | "ExpiredTokenException") => (
-            ErrorKind::Forbidden,
-            "the function's role needs the quicksight action on the dashboard, and Quick Sight the bucket",
-        ),
-        Some("UnsupportedUserEditionException") => (
-            ErrorKind::Forbidden,
-            "snapshots need the Enterprise edition of Quick Sight; upgrade the account's subscription",
-        ),
-        Some("UnsupportedPricingPlanException") => (
-            ErrorKind::Forbidden,
-            "snapshots for anonymous users need capacity pricing, CSV, EXCEL and paginated PDF the Pixel-Perfect \
-             Reports add-on; change the account's subscription",
-        ),
-        Some("ResourceNotFoundException") => (
-            ErrorKind::NotFound,
-            "check the account, the dashboard and the region; what became of old jobs is not documented",
-        ),
-        Some("LimitExceededException") => (
-            ErrorKind::Busy,
-            "an account runs 12 snapshot jobs at a time by default; the job waits in line",
-        ),
-        Some("ResourceExistsException") => (ErrorKind::Busy, "the id is in use; the call is tried again"),
-        Some("PreconditionNotMetException") => (ErrorKind::Unavailable, "the job is not at its end yet"),
-        Some("ThrottlingException" | "TooManyRequestsException") => (
-            ErrorKind::Throttled,
-            "an account has 10 calls a second; the call is tried again",
-        ),
-        Some("InternalFailureException" | "ServiceUnavailableException" | "RequestTimeoutException") => {
-            (ErrorKind::Unavailable, "the call is tried again")
-        }
-        _ => match error.raw_response().map(|response| response.status().as_u16()) {
-            Some(400) => (ErrorKind::InvalidEvent, "correct the request"),
-            Some(401 | 403) => (ErrorKind::Forbidden, "check the function's role"),
-            Some(404) => (ErrorKind::NotFound, "check the account, the dashboard and the region"),
-            Some(429) => (ErrorKind::Throttled, "the call is tried again"),
-            // A conflict that is not known may be a job of ours.
-            Some(408 | 409 | 500..=599) => (ErrorKind::Unavailable, "the call is tried again"),
-            _ => (transport_kind(error), "see the function's log"),
-        },
-    };
-    let said = result::without_links(&describe(error));
-    Error::new(kind, format!("{operation} for {resource}: {said}; {remedy}"))
 }
 
 #[cfg(test)]

@@ -6,18 +6,17 @@
 
 use std::fmt;
 
-use aws_sdk_quicksight::{
-    error::BuildError,
-    types::{self, SnapshotFileFormatType, SnapshotFileSheetSelectionScope},
-};
-use aws_smithy_types::{DateTime, date_time::Format as TimeFormat};
-use landfall::{fault::Faults, job::Format, service::Aim};
+use landfall::{job::Format, registered::RegisteredUser, service::Aim};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Number, Value, json};
 
-/// Most file groups of one call. The model takes 7, its description 6; what both take is safe.
-const MAX_FILE_GROUPS: usize = 6;
+pub(crate) mod rules;
+mod sdk;
+
+/// Most file groups of one call, as the model has it: one PDF, one workbook and five CSVs. (A sentence of its descriptions
+/// still says 6.)
+const MAX_FILE_GROUPS: usize = 7;
 
 /// Most visuals of one workbook, over all of its sheet selections.
 const MAX_EXCEL_VISUALS: usize = 5;
@@ -42,6 +41,9 @@ pub struct StartDashboardSnapshotJob {
     pub user_configuration: Option<UserConfiguration>,
     /// What the snapshot holds and where it goes.
     pub snapshot_configuration: SnapshotConfiguration,
+    /// The registered user that the call acts for. It stands in the event's options and is no member of the request.
+    #[serde(skip)]
+    pub registered_user: Option<RegisteredUser>,
 }
 
 impl fmt::Debug for StartDashboardSnapshotJob {
@@ -102,8 +104,9 @@ pub struct SnapshotConfiguration {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct FileGroup {
-    /// Exactly one file.
+    /// Exactly one file; a group without one asks for nothing.
     #[schemars(length(min = 1, max = 1))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<SnapshotFile>,
 }
 
@@ -157,14 +160,6 @@ impl FileFormat {
             Self::Excel => Format::Excel,
         }
     }
-
-    const fn to_sdk(self) -> SnapshotFileFormatType {
-        match self {
-            Self::Csv => SnapshotFileFormatType::Csv,
-            Self::Pdf => SnapshotFileFormatType::Pdf,
-            Self::Excel => SnapshotFileFormatType::Excel,
-        }
-    }
 }
 
 /// Which visuals of a sheet.
@@ -175,15 +170,6 @@ pub enum SelectionScope {
     AllVisuals,
     /// Those that are named.
     SelectedVisuals,
-}
-
-impl SelectionScope {
-    const fn to_sdk(self) -> SnapshotFileSheetSelectionScope {
-        match self {
-            Self::AllVisuals => SnapshotFileSheetSelectionScope::AllVisuals,
-            Self::SelectedVisuals => SnapshotFileSheetSelectionScope::SelectedVisuals,
-        }
-    }
 }
 
 /// Where the files go.
@@ -324,22 +310,10 @@ impl JsonSchema for Time {
     }
 }
 
-impl Time {
-    fn to_sdk(&self) -> Result<DateTime, BuildError> {
-        match self {
-            Self::Seconds(seconds) => Ok(DateTime::from_secs_f64(*seconds)),
-            Self::Text(text) => DateTime::from_str(text, TimeFormat::DateTimeWithOffset)
-                .map_err(|_| BuildError::other("a DateTimeParameters value is no time")),
-        }
-    }
-}
-
 impl StartDashboardSnapshotJob {
     /// Where the files go, if the request says it.
     pub fn bucket(&self) -> Option<&BucketConfiguration> {
-        let destination = self.snapshot_configuration.destination_configuration.as_ref()?;
-        let first = destination.s3_destinations.as_ref()?.first()?;
-        Some(&first.bucket_configuration)
+        self.snapshot_configuration.bucket()
     }
 
     /// The request of one attempt.
@@ -358,10 +332,12 @@ impl StartDashboardSnapshotJob {
         });
         self.snapshot_job_id = Some(aim.attempt_key.to_owned());
         self.aws_account_id = self.aws_account_id.or_else(|| aim.account.map(str::to_owned));
+        self.registered_user = aim.user.cloned();
         self
     }
 
-    /// The request without tag values and parameter values; keys and names stay.
+    /// The request without tag values and parameter values; keys and names stay. Beside its members stands for whom the
+    /// call is made.
     pub fn recorded(&self) -> serde_json::Result<Value> {
         let mut record = serde_json::to_value(self)?;
         let users = record.pointer_mut("/UserConfiguration/AnonymousUsers");
@@ -384,6 +360,9 @@ impl StartDashboardSnapshotJob {
         {
             *parameter = json!({ "Name": parameter["Name"] });
         }
+        if let (Some(user), Some(record)) = (&self.registered_user, record.as_object_mut()) {
+            record.insert("RegisteredUser".to_owned(), user.recorded());
+        }
         Ok(record)
     }
 
@@ -396,6 +375,8 @@ impl StartDashboardSnapshotJob {
             .flatten();
         let tags = users.flat_map(|user| &user.row_level_permission_tags).flatten();
         let mut secrets: Vec<String> = tags.map(|tag| tag.value.clone()).collect();
+        let user = self.registered_user.iter().flat_map(RegisteredUser::secrets);
+        secrets.extend(user.cloned());
         if let Some(parameters) = &self.snapshot_configuration.parameters {
             let texts = |value: Value| match value {
                 Value::String(text) => text,
@@ -412,128 +393,13 @@ impl StartDashboardSnapshotJob {
         }
         secrets
     }
-
-    /// The request's user configuration in the SDK's types.
-    pub fn sdk_user(&self) -> Result<Option<types::SnapshotUserConfiguration>, BuildError> {
-        let Some(user) = &self.user_configuration else {
-            return Ok(None);
-        };
-        let users = optional(user.anonymous_users.as_ref(), |user| {
-            let tags = optional(user.row_level_permission_tags.as_ref(), |tag| {
-                types::SessionTag::builder().key(&tag.key).value(&tag.value).build()
-            })?;
-            Ok(types::SnapshotAnonymousUser::builder()
-                .set_row_level_permission_tags(tags)
-                .build())
-        })?;
-        Ok(Some(
-            types::SnapshotUserConfiguration::builder()
-                .set_anonymous_users(users)
-                .build(),
-        ))
-    }
-
-    /// The request's snapshot configuration in the SDK's types; `region` for a bucket without one.
-    pub fn sdk_snapshot(&self, region: Option<&str>) -> Result<types::SnapshotConfiguration, BuildError> {
-        let configuration = &self.snapshot_configuration;
-        let groups = configuration.file_groups.iter().map(FileGroup::to_sdk);
-        let destination = self.bucket().map(|bucket| {
-            let bucket = types::S3BucketConfiguration::builder()
-                .set_bucket_name(bucket.bucket_name.clone())
-                .set_bucket_prefix(bucket.bucket_prefix.clone())
-                .set_bucket_region(bucket.bucket_region.clone().or_else(|| region.map(str::to_owned)))
-                .build()?;
-            let destination = types::SnapshotS3DestinationConfiguration::builder()
-                .bucket_configuration(bucket)
-                .build();
-            Ok::<_, BuildError>(
-                types::SnapshotDestinationConfiguration::builder()
-                    .s3_destinations(destination)
-                    .build(),
-            )
-        });
-        types::SnapshotConfiguration::builder()
-            .set_file_groups(Some(groups.collect::<Result<_, _>>()?))
-            .set_destination_configuration(destination.transpose()?)
-            .set_parameters(configuration.parameters.as_ref().map(Parameters::to_sdk).transpose()?)
-            .build()
-    }
 }
 
-/// A list in the SDK's types.
-fn optional<T, U>(
-    list: Option<&Vec<T>>,
-    convert: impl Fn(&T) -> Result<U, BuildError>,
-) -> Result<Option<Vec<U>>, BuildError> {
-    list.map(|list| list.iter().map(convert).collect()).transpose()
-}
-
-impl FileGroup {
-    fn to_sdk(&self) -> Result<types::SnapshotFileGroup, BuildError> {
-        let files = self.files.iter().map(|file| {
-            let selections = file.sheet_selections.iter().map(|selection| {
-                types::SnapshotFileSheetSelection::builder()
-                    .sheet_id(&selection.sheet_id)
-                    .selection_scope(selection.selection_scope.to_sdk())
-                    .set_visual_ids(selection.visual_ids.clone())
-                    .build()
-            });
-            types::SnapshotFile::builder()
-                .set_sheet_selections(Some(selections.collect::<Result<_, _>>()?))
-                .format_type(file.format_type.to_sdk())
-                .build()
-        });
-        let files = files.collect::<Result<_, _>>()?;
-        Ok(types::SnapshotFileGroup::builder().set_files(Some(files)).build())
-    }
-}
-
-impl SnapshotFile {
-    /// Whether the service tells of this very file. An absent list of visuals and an empty one are the same.
-    pub fn is(&self, told: &types::SnapshotFile) -> bool {
-        let same_selection = |own: &SheetSelection, told: &types::SnapshotFileSheetSelection| {
-            own.sheet_id == told.sheet_id
-                && own.selection_scope.to_sdk() == told.selection_scope
-                && own.visual_ids.as_deref().unwrap_or_default() == told.visual_ids()
-        };
-        let (own, told_selections) = (&self.sheet_selections, told.sheet_selections());
-        self.format_type.to_sdk() == told.format_type
-            && own.len() == told_selections.len()
-            && own
-                .iter()
-                .zip(told_selections)
-                .all(|(own, told)| same_selection(own, told))
-    }
-}
-
-impl Parameters {
-    fn to_sdk(&self) -> Result<types::Parameters, BuildError> {
-        let strings = optional(self.string_parameters.as_ref(), |parameter| {
-            let values = parameter.values.iter().map(|value| value.0.clone()).collect();
-            let builder = types::StringParameter::builder().name(&parameter.name);
-            builder.set_values(Some(values)).build()
-        })?;
-        let integers = optional(self.integer_parameters.as_ref(), |parameter| {
-            let values = parameter.values.iter().map(|value| value.0).collect();
-            let builder = types::IntegerParameter::builder().name(&parameter.name);
-            builder.set_values(Some(values)).build()
-        })?;
-        let decimals = optional(self.decimal_parameters.as_ref(), |parameter| {
-            let values = parameter.values.iter().map(|value| value.0).collect();
-            let builder = types::DecimalParameter::builder().name(&parameter.name);
-            builder.set_values(Some(values)).build()
-        })?;
-        let times = optional(self.date_time_parameters.as_ref(), |parameter| {
-            let values = parameter.values.iter().map(Time::to_sdk).collect::<Result<_, _>>()?;
-            let builder = types::DateTimeParameter::builder().name(&parameter.name);
-            builder.set_values(Some(values)).build()
-        })?;
-        Ok(types::Parameters::builder()
-            .set_string_parameters(strings)
-            .set_integer_parameters(integers)
-            .set_decimal_parameters(decimals)
-            .set_date_time_parameters(times)
-            .build())
+impl SnapshotConfiguration {
+    fn bucket(&self) -> Option<&BucketConfiguration> {
+        let destination = self.destination_configuration.as_ref()?;
+        let first = destination.s3_destinations.as_ref()?.first()?;
+        Some(&first.bucket_configuration)
     }
 }
 
@@ -544,196 +410,51 @@ pub(crate) struct Recorded {
     pub(crate) aws_account_id: String,
     pub(crate) dashboard_id: String,
     pub(crate) snapshot_configuration: RecordedConfiguration,
+    #[serde(default)]
+    pub(crate) registered_user: Option<RecordedUser>,
+    #[serde(default)]
+    pub(crate) user_configuration: RecordedReaders,
 }
 
-/// The files of a recorded request.
+impl Recorded {
+    /// The keys of each anonymous reader's tags, in order.
+    pub(crate) fn tag_keys(&self) -> Vec<Vec<String>> {
+        let readers = self.user_configuration.anonymous_users.iter().map(|reader| {
+            let mut keys = reader.row_level_permission_tag_keys.clone();
+            keys.sort();
+            keys
+        });
+        readers.collect()
+    }
+}
+
+/// The anonymous readers of a recorded request.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct RecordedReaders {
+    anonymous_users: Vec<RecordedReader>,
+}
+
+/// An anonymous reader of a recorded request.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct RecordedReader {
+    row_level_permission_tag_keys: Vec<String>,
+}
+
+/// The registered user of a recorded request: the ARN, if the event gave it.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct RecordedUser {
+    #[serde(default)]
+    pub(crate) user_arn: Option<String>,
+}
+
+/// The files of a recorded request, and where they go.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct RecordedConfiguration {
     pub(crate) file_groups: Vec<FileGroup>,
-}
-
-/// JSON pointer from `detail` to the bucket.
-pub(crate) const BUCKET: &str = "/SnapshotConfiguration/DestinationConfiguration/S3Destinations/0/BucketConfiguration";
-
-/// JSON path to the bucket.
-pub(crate) const BUCKET_PATH: &str =
-    "$.detail.SnapshotConfiguration.DestinationConfiguration.S3Destinations[0].BucketConfiguration";
-
-/// Rules that the model's descriptions state and its constraints do not.
-pub(crate) fn check(detail: &Value, faults: &mut Faults) {
-    if let Some(id) = detail.get("SnapshotJobId") {
-        faults.add(
-            "$.detail.SnapshotJobId",
-            id,
-            "leave it out: Landfall takes the job key, so that no job is started twice. To choose what counts as the \
-             same job, set Landfall.IdempotencyKey",
-        );
-    }
-    if detail.is_object() && !has_anonymous_users(detail) {
-        faults.add(
-            "$.detail.UserConfiguration.AnonymousUsers",
-            "nothing",
-            "it is required: the call is made with the function's own role, which is no registered user of Quick Sight. \
-             Give one anonymous user, [{}] where the data has no row-level security",
-        );
-    }
-    let bucket = detail.pointer(BUCKET);
-    let has = |name: &str| bucket.and_then(|bucket| bucket.get(name)).is_some_and(Value::is_string);
-    if has("BucketPrefix") && !has("BucketName") {
-        faults.add(
-            format!("{BUCKET_PATH}.BucketName"),
-            "nothing",
-            "it is required with BucketPrefix; without both the deployment's default destination is taken",
-        );
-    }
-    let groups = detail
-        .pointer("/SnapshotConfiguration/FileGroups")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    check_groups(groups, faults);
-}
-
-fn has_anonymous_users(detail: &Value) -> bool {
-    match detail.get("UserConfiguration") {
-        None | Some(Value::Null) => false,
-        // Whether it is a right one the schema says.
-        Some(user) => !user.is_object() || user.get("AnonymousUsers").is_some_and(|users| !users.is_null()),
-    }
-}
-
-fn check_groups(groups: &[Value], faults: &mut Faults) {
-    const PATH: &str = "$.detail.SnapshotConfiguration.FileGroups";
-    if groups.len() > MAX_FILE_GROUPS {
-        faults.add(
-            PATH,
-            format!("{} file groups", groups.len()),
-            format!(
-                "the model of the API takes 7 and its description {MAX_FILE_GROUPS}; Landfall keeps to \
-                 {MAX_FILE_GROUPS}. Ask for the rest in another event"
-            ),
-        );
-    }
-    for (format, most) in [("PDF", 1), ("EXCEL", 1), ("CSV", 5)] {
-        let is_one = |group: &&Value| group.pointer("/Files/0/FormatType").and_then(Value::as_str) == Some(format);
-        let count = groups.iter().filter(is_one).count();
-        if count > most {
-            faults.add(
-                PATH,
-                format!("{count} {format} files"),
-                format!("a call makes at most {most} of them. Ask for the rest in another event"),
-            );
-        }
-    }
-    for (index, group) in groups.iter().enumerate() {
-        if let Some(file) = group.pointer("/Files/0") {
-            check_file(file, &format!("{PATH}[{index}].Files[0]"), faults);
-        }
-    }
-}
-
-fn check_file(file: &Value, path: &str, faults: &mut Faults) {
-    let selections = file
-        .get("SheetSelections")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    let format = match file.get("FormatType").and_then(Value::as_str) {
-        Some(format @ ("PDF" | "CSV" | "EXCEL")) => format,
-        _ => return,
-    };
-    let scope_needed = if format == "PDF" {
-        "ALL_VISUALS"
-    } else {
-        "SELECTED_VISUALS"
-    };
-    if format == "PDF" && selections.len() > 1 {
-        faults.add(
-            format!("{path}.SheetSelections"),
-            format!("{} sheet selections", selections.len()),
-            "a PDF takes one",
-        );
-    }
-    let mut visuals = 0;
-    for (index, selection) in selections
-        .iter()
-        .enumerate()
-        .filter(|(_, selection)| selection.is_object())
-    {
-        let path = format!("{path}.SheetSelections[{index}]");
-        if let Some(scope @ ("ALL_VISUALS" | "SELECTED_VISUALS")) =
-            selection.get("SelectionScope").and_then(Value::as_str)
-            && scope != scope_needed
-        {
-            faults.add(
-                format!("{path}.SelectionScope"),
-                json!(scope),
-                format!("{format} takes {scope_needed}"),
-            );
-        }
-        let ids = match selection.get("VisualIds") {
-            None | Some(Value::Null) => 0,
-            Some(Value::Array(ids)) => ids.len(),
-            // The schema says what it must be.
-            Some(_) => continue,
-        };
-        visuals += ids;
-        let path = format!("{path}.VisualIds");
-        let found = match ids {
-            0 => "no visual ids".to_owned(),
-            1 => "1 visual id".to_owned(),
-            _ => format!("{ids} visual ids"),
-        };
-        match format {
-            "PDF" if selection.get("VisualIds").is_some_and(|ids| !ids.is_null()) => {
-                faults.add(path, found, "a PDF is of the whole sheet: leave it out");
-            }
-            "CSV" if ids != 1 => {
-                let allowed = "CSV takes exactly one, of a table or pivot table, in each sheet selection";
-                faults.add(path, found, allowed);
-            }
-            "EXCEL" if ids == 0 => {
-                let allowed = "EXCEL takes at least one, of a table or pivot table, in each sheet selection";
-                faults.add(path, found, allowed);
-            }
-            _ => {}
-        }
-    }
-    if format == "EXCEL" && visuals > MAX_EXCEL_VISUALS {
-        faults.add(
-            format!("{path}.SheetSelections"),
-            format!("{visuals} visual ids in all"),
-            format!("a workbook takes at most {MAX_EXCEL_VISUALS}"),
-        );
-    }
-}
-
-/// What `detail` repeats of the envelope, or has in its stead.
-pub(crate) fn check_envelope(event: &Value, faults: &mut Faults) {
-    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
-    match (text("/account"), text("/detail/AwsAccountId")) {
-        (None, None) if event.get("detail").is_some_and(Value::is_object) => faults.add(
-            "$.detail.AwsAccountId",
-            "nothing",
-            "it is required where the event itself names no account",
-        ),
-        (Some(envelope), Some(own)) if envelope != own => faults.add(
-            "$.detail.AwsAccountId",
-            json!(own),
-            format!("must be the event's own account, which is {envelope}; leave it out"),
-        ),
-        _ => {}
-    }
-    let region = text("/region").filter(|region| !region.is_empty());
-    let own = text(&format!("/detail{BUCKET}/BucketRegion"));
-    if let (Some(region), Some(own)) = (region, own)
-        && region != own
-    {
-        faults.add(
-            format!("{BUCKET_PATH}.BucketRegion"),
-            json!(own),
-            format!("must be the region of the call, which is {region}; leave it out"),
-        );
-    }
+    #[serde(default)]
+    pub(crate) destination_configuration: Option<DestinationConfiguration>,
 }

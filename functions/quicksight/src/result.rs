@@ -6,15 +6,17 @@
 use aws_sdk_quicksight::types::{SnapshotJobResult, SnapshotJobResultFileGroup, SnapshotJobS3Result};
 use landfall::{
     job::{Format, NamedFile},
+    remedy::find,
     s3_uri::S3Uri,
 };
 
-use crate::{request::FileGroup, s3_link};
+use crate::{errors, request::FileGroup, s3_link};
 
 /// Most characters of a service's text that are kept.
 const TEXT_MAX: usize = 300;
 
-/// Most files that are kept: 6 groups with 5 sheet selections each. A job value has to stay a few KB.
+/// Most files that are kept: a PDF, a workbook and 5 CSVs with 5 sheet selections each are 27. A job value has to stay a
+/// few KB.
 const FILES_MAX: usize = 30;
 
 /// What a file is told to be when the service does not tell of it.
@@ -118,11 +120,14 @@ fn named_file(label: String, format: Format, result: &SnapshotJobS3Result, prefi
     }
 }
 
-/// The code of an error. Its words may quote values of tags and parameters, which are gone by now and so cannot be
+/// The code of an error, with what it means and what to do where that is documented. Its words may quote values of tags and parameters, which are gone by now and so cannot be
 /// masked: they stay at the service, where DescribeDashboardSnapshotJobResult tells them.
 pub(crate) fn error_text(code: Option<&str>, message: Option<&str>) -> String {
     match (code, message) {
-        (Some(code), _) => plain(code),
+        (Some(code), _) => match find(errors::OF_JOBS, code) {
+            Some(row) => format!("{code}: {} Remedy: {}", row.meaning, row.remedy),
+            None => plain(code),
+        },
         (None, Some(_)) => "an error without a code; DescribeDashboardSnapshotJobResult tells its words".to_owned(),
         (None, None) => "an error without a reason".to_owned(),
     }
@@ -366,7 +371,8 @@ mod tests {
             .error_message("The dataset\nwas deleted, see https://bucket.s3.amazonaws.com/a?X-Amz-Signature=0a now")
             .build();
         // Words may quote values that nothing could mask here.
-        let text = "DATASET_DELETED";
+        let text =
+            "DATASET_DELETED: The dataset has been deleted. Remedy: see to it that the dataset is there, then rerun";
         let failed = SnapshotJobS3Result::builder().error_info(error.clone()).build();
         let both = SnapshotJobS3Result::builder()
             .s3_uri(format!("{PREFIX}1.csv"))

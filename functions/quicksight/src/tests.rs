@@ -206,7 +206,7 @@ fn every_constraint_of_the_model_is_held_with_its_place() {
         (
             "/SnapshotConfiguration/FileGroups".into(),
             json!([]),
-            "must be an array of 1 to 6 items",
+            "must be an array of 1 to 7 items",
         ),
         (
             "/SnapshotConfiguration/FileGroups/0/Files".into(),
@@ -343,10 +343,6 @@ fn every_constraint_of_the_model_is_held_with_its_place() {
             "/SnapshotConfiguration/FileGroups",
             "$.detail.SnapshotConfiguration.FileGroups",
         ),
-        (
-            "/SnapshotConfiguration/FileGroups/0/Files",
-            "$.detail.SnapshotConfiguration.FileGroups[0].Files",
-        ),
     ] {
         let found = faults_of(&event(&without(pointer)));
         let expected = format!("{path}: found nothing; it is required");
@@ -357,12 +353,12 @@ fn every_constraint_of_the_model_is_held_with_its_place() {
 #[test]
 fn blank_buckets_are_refused() {
     for name in ["BucketName", "BucketPrefix", "BucketRegion"] {
-        let pointer = format!("{}/{name}", request::BUCKET);
+        let pointer = format!("{}/{name}", rules::BUCKET);
         for blank in ["", "  "] {
             let found = faults_of(&event(&with(&pointer, json!(blank))));
             let expected = format!(
                 "{}.{name}: found \"{blank}\"; must be a string matching \\S",
-                request::BUCKET_PATH
+                rules::BUCKET_PATH
             );
             assert!(found.contains(&expected), "{found:#?}");
         }
@@ -378,12 +374,18 @@ fn rules_of_the_descriptions_are_held_with_their_place() {
     let all = || selection("ALL_VISUALS", 0);
 
     assert_faults(&groups(&[csv(), csv(), csv(), csv(), csv(), pdf()]), &[]);
+    assert_faults(&groups(&[csv(), csv(), csv(), csv(), csv(), pdf(), excel()]), &[]);
     assert_faults(
-        &groups(&[csv(), csv(), csv(), csv(), csv(), pdf(), excel()]),
-        &[
-            &format!("{GROUPS}: found 7 file groups; the model of the API takes 7 and its description 6"),
-            &format!("{GROUPS}: found an array of 7 items; must be an array of 1 to 6 items"),
-        ],
+        &groups(&[csv(), csv(), csv(), csv(), csv(), pdf(), excel(), json!({})]),
+        &[&format!(
+            "{GROUPS}: found an array of 8 items; must be an array of 1 to 7 items"
+        )],
+    );
+    // A group without a file asks for nothing, and a request for something.
+    assert_faults(&groups(&[json!({}), csv()]), &[]);
+    assert_faults(
+        &groups(&[json!({}), json!({})]),
+        &[&format!("{GROUPS}: found groups without Files")],
     );
     assert_faults(
         &groups(&[pdf(), pdf()]),
@@ -437,7 +439,7 @@ fn rules_of_the_descriptions_are_held_with_their_place() {
 }
 
 #[test]
-fn the_id_is_ours_and_the_user_is_anonymous() {
+fn the_id_is_ours_and_somebody_is_to_see_it() {
     let mut named = detail();
     named["SnapshotJobId"] = json!("mine");
     assert_faults(
@@ -446,7 +448,7 @@ fn the_id_is_ours_and_the_user_is_anonymous() {
     );
     assert!(faults_of(&event(&named))[0].contains("Landfall.IdempotencyKey"));
 
-    let required = "$.detail.UserConfiguration.AnonymousUsers: found nothing; it is required";
+    let required = "$.detail.UserConfiguration.AnonymousUsers: found nothing; say for whom the snapshot is made";
     assert_faults(&without("/UserConfiguration"), &[required]);
     assert_faults(&with("/UserConfiguration", json!({})), &[required]);
     assert_faults(
@@ -468,24 +470,24 @@ fn the_id_is_ours_and_the_user_is_anonymous() {
 
 #[test]
 fn a_prefix_needs_a_bucket_and_has_one_reading() {
-    let bucket = |value: Value| with(request::BUCKET, value);
+    let bucket = |value: Value| with(rules::BUCKET, value);
     let found = faults_of(&event(&bucket(json!({"BucketPrefix": "a"}))));
     assert!(
         found
             .iter()
-            .any(|fault| fault.starts_with(&format!("{}.BucketName: found nothing", request::BUCKET_PATH))),
+            .any(|fault| fault.starts_with(&format!("{}.BucketName: found nothing", rules::BUCKET_PATH))),
         "{found:#?}"
     );
     for prefix in ["/a", "a//b", "../a", "a%2Fb", "a?b"] {
         assert_faults(
             &bucket(json!({"BucketName": "exports", "BucketPrefix": prefix})),
-            &[&format!("{}: found \"s3://exports/{prefix}\"", request::BUCKET_PATH)],
+            &[&format!("{}: found \"s3://exports/{prefix}\"", rules::BUCKET_PATH)],
         );
     }
     assert_faults(&bucket(json!({"BucketName": "exports"})), &[]);
     assert_faults(
         &bucket(json!({"BucketName": "exports", "BucketPrefix": "x".repeat(1000)})),
-        &[&format!("{}: found 1000 characters", request::BUCKET_PATH).replace("1000 characters", "")],
+        &[&format!("{}: found 1000 characters", rules::BUCKET_PATH).replace("1000 characters", "")],
     );
 }
 
@@ -521,7 +523,7 @@ fn account_and_region_are_the_envelopes() {
     assert_eq!(found.len(), 1);
     assert!(found[0].starts_with(&format!(
         "{}.BucketRegion: found \"eu-central-1\"; must be the region",
-        request::BUCKET_PATH
+        rules::BUCKET_PATH
     )));
 }
 
@@ -560,6 +562,7 @@ fn call(detail: &Value) -> StartCall<StartDashboardSnapshotJob> {
         role: None,
         account: Some("111122223333"),
         region: Some("eu-central-1"),
+        user: None,
     };
     StartCall {
         request: DashboardSnapshots::aim(request(detail), &aim),
@@ -666,13 +669,14 @@ fn an_event_without_a_region_takes_the_calls() {
         role: None,
         account: None,
         region: None,
+        user: None,
     };
     let request = request(&without("/SnapshotConfiguration/DestinationConfiguration")).aimed(&aim);
     let sdk = SdkConfig::builder()
         .region(Region::new("eu-west-2"))
         .behavior_version(BehaviorVersion::latest())
         .build();
-    let sent = DashboardSnapshots::new(&sdk).configuration(&request).unwrap();
+    let sent = DashboardSnapshots::new(&sdk, None).configuration(&request).unwrap();
     let destination = &sent.destination_configuration().unwrap().s3_destinations()[0];
     assert_eq!(destination.bucket_configuration().unwrap().bucket_region(), "eu-west-2");
 }
@@ -681,6 +685,7 @@ fn an_event_without_a_region_takes_the_calls() {
 fn the_same_job_is_known_by_its_files_and_destination() {
     let configuration = |detail: &Value| call(detail).request.sdk_snapshot(None).unwrap();
     let own = configuration(&detail());
+    let is_same = |one: &_, other: &_| echo::differences(one, other).is_empty();
     assert!(is_same(&own, &own));
     assert!(is_same(
         &own,

@@ -157,10 +157,7 @@ impl Shared {
         };
         let method = parts.method.clone();
         let path = log_path(&parts.uri);
-        let simulated = self
-            .services()
-            .into_iter()
-            .rfind(|service| service.0.signing_name() == name);
+        let simulated = self.services().into_iter().rfind(|service| service.0.answers(&name));
 
         let mut response = if let Some(service) = simulated {
             match hold(body).await {

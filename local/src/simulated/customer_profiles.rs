@@ -5,6 +5,8 @@
 //! nothing, a comment says so and the choice is one that a verifier must be able to live with. A job's state follows
 //! from the clock alone, and COMPLETED is never told before the last file was written.
 
+mod call;
+mod estimate;
 mod order;
 mod scenario;
 
@@ -20,14 +22,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::future::join_all;
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use landfall::{heavy::heavy, store::Clock};
 use serde_json::{Map, Value, json};
 
 pub use self::scenario::{MANY_FILES, Scenario};
 use self::{
-    order::{Faults, Order, SNAPSHOT_ID, bad_request, not_found, throttled},
-    scenario::{Behaviour, FaultAnswer, Flaw, Outcome, Output},
+    call::{Failure, Route, bad_request, failure, not_found, throttled},
+    order::{Faults, Order, SNAPSHOT_ID},
+    scenario::{Behaviour, Flaw, Outcome, Output},
 };
 use super::{
     ConnectionCut, Refusal, SimulatedService, Sink, derived_hex, derived_uuid, json_response, profiles::Profiles,
@@ -78,6 +81,12 @@ pub enum Operation {
     Create,
     /// GetSegmentSnapshot.
     Get,
+    /// GetSegmentDefinition.
+    Definition,
+    /// CreateSegmentEstimate.
+    Estimate,
+    /// GetSegmentEstimate.
+    Estimated,
     /// None that the service has.
     Unknown,
 }
@@ -195,6 +204,9 @@ impl SimulatedService for CustomerProfiles {
         let answer = match route {
             Route::Create { domain, segment } => self.service.create(domain, segment, request.body()).await,
             Route::Get { domain, segment, id } => self.service.get(domain, segment, id).await,
+            Route::Definition { domain, segment } => self.service.definition(domain, segment),
+            Route::Estimate { domain } => self.service.estimate(domain, request.body()),
+            Route::Estimated { domain, id } => self.service.estimated(domain, id),
             Route::Unknown => Err(Refusal::unknown_operation().into()),
         };
         self.service.answer(at, operation, answer)
@@ -203,59 +215,6 @@ impl SimulatedService for CustomerProfiles {
     async fn advance(&self) {
         let jobs: Vec<Arc<Job>> = self.service.state().jobs.values().cloned().collect();
         join_all(jobs.iter().map(|job| self.service.advance(job))).await;
-    }
-}
-
-/// What a method and a path ask for. The labels are as they stand in the path: a name that keeps to its pattern has
-/// no character that could be escaped, so an escape breaks the pattern either way.
-#[derive(Clone, Copy)]
-enum Route<'a> {
-    Create {
-        domain: &'a str,
-        segment: &'a str,
-    },
-    Get {
-        domain: &'a str,
-        segment: &'a str,
-        id: &'a str,
-    },
-    Unknown,
-}
-
-impl<'a> Route<'a> {
-    fn of(method: &Method, path: &'a str) -> Self {
-        let labels: Vec<&str> = path.split('/').collect();
-        match labels.as_slice() {
-            ["", "domains", domain, "segments", segment, "snapshots"] if method == Method::POST => {
-                Self::Create { domain, segment }
-            }
-            ["", "domains", domain, "segments", segment, "snapshots", id]
-                if method == Method::GET && !id.is_empty() =>
-            {
-                Self::Get { domain, segment, id }
-            }
-            _ => Self::Unknown,
-        }
-    }
-
-    fn operation(self) -> Operation {
-        match self {
-            Self::Create { .. } => Operation::Create,
-            Self::Get { .. } => Operation::Get,
-            Self::Unknown => Operation::Unknown,
-        }
-    }
-}
-
-/// Why a call gets no result: an error, and whether it ever reaches the caller.
-struct Failure {
-    refusal: Refusal,
-    cut: bool,
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        Self { refusal, cut: false }
     }
 }
 
@@ -278,6 +237,8 @@ struct State {
     /// Snapshots by day and domain.
     used: BTreeMap<(NaiveDate, String), u32>,
     missing_domains: Vec<String>,
+    /// When each estimate was asked for, by its id.
+    estimates: BTreeMap<String, DateTime<Utc>>,
     calls: Vec<Call>,
 }
 
@@ -624,27 +585,6 @@ impl Service {
             error,
         });
         response
-    }
-}
-
-/// A fault in this service's words.
-fn failure(answer: FaultAnswer, doing: &str, what: &str, name: &str) -> Failure {
-    let unavailable = || {
-        let message = "The request processing has failed because of an unknown error, exception or failure.";
-        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerException", message)
-    };
-    let refusal = match answer {
-        FaultAnswer::Denied => {
-            let message = format!("User is not authorized to perform: {doing}");
-            Refusal::new(StatusCode::FORBIDDEN, "AccessDeniedException", message)
-        }
-        FaultAnswer::NotFound => not_found(format!("The {what} {name} was not found.")),
-        FaultAnswer::Throttled => throttled("Rate exceeded"),
-        FaultAnswer::Unavailable | FaultAnswer::ConnectionCut => unavailable(),
-    };
-    Failure {
-        refusal,
-        cut: answer == FaultAnswer::ConnectionCut,
     }
 }
 

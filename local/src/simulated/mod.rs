@@ -23,6 +23,11 @@ pub trait SimulatedService: Send + Sync {
     /// The name in the credential scope of a signature, such as `profile`.
     fn signing_name(&self) -> &'static str;
 
+    /// Whether it answers what is signed for this name.
+    fn answers(&self, signing_name: &str) -> bool {
+        signing_name == self.signing_name()
+    }
+
     /// Answers one request.
     async fn handle(&self, request: Request<Bytes>) -> Response<Bytes>;
 

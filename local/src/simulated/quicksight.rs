@@ -6,8 +6,11 @@
 //! joined, what an early look at a result gets), a comment says so and the choice is one that a caller must be able to
 //! live with. A job's state follows from the clock, and COMPLETED is never told before its last file was written.
 
+mod call;
 pub mod files;
+mod identity;
 mod order;
+mod output;
 mod scenario;
 
 use std::{
@@ -21,18 +24,18 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use landfall::{heavy::heavy, store::Clock};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use http::{HeaderValue, Request, Response, StatusCode};
+use landfall::store::Clock;
 use serde_json::{Map, Value, json};
 
 pub use self::scenario::Scenario;
 use self::{
-    files::Table,
-    order::{File, FileFormat, Order, is_id},
+    call::{Failure, Name, arn, route},
+    identity::{Caller, Identities},
+    order::{Order, is_id},
     scenario::{Behaviour, Fault, Last, Outcome},
 };
-use super::{ConnectionCut, Refusal, SimulatedService, Sink, derived_hex, derived_uuid, json_response};
+use super::{ConnectionCut, Refusal, SimulatedService, Sink, derived_uuid, json_response};
 
 /// How long the id of a job that has ended stays in use.
 const ID_IN_USE: TimeDelta = TimeDelta::hours(24);
@@ -45,17 +48,6 @@ const LATE_READS: u32 = 3;
 
 /// How long a poll waits for files that are due.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Most rows of a worksheet, without its header.
-const WORKSHEET_ROWS: u64 = 1_048_575;
-
-/// What S3 leaves unescaped in a presigned link.
-const LINK: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'/')
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 /// How the simulated service behaves.
 #[derive(Clone, Debug)]
@@ -96,6 +88,10 @@ pub enum Operation {
     Describe,
     /// DescribeDashboardSnapshotJobResult.
     Result,
+    /// GetIdentityContext.
+    Identity,
+    /// AssumeRole, which is an operation of STS.
+    Session,
     /// None that the service has.
     Unknown,
 }
@@ -122,6 +118,8 @@ pub struct Made {
     pub created: DateTime<Utc>,
     /// `s3://bucket/prefix/` that its files go beneath.
     pub destination: String,
+    /// The ARN of the registered user who started it.
+    pub user: Option<String>,
 }
 
 /// The simulated service.
@@ -175,18 +173,28 @@ impl SimulatedService for QuickSight {
         "quicksight"
     }
 
+    /// Also for STS, as far as sessions of its users go: who calls is known by the credentials that it gave.
+    fn answers(&self, signing_name: &str) -> bool {
+        matches!(signing_name, "quicksight" | "sts")
+    }
+
     async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let service = &self.service;
         let at = service.clock.now();
         let (operation, name) = route(request.method(), request.uri().path());
+        if operation == Operation::Session {
+            return service.assume_role(at, &request);
+        }
+        let caller = service.state().identities.caller(&request, at);
         let answer = match (operation, name) {
             (Operation::Unknown, _) | (_, None) => Err(Refusal::unknown_operation().into()),
             (operation, Some(name)) => match service.admit(&name, at) {
                 Err(failure) => Err(failure),
                 Ok(()) => match operation {
-                    Operation::Start => service.start(name, request.body()).await,
-                    Operation::Describe => service.describe(&name).await,
-                    _ => service.result(&name).await,
+                    Operation::Identity => service.identity_context(&name, &request, at),
+                    Operation::Start => service.start(name, request.body(), &caller).await,
+                    Operation::Describe => service.describe(&name, &caller).await,
+                    _ => service.result(&name, &caller).await,
                 },
             },
         };
@@ -196,102 +204,6 @@ impl SimulatedService for QuickSight {
     async fn advance(&self) {
         let jobs: Vec<Arc<Job>> = self.service.state().jobs.values().cloned().collect();
         join_all(jobs.iter().map(|job| self.service.advance(job))).await;
-    }
-}
-
-/// Account, dashboard and job; the job is empty in a start call.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Name {
-    account: String,
-    dashboard: String,
-    job: String,
-}
-
-/// What a method and a path ask for. Labels are taken as they stand: an escape breaks their patterns either way.
-fn route(method: &Method, path: &str) -> (Operation, Option<Name>) {
-    let labels: Vec<&str> = path.split('/').collect();
-    let name = |account: &str, dashboard: &str, job: &str| {
-        Some(Name {
-            account: account.to_owned(),
-            dashboard: dashboard.to_owned(),
-            job: job.to_owned(),
-        })
-    };
-    match labels.as_slice() {
-        ["", "accounts", account, "dashboards", dashboard, "snapshot-jobs"] if method == Method::POST => {
-            (Operation::Start, name(account, dashboard, ""))
-        }
-        ["", "accounts", account, "dashboards", dashboard, "snapshot-jobs", job] if method == Method::GET => {
-            (Operation::Describe, name(account, dashboard, job))
-        }
-        [
-            "",
-            "accounts",
-            account,
-            "dashboards",
-            dashboard,
-            "snapshot-jobs",
-            job,
-            "result",
-        ] if method == Method::GET => (Operation::Result, name(account, dashboard, job)),
-        _ => (Operation::Unknown, None),
-    }
-}
-
-/// Why a call gets no result: an error, and whether it ever reaches the caller.
-#[derive(Debug)]
-struct Failure {
-    refusal: Refusal,
-    cut: bool,
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        Self { refusal, cut: false }
-    }
-}
-
-impl Failure {
-    fn of(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Refusal::new(status, code, message).into()
-    }
-
-    fn invalid(message: impl Into<String>) -> Self {
-        Self::of(StatusCode::BAD_REQUEST, "InvalidParameterValueException", message)
-    }
-
-    fn serialization(message: &str) -> Self {
-        Refusal::serialization(message).into()
-    }
-
-    fn not_found(message: impl Into<String>) -> Self {
-        Self::of(StatusCode::NOT_FOUND, "ResourceNotFoundException", message)
-    }
-
-    fn of_fault(fault: Fault, name: &Name) -> Self {
-        match fault {
-            // 401, unlike other services.
-            Fault::Denied => Self::of(
-                StatusCode::UNAUTHORIZED,
-                "AccessDeniedException",
-                format!("User is not authorized to access dashboard {}", name.dashboard),
-            ),
-            Fault::NotFound => Self::not_found(format!("Dashboard {} is not found", name.dashboard)),
-            Fault::Throttled => Self::of(StatusCode::TOO_MANY_REQUESTS, "ThrottlingException", "Rate exceeded"),
-            Fault::Full => Self::of(
-                StatusCode::CONFLICT,
-                "LimitExceededException",
-                "Limit of concurrent dashboard snapshot jobs exceeded",
-            ),
-            Fault::Unavailable | Fault::Cut => Self {
-                cut: fault == Fault::Cut,
-                ..Self::of(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "InternalFailureException",
-                    "An internal failure occurred.",
-                )
-            },
-        }
     }
 }
 
@@ -309,11 +221,14 @@ struct State {
     starts: u32,
     jobs: BTreeMap<Name, Arc<Job>>,
     made: Vec<Made>,
+    identities: Identities,
     calls: Vec<Call>,
 }
 
 struct Job {
     name: Name,
+    /// The registered user who started it.
+    user: Option<String>,
     created: DateTime<Utc>,
     order: Order,
     progress: Mutex<Progress>,
@@ -348,7 +263,8 @@ impl Service {
             ));
         }
         for (member, id) in [("DashboardId", &name.dashboard), ("SnapshotJobId", &name.job)] {
-            if !(is_id(id) || member == "SnapshotJobId" && id.is_empty()) {
+            // What a path does not have is empty.
+            if !(is_id(id) || id.is_empty()) {
                 return Err(Failure::invalid(format!(
                     r"Value at '{member}' failed to satisfy constraint: Member must satisfy regular expression pattern: [\w\-]+"
                 )));
@@ -366,8 +282,9 @@ impl Service {
         Ok(())
     }
 
-    async fn start(&self, mut name: Name, body: &[u8]) -> Result<Value, Failure> {
-        let order = Order::parse(body, &self.settings.region)?;
+    async fn start(&self, mut name: Name, body: &[u8], caller: &Caller) -> Result<Value, Failure> {
+        let user = caller.user(&self.settings.region)?;
+        let order = Order::parse(body, &self.settings.region, user.is_some())?;
         name.job.clone_from(&order.id);
         let number = {
             let mut state = self.state();
@@ -377,7 +294,7 @@ impl Service {
         let fault = self.behaviour.start.filter(|(times, _)| number <= *times);
         if let Some((_, fault)) = fault {
             if self.behaviour.accepted {
-                self.make(&name, order)?;
+                self.make(&name, user.clone(), order)?;
             }
             return Err(Failure::of_fault(fault, &name));
         }
@@ -389,14 +306,14 @@ impl Service {
             {
                 *sheet = json!("another-sheet");
             }
-            self.make(&name, other)?;
+            self.make(&name, user.clone(), other)?;
         }
         let arn = arn(&self.settings.region, &name);
-        self.make(&name, order)?;
+        self.make(&name, user.clone(), order)?;
         Ok(json!({ "Arn": arn, "SnapshotJobId": name.job }))
     }
 
-    fn make(&self, name: &Name, order: Order) -> Result<(), Failure> {
+    fn make(&self, name: &Name, user: Option<String>, order: Order) -> Result<(), Failure> {
         let now = self.clock.now();
         let mut state = self.state();
         if let Some(job) = state.jobs.get(name) {
@@ -423,9 +340,11 @@ impl Service {
             id: name.job.clone(),
             created: now,
             destination: format!("s3://{}/{}", order.bucket, order.prefix),
+            user: user.clone(),
         });
         let job = Job {
             name: name.clone(),
+            user,
             created: now,
             order,
             progress: Mutex::default(),
@@ -435,13 +354,19 @@ impl Service {
         Ok(())
     }
 
-    fn job(&self, name: &Name) -> Result<Arc<Job>, Failure> {
+    /// A job, for whoever started it. Whether a registered user is told of a job for an anonymous reader is not documented.
+    fn job(&self, name: &Name, caller: &Caller) -> Result<Arc<Job>, Failure> {
+        let user = caller.user(&self.settings.region)?;
         let missing = || Failure::not_found(format!("Dashboard snapshot job with id {} is not found", name.job));
-        self.state().jobs.get(name).cloned().ok_or_else(missing)
+        let job = self.state().jobs.get(name).cloned().ok_or_else(missing)?;
+        if job.user != user {
+            return Err(Failure::of_fault(Fault::Denied, name));
+        }
+        Ok(job)
     }
 
-    async fn describe(self: &Arc<Self>, name: &Name) -> Result<Value, Failure> {
-        let job = self.job(name)?;
+    async fn describe(self: &Arc<Self>, name: &Name, caller: &Caller) -> Result<Value, Failure> {
+        let job = self.job(name, caller)?;
         let polls = {
             let mut progress = locked(&job.progress);
             progress.polls = progress.polls.saturating_add(1);
@@ -467,8 +392,8 @@ impl Service {
         Ok(Value::Object(body))
     }
 
-    async fn result(self: &Arc<Self>, name: &Name) -> Result<Value, Failure> {
-        let job = self.job(name)?;
+    async fn result(self: &Arc<Self>, name: &Name, caller: &Caller) -> Result<Value, Failure> {
+        let job = self.job(name, caller)?;
         self.catch_up(&job).await;
         let early = || {
             // The words are documented, the error is not (reference Q12).
@@ -511,10 +436,11 @@ impl Service {
             .zip(results)
             .map(|(file, results)| json!({ "Files": [file.asked], "S3Results": results }))
             .collect();
-        body.insert(
-            "Result".to_owned(),
-            json!({ "AnonymousUsers": [{ "FileGroups": groups }] }),
-        );
+        let readers = match job.user {
+            Some(_) => "RegisteredUsers",
+            None => "AnonymousUsers",
+        };
+        body.insert("Result".to_owned(), json!({ readers: [{ "FileGroups": groups }] }));
         Ok(Value::Object(body))
     }
 
@@ -578,69 +504,6 @@ impl Service {
         locked(&job.progress).ended = Some((now, results));
     }
 
-    /// Writes what one file of the order comes to, and gives its S3Results.
-    async fn write(&self, job: &Job, number: usize, file: &File, last: Last) -> Vec<Value> {
-        // Whether a CSV file with several sheet selections is several objects is not documented (reference Q3).
-        let parts: Vec<Vec<String>> = match file.format {
-            FileFormat::Csv => file.selections.clone(),
-            FileFormat::Pdf | FileFormat::Excel => vec![file.selections.concat()],
-        };
-        let count = parts.len();
-        let mut results = Vec::new();
-        for (part, visuals) in parts.into_iter().enumerate() {
-            let flaw = if part + 1 == count { last } else { Last::Whole };
-            let result = self.write_part(job, (number, part), file.format, visuals, flaw).await;
-            let told = match result {
-                Ok(uri) => json!({ "S3Uri": uri }),
-                Err(error) => {
-                    tracing::warn!(job = job.name.job, "a file of the snapshot was not written: {error:#}");
-                    let message = format!("{error:#}");
-                    json!({ "ErrorInfo": [{ "ErrorType": "FILE_NOT_GENERATED", "ErrorMessage": message }] })
-                }
-            };
-            let mut told = told;
-            let destination = &job.order.configuration["DestinationConfiguration"]["S3Destinations"][0];
-            told["S3DestinationConfiguration"] = destination.clone();
-            results.push(told);
-        }
-        results
-    }
-
-    async fn write_part(
-        &self,
-        job: &Job,
-        (file, part): (usize, usize),
-        format: FileFormat,
-        visuals: Vec<String>,
-        flaw: Last,
-    ) -> Result<String> {
-        if flaw == Last::HasError {
-            anyhow::bail!("The visual could not be exported.");
-        }
-        let (seed, now) = (self.settings.seed, self.clock.now());
-        let place = format!("{file}/{part}");
-        // The service gives unique names of its own; their form and extension are not documented (reference Q1).
-        let name = derived_uuid(seed, &["file", &job.name.dashboard, &job.name.job, &place]);
-        let key = format!("{}{name}.{}", job.order.prefix, format.extension());
-        let rows = self.settings.rows;
-        // Off the threads that answer requests: a large workbook takes seconds.
-        let body = heavy(move || encode(seed, format, &visuals, rows, now, flaw)).await??;
-        if flaw != Last::Missing {
-            self.sink.put(&job.order.bucket, &key, Bytes::from(body), None).await?;
-        }
-        let bucket = &job.order.bucket;
-        if !self.behaviour.links {
-            return Ok(format!("s3://{bucket}/{key}"));
-        }
-        let path = utf8_percent_encode(&key, LINK);
-        let region = &self.settings.region;
-        let signature = derived_hex(seed, &["signature", &key]);
-        Ok(format!(
-            "https://{bucket}.s3.{region}.amazonaws.com/{path}?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=300\
-             &X-Amz-SignedHeaders=host&X-Amz-Signature={signature}{signature}"
-        ))
-    }
-
     fn answer(&self, at: DateTime<Utc>, operation: Operation, answer: Result<Value, Failure>) -> Response<Bytes> {
         let mut state = self.state();
         let id = derived_uuid(self.settings.seed, &["request", &state.calls.len().to_string()]);
@@ -669,51 +532,4 @@ impl Service {
         });
         response
     }
-}
-
-fn arn(region: &str, name: &Name) -> String {
-    format!(
-        "arn:aws:quicksight:{region}:{}:dashboard/{}/snapshot-job/{}",
-        name.account, name.dashboard, name.job
-    )
-}
-
-/// The bytes of a file. The real service exports a limited number of rows too; which is not documented.
-fn encode(
-    seed: u64,
-    format: FileFormat,
-    visuals: &[String],
-    rows: u64,
-    now: DateTime<Utc>,
-    flaw: Last,
-) -> Result<Vec<u8>> {
-    let tables: Vec<Table<'_>> = visuals
-        .iter()
-        .map(|visual| Table {
-            seed,
-            visual,
-            rows: rows.min(WORKSHEET_ROWS),
-        })
-        .collect();
-    let none = Table {
-        seed,
-        visual: "",
-        rows: 0,
-    };
-    let first = tables.first().unwrap_or(&none);
-    let format = match (flaw, format) {
-        (Last::WrongFormat, FileFormat::Pdf) => FileFormat::Csv,
-        (Last::WrongFormat, _) => FileFormat::Pdf,
-        (_, format) => format,
-    };
-    let is_corrupt = flaw == Last::Corrupt;
-    let mut body = match format {
-        FileFormat::Csv => return files::csv(first, is_corrupt),
-        FileFormat::Pdf => files::document(first)?,
-        FileFormat::Excel => files::workbook(&tables, now)?,
-    };
-    if is_corrupt {
-        body.truncate(body.len() / 2);
-    }
-    Ok(body)
 }

@@ -61,11 +61,40 @@ pub fn schema<S: JobService>() -> Value {
         // What is asked of an output would never be looked at.
         properties.remove("Verification");
     }
+    if !S::ESTIMATES
+        && let Some(expected) = options
+            .pointer_mut("/properties/Verification")
+            .and_then(|verification| find_properties(verification, "Expect"))
+    {
+        expected.remove("SegmentEstimate");
+    }
+    if !S::ACTS_FOR_USERS
+        && let Some(properties) = options.get_mut("properties").and_then(Value::as_object_mut)
+    {
+        properties.remove("RegisteredUser");
+    }
     if let Some(properties) = detail.get_mut("properties").and_then(Value::as_object_mut) {
         properties.insert(OPTIONS.to_owned(), options);
     }
     let description = format!("An event that asks Landfall for a {}.", S::KIND);
     envelope_schema(&S::kind().detail_type(), &description, detail)
+}
+
+/// The properties of a member of an object. Both may be one of two: `anyOf` a type and null.
+fn find_properties<'a>(object: &'a mut Value, member: &str) -> Option<&'a mut Map<String, Value>> {
+    let member = properties_of(object)?.get_mut(member)?;
+    properties_of(member)
+}
+
+fn properties_of(schema: &mut Value) -> Option<&mut Map<String, Value>> {
+    let branch = match schema.get("properties") {
+        Some(_) => schema,
+        None => {
+            let branches = schema.get_mut("anyOf")?.as_array_mut()?;
+            branches.iter_mut().find(|branch| branch.get("properties").is_some())?
+        }
+    };
+    branch.get_mut("properties")?.as_object_mut()
 }
 
 /// A JSON Schema that finds faults, everything in it inline.

@@ -16,7 +16,15 @@ use serde_json::{Map, Number, Value};
 use crate::error::{Error, Result};
 
 /// Keywords that say something to people alone.
-const ANNOTATIONS: [&str; 6] = ["$schema", "default", "description", "readOnly", "title", "writeOnly"];
+const ANNOTATIONS: [&str; 7] = [
+    "$id",
+    "$schema",
+    "default",
+    "description",
+    "readOnly",
+    "title",
+    "writeOnly",
+];
 
 /// What ECMA-262, whose regular expressions a schema has, takes for white space.
 const SPACE: &str = r"\t\n\x0B\x0C\r \u{A0}\u{1680}\u{2000}-\u{200A}\u{2028}\u{2029}\u{202F}\u{205F}\u{3000}\u{FEFF}";

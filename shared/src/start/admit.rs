@@ -1,6 +1,6 @@
 //! Lets an event through the gate.
 //!
-//! What must stay true: whatever an event names (a destination, a source, a role, a key, a domain, a dashboard) is held
+//! What must stay true: whatever an event names (a destination, a source, a role, a key, a domain, a dashboard, a user) is held
 //! against the allow list before anything is called.
 
 use serde_json::Value;
@@ -9,7 +9,9 @@ use crate::{
     config::Config,
     error::{Error, Result},
     event::{self, Requested},
+    registered::RegisteredUser,
     service::JobService,
+    trigger::account_of,
 };
 
 /// Reads an event and lets it through the gate. Nothing is called.
@@ -48,5 +50,19 @@ fn check_gate<S: JobService>(config: &Config, event: &Value, requested: &Request
     if let Some(dashboard) = &named.dashboard {
         config.allowed.check_dashboard(dashboard.path, &dashboard.value)?;
     }
+    if let Some(user) = &requested.options.registered_user {
+        check_user(config, event, user)?;
+    }
     Ok(())
+}
+
+/// Whether the deployment lets an event act for a user.
+pub(crate) fn check_user(config: &Config, event: &Value, user: &RegisteredUser) -> Result<()> {
+    let account = account_of(event).unwrap_or_default();
+    let region = config
+        .region
+        .as_deref()
+        .or(event["region"].as_str())
+        .unwrap_or_default();
+    config.allowed.check_user(user.given_by(), &user.actor(account, region))
 }

@@ -80,6 +80,8 @@ impl<S: JobService> Delivery<'_, S> {
             counts: None,
             failures: Vec::new(),
             files: None,
+            echo: None,
+            estimate: None,
             running_at: None,
             ended_at: None,
             service_ended_at: None,

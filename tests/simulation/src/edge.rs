@@ -229,8 +229,10 @@ async fn exchange(
     // Read to its end, as a connection does, since the SDK takes an upload that nobody reads for a stalled one.
     let body = body.collect().await.map_err(ConnectorError::user)?.to_bytes();
     let request = http::Request::from_parts(parts, body);
-    // All three services start by POST and look by GET.
-    let is_start = request.method() == http::Method::POST;
+    // All three services start by POST and look by GET. What makes no job is no start.
+    let path = request.uri().path();
+    let makes_none = path == "/" || path.ends_with("/identity-context") || path.ends_with("/segment-estimates");
+    let is_start = request.method() == http::Method::POST && !makes_none;
     let boundary = if is_start { Boundary::Start } else { Boundary::Look };
     let what = {
         let text = format!("{} {}", request.method(), request.uri().path());

@@ -17,10 +17,10 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use landfall::{
     error::Error,
-    input::{Input, read_input},
+    input::Input,
     invocation::{Deployment, Invocation},
     job::Job,
-    poll::poll,
+    poll::{Looking, poll},
     service::JobService,
     start::{Received, start},
     store::{Clock, SystemClock},
@@ -34,8 +34,8 @@ use landfall_local::simulated::{
 };
 use landfall_pinpoint::{EndpointExports, EndpointImports, Surroundings};
 use landfall_quicksight::DashboardSnapshots;
-use landfall_tests::memory_store::MemoryStore;
-use serde_json::Value;
+use landfall_tests::{harness::SESSION_ROLE, memory_store::MemoryStore};
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::{dice::Dice, edge::SimulatedHttp, invocation::Call, time::SdkTime};
@@ -99,6 +99,22 @@ impl Kind {
         serde_json::from_str(text).context("a sample event is not JSON")
     }
 
+    /// [`Self::event`] for one of the readers that the kind has, drawn.
+    pub fn event_for_somebody(self, dice: &Dice) -> Result<Value> {
+        let mut event = self.event()?;
+        if self == Self::DashboardSnapshot && dice.chance(0.5) {
+            if let Some(detail) = event["detail"].as_object_mut() {
+                detail.remove("UserConfiguration");
+            }
+            event["detail"]["Landfall"]["RegisteredUser"] = match dice.number(0..3) {
+                0 => json!({ "UserArn": "arn:aws:quicksight:us-east-1:111122223333:user/default/anna" }),
+                1 => json!({ "UserName": "anna", "Namespace": "default" }),
+                _ => json!({ "Email": "anna@example.com", "Namespace": "default", "IdentityRegion": "us-east-1" }),
+            };
+        }
+        Ok(event)
+    }
+
     /// Where the sample event sends its output.
     pub const fn destination(self) -> &'static str {
         match self {
@@ -122,7 +138,9 @@ impl Kind {
                     Self::SegmentSnapshot => Arc::new(Of(SegmentSnapshots::new(&sdk))),
                     Self::EndpointExport => Arc::new(Of(EndpointExports::within(&sdk, supported()))),
                     Self::EndpointImport => Arc::new(Of(EndpointImports::within(&sdk, supported()))),
-                    Self::DashboardSnapshot => Arc::new(Of(DashboardSnapshots::new(&sdk))),
+                    Self::DashboardSnapshot => {
+                        Arc::new(Of(DashboardSnapshots::new(&sdk, Some(SESSION_ROLE.to_owned()))))
+                    }
                 }
             };
             Arc::clone(built.entry(self).or_insert_with(build))
@@ -150,7 +168,7 @@ impl<S: JobService> Handlers for Of<S> {
     }
 
     async fn poll(&self, deployment: &Deployment, input: Input) -> Result<Job, Error> {
-        poll(deployment, &self.0, read_input(input)?).await
+        poll(deployment, &self.0, Looking::read(input)?).await
     }
 }
 
@@ -385,8 +403,8 @@ impl Kind {
             }
             Self::DashboardSnapshot => {
                 use quicksight::Scenario::{
-                    self, Denied, FileError, IdTaken, NotFound, OutputCorrupt, OutputMissing, OutputWrongFormat,
-                    ServiceFailed, Stuck, Success, UnknownStatus,
+                    self, Denied, FileError, IdTaken, IdentityCenterUser, NotFound, OutputCorrupt, OutputMissing,
+                    OutputWrongFormat, RlsChanged, ServiceFailed, SessionDenied, Stuck, Success, UnknownStatus,
                 };
                 let drawn = scenario(dice, Scenario::ALL, Success);
                 let fails = matches!(
@@ -397,11 +415,14 @@ impl Kind {
                         | OutputCorrupt
                         | OutputMissing
                         | OutputWrongFormat
+                        | RlsChanged
                         | ServiceFailed
                         | Stuck
                         | UnknownStatus
                 );
-                (drawn.name(), !fails, !fails && drawn != IdTaken)
+                // Anonymous readers have no session.
+                let is_healthy = !matches!(drawn, IdTaken | IdentityCenterUser | SessionDenied);
+                (drawn.name(), !fails, !fails && is_healthy)
             }
         };
         let files = match self {
@@ -507,7 +528,11 @@ impl Kind {
 }
 
 /// Sets the options of an event.
-pub fn with_options(mut event: Value, options: Value) -> Value {
+pub fn with_options(mut event: Value, mut options: Value) -> Value {
+    // For whom it is stays as it is.
+    if let Some(user) = event.pointer("/detail/Landfall/RegisteredUser") {
+        options["RegisteredUser"] = user.clone();
+    }
     event["detail"]["Landfall"] = options;
     // Only editors read it.
     if let Some(members) = event.as_object_mut() {

@@ -247,6 +247,9 @@ pub trait Surroundings: Send + Sync {
 
     /// The ARN of the execution.
     fn execution(&self) -> &str;
+
+    /// What the execution was given.
+    fn input(&self) -> &Value;
 }
 
 fn failure(error: &str, cause: impl Into<String>) -> TaskError {
@@ -646,7 +649,7 @@ impl Rule {
 /// The context object, as far as it is used.
 fn context(surroundings: &dyn Surroundings, state: &str, entered: DateTime<Utc>, item: Option<Value>) -> Value {
     let mut context = json!({
-        "Execution": { "Id": surroundings.execution() },
+        "Execution": { "Id": surroundings.execution(), "Input": surroundings.input() },
         "State": { "Name": state, "EnteredTime": entered.to_rfc3339_opts(SecondsFormat::Millis, true) },
     });
     if let Some(item) = item {

@@ -183,6 +183,8 @@ impl Plan {
         let settle = dice.number(0..7);
         let strict = dice.chance(0.5);
         let identity = *dice.pick(&["event", "schedule", "key"]);
+        // Drawn apart, so that other kinds' seeds stay what they are.
+        let somebodys = kind.event_for_somebody(&Dice::of(seed, "reader", &[]))?;
         let mut deliveries = Vec::new();
         for trigger in 0..triggers {
             let first = dice.between(Duration::ZERO, Duration::from_secs(*dice.pick(&[0, 1, 60])));
@@ -203,7 +205,7 @@ impl Plan {
                     options["Verification"] =
                         json!({ "SettleSeconds": settle, "RowCount": if strict { "fail" } else { "warn" } });
                 }
-                let mut event = kind.event()?;
+                let mut event = somebodys.clone();
                 // The triggers differ as the days of a schedule, as events, or as generations of one key.
                 match identity {
                     "schedule" => {
@@ -1031,5 +1033,9 @@ impl Surroundings for Execution {
 
     fn execution(&self) -> &str {
         &self.arn
+    }
+
+    fn input(&self) -> &Value {
+        &self.world.plan.deliveries[self.delivery].event
     }
 }

@@ -97,6 +97,7 @@ fn recorded(finished: &Finished, execution: &str) -> Result<Recorded> {
 /// Gives the answers that were recorded.
 struct Replay {
     execution: String,
+    input: Value,
     answers: Mutex<VecDeque<Answer>>,
     entered: Mutex<Vec<(String, Value)>>,
     retried: Mutex<usize>,
@@ -150,6 +151,10 @@ impl Surroundings for Replay {
     fn execution(&self) -> &str {
         &self.execution
     }
+
+    fn input(&self) -> &Value {
+        &self.input
+    }
 }
 
 /// Holds one execution against the interpreter here.
@@ -159,6 +164,7 @@ async fn hold(machine: &Machine, finished: &Finished, arn: &str) -> Result<()> {
     let failures = recorded.answers.iter().filter(|answer| answer.is_err()).count();
     let replay = Replay {
         execution: recorded.execution.clone(),
+        input: recorded.input.clone(),
         answers: Mutex::new(recorded.answers.clone()),
         entered: Mutex::default(),
         retried: Mutex::default(),

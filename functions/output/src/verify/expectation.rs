@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use landfall::{
     expect::Expectations,
-    job::{Level, NamedFile},
+    job::{Echo, Estimate, Level, NamedFile},
     s3_uri::S3Uri,
 };
 use landfall_formats::Format;
@@ -39,6 +39,12 @@ pub struct Expectation {
     pub failed_rows: Option<u64>,
     /// Files that the service names.
     pub files: Option<Vec<NamedFile>>,
+    /// What the service says that it was asked for, held against the request.
+    #[serde(default)]
+    pub echo: Option<Echo>,
+    /// What the service estimates of the rows.
+    #[serde(default)]
+    pub estimate: Option<Estimate>,
     /// How much is looked at.
     pub level: Level,
     /// What the event expects beyond all that.
@@ -65,6 +71,8 @@ impl Expectation {
             strict_row_count: false,
             failed_rows: None,
             files: None,
+            echo: None,
+            estimate: None,
             level: Level::default(),
             expect: Expectations::default(),
             previous: None,

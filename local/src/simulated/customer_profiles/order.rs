@@ -1,13 +1,11 @@
-//! What CreateSegmentSnapshot is asked for.
-//!
-//! What must stay true: a request is refused for the constraints of the API model, all of them at once, in AWS's words.
+//! What a CreateSegmentSnapshot call asks for, read by the model.
 
 use std::{ops::Range, sync::LazyLock};
 
-use http::StatusCode;
 use regex::Regex;
 use serde_json::{Map, Value};
 
+use super::call::bad_request;
 use crate::simulated::{Refusal, profiles::DataFormat};
 
 /// A valid CreateSegmentSnapshot request.
@@ -30,18 +28,6 @@ pub(super) struct Destination {
     pub(super) prefix: String,
 }
 
-pub(super) fn bad_request(message: impl Into<String>) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, "BadRequestException", message)
-}
-
-pub(super) fn not_found(message: impl Into<String>) -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, "ResourceNotFoundException", message)
-}
-
-pub(super) fn throttled(message: impl Into<String>) -> Refusal {
-    Refusal::new(StatusCode::TOO_MANY_REQUESTS, "ThrottlingException", message)
-}
-
 /// A pattern of the model, and how the model writes it.
 pub(super) struct Pattern {
     text: &'static str,
@@ -54,7 +40,7 @@ impl Pattern {
     }
 }
 
-static NAME: Pattern = Pattern {
+pub(super) static NAME: Pattern = Pattern {
     text: "^[a-zA-Z0-9_-]+$",
     regex: LazyLock::new(|| Regex::new("^[a-zA-Z0-9_-]+$").ok()),
 };
@@ -64,7 +50,7 @@ pub(super) static SNAPSHOT_ID: Pattern = Pattern {
     text: "[a-f0-9]{32}",
     regex: LazyLock::new(|| Regex::new("^[a-f0-9]{32}$").ok()),
 };
-static ROLE_ARN: Pattern = Pattern {
+pub(super) static ROLE_ARN: Pattern = Pattern {
     text: "arn:aws:iam:.*:[0-9]+:.*",
     regex: LazyLock::new(|| Regex::new("^arn:aws:iam:.*:[0-9]+:.*$").ok()),
 };
@@ -116,7 +102,7 @@ impl Faults {
 }
 
 /// A member that must be a string where it is given.
-fn string_member(body: &Map<String, Value>, name: &str) -> Result<Option<String>, Refusal> {
+pub(super) fn string_member(body: &Map<String, Value>, name: &str) -> Result<Option<String>, Refusal> {
     match body.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),

@@ -63,6 +63,14 @@ pub enum Scenario {
     EmptySegment,
     /// The day's quota is used up: every start is throttled (429).
     QuotaExceeded,
+    /// The estimate of the segment is more than twice the rows of the export.
+    EstimateOff,
+    /// The estimate of the segment fails.
+    EstimateFailed,
+    /// The estimate of the segment never ends.
+    EstimateStuck,
+    /// The segment's definition may not be read (403).
+    EstimateDenied,
     /// 1,200 small data files land, which are verified in batches; takes a minute or two.
     ManyFiles,
 }
@@ -87,6 +95,18 @@ pub(super) struct Behaviour {
     pub(super) quota_used_up: bool,
     /// How many data files a job writes at least, with a row in each.
     pub(super) least_files: u64,
+    /// What becomes of estimates.
+    pub(super) estimates: Estimates,
+}
+
+/// What becomes of estimates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Estimates {
+    Near,
+    Off,
+    Failed,
+    Running,
+    Denied,
 }
 
 /// An answer that calls get instead of the right one.
@@ -156,6 +176,7 @@ const RIGHT: Behaviour = Behaviour {
     empty: false,
     quota_used_up: false,
     least_files: 1,
+    estimates: Estimates::Near,
 };
 
 const fn start(times: u32, answer: FaultAnswer, takes_effect: bool) -> Behaviour {
@@ -184,6 +205,10 @@ const fn poll(times: u32, answer: FaultAnswer) -> Behaviour {
 
 const fn outcome(outcome: Outcome) -> Behaviour {
     Behaviour { outcome, ..RIGHT }
+}
+
+const fn estimates(estimates: Estimates) -> Behaviour {
+    Behaviour { estimates, ..RIGHT }
 }
 
 const fn output(output: Output) -> Behaviour {
@@ -226,6 +251,10 @@ impl Scenario {
                 quota_used_up: true,
                 ..RIGHT
             },
+            Self::EstimateOff => estimates(Estimates::Off),
+            Self::EstimateFailed => estimates(Estimates::Failed),
+            Self::EstimateStuck => estimates(Estimates::Running),
+            Self::EstimateDenied => estimates(Estimates::Denied),
             Self::ManyFiles => Behaviour {
                 least_files: MANY_FILES,
                 ..RIGHT

@@ -124,8 +124,8 @@ pub(super) fn is_id(text: &str) -> bool {
 }
 
 impl Order {
-    /// Reads the body of a call in `region`.
-    pub(super) fn parse(body: &[u8], region: &str) -> Result<Self, Failure> {
+    /// Reads the body of a call in `region`, which a registered user makes or nobody of Quick Sight's.
+    pub(super) fn parse(body: &[u8], region: &str, is_registered: bool) -> Result<Self, Failure> {
         let body: Value = serde_json::from_slice(body)
             .ok()
             .filter(Value::is_object)
@@ -134,7 +134,18 @@ impl Order {
 
         let mut faults = Faults::default();
         let id = faults.id(&body, "", "SnapshotJobId").unwrap_or_default();
-        let user = read_user(&body, &mut faults);
+        let user = match is_registered {
+            true => {
+                if body.get("UserConfiguration").is_some_and(|user| !user.is_null()) {
+                    faults.add(
+                        "UserConfiguration",
+                        "be null for calls with identity-enhanced credentials",
+                    );
+                }
+                Value::Null
+            }
+            false => read_user(&body, &mut faults),
+        };
         let null = Value::Null;
         let configuration = body.get("SnapshotConfiguration").unwrap_or(&null);
         if !configuration.is_object() {
@@ -146,7 +157,7 @@ impl Order {
             .enumerate()
             .filter_map(|(index, group)| {
                 let path = format!("SnapshotConfiguration.FileGroups.{}.member.", index + 1);
-                let file = faults.required(group, &path, "Files", 1..=1).first()?;
+                let file = faults.list(group, &path, "Files", 1..=1).first()?;
                 read_file(file, &path, &mut faults)
             })
             .collect();

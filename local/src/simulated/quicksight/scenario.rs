@@ -63,6 +63,14 @@ pub enum Scenario {
     OutputCorrupt,
     /// The last file has another format than asked for.
     OutputWrongFormat,
+    /// The user of the event is one of IAM Identity Center, who has no token here (400).
+    IdentityCenterUser,
+    /// The first token of a user is throttled (429), later ones are given.
+    TokenThrottled,
+    /// No session of a user is given: the role's trust policy does not let it (403).
+    SessionDenied,
+    /// Row-level security changes while the job runs, and its last file says so.
+    RlsChanged,
     /// The job never ends.
     Stuck,
 }
@@ -95,6 +103,16 @@ pub(super) enum Last {
     Missing,
     Corrupt,
     WrongFormat,
+    RlsChanged,
+}
+
+/// What the makers of sessions do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Identity {
+    Given,
+    ThrottledOnce,
+    OfIdentityCenter,
+    SessionDenied,
 }
 
 /// How the service behaves, in parts.
@@ -114,6 +132,7 @@ pub(super) struct Behaviour {
     pub(super) result_late: bool,
     /// Whether files are named by presigned links.
     pub(super) links: bool,
+    pub(super) identity: Identity,
     pub(super) outcome: Outcome,
     pub(super) last: Last,
 }
@@ -128,6 +147,7 @@ const RIGHT: Behaviour = Behaviour {
     id_taken: false,
     result_late: false,
     links: false,
+    identity: Identity::Given,
     outcome: Outcome::Completes,
     last: Last::Whole,
 };
@@ -149,6 +169,10 @@ const fn poll(fault: Fault) -> Behaviour {
 
 const fn outcome(outcome: Outcome) -> Behaviour {
     Behaviour { outcome, ..RIGHT }
+}
+
+const fn identity(identity: Identity) -> Behaviour {
+    Behaviour { identity, ..RIGHT }
 }
 
 const fn last(last: Last) -> Behaviour {
@@ -195,6 +219,10 @@ impl Scenario {
             Self::OutputMissing => last(Last::Missing),
             Self::OutputCorrupt => last(Last::Corrupt),
             Self::OutputWrongFormat => last(Last::WrongFormat),
+            Self::IdentityCenterUser => identity(Identity::OfIdentityCenter),
+            Self::TokenThrottled => identity(Identity::ThrottledOnce),
+            Self::SessionDenied => identity(Identity::SessionDenied),
+            Self::RlsChanged => last(Last::RlsChanged),
             Self::Stuck => outcome(Outcome::Never),
         }
     }

@@ -30,6 +30,8 @@ mod required_columns;
 mod row_change;
 mod row_count_matches;
 mod rows_counted;
+mod segment_estimate;
+mod service_echo;
 mod service_failures;
 mod source;
 mod tally;

@@ -9,7 +9,8 @@ use super::{
     case::Case, checksum::Checksums, columns_agree::Agreement, counts::Counts, data_age::Oldest, encryption::Keys,
     expected_rows, extra_objects::Extras, format::Formats, judgement::published, listing_stable, named_files::Named,
     newer_than_start::Stale, no_duplicates::Duplicates, no_empty_files::EmptyFiles, output_present,
-    required_columns::Columns, row_change, row_count_matches, rows_counted, service_failures, text_complete::Texts,
+    required_columns::Columns, row_change, row_count_matches, rows_counted, segment_estimate, service_echo,
+    service_failures, text_complete::Texts,
 };
 use crate::verify::{
     Expectation,
@@ -135,6 +136,7 @@ impl Tally {
             ("rows_counted", rows_counted::judge(&case)),
             ("row_count_matches", row_count_matches::judge(&case)),
             ("service_failures", service_failures::judge(asked.failed_rows, words)),
+            ("service_echo", service_echo::judge(asked.echo.as_ref())),
             ("named_files", self.named.judge(asked)),
             ("encryption", self.keys.judge(&case)),
             ("checksum", self.checksums.judge(self.counts.objects, case.not_read())),
@@ -147,6 +149,10 @@ impl Tally {
                 self.columns.judge(expect.columns.as_ref(), asked.level, words),
             ),
             ("expected_rows", expected_rows::judge(expect, total.clone(), words)),
+            (
+                "segment_estimate",
+                segment_estimate::judge(expect, total.clone(), asked.estimate.as_ref(), words),
+            ),
             (
                 "row_change",
                 row_change::judge(expect, total.clone(), asked.previous.as_ref(), words),

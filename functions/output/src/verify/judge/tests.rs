@@ -257,7 +257,7 @@ fn every_check_has_its_own_name() {
     let mut names: Vec<_> = judged.checks.iter().map(|check| check.name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), 19);
+    assert_eq!(names.len(), 21);
 }
 
 /// The reasons of an output in which much is wrong, word for word.
@@ -874,7 +874,7 @@ proptest! {
         settling in any_settling(),
     ) {
         let judged = judged_as(&asked, &readings, &settling);
-        prop_assert_eq!(judged.checks.len(), 19);
+        prop_assert_eq!(judged.checks.len(), 21);
         for check in &judged.checks {
             prop_assert!(check.reason.chars().count() <= REASON_LENGTH, "{}", check.name);
             prop_assert!(!check.reason.is_empty());
@@ -917,6 +917,7 @@ fn any_expect() -> impl Strategy<Value = Expectations> {
         on_violation,
     }));
     (columns, rows, change, age).prop_map(|(columns, rows, change, age)| Expectations {
+        segment_estimate: None,
         columns,
         rows,
         change,

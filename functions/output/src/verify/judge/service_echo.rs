@@ -1,0 +1,51 @@
+//! `service_echo`: whether what the service says of the job is what was asked for.
+//!
+//! What must stay true: a job that answers with another destination, key or format than was asked for is not ours, or was
+//! changed on its way, so it fails; what a service does not tell is no difference.
+
+use landfall::job::Echo;
+
+use super::{
+    judgement::{Judgement, fail, pass, skipped},
+    words::objects,
+};
+
+pub(super) fn judge(echo: Option<&Echo>) -> Judgement {
+    match echo {
+        None => skipped("the service does not say what it was asked for"),
+        Some(echo) if echo.compared.is_empty() => skipped("the service does not say what it was asked for"),
+        Some(echo) if echo.differs.is_empty() => pass(format!(
+            "what the service says of the job is what was asked for: {}",
+            echo.compared.join(", ")
+        )),
+        Some(echo) => fail(format!(
+            "what the service says of the job is not what was asked for, in {}: {}. It may be another job than the one that \
+             was started; do not load these files, look at the job in the service, and run the export again",
+            objects(echo.differs.len() as u64, "member"),
+            echo.differs.join(", ")
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::report::CheckVerdict;
+
+    #[test]
+    fn only_what_is_told_can_differ() {
+        let mut echo = Echo::default();
+        assert_eq!(judge(None).0, CheckVerdict::Skipped);
+        echo.compare::<str>("DataFormat", Some("CSV"), None);
+        assert_eq!(judge(Some(&echo)).0, CheckVerdict::Skipped);
+        echo.compare("DataFormat", Some("CSV"), Some("CSV"));
+        assert_eq!(judge(Some(&echo)).0, CheckVerdict::Pass);
+        echo.compare("DestinationUri", Some("s3://a/"), Some("s3://b/"));
+        let (verdict, reason) = judge(Some(&echo));
+        assert_eq!(verdict, CheckVerdict::Fail);
+        assert!(
+            reason.contains("1 member: DestinationUri") && !reason.contains("s3://"),
+            "{reason}"
+        );
+    }
+}

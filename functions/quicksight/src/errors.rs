@@ -1,0 +1,246 @@
+//! The errors of Quick Sight, what they mean and what to do.
+//!
+//! What must stay true: every error of the API model of each operation that is called has a row, and every code that its
+//! descriptions give to a job or a file; the same rows name a failed call and stand in `docs/operations.md`.
+
+use aws_sdk_quicksight::error::{ProvideErrorMetadata, SdkError};
+use landfall::{
+    error::{Error, ErrorKind},
+    remedy::{ServiceError, find},
+    store::s3::{describe, transport_kind},
+};
+
+use crate::result;
+
+const fn row(code: &'static str, kind: ErrorKind, meaning: &'static str, remedy: &'static str) -> ServiceError {
+    ServiceError {
+        code,
+        kind,
+        meaning,
+        remedy,
+    }
+}
+
+const AGAIN: &str = "the call is tried again";
+
+const NO_SIGNATURE: ServiceError = row(
+    "UnrecognizedClientException",
+    ErrorKind::Forbidden,
+    "The credentials of the call are not known.",
+    "look at the function's role, and at the clock of what calls",
+);
+
+const THROTTLED: ServiceError = row(
+    "ThrottlingException",
+    ErrorKind::Throttled,
+    "Access is throttled.",
+    "an account has 10 calls a second; the call is tried again",
+);
+
+const FAILED: ServiceError = row(
+    "InternalFailureException",
+    ErrorKind::Unavailable,
+    "An internal failure occurred.",
+    AGAIN,
+);
+
+/// Of StartDashboardSnapshotJob, DescribeDashboardSnapshotJob and DescribeDashboardSnapshotJobResult.
+pub const OF_SNAPSHOTS: &[ServiceError] = &[
+    row(
+        "InvalidParameterValueException",
+        ErrorKind::InvalidEvent,
+        "One or more parameters has a value that isn't valid.",
+        "correct the request; the ids of sheets and visuals are those of the published dashboard",
+    ),
+    row(
+        "AccessDeniedException",
+        ErrorKind::Forbidden,
+        "The caller has no access to this item.",
+        "the function's role needs the quicksight action on the dashboard, and Quick Sight the bucket",
+    ),
+    row(
+        "UnsupportedUserEditionException",
+        ErrorKind::Forbidden,
+        "The subscription's edition does not include this operation.",
+        "snapshots need the Enterprise edition of Quick Sight; upgrade the account's subscription",
+    ),
+    row(
+        "UnsupportedPricingPlanException",
+        ErrorKind::Forbidden,
+        "The subscription's pricing plan does not include this operation.",
+        "snapshots for anonymous users need capacity pricing, CSV, EXCEL and paginated PDF the Pixel-Perfect Reports \
+         add-on; change the account's subscription, or take the snapshot for a registered user",
+    ),
+    row(
+        "ResourceNotFoundException",
+        ErrorKind::NotFound,
+        "One or more resources can't be found.",
+        "check the account, the dashboard and the region; what became of old jobs is not documented",
+    ),
+    row(
+        "LimitExceededException",
+        ErrorKind::Busy,
+        "A limit is exceeded.",
+        "an account runs 12 snapshot jobs at a time by default; the job waits in line",
+    ),
+    row(
+        "ResourceExistsException",
+        ErrorKind::Busy,
+        "The resource specified already exists.",
+        "the id is in use; the call is tried again",
+    ),
+    row(
+        "PreconditionNotMetException",
+        ErrorKind::Unavailable,
+        "One or more preconditions aren't met.",
+        "the job is not at its end yet",
+    ),
+    THROTTLED,
+    FAILED,
+    NO_SIGNATURE,
+];
+
+/// The codes that differ where a call is made for a registered user.
+pub const OF_REGISTERED_USERS: &[ServiceError] = &[row(
+    "AccessDeniedException",
+    ErrorKind::Forbidden,
+    "The credentials have expired, or the user has no access to the dashboard, or may not export one of the formats; of a \
+     poll also: the job was started by a different user.",
+    "share the dashboard with the user, let the user export the formats that the event asks for, and give the session role \
+     the quicksight actions on the dashboard",
+)];
+
+/// Of GetIdentityContext, which gives the token of a registered user.
+pub const OF_IDENTITY: &[ServiceError] = &[
+    row(
+        "InvalidParameterValueException",
+        ErrorKind::InvalidEvent,
+        "One or more parameters has a value that isn't valid.",
+        "check the user, the namespace and the region of the identities. Native users, users federated by IAM and those of \
+         Active Directory have such a token. A user of IAM Identity Center has none: AWS gives one for a token of that \
+         person's own sign-in (CreateTokenWithIAM with a trusted token issuer), which an event does not have, so take the \
+         snapshot for a user of another sort, or for an anonymous reader",
+    ),
+    row(
+        "PreconditionNotMetException",
+        ErrorKind::InvalidEvent,
+        "One or more preconditions aren't met.",
+        "the user must be native, federated by IAM or of Active Directory, and active. A user of IAM Identity Center has no \
+         such token: AWS gives one for a token of that person's own sign-in (CreateTokenWithIAM with a trusted token \
+         issuer), which an event does not have, so take the snapshot for a user of another sort, or for an anonymous reader",
+    ),
+    row(
+        "AccessDeniedException",
+        ErrorKind::Forbidden,
+        "The caller has no access to this item.",
+        "the function's role needs quicksight:GetIdentityContext, which the stack gives where AllowedQuickSightUsers is set",
+    ),
+    row(
+        "ResourceNotFoundException",
+        ErrorKind::NotFound,
+        "One or more resources can't be found.",
+        "check the user and the namespace, and the region of the identities, which may be another one than the dashboard's: \
+         an ARN names it, else IdentityRegion does",
+    ),
+    THROTTLED,
+    FAILED,
+    NO_SIGNATURE,
+];
+
+/// Of AssumeRole, which makes the session of a registered user.
+pub const OF_SESSIONS: &[ServiceError] = &[
+    row(
+        "AccessDenied",
+        ErrorKind::Forbidden,
+        "The caller may not assume the role with this context.",
+        "the session role's trust policy must let the function's role do sts:AssumeRole and sts:SetContext, and the \
+         function's role must be allowed both",
+    ),
+    row(
+        "ExpiredTokenException",
+        ErrorKind::Unavailable,
+        "The token that was passed is expired or is not valid.",
+        "the token is asked for anew; the call is tried again",
+    ),
+    row(
+        "MalformedPolicyDocument",
+        ErrorKind::Internal,
+        "The policy document was malformed.",
+        "no policy is sent with the call; look at the function's log",
+    ),
+    row(
+        "PackedPolicyTooLarge",
+        ErrorKind::Internal,
+        "The policies and tags of the session are too large in all.",
+        "no policy and no tag is sent with the call; look at the function's log",
+    ),
+    row(
+        "RegionDisabledException",
+        ErrorKind::Forbidden,
+        "STS is not activated in the region for this account.",
+        "activate STS in the stack's region, in the account settings of IAM",
+    ),
+];
+
+/// Codes of jobs and of files, as the result tells them: of registered users all of them.
+pub const OF_JOBS: &[ServiceError] = &[
+    row(
+        "DASHBOARD_ACCESS_DENIED",
+        ErrorKind::JobFailed,
+        "The registered user lost access to the dashboard.",
+        "share the dashboard with the user again, then rerun",
+    ),
+    row(
+        "CAPABILITY_RESTRICTED",
+        ErrorKind::JobFailed,
+        "The registered user is restricted from exporting data in all selected formats, or, of one file, in its format.",
+        "lift the restriction in the user's custom permissions, or ask for other formats; then rerun",
+    ),
+    row(
+        "RLS_CHANGED",
+        ErrorKind::OutputRejected,
+        "Row-level security settings have changed.",
+        "rerun with the current settings",
+    ),
+    row(
+        "CLS_CHANGED",
+        ErrorKind::OutputRejected,
+        "Column-level security settings have changed.",
+        "rerun with the current settings",
+    ),
+    row(
+        "DATASET_DELETED",
+        ErrorKind::OutputRejected,
+        "The dataset has been deleted.",
+        "see to it that the dataset is there, then rerun",
+    ),
+];
+
+/// The named error of a failed call, told apart by the service's code. `tables` are looked through in their order.
+pub(crate) fn named<E>(operation: &str, resource: &str, tables: &[&[ServiceError]], error: &SdkError<E>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let known = error
+        .code()
+        .and_then(|code| tables.iter().find_map(|table| find(table, code)));
+    let (kind, remedy) = match known {
+        Some(row) => (row.kind, row.remedy),
+        None => match error.code() {
+            Some("ExpiredTokenException") => (ErrorKind::Forbidden, "the session is asked for anew at the next try"),
+            Some("TooManyRequestsException" | "Throttling") => (ErrorKind::Throttled, AGAIN),
+            Some("ServiceUnavailableException" | "RequestTimeoutException") => (ErrorKind::Unavailable, AGAIN),
+            _ => match error.raw_response().map(|response| response.status().as_u16()) {
+                Some(400) => (ErrorKind::InvalidEvent, "correct the request"),
+                Some(401 | 403) => (ErrorKind::Forbidden, "check the function's role"),
+                Some(404) => (ErrorKind::NotFound, "check the account, the dashboard and the region"),
+                Some(429) => (ErrorKind::Throttled, AGAIN),
+                // A conflict that is not known may be a job of ours.
+                Some(408 | 409 | 500..=599) => (ErrorKind::Unavailable, AGAIN),
+                _ => (transport_kind(error), "see the function's log"),
+            },
+        },
+    };
+    let said = result::without_links(&describe(error));
+    Error::new(kind, format!("{operation} for {resource}: {said}; {remedy}"))
+}

@@ -1,0 +1,114 @@
+//! What a call asks for, and how it is refused.
+
+use http::{Method, StatusCode};
+
+use super::{Operation, scenario::Fault};
+use crate::simulated::Refusal;
+
+/// Account, dashboard and job; the job is empty in a start call.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Name {
+    pub(super) account: String,
+    pub(super) dashboard: String,
+    pub(super) job: String,
+}
+
+/// What a method and a path ask for. Labels are taken as they stand: an escape breaks their patterns either way.
+pub(super) fn route(method: &Method, path: &str) -> (Operation, Option<Name>) {
+    let labels: Vec<&str> = path.split('/').collect();
+    let name = |account: &str, dashboard: &str, job: &str| {
+        Some(Name {
+            account: account.to_owned(),
+            dashboard: dashboard.to_owned(),
+            job: job.to_owned(),
+        })
+    };
+    match labels.as_slice() {
+        // STS, which has one path.
+        ["", ""] if method == Method::POST => (Operation::Session, name("", "", "")),
+        ["", "accounts", account, "identity-context"] if method == Method::POST => {
+            (Operation::Identity, name(account, "", ""))
+        }
+        ["", "accounts", account, "dashboards", dashboard, "snapshot-jobs"] if method == Method::POST => {
+            (Operation::Start, name(account, dashboard, ""))
+        }
+        ["", "accounts", account, "dashboards", dashboard, "snapshot-jobs", job] if method == Method::GET => {
+            (Operation::Describe, name(account, dashboard, job))
+        }
+        [
+            "",
+            "accounts",
+            account,
+            "dashboards",
+            dashboard,
+            "snapshot-jobs",
+            job,
+            "result",
+        ] if method == Method::GET => (Operation::Result, name(account, dashboard, job)),
+        _ => (Operation::Unknown, None),
+    }
+}
+
+/// Why a call gets no result: an error, and whether it ever reaches the caller.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) refusal: Refusal,
+    pub(super) cut: bool,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, cut: false }
+    }
+}
+
+impl Failure {
+    pub(super) fn of(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Refusal::new(status, code, message).into()
+    }
+
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self::of(StatusCode::BAD_REQUEST, "InvalidParameterValueException", message)
+    }
+
+    pub(super) fn serialization(message: &str) -> Self {
+        Refusal::serialization(message).into()
+    }
+
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self::of(StatusCode::NOT_FOUND, "ResourceNotFoundException", message)
+    }
+
+    pub(super) fn of_fault(fault: Fault, name: &Name) -> Self {
+        match fault {
+            // 401, unlike other services.
+            Fault::Denied => Self::of(
+                StatusCode::UNAUTHORIZED,
+                "AccessDeniedException",
+                format!("User is not authorized to access dashboard {}", name.dashboard),
+            ),
+            Fault::NotFound => Self::not_found(format!("Dashboard {} is not found", name.dashboard)),
+            Fault::Throttled => Self::of(StatusCode::TOO_MANY_REQUESTS, "ThrottlingException", "Rate exceeded"),
+            Fault::Full => Self::of(
+                StatusCode::CONFLICT,
+                "LimitExceededException",
+                "Limit of concurrent dashboard snapshot jobs exceeded",
+            ),
+            Fault::Unavailable | Fault::Cut => Self {
+                cut: fault == Fault::Cut,
+                ..Self::of(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "InternalFailureException",
+                    "An internal failure occurred.",
+                )
+            },
+        }
+    }
+}
+
+pub(super) fn arn(region: &str, name: &Name) -> String {
+    format!(
+        "arn:aws:quicksight:{region}:{}:dashboard/{}/snapshot-job/{}",
+        name.account, name.dashboard, name.job
+    )
+}
