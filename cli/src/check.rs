@@ -5,7 +5,7 @@
 
 use anyhow::{Context, Result};
 use landfall::{
-    event::{Shape, check_options},
+    event::{EventSchema, check_options},
     fault::Faults,
     gate::AllowList,
 };
@@ -36,7 +36,7 @@ pub fn faults(event: &Value) -> Result<Faults> {
                 return Ok(faults);
             };
             let mut others = Faults::default();
-            Shape::new(schema(kind)?)?.check(event, &mut others);
+            EventSchema::new(schema(kind)?)?.check(event, &mut others);
             check_options(&event["detail"], &mut others);
             for fault in others.iter().filter(|fault| fault.path != DETAIL_TYPE) {
                 faults.add(&fault.path, &fault.found, &fault.allowed);
@@ -44,7 +44,7 @@ pub fn faults(event: &Value) -> Result<Faults> {
             return Ok(faults);
         }
     };
-    Shape::new(schema(&kind)?)?.check(event, &mut faults);
+    EventSchema::new(schema(&kind)?)?.check(event, &mut faults);
     if kind != BATCH {
         check_options(&event["detail"], &mut faults);
         return Ok(faults);
@@ -57,7 +57,7 @@ pub fn faults(event: &Value) -> Result<Faults> {
         if KINDS.contains(&name) {
             let mut schema = schema(name)?;
             let detail = schema["properties"]["detail"].take();
-            Shape::new(detail)?.check(&request["Detail"], &mut own);
+            EventSchema::new(detail)?.check(&request["Detail"], &mut own);
             own = own.beneath(&format!("{place}.Detail"));
             let mut options = Faults::default();
             check_options(&request["Detail"], &mut options);

@@ -7,7 +7,7 @@ mod validate;
 
 use serde_json::{Value, json};
 
-pub use self::schema::{Shape, envelope_schema, inline_schema, schema};
+pub use self::schema::{EventSchema, envelope_schema, inline_schema, schema};
 use self::schema::{describe_found, shape_of};
 use crate::{
     error::{Error, Result},
@@ -27,7 +27,6 @@ pub struct Requested<R> {
     pub trigger: Trigger,
     /// The API request.
     pub request: R,
-    /// Our options.
     pub options: Options,
     /// The destination that the event names, or the deployment's default; `None` for kinds that write nothing.
     pub destination: Option<S3Uri>,
@@ -229,7 +228,7 @@ fn check_level(asked: &Value, place: String, remedy: Option<&str>, faults: &mut 
 /// wrong.
 pub fn expectation_faults(expect: &Value, remedy: Option<&str>) -> Result<Faults> {
     let mut faults = Faults::default();
-    Shape::new(inline_schema::<Expectations>())?.check(expect, &mut faults);
+    EventSchema::new(inline_schema::<Expectations>())?.check(expect, &mut faults);
     check_expected(expect, "$", remedy, &mut faults);
     Ok(faults)
 }

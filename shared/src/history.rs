@@ -74,7 +74,6 @@ fn seconds(duration: TimeDelta) -> f64 {
 pub struct History {
     /// [`SCHEMA`].
     pub schema: String,
-    /// The kind.
     pub kind: Kind,
     /// SHA-256 of the canonical request, hex.
     pub request_sha256: String,

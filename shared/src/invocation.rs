@@ -16,7 +16,6 @@ pub struct Deployment {
     pub config: Config,
     /// Objects in S3.
     pub store: Arc<dyn ObjectStore>,
-    /// The time.
     pub clock: Arc<dyn Clock>,
 }
 

@@ -277,7 +277,7 @@ pub struct Output {
 
 /// Where an object lies, in the form that a state machine can take apart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Place {
+pub struct ObjectRef {
     /// The bucket.
     pub bucket: String,
     /// The key.
@@ -288,7 +288,7 @@ pub struct Place {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verifying {
     /// The list of batches to run: a JSON array whose items are each the input of one invocation.
-    pub manifest: Place,
+    pub manifest: ObjectRef,
     /// How far the verification is: an object in the ledger bucket.
     pub work: String,
     /// Batches of the manifest.

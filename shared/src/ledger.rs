@@ -81,9 +81,7 @@ pub struct Attempt {
 /// How a job ended: all that its receipt is made of, apart from the report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// How.
     pub verdict: Verdict,
-    /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskError>,
     /// Where the receipt lies.
@@ -127,7 +125,6 @@ pub struct Outcome {
 pub struct Entry {
     /// [`SCHEMA`].
     pub schema: String,
-    /// The kind.
     pub kind: Kind,
     /// What set it off, with the job key.
     pub trigger: Trigger,
@@ -148,7 +145,7 @@ pub struct Entry {
     pub deadline_at: DateTime<Utc>,
     /// Start calls, oldest first. The last one counts.
     pub attempts: Vec<Attempt>,
-    /// Whether the job takes one of its kind's places ([`crate::line`]), which the seal gives back.
+    /// Whether the job takes a slot of its kind ([`crate::queue`]), which the seal gives back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub takes_place: bool,
     /// The key of the job whose start call this one goes on with, instead of making one of its own.
@@ -160,7 +157,6 @@ pub struct Entry {
     /// Jobs that were started and do not count: their output is never sealed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<Orphan>,
-    /// How it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
     /// Token of the write that made this version.
@@ -224,7 +220,6 @@ pub struct Orphan {
 /// An entry and the ETag it was read or written with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Versioned {
-    /// The entry.
     pub entry: Entry,
     /// For the next change.
     pub etag: String,
@@ -270,7 +265,6 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// The bucket.
     pub fn bucket(&self) -> &str {
         self.bucket
     }
@@ -330,7 +324,6 @@ impl<'a> Ledger<'a> {
         Ok(self.store.put(self.bucket, key, body, Condition::Absent).await? != Written::Refused)
     }
 
-    /// Reads a value.
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
         let body = self.read(key).await?;
         body.map(|body| self.decode(key, &body)).transpose()

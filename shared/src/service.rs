@@ -190,7 +190,6 @@ pub trait JobService: Send + Sync {
     /// The API's request, in its own member names; its JSON Schema holds every documented constraint.
     type Request: JsonSchema + Serialize + DeserializeOwned + Clone + Send + Sync;
 
-    /// The kind.
     fn kind() -> Kind {
         Kind::new(Self::KIND)
     }

@@ -1,12 +1,12 @@
 //! The first step: parse, authorise, claim in the ledger, start or adopt.
 //!
 //! What must stay true: no start call is made without a claim that is in the ledger first, nor, where the deployment has a
-//! limit, without a place in the line. Whoever finds a claim with an id adopts the job. Whoever finds a claim without an id
+//! limit, without a slot in the queue. Whoever finds a claim with an id adopts the job. Whoever finds a claim without an id
 //! waits until its owner's invocation is over, and then asks the service before it starts again. Where the service cannot
 //! say, a new attempt with a prefix of its own is made, so outputs never mix.
 //!
 //! The event is read and let through the gate ([`admit`]). Then the job's ledger entry is created, or, if it is there,
-//! [`decision`] says what to do about it. Whoever holds a claim waits for a place, reads the source, counts the call and
+//! [`decision`] says what to do about it. Whoever holds a claim waits for a slot, reads the source, counts the call and
 //! makes it ([`Starter::launch`]). What came of it is recorded ([`record`]) and becomes the [`Job`] ([`job`]).
 
 mod admit;
@@ -117,11 +117,11 @@ impl<S: JobService> Starter<'_, S> {
             Some(picked) => Claim::Lost(self.pick_up(picked).await?),
             None => self.written(self.ledger.create(self.entry()?).await?)?,
         };
-        let mut has_place = false;
+        let mut has_slot = false;
         for _ in 0..MAX_TURNS {
             let current = match claim {
                 Claim::Lost(current) => current,
-                Claim::Held(current) => match self.launch(current, has_place).await? {
+                Claim::Held(current) => match self.launch(current, has_slot).await? {
                     Launched::Started(started) => {
                         let mut job = self.job(&started.entry, false).await?;
                         // The job is recorded: whatever becomes of this, it is not lost.
@@ -133,7 +133,7 @@ impl<S: JobService> Starter<'_, S> {
                     Launched::Overtaken(changed) => changed,
                 },
             };
-            has_place = false;
+            has_slot = false;
             if current.entry.trigger.request_sha256 != self.requested.trigger.request_sha256 {
                 return Err(Error::new(
                     ErrorKind::InvalidEvent,
@@ -158,7 +158,7 @@ impl<S: JobService> Starter<'_, S> {
                     if let Err(error) = self.capacity().look(&current.entry).await {
                         return self.recorder().waits(current, error).await;
                     }
-                    has_place = true;
+                    has_slot = true;
                     self.claim(current, number).await?
                 }
                 Step::ResolveLost => match self.resolve_lost(current).await? {
@@ -209,9 +209,9 @@ impl<S: JobService> Starter<'_, S> {
         entry.request = S::record(&self.call(&attempt).request)?;
         entry.attempts.retain(|attempt| attempt.number != number);
         entry.attempts.push(attempt);
-        // It may have changed while the job stood in line.
+        // The source may have changed while the job waited.
         entry.source = None;
-        entry.takes_place |= self.capacity().has_line();
+        entry.takes_place |= self.capacity().has_queue();
         self.written(self.ledger.update(entry, current.etag).await?)
     }
 
@@ -224,7 +224,7 @@ impl<S: JobService> Starter<'_, S> {
     }
 
     /// Makes the start call of a claim that is ours.
-    async fn launch(&self, current: Versioned, has_place: bool) -> Result<Launched> {
+    async fn launch(&self, current: Versioned, has_slot: bool) -> Result<Launched> {
         let Some(attempt) = current.entry.attempts.last().cloned() else {
             return Err(Error::internal("a claim was written without an attempt"));
         };
@@ -234,8 +234,8 @@ impl<S: JobService> Starter<'_, S> {
         if !is_ours() {
             return self.reload().await.map(Launched::Overtaken);
         }
-        // Take a place first: reading the source may take minutes, and is repeated after waiting.
-        if !has_place && let Err(error) = capacity.enter_line(&current.entry).await {
+        // Take a slot first: reading the source may take minutes, and is repeated after waiting.
+        if !has_slot && let Err(error) = capacity.enter_queue(&current.entry).await {
             return recorder.put_off(current, error).await;
         }
         let current = match self.read_source(current).await? {
@@ -334,7 +334,7 @@ impl<S: JobService> Starter<'_, S> {
             format: S::format(&requested.request),
             deadline_at: self.deadline_from(now),
             attempts: vec![attempt],
-            takes_place: self.capacity().has_line(),
+            takes_place: self.capacity().has_queue(),
             ..Entry::new(S::kind(), requested.trigger.clone(), now)
         })
     }

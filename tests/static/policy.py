@@ -773,7 +773,7 @@ def what_goes_wrong_raises_an_alarm(facts):
 @check
 def jobs_that_stand_in_line_for_long_raise_an_alarm(facts):
     """The start function logs which part of its time a job has waited: what the template counts is what it writes."""
-    source = (ROOT / "shared/src/line.rs").read_text()
+    source = (ROOT / "shared/src/queue.rs").read_text()
     filters = list(facts.full.of("AWS::Logs::MetricFilter").values())
     counted = {}
     for each in filters:
@@ -781,7 +781,7 @@ def jobs_that_stand_in_line_for_long_raise_an_alarm(facts):
         member = re.fullmatch(r"\$\.fields\.(\w+)", transformation["MetricValue"])
         dimensions = {d["Key"]: d["Value"] for d in transformation.get("Dimensions", [])}
         if not member or f"{member[1]} = " not in source or each["FilterPattern"] != f"{{ $.fields.{member[1]} >= 0 }}":
-            yield f"{transformation['MetricValue']} is not what shared/src/line.rs logs"
+            yield f"{transformation['MetricValue']} is not what shared/src/queue.rs logs"
         if dimensions != {"kind": "$.fields.kind"} or "kind = %entry.kind" not in source:
             yield "the kinds share one count"
         if each["LogGroupName"] != facts.full.ref("FunctionLogs"):

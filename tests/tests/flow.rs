@@ -452,7 +452,7 @@ async fn a_full_line_is_waited_for() -> Result<()> {
     let (in_exports, in_ledger) = receipts(&world).await?;
     assert_eq!((in_exports.len(), in_ledger.len()), (3, 0));
     let line = world.json(&format!("s3://{LEDGER}/slots/{KIND}.json")).await?;
-    assert_eq!(line["places"], json!([]));
+    assert_eq!(line["slots"], json!([]));
     Ok(())
 }
 

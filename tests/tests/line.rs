@@ -11,7 +11,7 @@ use landfall::{
     hash::sha256_hex,
     job::{Job, Status},
     ledger::Ledger,
-    line::{GRACE, Line, Places, Quota},
+    queue::{GRACE, Queue, Quota, Slots},
     service::JobService,
     start::Received,
 };
@@ -282,14 +282,14 @@ fn most_at_once(made: &[DateTime<Utc>]) -> usize {
 
 /// Who has a place now.
 fn places<S: JobService, M>(harness: &Harness<S, M>) -> Vec<String> {
-    let key = Line::key(&S::kind());
+    let key = Queue::key(&S::kind());
     let places = harness
         .store
         .body(LEDGER, &key)
-        .map(|body| serde_json::from_slice::<Places>(&body));
+        .map(|body| serde_json::from_slice::<Slots>(&body));
     let places = places.transpose().expect("the line is readable");
     places.map_or_else(Vec::new, |found| {
-        found.places.into_iter().map(|place| place.job_key).collect()
+        found.slots.into_iter().map(|place| place.job_key).collect()
     })
 }
 
@@ -349,7 +349,7 @@ async fn a_burst_stands_in_line_and_ends_sealed() -> Result<()> {
     assert_eq!(places(&harness), Vec::<String>::new());
     // Whoever has no place reads, and writes its reason once; the line itself is written twice a job, and tried to be
     // written by those who see the same place come free.
-    let line = Line::key(&SegmentSnapshots::kind());
+    let line = Queue::key(&SegmentSnapshots::kind());
     let calls = harness.store.calls();
     let written = |key: &str| {
         let is_put = |call: &&Call| call.op == Op::Put && call.key.starts_with(key);
@@ -450,7 +450,7 @@ async fn no_lost_call_leaks_a_place_or_lets_two_jobs_run() -> Result<()> {
 async fn a_place_comes_free_without_its_owner() -> Result<()> {
     type Dashboards = Harness<DashboardSnapshots, quicksight::QuickSight>;
     let harness = dashboards(1, Faults::none())?;
-    let line = Line::key(&DashboardSnapshots::kind());
+    let line = Queue::key(&DashboardSnapshots::kind());
     // The seal could not give it back.
     let job = harness.start(&Dashboards::received("one", &dashboard(0))).await?;
     let taken = harness.store.body(LEDGER, &line).context("no line")?;

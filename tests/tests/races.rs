@@ -17,7 +17,7 @@ use landfall::{
     error::ErrorKind,
     job::Kind,
     ledger::{Attempt, AttemptState, Cas, Change, Entry, Ledger, SCHEMA},
-    line::Line,
+    queue::Queue,
     start::Received,
     store::{Condition, ObjectStore, SystemClock, Written, s3::S3Store},
     trigger,
@@ -188,7 +188,7 @@ async fn places_are_kept(store: &Arc<dyn ObjectStore>) -> Result<()> {
             // A place is that of a job that has an entry.
             ledger.create(job).await?;
             let kind = kind();
-            let line = Line::new(&ledger, &SystemClock, &kind);
+            let line = Queue::new(&ledger, &SystemClock, &kind);
             loop {
                 match line.enter(2, &job_key, until).await {
                     Err(error) if error.kind == ErrorKind::Busy => {}
@@ -202,7 +202,7 @@ async fn places_are_kept(store: &Arc<dyn ObjectStore>) -> Result<()> {
     // A place that is given back goes to one of the others.
     let ledger = Ledger::new(store.as_ref(), LEDGER, "leaver");
     let kind = kind();
-    let line = Line::new(&ledger, &SystemClock, &kind);
+    let line = Queue::new(&ledger, &SystemClock, &kind);
     let find = |has: bool| {
         entered
             .iter()

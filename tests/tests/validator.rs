@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path, sync::LazyLock};
 
 use jsonschema::{ValidationError, error::ValidationErrorKind};
 use landfall::{
-    event::{Shape, schema},
+    event::{EventSchema, schema},
     fault::Faults,
 };
 use landfall_customer_profiles::SegmentSnapshots;
@@ -15,7 +15,7 @@ use proptest::{collection::vec, prelude::*, sample::Index};
 use serde_json::{Map, Value, json};
 
 /// The schemas that the functions hold events against, each for both validators.
-static SCHEMAS: LazyLock<Vec<(Shape, jsonschema::Validator)>> = LazyLock::new(|| {
+static SCHEMAS: LazyLock<Vec<(EventSchema, jsonschema::Validator)>> = LazyLock::new(|| {
     let mut batch = landfall_batch::event::schema();
     let requests = batch
         .pointer_mut("/properties/detail/properties/Requests/items")
@@ -36,7 +36,7 @@ static SCHEMAS: LazyLock<Vec<(Shape, jsonschema::Validator)>> = LazyLock::new(||
             .should_validate_formats(true)
             .build(&schema)
             .unwrap();
-        (Shape::new(schema).unwrap(), theirs)
+        (EventSchema::new(schema).unwrap(), theirs)
     })
     .collect()
 });
@@ -54,7 +54,7 @@ static EVENTS: LazyLock<Vec<Value>> = LazyLock::new(|| {
 });
 
 /// The paths of all that ours finds.
-fn ours(shape: &Shape, event: &Value) -> BTreeSet<String> {
+fn ours(shape: &EventSchema, event: &Value) -> BTreeSet<String> {
     let mut faults = Faults::default();
     shape.check(event, &mut faults);
     faults.iter().map(|fault| fault.path.clone()).collect()
@@ -341,7 +341,7 @@ proptest! {
         let schema = json!({"type": "string", "format": "date-time"});
         let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
         let text = Value::from(text);
-        prop_assert_eq!(ours(&Shape::new(schema).unwrap(), &text), theirs(&validator, &text));
+        prop_assert_eq!(ours(&EventSchema::new(schema).unwrap(), &text), theirs(&validator, &text));
     }
 }
 
@@ -364,7 +364,7 @@ fn a_schema_that_would_be_passed_over_is_refused() {
         ),
         (json!({"items": false}), "false is no schema"),
     ] {
-        let error = Shape::new(schema).err().unwrap();
+        let error = EventSchema::new(schema).err().unwrap();
         assert!(error.message.contains(why), "{error:?}");
     }
 }

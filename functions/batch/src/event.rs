@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use landfall::{
     error::{Error, ErrorKind, Result},
-    event::{self, Shape, envelope_schema, inline_schema},
+    event::{self, EventSchema, envelope_schema, inline_schema},
     fault::Faults,
     job::Kind,
     s3_uri::S3Uri,
@@ -94,7 +94,6 @@ pub enum Requests {
 pub struct Asked {
     /// What set it off; its key is the batch key.
     pub trigger: Trigger,
-    /// Our options.
     pub options: Options,
     /// The requests, unread.
     pub requests: Requests,
@@ -138,12 +137,12 @@ fn batch_schema() -> Value {
 }
 
 /// Finds the faults of single requests.
-pub struct RequestShape(Shape);
+pub struct RequestShape(EventSchema);
 
 impl RequestShape {
     /// Prepares what is the same for all requests.
     pub fn new() -> Result<Self> {
-        Shape::new(request_schema()).map(Self)
+        EventSchema::new(request_schema()).map(Self)
     }
 
     /// Reads a request that stands at `place`, such as `$.detail.Requests[3]`. The error names every fault.
@@ -163,9 +162,9 @@ impl RequestShape {
 /// Reads an event, apart from the requests themselves, of which some things could not be read. Fails with `InvalidEvent`,
 /// naming every fault.
 pub fn parse(event: &Value, unreadable: &Faults) -> Result<Asked> {
-    static SHAPE: OnceLock<Option<Shape>> = OnceLock::new();
+    static SHAPE: OnceLock<Option<EventSchema>> = OnceLock::new();
     let shape = SHAPE
-        .get_or_init(|| Shape::new(batch_schema()).ok())
+        .get_or_init(|| EventSchema::new(batch_schema()).ok())
         .as_ref()
         .ok_or_else(|| Error::internal("the schema of batches is wrong"))?;
     let mut faults = Faults::default();

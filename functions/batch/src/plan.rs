@@ -13,7 +13,7 @@ use landfall::{
     fault::Faults,
     input::Input,
     invocation::{Deployment, Invocation},
-    job::{Kind, Place, TaskError},
+    job::{Kind, ObjectRef, TaskError},
     ledger::Ledger,
     s3_uri::S3Uri,
     start::Received,
@@ -36,7 +36,6 @@ use crate::{
 /// Members of the batch's event that the events of its requests have too.
 const INHERITED: [&str; 5] = ["version", "source", "account", "time", "region"];
 
-/// Runs the step.
 pub async fn plan(deployment: &Deployment, input: impl Into<Input>, invocation: &Invocation) -> Result<Batch> {
     let received = Received::of(kind(), input, invocation);
     // What cannot be read of a single request is that request's own fault.
@@ -210,7 +209,7 @@ impl Planner<'_> {
                 bytes: list.bytes,
                 sha256: list.sha256,
             },
-            items: Place {
+            items: ObjectRef {
                 bucket: self.ledger.bucket().to_owned(),
                 key: items_key,
             },

@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, Utc};
 use landfall::{
-    job::{Announcement, Kind, Outcome, Place, TaskError, Verdict},
+    job::{Announcement, Kind, ObjectRef, Outcome, TaskError, Verdict},
     trigger::Trigger,
 };
 use schemars::JsonSchema;
@@ -81,7 +81,7 @@ pub struct Batch {
     pub accepted: u64,
     /// What a map is to run: a JSON array.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub items: Option<Place>,
+    pub items: Option<ObjectRef>,
     /// Most jobs that run at a time.
     pub concurrency: u64,
     /// How often requests of this batch were run by this execution, this time included.
@@ -163,7 +163,6 @@ pub struct Record {
     pub name: Option<String>,
     /// The execution that planned it, or could not.
     pub planned_by: String,
-    /// When.
     pub planned_at: DateTime<Utc>,
     /// What came of it.
     pub plan: Plan,
@@ -185,7 +184,7 @@ pub enum Plan {
         /// The list of all: lines of [`Planned`].
         list: Lines,
         /// Those that are run: a JSON array of [`Item`]. It expires.
-        items: Place,
+        items: ObjectRef,
         /// Most jobs that run at a time.
         concurrency: u64,
     },

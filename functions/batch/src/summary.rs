@@ -14,7 +14,7 @@ use landfall::{
     hash::sha256_hex,
     input::{Input, read_value},
     invocation::{Deployment, Invocation},
-    job::{Announcement, Kind, Outcome, Place, TaskError, Verdict},
+    job::{Announcement, Kind, ObjectRef, Outcome, TaskError, Verdict},
     ledger::{self, Ledger},
     s3_uri::S3Uri,
     start::Received,
@@ -39,7 +39,6 @@ const AT_A_TIME: usize = 32;
 /// Requests that the summary's own error spells out.
 const IN_ERROR: usize = 5;
 
-/// Runs the step.
 pub async fn summarise(deployment: &Deployment, input: impl Into<Input>, invocation: &Invocation) -> Result<Batch> {
     let input = input.into();
     let desk = |execution: &str| Desk {
@@ -237,7 +236,7 @@ impl Desk<'_> {
     }
 
     /// Writes the items of the requests that are open. `None` if the items have expired.
-    async fn items_again(&self, batch: &Batch, items: &Place, open: &BTreeSet<u64>) -> Result<Option<Place>> {
+    async fn items_again(&self, batch: &Batch, items: &ObjectRef, open: &BTreeSet<u64>) -> Result<Option<ObjectRef>> {
         let Some(stored) = self.deployment.store.get(&items.bucket, &items.key).await? else {
             return Ok(None);
         };
@@ -250,13 +249,13 @@ impl Desk<'_> {
         let again: Vec<Item> = all.into_iter().filter(|item| open.contains(&item.index)).collect();
         let key = items_key(&batch.batch_key, &self.invocation);
         self.write(&key, &plan::json_of(&again)?).await?;
-        Ok(Some(Place {
+        Ok(Some(ObjectRef {
             bucket: self.ledger.bucket().to_owned(),
             key,
         }))
     }
 
-    fn again(&self, mut batch: Batch, items: Place) -> Batch {
+    fn again(&self, mut batch: Batch, items: ObjectRef) -> Batch {
         tracing::warn!(
             batch_key = batch.batch_key,
             round = batch.round,

@@ -2,9 +2,13 @@
 //!
 //! What must stay true: the outcome is decided by one conditional write in the ledger, and everything after it follows
 //! from what stands there. So any number of executions may seal the same job, and each step of a seal may be repeated:
-//! one outcome stands, one receipt is written, and only the execution whose outcome stands announces it. A success is
-//! sealed in the run's own prefix, the list of its objects before the receipt and the pointer to it after; a failure
-//! never leaves anything there. How long a success took is noted last, and nothing depends on it.
+//! one outcome stands, one receipt is written, and only the execution whose outcome stands announces it. A failure never
+//! leaves a receipt beside the data.
+//!
+//! The seal drafts an outcome ([`outcome`]), and asks whether this failure may close the job ([`failure`]). If it may, the
+//! draft is written into the job's entry, unless an outcome stands there. If it may not, it is written into an entry of
+//! its own ([`rejection`]). Then the receipt is written with what belongs to it ([`publish`]), and the job carries the
+//! announcement to the state machine.
 
 mod announcement;
 mod failure;
@@ -38,14 +42,12 @@ use self::{
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Sealed {
-    /// A job.
     Job(Box<Job>),
     /// An event that no job was made of.
     Unstarted(Box<Unstarted>),
 }
 
 impl Sealed {
-    /// How it ended.
     pub fn outcome(&self) -> Option<&job::Outcome> {
         match self {
             Self::Job(job) => job.outcome.as_ref(),
@@ -57,15 +59,12 @@ impl Sealed {
 /// The outcome of an event that no job was made of.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Unstarted {
-    /// The kind.
     pub kind: Kind,
     /// The job key, or what stands for it where the event is too wrong to have one.
     pub job_key: String,
-    /// The execution.
     pub execution: String,
     /// Always [`Status::Sealed`].
     pub status: Status,
-    /// How it ended.
     pub outcome: job::Outcome,
     /// What is told to the event bus.
     pub announcement: Announcement,
@@ -79,7 +78,6 @@ struct Label {
     execution: String,
 }
 
-/// Runs the step.
 pub async fn seal(deployment: &Deployment, input: impl Into<Input>, invocation: &Invocation) -> Result<Sealed> {
     let input = input.into();
     if input.value.get("job_key").is_some() {

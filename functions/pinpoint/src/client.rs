@@ -31,7 +31,6 @@ use crate::{
 /// Pages of one walk. The service's own page size is not documented, and its jobs are few.
 const MAX_PAGES: usize = 100;
 
-/// The service.
 const SERVICE: Service = Service {
     name: "Amazon Pinpoint",
     regions: "docs/kinds.md says how to look up in which regions it is",
@@ -42,7 +41,6 @@ const SERVICE: Service = Service {
 pub struct Surroundings {
     /// When Pinpoint's support ends.
     pub end_of_support: DateTime<Utc>,
-    /// The time.
     pub clock: Arc<dyn Clock>,
 }
 

@@ -98,12 +98,12 @@ fn properties_of(schema: &mut Value) -> Option<&mut Map<String, Value>> {
 }
 
 /// A JSON Schema that finds faults, everything in it inline.
-pub struct Shape {
+pub struct EventSchema {
     schema: Value,
     validator: Validator,
 }
 
-impl Shape {
+impl EventSchema {
     /// Fails with `Internal` if it is no schema, or one with a keyword that is not known.
     pub fn new(schema: Value) -> Result<Self> {
         let validator = Validator::new(&schema)?;
@@ -119,13 +119,13 @@ impl Shape {
 }
 
 /// The shape of a kind's events. It is built once, since that takes longer than all else that is done with an event.
-pub(super) fn shape_of<S: JobService>() -> Result<Arc<Shape>> {
-    static BUILT: Mutex<BTreeMap<&'static str, Arc<Shape>>> = Mutex::new(BTreeMap::new());
+pub(super) fn shape_of<S: JobService>() -> Result<Arc<EventSchema>> {
+    static BUILT: Mutex<BTreeMap<&'static str, Arc<EventSchema>>> = Mutex::new(BTreeMap::new());
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(shape) = built.get(S::KIND) {
         return Ok(Arc::clone(shape));
     }
-    let shape = Arc::new(Shape::new(schema::<S>())?);
+    let shape = Arc::new(EventSchema::new(schema::<S>())?);
     built.insert(S::KIND, Arc::clone(&shape));
     Ok(shape)
 }

@@ -1,14 +1,14 @@
 //! Whether a job may be started now: the deployment's own limits.
 //!
-//! What must stay true: where the deployment has a limit, no start call is made without a place in the line, nor without
-//! being counted for its day. A job that waits for the next day holds no place.
+//! What must stay true: where the deployment has a limit, no start call is made without a slot of the queue, nor without
+//! being counted for its day. A job that waits for the next day holds no slot.
 
 use crate::{
     config::Config,
     error::{Error, ErrorKind, Result, moment},
     job::Kind,
     ledger::{Attempt, Entry, Ledger},
-    line::{self, Line, Quota},
+    queue::{self, Queue, Quota},
     store::Clock,
 };
 
@@ -23,19 +23,19 @@ pub(super) struct Capacity<'a> {
 }
 
 impl Capacity<'_> {
-    /// Whether jobs of the kind need a place.
-    pub(super) fn has_line(&self) -> bool {
+    /// Whether jobs of the kind need a slot.
+    pub(super) fn has_queue(&self) -> bool {
         self.config.max_running > 0
     }
 
-    /// Gets the job a place, if there is a limit. Fails with `Busy` while there is none free.
-    pub(super) async fn enter_line(&self, entry: &Entry) -> Result<()> {
-        if !self.has_line() {
+    /// Gets the job a slot, if there is a limit. Fails with `Busy` while there is none free.
+    pub(super) async fn enter_queue(&self, entry: &Entry) -> Result<()> {
+        if !self.has_queue() {
             return Ok(());
         }
         let limit = self.config.max_running;
-        let until = entry.deadline_at + line::GRACE;
-        if self.line().enter(limit, &entry.trigger.job_key, until).await? {
+        let until = entry.deadline_at + queue::GRACE;
+        if self.queue().enter(limit, &entry.trigger.job_key, until).await? {
             return Ok(());
         }
         Err(Error::new(
@@ -53,18 +53,18 @@ impl Capacity<'_> {
         ))
     }
 
-    /// Looks at the limits for a job that waits: first at the day's quota, so that no place is held for hours.
+    /// Looks at the limits for a job that waits: first at the day's quota, so that no slot is held for hours.
     pub(super) async fn look(&self, entry: &Entry) -> Result<()> {
         if let Some(quota) = self.quota()?
             && !quota.is_left().await?
         {
             return Err(used_up(&quota, entry));
         }
-        self.enter_line(entry).await
+        self.enter_queue(entry).await
     }
 
     /// Counts the start call of an attempt that is about to be made, if the service has a daily quota. Fails with `Busy`
-    /// if it is used up; the job has no place then.
+    /// if it is used up; the job has no slot then.
     pub(super) async fn count(&self, entry: &Entry, attempt: &Attempt) -> Result<()> {
         let Some(quota) = self.quota()? else {
             return Ok(());
@@ -72,8 +72,8 @@ impl Capacity<'_> {
         if quota.count(&attempt.key).await? {
             return Ok(());
         }
-        if self.has_line() {
-            self.line().leave(&entry.trigger.job_key).await?;
+        if self.has_queue() {
+            self.queue().leave(&entry.trigger.job_key).await?;
         }
         Err(used_up(&quota, entry))
     }
@@ -96,8 +96,8 @@ impl Capacity<'_> {
         }
     }
 
-    fn line(&self) -> Line<'_> {
-        Line::new(self.ledger, self.clock, self.kind)
+    fn queue(&self) -> Queue<'_> {
+        Queue::new(self.ledger, self.clock, self.kind)
     }
 
     fn quota(&self) -> Result<Option<Quota<'_>>> {

@@ -1,9 +1,11 @@
 //! Start calls that never left.
 //!
-//! What must stay true: a request that never left made no job, so its attempt stays what it was: the same number, key and
-//! prefix, and no start call of the day. It is made again for [`RETRIED_FOR`], since a name that is not found and a
-//! connection that is refused may be an outage of minutes; then the job fails, with a message that says where the
-//! service is. How long that has been so stands in the attempt, which every delivery reads.
+//! What must stay true: a request that never left made no job. So its attempt keeps its number, key and prefix, and does
+//! not count as a start call of the day.
+//!
+//! The call is made again for [`RETRIED_FOR`], because a name that is not found and a connection that is refused may be an
+//! outage of minutes. Then the job fails with a message that says where the service is. The attempt keeps since when it
+//! could not be reached, for all deliveries.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -14,7 +16,7 @@ use crate::{
     service::JobService,
 };
 
-/// How long the call of an attempt is made again that does not reach the service.
+/// How long a call is made again that does not reach the service.
 pub(super) const RETRIED_FOR: TimeDelta = TimeDelta::minutes(5);
 
 impl<S: JobService> Starter<'_, S> {

@@ -1,8 +1,10 @@
 //! Going on with the start call of a job that failed.
 //!
-//! What must stay true: no start call is made; the job that is picked up keeps its outcome; of all that pick one start
-//! call up, one is open at a time and none comes after a success. For that each is noted in the entry of the job that
-//! made the call, by compare-and-set, before it has an entry of its own.
+//! What must stay true: no start call is made, and the job that is picked up keeps its outcome. Of all the jobs that pick
+//! up one start call, one is open at a time and none comes after a success.
+//!
+//! To keep that, each of them is noted in the entry of the job that made the call, by compare-and-set, before it has an
+//! entry of its own.
 
 use super::Starter;
 use crate::{

@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::{
     error::{Error, Result},
     ledger::{Attempt, AttemptState, Change, Changed, Ledger, Orphan, Versioned},
-    line,
+    queue,
     store::Clock,
 };
 
@@ -64,7 +64,7 @@ impl Recorder<'_> {
     ) -> Result<T> {
         let now = self.clock.now();
         if state == AttemptState::Waiting {
-            line::log_wait(&current.entry, now);
+            queue::log_wait(&current.entry, now);
         }
         self.change_attempt(current, |attempt| {
             attempt.state = state;
@@ -94,7 +94,7 @@ impl Recorder<'_> {
             return Err(error);
         }
         if noted.is_some_and(|noted| noted.cause == error.message) {
-            line::log_wait(&current.entry, self.clock.now());
+            queue::log_wait(&current.entry, self.clock.now());
             return Err(error);
         }
         self.failed(current, AttemptState::Waiting, error).await

@@ -21,7 +21,6 @@ use crate::error::{Error, Result};
 /// One row of a listing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
-    /// The whole key.
     pub key: String,
     /// Size in bytes.
     pub size: u64,
@@ -64,7 +63,6 @@ pub struct Head {
 pub struct Stored {
     /// The entity tag, for the next conditional write.
     pub etag: String,
-    /// The content.
     pub body: Bytes,
 }
 
@@ -159,10 +157,8 @@ pub const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(5);
 /// What time it is, and waiting. Apart from [`SystemClock`] only tests implement it.
 #[async_trait]
 pub trait Clock: Send + Sync {
-    /// Now.
     fn now(&self) -> DateTime<Utc>;
 
-    /// Waits.
     async fn sleep(&self, duration: Duration);
 
     /// Waits until it is that time, beside other work: where a test's clock moves by its sleeps, this does not move it.

@@ -18,7 +18,7 @@ use landfall_formats::{
 use landfall_output::verify::{
     Check, Expectation, Reading, Verdict,
     judge::{Circumstances, Judged, Tally},
-    settle::Settling,
+    settle::Stability,
 };
 use memchr::memmem;
 use serde_json::{Map, Value, json, value::RawValue};
@@ -350,7 +350,7 @@ pub fn recognise(data: &[u8]) {
 struct Case {
     expectation: Expectation,
     readings: Vec<Reading>,
-    settling: Settling,
+    settling: Stability,
     hidden: u64,
 }
 

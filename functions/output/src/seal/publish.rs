@@ -7,7 +7,7 @@
 use landfall::{
     error::{Error, ErrorKind, Result},
     ledger::{Entry, Ledger, Outcome, encode},
-    line::Line,
+    queue::Queue,
     s3_uri::S3Uri,
     store::{Clock, Condition, ObjectStore, Written},
 };
@@ -66,24 +66,24 @@ impl Publisher<'_> {
             latest::advance(self.store, &destination, &latest).await?;
         }
         if entry.takes_place {
-            self.give_place_back(entry).await?;
+            self.give_slot_back(entry).await?;
         }
         metrics::write(self.metrics, &receipt, self.execution);
         Ok(outcome)
     }
 
-    /// Lets the next job of the line run. Other jobs find out by themselves that this one has ended, so only a transient
+    /// Lets the next job of the queue run. Other jobs find out by themselves that this one has ended, so only a transient
     /// error holds the seal up.
-    async fn give_place_back(&self, entry: &Entry) -> Result<()> {
-        let line = Line::new(self.ledger, self.clock, &entry.kind);
-        match line.leave(&entry.trigger.job_key).await {
+    async fn give_slot_back(&self, entry: &Entry) -> Result<()> {
+        let queue = Queue::new(self.ledger, self.clock, &entry.kind);
+        match queue.leave(&entry.trigger.job_key).await {
             Err(error) if !error.kind.is_transient() => {
                 tracing::warn!(
                     job_key = entry.trigger.job_key,
                     "its place in the line is not given back: {}; let seal-receipt read and write s3://{}/{}",
                     error.message,
                     self.ledger.bucket(),
-                    Line::key(&entry.kind)
+                    Queue::key(&entry.kind)
                 );
                 Ok(())
             }

@@ -20,9 +20,9 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use super::{
-    desk::{File, Item, encode, load, state_key, tasks_key},
+    desk::{Item, SavedWork, encode, load, state_key, tasks_key},
     limits::Limits,
-    read::{Disturbed, Outcome, Paused, Reader, Resume, Task},
+    read::{Disturbed, Paused, ReadResult, Reader, Resume, Task},
     report::Reading,
 };
 
@@ -41,7 +41,7 @@ pub async fn run_batch(
     deadline: DateTime<Utc>,
     limits: &Limits,
 ) -> Result<bool> {
-    let file = File::load(store.as_ref(), bucket, &item.work).await?;
+    let file = SavedWork::load(store.as_ref(), bucket, &item.work).await?;
     let missing = || Error::internal(format!("the batch s3://{bucket}/{} was deleted", item.batch));
     let (tasks, _) = load::<Vec<Task>>(store.as_ref(), bucket, &tasks_key(&item.batch))
         .await?
@@ -203,15 +203,15 @@ impl BatchState {
                     failed.get_or_insert(error);
                 }
                 Ok(outcome) => match outcome {
-                    Outcome::Read(reading) => {
+                    ReadResult::Read(reading) => {
                         resumes.remove(&reading.object.key);
                         self.readings.push(*reading);
                     }
-                    Outcome::Disturbed(disturbed) => {
+                    ReadResult::Disturbed(disturbed) => {
                         resumes.remove(&disturbed.listed.key);
                         self.disturbed.push(disturbed);
                     }
-                    Outcome::Paused { key, at } => {
+                    ReadResult::Paused { key, at } => {
                         has_time = false;
                         if let Some(at) = at {
                             resumes.insert(key, *at);

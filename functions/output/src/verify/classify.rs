@@ -66,8 +66,9 @@ pub fn plan(prefix: &str, key: &str, size: u64, asked: Option<Format>, named: Op
     }
 }
 
-/// What the first bytes of a [`Plan::Sniff`] object make of it: whether it is data, and what it looks like. A table that is
-/// broken is no data, since a text is one, too; it looks like one all the same, so that nobody takes it for a test file.
+/// Decides by the first bytes of a [`Plan::Sniff`] object whether it is data, and says what it looks like. A broken table is
+/// not counted as data (any prose could be one), but it is reported as "looks like CSV", so that nobody takes it for the
+/// service's test file.
 #[must_use]
 pub fn is_data(head: Head<'_>, asked: Format) -> (bool, Option<Content>) {
     let content = sniff(head);

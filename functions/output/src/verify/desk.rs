@@ -3,7 +3,7 @@
 //! What must stay true: one invocation writes beneath a prefix that no other invocation writes to, except for the state of
 //! a batch, which is changed by compare-and-set. What another version of Landfall wrote is refused.
 //!
-//! A [`File`] holds how far the verification is. Each of its rounds is a [`There`]: a prefix with the tasks and the state of
+//! A [`SavedWork`] holds how far the verification is. Each of its rounds is a [`StoredRound`]: a prefix with the tasks and the state of
 //! each batch.
 
 use std::collections::BTreeSet;
@@ -16,9 +16,9 @@ use landfall::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{expectation::Expectation, settle::Settling};
+use super::{expectation::Expectation, settle::Stability};
 
-/// The schema of [`File`].
+/// The schema of [`SavedWork`].
 pub(super) const WORK_SCHEMA: &str = "landfall.work/1";
 
 /// Where a verification that is larger than one invocation keeps its work.
@@ -44,16 +44,16 @@ pub struct Item {
 
 /// What is kept of a verification between invocations.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct File {
+pub(super) struct SavedWork {
     pub(super) schema: String,
     pub(super) expectation: Expectation,
-    pub(super) settling: Settling,
+    pub(super) settling: Stability,
     /// Objects that were listed and read, and are not listed any more.
     pub(super) gone: BTreeSet<String>,
     pub(super) listed_at: Option<DateTime<Utc>>,
     /// When its batches were first planned.
     pub(super) planned_at: Option<DateTime<Utc>>,
-    pub(super) rounds: Vec<There>,
+    pub(super) rounds: Vec<StoredRound>,
     pub(super) batches: u64,
     /// How often batches that nobody finished were run again.
     #[serde(default)]
@@ -62,12 +62,12 @@ pub(super) struct File {
 
 /// A round whose batches are in the ledger bucket.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct There {
+pub(super) struct StoredRound {
     pub(super) prefix: String,
     pub(super) batches: u64,
 }
 
-impl There {
+impl StoredRound {
     pub(super) fn batch(&self, number: u64) -> String {
         format!("{}batch-{number:05}", self.prefix)
     }
@@ -81,12 +81,12 @@ pub(super) fn state_key(batch: &str) -> String {
     format!("{batch}.state.json")
 }
 
-impl File {
+impl SavedWork {
     pub(super) fn new(expectation: &Expectation) -> Self {
         Self {
             schema: WORK_SCHEMA.to_owned(),
             expectation: expectation.clone(),
-            settling: Settling::default(),
+            settling: Stability::default(),
             gone: BTreeSet::new(),
             listed_at: None,
             planned_at: None,

@@ -84,10 +84,8 @@ impl Expectation {
 /// A sealed success that this output is compared with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Previous {
-    /// Its job key.
     pub job_key: String,
     /// Whether it is of the same request.
     pub same_request: bool,
-    /// Its rows.
     pub rows: u64,
 }

@@ -46,7 +46,7 @@ pub use self::{
     report::{
         Check, CheckVerdict, Finding, MAX_OBJECTS, ObjectsFile, Reading, Report, Role, SCHEMA, Verdict, VerifiedObject,
     },
-    shape::Shape,
+    shape::ColumnShape,
     work::{Begin, Turn, turn, verify, verify_within},
 };
 pub use landfall_formats::Format;

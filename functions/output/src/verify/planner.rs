@@ -14,7 +14,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::{
     classify::Plan,
-    desk::{There, encode, tasks_key, write},
+    desk::{StoredRound, encode, tasks_key, write},
     limits::Limits,
     read::Task,
 };
@@ -28,7 +28,7 @@ pub(super) enum Planned {
     /// It fits in one batch.
     Here(Vec<Task>),
     /// It was written in batches.
-    There(There),
+    Stored(StoredRound),
 }
 
 /// Writes batches as tasks come.
@@ -87,7 +87,7 @@ impl<'a> Planner<'a> {
                 self.limits.batch_objects, self.limits.batch_bytes
             )));
         }
-        let there = There {
+        let there = StoredRound {
             prefix: prefix.clone(),
             batches: 0,
         };
@@ -119,7 +119,7 @@ impl<'a> Planner<'a> {
             joined(Some(written))?;
         }
         let (_, prefix) = self.place.ok_or_else(|| Error::internal("batches without a place"))?;
-        Ok(Planned::There(There {
+        Ok(Planned::Stored(StoredRound {
             prefix,
             batches: self.batches,
         }))

@@ -1,9 +1,13 @@
 //! Reads one object.
 //!
-//! What must stay true: every read is pinned to the listed ETag; a bounded number of ranges is fetched while one is hashed
-//! and decoded; decoding runs where it may block; no object begins before there is memory for what it can hold; nothing
-//! that S3 lets wait is waited for longer than there is time; what is stopped for want of time goes on where its decoder
-//! can, and its checksum is still that of all its bytes.
+//! What must stay true: every read is pinned to the listed ETag. No S3 call outlasts the invocation. No object is begun
+//! before there is memory for what it can hold. The checksum of an object that was read in several invocations is that of
+//! all its bytes.
+//!
+//! [`Reader::read`] first looks at the beginning of an object, and at its end if the format has a footer, to open its
+//! decoder. Then it fetches a few ranges ahead, hashes and decodes each on a thread that may block, and asks the decoder to
+//! finish. When the time is up, it keeps the decoder's checkpoint and the state of the checksum; a later invocation goes on
+//! from there.
 
 mod content;
 
@@ -48,7 +52,7 @@ const MAX_BREAKS: usize = 16;
 const UNIT: u64 = 1 << 20;
 /// Bytes a second at which an object is read at least. What is larger than the time left allows may be interrupted.
 const SLOWEST: u64 = 16 << 20;
-/// How often the tail of a file may turn out to begin earlier. Two are enough for a sound file.
+/// How often the tail of a file may turn out to begin earlier. Two times are enough for a sound file.
 const OPENINGS: usize = 4;
 
 /// An object that is to be read.
@@ -63,7 +67,6 @@ pub(super) struct Task {
 /// An object whose reading stopped because time was up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Paused {
-    /// Its key.
     pub key: String,
     /// Where it goes on.
     pub at: Resume,
@@ -86,8 +89,7 @@ impl Disturbed {
 }
 
 /// What became of reading an object.
-pub(super) enum Outcome {
-    /// It was read.
+pub(super) enum ReadResult {
     Read(Box<Reading>),
     /// It was replaced or removed since it was listed.
     Disturbed(Disturbed),
@@ -226,7 +228,7 @@ impl Reader {
         self.has_time() && (bytes == 0 || bytes < self.readable())
     }
 
-    /// Waits for S3 as long as there is time. An answer that hangs would else take the time to keep what was read.
+    /// Waits for S3 as long as there is time. Otherwise an answer that hangs would leave no time to keep what was read.
     async fn in_time<T>(&self, answer: impl Future<Output = T>) -> Result<T, Stop> {
         if !self.has_time() {
             return Err(Stop::Paused(None));
@@ -239,7 +241,7 @@ impl Reader {
     }
 
     /// Reads an object, from where it stopped if it was begun.
-    pub(super) async fn read(self: Arc<Self>, task: Task, resume: Option<Resume>) -> Result<Outcome> {
+    pub(super) async fn read(self: Arc<Self>, task: Task, resume: Option<Resume>) -> Result<ReadResult> {
         let Task { listed, plan } = task;
         let mut object = VerifiedObject {
             key: listed.key.clone(),
@@ -266,8 +268,8 @@ impl Reader {
             .await;
         let mut finding = match result {
             Ok(finding) | Err(Stop::Found(finding)) => finding,
-            Err(Stop::Disturbed) => return Ok(Outcome::Disturbed(Disturbed { listed, data })),
-            Err(Stop::Paused(at)) => return Ok(Outcome::Paused { key: listed.key, at }),
+            Err(Stop::Disturbed) => return Ok(ReadResult::Disturbed(Disturbed { listed, data })),
+            Err(Stop::Paused(at)) => return Ok(ReadResult::Paused { key: listed.key, at }),
             Err(Stop::Failed(error)) => {
                 return Err(error.context(format_args!("reading s3://{}/{}", self.bucket, listed.key)));
             }
@@ -296,7 +298,7 @@ impl Reader {
             Finding::Foreign(what) => object.error = Some(what.clone()),
             _ => {}
         }
-        Ok(Outcome::Read(Box::new(Reading {
+        Ok(ReadResult::Read(Box::new(Reading {
             object,
             finding,
             compared,
@@ -633,7 +635,8 @@ fn paused(decoder: &AnyDecoder, checksums: &Checksums, hashed: u64) -> Stop {
                 hash: Some(sha256),
                 crc,
             },
-            // It took longer than was thought, so next time its checksum can be kept.
+            // Reading took longer than expected, with a hash whose state cannot be kept. Next time it begins with one that
+            // can.
             None => Resume {
                 checkpoint: None,
                 hashed: 0,

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use landfall_formats::{Content, Decoded, Defect, Format, Framed};
 
-use super::{hash::Compared, shape::Shape};
+use super::{hash::Compared, shape::ColumnShape};
 
 /// Most objects that a report and a receipt list themselves; beyond that all of them are in a file of their own.
 pub const MAX_OBJECTS: usize = 1_000;
@@ -166,16 +166,14 @@ pub struct VerifiedObject {
 /// All that reading one object gave: what the checks are judged by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
-    /// The object.
     pub object: VerifiedObject,
-    /// What it holds.
     pub finding: Finding,
     /// What came of holding S3's own checksum against the bytes, where it keeps one and all of them were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared: Option<Compared>,
     /// The shape of its columns, where they were looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shape: Option<Shape>,
+    pub shape: Option<ColumnShape>,
 }
 
 impl Reading {
@@ -212,14 +210,14 @@ pub enum Finding {
 
 impl Finding {
     /// The shape of the columns; `None` if no columns were seen.
-    pub(super) fn shape(&self) -> Option<Shape> {
+    pub(super) fn shape(&self) -> Option<ColumnShape> {
         match self {
             Self::Whole(Decoded {
                 columns, column_count, ..
             })
             | Self::Framed(Framed {
                 columns, column_count, ..
-            }) if *column_count > 0 => Some(Shape::new(columns, *column_count)),
+            }) if *column_count > 0 => Some(ColumnShape::new(columns, *column_count)),
             _ => None,
         }
     }

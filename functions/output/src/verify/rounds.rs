@@ -3,7 +3,7 @@
 //! What must stay true: listing and readings are streams in the order of keys, so that memory holds a few batches at a
 //! time. An object counts as read only if it is listed as it was read, and the last round that tried it decides.
 //!
-//! [`Past::reading_of`] is asked for each listed object in turn. It moves all rounds forward to that key; what they passed
+//! [`EarlierRounds::reading_of`] is asked for each listed object in turn. It moves all rounds forward to that key; what they passed
 //! by on the way is not listed any more.
 
 use std::{
@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 
 use super::{
     batch::BatchState,
-    desk::{There, load, state_key},
+    desk::{StoredRound, load, state_key},
     read::Disturbed,
     report::{Reading, Role},
     settle::{Changes, Keys},
@@ -39,17 +39,16 @@ pub(super) enum Round {
     /// By this invocation.
     Here(BatchState),
     /// By others.
-    There(There),
+    Stored(StoredRound),
 }
 
-/// What a round found: its own, or of one that this invocation keeps. Two words wide, where a
-/// [`Cow`](std::borrow::Cow) is as wide as what it may own: all borrowed ones of a round are put in order together.
-enum Held<'a, T> {
+/// Like [`Cow`](std::borrow::Cow), but boxed, so that it is two words wide: up to 100,000 of these are sorted at once.
+enum Shared<'a, T> {
     Own(Box<T>),
     Kept(&'a T),
 }
 
-impl<T> Deref for Held<'_, T> {
+impl<T> Deref for Shared<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -60,7 +59,7 @@ impl<T> Deref for Held<'_, T> {
     }
 }
 
-impl<T: Clone> Held<'_, T> {
+impl<T: Clone> Shared<'_, T> {
     fn into_owned(self) -> T {
         match self {
             Self::Own(own) => *own,
@@ -70,12 +69,12 @@ impl<T: Clone> Held<'_, T> {
 }
 
 /// Something that was tried to be read, in the order of keys.
-enum Tried<'a> {
-    Read(Held<'a, Reading>),
-    Disturbed(Held<'a, Disturbed>),
+enum Attempted<'a> {
+    Read(Shared<'a, Reading>),
+    Disturbed(Shared<'a, Disturbed>),
 }
 
-impl Tried<'_> {
+impl Attempted<'_> {
     fn key(&self) -> &str {
         match self {
             Self::Read(reading) => &reading.object.key,
@@ -86,29 +85,29 @@ impl Tried<'_> {
 
 /// What a batch tried, in the order of keys.
 fn in_order<'a>(
-    readings: impl Iterator<Item = Held<'a, Reading>>,
-    disturbed: impl Iterator<Item = Held<'a, Disturbed>>,
-) -> VecDeque<Tried<'a>> {
+    readings: impl Iterator<Item = Shared<'a, Reading>>,
+    disturbed: impl Iterator<Item = Shared<'a, Disturbed>>,
+) -> VecDeque<Attempted<'a>> {
     let mut tried: Vec<_> = readings
-        .map(Tried::Read)
-        .chain(disturbed.map(Tried::Disturbed))
+        .map(Attempted::Read)
+        .chain(disturbed.map(Attempted::Disturbed))
         .collect();
     tried.sort_by(|one, other| one.key().cmp(other.key()));
     tried.into()
 }
 
 /// All that a round tried, in the order of keys.
-struct Source<'a> {
+struct RoundReader<'a> {
     store: &'a Arc<dyn ObjectStore>,
     bucket: &'a str,
-    there: Option<&'a There>,
+    there: Option<&'a StoredRound>,
     /// Whether it was read since the last listing.
     is_new: bool,
     /// Set when a batch is met that nobody finished.
     unfinished: &'a AtomicBool,
     next: u64,
     ahead: VecDeque<Ahead>,
-    loaded: VecDeque<Tried<'a>>,
+    loaded: VecDeque<Attempted<'a>>,
 }
 
 /// A batch on its way; given up when dropped.
@@ -120,9 +119,9 @@ impl Drop for Ahead {
     }
 }
 
-impl<'a> Source<'a> {
+impl<'a> RoundReader<'a> {
     /// The next one, to be looked at.
-    async fn peek(&mut self) -> Result<Option<&Tried<'a>>> {
+    async fn peek(&mut self) -> Result<Option<&Attempted<'a>>> {
         while self.loaded.is_empty() {
             let Some(there) = self.there else { return Ok(None) };
             while self.ahead.len() < AHEAD && self.next < there.batches {
@@ -152,15 +151,15 @@ impl<'a> Source<'a> {
             }
             let own = (state.readings.into_iter(), state.disturbed.into_iter());
             self.loaded = in_order(
-                own.0.map(|reading| Held::Own(Box::new(reading))),
-                own.1.map(|disturbed| Held::Own(Box::new(disturbed))),
+                own.0.map(|reading| Shared::Own(Box::new(reading))),
+                own.1.map(|disturbed| Shared::Own(Box::new(disturbed))),
             );
         }
         Ok(self.loaded.front())
     }
 
     /// Takes the next one if it comes before `key`, or is of it.
-    async fn up_to(&mut self, key: Option<&str>) -> Result<Option<Tried<'a>>> {
+    async fn up_to(&mut self, key: Option<&str>) -> Result<Option<Attempted<'a>>> {
         let is_due = match (self.peek().await?, key) {
             (Some(tried), Some(key)) => tried.key() <= key,
             (tried, None) => tried.is_some(),
@@ -171,14 +170,14 @@ impl<'a> Source<'a> {
 }
 
 /// What earlier rounds tried, as a listing passes by.
-pub(super) struct Past<'a> {
-    sources: Vec<Source<'a>>,
+pub(super) struct EarlierRounds<'a> {
+    sources: Vec<RoundReader<'a>>,
     pub(super) gone: BTreeSet<String>,
     pub(super) changes: Changes,
     pub(super) disturbed: Keys,
 }
 
-impl<'a> Past<'a> {
+impl<'a> EarlierRounds<'a> {
     /// All `rounds` before a listing. `unjoined` is the prefix of the round that others have read since the listing before;
     /// `unfinished` is set when a batch is met that nobody finished.
     pub(super) fn of(
@@ -193,12 +192,12 @@ impl<'a> Past<'a> {
             let (there, loaded) = match round {
                 // Not copied: without a ledger it may be all there is.
                 Round::Here(state) => {
-                    let readings = state.readings.iter().map(Held::Kept);
-                    (None, in_order(readings, state.disturbed.iter().map(Held::Kept)))
+                    let readings = state.readings.iter().map(Shared::Kept);
+                    (None, in_order(readings, state.disturbed.iter().map(Shared::Kept)))
                 }
-                Round::There(there) => (Some(there), VecDeque::new()),
+                Round::Stored(there) => (Some(there), VecDeque::new()),
             };
-            Source {
+            RoundReader {
                 store,
                 bucket,
                 there,
@@ -229,9 +228,9 @@ impl<'a> Past<'a> {
                 was_listed = true;
                 // The last round decides: what was replaced since, and then put back, has changed.
                 (found, is_unchanged) = match tried {
-                    Tried::Read(reading) if reading.is_of(listed) => (Some(reading), true),
-                    Tried::Disturbed(disturbed) => (None, disturbed.is_of(listed)),
-                    Tried::Read(_) => (None, false),
+                    Attempted::Read(reading) if reading.is_of(listed) => (Some(reading), true),
+                    Attempted::Disturbed(disturbed) => (None, disturbed.is_of(listed)),
+                    Attempted::Read(_) => (None, false),
                 };
             }
         }
@@ -241,7 +240,7 @@ impl<'a> Past<'a> {
             (Some(_), _) | (None, true) if !came_back => {}
             _ => self.changes.added.add(&listed.key),
         }
-        Ok(found.map(Held::into_owned))
+        Ok(found.map(Shared::into_owned))
     }
 
     /// Says that the listing has ended.
@@ -254,12 +253,12 @@ impl<'a> Past<'a> {
         Ok(())
     }
 
-    async fn next(&mut self, source: usize, key: Option<&str>) -> Result<Option<Tried<'a>>> {
+    async fn next(&mut self, source: usize, key: Option<&str>) -> Result<Option<Attempted<'a>>> {
         let Some(source) = self.sources.get_mut(source) else {
             return Ok(None);
         };
         let tried = source.up_to(key).await?;
-        if let (true, Some(Tried::Disturbed(disturbed))) = (source.is_new, &tried)
+        if let (true, Some(Attempted::Disturbed(disturbed))) = (source.is_new, &tried)
             && disturbed.data
         {
             self.disturbed.add(&disturbed.listed.key);
@@ -268,12 +267,12 @@ impl<'a> Past<'a> {
     }
 
     /// An object vanished between two listings: harmless for a test file, a failure for data.
-    fn lose(&mut self, tried: &Tried<'_>) {
+    fn lose(&mut self, tried: &Attempted<'_>) {
         let key = tried.key();
         let is_news = self.gone.len() >= MAX_GONE || self.gone.insert(key.to_owned());
         if is_news {
             self.changes.removed.add(key);
-            if matches!(tried, Tried::Read(reading) if reading.object.role == Role::Data) {
+            if matches!(tried, Attempted::Read(reading) if reading.object.role == Role::Data) {
                 self.disturbed.add(key);
             }
         }

@@ -77,7 +77,7 @@ impl Changes {
 
 /// How the listing came to a rest, or did not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Settling {
+pub struct Stability {
     /// Listings taken.
     pub listings: u32,
     /// Whether the last two were equal and all that they list was read.

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 /// The shape of an object's columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shape {
+pub struct ColumnShape {
     /// How many columns there are.
     pub(super) columns: u64,
     /// Hash of the names in their order.
@@ -24,7 +24,7 @@ pub struct Shape {
     pub(super) twice: Option<(u64, u64)>,
 }
 
-impl Shape {
+impl ColumnShape {
     /// Whether as many columns have the same names in the same order.
     pub(super) const fn agrees(&self, other: &Self) -> bool {
         self.columns == other.columns && self.ordered == other.ordered
@@ -70,9 +70,9 @@ fn twice(names: &[String]) -> Option<(u64, u64)> {
 mod tests {
     use super::*;
 
-    fn of(names: &[&str]) -> Shape {
+    fn of(names: &[&str]) -> ColumnShape {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        Shape::new(&names, names.len() as u64)
+        ColumnShape::new(&names, names.len() as u64)
     }
 
     #[test]
@@ -87,7 +87,7 @@ mod tests {
         }
         // What another invocation, or another version, has written.
         let kept = serde_json::to_string(&shape).unwrap();
-        assert_eq!(serde_json::from_str::<Shape>(&kept).unwrap(), shape);
+        assert_eq!(serde_json::from_str::<ColumnShape>(&kept).unwrap(), shape);
         assert_eq!((shape.ordered, shape.sorted), (ORDERED, ORDERED));
     }
 

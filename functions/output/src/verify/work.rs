@@ -24,7 +24,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use landfall::{
     batches::MAX_REPEATS,
     error::{Error, ErrorKind, Result},
-    job::Place,
+    job::ObjectRef,
     s3_uri::S3Uri,
     store::{CLOCK_SKEW, Clock, ObjectStore},
 };
@@ -33,7 +33,7 @@ use landfall_formats::Format;
 use super::{
     batch::BatchState,
     classify::{self, Plan},
-    desk::{Desk, File, Item, There, WORK_SCHEMA, encode, load, state_key, tasks_key, write},
+    desk::{Desk, Item, SavedWork, StoredRound, WORK_SCHEMA, encode, load, state_key, tasks_key, write},
     expectation::Expectation,
     judge::{Circumstances, Tally},
     limits::Limits,
@@ -41,8 +41,8 @@ use super::{
     planner::{Planned, Planner},
     read::{Reader, Task},
     report::{Report, SCHEMA},
-    rounds::{AHEAD, Past, Round},
-    settle::{Changes, Settling},
+    rounds::{AHEAD, EarlierRounds, Round},
+    settle::{Changes, Stability},
 };
 
 /// Kept free, of an invocation's time, for listing and judging after reading.
@@ -67,7 +67,7 @@ pub enum Turn {
         /// Key of the work, to go on with.
         work: String,
         /// The batches: a JSON array of [`Item`]s.
-        manifest: Place,
+        manifest: ObjectRef,
         /// How many.
         batches: u64,
     },
@@ -116,7 +116,7 @@ pub async fn turn(
 }
 
 /// A listing, joined with what was read.
-struct Join<'a> {
+struct JoinedListing<'a> {
     tally: Tally,
     objects: Objects<'a>,
     hidden: u64,
@@ -133,7 +133,7 @@ struct Work<'a> {
     expectation: Expectation,
     /// The formats of the files that the service names, by key.
     named: BTreeMap<String, Format>,
-    settling: Settling,
+    settling: Stability,
     gone: BTreeSet<String>,
     listed_at: Option<DateTime<Utc>>,
     /// How far our clock may be ahead of the one that `listed_at` was taken from.
@@ -160,8 +160,8 @@ impl<'a> Work<'a> {
         limits: &'a Limits,
     ) -> Result<Self> {
         let file = match (begin, desk) {
-            (Begin::New(expectation), _) => File::new(expectation),
-            (Begin::At(key), Some(desk)) => File::load(store.as_ref(), &desk.bucket, key).await?,
+            (Begin::New(expectation), _) => SavedWork::new(expectation),
+            (Begin::At(key), Some(desk)) => SavedWork::load(store.as_ref(), &desk.bucket, key).await?,
             (Begin::At(_), None) => return Err(Error::internal("a verification cannot go on without its ledger")),
         };
         let prefix = &file.expectation.prefix;
@@ -186,7 +186,7 @@ impl<'a> Work<'a> {
             planned_at: file.planned_at,
             listing_took: TimeDelta::zero(),
             unjoined: file.rounds.last().map(|there| there.prefix.clone()),
-            rounds: file.rounds.into_iter().map(Round::There).collect(),
+            rounds: file.rounds.into_iter().map(Round::Stored).collect(),
             batches: file.batches,
             repeats: file.repeats,
             unfinished: AtomicBool::new(false),
@@ -239,7 +239,7 @@ impl<'a> Work<'a> {
                     }
                     self.rounds.push(Round::Here(state));
                 }
-                Planned::There(there) => return self.leave(there).await,
+                Planned::Stored(there) => return self.leave(there).await,
             }
         }
     }
@@ -264,7 +264,7 @@ impl<'a> Work<'a> {
     }
 
     /// Lists, and joins the listing with what was read so far.
-    async fn join(&mut self) -> Result<Join<'a>> {
+    async fn join(&mut self) -> Result<JoinedListing<'a>> {
         let prefix = self.expectation.prefix.clone();
         let place = self.desk.map(|desk| (desk.bucket.as_str(), self.round_prefix(desk)));
         let mut planner = Planner::new(self.limits, self.store, place);
@@ -275,7 +275,7 @@ impl<'a> Work<'a> {
         let mut tally = Tally::new(&self.expectation);
         let mut hidden = 0;
         let gone = std::mem::take(&mut self.gone);
-        let mut past = Past::of(
+        let mut past = EarlierRounds::of(
             &self.rounds,
             self.store,
             self.desk.map_or("", |desk| desk.bucket.as_str()),
@@ -318,7 +318,7 @@ impl<'a> Work<'a> {
             }
         }
         past.end().await?;
-        let Past {
+        let EarlierRounds {
             gone,
             changes,
             disturbed,
@@ -327,7 +327,7 @@ impl<'a> Work<'a> {
         self.gone = gone;
         self.settling.disturbed.append(&disturbed);
         self.unjoined = None;
-        Ok(Join {
+        Ok(JoinedListing {
             tally,
             objects,
             hidden,
@@ -388,7 +388,7 @@ impl<'a> Work<'a> {
         let Some(desk) = self.desk else {
             return Err(Error::internal("a batch cannot go on without a ledger"));
         };
-        let there = There {
+        let there = StoredRound {
             prefix: self.round_prefix(desk),
             batches: 1,
         };
@@ -400,16 +400,16 @@ impl<'a> Work<'a> {
     }
 
     /// Leaves the batches of a round to other invocations.
-    async fn leave(mut self, there: There) -> Result<Turn> {
+    async fn leave(mut self, there: StoredRound) -> Result<Turn> {
         let batches = (0..there.batches).map(|number| there.batch(number)).collect();
         self.batches += there.batches;
-        self.rounds.push(Round::There(there));
+        self.rounds.push(Round::Stored(there));
         self.leave_batches(batches).await
     }
 
     /// Leaves what nobody finished of the last round to other invocations, once more.
     async fn leave_unfinished(mut self) -> Result<Turn> {
-        let (Some(desk), Some(Round::There(there))) = (self.desk, self.rounds.last()) else {
+        let (Some(desk), Some(Round::Stored(there))) = (self.desk, self.rounds.last()) else {
             return Err(Error::internal("there is no round of batches to go on with"));
         };
         let states = (0..there.batches).map(|number| {
@@ -432,7 +432,7 @@ impl<'a> Work<'a> {
         };
         let store = self.store.as_ref();
         let work = format!("{}work.json", desk.prefix);
-        let manifest = Place {
+        let manifest = ObjectRef {
             bucket: desk.bucket.clone(),
             key: format!("{}manifest.json", desk.prefix),
         };
@@ -448,9 +448,9 @@ impl<'a> Work<'a> {
         let mut rounds = Vec::new();
         for (number, round) in (1..).zip(self.rounds) {
             rounds.push(match round {
-                Round::There(there) => there,
+                Round::Stored(there) => there,
                 Round::Here(state) => {
-                    let there = There {
+                    let there = StoredRound {
                         prefix: format!("{}round-{number}-here/", desk.prefix),
                         batches: 1,
                     };
@@ -459,7 +459,7 @@ impl<'a> Work<'a> {
                 }
             });
         }
-        let file = File {
+        let file = SavedWork {
             schema: WORK_SCHEMA.to_owned(),
             expectation: self.expectation,
             settling: self.settling,

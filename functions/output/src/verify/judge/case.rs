@@ -10,14 +10,14 @@ use super::{
     judgement::{Judgement, skipped},
     words::objects,
 };
-use crate::verify::{Expectation, settle::Settling};
+use crate::verify::{Expectation, settle::Stability};
 
 /// One output, as far as it is known.
 pub(super) struct Case<'a> {
     pub(super) asked: &'a Expectation,
     pub(super) counts: &'a Counts,
     pub(super) extras: &'a Extras,
-    pub(super) settling: &'a Settling,
+    pub(super) settling: &'a Stability,
 }
 
 /// The rows of an output.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::verify::{
     report::{Finding, Reading},
-    shape::Shape,
+    shape::ColumnShape,
 };
 
 /// Shapes of which the objects are counted one by one. More of them are only counted together.
@@ -25,7 +25,7 @@ const MAX_SHAPES: usize = 16;
 /// The objects of one shape.
 #[derive(Clone, Debug)]
 struct Group {
-    shape: Shape,
+    shape: ColumnShape,
     count: u64,
     /// The keys of the first of them.
     first: Vec<String>,
@@ -55,7 +55,7 @@ impl Agreement {
     /// Takes up a data object.
     pub(super) fn add(&mut self, reading: &Reading) {
         let format = reading.object.format;
-        if let Some(Shape {
+        if let Some(ColumnShape {
             twice: Some((one, other)),
             ..
         }) = &reading.shape
@@ -79,7 +79,7 @@ impl Agreement {
         }
     }
 
-    fn group(&mut self, reading: &Reading, shape: &Shape) {
+    fn group(&mut self, reading: &Reading, shape: &ColumnShape) {
         if let Some(group) = self.groups.iter_mut().find(|group| group.shape.agrees(shape)) {
             group.count += 1;
             if group.first.len() < NAMED {

@@ -6,9 +6,9 @@ use super::{
     judgement::{Judgement, fail, pass},
     words::{changed, kept},
 };
-use crate::verify::{Expectation, settle::Settling};
+use crate::verify::{Expectation, settle::Stability};
 
-pub(super) fn judge(asked: &Expectation, settling: &Settling) -> Judgement {
+pub(super) fn judge(asked: &Expectation, settling: &Stability) -> Judgement {
     let seconds = asked.settle.as_secs_f64();
     if !settling.disturbed.is_empty() {
         return fail(format!(

@@ -15,7 +15,7 @@ use super::{
 use crate::verify::{
     Expectation,
     report::{Check, Reading, Role, Verdict},
-    settle::Settling,
+    settle::Stability,
 };
 
 /// What the checks of readings came to.
@@ -38,7 +38,7 @@ pub struct Judged {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Circumstances<'a> {
     /// How the listing settled.
-    pub settling: &'a Settling,
+    pub settling: &'a Stability,
     /// Objects that were left out for a name that begins with `_` or `.`.
     pub hidden: u64,
     /// When it is judged.

@@ -13,7 +13,7 @@ use super::{Asker, Circumstances, Judged, Tally, extra_objects::TEST_FILE, words
 use crate::verify::{
     CheckVerdict, Expectation, Finding, MAX_OBJECTS, Previous, Reading, Role, Verdict, VerifiedObject,
     hash::Compared,
-    settle::{Changes, Settling},
+    settle::{Changes, Stability},
 };
 
 fn asked() -> Expectation {
@@ -85,16 +85,16 @@ fn document() -> Finding {
     })
 }
 
-fn settled() -> Settling {
-    Settling {
+fn settled() -> Stability {
+    Stability {
         listings: 2,
         settled: true,
-        ..Settling::default()
+        ..Stability::default()
     }
 }
 
 /// A minute after the objects were written.
-fn judged_as(asked: &Expectation, readings: &[Reading], settling: &Settling) -> Judged {
+fn judged_as(asked: &Expectation, readings: &[Reading], settling: &Stability) -> Judged {
     let mut tally = Tally::new(asked);
     for reading in readings {
         tally.add(reading);
@@ -139,7 +139,7 @@ fn whatever_is_not_whole_fails() {
             assert_eq!(judged.verdict, Verdict::Failed, "{bad:?}");
             assert_eq!(verdict(&judged, "rows_counted"), Skipped);
         }
-        let judged = judged_as(&asked, &[reading("a.csv", 9, whole(1))], &Settling::default());
+        let judged = judged_as(&asked, &[reading("a.csv", 9, whole(1))], &Stability::default());
         assert_eq!(verdict(&judged, "listing_stable"), Fail);
         assert_eq!(verdict(&judged, "rows_counted"), Skipped);
     }
@@ -842,7 +842,7 @@ fn any_asked() -> impl Strategy<Value = Expectation> {
         )
 }
 
-fn any_settling() -> impl Strategy<Value = Settling> {
+fn any_settling() -> impl Strategy<Value = Stability> {
     let changes = || {
         vec("[a-z]{1,3}", 0..30).prop_map(|keys| {
             let mut changes = Changes::default();
@@ -852,12 +852,12 @@ fn any_settling() -> impl Strategy<Value = Settling> {
     };
     (any::<bool>(), changes(), changes(), option::weighted(0.2, "[a-z]{1,9}")).prop_map(
         |(settled, last, earlier, disturbed)| {
-            let mut settling = Settling {
+            let mut settling = Stability {
                 listings: 3,
                 settled,
                 last,
                 earlier,
-                ..Settling::default()
+                ..Stability::default()
             };
             disturbed.iter().for_each(|key| settling.disturbed.add(key));
             settling

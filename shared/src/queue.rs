@@ -1,11 +1,11 @@
-//! The line that jobs stand in: how many of a kind run at a time, and how many are started in a day.
+//! The queue of a kind: how many of its jobs run at a time, and how many are started in a day.
 //!
-//! What must stay true: a place belongs to a job, not to whoever starts it, so a crash leaks none and a job has one at
-//! most; it is free again when its job gave it back, has an outcome, or is past its deadline by [`GRACE`]. All places of
+//! What must stay true: a slot belongs to a job, not to whoever starts it, so a crash leaks none and a job has one at
+//! most. It is free again when its job gave it back, has an outcome, or is past its deadline by [`GRACE`]. All slots of
 //! a kind stand in one object, and all calls of a day in another, each changed by compare-and-set: so no two jobs get the
-//! same place, and whoever finds none has read one small object and written nothing.
+//! same slot, and whoever finds none has read one small object and written nothing.
 //!
-//! A job that was given up has no place any more, although the service may still work on it: the service's own limit
+//! A job that was given up has no slot any more, although the service may still work on it: the service's own limit
 //! counts besides.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -19,23 +19,22 @@ use crate::{
     store::Clock,
 };
 
-/// The schema of [`Places`].
-pub const PLACES_SCHEMA: &str = "landfall.slots/1";
+/// The schema of [`Slots`].
+pub const SLOTS_SCHEMA: &str = "landfall.slots/1";
 
 /// The schema of [`Calls`].
 pub const CALLS_SCHEMA: &str = "landfall.starts/1";
 
-/// How long after its deadline a job that never was sealed keeps its place: longer than a start call that was begun in
+/// How long after its deadline a job that never was sealed keeps its slot: longer than a start call that was begun in
 /// the last moment, and the seal after it.
 pub const GRACE: TimeDelta = TimeDelta::minutes(20);
 
-/// How many jobs of a full line are looked up each time, in case they have ended and could not give their place back.
+/// How many jobs of a full queue are looked up each time, in case they have ended and could not give their slot back.
 const LOOKS: usize = 2;
 
-/// Who has a place.
+/// Who has a slot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
-    /// The job.
+pub struct Slot {
     pub job_key: String,
     /// Since when.
     pub since: DateTime<Utc>,
@@ -43,26 +42,25 @@ pub struct Place {
     pub until: DateTime<Utc>,
 }
 
-/// The jobs of a kind that have a place, in the order in which they got it.
+/// The jobs of a kind that have a slot, in the order in which they got it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Places {
-    /// [`PLACES_SCHEMA`].
+pub struct Slots {
+    /// [`SLOTS_SCHEMA`].
     pub schema: String,
-    /// The kind.
     pub kind: Kind,
     /// One for each job.
-    pub places: Vec<Place>,
+    pub slots: Vec<Slot>,
 }
 
-/// The places of one kind.
-pub struct Line<'a> {
+/// The slots of one kind.
+pub struct Queue<'a> {
     ledger: &'a Ledger<'a>,
     clock: &'a dyn Clock,
     kind: &'a Kind,
 }
 
-impl<'a> Line<'a> {
-    /// The line of a kind.
+impl<'a> Queue<'a> {
+    /// The queue of a kind.
     pub fn new(ledger: &'a Ledger<'a>, clock: &'a dyn Clock, kind: &'a Kind) -> Self {
         Self { ledger, clock, kind }
     }
@@ -72,16 +70,16 @@ impl<'a> Line<'a> {
         format!("slots/{kind}.json")
     }
 
-    /// Gives a job one of `limit` places, to keep until `until` at most; `false` if all are taken. A job that has one
+    /// Gives a job one of `limit` slots, to keep until `until` at most; `false` if all are taken. A job that has one
     /// keeps it.
     ///
-    /// Fails with `Busy` if others keep changing the line, and with what the store fails with.
+    /// Fails with `Busy` if others keep changing the queue, and with what the store fails with.
     pub async fn enter(&self, limit: u64, job_key: &str, until: DateTime<Utc>) -> Result<bool> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         match self.try_to_enter(limit, job_key, until, &[]).await? {
             Entered::Yes => Ok(true),
-            Entered::Full(places) => {
-                let ended = self.ended(&places, job_key).await?;
+            Entered::Full(slots) => {
+                let ended = self.ended(&slots, job_key).await?;
                 if ended.is_empty() {
                     return Ok(false);
                 }
@@ -91,25 +89,25 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Takes a job's place back, if it has one.
+    /// Takes a job's slot back, if it has one.
     ///
-    /// Fails as [`Line::enter`] does. A place that could not be taken back is free once somebody looks its job up.
+    /// Fails as [`Queue::enter`] does. A slot that could not be taken back is free once somebody looks its job up.
     pub async fn leave(&self, job_key: &str) -> Result<()> {
         let key = Self::key(self.kind);
-        let leave = |found: Option<Places>| {
-            let mut places = found.map_or_else(Vec::new, |found| found.places);
-            let before = places.len();
-            places.retain(|place| place.job_key != job_key);
-            if places.len() == before {
+        let leave = |found: Option<Slots>| {
+            let mut slots = found.map_or_else(Vec::new, |found| found.slots);
+            let before = slots.len();
+            slots.retain(|slot| slot.job_key != job_key);
+            if slots.len() == before {
                 return Change::Leave(());
             }
-            Change::To(self.whole(places))
+            Change::To(self.whole(slots))
         };
         self.ledger.change_value(&key, self.clock, job_key, leave).await?;
         Ok(())
     }
 
-    /// Enters the line without the jobs that have `ended`.
+    /// Enters the queue, leaving out the jobs that have `ended`.
     async fn try_to_enter(
         &self,
         limit: usize,
@@ -118,57 +116,57 @@ impl<'a> Line<'a> {
         ended: &[String],
     ) -> Result<Entered> {
         let key = Self::key(self.kind);
-        let enter = |found: Option<Places>| {
-            let mut places = found.map_or_else(Vec::new, |found| found.places);
-            if places.iter().any(|place| place.job_key == job_key) {
+        let enter = |found: Option<Slots>| {
+            let mut slots = found.map_or_else(Vec::new, |found| found.slots);
+            if slots.iter().any(|slot| slot.job_key == job_key) {
                 return Change::Leave(Entered::Yes);
             }
             let now = self.clock.now();
-            places.retain(|place| now < place.until && !ended.contains(&place.job_key));
-            if places.len() >= limit {
-                return Change::Leave(Entered::Full(places));
+            slots.retain(|slot| now < slot.until && !ended.contains(&slot.job_key));
+            if slots.len() >= limit {
+                return Change::Leave(Entered::Full(slots));
             }
-            places.push(Place {
+            slots.push(Slot {
                 job_key: job_key.to_owned(),
                 since: now,
                 until,
             });
-            Change::To(self.whole(places))
+            Change::To(self.whole(slots))
         };
         let left = self.ledger.change_value(&key, self.clock, job_key, enter).await?;
         Ok(left.unwrap_or(Entered::Yes))
     }
 
-    fn whole(&self, places: Vec<Place>) -> Places {
-        Places {
-            schema: PLACES_SCHEMA.to_owned(),
+    fn whole(&self, slots: Vec<Slot>) -> Slots {
+        Slots {
+            schema: SLOTS_SCHEMA.to_owned(),
             kind: self.kind.clone(),
-            places,
+            slots,
         }
     }
 
-    /// Looks some of the jobs of a full line up, others each time, and gives those that need their place no more.
-    async fn ended(&self, places: &[Place], job_key: &str) -> Result<Vec<String>> {
+    /// Looks up some of the jobs of a full queue, others each time, and gives those that no longer need their slot.
+    async fn ended(&self, slots: &[Slot], job_key: &str) -> Result<Vec<String>> {
         let seed = sha256_hex(format!("{job_key}/{}", self.clock.now()).as_bytes());
         let first = usize::from_str_radix(&seed[..8], 16).unwrap_or_default();
-        let looked_at = places.iter().cycle().skip(first % places.len().max(1));
+        let looked_at = slots.iter().cycle().skip(first % slots.len().max(1));
         let mut ended = Vec::new();
-        for place in looked_at.take(LOOKS.min(places.len())) {
-            let entry = self.ledger.load(self.kind, &place.job_key).await?;
-            // A job gets its place after its entry, so one without was deleted.
+        for slot in looked_at.take(LOOKS.min(slots.len())) {
+            let entry = self.ledger.load(self.kind, &slot.job_key).await?;
+            // A job gets its slot after its entry, so one without was deleted.
             if entry.is_none_or(|current| current.entry.outcome.is_some()) {
-                ended.push(place.job_key.clone());
+                ended.push(slot.job_key.clone());
             }
         }
         Ok(ended)
     }
 }
 
-/// What trying to enter the line came to.
+/// What trying to enter the queue came to.
 enum Entered {
     Yes,
-    /// All places are taken, by these.
-    Full(Vec<Place>),
+    /// All slots are taken, by these.
+    Full(Vec<Slot>),
 }
 
 /// The start calls of a day.
@@ -176,7 +174,6 @@ enum Entered {
 pub struct Calls {
     /// [`CALLS_SCHEMA`].
     pub schema: String,
-    /// The kind.
     pub kind: Kind,
     /// What the quota is of, such as a domain.
     pub scope: String,
@@ -191,11 +188,8 @@ pub struct Calls {
 /// An attempt counts once, before its call: so a service with such a quota makes each call an attempt of its own
 /// ([`crate::service::Found::Unknowable`]). When the service's own day begins is not documented; here it is UTC's.
 pub struct Quota<'a> {
-    /// The ledger.
     pub ledger: &'a Ledger<'a>,
-    /// The time.
     pub clock: &'a dyn Clock,
-    /// The kind.
     pub kind: &'a Kind,
     /// What the quota is of: letters, digits, `-` and `_`.
     pub scope: &'a str,
