@@ -13,12 +13,23 @@
 //! CSV, which it keeps compressed, so that a bare download of the CSV took as long as its verification: the contestants
 //! would all have been timed waiting for the server.
 
+use std::{fmt::Display, io::Write};
+
+use anyhow::{Context, Result};
+
+pub mod build;
 pub mod client;
 pub mod contestant;
 pub mod data;
+pub mod functions;
 pub mod link;
 pub mod picture;
 pub mod prepare;
 pub mod results;
 pub mod run;
 pub mod server;
+
+/// Prints a result.
+fn print(text: &impl Display) -> Result<()> {
+    writeln!(std::io::stdout(), "{text}").context("nobody hears the result")
+}

@@ -1,17 +1,20 @@
 //! `cargo benchmark`: see the library's own text.
 
 use std::{
+    env,
     io::{self, Write},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
+    process::ExitCode,
 };
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use landfall_benches::{
-    client,
+    build, client,
     contestant::Answer,
     data::Format,
+    functions,
     link::Link,
     prepare::Amount,
     run::{self, Plan},
@@ -40,9 +43,9 @@ struct Options {
     /// Formats, separated by commas.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Format::ALL)]
     formats: Vec<Format>,
-    /// Rounds that are counted; the median counts.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
-    rounds: u64,
+    /// Rounds that are counted; the median counts. 3 unless given, 40 with --functions.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    rounds: Option<u64>,
     /// Megabytes (10^6 bytes) a second at which verification and the bare download of plain text are timed besides, as
     /// behind the link of a deployed function; 0 leaves that out. Lambda has about 75: see docs/benchmark.md.
     #[arg(long, value_name = "MB_PER_SECOND", default_value_t = 75, value_parser = clap::value_parser!(u64).range(..=10_000))]
@@ -53,6 +56,15 @@ struct Options {
     /// A few megabytes, one round, no judgement of times: only that everything runs and finds the same rows.
     #[arg(long, conflicts_with_all = ["megabytes", "files", "rounds"])]
     quick: bool,
+    /// Times the functions instead: how long each takes to start and to answer, beside an echo and one in Python.
+    #[arg(long, conflicts_with_all = ["quick", "build", "svg"])]
+    functions: bool,
+    /// With --functions: the file that an earlier run wrote, to be shown beside this one.
+    #[arg(long, value_name = "FILE", requires = "functions")]
+    against: Option<PathBuf>,
+    /// Measures a first run and a deployment build instead, each in a fresh folder.
+    #[arg(long, conflicts_with_all = ["quick", "out", "svg"])]
+    build: bool,
     /// Writes all results as JSON.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -95,9 +107,23 @@ struct Target {
     threads: usize,
 }
 
-fn main() -> Result<()> {
-    let command = Command::parse();
+fn main() -> Result<ExitCode> {
+    // Cargo calls this program in place of the compiler while `--build` measures.
+    if let Some(notes) = env::var_os(build::NOTES) {
+        return Ok(build::wrap(Path::new(&notes)));
+    }
+    measure(Command::parse())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measure(command: Command) -> Result<()> {
     match command.part {
+        None if command.options.build => build::run(),
+        None if command.options.functions => functions::run(&functions::Plan {
+            rounds: command.options.rounds.unwrap_or(40),
+            out: command.options.out,
+            against: command.options.against,
+        }),
         None => runtime::Builder::new_current_thread()
             .enable_all()
             .build()?
@@ -139,7 +165,11 @@ impl Options {
         Plan {
             formats: self.formats,
             amount,
-            rounds: if self.quick { 1 } else { self.rounds as usize },
+            rounds: if self.quick {
+                1
+            } else {
+                self.rounds.unwrap_or(3) as usize
+            },
             warm: !self.quick,
             judge: !self.quick,
             link: (self.link > 0).then_some(self.link),

@@ -5,9 +5,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use aws_credential_types::Credentials;
+
 use crate::{
     error::{Error, Result},
     gate::AllowList,
+    https::Trust,
     job::Kind,
     limits::{MAX_CALLS, MAX_DEADLINE_SECONDS, MAX_PLACES},
     polling::Bounds,
@@ -55,10 +58,16 @@ pub struct Config {
     pub metrics: Option<String>,
 }
 
+/// A variable of the process's environment. An unset and an empty one are the same: CloudFormation cannot leave one out.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    let value = std::env::var(name).ok()?.trim().to_owned();
+    (!value.is_empty()).then_some(value)
+}
+
 impl Config {
     /// Reads the process's environment. Fails with `Internal`, naming every variable that is missing or wrong.
     pub fn from_env() -> Result<Self> {
-        Self::read(|name| std::env::var(name).ok())
+        Self::read(variable)
     }
 
     /// Reads variables from anywhere.
@@ -100,13 +109,91 @@ impl Config {
                 .faults
                 .push("LANDFALL_POLL_MIN_SECONDS is larger than LANDFALL_POLL_MAX_SECONDS".to_owned());
         }
-        if reader.faults.is_empty() {
-            Ok(config)
-        } else {
-            Err(Error::internal(format!(
-                "the function's environment is wrong: {}",
-                reader.faults.join("; ")
-            )))
+        reader.done(config)
+    }
+}
+
+/// How AWS is reached: what Lambda gives every function, and what AWS's SDKs read in every language.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// `AWS_REGION`, which Lambda sets.
+    pub region: String,
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`: the function's role. Lambda sets them anew for
+    /// every environment, which ends before they do.
+    pub credentials: Credentials,
+    /// `AWS_ENDPOINT_URL`: where all services are, instead of their own endpoints.
+    pub endpoint_url: Option<String>,
+    /// `AWS_USE_FIPS_ENDPOINT`.
+    pub use_fips: Option<bool>,
+    /// `AWS_USE_DUALSTACK_ENDPOINT`.
+    pub use_dual_stack: Option<bool>,
+    /// `LANDFALL_TRUST`: `amazon` or `system`. Unset, it is `amazon` in the commercial regions, unless `SSL_CERT_FILE` or
+    /// `SSL_CERT_DIR` says what the system trusts.
+    pub trust: Trust,
+}
+
+impl Access {
+    /// Reads the process's environment. Fails with `Internal`, naming every variable that is missing or wrong.
+    pub fn from_env() -> Result<Self> {
+        Self::read(variable)
+    }
+
+    /// Reads variables from anywhere.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let mut reader = Reader {
+            variable,
+            faults: Vec::new(),
+        };
+        let region = reader.required("AWS_REGION");
+        let access = Self {
+            credentials: Credentials::new(
+                reader.required("AWS_ACCESS_KEY_ID"),
+                reader.required("AWS_SECRET_ACCESS_KEY"),
+                reader.text("AWS_SESSION_TOKEN"),
+                None,
+                "environment",
+            ),
+            endpoint_url: reader.text("AWS_ENDPOINT_URL"),
+            use_fips: reader.flag("AWS_USE_FIPS_ENDPOINT"),
+            use_dual_stack: reader.flag("AWS_USE_DUALSTACK_ENDPOINT"),
+            trust: reader.trust("LANDFALL_TRUST", &region),
+            region,
+        };
+        reader.done(access)
+    }
+}
+
+/// Whether AWS's own partition has a region, rather than that of a country or a government, whose endpoints may have
+/// certificates of somebody else.
+fn is_commercial(region: &str) -> bool {
+    let parts: Vec<_> = region.split('-').collect();
+    parts.len() == 3 && parts[0].len() == 2 && parts[0] != "cn"
+}
+
+/// What is written to the log, which Lambda's own settings say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logging {
+    /// `AWS_LAMBDA_LOG_LEVEL`, else `RUST_LOG`: INFO when unset.
+    pub level: tracing::level_filters::LevelFilter,
+    /// `AWS_LAMBDA_LOG_FORMAT`: whether a line is a JSON object.
+    pub json: bool,
+}
+
+impl Logging {
+    /// Reads the process's environment. What cannot be read is as if it were unset.
+    #[must_use]
+    pub fn from_env() -> Self {
+        Self::read(variable)
+    }
+
+    fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let level = variable("AWS_LAMBDA_LOG_LEVEL").or_else(|| variable("RUST_LOG"));
+        let level = level.map(|level| if level == "FATAL" { "ERROR".to_owned() } else { level });
+        Self {
+            level: level
+                .and_then(|level| level.parse().ok())
+                .unwrap_or(tracing::level_filters::LevelFilter::INFO),
+            json: variable("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")),
         }
     }
 }
@@ -117,6 +204,16 @@ struct Reader<F> {
 }
 
 impl<F: Fn(&str) -> Option<String>> Reader<F> {
+    fn done<T>(self, read: T) -> Result<T> {
+        if self.faults.is_empty() {
+            return Ok(read);
+        }
+        Err(Error::internal(format!(
+            "the function's environment is wrong: {}",
+            self.faults.join("; ")
+        )))
+    }
+
     /// An unset and an empty variable are the same: CloudFormation cannot leave one out.
     fn text(&self, name: &str) -> Option<String> {
         (self.variable)(name)
@@ -169,6 +266,29 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             self.faults.push(format!("{name} is not an account id of 12 digits"));
         }
         Some(account)
+    }
+
+    fn flag(&mut self, name: &str) -> Option<bool> {
+        let text = self.text(name)?;
+        let flag = text.to_ascii_lowercase().parse().ok();
+        if flag.is_none() {
+            self.faults.push(format!("{name} is {text}, not true or false"));
+        }
+        flag
+    }
+
+    fn trust(&mut self, name: &str, region: &str) -> Trust {
+        match self.text(name).as_deref() {
+            Some("amazon") => Trust::Amazon,
+            Some("system") => Trust::System,
+            None if self.text("SSL_CERT_FILE").or(self.text("SSL_CERT_DIR")).is_some() => Trust::System,
+            None if is_commercial(region) => Trust::Amazon,
+            None => Trust::System,
+            Some(other) => {
+                self.faults.push(format!("{name} is {other}, not amazon or system"));
+                Trust::default()
+            }
+        }
     }
 
     fn seconds(&mut self, name: &str, default: u64, least: u64, most: u64) -> Duration {
@@ -232,6 +352,110 @@ mod tests {
         assert_eq!(config.allowed.domains, ["shop", "test-*"]);
         assert_eq!(config.allowed.dashboards, ["*"]);
         assert_eq!(config.default_role, None);
+    }
+
+    fn access(variables: &[(&str, &str)]) -> Result<Access> {
+        let given = [
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "very secret"),
+        ];
+        Access::read(|name| {
+            let all = variables.iter().chain(&given);
+            let mut named = all.filter(|(key, _)| *key == name);
+            named.next().map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn access_is_the_role_in_its_region() {
+        let role = access(&[("AWS_SESSION_TOKEN", "token")]).unwrap();
+        assert_eq!(role.credentials.access_key_id(), "id");
+        assert_eq!(role.credentials.session_token(), Some("token"));
+        assert_eq!((role.endpoint_url.as_deref(), role.use_fips), (None, None));
+        assert!(!format!("{role:?}").contains("secret\""), "{role:?}");
+        assert!(!format!("{role:?}").contains("very"), "{role:?}");
+        let message = Access::read(|_| None).unwrap_err().message;
+        for name in ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+            assert!(message.contains(&format!("{name} is not set")), "{message}");
+        }
+    }
+
+    #[test]
+    fn amazons_certificates_are_trusted_where_amazon_has_the_endpoints() {
+        let trust = |variables: &[(&str, &str)]| access(variables).unwrap().trust;
+        for region in [
+            "eu-central-1",
+            "us-east-1",
+            "ap-southeast-2",
+            "il-central-1",
+            "mx-central-1",
+        ] {
+            assert_eq!(trust(&[("AWS_REGION", region)]), Trust::Amazon, "{region}");
+        }
+        for region in [
+            "cn-north-1",
+            "us-gov-west-1",
+            "us-iso-east-1",
+            "eu-isoe-west-1",
+            "eusc-de-east-1",
+        ] {
+            assert_eq!(trust(&[("AWS_REGION", region)]), Trust::System, "{region}");
+            assert_eq!(
+                trust(&[("AWS_REGION", region), ("LANDFALL_TRUST", "amazon")]),
+                Trust::Amazon
+            );
+        }
+        assert_eq!(trust(&[("SSL_CERT_FILE", "/opt/proxy.pem")]), Trust::System);
+        assert_eq!(trust(&[("SSL_CERT_DIR", "/opt")]), Trust::System);
+        assert_eq!(trust(&[("LANDFALL_TRUST", "system")]), Trust::System);
+        let message = access(&[("LANDFALL_TRUST", "all"), ("AWS_USE_FIPS_ENDPOINT", "yes")]).unwrap_err();
+        assert!(
+            message.message.contains("LANDFALL_TRUST is all, not amazon or system"),
+            "{message:?}"
+        );
+        assert!(
+            message
+                .message
+                .contains("AWS_USE_FIPS_ENDPOINT is yes, not true or false"),
+            "{message:?}"
+        );
+        assert_eq!(
+            access(&[("AWS_USE_FIPS_ENDPOINT", "TRUE")]).unwrap().use_fips,
+            Some(true)
+        );
+    }
+
+    #[test]
+    fn the_log_is_as_lambda_says() {
+        let logging = |variables: &'static [(&str, &str)]| {
+            Logging::read(|name| {
+                let mut named = variables.iter().filter(|(key, _)| *key == name);
+                named.next().map(|(_, value)| (*value).to_owned())
+            })
+        };
+        use tracing::level_filters::LevelFilter;
+        assert_eq!(
+            logging(&[]),
+            Logging {
+                level: LevelFilter::INFO,
+                json: false
+            }
+        );
+        let both = logging(&[
+            ("AWS_LAMBDA_LOG_LEVEL", "WARN"),
+            ("RUST_LOG", "debug"),
+            ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+        ]);
+        assert_eq!(
+            both,
+            Logging {
+                level: LevelFilter::WARN,
+                json: true
+            }
+        );
+        assert_eq!(logging(&[("AWS_LAMBDA_LOG_LEVEL", "FATAL")]).level, LevelFilter::ERROR);
+        assert_eq!(logging(&[("RUST_LOG", "landfall=debug")]).level, LevelFilter::INFO);
     }
 
     #[test]

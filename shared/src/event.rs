@@ -3,6 +3,7 @@
 //! What must stay true: unknown members are faults; all faults of an event are reported at once.
 
 mod schema;
+mod validate;
 
 use serde_json::{Value, json};
 

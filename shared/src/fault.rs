@@ -3,9 +3,8 @@
 //! What must stay true: a fault names the place as a JSON path, what was found and what is allowed; it never quotes a
 //! value that the schema marks as sensitive (`writeOnly`).
 
-use std::{fmt, sync::OnceLock};
+use std::fmt;
 
-use regex::Regex;
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -149,9 +148,8 @@ fn shorten(text: &str, most: usize) -> String {
 
 /// The path of a member of what stands at `path`.
 pub(crate) fn member_path(path: &str, name: &str) -> String {
-    static PLAIN: OnceLock<Option<Regex>> = OnceLock::new();
-    let plain = PLAIN.get_or_init(|| Regex::new("^[A-Za-z_][A-Za-z0-9_-]*$").ok());
-    if plain.as_ref().is_some_and(|plain| plain.is_match(name)) {
+    let is_letter = |c: char| c.is_ascii_alphabetic() || c == '_';
+    if name.starts_with(is_letter) && name.chars().all(|c| is_letter(c) || c.is_ascii_digit() || c == '-') {
         format!("{path}.{name}")
     } else {
         format!("{path}[{}]", quoted(name))

@@ -2,31 +2,73 @@
 //!
 //! What must stay true: clients are built once, before the first invocation, and passed as arguments; an input that a
 //! handler cannot read is an error with one of our names. So the runtime is not asked to read it ([`crate::input`]).
+//!
+//! A handler is boxed, and its answer is JSON by then. So the runtime is compiled once, with this library, and a handler
+//! with the library of its function: the twelve binaries have nothing left but to be linked.
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use aws_config::BehaviorVersion;
-pub use aws_config::SdkConfig;
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{
+    Value,
+    value::{RawValue, to_raw_value},
+};
+use tokio::runtime::Builder;
 use tracing::Instrument;
 
+pub use crate::sdk::SdkConfig;
 use crate::{
-    config::Config,
-    error::Result,
+    config::{Access, Config, Logging},
+    error::{Error, Result},
     input::{Input, Payload},
     invocation::{Deployment, Invocation},
     poll::{self, Looking},
+    sdk::sdk_config,
     service::{CALL_LIMIT, JobService},
     span,
     start::{self, Received},
     store::{SystemClock, s3::S3Store},
 };
 
-/// What a handler returns: boxed, since the layers of the runtime and of the SDK are too deep a type otherwise.
-pub type Handled<O> = Pin<Box<dyn Future<Output = Result<O>> + Send>>;
+/// What becomes of an invocation: the answer as JSON, or an error.
+pub type Handled = Pin<Box<dyn Future<Output = Result<Box<RawValue>>> + Send>>;
+
+/// What a function does with an invocation.
+pub type Handler = Box<dyn Fn(Input, Invocation) -> Handled + Send + Sync>;
+
+/// The handler that calls `handle` with what is built once.
+pub fn handler<P, F, O>(parts: P, handle: impl Fn(Arc<P>, Input, Invocation) -> F + Send + Sync + 'static) -> Handler
+where
+    P: Send + Sync + 'static,
+    F: Future<Output = Result<O>> + Send + 'static,
+    O: Serialize,
+{
+    let parts = Arc::new(parts);
+    Box::new(move |input, invocation| {
+        let handled = handle(Arc::clone(&parts), input, invocation);
+        Box::pin(async move {
+            to_raw_value(&handled.await?)
+                .map_err(|error| Error::internal(format!("the answer cannot be written as JSON: {error}")))
+        })
+    })
+}
+
+/// The handler of a kind's start function.
+pub fn start_handler<S: JobService + 'static>(deployment: Deployment, service: S) -> Handler {
+    handler((deployment, service), |parts, input, invocation| async move {
+        let received = Received::read::<S>(input, &invocation);
+        start::start(&parts.0, &parts.1, &received, &invocation).await
+    })
+}
+
+/// The handler of a kind's poll function.
+pub fn poll_handler<S: JobService + 'static>(deployment: Deployment, service: S) -> Handler {
+    handler((deployment, service), |parts, input, _| async move {
+        poll::poll(&parts.0, &parts.1, Looking::read(input)?).await
+    })
+}
 
 /// How long the clients of a function wait. What hangs is lost: an attempt that is tried again beats an invocation that is
 /// used up by one call.
@@ -50,27 +92,31 @@ pub fn calling_once(sdk: &SdkConfig) -> SdkConfig {
         .build()
 }
 
-/// Serves invocations of a handler that `build` makes of the deployment and the SDK's configuration.
-pub async fn serve<H, O>(build: impl FnOnce(Deployment, &SdkConfig) -> H) -> Result<(), lambda_runtime::Error>
-where
-    H: Fn(Input, Invocation) -> Handled<O>,
-    O: Serialize,
-{
-    lambda_runtime::tracing::init_default_subscriber();
+/// How many threads a function works with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// One, for functions that mostly wait. It starts sooner and takes less memory.
+    One,
+    /// One a processor, for functions that read whole files.
+    Many,
+}
+
+/// `main` of a function whose handler `build` makes of the deployment and the SDK's configuration.
+pub fn serve(threads: Threads, build: fn(Deployment, &SdkConfig) -> Handler) -> Result<(), lambda_runtime::Error> {
+    let mut runtime = match threads {
+        Threads::One => Builder::new_current_thread(),
+        Threads::Many => Builder::new_multi_thread(),
+    };
+    runtime.enable_all().build()?.block_on(run(build))
+}
+
+async fn run(build: fn(Deployment, &SdkConfig) -> Handler) -> Result<(), lambda_runtime::Error> {
+    log(&Logging::from_env());
     let config = Config::from_env()?;
-    let sdk = aws_config::defaults(BehaviorVersion::latest())
-        .timeout_config(timeouts())
-        .load()
-        .await;
+    let sdk = sdk_config(&Access::from_env()?, timeouts())?;
     let store = Arc::new(S3Store::new(aws_sdk_s3::Client::new(&sdk), config.bucket_owner.clone()));
-    let handler = build(
-        Deployment {
-            config,
-            store,
-            clock: Arc::new(SystemClock),
-        },
-        &sdk,
-    );
+    let clock = Arc::new(SystemClock);
+    let handler = build(Deployment { config, store, clock }, &sdk);
     let handler = &handler;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Payload>| async move {
         let invocation = Invocation::from(&event.context);
@@ -91,35 +137,16 @@ where
     .await
 }
 
-/// `main` of a kind's start function.
-pub async fn serve_start<S: JobService + 'static>(
-    build: impl FnOnce(&SdkConfig, &Config) -> S,
-) -> Result<(), lambda_runtime::Error> {
-    serve(|deployment, sdk| {
-        let service = build(sdk, &deployment.config);
-        let parts = Arc::new((deployment, service));
-        move |input, invocation| {
-            let parts = Arc::clone(&parts);
-            Box::pin(async move {
-                let received = Received::read::<S>(input, &invocation);
-                start::start(&parts.0, &parts.1, &received, &invocation).await
-            })
-        }
-    })
-    .await
-}
-
-/// `main` of a kind's poll function.
-pub async fn serve_poll<S: JobService + 'static>(
-    build: impl FnOnce(&SdkConfig, &Config) -> S,
-) -> Result<(), lambda_runtime::Error> {
-    serve(|deployment, sdk| {
-        let service = build(sdk, &deployment.config);
-        let parts = Arc::new((deployment, service));
-        move |input, _| {
-            let parts = Arc::clone(&parts);
-            Box::pin(async move { poll::poll(&parts.0, &parts.1, Looking::read(input)?).await })
-        }
-    })
-    .await
+/// Writes the log to standard output as Lambda's own subscriber does, but for filters of single modules, which would bring
+/// regular expressions into every function.
+fn log(logging: &Logging) {
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(logging.level)
+        .with_target(false)
+        .without_time();
+    if logging.json {
+        subscriber.json().init();
+    } else {
+        subscriber.init();
+    }
 }

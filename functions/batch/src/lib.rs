@@ -5,6 +5,7 @@
 //! what became of them. This crate knows no export service: what a request means is for the functions of its kind.
 
 pub mod event;
+pub mod functions;
 pub mod limits;
 pub mod plan;
 pub mod record;

@@ -20,6 +20,7 @@ use serde_json::Value;
 
 pub mod errors;
 mod estimate;
+pub mod functions;
 pub mod request;
 
 use estimate::Estimates;

@@ -14,6 +14,7 @@ mod client;
 pub mod errors;
 mod exports;
 mod failures;
+pub mod functions;
 mod imports;
 mod lost;
 pub mod retirement;

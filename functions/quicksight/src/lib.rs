@@ -34,6 +34,7 @@ use serde_json::Value;
 
 mod echo;
 pub mod errors;
+pub mod functions;
 pub mod request;
 mod result;
 mod s3_link;

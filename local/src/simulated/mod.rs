@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 pub mod customer_profiles;
+mod orc;
 pub mod pinpoint;
 pub mod profiles;
 pub mod quicksight;

@@ -6,21 +6,13 @@
 //! quotes, line breaks, tabs, many scripts, emoji, empty and long texts. Each column of an export has a value in at
 //! least one of its profiles, as Customer Profiles exports only such attributes.
 
-use std::{io::Write, ops::Range, sync::Arc};
+use std::{io::Write, ops::Range};
 
-use anyhow::Context;
-use arrow::{
-    array::{ArrayRef, RecordBatch, StringBuilder},
-    datatypes::{DataType, Field, Schema},
-};
 use fake::locales::{AR_SA, CY_GB, DE_DE, Data, EN, FA_IR, FR_FR, IT_IT, JA_JP, NL_NL, PT_BR, TR_TR, ZH_CN, ZH_TW};
-use orc_rust::{ArrowWriterBuilder, compression::CompressionType};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Map, Value, json};
 
-/// Rows of one ORC batch, and bytes of one ORC stripe: what is held in memory before it is written.
-const BATCH_ROWS: u64 = 1024;
-const STRIPE_BYTES: usize = 8 << 20;
+use super::orc;
 
 /// A format that Customer Profiles exports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,30 +190,12 @@ impl Profiles {
     }
 
     fn write_orc(&self, numbers: Range<u64>, out: impl Write) -> anyhow::Result<()> {
-        let field = |name| Field::new(name, DataType::Utf8, true);
-        let schema = Arc::new(Schema::new(self.columns().map(field).collect::<Vec<_>>()));
-        let mut writer = ArrowWriterBuilder::new(out, Arc::clone(&schema))
-            .with_compression(CompressionType::Zlib)
-            .with_stripe_byte_size(STRIPE_BYTES)
-            .try_build()
-            .context("cannot begin an ORC file")?;
-        let mut next = numbers.start;
-        while next < numbers.end {
-            let batch = next..numbers.end.min(next + BATCH_ROWS);
-            next = batch.end;
-            let mut builders: Vec<StringBuilder> = self.columns().map(|_| StringBuilder::new()).collect();
-            for number in batch {
-                for (builder, value) in builders.iter_mut().zip(self.row(number)) {
-                    builder.append_option(value);
-                }
-            }
-            let arrays = builders
-                .iter_mut()
-                .map(|builder| Arc::new(builder.finish()) as ArrayRef)
-                .collect();
-            writer.write(&RecordBatch::try_new(Arc::clone(&schema), arrays)?)?;
+        let mut writer = orc::Writer::new(out, self.columns().map(str::to_owned).collect())?;
+        for number in numbers {
+            let row = self.row(number);
+            writer.row(row.iter().map(Option::as_deref))?;
         }
-        writer.close()?;
+        writer.finish()?;
         Ok(())
     }
 }
@@ -632,7 +606,7 @@ impl Person {
 mod tests {
     use std::collections::BTreeSet;
 
-    use arrow::array::{Array, AsArray, RecordBatchReader};
+    use arrow::array::{Array, ArrayRef, AsArray, RecordBatchReader};
     use bytes::Bytes;
     use orc_rust::ArrowReaderBuilder;
 

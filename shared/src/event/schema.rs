@@ -8,12 +8,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
+use super::validate::{Broken, Validator, Violation};
 use crate::{
-    error::{Error, Result},
+    error::Result,
     fault::{Faults, member_path, quoted},
     service::JobService,
     trigger::{OPTIONS, Options},
@@ -104,19 +104,16 @@ pub struct EventSchema {
 }
 
 impl EventSchema {
-    /// Fails with `Internal` if it is no schema.
+    /// Fails with `Internal` if it is no schema, or one with a keyword that is not known.
     pub fn new(schema: Value) -> Result<Self> {
-        let validator = jsonschema::options()
-            .should_validate_formats(true)
-            .build(&schema)
-            .map_err(|error| Error::internal(format!("the event schema is wrong: {error}")))?;
+        let validator = Validator::new(&schema)?;
         Ok(Self { schema, validator })
     }
 
     /// Adds all that is wrong with a value.
     pub fn check(&self, value: &Value, faults: &mut Faults) {
-        for error in self.validator.iter_errors(value) {
-            report(&error, &self.schema, faults);
+        for violation in self.validator.violations(&self.schema, value) {
+            report(&violation, &self.schema, faults);
         }
     }
 }
@@ -133,18 +130,17 @@ pub(super) fn shape_of<S: JobService>() -> Result<Arc<EventSchema>> {
     Ok(shape)
 }
 
-/// Turns one schema error into faults.
-fn report(error: &ValidationError<'_>, schema: &Value, faults: &mut Faults) {
-    let pointer = error.instance_path().as_str();
+/// Turns one violation into faults.
+fn report(violation: &Violation<'_>, schema: &Value, faults: &mut Faults) {
+    let pointer = violation.pointer.as_str();
     let path = json_path(pointer);
     let here = subschema(schema, pointer);
     let found = || match here.get("writeOnly") {
         Some(Value::Bool(true)) => "a value that is not shown".to_owned(),
-        _ => describe_found(error.instance()),
+        _ => describe_found(violation.found),
     };
-    match error.kind() {
-        ValidationErrorKind::Required { property } => {
-            let name = property.as_str().unwrap_or_default();
+    match &violation.what {
+        Broken::Required(name) => {
             let member = here.pointer(&format!("/properties/{name}")).unwrap_or(&Value::Null);
             faults.add(
                 member_path(&path, name),
@@ -152,7 +148,7 @@ fn report(error: &ValidationError<'_>, schema: &Value, faults: &mut Faults) {
                 format!("it is required: {}", describe_allowed(member)),
             );
         }
-        ValidationErrorKind::AdditionalProperties { unexpected } => {
+        Broken::Unknown(unexpected) => {
             let known: Vec<_> = here
                 .get("properties")
                 .and_then(Value::as_object)
@@ -177,16 +173,15 @@ fn report(error: &ValidationError<'_>, schema: &Value, faults: &mut Faults) {
             }
         }
         // An optional member is `anyOf` its type and null: what counts is what is wrong with the branch that was meant.
-        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
-            let is_other_type = |error: &ValidationError<'_>| {
-                error.instance_path().as_str() == pointer && matches!(error.kind(), ValidationErrorKind::Type { .. })
-            };
-            match context.iter().find(|errors| !errors.iter().any(is_other_type)) {
-                Some(errors) => errors.iter().for_each(|error| report(error, schema, faults)),
+        Broken::EveryBranch(branches) => {
+            let is_other_type =
+                |violation: &Violation<'_>| violation.pointer == pointer && matches!(violation.what, Broken::Type);
+            match branches.iter().find(|branch| !branch.iter().any(is_other_type)) {
+                Some(branch) => branch.iter().for_each(|violation| report(violation, schema, faults)),
                 None => faults.add(path, found(), format!("must be {}", describe_allowed(here))),
             }
         }
-        _ => faults.add(path, found(), format!("must be {}", describe_allowed(here))),
+        Broken::Type | Broken::Other => faults.add(path, found(), format!("must be {}", describe_allowed(here))),
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::https::{Https, Trust};
 
 /// The error of one call to an endpoint.
 async fn call(endpoint: &str) -> SdkError<GetObjectError, HttpResponse> {
@@ -28,6 +29,7 @@ async fn call(endpoint: &str) -> SdkError<GetObjectError, HttpResponse> {
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts.build())
         .endpoint_url(endpoint)
+        .http_client(Https::new(Trust::Amazon).unwrap())
         .force_path_style(true)
         .build();
     let call = Client::from_conf(config).get_object().bucket("bucket").key("key");

@@ -1,13 +1,7 @@
 //! Sums up what became of the requests of a batch.
 
-#[tokio::main]
-async fn main() -> Result<(), lambda_runtime::Error> {
-    landfall::runtime::serve(|deployment, _| {
-        let deployment = std::sync::Arc::new(deployment);
-        move |input, invocation| {
-            let deployment = std::sync::Arc::clone(&deployment);
-            Box::pin(async move { landfall_batch::summary::summarise(&deployment, input, &invocation).await })
-        }
-    })
-    .await
+use landfall::runtime::{Threads, serve};
+
+fn main() -> Result<(), lambda_runtime::Error> {
+    serve(Threads::One, landfall_batch::functions::summary)
 }

@@ -1,8 +1,7 @@
 //! Looks once how far a segment snapshot is.
 
-use landfall_customer_profiles::SegmentSnapshots;
+use landfall::runtime::{Threads, serve};
 
-#[tokio::main]
-async fn main() -> Result<(), lambda_runtime::Error> {
-    landfall::runtime::serve_poll(|sdk, _| SegmentSnapshots::new(sdk)).await
+fn main() -> Result<(), lambda_runtime::Error> {
+    serve(Threads::One, landfall_customer_profiles::functions::poll)
 }

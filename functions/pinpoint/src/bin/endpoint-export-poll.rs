@@ -1,8 +1,7 @@
 //! Looks once how far an endpoint export is.
 
-use landfall_pinpoint::EndpointExports;
+use landfall::runtime::{Threads, serve};
 
-#[tokio::main]
-async fn main() -> Result<(), lambda_runtime::Error> {
-    landfall::runtime::serve_poll(|sdk, _| EndpointExports::new(sdk)).await
+fn main() -> Result<(), lambda_runtime::Error> {
+    serve(Threads::One, landfall_pinpoint::functions::poll_export)
 }

@@ -1,8 +1,7 @@
 //! Starts an endpoint export, or adopts one that another delivery of the same trigger started.
 
-use landfall_pinpoint::EndpointExports;
+use landfall::runtime::{Threads, serve};
 
-#[tokio::main]
-async fn main() -> Result<(), lambda_runtime::Error> {
-    landfall::runtime::serve_start(|sdk, _| EndpointExports::new(sdk)).await
+fn main() -> Result<(), lambda_runtime::Error> {
+    serve(Threads::One, landfall_pinpoint::functions::start_export)
 }

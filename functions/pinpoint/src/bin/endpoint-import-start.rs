@@ -1,8 +1,7 @@
 //! Starts an endpoint import, or adopts one that another delivery of the same trigger started.
 
-use landfall_pinpoint::EndpointImports;
+use landfall::runtime::{Threads, serve};
 
-#[tokio::main]
-async fn main() -> Result<(), lambda_runtime::Error> {
-    landfall::runtime::serve_start(|sdk, _| EndpointImports::new(sdk)).await
+fn main() -> Result<(), lambda_runtime::Error> {
+    serve(Threads::Many, landfall_pinpoint::functions::start_import)
 }

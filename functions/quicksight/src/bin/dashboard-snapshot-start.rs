@@ -1,8 +1,7 @@
 //! Starts a dashboard snapshot, or adopts one that another delivery of the same trigger started.
 
-use landfall_quicksight::DashboardSnapshots;
+use landfall::runtime::{Threads, serve};
 
-#[tokio::main]
-async fn main() -> Result<(), lambda_runtime::Error> {
-    landfall::runtime::serve_start(|sdk, config| DashboardSnapshots::new(sdk, config.user_session_role.clone())).await
+fn main() -> Result<(), lambda_runtime::Error> {
+    serve(Threads::One, landfall_quicksight::functions::start)
 }

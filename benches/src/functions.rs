@@ -1,0 +1,231 @@
+//! What a function takes to start and to answer, beside the least function there is and beside one in Python.
+//!
+//! What must stay true: the functions are built as they are deployed, without the features that other packages ask for;
+//! they are timed by `benches/python/functions.py`, which knows all of them as processes and nothing of what is in them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
+use landfall_local::{
+    functions::{KINDS, functions},
+    places, python,
+};
+use serde::{Deserialize, Serialize};
+
+const REQUIREMENTS: &str = include_str!("../python/requirements-functions.txt");
+
+/// The packages of the functions that all kinds share.
+const SHARED: [&str; 2] = ["landfall-output", "landfall-batch"];
+
+/// What is measured, and what becomes of it.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Rounds that are counted.
+    pub rounds: u64,
+    /// Where the results go as JSON.
+    pub out: Option<PathBuf>,
+    /// The results of an earlier run, to be shown beside these.
+    pub against: Option<PathBuf>,
+}
+
+/// A median, and the quartiles around it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// The median.
+    pub median: f64,
+    /// The quartiles.
+    pub quartiles: [f64; 2],
+}
+
+/// What one of them took: milliseconds and bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Timed {
+    /// The function, `echo` or `python`.
+    pub name: String,
+    /// From the start of the process until it asks for its first event.
+    pub next: Spread,
+    /// From the start of the process until its first answer; only of those that have something to answer.
+    pub first: Option<Spread>,
+    /// From an event to its answer, once it is warm.
+    pub warm: Option<Spread>,
+    /// The most memory that it ever had resident.
+    pub memory: Spread,
+    /// Bytes of the binary.
+    pub size: Option<u64>,
+    /// Bytes of the binary, zipped.
+    pub zip: Option<u64>,
+}
+
+/// Builds and times them, and prints a table.
+///
+/// # Errors
+/// If something cannot be built, installed or started, or if a function does not answer.
+pub fn run(plan: &Plan) -> Result<()> {
+    let before: Vec<Timed> = match &plan.against {
+        Some(path) => {
+            let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            serde_json::from_slice(&text).with_context(|| format!("{} is no result of this", path.display()))?
+        }
+        None => Vec::new(),
+    };
+    let workspace = places::workspace()?;
+    let environment = python::ensure_requirements(
+        &workspace,
+        "benches-functions",
+        REQUIREMENTS,
+        "boto3 and the runtime of Lambda for Python",
+    )?;
+    let names = functions(KINDS, true);
+    build(&workspace, &names)?;
+    let release = places::build_folder(&workspace).join("release");
+    let timed = Command::new(environment.python())
+        .arg(workspace.join("benches/python/functions.py"))
+        .arg("--python")
+        .arg(format!("--rounds={}", plan.rounds))
+        .arg("--binaries")
+        .arg(&release)
+        .arg("--echo")
+        .arg(release.join("echo"))
+        .args(&names)
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .context("cannot start Python")?;
+    if !timed.status.success() {
+        bail!("the functions could not be timed: {}", timed.status);
+    }
+    let results: Vec<Timed> = serde_json::Deserializer::from_slice(&timed.stdout)
+        .into_iter()
+        .collect::<Result<_, _>>()
+        .context("functions.py did not say what it found")?;
+    crate::print(&table(&results, &before))?;
+    if let Some(path) = &plan.out {
+        let text = serde_json::to_vec_pretty(&results)?;
+        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Two builds, so that what the benchmark itself is made of does not meet the functions.
+fn build(workspace: &Path, names: &[String]) -> Result<()> {
+    let mut packages: Vec<&str> = KINDS.iter().map(|kind| kind.package).chain(SHARED).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    let mut functions = vec!["build", "--release", "--locked"];
+    functions.extend(packages.iter().flat_map(|package| ["-p", package]));
+    functions.extend(names.iter().flat_map(|name| ["--bin", name]));
+    let echo = [
+        "build",
+        "--release",
+        "--locked",
+        "-p",
+        env!("CARGO_PKG_NAME"),
+        "--bin",
+        "echo",
+    ];
+    for arguments in [functions.as_slice(), &echo] {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = Command::new(cargo)
+            .current_dir(workspace)
+            .args(arguments)
+            .status()
+            .context("cannot start cargo")?;
+        if !built.success() {
+            bail!("the functions do not build: {built}");
+        }
+    }
+    Ok(())
+}
+
+/// The results as a table; a later one stands over its `before`.
+fn table(results: &[Timed], before: &[Timed]) -> Table {
+    let mut table = Table::new();
+    table.load_style(ASCII_MARKDOWN);
+    table.set_header([
+        "function",
+        "first next, ms",
+        "first answer, ms",
+        "warm, ms",
+        "memory, MiB",
+        "size, MB",
+        "zipped, MB",
+    ]);
+    let time = |spread: Option<Spread>| match spread {
+        Some(Spread {
+            median,
+            quartiles: [low, high],
+        }) => format!("{median:.1} ({low:.1} to {high:.1})"),
+        None => "-".to_owned(),
+    };
+    let megabytes = |bytes: Option<u64>| bytes.map_or("-".to_owned(), |bytes| format!("{:.2}", bytes as f64 / 1e6));
+    for result in results {
+        let earlier = before.iter().find(|earlier| earlier.name == result.name);
+        for (timed, mark) in [(Some(result), ""), (earlier, ", before")] {
+            let Some(timed) = timed else { continue };
+            table.add_row([
+                format!("{}{mark}", timed.name),
+                time(Some(timed.next)),
+                time(timed.first),
+                time(timed.warm),
+                format!("{:.1}", timed.memory.median / f64::from(1 << 20)),
+                megabytes(timed.size),
+                megabytes(timed.zip),
+            ]);
+        }
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_stands_over_the_one_before() {
+        let spread = |median| Spread {
+            median,
+            quartiles: [median - 1.0, median + 1.0],
+        };
+        let timed = |name: &str, median, zip| Timed {
+            name: name.to_owned(),
+            next: spread(median),
+            first: None,
+            warm: None,
+            memory: spread(8.0 * 1024.0 * 1024.0),
+            size: None,
+            zip,
+        };
+        let now = [timed("echo", 5.0, None), timed("seal-receipt", 9.0, Some(1_500_000))];
+        let before = [timed("seal-receipt", 12.0, Some(6_000_000))];
+        let text = table(&now, &before).to_string();
+        let lines: Vec<Vec<&str>> = text
+            .lines()
+            .skip(2)
+            .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+            .collect();
+        assert_eq!(lines[0][..2], ["echo", "5.0 (4.0 to 6.0)"]);
+        assert_eq!(
+            lines[1],
+            ["seal-receipt", "9.0 (8.0 to 10.0)", "-", "-", "8.0", "-", "1.50"]
+        );
+        assert_eq!(
+            lines[2],
+            [
+                "seal-receipt, before",
+                "12.0 (11.0 to 13.0)",
+                "-",
+                "-",
+                "8.0",
+                "-",
+                "6.00"
+            ]
+        );
+    }
+}
