@@ -176,6 +176,7 @@ impl Case {
             deadline_at: self.clock.now(),
             attempts: Vec::new(),
             takes_place: false,
+            skips_manifest: false,
             picks_up: None,
             picked_up_by: Vec::new(),
             orphans: Vec::new(),

@@ -616,7 +616,7 @@ async fn errors(answers: impl Fn() -> Answers, now: DateTime<Utc>) -> Vec<(&'sta
             } else {
                 "GetSegmentExportJobs"
             },
-            exports.poll(&job).await.unwrap_err(),
+            exports.poll(&job, None).await.unwrap_err(),
         ));
         let job = well.start(&well.imports(), &import(&settings)).await.unwrap();
         errors.push((
@@ -625,7 +625,7 @@ async fn errors(answers: impl Fn() -> Answers, now: DateTime<Utc>) -> Vec<(&'sta
             } else {
                 "GetSegmentImportJobs"
             },
-            imports.poll(&job).await.unwrap_err(),
+            imports.poll(&job, None).await.unwrap_err(),
         ));
     }
     errors

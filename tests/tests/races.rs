@@ -58,6 +58,7 @@ fn entry(job: &str) -> Entry {
         deadline_at: now + TimeDelta::hours(1),
         attempts: Vec::new(),
         takes_place: false,
+        skips_manifest: false,
         picks_up: None,
         picked_up_by: Vec::new(),
         orphans: Vec::new(),
