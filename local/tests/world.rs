@@ -14,7 +14,7 @@ use landfall_local::{
 use serde_json::{Value, json};
 
 const JOB: &str = "def handler(event, headers):
-    return {'job_key': 'k', 'status': 'STATUS', 'wait_seconds': 1, 'kind': event['kind']}";
+    return {'job_key': 'k', 'status': 'STATUS', 'wait_seconds': 1, 'kind': event.get('job', event)['kind']}";
 
 const SEAL: &str = "def handler(event, headers):
     failed = 'error' in event

@@ -127,8 +127,8 @@ pub struct Access {
     pub use_fips: Option<bool>,
     /// `AWS_USE_DUALSTACK_ENDPOINT`.
     pub use_dual_stack: Option<bool>,
-    /// `LANDFALL_TRUST`: `amazon` or `system`. Unset, it is `amazon` in the commercial regions, unless `SSL_CERT_FILE` or
-    /// `SSL_CERT_DIR` says what the system trusts.
+    /// `LANDFALL_TRUST`: `amazon`, `system` or `automatic`. Unset, it is `automatic`: `amazon` in the commercial regions,
+    /// unless `SSL_CERT_FILE` or `SSL_CERT_DIR` says what the system trusts.
     pub trust: Trust,
 }
 
@@ -281,11 +281,14 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         match self.text(name).as_deref() {
             Some("amazon") => Trust::Amazon,
             Some("system") => Trust::System,
-            None if self.text("SSL_CERT_FILE").or(self.text("SSL_CERT_DIR")).is_some() => Trust::System,
-            None if is_commercial(region) => Trust::Amazon,
-            None => Trust::System,
+            None | Some("automatic") if self.text("SSL_CERT_FILE").or(self.text("SSL_CERT_DIR")).is_some() => {
+                Trust::System
+            }
+            None | Some("automatic") if is_commercial(region) => Trust::Amazon,
+            None | Some("automatic") => Trust::System,
             Some(other) => {
-                self.faults.push(format!("{name} is {other}, not amazon or system"));
+                self.faults
+                    .push(format!("{name} is {other}, not amazon, system or automatic"));
                 Trust::default()
             }
         }
@@ -408,10 +411,24 @@ mod tests {
         }
         assert_eq!(trust(&[("SSL_CERT_FILE", "/opt/proxy.pem")]), Trust::System);
         assert_eq!(trust(&[("SSL_CERT_DIR", "/opt")]), Trust::System);
+        assert_eq!(
+            trust(&[("LANDFALL_TRUST", "automatic"), ("AWS_REGION", "eu-west-1")]),
+            Trust::Amazon
+        );
+        assert_eq!(
+            trust(&[("LANDFALL_TRUST", "automatic"), ("AWS_REGION", "cn-north-1")]),
+            Trust::System
+        );
+        assert_eq!(
+            trust(&[("LANDFALL_TRUST", "automatic"), ("SSL_CERT_DIR", "/opt")]),
+            Trust::System
+        );
         assert_eq!(trust(&[("LANDFALL_TRUST", "system")]), Trust::System);
         let message = access(&[("LANDFALL_TRUST", "all"), ("AWS_USE_FIPS_ENDPOINT", "yes")]).unwrap_err();
         assert!(
-            message.message.contains("LANDFALL_TRUST is all, not amazon or system"),
+            message
+                .message
+                .contains("LANDFALL_TRUST is all, not amazon, system or automatic"),
             "{message:?}"
         );
         assert!(

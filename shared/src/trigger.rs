@@ -7,6 +7,7 @@
 //! [`split_detail`] takes the last two apart, and [`trigger`] makes the [`Trigger`] of them. An event that no key can be
 //! made of still gets one, derived from its whole text ([`rejected_key`]), so that its failure can be sealed once.
 
+use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -155,22 +156,6 @@ pub fn identify(kind: &Kind, event: &Value) -> Result<Trigger> {
     trigger(kind, event, &request, options)
 }
 
-/// What EventBridge puts around `detail`. The members that nothing reads are here to be of their type.
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Envelope {
-    #[serde(rename = "version")]
-    _version: Option<String>,
-    id: Option<String>,
-    #[serde(rename = "detail-type")]
-    _detail_type: String,
-    source: String,
-    account: Option<String>,
-    time: Option<DateTime<Utc>>,
-    region: Option<String>,
-    resources: Option<Vec<String>>,
-}
-
 /// The account of the call: the event's own, or the one that the request names.
 pub(crate) fn account_of(event: &Value) -> Option<&str> {
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
@@ -181,7 +166,7 @@ pub(crate) fn account_of(event: &Value) -> Option<&str> {
 /// read.
 pub fn trigger(kind: &Kind, event: &Value, request: &Value, options: Options) -> Result<Trigger> {
     let invalid = |why: String| Error::new(ErrorKind::InvalidEvent, why);
-    let envelope = Envelope::deserialize(event)
+    let envelope = EventBridgeEvent::<Value>::deserialize(event)
         .map_err(|error| invalid(format!("the event is not an EventBridge envelope: {error}")))?;
     let time = envelope.time.ok_or_else(|| invalid("$.time is missing".to_owned()))?;
     // The same request of another user is another one: other rows come out of it.

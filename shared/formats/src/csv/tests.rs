@@ -911,8 +911,12 @@ proptest! {
     fn reads_any_text_like_csv_core(text in text(), sizes in prop::collection::vec(1usize..200, 1..6)) {
         let found = in_sizes(&text, &sizes);
         prop_assert_eq!(&found, &run(&text));
-        if !is_delimited(&found) {
-            prop_assert_eq!(comparable(found), comparable(expected(&text)));
+        let expected = expected(&text);
+        if text.contains(&0) {
+            // At a NUL byte more than one thing may be wrong.
+            prop_assert_eq!(found.is_err(), expected.is_err());
+        } else if !is_delimited(&found) {
+            prop_assert_eq!(comparable(found), comparable(expected));
         }
     }
 
