@@ -323,9 +323,9 @@ pub struct Echo {
 }
 
 impl Echo {
-    /// Compares a member, unless the service does not tell it.
+    /// Compares a member, unless the request leaves it to the service or the service does not tell it.
     pub fn compare<T: PartialEq + ?Sized>(&mut self, name: &str, asked: Option<&T>, told: Option<&T>) {
-        if told.is_some() {
+        if let (Some(asked), Some(told)) = (asked, told) {
             self.note(name, asked == told);
         }
     }

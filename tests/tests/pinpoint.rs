@@ -195,6 +195,13 @@ async fn an_export_is_found_in_its_segment_behind_many_others() -> Result<()> {
             failed: 0
         })
     );
+    let echo = last.echo.as_ref().unwrap();
+    assert_eq!(echo.compared, ["Id", "SegmentId", "S3UrlPrefix"]);
+    assert_eq!(echo.differs, [] as [&str; 0]);
+    let mut elsewhere = last.clone();
+    elsewhere.output.as_mut().unwrap().prefix = format!("s3://{EXPORTS}/elsewhere/").parse()?;
+    let observation = exports.poll(&elsewhere, None).await?;
+    assert_eq!(observation.echo.unwrap().differs, ["S3UrlPrefix"]);
     let words: Vec<_> = seen.iter().filter_map(|job| job.service_status.as_deref()).collect();
     for word in ["INITIALIZING", "PROCESSING", "COMPLETING", "COMPLETED"] {
         assert!(words.contains(&word), "{word} in {words:?}");
@@ -206,7 +213,8 @@ async fn an_export_is_found_in_its_segment_behind_many_others() -> Result<()> {
         .calls()
         .into_iter()
         .filter(|call| call.operation == Operation::ListOfSegment(Way::Export));
-    assert_eq!(pages.count(), 3 * seen.len());
+    // One look more than the job took.
+    assert_eq!(pages.count(), 3 * (seen.len() + 1));
     let keys = world.store.keys(EXPORTS);
     let ours: Vec<_> = keys.iter().filter(|key| key.starts_with(&prefix.key)).collect();
     assert_eq!(ours.iter().filter(|key| key.ends_with(".gz")).count(), 3);
@@ -389,6 +397,9 @@ async fn an_import_counts_what_its_source_holds() -> Result<()> {
                 failed: 0
             })
         );
+        let echo = last.echo.unwrap();
+        assert!(echo.compared.contains(&"S3Url".to_owned()) && echo.compared.contains(&"Format".to_owned()));
+        assert_eq!(echo.differs, [] as [&str; 0], "{settings}");
     }
     Ok(())
 }

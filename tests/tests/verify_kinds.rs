@@ -402,7 +402,8 @@ async fn a_job_that_writes_nothing_is_held_to_its_source() {
         let (_, job, report) = verified(&Case::new(None), counts.clone()).await;
         check(&report, "source_rows_processed", processed, &["10"]);
         check(&report, "service_failures", failures, &[]);
-        assert_eq!(report.checks.len(), 2);
+        check(&report, "service_echo", Skipped, &[]);
+        assert_eq!(report.checks.len(), 3);
         assert!(report.objects.is_empty());
         let failed = [processed, failures].contains(&Fail);
         assert_eq!(job.error.is_some(), failed, "{counts}");
@@ -448,7 +449,7 @@ async fn a_job_that_writes_nothing_is_sealed_in_the_ledger() {
         let receipt: Receipt = serde_json::from_slice(&body).unwrap();
         assert_eq!(receipt.output, None);
         assert_eq!(receipt.source.unwrap().rows, 10);
-        assert_eq!(receipt.verification.unwrap().checks.len(), 2);
+        assert_eq!(receipt.verification.unwrap().checks.len(), 3);
         assert!(case.store.keys(BUCKET).is_empty());
     }
 }

@@ -192,7 +192,11 @@ impl JobService for SegmentSnapshots {
             Some(&snapshot.data_format),
         );
         let mut compare = |name, asked: &Option<String>, told| echo.compare(name, asked.as_deref(), told);
-        compare("DestinationUri", &request.destination_uri, snapshot.destination_uri());
+        // It is not documented whether a prefix comes back with its last slash.
+        let without_slash = |uri: &str| uri.trim_end_matches('/').to_owned();
+        let destination = request.destination_uri.as_deref().map(without_slash);
+        let told = snapshot.destination_uri().map(without_slash);
+        compare("DestinationUri", &destination, told.as_deref());
         compare("EncryptionKey", &request.encryption_key, snapshot.encryption_key());
         compare("RoleArn", &request.role_arn, snapshot.role_arn());
         Ok(Observation {

@@ -114,7 +114,9 @@ pub async fn verify_job_within(
                 }
             }
         }
-        (None, Some(source)) => verify::judge::judge_source(source, job.counts, deployment.clock.now()),
+        (None, Some(source)) => {
+            verify::judge::judge_source(source, job.counts, job.echo.as_ref(), deployment.clock.now())
+        }
         (None, None) => {
             return Err(Error::internal(format!(
                 "{} neither writes nor reads, so there is nothing to verify",

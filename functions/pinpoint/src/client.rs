@@ -13,7 +13,7 @@ use aws_sdk_pinpoint::{
 use chrono::{DateTime, Utc};
 use landfall::{
     error::{Error, ErrorKind},
-    job::{Counts, Progress},
+    job::{Counts, Echo, Progress},
     reach::{self, Service},
     runtime::{SdkConfig, calling_once},
     service::{Observation, ServiceState, StartError},
@@ -142,6 +142,14 @@ fn instant(text: &str) -> Option<DateTime<Utc>> {
 }
 
 impl Record {
+    /// What it says of the members that exports and imports share, held against what was asked for.
+    pub(crate) fn echo_of(&self, id: &str, segment: Option<&str>) -> Echo {
+        let mut echo = Echo::default();
+        echo.compare("Id", Some(id), Some(self.id.as_str()).filter(|id| !id.is_empty()));
+        echo.compare("SegmentId", segment, self.definition.segment.as_deref());
+        echo
+    }
+
     /// What a poll makes of it.
     pub(crate) fn observation(self) -> Observation {
         let state = match self.status.as_str() {

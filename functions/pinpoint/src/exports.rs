@@ -195,7 +195,15 @@ impl JobService for EndpointExports {
         let segment = request.export_job_request.segment_id.as_deref();
         let application = &request.application_id;
         let look = self.pinpoint.look(Way::Export, application, segment, &job.service_id);
-        look.await.map(|record| record.observation())
+        let record = look.await?;
+        let mut echo = record.echo_of(&job.service_id, segment);
+        if let (Some(output), Some(_)) = (&job.output, &record.definition.place) {
+            echo.note("S3UrlPrefix", is_at(&record.definition, &output.prefix));
+        }
+        Ok(Observation {
+            echo: Some(echo),
+            ..record.observation()
+        })
     }
 }
 

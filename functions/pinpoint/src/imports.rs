@@ -249,7 +249,20 @@ impl JobService for EndpointImports {
         let segment = request.import_job_request.segment_id.as_deref();
         let application = &request.application_id;
         let look = self.pinpoint.look(Way::Import, application, segment, &job.service_id);
-        look.await.map(|record| record.observation())
+        let record = look.await?;
+        let mut echo = record.echo_of(&job.service_id, segment);
+        let (asked, told) = (&request.import_job_request, &record.definition);
+        let place = |text: &str| text.trim_end_matches('/').to_owned();
+        echo.compare(
+            "S3Url",
+            Some(&place(&asked.s3_url)),
+            told.place.as_deref().map(place).as_ref(),
+        );
+        echo.compare("Format", Some(asked.format.name()), told.format.as_deref());
+        Ok(Observation {
+            echo: Some(echo),
+            ..record.observation()
+        })
     }
 }
 

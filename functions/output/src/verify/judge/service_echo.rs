@@ -37,6 +37,11 @@ mod tests {
         let mut echo = Echo::default();
         assert_eq!(judge(None).0, CheckVerdict::Skipped);
         echo.compare::<str>("DataFormat", Some("CSV"), None);
+        echo.compare(
+            "EncryptionKey",
+            None,
+            Some("arn:aws:kms:eu-central-1:111122223333:key/the-default"),
+        );
         assert_eq!(judge(Some(&echo)).0, CheckVerdict::Skipped);
         echo.compare("DataFormat", Some("CSV"), Some("CSV"));
         assert_eq!(judge(Some(&echo)).0, CheckVerdict::Pass);

@@ -3,24 +3,25 @@
 //! What must stay true: rows of a source that nobody accounts for fail; what a service does not count warns.
 
 use chrono::{DateTime, Utc};
-use landfall::job::{Counts, Level, Source};
+use landfall::job::{Counts, Echo, Level, Source};
 
 use super::{
     asker::Asker,
     judgement::{Judgement, fail, pass, published, warn},
-    service_failures,
+    service_echo, service_failures,
 };
 use crate::verify::report::{Report, SCHEMA, Verdict};
 
 /// Judges a job that writes nothing by what the service says of what it read.
 #[must_use]
-pub fn judge_source(source: &Source, counts: Option<Counts>, checked_at: DateTime<Utc>) -> Report {
+pub fn judge_source(source: &Source, counts: Option<Counts>, echo: Option<&Echo>, checked_at: DateTime<Utc>) -> Report {
     let checks = published([
         ("source_rows_processed", source_rows_processed(source.rows, counts)),
         (
             "service_failures",
             service_failures::judge(counts.map(|counts| counts.failed), Asker::Event.words()),
         ),
+        ("service_echo", service_echo::judge(echo)),
     ]);
     Report {
         schema: SCHEMA.to_owned(),
