@@ -188,8 +188,8 @@ impl JobService for SegmentSnapshots {
         );
         echo.compare(
             "DataFormat",
-            Some(&request.data_format.to_sdk()),
-            Some(&snapshot.data_format),
+            Some(request.data_format.to_sdk().as_str()),
+            Some(snapshot.data_format.as_str()),
         );
         let mut compare = |name, asked: &Option<String>, told| echo.compare(name, asked.as_deref(), told);
         // It is not documented whether a prefix comes back with its last slash.

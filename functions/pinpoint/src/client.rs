@@ -13,7 +13,7 @@ use aws_sdk_pinpoint::{
 use chrono::{DateTime, Utc};
 use landfall::{
     error::{Error, ErrorKind},
-    job::{Counts, Echo, Progress},
+    job::{Counts, Echo, Progress, is_told},
     reach::{self, Service},
     runtime::{SdkConfig, calling_once},
     service::{Observation, ServiceState, StartError},
@@ -129,7 +129,10 @@ impl From<ImportJobResponse> for Record {
             place: definition.s3_url.filter(|place| !place.is_empty()),
             segment: definition.segment_id,
             segment_name: definition.segment_name,
-            format: definition.format.map(|format| format.as_str().to_owned()),
+            format: definition
+                .format
+                .map(|format| format.as_str().to_owned())
+                .filter(|format| is_told(format)),
             define_segment: definition.define_segment,
             register_endpoints: definition.register_endpoints,
         });
@@ -145,7 +148,7 @@ impl Record {
     /// What it says of the members that exports and imports share, held against what was asked for.
     pub(crate) fn echo_of(&self, id: &str, segment: Option<&str>) -> Echo {
         let mut echo = Echo::default();
-        echo.compare("Id", Some(id), Some(self.id.as_str()).filter(|id| !id.is_empty()));
+        echo.compare("Id", Some(id), Some(self.id.as_str()));
         echo.compare("SegmentId", segment, self.definition.segment.as_deref());
         echo
     }

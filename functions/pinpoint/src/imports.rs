@@ -256,7 +256,7 @@ impl JobService for EndpointImports {
         echo.compare(
             "S3Url",
             Some(&place(&asked.s3_url)),
-            told.place.as_deref().map(place).as_ref(),
+            told.place.as_deref().map(place).as_deref(),
         );
         echo.compare("Format", Some(asked.format.name()), told.format.as_deref());
         Ok(Observation {

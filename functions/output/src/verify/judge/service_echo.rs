@@ -36,7 +36,9 @@ mod tests {
     fn only_what_is_told_can_differ() {
         let mut echo = Echo::default();
         assert_eq!(judge(None).0, CheckVerdict::Skipped);
-        echo.compare::<str>("DataFormat", Some("CSV"), None);
+        for unsaid in [None, Some(""), Some("no value was set")] {
+            echo.compare("DataFormat", Some("CSV"), unsaid);
+        }
         echo.compare(
             "EncryptionKey",
             None,
