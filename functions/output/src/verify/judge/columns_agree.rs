@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use landfall::job::Level;
-use landfall_formats::Format;
+use landfall_formats::Columns;
 
 use super::{
     asker::Words,
@@ -39,8 +39,8 @@ pub(super) struct Agreement {
     others: Examples,
     /// Objects whose columns were seen.
     tables: u64,
-    /// Whether one of them is CSV, which may lack its line of headings.
-    has_csv: bool,
+    /// Whether one of them has a line of headings, which may be missing.
+    has_headings: bool,
     /// Objects in whose columns a name stands twice.
     twice: Examples,
     /// JSON lines.
@@ -63,17 +63,19 @@ impl Agreement {
             self.twice
                 .add(|| format!("{} (columns {one} and {other})", key(reading)));
         }
-        match (format, &reading.finding) {
-            (Some(Format::Pdf | Format::Excel), _) => self.without += 1,
-            (Some(Format::Jsonl | Format::JsonlGzip), _) => self.lines += 1,
-            (Some(Format::Csv | Format::Orc), Finding::Whole(_) | Finding::Framed(_)) => match &reading.shape {
-                Some(shape) => {
-                    self.tables += 1;
-                    self.has_csv |= format == Some(Format::Csv);
-                    self.group(reading, shape);
+        match (format.map(|format| format.row().columns), &reading.finding) {
+            (Some(Columns::Pages | Columns::Tables), _) => self.without += 1,
+            (Some(Columns::Keys), _) => self.lines += 1,
+            (Some(columns @ (Columns::Headings | Columns::Schema)), Finding::Whole(_) | Finding::Framed(_)) => {
+                match &reading.shape {
+                    Some(shape) => {
+                        self.tables += 1;
+                        self.has_headings |= columns == Columns::Headings;
+                        self.group(reading, shape);
+                    }
+                    None => self.unseen += 1,
                 }
-                None => self.unseen += 1,
-            },
+            }
             (_, Finding::Listed) => self.unseen += 1,
             _ => {}
         }
@@ -100,7 +102,7 @@ impl Agreement {
     /// `is_one` says that all data objects are parts of one output.
     pub(super) fn judge(&self, is_one: bool, level: Level, words: &Words) -> Judgement {
         if is_one && let Some(found) = self.differences() {
-            let headings = if self.has_csv && self.may_lack_headings() {
+            let headings = if self.has_headings && self.may_lack_headings() {
                 " If the files have no line of headings, each of them counts one row too few."
             } else {
                 ""
@@ -190,6 +192,7 @@ mod tests {
             tests::{reading, table},
         },
     };
+    use landfall_formats::Format;
 
     fn of(format: Format, name: &str, columns: &[&str]) -> Reading {
         let mut reading = reading(name, 9, table(1, columns));
