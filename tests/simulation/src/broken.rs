@@ -12,7 +12,7 @@ use landfall::{
 };
 use landfall_tests::memory_store::MemoryStore;
 
-use crate::world::Broken;
+use crate::plan::Broken;
 
 /// A store that ignores one of the conditions.
 pub struct Careless {

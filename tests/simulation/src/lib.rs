@@ -4,6 +4,7 @@
 //! definition; the same seed gives the same run, event by event; and each run is held against every promise of
 //! `docs/guarantees.md`.
 
+pub mod aftermath;
 pub mod broken;
 pub mod dice;
 pub mod edge;
@@ -12,7 +13,9 @@ pub mod invocation;
 pub mod kinds;
 pub mod log;
 pub mod machine;
+pub mod plan;
 pub mod promises;
+pub mod seen;
 pub mod starts;
 pub mod time;
 pub mod world;
@@ -23,8 +26,9 @@ use anyhow::Result;
 
 use crate::{
     log::Line,
-    promises::{Seen, Violation},
-    world::{Broken, Plan},
+    plan::{Broken, Plan},
+    promises::Violation,
+    seen::Seen,
 };
 
 /// What became of a seed.
@@ -73,7 +77,7 @@ pub fn run_plan(plan: Plan, keep_log: bool) -> Result<Run> {
         seed,
         plan: text,
         broken,
-        seen: promises::seen(&after)?,
+        seen: seen::seen(&after)?,
         harms: after.harms,
         took: after.took,
         print: after.store.print(),

@@ -14,7 +14,7 @@ use std::{
 use anyhow::Result;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use landfall_simulation::{Run, failure, log, promises::Seen, run};
+use landfall_simulation::{Run, failure, log, run, seen::Seen};
 
 /// How often a log is told how far it is.
 const TOLD: u64 = 100;

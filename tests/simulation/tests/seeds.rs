@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::Result;
-use landfall_simulation::{failure, faults::Fault, run, run_broken, world::Broken};
+use landfall_simulation::{failure, faults::Fault, plan::Broken, run, run_broken};
 
 /// Seeds of every run of the tests; `cargo simulate` runs more.
 const SEEDS: u64 = 2_000;
