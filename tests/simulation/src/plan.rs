@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use crate::{
@@ -61,12 +62,12 @@ pub struct Plan {
     pub strict: bool,
     /// Whether outputs are read in batches of one object.
     pub batches: bool,
-    /// Whether S3 ignores conditions: a broken world, which must be found out.
+    /// A world that does not keep its word, which must be found out.
     pub broken: Option<Broken>,
 }
 
-/// A world whose S3 or service does not keep its word: its runs must be found out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A world whose S3 or client does not keep its word: its runs must be found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Broken {
     /// `If-None-Match` is ignored.
     IgnoresAbsent,
@@ -79,6 +80,8 @@ pub enum Broken {
 /// One delivery of a trigger.
 #[derive(Clone, Debug)]
 pub struct Delivery {
+    /// Its number in the plan of the seed, by which it has its dice.
+    pub number: u64,
     /// The trigger, from 0.
     pub trigger: usize,
     /// When it comes.
@@ -167,6 +170,7 @@ impl Plan {
                     _ => event["id"] = json!(format!("00000000-0000-4000-8000-{trigger:012}")),
                 }
                 deliveries.push(Delivery {
+                    number: deliveries.len() as u64,
                     trigger,
                     at: first + later,
                     event: with_options(event, options),
@@ -190,6 +194,7 @@ impl Plan {
                     options["Verification"] = event["detail"]["Landfall"]["Verification"].clone();
                 }
                 deliveries.push(Delivery {
+                    number: deliveries.len() as u64,
                     trigger,
                     at: first.at + after + dice.between(Duration::ZERO, Duration::from_secs(5)),
                     event: with_options(event, options),

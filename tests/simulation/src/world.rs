@@ -9,7 +9,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -37,7 +37,7 @@ use crate::{
     aftermath::{Aftermath, Announced, Ended, Passed},
     dice::Dice,
     edge::{Edge, Service},
-    faults::{Mishap, StalledBy, Weather},
+    faults::{Budget, Mishap, StalledBy, Weather},
     invocation::{Birth, Call},
     kinds::{EXPORTS, Handlers, Kind, LEDGER, Landing, Simulated},
     log::Log,
@@ -83,10 +83,11 @@ struct World {
     service: Arc<Service>,
     handlers: Arc<dyn Handlers>,
     weather: Arc<Weather>,
-    budget: Arc<AtomicU32>,
+    budget: Arc<Budget>,
     timeouts: BTreeMap<String, Duration>,
     log: Arc<Log>,
-    invocations: AtomicUsize,
+    /// How many invocations each delivery made so far.
+    invocations: Vec<AtomicU64>,
     running: AtomicUsize,
     state: Mutex<State>,
 }
@@ -165,14 +166,14 @@ impl World {
             }),
             handlers: plan.kind.handlers(),
             weather: Arc::new(plan.weather.clone()),
-            budget: Arc::new(AtomicU32::new(plan.weather.budget)),
+            budget: Arc::new(Budget::of(&plan.weather)),
             timeouts: timeouts()?,
             simulated,
             store,
             edge,
             timeline,
             log,
-            invocations: AtomicUsize::new(0),
+            invocations: plan.deliveries.iter().map(|_| AtomicU64::new(0)).collect(),
             running: AtomicUsize::new(0),
             state: Mutex::default(),
             plan,
@@ -227,7 +228,7 @@ impl World {
                 "arn:aws:states:eu-central-1:111122223333:execution:{}:delivery-{number}",
                 self.plan.kind.name()
             ),
-            dice: Dice::of(self.plan.seed, "execution", &[number as u64]),
+            dice: self.dice("execution", number, &[]),
             world: Arc::clone(&self),
             delivery: number,
         };
@@ -329,14 +330,20 @@ impl World {
         });
     }
 
+    /// Dice of a delivery: what others do does not shift them.
+    fn dice(&self, name: &str, delivery: usize, numbers: &[u64]) -> Dice {
+        let numbers = [&[self.plan.deliveries[delivery].number], numbers].concat();
+        Dice::of(self.plan.seed, name, &numbers)
+    }
+
     /// Invokes a function, as Step Functions sees it.
     async fn invoke(self: &Arc<Self>, delivery: usize, function: &str, payload: Value) -> Result<Value, TaskError> {
-        let number = self.invocations.fetch_add(1, Ordering::SeqCst) as u64;
-        let dice = Dice::of(self.plan.seed, "lambda", &[delivery as u64, number]);
+        let number = self.invocations[delivery].fetch_add(1, Ordering::SeqCst);
+        let dice = self.dice("lambda", delivery, &[number]);
         let now = self.timeline.elapsed();
         let mishap = match self.weather.stalled_by(function, now) {
             Some(StalledBy::Lambda) => Some(Mishap::Refused),
-            _ => self.weather.mishap(&dice, now).filter(|_| self.spend()),
+            _ => self.weather.mishap(&dice, now).filter(|_| self.budget.spend()),
         };
         if let Some(mishap) = mishap {
             self.state().mishaps += 1;
@@ -370,13 +377,6 @@ impl World {
         result
     }
 
-    fn spend(&self) -> bool {
-        let spend = |left: u32| left.checked_sub(1);
-        self.budget
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, spend)
-            .is_ok()
-    }
-
     async fn run_function(
         self: &Arc<Self>,
         delivery: usize,
@@ -392,11 +392,11 @@ impl World {
             });
         };
         let call = Call::begin(Birth {
-            request_id: format!("request-{number}-{copy}"),
+            request_id: format!("request-{delivery}-{number}-{copy}"),
             delivery,
             function: function.to_owned(),
             timeout,
-            dice: Dice::of(self.plan.seed, "call", &[delivery as u64, number, copy]),
+            dice: self.dice("call", delivery, &[number, copy]),
             weather: Arc::clone(&self.weather),
             budget: Arc::clone(&self.budget),
             log: Arc::clone(&self.log),

@@ -31,7 +31,7 @@ impl Execution {
         let fault = world
             .weather
             .fault(&self.dice, Boundary::Look, now)
-            .filter(|_| world.spend());
+            .filter(|_| world.budget.spend());
         let lost = matches!(
             fault,
             Some(Fault::LostAfter | Fault::FailedButDone | Fault::ThrottledButDone)
