@@ -22,6 +22,7 @@ use landfall::{
     invocation::{Deployment, Invocation},
     job::TaskError,
     ledger::Entry,
+    store::{ObjectStore, layer::Layered},
 };
 use landfall_local::{deploy, functions, template::template};
 use landfall_output::{
@@ -35,6 +36,7 @@ use serde_json::{Value, json};
 use self::execution::Execution;
 use crate::{
     aftermath::{Aftermath, Announced, Ended, Passed},
+    broken::Careless,
     dice::Dice,
     edge::{Edge, Service},
     faults::{Budget, Mishap, StalledBy, Weather},
@@ -78,7 +80,7 @@ struct World {
     timeline: Timeline,
     config: Config,
     store: Arc<MemoryStore>,
-    edge: Arc<dyn landfall::store::ObjectStore>,
+    edge: Arc<dyn ObjectStore>,
     simulated: Simulated,
     service: Arc<Service>,
     handlers: Arc<dyn Handlers>,
@@ -130,9 +132,9 @@ impl World {
         store.create_bucket(EXPORTS);
         store.create_bucket(LEDGER);
         plan.kind.prepare(&store, plan.character.rows);
-        let edge: Arc<dyn landfall::store::ObjectStore> = match plan.broken {
+        let edge: Arc<dyn ObjectStore> = match plan.broken {
             Some(broken @ (Broken::IgnoresAbsent | Broken::IgnoresMatch)) => {
-                Arc::new(crate::broken::Careless::new(Arc::clone(&store), broken))
+                Arc::new(Layered::new(Arc::clone(&store) as Arc<_>, Careless(broken)))
             }
             _ => Arc::clone(&store) as Arc<_>,
         };
@@ -507,7 +509,7 @@ fn open(plan: &Plan, store: &Arc<MemoryStore>) -> Result<impl Fn(usize, &[Start]
 async fn handle(world: Arc<World>, call: Arc<Call>, function: String, payload: Value) -> Result<Value, Error> {
     let deployment = Deployment {
         config: world.config.clone(),
-        store: Arc::new(Edge::new(Arc::clone(&world.edge), Arc::clone(&call))),
+        store: Arc::new(Layered::new(Arc::clone(&world.edge), Edge(Arc::clone(&call)))),
         clock: Arc::new(call.clock.clone()),
     };
     let invocation = Invocation {
