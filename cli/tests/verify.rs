@@ -26,8 +26,9 @@ use landfall::{
 };
 use landfall_cli::verify::{Ask, Location, Place, Progress, verify, verify_in};
 use landfall_local::{
+    account::{ACCOUNT, EXPORTS, REGION},
     children::Guard,
-    deploy::{self, ACCOUNT, EXPORTS, REGION},
+    deploy,
     moto::Moto,
     places, python,
 };

@@ -24,7 +24,7 @@ use landfall::{
     ledger::Entry,
     store::{ObjectStore, layer::Layered},
 };
-use landfall_local::{deploy, functions, template::template};
+use landfall_local::{account, functions, template::template};
 use landfall_output::{
     seal::seal,
     step::{verify_batch_within, verify_job_within},
@@ -63,7 +63,7 @@ pub fn read(text: &str, kind: Kind) -> Result<Machine> {
     Machine::read(
         text,
         &[
-            ("Partition", deploy::PARTITION),
+            ("Partition", account::PARTITION),
             ("Kind", kind.name()),
             ("StartFunctionArn", &start),
             ("PollFunctionArn", &poll),

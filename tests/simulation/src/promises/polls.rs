@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use landfall::{error::ErrorKind, job::TaskError};
 
 use super::{BOUNDED, Check, MISSED, RESUMED, STALLED};
-use crate::aftermath::Passed;
+use crate::aftermath::{Announced, Passed};
 
 /// Most invocations of one delivery, apart from those of batches: the tries that the definition allows to start, the
 /// polls of the longest day, and what follows.
