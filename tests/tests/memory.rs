@@ -10,7 +10,6 @@
 use std::{fs, io::Write as _, ops::Range, process::Command, sync::Arc};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use flate2::{Compression, write::GzEncoder};
 use landfall::{

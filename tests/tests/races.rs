@@ -30,6 +30,7 @@ use landfall::{
 use landfall_local::simulated::customer_profiles::{Scenario, Settings};
 use landfall_tests::{
     harness::{Harness, LEDGER},
+    in_process::Faults,
     s3_server::S3Server,
     store_contract::{self, Exempt},
 };
