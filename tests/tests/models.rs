@@ -1,7 +1,7 @@
 //! The schemas of events, held against botocore's models of the requests.
 //!
 //! What must stay true: each difference in members, enumerations, bounds, patterns and secrecy stands in
-//! `tests/data/model-differences.json` with its reason, and none stands there that is none; `docs/kinds.md` shows the list.
+//! `tests/data/model-differences.json` with its reason, and none stands there that is none; `docs/kinds.md` shows the reasons.
 //! `LANDFALL_UPDATE=1` writes both anew: a new difference has no reason until somebody writes one, and the test fails.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
@@ -81,29 +81,27 @@ fn differences<S: JobService>(service: &str, operation: &str) -> Result<Vec<Diff
     Ok(found.into_iter().map(of_kind).collect())
 }
 
-/// The rows of the page.
+/// The rows of the page: one for each reason, with the kinds and members that it is about.
 fn table(differences: &[Difference]) -> String {
-    let mut table = "| kind | member | | the model | Landfall | why |\n|---|---|---|---|---|---|\n".to_owned();
-    let cell = |value: &Value| match value {
-        Value::Null => "–".to_owned(),
-        Value::Bool(true) => "yes".to_owned(),
-        Value::Bool(false) => "no".to_owned(),
-        Value::String(text) if text.contains(' ') => text.clone(),
-        Value::String(text) => format!("`{}`", text.replace('|', "\\|")),
-        other => format!("`{other}`"),
-    };
+    let mut rows: Vec<(&str, Vec<&str>, Vec<String>)> = Vec::new();
     for one in differences {
-        writeln!(
-            table,
-            "| {} | `{}` | {} | {} | {} | {} |",
-            one.kind,
-            one.member,
-            one.what,
-            cell(&one.model),
-            cell(&one.ours),
-            one.reason
-        )
-        .expect("a string takes all");
+        let name = one.member.rsplit('.').next().unwrap_or_default();
+        let member = format!("`{}`", name.trim_end_matches("[]"));
+        match rows.iter_mut().find(|(reason, ..)| *reason == one.reason) {
+            Some((_, kinds, members)) => {
+                if !kinds.contains(&one.kind.as_str()) {
+                    kinds.push(&one.kind);
+                }
+                if !members.contains(&member) {
+                    members.push(member);
+                }
+            }
+            None => rows.push((&one.reason, vec![&one.kind], vec![member])),
+        }
+    }
+    let mut table = "| kind | member | why |\n|---|---|---|\n".to_owned();
+    for (reason, kinds, members) in rows {
+        writeln!(table, "| {} | {} | {reason} |", kinds.join(", "), members.join(", ")).expect("a string takes all");
     }
     table
 }

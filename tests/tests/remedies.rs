@@ -43,20 +43,28 @@ fn advised(advice: Advice) -> String {
     cell
 }
 
-/// The rows of a table of a service's errors, which say of what they are if `of` does.
+/// What a row says if nobody has anything to do.
+const TRIED_AGAIN: &str = "the call is tried again";
+
+/// The rows of a table of a service's errors, which say of what they are if `of` does. Codes of which the same is to be
+/// said share a row; those of which there is nothing to do have none.
 fn rows(of: Option<&str>, errors: &[ServiceError]) -> Vec<Vec<String>> {
-    let row = |error: &ServiceError| {
-        let of = of.map(str::to_owned);
+    let mut told: Vec<(Vec<String>, &ServiceError)> = Vec::new();
+    for error in errors.iter().filter(|error| error.remedy != TRIED_AGAIN) {
+        let code = format!("`{}`", error.code);
+        let same =
+            |(_, other): &&mut (Vec<String>, &ServiceError)| (other.kind, other.remedy) == (error.kind, error.remedy);
+        match told.iter_mut().find(same) {
+            Some((codes, _)) => codes.push(code),
+            None => told.push((vec![code], error)),
+        }
+    }
+    let row = |(codes, error): (Vec<String>, &ServiceError)| {
         let name = error.kind.name().trim_start_matches("Landfall.");
-        let rest = [
-            format!("`{}`", error.code),
-            format!("`{name}`"),
-            error.meaning.to_owned(),
-            error.remedy.to_owned(),
-        ];
-        of.into_iter().chain(rest).collect()
+        let rest = [codes.join(", "), format!("`{name}`"), error.remedy.to_owned()];
+        of.map(str::to_owned).into_iter().chain(rest).collect()
     };
-    errors.iter().map(row).collect()
+    told.into_iter().map(row).collect()
 }
 
 #[test]
@@ -66,8 +74,14 @@ fn the_runbook_says_what_the_code_says() -> Result<()> {
         &["where it ended", "do"],
         Ended::ALL.map(|ended| vec![ended.name().to_owned(), advised(ended.advice())]),
     );
-    let in_short = table(
-        &["error", "no `service.id`: do", "a `service.id`: do"],
+    let errors = table(
+        &[
+            "error",
+            "what it means",
+            "no `service.id`: do",
+            "a `service.id`: do",
+            "in special cases",
+        ],
         ErrorKind::ALL.map(|kind| {
             let remedy = remedy(kind);
             let (unstarted, started) = (advised(remedy.advice(false)), advised(remedy.advice(true)));
@@ -77,19 +91,10 @@ fn the_runbook_says_what_the_code_says() -> Result<()> {
                 started
             };
             vec![
-                format!("`{}`", kind.name().trim_start_matches("Landfall.")),
-                unstarted,
-                started,
-            ]
-        }),
-    );
-    let errors = table(
-        &["error", "what it means", "what to do"],
-        ErrorKind::ALL.map(|kind| {
-            let remedy = remedy(kind);
-            vec![
                 format!("`{kind}`"),
                 remedy.meaning.to_owned(),
+                unstarted,
+                started,
                 remedy.what_to_do.to_owned(),
             ]
         }),
@@ -103,17 +108,13 @@ fn the_runbook_says_what_the_code_says() -> Result<()> {
         rows(Some("Pinpoint"), landfall_pinpoint::errors::OF_CALLS),
     ];
     let of_services = table(
-        &["of", "the service's code", "error", "the service says", "what to do"],
+        &["of", "the service's code", "error", "what to do"],
         of_services.concat(),
     );
-    let of_snapshots = table(
-        &["code", "error", "the service says", "what to do"],
-        rows(None, OF_JOBS),
-    );
+    let of_snapshots = table(&["code", "error", "what to do"], rows(None, OF_JOBS));
     let mut told = page.clone();
     for (name, table) in [
         ("where it ended", ended),
-        ("in short", in_short),
         ("errors", errors),
         ("errors of the services", of_services),
         ("codes of snapshots", of_snapshots),
