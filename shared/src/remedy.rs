@@ -198,8 +198,8 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
             },
         },
         ErrorKind::Busy => Remedy {
-            meaning: "Another delivery held the claim, or the line was full, until the retries were spent; that takes \
-                      more than a day, so a job in line mostly ends as `Landfall.TimedOut`.",
+            meaning: "Another delivery held the claim, or the line was full, until the retries were spent, which takes \
+                      more than a day.",
             what_to_do: "If the line is too long, see [Jobs stand in line](#jobs-stand-in-line). An import whose function died \
                          is `Busy` for up to 15 minutes.",
             unstarted: Advice {
@@ -225,8 +225,8 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
             },
         },
         ErrorKind::Unreachable => Remedy {
-            meaning: "No request reached the service for five minutes, and no job was made: its name was not found, or \
-                      no connection could be made. Mostly, the service is not in the stack's region.",
+            meaning: "No request reached the service for five minutes, and no job was made. Mostly, the service is not \
+                      in the stack's region.",
             what_to_do: "The cause names the region and where the service is; [kinds.md](kinds.md#where-the-services-are) \
                          says how to look it up.",
             unstarted: Advice {

@@ -43,14 +43,14 @@ fn advised(advice: Advice) -> String {
     cell
 }
 
-/// What a row says if nobody has anything to do.
+/// How a row ends if nobody has anything to do.
 const TRIED_AGAIN: &str = "the call is tried again";
 
 /// The rows of a table of a service's errors, which say of what they are if `of` does. Codes of which the same is to be
 /// said share a row; those of which there is nothing to do have none.
 fn rows(of: Option<&str>, errors: &[ServiceError]) -> Vec<Vec<String>> {
     let mut told: Vec<(Vec<String>, &ServiceError)> = Vec::new();
-    for error in errors.iter().filter(|error| error.remedy != TRIED_AGAIN) {
+    for error in errors.iter().filter(|error| !error.remedy.ends_with(TRIED_AGAIN)) {
         let code = format!("`{}`", error.code);
         let same =
             |(_, other): &&mut (Vec<String>, &ServiceError)| (other.kind, other.remedy) == (error.kind, error.remedy);
@@ -75,30 +75,21 @@ fn the_runbook_says_what_the_code_says() -> Result<()> {
         Ended::ALL.map(|ended| vec![ended.name().to_owned(), advised(ended.advice())]),
     );
     let errors = table(
-        &[
-            "error",
-            "what it means",
-            "no `service.id`: do",
-            "a `service.id`: do",
-            "in special cases",
-        ],
+        &["error", "what it means", "no `service.id`: do", "a `service.id`: do"],
         ErrorKind::ALL.map(|kind| {
             let remedy = remedy(kind);
-            let (unstarted, started) = (advised(remedy.advice(false)), advised(remedy.advice(true)));
-            let started = if started == unstarted {
-                "the same".to_owned()
-            } else {
-                started
-            };
-            vec![
-                format!("`{kind}`"),
-                remedy.meaning.to_owned(),
-                unstarted,
-                started,
-                remedy.what_to_do.to_owned(),
-            ]
+            let (unstarted, started) = (remedy.advice(false), remedy.advice(true));
+            let started = if started == unstarted { "the same" } else { started.what };
+            [format!("`{kind}`").as_str(), remedy.meaning, unstarted.what, started]
+                .map(str::to_owned)
+                .to_vec()
         }),
     );
+    let special_cases: String = ErrorKind::ALL
+        .into_iter()
+        .filter(|kind| !remedy(*kind).what_to_do.is_empty())
+        .map(|kind| format!("* `{kind}`: {}\n", remedy(kind).what_to_do))
+        .collect();
     let of_services = [
         rows(Some("Customer Profiles"), landfall_customer_profiles::errors::OF_CALLS),
         rows(Some("Quick Sight"), OF_SNAPSHOTS),
@@ -116,6 +107,7 @@ fn the_runbook_says_what_the_code_says() -> Result<()> {
     for (name, table) in [
         ("where it ended", ended),
         ("errors", errors),
+        ("special cases", special_cases),
         ("errors of the services", of_services),
         ("codes of snapshots", of_snapshots),
     ] {
