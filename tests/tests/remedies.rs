@@ -43,26 +43,23 @@ fn advised(advice: Advice) -> String {
     cell
 }
 
-/// How a row ends if nobody has anything to do.
-const TRIED_AGAIN: &str = "the call is tried again";
-
-/// The rows of a table of a service's errors, which say of what they are if `of` does. Codes of which the same is to be
-/// said share a row; those of which there is nothing to do have none.
-fn rows(of: Option<&str>, errors: &[ServiceError]) -> Vec<Vec<String>> {
-    let mut told: Vec<(Vec<String>, &ServiceError)> = Vec::new();
-    for error in errors.iter().filter(|error| !error.remedy.ends_with(TRIED_AGAIN)) {
-        let code = format!("`{}`", error.code);
-        let same =
-            |(_, other): &&mut (Vec<String>, &ServiceError)| (other.kind, other.remedy) == (error.kind, error.remedy);
-        match told.iter_mut().find(same) {
-            Some((codes, _)) => codes.push(code),
-            None => told.push((vec![code], error)),
+/// The rows of tables of services' errors, each beside the names of what it is of. A row that several have stands once.
+fn rows(tables: &[(&str, &[ServiceError])]) -> Vec<Vec<String>> {
+    let mut told: Vec<(Vec<&str>, ServiceError)> = Vec::new();
+    for &(of, errors) in tables {
+        for error in errors {
+            match told.iter_mut().find(|(_, other)| other == error) {
+                Some((names, _)) => names.push(of),
+                None => told.push((vec![of], *error)),
+            }
         }
     }
-    let row = |(codes, error): (Vec<String>, &ServiceError)| {
-        let name = error.kind.name().trim_start_matches("Landfall.");
-        let rest = [codes.join(", "), format!("`{name}`"), error.remedy.to_owned()];
-        of.map(str::to_owned).into_iter().chain(rest).collect()
+    let row = |(names, error): (Vec<&str>, ServiceError)| {
+        let code = format!("`{}`", error.code);
+        let name = format!("`{}`", error.kind.name().trim_start_matches("Landfall."));
+        [names.join(", ").as_str(), &code, &name, error.meaning, error.remedy]
+            .map(str::to_owned)
+            .to_vec()
     };
     told.into_iter().map(row).collect()
 }
@@ -90,26 +87,25 @@ fn the_runbook_says_what_the_code_says() -> Result<()> {
         .filter(|kind| !remedy(*kind).what_to_do.is_empty())
         .map(|kind| format!("* `{kind}`: {}\n", remedy(kind).what_to_do))
         .collect();
-    let of_services = [
-        rows(Some("Customer Profiles"), landfall_customer_profiles::errors::OF_CALLS),
-        rows(Some("Quick Sight"), OF_SNAPSHOTS),
-        rows(Some("Quick Sight, for a registered user"), OF_REGISTERED_USERS),
-        rows(Some("GetIdentityContext"), OF_IDENTITY),
-        rows(Some("AssumeRole"), OF_SESSIONS),
-        rows(Some("Pinpoint"), landfall_pinpoint::errors::OF_CALLS),
-    ];
+    let head = ["of", "the service's code", "error", "the service says", "what to do"];
     let of_services = table(
-        &["of", "the service's code", "error", "what to do"],
-        of_services.concat(),
+        &head,
+        rows(&[
+            ("Customer Profiles", landfall_customer_profiles::errors::OF_CALLS),
+            ("Quick Sight", OF_SNAPSHOTS),
+            ("Quick Sight, for a registered user", OF_REGISTERED_USERS),
+            ("GetIdentityContext", OF_IDENTITY),
+            ("AssumeRole", OF_SESSIONS),
+            ("Pinpoint", landfall_pinpoint::errors::OF_CALLS),
+            ("result of a dashboard snapshot", OF_JOBS),
+        ]),
     );
-    let of_snapshots = table(&["code", "error", "what to do"], rows(None, OF_JOBS));
     let mut told = page.clone();
     for (name, table) in [
         ("where it ended", ended),
         ("errors", errors),
         ("special cases", special_cases),
         ("errors of the services", of_services),
-        ("codes of snapshots", of_snapshots),
     ] {
         told = with_table(&told, name, &table)?;
     }
