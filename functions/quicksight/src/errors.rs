@@ -116,15 +116,18 @@ pub const OF_IDENTITY: &[ServiceError] = &[
         "InvalidParameterValueException",
         ErrorKind::InvalidEvent,
         "One or more parameters has a value that isn't valid.",
-        "check the user, the namespace and the region of the identities. A user of IAM Identity Center has no such token: \
-         take the snapshot for a user who is native, federated by IAM or of Active Directory, or for an anonymous reader",
+        "check the user, the namespace and the region of the identities. Native users, users federated by IAM and those of \
+         Active Directory have such a token. A user of IAM Identity Center has none: AWS gives one for a token of that \
+         person's own sign-in (CreateTokenWithIAM with a trusted token issuer), which an event does not have, so take the \
+         snapshot for a user of another sort, or for an anonymous reader",
     ),
     row(
         "PreconditionNotMetException",
         ErrorKind::InvalidEvent,
         "One or more preconditions aren't met.",
-        "the user must be active, and native, federated by IAM or of Active Directory. A user of IAM Identity Center has no \
-         such token: take the snapshot for such a user, or for an anonymous reader",
+        "the user must be native, federated by IAM or of Active Directory, and active. A user of IAM Identity Center has no \
+         such token: AWS gives one for a token of that person's own sign-in (CreateTokenWithIAM with a trusted token \
+         issuer), which an event does not have, so take the snapshot for a user of another sort, or for an anonymous reader",
     ),
     row(
         "AccessDeniedException",
