@@ -72,4 +72,28 @@ mod tests {
         assert_eq!(dollars(started.usd()), "$0.000650");
         assert_eq!(dollars(12.345), "$12.35");
     }
+
+    #[test]
+    fn performance_md_says_what_an_hour_costs_in_each_way() {
+        let counted = |state_transitions, invocations| Usage {
+            state_transitions,
+            invocations,
+            ..Usage::default()
+        };
+        // A turn of the loop is three transitions: wait, ask, choose.
+        let every = |seconds: u64| counted(3 * (3_600 / seconds) + 3, 0);
+        let sleeping = 3_600.0 * 0.125 * ARM64_GB_SECOND_USD;
+        let table: String = [
+            ("Landfall, a request made for the first time", counted(150, 50).usd()),
+            ("Landfall, the same request later", counted(40, 15).usd()),
+            ("a state machine of SDK integrations that waits 15 seconds", every(15).usd()),
+            ("a state machine of SDK integrations that waits a minute", every(60).usd()),
+            ("a function of 128 MB that sleeps, four in a row", counted(0, 4).usd() + sleeping),
+        ]
+        .iter()
+        .map(|(way, usd)| format!("| {way} | {} |\n", dollars(*usd)))
+        .collect();
+        let page = include_str!("../../docs/performance.md");
+        assert!(page.contains(&table), "docs/performance.md should have\n{table}");
+    }
 }
