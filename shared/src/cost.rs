@@ -86,9 +86,18 @@ mod tests {
         let table: String = [
             ("Landfall, a request made for the first time", counted(150, 50).usd()),
             ("Landfall, the same request later", counted(40, 15).usd()),
-            ("a state machine of SDK integrations that waits 15 seconds", every(15).usd()),
-            ("a state machine of SDK integrations that waits a minute", every(60).usd()),
-            ("a function of 128 MB that sleeps, four in a row", counted(0, 4).usd() + sleeping),
+            (
+                "a state machine of SDK integrations that waits 15 seconds",
+                every(15).usd(),
+            ),
+            (
+                "a state machine of SDK integrations that waits a minute",
+                every(60).usd(),
+            ),
+            (
+                "a function of 128 MB that sleeps, four in a row",
+                counted(0, 4).usd() + sleeping,
+            ),
         ]
         .iter()
         .map(|(way, usd)| format!("| {way} | {} |\n", dollars(*usd)))
