@@ -5,7 +5,6 @@
 //! event, the job key, the gate, the ledger, the poll policy, S3 access and the named errors. It knows no export
 //! service; a service joins by implementing [`service::JobService`].
 
-pub mod batches;
 pub mod config;
 pub mod cost;
 pub mod error;
@@ -31,6 +30,7 @@ pub mod runtime;
 pub mod s3_uri;
 pub mod sdk;
 pub mod service;
+pub mod slices;
 pub mod span;
 pub mod start;
 pub mod store;

@@ -23,7 +23,7 @@ use crate::{
     world::{Aftermath, Announced, Meddling, Passed},
 };
 
-/// Most invocations of one delivery, apart from those of batches: the tries that the definition allows to start, the
+/// Most invocations of one delivery, apart from those of slices: the tries that the definition allows to start, the
 /// polls of the longest day, and what follows.
 const MOST_INVOCATIONS: usize = 1000;
 

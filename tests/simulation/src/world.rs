@@ -26,7 +26,7 @@ use landfall::{
 use landfall_local::{deploy, functions, template::template};
 use landfall_output::{
     seal::seal,
-    step::{verify_batch_within, verify_job_within},
+    step::{verify_job_within, verify_slice_within},
     verify::Limits,
 };
 use landfall_tests::{harness::config, memory_store::MemoryStore};
@@ -115,8 +115,8 @@ pub struct Plan {
     pub settle: u64,
     /// Whether another number of rows than the service counts fails a job.
     pub strict: bool,
-    /// Whether outputs are read in batches of one object.
-    pub batches: bool,
+    /// Whether outputs are read in slices of one object.
+    pub slices: bool,
     /// Whether S3 ignores conditions: a broken world, which must be found out.
     pub broken: Option<Broken>,
 }
@@ -267,7 +267,7 @@ impl Plan {
             deadline,
             settle,
             strict,
-            batches: dice.chance(0.15),
+            slices: dice.chance(0.15),
             broken: None,
         })
     }
@@ -293,7 +293,7 @@ impl Plan {
             character.rows,
             character.files,
             self.meddling,
-            if self.batches { " · in batches" } else { "" },
+            if self.slices { " · in slices" } else { "" },
             weather.faults,
             weather.rate,
             weather.mishaps,
@@ -867,10 +867,10 @@ async fn handle(world: Arc<World>, call: Arc<Call>, function: String, payload: V
         deadline: BEGINNING + chrono::TimeDelta::from_std(call.deadline).unwrap_or_default(),
     };
     let limits = Limits {
-        batch_objects: if world.plan.batches {
+        slice_objects: if world.plan.slices {
             1
         } else {
-            Limits::default().batch_objects
+            Limits::default().slice_objects
         },
         ..Limits::default()
     };
@@ -889,9 +889,9 @@ async fn handle(world: Arc<World>, call: Arc<Call>, function: String, payload: V
             let job = world.handlers.poll(&deployment, payload).await?;
             as_json(serde_json::to_value(job))
         }
-        Some("output") if payload.value.get("batch").is_some() => {
+        Some("output") if payload.value.get("slice").is_some() => {
             let item = read_input(payload)?;
-            let done = verify_batch_within(&deployment, &item, &invocation, &limits).await?;
+            let done = verify_slice_within(&deployment, &item, &invocation, &limits).await?;
             Ok(json!({ "done": done }))
         }
         Some("output") => {
