@@ -1,8 +1,10 @@
 //! Which objects are the export's data.
 //!
-//! What must stay true: AWS documents neither the names of the files nor that of the test file that comes with them, so
-//! a known suffix claims to be data and is held to it, and an object of any other name is data only if its content
-//! says so convincingly. Nothing that could be data is passed over in silence: it fails a check or is listed as extra.
+//! What must stay true: nothing that could be data is passed over in silence. It fails a check or is listed as extra.
+//!
+//! AWS documents neither the names of the files nor that of the test file that comes with them. So an object with a known
+//! suffix is data and has to be of its format. An object of any other name is data only if its first bytes show that
+//! it is.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,11 @@
 //! `columns_agree`: whether the parts of an output have the same columns.
 //!
-//! What must stay true: parts of one output differ only if they certainly do. Of CSV and ORC the columns are known; the
-//! keys of JSON lines may vary from row to row; documents have none, and of workbooks it is not known which row has them. Files that a service names are
-//! tables of their own. What is kept does not grow with the number of objects, and holds no name of a column.
+//! What must stay true: parts of one output differ only if they certainly do. What is kept does not grow with the number
+//! of objects, and holds no name of a column.
+//!
+//! The columns of CSV and ORC are compared. Those of JSON lines are not, because the keys may vary from row to row.
+//! Documents have none, and nothing says which row of a workbook names them. Files that a service names are tables of
+//! their own.
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
 //! `required_columns`: whether every table has the columns that the event expects.
 //!
-//! What must stay true: columns that could not be looked at are violated, never taken for present.
+//! What must stay true: if columns could not be looked at, the expectation is violated.
 
 use std::collections::BTreeMap;
 
