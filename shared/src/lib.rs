@@ -21,6 +21,7 @@ pub mod invocation;
 pub mod job;
 pub mod ledger;
 pub mod limits;
+pub mod members;
 pub mod poll;
 pub mod queue;
 pub mod reach;
