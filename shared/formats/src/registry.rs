@@ -1,10 +1,10 @@
 //! The formats: one row for each, with all that anybody outside of its decoder has to know.
 //!
-//! What must stay true: nobody else compares names or first bytes of a format, opens its decoder, or asks which format it
-//! is to know how to treat it. A new format is a decoder, a variant of [`Format`] and a row.
+//! What must stay true: nobody else compares suffixes or first bytes, opens a decoder by name, or asks which format
+//! it is to know how to treat it. A new format is a decoder, a variant of [`Format`] and a row.
 //!
-//! A reader of objects looks up the row of the format that it was asked for, opens the decoder as [`Access`] says, pushes
-//! all bytes, and finishes it. The checks ask the row what the rows and the columns of such a file are.
+//! A reader of objects looks up the row of the format that it was asked for, opens the decoder as [`Access`] says,
+//! pushes all bytes, and finishes it. The checks ask the row what the rows and the columns of such a file are.
 
 use bytes::Bytes;
 
@@ -22,7 +22,7 @@ use crate::{
     pdf::{self, PdfDecoder},
 };
 
-/// All that has to be known of a format.
+/// A format, as everything outside of its decoder sees it.
 #[derive(Debug)]
 pub struct Row {
     pub format: Format,
@@ -34,7 +34,7 @@ pub struct Row {
     pub magic: &'static [&'static [u8]],
     pub access: Access,
     pub columns: Columns,
-    /// Whether it is text once nothing is compressed, so that its last row may or may not end with a line break.
+    /// Whether it is text, compressed or not, whose last row may or may not end with a line break.
     pub is_text: bool,
 }
 
@@ -46,7 +46,7 @@ pub enum Access {
         new: fn() -> Box<dyn Decoder>,
         frame: Frame,
     },
-    /// By the last bytes, to be called as [`open_by_tail`](Row::open_by_tail) says.
+    /// By the last bytes: given the size of the file, where these bytes begin, and the bytes.
     Tail(fn(u64, u64, &Bytes) -> Result<Opened<dyn Decoder>, Defect>),
 }
 

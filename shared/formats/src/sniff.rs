@@ -1,7 +1,7 @@
 //! Recognises a format by content.
 //!
-//! What must stay true: a magic number decides before any guess; CSV, which has none, is only ever probable, and what
-//! is recognised as something else is never taken for CSV.
+//! What must stay true: a magic number decides before any guess. CSV has none and is only ever probable; what is
+//! recognised as something else is never taken for CSV.
 
 use std::io::Read as _;
 
