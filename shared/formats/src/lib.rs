@@ -47,5 +47,5 @@ pub use self::{
     pdf::PdfDecoder,
     registry::{Access, Columns, Frame, Row},
     remark::{Remark, Remarks},
-    sniff::{begins_as_csv, begins_as_pdf, sniff, sniff_gzip},
+    sniff::{begins_as_csv, sniff, sniff_gzip},
 };

@@ -32,6 +32,8 @@ pub struct Row {
     pub content: Content,
     /// What its files begin with; none of a text, which has to be recognised by more.
     pub magic: &'static [&'static [u8]],
+    /// Within how many first bytes it may begin: readers pass over what stands before.
+    pub begins_within: u64,
     pub access: Access,
     pub columns: Columns,
     /// Whether it is text, compressed or not, whose last row may or may not end with a line break.
@@ -81,6 +83,7 @@ static ROWS: [Row; Format::ALL.len()] = [
         suffixes: &["csv"],
         content: Content::Csv,
         magic: &[],
+        begins_within: 0,
         access: Access::Stream {
             new: || Box::new(CsvDecoder::new()),
             frame: Frame::Ends(csv::frame),
@@ -93,6 +96,7 @@ static ROWS: [Row; Format::ALL.len()] = [
         suffixes: &["jsonl", "json", "ndjson"],
         content: Content::Json,
         magic: &[],
+        begins_within: 0,
         access: Access::Stream {
             new: || Box::new(JsonlDecoder::new()),
             frame: Frame::Ends(jsonl::frame),
@@ -105,6 +109,7 @@ static ROWS: [Row; Format::ALL.len()] = [
         suffixes: &["orc"],
         content: Content::Orc,
         magic: &[orc::MAGIC],
+        begins_within: 0,
         access: Access::Tail(|size, start, tail| OrcDecoder::open(size, start, tail).map(any)),
         columns: Columns::Schema,
         is_text: false,
@@ -114,6 +119,7 @@ static ROWS: [Row; Format::ALL.len()] = [
         suffixes: &[],
         content: Content::Gzip,
         magic: &[&gzip::MAGIC],
+        begins_within: 0,
         access: Access::Stream {
             new: || Box::new(GzipDecoder::new()),
             frame: Frame::Begin(gzip::frame),
@@ -126,6 +132,7 @@ static ROWS: [Row; Format::ALL.len()] = [
         suffixes: &["pdf"],
         content: Content::Pdf,
         magic: &[pdf::HEADER],
+        begins_within: pdf::HEADER_WITHIN,
         access: Access::Tail(|size, start, tail| PdfDecoder::open(size, start, tail).map(any)),
         columns: Columns::Pages,
         is_text: false,
@@ -135,6 +142,7 @@ static ROWS: [Row; Format::ALL.len()] = [
         suffixes: &["xlsx"],
         content: Content::Zip,
         magic: &[excel::LOCAL_MAGIC, excel::END_MAGIC],
+        begins_within: 0,
         access: Access::Tail(|size, start, tail| ExcelDecoder::open(size, start, tail).map(any)),
         columns: Columns::Tables,
         is_text: false,
@@ -178,6 +186,16 @@ impl Row {
     #[must_use]
     pub fn is_compressed(&self) -> bool {
         self.content == Content::Gzip
+    }
+
+    /// Whether it begins in these first bytes of a file, behind others that its readers pass over.
+    #[must_use]
+    pub fn begins_behind_others(&self, bytes: &[u8]) -> bool {
+        let begins = |magic: &&[u8]| {
+            let within = bytes.len().min(self.begins_within as usize + magic.len());
+            memchr::memmem::find(&bytes[..within], magic).is_some_and(|before| before > 0)
+        };
+        self.begins_within > 0 && self.magic.iter().any(begins)
     }
 
     /// Whether a file without a single byte is one of it: a text without a row.

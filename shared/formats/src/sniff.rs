@@ -12,7 +12,6 @@ use crate::{
     csv::CsvDecoder,
     decoder::Decoder,
     format::Format,
-    pdf::{HEADER, HEADER_WITHIN},
 };
 
 /// The magic numbers of what no decoder reads.
@@ -111,13 +110,6 @@ fn begins_object(bytes: &[u8], if_open: bool) -> bool {
         Some(_) => false,
         None => if_open,
     }
-}
-
-/// Whether a PDF header stands within the first bytes, in which readers look for it.
-#[must_use]
-pub fn begins_as_pdf(bytes: &[u8]) -> bool {
-    let within = bytes.len().min(HEADER_WITHIN as usize + HEADER.len());
-    memchr::memmem::find(&bytes[..within], HEADER).is_some()
 }
 
 /// Whether it begins with a table of at least two columns, whatever follows.
