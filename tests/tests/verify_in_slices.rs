@@ -350,7 +350,7 @@ async fn what_nobody_finished_is_run_again() {
     let case = Case::with(20);
     let error = case.in_slices_without(|_, item| is_hit(item)).await;
     let error = error.expect_err("it is given up some time");
-    assert!(error.message.contains("slice-00001 was not read to its end"), "{error}");
+    assert!(error.message.contains("batch-00001 was not read to its end"), "{error}");
     let manifests = case
         .store
         .keys(LEDGER)

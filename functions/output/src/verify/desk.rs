@@ -149,3 +149,31 @@ pub(super) async fn write(store: &dyn ObjectStore, bucket: &str, key: &str, body
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use landfall::job::Verifying;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Earlier versions called a slice a batch, and a verification that they planned may be under way.
+    #[test]
+    fn what_earlier_versions_planned_is_read() {
+        let item: Item = serde_json::from_value(json!({"work": "w", "batch": "b"})).unwrap();
+        assert_eq!(item.slice, "b");
+        let round: StoredRound = serde_json::from_value(json!({"prefix": "p/", "batches": 3})).unwrap();
+        assert_eq!((round.slices, round.slice(2)), (3, "p/batch-00002".to_owned()));
+        let mut work = serde_json::to_value(SavedWork::new(&Expectation::of(
+            "s3://exports/run=1/".parse().unwrap(),
+            None,
+        )))
+        .unwrap();
+        let members = work.as_object_mut().unwrap();
+        members.remove("slices");
+        members.insert("batches".to_owned(), json!(4));
+        assert_eq!(serde_json::from_value::<SavedWork>(work).unwrap().slices, 4);
+        let verifying = json!({"manifest": {"bucket": "b", "key": "k"}, "work": "w", "batches": 5, "concurrency": 2});
+        assert_eq!(serde_json::from_value::<Verifying>(verifying).unwrap().slices, 5);
+    }
+}
