@@ -40,6 +40,9 @@ pub struct Row {
     pub is_text: bool,
 }
 
+/// Opens a decoder by the last bytes of a file: given its size, where these bytes begin, and the bytes.
+pub type OpenByTail = fn(u64, u64, &Bytes) -> Result<Opened<dyn Decoder>, Defect>;
+
 /// How a decoder is opened.
 #[derive(Debug)]
 pub enum Access {
@@ -48,8 +51,8 @@ pub enum Access {
         new: fn() -> Box<dyn Decoder>,
         frame: Frame,
     },
-    /// By the last bytes: given the size of the file, where these bytes begin, and the bytes.
-    Tail(fn(u64, u64, &Bytes) -> Result<Opened<dyn Decoder>, Defect>),
+    /// By the last bytes.
+    Tail(OpenByTail),
 }
 
 /// Looks at what the ends of a text show.
