@@ -365,9 +365,9 @@ fn a_byte_that_is_no_text_lies_in_a_record_of_the_first_reading() {
 fn comparable(result: Result<Decoded, Defect>) -> Result<(u64, u64, bool, Vec<String>), Defect> {
     match result {
         Ok(decoded) => {
-            let escapes = decoded.columns.iter().any(|name| name.contains('\\'));
-            // What a backslash before a letter means in a name is told in no two ways alike.
-            let columns = if escapes { Vec::new() } else { decoded.columns };
+            // csv-core drops a backslash before a letter, in quotes, and we keep it.
+            let name = |name: &String| name.chars().filter(|c| *c != '\\').take(64).collect();
+            let columns = decoded.columns.iter().map(name).collect();
             Ok((decoded.rows, decoded.column_count, decoded.unterminated, columns))
         }
         Err(mut defect) => {
