@@ -80,7 +80,7 @@ async fn a_connector_is_made_for_the_first_request_and_kept() {
 
 /// An S3 without buckets, with a certificate for this machine of a root that nobody knows; its address, and the root.
 async fn server_of_a_foreign_root() -> (String, String) {
-    let mut params = CertificateParams::new([]).unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let root = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
