@@ -60,6 +60,7 @@ async fn an_event_runs_through_the_deployed_definition() {
     let states = finished.states();
     let expected = [
         "Receive",
+        "Asked",
         "Start",
         "Status",
         "Wait",
@@ -297,6 +298,7 @@ async fn batches_are_run_until_none_is_left() {
     let states = finished.states();
     let expected = [
         "Receive",
+        "Asked",
         "Start",
         "Status",
         "Verify",
@@ -367,7 +369,7 @@ async fn a_redrive_goes_on_with_the_batches() {
     world.stop(&execution).await.unwrap();
     let stopped = world.wait(&execution).await.unwrap();
     assert_eq!(stopped.status, "ABORTED", "{stopped:?}");
-    let until = ["Receive", "Start", "Status", "Verify", "Verified", "VerifyBatches"];
+    let until = ["Receive", "Asked", "Start", "Status", "Verify", "Verified", "VerifyBatches"];
     assert_eq!(stopped.states(), until);
 
     world.redrive(&execution).await.unwrap();

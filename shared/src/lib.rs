@@ -6,6 +6,7 @@
 //! service; a service joins by implementing [`service::JobService`].
 
 pub mod batches;
+pub mod cancel;
 pub mod config;
 pub mod cost;
 pub mod error;

@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use landfall::{
     error::ErrorKind,
     job::{Outcome as Sealed, TaskError, Verdict},
-    ledger::{AttemptState, Entry},
+    ledger::{Attempt, AttemptState, Entry},
 };
 use landfall_output::{latest::Latest, receipt::Receipt, verify::Role};
 use serde_json::Value;
@@ -20,7 +20,8 @@ use crate::{
     kinds::{EXPORTS, Kind, LEDGER, TrueJob},
     machine::End,
     starts::Start,
-    world::{Aftermath, Announced, Meddling, Passed},
+    time::BEGINNING,
+    world::{Aftermath, Announced, Ended, Meddling, Passed},
 };
 
 /// Most invocations of one delivery, apart from those of batches: the tries that the definition allows to start, the
@@ -29,6 +30,9 @@ const MOST_INVOCATIONS: usize = 1000;
 
 /// How long a claim takes to be written and heard of where calls are slow.
 const SLOW_CLAIM: TimeDelta = TimeDelta::seconds(30);
+
+/// By how much clocks differ at most.
+const SKEW: TimeDelta = TimeDelta::seconds(5);
 
 /// Most calls of one invocation.
 const MOST_CALLS: u32 = 200;
@@ -43,7 +47,7 @@ pub struct Violation {
 }
 
 /// The names of all promises.
-pub const ALL: [&str; 15] = [
+pub const ALL: [&str; 17] = [
     NO_PANIC,
     SEALED,
     AGREE,
@@ -57,6 +61,8 @@ pub const ALL: [&str; 15] = [
     FORWARD,
     NOT_FORGOTTEN,
     MISSED,
+    CANCELLED,
+    NOT_STARTED,
     BOUNDED,
     NO_FALSE_ALARM,
 ];
@@ -74,6 +80,8 @@ const UNSEALED: &str = "unsealed-does-not-look-sealed";
 const FORWARD: &str = "pointer-moves-forward";
 const NOT_FORGOTTEN: &str = "no-job-is-forgotten";
 const MISSED: &str = "missed-polls-fail-no-job";
+const CANCELLED: &str = "cancel-ends-the-job";
+const NOT_STARTED: &str = "cancelled-job-is-not-started";
 const BOUNDED: &str = "calls-are-bounded";
 const NO_FALSE_ALARM: &str = "no-false-alarm";
 
@@ -132,10 +140,16 @@ pub fn seen(after: &Aftermath) -> Result<Seen> {
             None => "open",
         };
         add(format!("{} {verdict}", after.plan.kind.name()), 1);
-        if let Some(error) = entry.outcome.and_then(|outcome| outcome.error) {
+        if let Some(error) = entry.outcome.as_ref().and_then(|outcome| outcome.error.as_ref()) {
             add(format!("failure {}", error.error), 1);
         }
         add("picked up".to_owned(), entry.picked_up_by.len());
+        if let (Some(cancel), Some(last)) = (&entry.cancel, entry.attempts.last()) {
+            add(format!("cancelled {:?}", last.state), 1);
+            add("cancelled and picked up".to_owned(), entry.picked_up_by.len().min(1));
+            let by = entry.outcome.as_ref().map(|outcome| &outcome.sealed_by);
+            add("cancelled and sealed by another".to_owned(), usize::from(by != Some(&cancel.by)));
+        }
         add("second attempt".to_owned(), entry.attempts.len().saturating_sub(1));
         add("orphan".to_owned(), entry.orphans.len());
     }
@@ -247,6 +261,7 @@ impl Check<'_> {
         self.pointers()?;
         self.forgotten();
         self.missed_polls();
+        self.cancelled()?;
         self.bounds();
         self.alarms();
         Ok(())
@@ -330,6 +345,11 @@ impl Check<'_> {
                         AGREE,
                         format!("#{delivery} was sealed as {}, not {job_key}", one.job_key),
                     );
+                } else if after.plan.deliveries[*delivery].is_cancel() {
+                    // It came before there was a job.
+                    if outcome.error.as_ref().map(|error| error.error.as_str()) != Some(ErrorKind::NotFound.name()) {
+                        self.breaks(CANCELLED, format!("#{delivery} was rejected, and not because there is no job"));
+                    }
                 } else if after.harms == 0 && after.plan.pick_up != Some(trigger) && !is_claimed_late(&entry) {
                     self.breaks(AGREE, format!("#{delivery} was rejected although nothing went wrong"));
                 }
@@ -905,6 +925,76 @@ impl Check<'_> {
         }
     }
 
+    /// Once a cancel stands in an entry it stays, nothing is claimed any more, and the job can only end as cancelled; then no
+    /// start call of it is begun, nobody looks for long, and it has no slot.
+    fn cancelled(&mut self) -> Result<()> {
+        let after = self.after;
+        let slots = after.store.body(LEDGER, &format!("slots/{}.json", self.kind.name()));
+        let slots: Value = slots.map_or(Ok(Value::Null), |body| serde_json::from_slice(&body))?;
+        for (job_key, entry) in self.entries.clone() {
+            let error = entry.outcome.as_ref().and_then(|outcome| outcome.error.as_ref());
+            let ended_so = error.is_some_and(|error| error.error == ErrorKind::Cancelled.name());
+            if ended_so != entry.cancel.is_some() {
+                self.breaks(CANCELLED, format!("{job_key} has {:?} and ended with {error:?}", entry.cancel));
+            }
+            let (Some(cancel), Some(outcome)) = (&entry.cancel, &entry.outcome) else {
+                continue;
+            };
+            let asked = |ended: &&Ended| after.plan.deliveries[ended.delivery].is_cancel();
+            if !after.ended.iter().filter(asked).any(|ended| cancel.by.ends_with(&format!(":delivery-{}", ended.delivery)))
+            {
+                self.breaks(CANCELLED, format!("{job_key} was cancelled by {}, which did not ask", cancel.by));
+            }
+            if slots["slots"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .any(|slot| slot["job_key"] == job_key.as_str())
+            {
+                self.breaks(CANCELLED, format!("{job_key} was cancelled and has a slot"));
+            }
+            let mut before: Option<Entry> = None;
+            let key = format!("jobs/{}/{job_key}.json", self.kind.name());
+            for version in after.store.history(LEDGER, &key).into_iter().flatten() {
+                let version: Entry = serde_json::from_slice(&version)?;
+                if let Some(before) = before.filter(|before| before.cancel.is_some()) {
+                    if version.cancel != before.cancel {
+                        self.breaks(CANCELLED, format!("the cancel of {job_key} changed"));
+                    }
+                    let is_new = |attempt: &&Attempt| {
+                        attempt.state == AttemptState::Claimed && !before.attempts.contains(attempt)
+                    };
+                    if version.attempts.iter().any(|attempt| is_new(&attempt)) {
+                        self.breaks(NOT_STARTED, format!("{job_key} was claimed after its cancel"));
+                    }
+                }
+                before = Some(version);
+            }
+            let sealed_at = outcome.sealed_at + SKEW;
+            let of_job = |start: &&Start| {
+                let delivery = &after.plan.deliveries[start.call.delivery];
+                self.keys[delivery.trigger] == job_key
+            };
+            let is_after = |start: &&Start| !start.begun_late && BEGINNING + start.begun_at > sealed_at;
+            if self.starts.iter().filter(of_job).any(|start| is_after(&start)) {
+                self.breaks(NOT_STARTED, format!("a start call of {job_key} was begun after it was sealed"));
+            }
+            // Whoever polls sees it at the next poll, unless the ledger does not answer.
+            let polls = |delivery: usize| {
+                let polled = |passed: &&Passed| passed.delivery == delivery && passed.state == "Poll";
+                after.passed.iter().filter(polled).filter(|passed| passed.at > sealed_at).count()
+            };
+            if after.harms == 0
+                && (0..after.plan.deliveries.len())
+                    .filter(|delivery| self.keys[after.plan.deliveries[*delivery].trigger] == job_key)
+                    .any(|delivery| polls(delivery) > 1)
+            {
+                self.breaks(CANCELLED, format!("{job_key} was cancelled and is polled on"));
+            }
+        }
+        Ok(())
+    }
+
     /// Nothing is called without end.
     fn bounds(&mut self) {
         let after = self.after;
@@ -941,7 +1031,8 @@ impl Check<'_> {
             };
             let is_free = after.plan.max_starts_per_day == 0
                 && after.plan.pick_up.is_none_or(|trigger| self.keys[trigger] != job_key);
-            if is_quiet && has_time && character.is_healthy && is_free && !job_key.starts_with("rejected-") {
+            let is_cancelled = error.error == ErrorKind::Cancelled.name();
+            if is_quiet && has_time && character.is_healthy && is_free && !is_cancelled && !job_key.starts_with("rejected-") {
                 self.breaks(
                     NO_FALSE_ALARM,
                     format!("{job_key} failed although nothing went wrong: {}", error.cause),
