@@ -19,7 +19,10 @@ async fn sent(here: &Here, folder: &std::path::Path, name: &str, status: &str) -
     let sent = here.run(&["send", &file, "--direct", "--no-follow", "--yes"]).await;
     assert_eq!(sent.status, 0, "{sent:?}");
     for _ in 0..120 {
-        let jobs = here.run(&["jobs", "--name", name, "--status", status, "--json"]).await.json();
+        let jobs = here
+            .run(&["jobs", "--name", name, "--status", status, "--json"])
+            .await
+            .json();
         if let Some(job) = jobs["jobs"].as_array().unwrap().first() {
             return job["job_key"].as_str().unwrap().to_owned();
         }
@@ -29,7 +32,10 @@ async fn sent(here: &Here, folder: &std::path::Path, name: &str, status: &str) -
 }
 
 async fn slots(here: &Here) -> Value {
-    let line = here.world.json(&format!("s3://{LEDGER}/slots/segment-snapshot.json")).await;
+    let line = here
+        .world
+        .json(&format!("s3://{LEDGER}/slots/segment-snapshot.json"))
+        .await;
     line.unwrap()["slots"].clone()
 }
 
@@ -60,7 +66,10 @@ async fn jobs_are_cancelled_while_they_wait_and_while_they_run() {
         assert!(cancelled.said.contains(part), "{part}: {cancelled:?}");
     }
     let acted = cancelled.json();
-    assert!(acted["done"] == true && acted["commands"][0].as_str().unwrap().starts_with(command), "{acted}");
+    assert!(
+        acted["done"] == true && acted["commands"][0].as_str().unwrap().starts_with(command),
+        "{acted}"
+    );
     let watched = here.run(&["watch", acted["execution"].as_str().unwrap()]).await;
     assert!(watched.printed.contains("Landfall.Cancelled"), "{watched:?}");
     assert_eq!(slots(&here).await, json!([]));

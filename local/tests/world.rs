@@ -369,7 +369,15 @@ async fn a_redrive_goes_on_with_the_batches() {
     world.stop(&execution).await.unwrap();
     let stopped = world.wait(&execution).await.unwrap();
     assert_eq!(stopped.status, "ABORTED", "{stopped:?}");
-    let until = ["Receive", "Asked", "Start", "Status", "Verify", "Verified", "VerifyBatches"];
+    let until = [
+        "Receive",
+        "Asked",
+        "Start",
+        "Status",
+        "Verify",
+        "Verified",
+        "VerifyBatches",
+    ];
     assert_eq!(stopped.states(), until);
 
     world.redrive(&execution).await.unwrap();

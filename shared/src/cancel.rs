@@ -59,8 +59,7 @@ pub fn job_key_of(input: &Value) -> Result<String> {
 pub fn cancelled(entry: &Entry, cancel: &Cancel) -> Error {
     let last = entry.attempts.last();
     let started = last.filter(|attempt| attempt.state == AttemptState::Started);
-    let may_have_started =
-        |attempt: &Attempt| matches!(attempt.state, AttemptState::Claimed | AttemptState::Uncertain);
+    let may_have_started = |attempt: &Attempt| matches!(attempt.state, AttemptState::Claimed | AttemptState::Uncertain);
     let what = match started.and_then(|attempt| attempt.service_id.as_deref()) {
         Some(service_id) => format!(
             "The service has no call that stops {service_id}, so it works on, and what it makes is not sealed. To wait for it, \
@@ -75,7 +74,10 @@ pub fn cancelled(entry: &Entry, cancel: &Cancel) -> Error {
         None => "Nothing was started at the service".to_owned(),
     };
     let (at, by) = (moment(cancel.at), &cancel.by);
-    Error::new(ErrorKind::Cancelled, format!("it was cancelled at {at} by {by}. {what}"))
+    Error::new(
+        ErrorKind::Cancelled,
+        format!("it was cancelled at {at} by {by}. {what}"),
+    )
 }
 
 #[cfg(test)]
@@ -103,7 +105,11 @@ mod tests {
             assert!(is_asked(&wrong), "{wrong}");
             assert_eq!(job_key_of(&wrong).unwrap_err().kind, ErrorKind::InvalidEvent, "{wrong}");
         }
-        for event in [json!({"detail": {"cancel": {"job_key": "a"}}}), json!("cancel"), json!(null)] {
+        for event in [
+            json!({"detail": {"cancel": {"job_key": "a"}}}),
+            json!("cancel"),
+            json!(null),
+        ] {
             assert!(!is_asked(&event), "{event}");
         }
     }
@@ -129,12 +135,18 @@ mod tests {
             by: "an execution".into(),
         };
         for (attempts, said) in [
-            (vec![attempt(AttemptState::Started, Some("s-1"))], "no call that stops s-1"),
+            (
+                vec![attempt(AttemptState::Started, Some("s-1"))],
+                "no call that stops s-1",
+            ),
             (vec![attempt(AttemptState::Waiting, None)], "Nothing was started"),
             (vec![], "Nothing was started"),
             (vec![attempt(AttemptState::Uncertain, None)], "was lost"),
             (
-                vec![attempt(AttemptState::Uncertain, None), attempt(AttemptState::Waiting, None)],
+                vec![
+                    attempt(AttemptState::Uncertain, None),
+                    attempt(AttemptState::Waiting, None),
+                ],
                 "was lost",
             ),
         ] {

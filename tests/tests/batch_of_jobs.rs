@@ -442,7 +442,10 @@ async fn a_request_that_is_cancelled_counts_as_failed() -> Result<()> {
     let end = |index| if index == 1 { End::Cancelled } else { End::Succeeded };
     let batch = case.run("one", &event, end).await?;
     let summary = case.summary(&batch)?;
-    assert_eq!((summary.counts.succeeded, summary.counts.failed, summary.rounds), (1, 1, 1));
+    assert_eq!(
+        (summary.counts.succeeded, summary.counts.failed, summary.rounds),
+        (1, 1, 1)
+    );
     let error = summary.unsuccessful[0].error.as_ref().context("no error")?;
     assert_eq!(error.error, ErrorKind::Cancelled.name());
     Ok(())

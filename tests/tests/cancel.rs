@@ -96,14 +96,22 @@ async fn a_job_that_runs_is_sealed_and_its_slot_is_free_at_once() -> Result<()> 
     assert_eq!(slots(&harness), [key.clone()]);
 
     let cancelled = harness.cancel("cancel", &key).await?;
-    assert_cancelled(&cancelled, &key, true, &format!("no call that stops {}", job.service_id));
+    assert_cancelled(
+        &cancelled,
+        &key,
+        true,
+        &format!("no call that stops {}", job.service_id),
+    );
     assert_eq!(cancelled["announcement"]["detail_type"], "Export Job Failed");
     assert_eq!(slots(&harness), Vec::<String>::new());
     let receipt = harness.json(cancelled["outcome"]["receipt"].as_str().unwrap())?;
     assert_eq!(receipt["error"], cancelled["outcome"]["error"]);
     assert_eq!(receipt["attempts"][0]["service_id"], job.service_id.as_str());
     let by = &cancelled["execution"];
-    assert_eq!((&receipt["execution"], &entry(&harness, &key)?["cancel"]["by"]), (by, by));
+    assert_eq!(
+        (&receipt["execution"], &entry(&harness, &key)?["cancel"]["by"]),
+        (by, by)
+    );
 
     // The next one need not wait for the job's own execution to notice.
     let next = harness.start(&<Harness>::received("two", &event("two"))).await?;
@@ -144,14 +152,20 @@ async fn a_job_that_waits_is_never_started() -> Result<()> {
     assert_cancelled(&json!(harness.seal(json!(job)).await?), &key, false, "");
     harness.pass(DURATION).await;
     let good = harness.run("one", &event("one")).await?;
-    assert_eq!((&good["job_key"], &good["outcome"]["verdict"]), (&json!(running.job_key), &json!("succeeded")));
+    assert_eq!(
+        (&good["job_key"], &good["outcome"]["verdict"]),
+        (&json!(running.job_key), &json!("succeeded"))
+    );
     assert_cancelled(&harness.run("two", &waiting.event).await?, &key, false, "");
     assert_eq!(harness.simulated.starts(), 1);
 
     // There is nothing to pick up, and what to do is said.
     let mut pick_up = event("three");
     pick_up["detail"]["Landfall"] = json!({"PickUp": key});
-    let refused = harness.start(&<Harness>::received("three", &pick_up)).await.unwrap_err();
+    let refused = harness
+        .start(&<Harness>::received("three", &pick_up))
+        .await
+        .unwrap_err();
     assert!(refused.message.contains("higher Landfall.Rerun"), "{refused}");
     Ok(())
 }
@@ -182,7 +196,10 @@ async fn a_cancel_during_a_start_call_keeps_its_id() -> Result<()> {
     assert_eq!(picked["outcome"]["verdict"], "succeeded", "{picked:#}");
     assert_eq!((harness.simulated.starts(), harness.receipts().len()), (1, 1));
     // Its own outcome stays.
-    assert_eq!(entry(&harness, &key)?["outcome"]["error"]["Error"], "Landfall.Cancelled");
+    assert_eq!(
+        entry(&harness, &key)?["outcome"]["error"]["Error"],
+        "Landfall.Cancelled"
+    );
     Ok(())
 }
 
@@ -302,8 +319,14 @@ async fn what_is_no_job_cannot_be_cancelled() -> Result<()> {
         json!({"cancel": {"job_key": job.job_key}, "detail": {}}),
     ] {
         let refused = json!(harness.seal(json!(<Harness>::received("cancel", &wrong))).await?);
-        assert_eq!(refused["outcome"]["error"]["Error"], "Landfall.InvalidEvent", "{refused:#}");
-        assert!(refused["job_key"].as_str().unwrap().starts_with("rejected-"), "{refused:#}");
+        assert_eq!(
+            refused["outcome"]["error"]["Error"], "Landfall.InvalidEvent",
+            "{refused:#}"
+        );
+        assert!(
+            refused["job_key"].as_str().unwrap().starts_with("rejected-"),
+            "{refused:#}"
+        );
     }
     assert_eq!(harness.poll(job).await?.status, Status::Running);
     // It is one execution's own failure: there may be such a job later.

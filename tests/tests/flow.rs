@@ -161,7 +161,16 @@ async fn a_success_in_every_format_is_sealed_once_and_announced_once() -> Result
     assert!(again.is_success());
     assert_eq!(
         again.states(),
-        ["Receive", "Asked", "Start", "Status", "Seal", "Sealed", "Outcome", "Succeeded"]
+        [
+            "Receive",
+            "Asked",
+            "Start",
+            "Status",
+            "Seal",
+            "Sealed",
+            "Outcome",
+            "Succeeded"
+        ]
     );
     assert_eq!(world.customer_profiles().starts(), 3);
     assert_eq!(world.announcements().await?, Vec::<Value>::new());

@@ -97,12 +97,16 @@ fn what_it_does(job: &Job, entry: &Entry) -> String {
              themselves at their next poll, or once a verification that has begun is done.",
             row.job_key
         ),
-        (None, Status::Queued) => "Nothing is started at the service. Its executions end by themselves when they next ask \
+        (None, Status::Queued) => {
+            "Nothing is started at the service. Its executions end by themselves when they next ask \
                                    for a slot, which they do every five minutes or more often."
-            .to_owned(),
-        (None, _) => "A start call of it may be under way: then it is sealed when that is over, after 15 minutes at most, \
+                .to_owned()
+        }
+        (None, _) => {
+            "A start call of it may be under way: then it is sealed when that is over, after 15 minutes at most, \
                       and the service works on a job that it made."
-            .to_owned(),
+                .to_owned()
+        }
     };
     let unsealed = match row.status {
         Status::Aborted | Status::Unsealed => format!(

@@ -148,7 +148,10 @@ pub fn seen(after: &Aftermath) -> Result<Seen> {
             add(format!("cancelled {:?}", last.state), 1);
             add("cancelled and picked up".to_owned(), entry.picked_up_by.len().min(1));
             let by = entry.outcome.as_ref().map(|outcome| &outcome.sealed_by);
-            add("cancelled and sealed by another".to_owned(), usize::from(by != Some(&cancel.by)));
+            add(
+                "cancelled and sealed by another".to_owned(),
+                usize::from(by != Some(&cancel.by)),
+            );
         }
         add("second attempt".to_owned(), entry.attempts.len().saturating_sub(1));
         add("orphan".to_owned(), entry.orphans.len());
@@ -348,7 +351,10 @@ impl Check<'_> {
                 } else if after.plan.deliveries[*delivery].is_cancel() {
                     // It came before there was a job.
                     if outcome.error.as_ref().map(|error| error.error.as_str()) != Some(ErrorKind::NotFound.name()) {
-                        self.breaks(CANCELLED, format!("#{delivery} was rejected, and not because there is no job"));
+                        self.breaks(
+                            CANCELLED,
+                            format!("#{delivery} was rejected, and not because there is no job"),
+                        );
                     }
                 } else if after.harms == 0 && after.plan.pick_up != Some(trigger) && !is_claimed_late(&entry) {
                     self.breaks(AGREE, format!("#{delivery} was rejected although nothing went wrong"));
@@ -935,15 +941,25 @@ impl Check<'_> {
             let error = entry.outcome.as_ref().and_then(|outcome| outcome.error.as_ref());
             let ended_so = error.is_some_and(|error| error.error == ErrorKind::Cancelled.name());
             if ended_so != entry.cancel.is_some() {
-                self.breaks(CANCELLED, format!("{job_key} has {:?} and ended with {error:?}", entry.cancel));
+                self.breaks(
+                    CANCELLED,
+                    format!("{job_key} has {:?} and ended with {error:?}", entry.cancel),
+                );
             }
             let (Some(cancel), Some(outcome)) = (&entry.cancel, &entry.outcome) else {
                 continue;
             };
             let asked = |ended: &&Ended| after.plan.deliveries[ended.delivery].is_cancel();
-            if !after.ended.iter().filter(asked).any(|ended| cancel.by.ends_with(&format!(":delivery-{}", ended.delivery)))
+            if !after
+                .ended
+                .iter()
+                .filter(asked)
+                .any(|ended| cancel.by.ends_with(&format!(":delivery-{}", ended.delivery)))
             {
-                self.breaks(CANCELLED, format!("{job_key} was cancelled by {}, which did not ask", cancel.by));
+                self.breaks(
+                    CANCELLED,
+                    format!("{job_key} was cancelled by {}, which did not ask", cancel.by),
+                );
             }
             if slots["slots"]
                 .as_array()
@@ -977,12 +993,20 @@ impl Check<'_> {
             };
             let is_after = |start: &&Start| !start.begun_late && BEGINNING + start.begun_at > sealed_at;
             if self.starts.iter().filter(of_job).any(|start| is_after(&start)) {
-                self.breaks(NOT_STARTED, format!("a start call of {job_key} was begun after it was sealed"));
+                self.breaks(
+                    NOT_STARTED,
+                    format!("a start call of {job_key} was begun after it was sealed"),
+                );
             }
             // Whoever polls sees it at the next poll, unless the ledger does not answer.
             let polls = |delivery: usize| {
                 let polled = |passed: &&Passed| passed.delivery == delivery && passed.state == "Poll";
-                after.passed.iter().filter(polled).filter(|passed| passed.at > sealed_at).count()
+                after
+                    .passed
+                    .iter()
+                    .filter(polled)
+                    .filter(|passed| passed.at > sealed_at)
+                    .count()
             };
             if after.harms == 0
                 && (0..after.plan.deliveries.len())
@@ -1032,7 +1056,13 @@ impl Check<'_> {
             let is_free = after.plan.max_starts_per_day == 0
                 && after.plan.pick_up.is_none_or(|trigger| self.keys[trigger] != job_key);
             let is_cancelled = error.error == ErrorKind::Cancelled.name();
-            if is_quiet && has_time && character.is_healthy && is_free && !is_cancelled && !job_key.starts_with("rejected-") {
+            if is_quiet
+                && has_time
+                && character.is_healthy
+                && is_free
+                && !is_cancelled
+                && !job_key.starts_with("rejected-")
+            {
                 self.breaks(
                     NO_FALSE_ALARM,
                     format!("{job_key} failed although nothing went wrong: {}", error.cause),

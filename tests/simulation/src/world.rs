@@ -342,7 +342,10 @@ impl Plan {
         for trigger in 0..self.triggers() {
             let mut deliveries = self.deliveries.iter();
             let delivery = deliveries.find(|delivery| delivery.trigger == trigger);
-            keys.push(job_key(self.kind, &delivery.context("a trigger without delivery")?.event)?);
+            keys.push(job_key(
+                self.kind,
+                &delivery.context("a trigger without delivery")?.event,
+            )?);
         }
         Ok(keys)
     }
@@ -605,11 +608,10 @@ impl World {
     async fn deliver(self: Arc<Self>, number: usize) -> Ended {
         let delivery = &self.plan.deliveries[number];
         self.timeline.sleep(delivery.at).await;
-        self.log
-            .tell(number, || match delivery.is_cancel() {
-                true => format!("cancel of trigger {}", delivery.trigger),
-                false => format!("delivery of trigger {}", delivery.trigger),
-            });
+        self.log.tell(number, || match delivery.is_cancel() {
+            true => format!("cancel of trigger {}", delivery.trigger),
+            false => format!("delivery of trigger {}", delivery.trigger),
+        });
         let execution = Execution {
             arn: format!(
                 "arn:aws:states:eu-central-1:111122223333:execution:{}:delivery-{number}",

@@ -61,7 +61,9 @@ impl Sealer<'_> {
         });
         let outcome = (!is_in_flight).then(|| {
             let error = landfall::cancel::cancelled(entry, &cancel);
-            let mut outcome = self.decider().failure(&entry.kind, &entry.trigger.job_key, error.into());
+            let mut outcome = self
+                .decider()
+                .failure(&entry.kind, &entry.trigger.job_key, error.into());
             outcome.attempt = started(entry);
             outcome
         });
