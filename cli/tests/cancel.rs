@@ -6,7 +6,7 @@ mod common;
 
 use std::time::Duration;
 
-use landfall_local::deploy::LEDGER;
+use landfall_local::account::LEDGER;
 use serde_json::{Value, json};
 
 use self::common::{Here, event};

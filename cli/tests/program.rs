@@ -6,7 +6,7 @@ mod common;
 
 use std::{fs, time::Duration};
 
-use landfall_local::deploy::EXPORTS;
+use landfall_local::account::EXPORTS;
 
 use self::common::{Here, event, landfall};
 

@@ -4,7 +4,8 @@
 use std::{collections::BTreeMap, fs, path::Path, process::Command, time::Duration};
 
 use landfall_local::{
-    deploy::{REGION, Retries},
+    account::REGION,
+    deploy::Retries,
     simulated::customer_profiles::Settings,
     world::{Options, World},
 };
