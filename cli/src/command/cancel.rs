@@ -28,6 +28,14 @@ use super::{
 /// What the execution costs that does it, for people.
 const COST: &str = "7 state transitions (0.02 US cents)";
 
+/// When the job's executions notice.
+const BY_THEMSELVES: &str = "Its executions end by themselves: within five minutes in line, else at their next poll or after a \
+                             verification that has begun.";
+
+/// What is said of a start call of which nothing is known yet.
+const UNDER_WAY: &str = "A start call of it may be under way: then it is sealed when that is over, after 15 minutes at most, \
+                         and the service works on a job that it made.";
+
 pub(super) async fn cancel(common: &Common, options: &Cancel) -> Result<Outcome> {
     let deployment = Deployment::find(&common.access(), common.named()).await?;
     let job = find(&deployment, &Target::of(&options.job)?).await?;
@@ -89,24 +97,15 @@ fn is_cancelled(job: &Job) -> bool {
 fn what_it_does(job: &Job, entry: &Entry) -> String {
     let row = &job.row;
     let last = entry.attempts.last();
-    let started = last.filter(|attempt| attempt.state == AttemptState::Started);
-    let at_the_service = match (started.and_then(|attempt| attempt.service_id.as_deref()), row.status) {
+    let service_id = last.and_then(|attempt| attempt.service_id.as_deref());
+    let at_the_service = match (service_id, last.map(|attempt| attempt.state)) {
         (Some(service_id), _) => format!(
             "The service has no call that stops {service_id}: it works on, it costs what it costs, and what it makes is not \
-             sealed. `landfall pick-up {}` goes on with it afterwards, without another export.\nIts executions end by \
-             themselves at their next poll, or once a verification that has begun is done.",
+             sealed. `landfall pick-up {}` goes on with it afterwards, without another export.\n{BY_THEMSELVES}",
             row.job_key
         ),
-        (None, Status::Queued) => {
-            "Nothing is started at the service. Its executions end by themselves when they next ask \
-                                   for a slot, which they do every five minutes or more often."
-                .to_owned()
-        }
-        (None, _) => {
-            "A start call of it may be under way: then it is sealed when that is over, after 15 minutes at most, \
-                      and the service works on a job that it made."
-                .to_owned()
-        }
+        (None, Some(AttemptState::Waiting)) => format!("Nothing is started at the service. {BY_THEMSELVES}"),
+        (None, _) => UNDER_WAY.to_owned(),
     };
     let unsealed = match row.status {
         Status::Aborted | Status::Unsealed => format!(

@@ -28,7 +28,11 @@ impl Sealer<'_> {
             return self.unstarted(&standing).await;
         }
         let job_key = match job_key_of(&received.event) {
-            Ok(job_key) => job_key,
+            Ok(job_key) if received.unreadable.is_none() => job_key,
+            Ok(_) => {
+                let error = Error::new(ErrorKind::InvalidEvent, "the cancel has parts that cannot be read");
+                return self.refuse(&failure, error).await;
+            }
             Err(error) => return self.refuse(&failure, error).await,
         };
         let Some(current) = self.ledger.load(kind, &job_key).await? else {

@@ -18,10 +18,8 @@ impl Check<'_> {
     /// Once a cancel is in an entry it stays, nothing is claimed any more, and the job can only end as cancelled. Then no
     /// start call of it is begun, nobody polls it for long, and it has no slot.
     pub(super) fn cancelled(&mut self) -> Result<()> {
-        let slots = self
-            .after
-            .store
-            .body(LEDGER, &format!("slots/{}.json", self.kind.name()));
+        let (after, keys) = (self.after, self.keys.clone());
+        let slots = after.store.body(LEDGER, &format!("slots/{}.json", self.kind.name()));
         let slots: Value = slots.map_or(Ok(Value::Null), |body| serde_json::from_slice(&body))?;
         for (job_key, entry) in self.entries.clone() {
             let error = entry.outcome.as_ref().and_then(|outcome| outcome.error.as_ref());
@@ -43,7 +41,7 @@ impl Check<'_> {
             }
             self.stays(&job_key)?;
             let sealed_at = outcome.sealed_at + SKEW;
-            let of_job = |delivery: usize| self.keys[self.after.plan.deliveries[delivery].trigger] == job_key;
+            let of_job = |delivery: usize| keys[after.plan.deliveries[delivery].trigger] == job_key;
             let is_after = |start: &Start| {
                 of_job(start.call.delivery) && !start.begun_late && BEGINNING + start.begun_at > sealed_at
             };
@@ -54,16 +52,16 @@ impl Check<'_> {
                 );
             }
             // A poll sees it, unless the ledger does not answer.
-            let polled_on = (0..self.after.plan.deliveries.len())
+            let polled_on = (0..after.plan.deliveries.len())
                 .filter(|delivery| of_job(*delivery))
                 .any(|delivery| {
-                    let passed = self.after.passed.iter().filter(|passed| passed.delivery == delivery);
+                    let passed = after.passed.iter().filter(|passed| passed.delivery == delivery);
                     passed
                         .filter(|passed| passed.state == "Poll" && passed.at > sealed_at)
                         .count()
                         > 1
                 });
-            if self.after.harms == 0 && polled_on {
+            if after.harms == 0 && polled_on {
                 self.breaks(CANCELLED, format!("{job_key} was cancelled and is polled on"));
             }
         }
