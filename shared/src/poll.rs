@@ -103,7 +103,8 @@ pub async fn poll<S: JobService>(
         Ok(observation) => see(&mut job, observation, asked_at),
         Err(error) => miss(&mut job, error),
     }
-    if let Some(error) = cancelled(deployment, &job).await {
+    // On the heap, since few polls are of a job that was cancelled.
+    if let Some(error) = Box::pin(cancelled(deployment, &job)).await {
         job.error = Some(error.into());
         job.status = Status::Failed;
         job.history.clear();

@@ -714,16 +714,20 @@ async fn every_call_is_listed_and_names_the_owner_of_its_bucket() -> Result<()> 
             }
         }
     }
-    // A poll needs no S3.
+    // A poll reads the job's entry, to see whether it was cancelled.
     assert_eq!(
         of_s3.iter().map(String::as_str).collect::<Vec<_>>(),
         [
             "BatchPlanFunction",
             "BatchSummaryFunction",
+            "DashboardSnapshotPollFunction",
             "DashboardSnapshotStartFunction",
+            "EndpointExportPollFunction",
             "EndpointExportStartFunction",
+            "EndpointImportPollFunction",
             "EndpointImportStartFunction",
             "SealReceiptFunction",
+            "SegmentSnapshotPollFunction",
             "SegmentSnapshotStartFunction",
             "VerifyOutputFunction",
         ]
