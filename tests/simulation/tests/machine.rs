@@ -224,7 +224,8 @@ async fn both_interpreters_take_the_same_steps() -> Result<()> {
     // A cancel, which comes too late.
     let again = good.wait(&again).await?;
     let sealed = again.output.as_ref().context("it gave nothing")?;
-    let cancel = good.deliver(&json!({"cancel": {"job_key": sealed["job_key"]}})).await?;
+    let asked = json!({"cancel": {"job_key": sealed["job_key"]}});
+    let cancel = good.deliver_text(KIND, &asked.to_string()).await?;
     let cancelled = good.wait(&cancel).await?;
     assert_eq!(cancelled.states()[..3], ["Receive", "Asked", "Seal"]);
     hold(&machine, &cancelled, &cancel.arn).await?;
