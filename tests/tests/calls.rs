@@ -222,7 +222,7 @@ impl<'a, S: JobService, M: SimulatedService + 'static> Machine<'a, S, M> {
         while job.status == Status::Running {
             self.pass(job.wait_seconds).await;
             let event = Some(event.clone());
-            job = poll(&self.poll.0, &self.poll.1, Looking { job, event }).await?;
+            job = Box::pin(poll(&self.poll.0, &self.poll.1, Looking { job, event })).await?;
         }
         if job.status == Status::Succeeded {
             job = self.verified(job).await?;
