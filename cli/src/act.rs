@@ -7,8 +7,9 @@ use landfall::{
     error::{Error, ErrorKind, Result},
     job::{Kind, Level, Verdict},
     ledger::Ledger,
+    members::OPTIONS,
     store::ObjectStore,
-    trigger::{OPTIONS, STARTED_BY, identify},
+    trigger::{STARTED_BY, identify},
 };
 use serde_json::{Map, Value, json};
 

@@ -2,7 +2,7 @@
 //!
 //! What must stay true: rejected output is a finding, written to the report and carried on to the seal; an error is
 //! raised only for what kept the check from being made. A job whose output does not fit in one invocation comes back
-//! with [`Job::verifying`]: the state machine has the batches read, each by [`verify_batch`], and enters the step again.
+//! with [`Job::verifying`]: the state machine has the slices read, each by [`verify_slice`], and enters the step again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,36 +30,36 @@ const SPELLED_OUT: usize = 5;
 pub enum Verified {
     /// To a job.
     Job(Box<Job>),
-    /// To a batch.
-    Batch {
+    /// To a slice.
+    Slice {
         /// Whether it was read to its end, or is to be worked on again.
         done: bool,
     },
 }
 
-/// Runs the step, for a job or for a batch of one.
+/// Runs the step, for a job or for a slice of one.
 pub async fn verify_step(
     deployment: &Deployment,
     input: impl Into<Input>,
     invocation: &Invocation,
 ) -> Result<Verified> {
     let input = input.into();
-    if input.value.get("batch").is_some() {
+    if ["slice", "batch"].iter().any(|name| input.value.get(name).is_some()) {
         let item = read_input(input)?;
-        let done = verify_batch(deployment, &item, invocation).await?;
-        return Ok(Verified::Batch { done });
+        let done = verify_slice(deployment, &item, invocation).await?;
+        return Ok(Verified::Slice { done });
     }
     let job = verify_job(deployment, read_input(input)?, invocation).await?;
     Ok(Verified::Job(Box::new(job)))
 }
 
-/// Reads a batch as far as time goes, and says whether it was read to its end.
-pub async fn verify_batch(deployment: &Deployment, item: &Item, invocation: &Invocation) -> Result<bool> {
-    verify_batch_within(deployment, item, invocation, &Limits::default()).await
+/// Reads a slice as far as time goes, and says whether it was read to its end.
+pub async fn verify_slice(deployment: &Deployment, item: &Item, invocation: &Invocation) -> Result<bool> {
+    verify_slice_within(deployment, item, invocation, &Limits::default()).await
 }
 
-/// [`verify_batch`] with other limits than the default ones.
-pub async fn verify_batch_within(
+/// [`verify_slice`] with other limits than the default ones.
+pub async fn verify_slice_within(
     deployment: &Deployment,
     item: &Item,
     invocation: &Invocation,
@@ -68,9 +68,9 @@ pub async fn verify_batch_within(
     let store = Arc::clone(&deployment.store);
     let clock = Arc::clone(&deployment.clock);
     let bucket = &deployment.config.ledger_bucket;
-    verify::run_batch(store, clock, bucket, item, invocation.deadline, limits)
+    verify::run_slice(store, clock, bucket, item, invocation.deadline, limits)
         .await
-        .map_err(|error| error.context(format!("reading the batch {}", item.batch)))
+        .map_err(|error| error.context(format!("reading the slice {}", item.slice)))
 }
 
 /// Verifies a job as far as it goes in one invocation.
@@ -98,16 +98,12 @@ pub async fn verify_job_within(
                 .map_err(|error| error.context(format!("verifying {}", job.label())))?;
             match turn {
                 Turn::Report(report) => *report,
-                Turn::Batches {
-                    work,
-                    manifest,
-                    batches,
-                } => {
-                    tracing::info!(kind = %job.kind, job_key = job.job_key, batches, "the output is read in batches");
+                Turn::Slices { work, manifest, slices } => {
+                    tracing::info!(kind = %job.kind, job_key = job.job_key, slices, "the output is read in slices");
                     job.verifying = Some(Verifying {
                         manifest,
                         work,
-                        batches,
+                        slices,
                         concurrency: deployment.config.verify_concurrency,
                     });
                     return Ok(job);
