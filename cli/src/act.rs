@@ -9,12 +9,9 @@ use landfall::{
     ledger::Ledger,
     members::OPTIONS,
     store::ObjectStore,
-    trigger::identify,
+    trigger::{STARTED_BY, identify},
 };
 use serde_json::{Map, Value, json};
-
-/// What an execution that another one started finds in its input besides.
-const STARTED_BY: &str = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID";
 
 /// Most generations of a job that are looked through for a free one.
 const MAX_GENERATIONS: u32 = 100;

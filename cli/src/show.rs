@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use landfall::{
+    cancel,
     error::{Error, ErrorKind, Result},
     job::{Kind, TaskError},
     ledger::{AttemptState, Entry, Ledger},
@@ -134,6 +135,15 @@ impl Finder<'_> {
             ))
         })?;
         let of = Kind::new(kind);
+        if let Ok(key) = cancel::job_key_of(&described.input)
+            && let Some(mut job) = self.of_kind(kind, &key).await?
+        {
+            // What is done to this execution is done to the cancel.
+            job.execution = Some(described);
+            job.ended_in = None;
+            self.see_its_end(&mut job).await;
+            return Ok(job);
+        }
         let rejected = trigger::rejected_key(&of, &described.input)?;
         let key = trigger::identify(&of, &described.input).map_or_else(|_| rejected.clone(), |trigger| trigger.job_key);
         // A delivery that failed for itself is sealed beneath a key of its own.
@@ -268,9 +278,13 @@ impl Finder<'_> {
             },
             None => None,
         };
+        let owner = entry.attempts.last().map(|attempt| of_owner(&attempt.owner));
+        let cancelled_by = entry.cancel.as_ref().map(|cancel| cancel.by.as_str());
         let arn = match &entry.outcome {
+            // The execution that cancelled it has not its event.
+            Some(outcome) if cancelled_by == Some(&outcome.sealed_by) => owner,
             Some(outcome) => Some(outcome.sealed_by.as_str()),
-            None => entry.attempts.last().map(|attempt| of_owner(&attempt.owner)),
+            None => owner,
         };
         let execution = match (self.executions, arn) {
             (Some(executions), Some(arn)) => match executions.describe(arn).await {

@@ -2,104 +2,17 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::{fs, path::Path, process::Command, time::Duration};
+mod common;
 
-use landfall_local::{
-    account::{EXPORTS, REGION},
-    deploy::Retries,
-    simulated::customer_profiles::Settings,
-    world::{Options, World},
-};
-use serde_json::Value;
+use std::{fs, time::Duration};
 
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+use landfall_local::account::EXPORTS;
 
-/// What a call of the program came to.
-#[derive(Debug)]
-struct Came {
-    status: i32,
-    printed: String,
-    said: String,
-}
-
-impl Came {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.printed).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-}
-
-fn landfall(arguments: &[&str]) -> Came {
-    let output = Command::new(env!("CARGO_BIN_EXE_landfall"))
-        .current_dir(ROOT)
-        .args(arguments)
-        // Nothing of this machine's own, and no other machine is asked.
-        .env_clear()
-        .env("AWS_EC2_METADATA_DISABLED", "true")
-        .env("AWS_CONFIG_FILE", "/dev/null")
-        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-        .env("AWS_ACCESS_KEY_ID", "local")
-        .env("AWS_SECRET_ACCESS_KEY", "local")
-        .env("NO_PROXY", "127.0.0.1,localhost")
-        .output()
-        .unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Came {
-        status: output.status.code().unwrap(),
-        printed: text(output.stdout),
-        said: text(output.stderr),
-    }
-}
-
-struct Here {
-    world: World,
-    url: String,
-}
-
-impl Here {
-    async fn start() -> Self {
-        let mut options = Options {
-            retries: Retries::Short,
-            customer_profiles: Settings {
-                profiles: 500,
-                duration: Duration::from_millis(500),
-                ..Settings::default()
-            },
-            ..Options::for_kind("segment-snapshot").unwrap()
-        };
-        // Time on a busy machine for what takes none on an idle one.
-        let deadline = ("LANDFALL_DEADLINE_SECONDS".to_owned(), "900".to_owned());
-        options.variables.extend([deadline]);
-        let world = World::start(options).await.unwrap();
-        world.deploy_rules().await.unwrap();
-        world.deploy_stack().await.unwrap();
-        let url = world.edge().url();
-        Self { world, url }
-    }
-
-    /// The program, pointed to the local world.
-    async fn run(&self, arguments: &[&str]) -> Came {
-        let there = ["--endpoint-url", &self.url, "--region", REGION];
-        let arguments: Vec<String> = arguments.iter().chain(&there).map(ToString::to_string).collect();
-        tokio::task::spawn_blocking(move || landfall(&arguments.iter().map(String::as_str).collect::<Vec<_>>()))
-            .await
-            .unwrap()
-    }
-}
-
-/// An event like the sample, whose detail is changed.
-fn event(folder: &Path, change: impl FnOnce(&mut Value)) -> String {
-    let sample = fs::read(Path::new(ROOT).join("events/segment-snapshot.json")).unwrap();
-    let mut event: Value = serde_json::from_slice(&sample).unwrap();
-    event["id"] = "8bf73129-1428-4cd3-a780-95db273d1602".into();
-    change(&mut event["detail"]);
-    let path = folder.join("event.json");
-    fs::write(&path, event.to_string()).unwrap();
-    path.to_str().unwrap().to_owned()
-}
+use self::common::{Here, event, landfall};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_are_sent_seen_and_run_again() {
-    let here = Here::start().await;
+    let here = Here::start(Duration::from_millis(500), 0).await;
     let folder = tempfile::tempdir().unwrap();
 
     // An event on the bus, followed to its end.

@@ -61,6 +61,7 @@ async fn an_event_runs_through_the_deployed_definition() {
     let states = finished.states();
     let expected = [
         "Receive",
+        "Asked",
         "Start",
         "Status",
         "Wait",
@@ -298,6 +299,7 @@ async fn slices_are_run_until_none_is_left() {
     let states = finished.states();
     let expected = [
         "Receive",
+        "Asked",
         "Start",
         "Status",
         "Verify",
@@ -368,7 +370,15 @@ async fn a_redrive_goes_on_with_the_slices() {
     world.stop(&execution).await.unwrap();
     let stopped = world.wait(&execution).await.unwrap();
     assert_eq!(stopped.status, "ABORTED", "{stopped:?}");
-    let until = ["Receive", "Start", "Status", "Verify", "Verified", "VerifySlices"];
+    let until = [
+        "Receive",
+        "Asked",
+        "Start",
+        "Status",
+        "Verify",
+        "Verified",
+        "VerifySlices",
+    ];
     assert_eq!(stopped.states(), until);
 
     world.redrive(&execution).await.unwrap();

@@ -40,6 +40,8 @@ pub enum ErrorKind {
     TimedOut,
     /// The files that landed do not prove a complete export.
     OutputRejected,
+    /// Somebody cancelled the job.
+    Cancelled,
     /// Not every request of a batch succeeded.
     BatchFailed,
     /// A defect of Landfall or of its deployment.
@@ -48,7 +50,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::InvalidEvent,
         Self::Forbidden,
         Self::NotFound,
@@ -60,6 +62,7 @@ impl ErrorKind {
         Self::JobFailed,
         Self::TimedOut,
         Self::OutputRejected,
+        Self::Cancelled,
         Self::BatchFailed,
         Self::Internal,
     ];
@@ -78,6 +81,7 @@ impl ErrorKind {
             Self::JobFailed => "Landfall.JobFailed",
             Self::TimedOut => "Landfall.TimedOut",
             Self::OutputRejected => "Landfall.OutputRejected",
+            Self::Cancelled => "Landfall.Cancelled",
             Self::BatchFailed => "Landfall.BatchFailed",
             Self::Internal => "Landfall.Internal",
         }

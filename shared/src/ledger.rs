@@ -120,6 +120,14 @@ pub struct Outcome {
     pub landfall: String,
 }
 
+/// Somebody asked that the job ends ([`crate::cancel`]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancel {
+    pub at: DateTime<Utc>,
+    /// The execution that asked for it.
+    pub by: String,
+}
+
 /// The record of one job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
@@ -160,6 +168,9 @@ pub struct Entry {
     /// Jobs that were started and do not count: their output is never sealed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<Orphan>,
+    /// Once there, it stays: the job is not started any more, and can only end as cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<Cancel>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
     /// Token of the write that made this version.
@@ -185,9 +196,17 @@ impl Entry {
             picks_up: None,
             picked_up_by: Vec::new(),
             orphans: Vec::new(),
+            cancel: None,
             outcome: None,
             written_by: String::new(),
         }
+    }
+
+    /// Until when a start call of the job may be under way; `None` if none can be.
+    pub fn in_flight_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let last = self.attempts.last()?;
+        let is_claimed = last.state == AttemptState::Claimed && now <= last.lease_until;
+        is_claimed.then_some(last.lease_until)
     }
 
     /// The attempt with this number.

@@ -5,6 +5,7 @@
 //! event, the job key, the gate, the ledger, the poll policy, S3 access and the named errors. It knows no export
 //! service; a service joins by implementing [`service::JobService`].
 
+pub mod cancel;
 pub mod config;
 pub mod cost;
 pub mod error;

@@ -1,19 +1,24 @@
 //! The step that looks.
 //!
-//! What must stay true: one status read and never a sleep; only the service ends a job before its deadline. A read that
-//! fails, whatever the reason, is no news about the job: it comes back as a running job with a longer wait, and with the
-//! reason. A job that is past its deadline is given up.
+//! What must stay true: one status read and never a sleep; only the service, or somebody who cancels it, ends a job before its
+//! deadline. A read that fails, whatever the reason, is no news about the job: it comes back as a running job with a longer
+//! wait, and with the reason. A job that is past its deadline is given up.
+//!
+//! After the service the ledger is asked whether the job was cancelled. Nothing else depends on the ledger here: if it does
+//! not answer, the job goes on.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
+    cancel,
     error::{Error, ErrorKind, Result, moment},
     hash::spread,
     input::{Input, read_input},
     invocation::Deployment,
     job::{Job, Missed, Status, TaskError},
+    ledger::Ledger,
     polling::{self, MAX_POLLS, Sight},
     registered::RegisteredUser,
     service::{JobService, Observation, ServiceState},
@@ -23,6 +28,9 @@ use crate::{
 
 /// How many polls in a row without news are announced as a stall; the definition says the same.
 pub const STALLED: u32 = 4;
+
+/// How long a poll waits for the ledger.
+const LEDGER_LIMIT: TimeDelta = TimeDelta::seconds(5);
 
 /// What the state machine hands over.
 #[derive(Clone, Deserialize)]
@@ -95,6 +103,13 @@ pub async fn poll<S: JobService>(
         Ok(observation) => see(&mut job, observation, asked_at),
         Err(error) => miss(&mut job, error),
     }
+    // On the heap, since few polls are of a job that was cancelled.
+    if let Some(error) = Box::pin(cancelled(deployment, &job)).await {
+        job.error = Some(error.into());
+        job.status = Status::Failed;
+        job.history.clear();
+        return Ok(job);
+    }
     match job.status {
         Status::Running if now >= job.deadline_at => {
             job.error = Some(past_deadline(&job).into());
@@ -123,6 +138,36 @@ pub async fn poll<S: JobService>(
         }
     }
     Ok(job)
+}
+
+/// What the job fails with if it was cancelled. A ledger that does not answer at once tells it at the next poll.
+async fn cancelled(deployment: &Deployment, job: &Job) -> Option<Error> {
+    let ledger = Ledger::new(
+        deployment.store.as_ref(),
+        &deployment.config.ledger_bucket,
+        job.execution.clone(),
+    );
+    let limit = deployment.clock.now() + LEDGER_LIMIT;
+    let found = tokio::select! {
+        biased;
+        found = ledger.load(&job.kind, &job.job_key) => found,
+        () = deployment.clock.until(limit) => Err(Error::new(ErrorKind::Unavailable, "S3 did not answer in time")),
+    };
+    match found {
+        Ok(found) => found.and_then(|current| {
+            let entry = &current.entry;
+            entry.cancel.as_ref().map(|cancel| cancel::cancelled(entry, cancel))
+        }),
+        Err(error) => {
+            tracing::warn!(
+                job_key = job.job_key,
+                error = error.kind.name(),
+                "whether the job was cancelled is not known: {}",
+                error.message
+            );
+            None
+        }
+    }
 }
 
 /// Takes in what the service said when it was asked.

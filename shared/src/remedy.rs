@@ -306,6 +306,20 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
                 next: &[Next::PickUp, Next::Rerun],
             },
         },
+        ErrorKind::Cancelled => Remedy {
+            meaning: "Somebody cancelled the job; the cause names the execution that did. No service has a call that stops \
+                      a job, so one that was started works on, and what it writes is not sealed.",
+            what_to_do: "See [Cancel a job](#cancel-a-job).",
+            unstarted: Advice {
+                what: "Somebody cancelled it, and it was never started. If the export is wanted after all, rerun it.",
+                next: &[Next::Rerun],
+            },
+            started: Advice {
+                what: "Somebody cancelled it, and the service works on. If the export is wanted after all, pick it up: no \
+                   second export.",
+                next: &[Next::PickUp],
+            },
+        },
         ErrorKind::BatchFailed => Remedy {
             meaning: "Not every request of a batch succeeded.",
             what_to_do: "See [A batch failed](#a-batch-failed).",

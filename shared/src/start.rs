@@ -3,7 +3,7 @@
 //! What must stay true: no start call is made without a claim that is in the ledger first, nor, where the deployment has a
 //! limit, without a slot in the queue. Whoever finds a claim with an id adopts the job. Whoever finds a claim without an id
 //! waits until its owner's invocation is over, and then asks the service before it starts again. Where the service cannot
-//! say, a new attempt with a prefix of its own is made, so outputs never mix.
+//! say, a new attempt with a prefix of its own is made, so outputs never mix. A job that was cancelled is not claimed.
 //!
 //! The event is read and let through the gate ([`admit`]). Then the job's ledger entry is created, or, if it is there,
 //! [`decision`] says what to do about it. Whoever holds a claim waits for a slot, reads the source, counts the call and
@@ -33,7 +33,7 @@ use crate::{
     event::{self, Requested},
     history,
     invocation::{Deployment, Invocation},
-    job::{Job, Kind},
+    job::{Job, Kind, Status},
     ledger::{Attempt, AttemptState, Cas, Entry, Ledger, Versioned},
     s3_uri::S3Uri,
     service::{Aim, CALL_LIMIT, Found, JobService, StartCall, StartError},
@@ -125,7 +125,7 @@ impl<S: JobService> Starter<'_, S> {
                     Launched::Started(started) => {
                         let mut job = self.job(&started.entry, false).await?;
                         // The job is recorded: whatever becomes of this, it is not lost.
-                        if job.expects_estimate() {
+                        if job.status == Status::Running && job.expects_estimate() {
                             job.estimate = self.service.estimate(&self.requested.request).await;
                         }
                         return Ok(job);
@@ -140,8 +140,9 @@ impl<S: JobService> Starter<'_, S> {
                     "its IdempotencyKey was used before, for another request; use another key",
                 ));
             }
-            claim = match decide(&current.entry, self.now()) {
+            claim = match decide(&current.entry, &self.owner, self.now()) {
                 Step::Sealed | Step::Adopt => return self.job(&current.entry, true).await,
+                Step::Cancelled(error) => return Err(error),
                 Step::Refused => return Err(recorded_refusal(&current.entry)),
                 Step::WaitUntil(until) => {
                     return Err(Error::new(

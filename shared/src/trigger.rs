@@ -221,7 +221,7 @@ pub fn trigger(kind: &Kind, event: &Value, request: &Value, options: Options) ->
 }
 
 /// What an execution that another one started finds in its input besides. It says nothing about the event.
-const STARTED_BY: &str = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID";
+pub const STARTED_BY: &str = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID";
 
 /// What stands for the job key of an event that no job is made of, or whose delivery failed for itself: a key made of the
 /// event.

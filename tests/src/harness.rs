@@ -299,6 +299,16 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
         self.sealed(json!(job)).await
     }
 
+    /// What an execution that cancels a job hands to the seal.
+    pub fn asked(execution: &str, job_key: &str) -> Value {
+        json!(Self::received(execution, &json!({ "cancel": { "job_key": job_key } })))
+    }
+
+    /// The whole execution that cancels a job, as the definition has it.
+    pub async fn cancel(&self, execution: &str, job_key: &str) -> Result<Value> {
+        self.sealed(Self::asked(execution, job_key)).await
+    }
+
     async fn sealed(&self, input: Value) -> Result<Value> {
         let sealed = self.retried(|| self.seal(input.clone())).await?;
         serde_json::to_value(&sealed).context("the outcome is not JSON")

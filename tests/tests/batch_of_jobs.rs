@@ -44,6 +44,8 @@ const LIST: &str = "s3://landfall-exports/lists/requests.jsonl";
 enum End {
     Succeeded,
     Failed,
+    /// Somebody cancels it.
+    Cancelled,
     /// Its start function refuses the event.
     Rejected,
     /// Its execution never seals it.
@@ -152,6 +154,7 @@ impl Case {
             End::Never => return Ok(()),
             End::Succeeded => (identify(kind, event)?, None),
             End::Failed => (identify(kind, event)?, Some(ErrorKind::JobFailed)),
+            End::Cancelled => (identify(kind, event)?, Some(ErrorKind::Cancelled)),
             End::Rejected => (
                 rejected_trigger(kind, event, self.clock.now())?,
                 Some(ErrorKind::InvalidEvent),
@@ -180,6 +183,7 @@ impl Case {
             picks_up: None,
             picked_up_by: Vec::new(),
             orphans: Vec::new(),
+            cancel: None,
             outcome: Some(Outcome {
                 verdict: error.map_or(Verdict::Succeeded, |_| Verdict::Failed),
                 error: error.map(|kind| Error::new(kind, "the test says so").into()),
@@ -427,6 +431,23 @@ async fn deliveries_share_one_plan_and_one_summary() -> Result<()> {
     let rerun = case.run("four", &again, end_of_six).await?;
     assert_ne!(rerun.batch_key, later.batch_key);
     assert!(rerun.outcome.context("none")?.announce);
+    Ok(())
+}
+
+/// Its outcome stands, so it is not run again.
+#[tokio::test]
+async fn a_request_that_is_cancelled_counts_as_failed() -> Result<()> {
+    let case = Case::new(Faults::none())?;
+    let event = event(&json!({"Requests": [request("a"), request("b")]}));
+    let end = |index| if index == 1 { End::Cancelled } else { End::Succeeded };
+    let batch = case.run("one", &event, end).await?;
+    let summary = case.summary(&batch)?;
+    assert_eq!(
+        (summary.counts.succeeded, summary.counts.failed, summary.rounds),
+        (1, 1, 1)
+    );
+    let error = summary.unsuccessful[0].error.as_ref().context("no error")?;
+    assert_eq!(error.error, ErrorKind::Cancelled.name());
     Ok(())
 }
 

@@ -107,7 +107,7 @@ async fn a_success_in_every_format_is_sealed_once_and_announced_once() -> Result
         let finished = world.wait(&execution).await?;
         assert!(finished.is_success(), "{finished:#?}");
         let states = finished.states();
-        assert_eq!(states[..4], ["Receive", "Start", "Status", "Wait"]);
+        assert_eq!(states[..5], ["Receive", "Asked", "Start", "Status", "Wait"]);
         assert_eq!(
             states[states.len() - 7..],
             [
@@ -162,7 +162,16 @@ async fn a_success_in_every_format_is_sealed_once_and_announced_once() -> Result
     assert!(again.is_success());
     assert_eq!(
         again.states(),
-        ["Receive", "Start", "Status", "Seal", "Sealed", "Outcome", "Succeeded"]
+        [
+            "Receive",
+            "Asked",
+            "Start",
+            "Status",
+            "Seal",
+            "Sealed",
+            "Outcome",
+            "Succeeded"
+        ]
     );
     assert_eq!(world.customer_profiles().starts(), 3);
     assert_eq!(world.announcements().await?, Vec::<Value>::new());

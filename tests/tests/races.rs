@@ -68,6 +68,7 @@ fn entry(job: &str) -> Entry {
         picks_up: None,
         picked_up_by: Vec::new(),
         orphans: Vec::new(),
+        cancel: None,
         outcome: None,
         written_by: String::new(),
     }

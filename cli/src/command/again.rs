@@ -4,24 +4,22 @@
 //! same. A job whose export may be good is not rerun without being told so.
 
 use anyhow::{Context, Result, bail};
+use landfall::cancel::is_asked;
 use landfall_cli::{
     account::Deployment,
     act::{Again, Order, event_of, order, quoted},
-    document::{ACTED_SCHEMA, Acted},
     event,
     executions::State,
     jobs::Status,
-    screen::print,
     show::{Job, Target},
 };
 use serde_json::Value;
 
 use super::{
-    arguments::{Common, PickUp, Redrive, Rerun},
-    consent::agreed,
+    arguments::{Act, Common, PickUp, Redrive, Rerun},
+    deed::{Deed, Step},
     outcome::Outcome,
     show::find,
-    watch::followed,
 };
 
 /// What a poll loop costs, for people.
@@ -79,16 +77,13 @@ pub(super) async fn rerun(common: &Common, options: &Rerun) -> Result<Outcome> {
         order.job_key,
         order.rerun.unwrap_or_default()
     );
-    let commands = commands(common, &deployment, &job, &target, &order)?;
-    let deed = Deed {
+    let found = Found {
         common,
         deployment: &deployment,
-        kind: &row.kind,
-        job_key: &order.job_key,
-        commands,
-        follow: options.follow,
+        job: &job,
+        target: &target,
     };
-    deed.start(&order, &what, options.yes).await
+    found.deliver(&order, &what, options.act).await
 }
 
 pub(super) async fn pick_up(common: &Common, options: &PickUp) -> Result<Outcome> {
@@ -125,16 +120,13 @@ pub(super) async fn pick_up(common: &Common, options: &PickUp) -> Result<Outcome
         order.job_key,
         row.service_id.as_deref().unwrap_or_default()
     );
-    let commands = commands(common, &deployment, &job, &target, &order)?;
-    let deed = Deed {
+    let found = Found {
         common,
         deployment: &deployment,
-        kind: &row.kind,
-        job_key: &order.job_key,
-        commands,
-        follow: options.follow,
+        job: &job,
+        target: &target,
     };
-    deed.start(&order, &what, options.yes).await
+    found.deliver(&order, &what, options.act).await
 }
 
 pub(super) async fn redrive(common: &Common, options: &Redrive) -> Result<Outcome> {
@@ -175,13 +167,8 @@ pub(super) async fn redrive(common: &Common, options: &Redrive) -> Result<Outcom
         kind: &row.kind,
         job_key: &row.job_key,
         commands: vec![command],
-        follow: options.follow,
     };
-    if !deed.agreed(&what, options.yes)? {
-        return deed.done(None).await;
-    }
-    deployment.steps.redrive(arn).await?;
-    deed.done(Some(arn)).await
+    deed.follow_or_say(&what, Step::Redrive(arn), options.act).await
 }
 
 /// The event of a job: the file that was named, or the input of its execution.
@@ -195,95 +182,62 @@ fn event_of_job(job: &Job, target: &Target) -> Result<Value> {
             job.row.kind, job.row.job_key
         )
     })?;
+    if is_asked(&execution.input) {
+        bail!(
+            "that execution cancelled {} {}, and has not its event: name the job by its key",
+            job.row.kind,
+            job.row.job_key
+        );
+    }
     Ok(event_of(&execution.input))
 }
 
-/// The AWS commands that run a job again. The event itself may hold what is not to be shown, so they fetch it.
-fn commands(
-    common: &Common,
-    deployment: &Deployment,
-    job: &Job,
-    target: &Target,
-    order: &Order,
-) -> Result<Vec<String>> {
-    let aws = common.for_aws();
-    let file = match target {
-        Target::Event(path) => path.display().to_string(),
-        _ => "event.json".to_owned(),
-    };
-    let fetch = job
-        .execution
-        .as_ref()
-        .filter(|_| !matches!(target, Target::Event(_)))
-        .map(|execution| {
-            let arn = quoted(&execution.listed.arn);
-            format!(
-                "aws stepfunctions describe-execution --execution-arn {arn} --query input --output text{aws} > {file}"
-            )
-        });
-    let machine = quoted(deployment.machine(&job.row.kind)?);
-    let own = [
-        format!("jq {} {} > again.json", quoted(&order.filter), quoted(&file)),
-        format!("aws stepfunctions start-execution --state-machine-arn {machine} --input file://again.json{aws}"),
-    ];
-    Ok(fetch.into_iter().chain(own).collect())
-}
-
-/// Something that is done to a job.
-struct Deed<'a> {
+/// A job that is run again.
+struct Found<'a> {
     common: &'a Common,
     deployment: &'a Deployment,
-    kind: &'a str,
-    /// The job that comes of it.
-    job_key: &'a str,
-    /// The AWS commands that do the same.
-    commands: Vec<String>,
-    follow: bool,
+    job: &'a Job,
+    target: &'a Target,
 }
 
-impl Deed<'_> {
-    fn agreed(&self, what: &str, yes: bool) -> Result<bool> {
-        let commands: Vec<String> = self.commands.iter().map(|command| format!("  {command}\n")).collect();
-        agreed(&format!("{what}\n\n{}", commands.concat()), yes)
-    }
-
+impl Found<'_> {
     /// Starts an execution with the event of an order, if somebody agrees.
-    async fn start(self, order: &Order, what: &str, yes: bool) -> Result<Outcome> {
-        let machine = self.deployment.machine(self.kind)?;
-        if !self.agreed(what, yes)? {
-            return self.done(None).await;
-        }
-        let execution = self.deployment.steps.start(machine, &order.event).await?;
-        self.done(Some(&execution)).await
+    async fn deliver(&self, order: &Order, what: &str, act: Act) -> Result<Outcome> {
+        let machine = self.deployment.machine(&self.job.row.kind)?;
+        let deed = Deed {
+            common: self.common,
+            deployment: self.deployment,
+            kind: &self.job.row.kind,
+            job_key: &order.job_key,
+            commands: self.commands(order, machine),
+        };
+        let input = &order.event;
+        deed.follow_or_say(what, Step::Start { machine, input }, act).await
     }
 
-    /// Says what was done: an execution goes on, or nothing if nobody agreed.
-    async fn done(self, execution: Option<&str>) -> Result<Outcome> {
-        if let (Some(execution), true) = (execution, self.follow) {
-            return followed(self.common, self.deployment, execution, false).await;
-        }
-        let text = match execution {
-            Some(execution) => format!(
-                "started {execution}\n`landfall watch {} {}` follows it.",
-                self.job_key,
-                self.common.target()
-            ),
-            None => "nothing was done".to_owned(),
+    /// The AWS commands that do the same. The event itself may hold what is not to be shown, so they fetch it.
+    fn commands(&self, order: &Order, machine: &str) -> Vec<String> {
+        let aws = self.common.for_aws();
+        let file = match self.target {
+            Target::Event(path) => path.display().to_string(),
+            _ => "event.json".to_owned(),
         };
-        let document = Acted {
-            schema: ACTED_SCHEMA,
-            landfall: env!("CARGO_PKG_VERSION"),
-            done: execution.is_some(),
-            kind: self.kind.to_owned(),
-            job_key: Some(self.job_key.to_owned()),
-            execution: execution.map(str::to_owned),
-            commands: self.commands,
-        };
-        print(&if self.common.json {
-            serde_json::to_string_pretty(&document)?
-        } else {
-            text
-        })?;
-        Ok(Outcome::good_if(execution.is_some()))
+        let fetch = self
+            .job
+            .execution
+            .as_ref()
+            .filter(|_| !matches!(self.target, Target::Event(_)))
+            .map(|execution| {
+                let arn = quoted(&execution.listed.arn);
+                format!(
+                    "aws stepfunctions describe-execution --execution-arn {arn} --query input --output text{aws} > {file}"
+                )
+            });
+        let machine = quoted(machine);
+        let own = [
+            format!("jq {} {} > again.json", quoted(&order.filter), quoted(&file)),
+            format!("aws stepfunctions start-execution --state-machine-arn {machine} --input file://again.json{aws}"),
+        ];
+        fetch.into_iter().chain(own).collect()
     }
 }

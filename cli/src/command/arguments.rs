@@ -136,6 +136,8 @@ pub(super) enum Command {
     PickUp(PickUp),
     /// Lets the execution of a job go on in the state in which it was stopped or failed.
     Redrive(Redrive),
+    /// Ends a job that waits or runs: it is sealed as Landfall.Cancelled, and its slot is free at once.
+    Cancel(Cancel),
     /// Says all that is wrong with events, without asking anybody.
     Check(Check),
     /// Writes an event of a kind, asking only for what is needed.
@@ -196,6 +198,34 @@ pub(super) struct Report {
     pub(super) csv: Option<PathBuf>,
 }
 
+/// Whether somebody is asked before something is done.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct Consent {
+    /// Does not ask
+    #[arg(long)]
+    pub(super) yes: bool,
+}
+
+/// How much is shown of a job that is followed.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct Detail {
+    /// Shows every wait and every poll
+    #[arg(long)]
+    pub(super) all: bool,
+}
+
+/// How something is done to a job.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct Act {
+    /// Follows what it starts, to its end
+    #[arg(long)]
+    pub(super) follow: bool,
+    #[command(flatten)]
+    pub(super) detail: Detail,
+    #[command(flatten)]
+    pub(super) consent: Consent,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Send {
     /// An event file
@@ -210,12 +240,10 @@ pub(super) struct Send {
     /// Does not follow the job
     #[arg(long)]
     pub(super) no_follow: bool,
-    /// Shows every wait and every poll
-    #[arg(long)]
-    pub(super) all: bool,
-    /// Does not ask
-    #[arg(long)]
-    pub(super) yes: bool,
+    #[command(flatten)]
+    pub(super) detail: Detail,
+    #[command(flatten)]
+    pub(super) consent: Consent,
 }
 
 #[derive(Debug, Args)]
@@ -223,9 +251,8 @@ pub(super) struct Watch {
     /// A job key or the end of one, the ARN of an execution, or an event file
     #[arg(value_name = "JOB")]
     pub(super) job: String,
-    /// Shows every wait and every poll
-    #[arg(long)]
-    pub(super) all: bool,
+    #[command(flatten)]
+    pub(super) detail: Detail,
 }
 
 #[derive(Debug, Args)]
@@ -233,12 +260,8 @@ pub(super) struct Rerun {
     /// A job key or the end of one, the ARN of an execution, the URI of a receipt, or an event file
     #[arg(value_name = "JOB")]
     pub(super) job: String,
-    /// Follows the new job
-    #[arg(long)]
-    pub(super) follow: bool,
-    /// Does not ask
-    #[arg(long)]
-    pub(super) yes: bool,
+    #[command(flatten)]
+    pub(super) act: Act,
 }
 
 #[derive(Debug, Args)]
@@ -252,12 +275,8 @@ pub(super) struct PickUp {
     /// How much of the output is looked at now
     #[arg(long, value_name = "LEVEL", value_parser = level())]
     pub(super) level: Option<Level>,
-    /// Follows the new job
-    #[arg(long)]
-    pub(super) follow: bool,
-    /// Does not ask
-    #[arg(long)]
-    pub(super) yes: bool,
+    #[command(flatten)]
+    pub(super) act: Act,
 }
 
 #[derive(Debug, Args)]
@@ -265,12 +284,17 @@ pub(super) struct Redrive {
     /// A job key or the end of one, or the ARN of an execution
     #[arg(value_name = "JOB")]
     pub(super) job: String,
-    /// Follows the execution
-    #[arg(long)]
-    pub(super) follow: bool,
-    /// Does not ask
-    #[arg(long)]
-    pub(super) yes: bool,
+    #[command(flatten)]
+    pub(super) act: Act,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Cancel {
+    /// A job that waits or runs: its key or the end of it, the ARN of an execution, or its event file
+    #[arg(value_name = "JOB")]
+    pub(super) job: String,
+    #[command(flatten)]
+    pub(super) act: Act,
 }
 
 #[derive(Debug, Args)]

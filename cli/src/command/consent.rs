@@ -7,10 +7,12 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use anyhow::{Context, Result, bail};
 
+use super::arguments::Consent;
+
 /// Says what will be done, and asks. Fails if nobody can be asked.
-pub(super) fn agreed(what: &str, yes: bool) -> Result<bool> {
+pub(super) fn agreed(what: &str, consent: Consent) -> Result<bool> {
     eprintln!("{what}");
-    if yes {
+    if consent.yes {
         return Ok(true);
     }
     if !std::io::stdin().is_terminal() {

@@ -13,7 +13,7 @@ use landfall_cli::{document::Refusal, screen::print, verify::printable};
 use super::{
     again,
     arguments::{Cli, Command},
-    check, completions, doctor, jobs, new,
+    cancel, check, completions, doctor, jobs, new,
     outcome::{Outcome, message_of, name_of},
     report, send, show, verify, watch,
 };
@@ -52,6 +52,7 @@ async fn run(cli: &Cli) -> Result<Outcome> {
         Command::Rerun(options) => again::rerun(common, options).await,
         Command::PickUp(options) => again::pick_up(common, options).await,
         Command::Redrive(options) => again::redrive(common, options).await,
+        Command::Cancel(options) => cancel::cancel(common, options).await,
         Command::New(options) => new::new(options),
         Command::Doctor => doctor::doctor(common).await,
         Command::Completions(options) => completions::completions(options),

@@ -2,9 +2,11 @@
 
 mod again;
 mod arguments;
+mod cancel;
 mod check;
 mod completions;
 mod consent;
+mod deed;
 mod doctor;
 mod entry;
 mod held;

@@ -79,7 +79,7 @@ pub(super) async fn send(common: &Common, options: &Send) -> Result<Outcome> {
         "Puts {} on the bus {bus}: a new job of {kind}.{id_of_file}\n\n  {command}\n",
         options.event.display()
     );
-    if !agreed(&what, options.yes)? {
+    if !agreed(&what, options.consent)? {
         return acted(common, false, &kind, None, command);
     }
     let client = aws_sdk_eventbridge::Client::new(&deployment.sdk);
@@ -106,7 +106,7 @@ pub(super) async fn send(common: &Common, options: &Send) -> Result<Outcome> {
     if options.no_follow || kind == BATCH {
         return acted(common, true, &kind, Some(execution), command);
     }
-    followed(common, &deployment, &execution, options.all).await
+    followed(common, &deployment, &execution, options.detail).await
 }
 
 /// Starts an execution with the event as its input.
@@ -135,14 +135,14 @@ async fn direct(
         "Starts an execution of {machine} with {}.{filled}\n\n  {command}\n",
         options.event.display()
     );
-    if !agreed(&what, options.yes)? {
+    if !agreed(&what, options.consent)? {
         return acted(common, false, kind, None, command);
     }
     let execution = deployment.steps.start(machine, &event).await?;
     if options.no_follow || kind == BATCH {
         return acted(common, true, kind, Some(execution), command);
     }
-    followed(common, deployment, &execution, options.all).await
+    followed(common, deployment, &execution, options.detail).await
 }
 
 /// The execution that an event started.

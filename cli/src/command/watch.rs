@@ -12,7 +12,7 @@ use landfall_cli::{
 };
 
 use super::{
-    arguments::{Common, Watch},
+    arguments::{Common, Detail, Watch},
     outcome::Outcome,
     show::{find, print_job},
 };
@@ -27,14 +27,25 @@ pub(super) async fn watch(common: &Common, options: &Watch) -> Result<Outcome> {
     if execution.listed.state != State::Running {
         return print_job(common, &job);
     }
-    followed(common, &deployment, &arn, options.all).await
+    followed(common, &deployment, &arn, options.detail).await
 }
 
 /// Follows an execution to its end, and prints its job.
-pub(super) async fn followed(common: &Common, deployment: &Deployment, execution: &str, all: bool) -> Result<Outcome> {
+pub(super) async fn followed(
+    common: &Common,
+    deployment: &Deployment,
+    execution: &str,
+    detail: Detail,
+) -> Result<Outcome> {
+    let job = ended(common, deployment, execution, detail).await?;
+    print_job(common, &job)
+}
+
+/// Follows an execution to its end, and gives its job.
+pub(super) async fn ended(common: &Common, deployment: &Deployment, execution: &str, detail: Detail) -> Result<Job> {
     let screen = Screen::new(common.json);
     let paint = screen.paint;
-    follow(&deployment.steps, execution, all, |lines, now| {
+    follow(&deployment.steps, execution, detail.all, |lines, now| {
         for line in lines {
             screen.line(&line.render("", paint));
         }
@@ -42,8 +53,7 @@ pub(super) async fn followed(common: &Common, deployment: &Deployment, execution
     })
     .await?;
     drop(screen);
-    let job: Job = find(deployment, &Target::Execution(execution.to_owned()))
+    find(deployment, &Target::Execution(execution.to_owned()))
         .await
-        .context("the execution has ended, and its job cannot be shown")?;
-    print_job(common, &job)
+        .context("the execution has ended, and its job cannot be shown")
 }

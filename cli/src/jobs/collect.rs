@@ -13,6 +13,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use landfall::{
+    cancel::is_asked,
     error::Result,
     job::Kind,
     ledger::{Entry, Ledger},
@@ -246,6 +247,10 @@ impl OfKind<'_> {
             .try_collect()
             .await?;
         for described in described.into_iter().flatten() {
+            // It is of a job that its own executions stand for.
+            if is_asked(&described.input) {
+                continue;
+            }
             let kind = Kind::new(self.kind);
             // An event that names no job is sealed under a key of its own, so what is left of it is in the executions alone.
             let job_key = match identify(&kind, &described.input) {

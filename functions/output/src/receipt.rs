@@ -154,8 +154,8 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// What an outcome shows: Receive, Start, then Seal, Sealed, Announce, Outcome and the end; Status after each of Start
-    /// and the polls, which come with a Wait. Then Verify and Verified if there is a report, again after its `slices`, and
+    /// What an outcome shows: Receive, Asked, Start, then Seal, Sealed, Announce, Outcome and the end; Status after each of
+    /// Start and the polls, which come with a Wait. Then Verify and Verified if there is a report, again after its `slices`, and
     /// the slices: neither the report nor the entry says how many rounds and invocations they took.
     pub fn of(outcome: &Outcome, slices: Option<u64>) -> Self {
         let (polls, verified) = (u64::from(outcome.polls), u64::from(slices.is_some()));
@@ -168,7 +168,7 @@ impl Usage {
             .as_ref()
             .map_or(0, |missed| u64::from(missed.unanswered));
         let of_slices = TRANSITIONS_OF_ROUND * again + (TRANSITIONS + TRANSITIONS_OF_TURN) * slices;
-        let state_transitions = 7 + started + 3 * polls + 4 * unanswered + 2 * verified + of_slices;
+        let state_transitions = 8 + started + 3 * polls + 4 * unanswered + 2 * verified + of_slices;
         Self {
             state_transitions,
             invocations: 2 + polls + verified + again + slices,

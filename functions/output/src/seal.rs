@@ -7,10 +7,11 @@
 //!
 //! The seal drafts an outcome ([`outcome`]), and asks whether this failure may close the job ([`failure`]). If it may, the
 //! draft is written into the job's entry, unless an outcome stands there. If it may not, it is written into an entry of
-//! its own ([`rejection`]). Then the receipt is written with what belongs to it ([`publish`]), and the job carries the
+//! its own ([`rejection`]). An execution that only asks to cancel a job comes here too ([`cancel`]). Then the receipt is written with what belongs to it ([`publish`]), and the job carries the
 //! announcement to the state machine.
 
 mod announcement;
+mod cancel;
 mod failure;
 mod manifest;
 mod objects;
@@ -20,6 +21,7 @@ mod rejection;
 
 use chrono::{DateTime, Utc};
 use landfall::{
+    cancel::is_asked,
     error::{Error, ErrorKind, Result},
     history::{self, Run},
     input::{Input, read_value},
@@ -69,6 +71,13 @@ pub struct Unstarted {
     pub outcome: job::Outcome,
     /// What is told to the event bus.
     pub announcement: Announcement,
+}
+
+/// The number of the attempt that the service gave an id.
+fn started(entry: &Entry) -> Option<u32> {
+    let last = entry.attempts.last();
+    let started = last.filter(|attempt| attempt.state == AttemptState::Started);
+    started.map(|attempt| attempt.number)
 }
 
 /// What can be read of a job that cannot be read whole, such as one that another version wrote.
@@ -171,6 +180,9 @@ impl<'a> Sealer<'a> {
     /// Seals an execution whose first step failed.
     async fn seal_unstarted(&self, received: &Received) -> Result<Sealed> {
         let (kind, event) = (&received.kind, &received.event);
+        if is_asked(event) {
+            return self.cancel(received).await;
+        }
         let error = TaskError::named(received.error.as_ref());
         let invalid = error.error == ErrorKind::InvalidEvent.name();
         // An event that was not read whole was refused before anything was looked up.
@@ -237,15 +249,16 @@ impl<'a> Sealer<'a> {
             if entry.outcome.is_some() {
                 return Change::Leave(None);
             }
-            if let Some(error) = error {
-                tracing::warn!(kind = %entry.kind, job_key = entry.trigger.job_key, error = error.error, "the job failed");
-            }
-            let mut outcome = draft.clone();
+            let mut outcome = match &entry.cancel {
+                Some(cancel) => self.decider().cancelled(entry, cancel, draft.clone()),
+                None => draft.clone(),
+            };
             // What an execution that never saw the job start cannot know.
             if outcome.attempt.is_none() {
-                let last = entry.attempts.last();
-                let started = last.filter(|attempt| attempt.state == AttemptState::Started);
-                outcome.attempt = started.map(|attempt| attempt.number);
+                outcome.attempt = started(entry);
+            }
+            if let Some(error) = &outcome.error {
+                tracing::warn!(kind = %entry.kind, job_key = entry.trigger.job_key, error = error.error, "the job failed");
             }
             Change::To(Entry {
                 outcome: Some(outcome),

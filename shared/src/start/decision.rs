@@ -7,6 +7,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
+    cancel::cancelled,
     error::{Error, ErrorKind, Result, moment},
     ledger::{Attempt, AttemptState, Entry},
 };
@@ -34,15 +35,27 @@ pub(super) enum Step {
     WaitUntil(DateTime<Utc>),
     /// The start call was lost, or its owner was.
     ResolveLost,
+    /// The job was cancelled, and no start call can be under way.
+    Cancelled(Error),
     /// Nothing was started: there is no attempt yet, or the last one waits. Claim the attempt with this number.
     Claim(u32),
 }
 
-pub(super) fn decide(entry: &Entry, now: DateTime<Utc>) -> Step {
+/// What the invocation `owner` is to do. It asks while it makes no call, so a claim of its own is not under way.
+pub(super) fn decide(entry: &Entry, owner: &str, now: DateTime<Utc>) -> Step {
     if entry.outcome.is_some() {
         return Step::Sealed;
     }
-    let Some(attempt) = entry.attempts.last() else {
+    let last = entry.attempts.last();
+    if let Some(cancel) = &entry.cancel {
+        let is_anothers = last.is_some_and(|attempt| attempt.owner != owner);
+        return match (last.map(|attempt| attempt.state), entry.in_flight_until(now)) {
+            (Some(AttemptState::Started), _) => Step::Adopt,
+            (_, Some(until)) if is_anothers => Step::WaitUntil(until),
+            _ => Step::Cancelled(cancelled(entry, cancel)),
+        };
+    }
+    let Some(attempt) = last else {
         return Step::Claim(1);
     };
     match attempt.state {
@@ -50,8 +63,10 @@ pub(super) fn decide(entry: &Entry, now: DateTime<Utc>) -> Step {
         AttemptState::Refused => Step::Refused,
         AttemptState::Uncertain => Step::ResolveLost,
         AttemptState::Waiting => Step::Claim(attempt.number),
-        AttemptState::Claimed if now <= attempt.lease_until => Step::WaitUntil(attempt.lease_until),
-        AttemptState::Claimed => Step::ResolveLost,
+        AttemptState::Claimed => match entry.in_flight_until(now) {
+            Some(until) => Step::WaitUntil(until),
+            None => Step::ResolveLost,
+        },
     }
 }
 

@@ -9,10 +9,11 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::{
+    cancel::cancelled,
     config::Config,
     event::Requested,
     hash::spread,
-    job::{self, Job, Missed, Output, Status},
+    job::{self, Job, Missed, Output, Status, TaskError},
     ledger::{Attempt, Entry},
     polling::{self, Bounds, Ran, Sight},
     service::JobService,
@@ -40,6 +41,7 @@ impl<S: JobService> Delivery<'_, S> {
         let started_at = attempt.map_or(entry.created_at, |attempt| attempt.claimed_at);
         let accepted_at = attempt.and_then(|attempt| attempt.started_at).unwrap_or(started_at);
         let polling = bounds(&self.requested.options, self.config);
+        let cancelled = entry.cancel.as_ref().map(|cancel| cancelled(entry, cancel));
         let wait_seconds = self.first_wait(entry, polling, accepted_at);
         Job {
             schema: job::SCHEMA.to_owned(),
@@ -47,9 +49,10 @@ impl<S: JobService> Delivery<'_, S> {
             job_key: job_key.clone(),
             name: entry.name.clone(),
             execution: self.execution.to_owned(),
-            status: match entry.outcome {
-                Some(_) => Status::Sealed,
-                None => Status::Running,
+            status: match (&entry.outcome, &cancelled) {
+                (Some(_), _) => Status::Sealed,
+                (None, Some(_)) => Status::Failed,
+                (None, None) => Status::Running,
             },
             request: entry.request.clone(),
             request_sha256: entry.trigger.request_sha256.clone(),
@@ -86,7 +89,7 @@ impl<S: JobService> Delivery<'_, S> {
             ended_at: None,
             service_ended_at: None,
             report: None,
-            error: None,
+            error: cancelled.filter(|_| entry.outcome.is_none()).map(TaskError::from),
             outcome: entry.outcome.as_ref().map(job::Outcome::from),
             announcement: None,
         }

@@ -86,8 +86,15 @@ pub struct Delivery {
     pub trigger: usize,
     /// When it comes.
     pub at: Duration,
-    /// The event.
+    /// The event, or what asks for a cancel.
     pub event: Value,
+}
+
+impl Delivery {
+    /// Whether it cancels the job of its trigger.
+    pub fn is_cancel(&self) -> bool {
+        landfall::cancel::is_asked(&self.event)
+    }
 }
 
 impl Plan {
@@ -183,13 +190,12 @@ impl Plan {
             && let Some(first) = deliveries.first().cloned()
         {
             let trigger = triggers;
-            let picked = landfall::trigger::identify(&landfall::job::Kind::new(kind.name()), &first.event)
-                .map_err(|error| anyhow::anyhow!(error.message))?;
+            let picked = job_key(kind, &first.event)?;
             let after = deadline + dice.between(Duration::ZERO, Duration::from_secs(3600));
             for number in 0..dice.number(1..3) {
                 let mut event = first.event.clone();
                 event["id"] = json!(format!("00000000-0000-4000-8000-{trigger:06}{number:06}"));
-                let mut options = json!({ "PickUp": picked.job_key, "DeadlineSeconds": 900 });
+                let mut options = json!({ "PickUp": picked, "DeadlineSeconds": 900 });
                 if kind.writes_output() {
                     options["Verification"] = event["detail"]["Landfall"]["Verification"].clone();
                 }
@@ -202,6 +208,8 @@ impl Plan {
             }
             pick_up = Some(trigger);
         }
+        let cancels = cancels(kind, &Dice::of(seed, "cancel", &[]), &deliveries, longest.min(deadline))?;
+        deliveries.extend(cancels);
         Ok(Self {
             seed,
             kind,
@@ -230,13 +238,14 @@ impl Plan {
             ..
         } = self;
         format!(
-            "{} · {} · {} deliveries of {} triggers · jobs run {:?} and are given up after {:?} · {} rows in {} files · \
+            "{} · {} · {} deliveries of {} triggers, {} of them cancels · jobs run {:?} and are given up after {:?} · {} rows in {} files · \
              somebody else: {:?}{}\nfaults {:?} at {} a call, mishaps {:?} at {} an invocation, at most {}, until {:?}; \
              calls take up to {:?}, clocks are off by up to {:?}{}{}{}",
             kind.name(),
             character.scenario,
             self.deliveries.len(),
             self.triggers(),
+            self.deliveries.iter().filter(|delivery| delivery.is_cancel()).count(),
             character.duration,
             self.deadline,
             character.rows,
@@ -280,10 +289,11 @@ impl Plan {
         let mut keys = Vec::new();
         for trigger in 0..self.triggers() {
             let mut deliveries = self.deliveries.iter();
-            let delivery = deliveries.find(|delivery| delivery.trigger == trigger);
-            let event = &delivery.context("a trigger without delivery")?.event;
-            let identified = landfall::trigger::identify(&landfall::job::Kind::new(self.kind.name()), event);
-            keys.push(identified.map_err(|error| anyhow::anyhow!(error.message))?.job_key);
+            let delivery = deliveries.find(|delivery| delivery.trigger == trigger && !delivery.is_cancel());
+            keys.push(job_key(
+                self.kind,
+                &delivery.context("a trigger without delivery")?.event,
+            )?);
         }
         Ok(keys)
     }
@@ -296,4 +306,30 @@ impl Plan {
             .max()
             .unwrap_or_default()
     }
+}
+
+/// The key of the job that an event asks for.
+fn job_key(kind: Kind, event: &Value) -> Result<String> {
+    let identified = landfall::trigger::identify(&landfall::job::Kind::new(kind.name()), event);
+    Ok(identified.map_err(|error| anyhow::anyhow!(error.message))?.job_key)
+}
+
+/// Somebody who cancels jobs, in some runs: while they wait or run, as they begin or end, more than once, and such as there
+/// are not yet.
+fn cancels(kind: Kind, dice: &Dice, deliveries: &[Delivery], longest: Duration) -> Result<Vec<Delivery>> {
+    let mut cancels = Vec::new();
+    if !dice.chance(0.3) {
+        return Ok(cancels);
+    }
+    for number in 0..*dice.pick(&[1, 1, 2, 3]) {
+        let cancelled = dice.pick(deliveries);
+        let most = *dice.pick(&[Duration::from_secs(2), Duration::from_secs(20), longest, longest * 2]);
+        cancels.push(Delivery {
+            number: deliveries.len() as u64 + number,
+            trigger: cancelled.trigger,
+            at: cancelled.at + dice.between(Duration::ZERO, most),
+            event: json!({ "cancel": { "job_key": job_key(kind, &cancelled.event)? } }),
+        });
+    }
+    Ok(cancels)
 }

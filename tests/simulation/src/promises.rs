@@ -3,6 +3,7 @@
 //! What must stay true: what is true of a job is asked of the simulated service and of what it wrote, never of a report
 //! of Landfall; a promise is as strict as the faults of the run allow, and its name stands in `docs/guarantees.md`.
 
+mod cancels;
 mod ends;
 mod polls;
 mod receipts;
@@ -30,7 +31,7 @@ pub struct Violation {
 }
 
 /// The names of all promises.
-pub const ALL: [&str; 15] = [
+pub const ALL: [&str; 17] = [
     NO_PANIC,
     SEALED,
     AGREE,
@@ -44,6 +45,8 @@ pub const ALL: [&str; 15] = [
     FORWARD,
     NOT_FORGOTTEN,
     MISSED,
+    CANCELLED,
+    NOT_STARTED,
     BOUNDED,
     NO_FALSE_ALARM,
 ];
@@ -61,6 +64,8 @@ const UNSEALED: &str = "unsealed-does-not-look-sealed";
 const FORWARD: &str = "pointer-moves-forward";
 const NOT_FORGOTTEN: &str = "no-job-is-forgotten";
 const MISSED: &str = "missed-polls-fail-no-job";
+const CANCELLED: &str = "cancel-ends-the-job";
+const NOT_STARTED: &str = "cancelled-job-is-not-started";
 const BOUNDED: &str = "calls-are-bounded";
 const NO_FALSE_ALARM: &str = "no-false-alarm";
 
@@ -147,6 +152,7 @@ impl Check<'_> {
         self.pointers()?;
         self.forgotten();
         self.missed_polls();
+        self.cancelled()?;
         self.bounds();
         self.alarms();
         Ok(())

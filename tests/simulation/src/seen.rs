@@ -38,10 +38,19 @@ pub fn seen(after: &Aftermath) -> Result<Seen> {
             None => "open",
         };
         add(format!("{} {verdict}", after.plan.kind.name()), 1);
-        if let Some(error) = entry.outcome.and_then(|outcome| outcome.error) {
+        if let Some(error) = entry.outcome.as_ref().and_then(|outcome| outcome.error.as_ref()) {
             add(format!("failure {}", error.error), 1);
         }
         add("picked up".to_owned(), entry.picked_up_by.len());
+        if let (Some(cancel), Some(last)) = (&entry.cancel, entry.attempts.last()) {
+            add(format!("cancelled {:?}", last.state), 1);
+            add("cancelled and picked up".to_owned(), entry.picked_up_by.len().min(1));
+            let by = entry.outcome.as_ref().map(|outcome| &outcome.sealed_by);
+            add(
+                "cancelled and sealed by another".to_owned(),
+                usize::from(by != Some(&cancel.by)),
+            );
+        }
         add("second attempt".to_owned(), entry.attempts.len().saturating_sub(1));
         add("orphan".to_owned(), entry.orphans.len());
     }

@@ -144,7 +144,10 @@ impl Cut {
 fn without_delivery(mut plan: Plan, number: u64) -> Option<Plan> {
     let before = plan.deliveries.len();
     plan.deliveries.retain(|delivery| delivery.number != number);
-    let left: BTreeSet<usize> = plan.deliveries.iter().map(|delivery| delivery.trigger).collect();
+    let asks = plan.deliveries.iter().filter(|delivery| !delivery.is_cancel());
+    let left: BTreeSet<usize> = asks.map(|delivery| delivery.trigger).collect();
+    // A cancel of a job that nobody asks for goes too.
+    plan.deliveries.retain(|delivery| left.contains(&delivery.trigger));
     let place = |trigger: usize| left.iter().position(|other| *other == trigger);
     plan.pick_up = plan.pick_up.and_then(place);
     let is_orphaned = plan.pick_up.is_some() && !left.contains(&0);

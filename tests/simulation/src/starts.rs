@@ -19,6 +19,8 @@ use crate::invocation::Call;
 pub struct Start {
     /// Who made it.
     pub call: Arc<Call>,
+    /// When it was begun, since the simulation began.
+    pub begun_at: Duration,
     /// Whether it was begun when its caller knew that its time was over, clocks being off by as much as they may be.
     pub begun_late: bool,
     /// Whether it reached the service.
@@ -70,6 +72,7 @@ impl Starts {
     pub fn begin(&self, call: &Arc<Call>, given_up: &GivenUp) -> usize {
         let mut starts = self.all_mut();
         starts.push(Start {
+            begun_at: call.clock.timeline.elapsed(),
             begun_late: call.clock.timeline.elapsed() > call.deadline + LEASE_MARGIN + MOST_SKEW,
             call: Arc::clone(call),
             reached: false,

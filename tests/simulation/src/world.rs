@@ -223,8 +223,10 @@ impl World {
     async fn deliver(self: Arc<Self>, number: usize) -> Ended {
         let delivery = &self.plan.deliveries[number];
         self.timeline.sleep(delivery.at).await;
-        self.log
-            .tell(number, || format!("delivery of trigger {}", delivery.trigger));
+        self.log.tell(number, || match delivery.is_cancel() {
+            true => format!("cancel of trigger {}", delivery.trigger),
+            false => format!("delivery of trigger {}", delivery.trigger),
+        });
         let execution = Execution {
             arn: format!(
                 "arn:aws:states:eu-central-1:111122223333:execution:{}:delivery-{number}",

@@ -221,6 +221,15 @@ async fn both_interpreters_take_the_same_steps() -> Result<()> {
     let again = good.deliver(&sample()).await?;
     hold(&machine, &good.wait(&again).await?, &again.arn).await?;
 
+    // A cancel, which comes too late.
+    let again = good.wait(&again).await?;
+    let sealed = again.output.as_ref().context("it gave nothing")?;
+    let asked = json!({"cancel": {"job_key": sealed["job_key"]}});
+    let cancel = good.deliver_text(KIND, &asked.to_string()).await?;
+    let cancelled = good.wait(&cancel).await?;
+    assert_eq!(cancelled.states()[..3], ["Receive", "Asked", "Seal"]);
+    hold(&machine, &cancelled, &cancel.arn).await?;
+
     // Each function dies once, at the start with its answer, and Lambda throttles.
     let mut crashed = sample();
     crashed["id"] = json!("00000000-0000-4000-8000-00000000000a");

@@ -36,7 +36,10 @@ impl LocalFailure<'_> {
         error: Option<&TaskError>,
         now: DateTime<Utc>,
     ) -> bool {
-        let is_given_up = error.is_some_and(|error| is_given_up(entry, error, now));
+        // Whoever gets this error saw that no start call can be under way, and none is made any more.
+        let is_cancelled = entry.cancel.is_some()
+            && error.is_some_and(|error| ErrorKind::from_name(&error.error) == Some(ErrorKind::Cancelled));
+        let is_given_up = is_cancelled || error.is_some_and(|error| is_given_up(entry, error, now));
         let is_anothers = is_of_another(entry, execution, now) && !is_given_up;
         is_anothers || entry.trigger.request_sha256 != self.request_sha256
     }

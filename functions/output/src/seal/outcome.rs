@@ -1,13 +1,14 @@
 //! The outcome that an execution would give a job.
 //!
 //! What must stay true: a success has a report that did not fail, and no error. Everything else is a failure that names its
-//! error.
+//! error. Whatever a job that was cancelled came to, its outcome is that.
 
 use chrono::{DateTime, Utc};
 use landfall::{
+    cancel::cancelled,
     error::Error,
     job::{Job, Kind, Status, TaskError, Verdict},
-    ledger::Outcome,
+    ledger::{Cancel, Entry, Outcome},
     s3_uri::S3Uri,
 };
 
@@ -77,6 +78,16 @@ impl Decider<'_> {
             missed_polls: None,
             report: None,
             landfall: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// The outcome of a job that somebody cancelled, with what `draft` knows of it.
+    pub(super) fn cancelled(self, entry: &Entry, cancel: &Cancel, draft: Outcome) -> Outcome {
+        Outcome {
+            verdict: Verdict::Failed,
+            error: Some(cancelled(entry, cancel).into()),
+            receipt: self.ledger_receipt(&entry.kind, &entry.trigger.job_key),
+            ..draft
         }
     }
 

@@ -937,8 +937,9 @@ proptest! {
         let found = in_sizes(&text, &sizes);
         prop_assert_eq!(&found, &run(&text));
         let expected = expected(&text);
-        if text.contains(&0) {
-            // At a NUL byte more than one thing may be wrong.
+        let is_forked = values(&text, Quotes::Doubled).1.is_some();
+        if text.contains(&0) || is_forked && std::str::from_utf8(&text).is_err() {
+            // At a NUL byte, and where a quote and a byte of no text meet, more than one thing may be wrong.
             prop_assert_eq!(found.is_err(), expected.is_err());
         } else if !is_delimited(&found) {
             prop_assert_eq!(comparable(found), comparable(expected));

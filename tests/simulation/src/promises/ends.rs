@@ -9,7 +9,7 @@ use landfall::{
 };
 use landfall_output::receipt::Receipt;
 
-use super::{AGREE, Check, SEALED};
+use super::{AGREE, CANCELLED, Check, SEALED};
 use crate::machine::End;
 
 /// How long a claim takes to be written and heard of where calls are slow.
@@ -107,6 +107,14 @@ impl Check<'_> {
                         AGREE,
                         format!("#{delivery} was sealed as {}, not {job_key}", one.job_key),
                     );
+                } else if after.plan.deliveries[*delivery].is_cancel() {
+                    // It came before there was a job.
+                    if outcome.error.as_ref().map(|error| error.error.as_str()) != Some(ErrorKind::NotFound.name()) {
+                        self.breaks(
+                            CANCELLED,
+                            format!("#{delivery} was rejected, and not because there is no job"),
+                        );
+                    }
                 } else if after.harms == 0
                     && after.plan.pick_up != Some(trigger)
                     && !is_claimed_late(&entry)

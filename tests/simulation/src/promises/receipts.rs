@@ -70,9 +70,13 @@ impl Check<'_> {
     /// Whether a rejection may stand in the ledger that no execution ended with: a seal that stood still or ran beside
     /// another one wrote it when its execution had gone on.
     pub(super) fn may_be_left_over(&self, job_key: &str) -> bool {
+        self.runs_beside() && job_key.starts_with("rejected-")
+    }
+
+    /// Whether a function may outlast its time, or run beside another try of the same step.
+    pub(super) fn runs_beside(&self) -> bool {
         let plan = &self.after.plan;
-        let runs_beside = plan.stale || plan.weather.mishaps.contains(&Mishap::Twice);
-        runs_beside && job_key.starts_with("rejected-")
+        plan.stale || plan.weather.mishaps.contains(&Mishap::Twice)
     }
 
     /// Each outcome is announced by the execution whose it is, once; again only if that execution could not know.

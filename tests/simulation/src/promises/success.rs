@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::Result;
-use landfall::job::Verdict;
+use landfall::{error::ErrorKind, job::Verdict};
 use landfall_output::{receipt::Receipt, verify::Role};
 
 use super::{Check, NO_FALSE_ALARM, TRUE};
@@ -135,7 +135,14 @@ impl Check<'_> {
             };
             let is_free = after.plan.max_starts_per_day == 0
                 && after.plan.pick_up.is_none_or(|trigger| self.keys[trigger] != job_key);
-            if is_quiet && has_time && character.is_healthy && is_free && !job_key.starts_with("rejected-") {
+            let is_cancelled = error.error == ErrorKind::Cancelled.name();
+            if is_quiet
+                && has_time
+                && character.is_healthy
+                && is_free
+                && !is_cancelled
+                && !job_key.starts_with("rejected-")
+            {
                 self.breaks(
                     NO_FALSE_ALARM,
                     format!("{job_key} failed although nothing went wrong: {}", error.cause),

@@ -1,0 +1,124 @@
+//! `landfall cancel`.
+//!
+//! What must stay true: it says what the service does with the job, which nobody can stop there, and what can be done
+//! afterwards. A job that is sealed is not cancelled.
+
+use anyhow::{Result, bail};
+use landfall::{
+    cancel::MEMBER,
+    error::ErrorKind,
+    ledger::{AttemptState, Entry},
+};
+use landfall_cli::{
+    account::Deployment,
+    act::quoted,
+    jobs::Status,
+    show::{Job, Target},
+};
+use serde_json::json;
+
+use super::{
+    arguments::{Cancel, Common},
+    deed::{Deed, Step},
+    outcome::Outcome,
+    show::{find, print_job},
+    watch::ended,
+};
+
+/// What the execution costs that does it, for people.
+const COST: &str = "7 state transitions (0.02 US cents)";
+
+/// When the job's executions notice.
+const BY_THEMSELVES: &str = "Its executions end by themselves: within five minutes in line, else at their next poll or after a \
+                             verification that has begun.";
+
+/// What is said of a start call of which nothing is known yet.
+const UNDER_WAY: &str = "A start call of it may be under way: then it is sealed when that is over, after 15 minutes at most, \
+                         and the service works on a job that it made.";
+
+pub(super) async fn cancel(common: &Common, options: &Cancel) -> Result<Outcome> {
+    let deployment = Deployment::find(&common.access(), common.named()).await?;
+    let job = find(&deployment, &Target::of(&options.job)?).await?;
+    let row = &job.row;
+    let Some(entry) = &job.entry else {
+        bail!(
+            "{} {} has no entry in the ledger, so there is nothing to cancel: `landfall show {}` says what became of it",
+            row.kind,
+            row.job_key,
+            row.reference()
+        );
+    };
+    if let Some(outcome) = &entry.outcome {
+        let how = if is_cancelled(&job) {
+            "cancelled already"
+        } else {
+            outcome.verdict.name()
+        };
+        bail!(
+            "{} {} is sealed as {how}, and what is sealed does not change. `landfall show {}` says what can be done",
+            row.kind,
+            row.job_key,
+            row.job_key
+        );
+    }
+    let input = json!({ MEMBER: { "job_key": row.job_key } });
+    let machine = deployment.machine(&row.kind)?;
+    let deed = Deed {
+        common,
+        deployment: &deployment,
+        kind: &row.kind,
+        job_key: &row.job_key,
+        commands: vec![format!(
+            "aws stepfunctions start-execution --state-machine-arn {} --input {}{}",
+            quoted(machine),
+            quoted(&input.to_string()),
+            common.for_aws()
+        )],
+    };
+    let what = what_it_does(&job, entry);
+    let step = Step::Start { machine, input: &input };
+    let execution = deed.done(&what, step, options.act.consent).await?;
+    match execution {
+        Some(execution) if options.act.follow => {
+            let job = ended(common, &deployment, &execution, options.act.detail).await?;
+            print_job(common, &job)?;
+            Ok(Outcome::good_if(is_cancelled(&job)))
+        }
+        execution => deed.say(execution),
+    }
+}
+
+fn is_cancelled(job: &Job) -> bool {
+    let error = job.row.error.as_ref();
+    error.is_some_and(|error| error.name == ErrorKind::Cancelled.name())
+}
+
+/// What a cancel does with a job as it is now, and what that costs.
+fn what_it_does(job: &Job, entry: &Entry) -> String {
+    let row = &job.row;
+    let last = entry.attempts.last();
+    let service_id = last.and_then(|attempt| attempt.service_id.as_deref());
+    let at_the_service = match (service_id, last.map(|attempt| attempt.state)) {
+        (Some(service_id), _) => format!(
+            "The service has no call that stops {service_id}: it works on, it costs what it costs, and what it makes is not \
+             sealed. `landfall pick-up {}` goes on with it afterwards, without another export.\n{BY_THEMSELVES}",
+            row.job_key
+        ),
+        (None, Some(AttemptState::Waiting)) => format!("Nothing is started at the service. {BY_THEMSELVES}"),
+        (None, _) => UNDER_WAY.to_owned(),
+    };
+    let unsealed = match row.status {
+        Status::Aborted | Status::Unsealed => format!(
+            "\nNo execution goes on with it, and its export may be good: `landfall redrive {}` goes on with it instead.",
+            row.job_key
+        ),
+        _ => String::new(),
+    };
+    format!(
+        "Cancels {} {}, which is {}: it is sealed as Landfall.Cancelled and announced as failed, and its slot is free at \
+         once.\n{at_the_service}{unsealed}\nIt costs {COST}.",
+        row.kind,
+        row.job_key,
+        row.status.name()
+    )
+}

@@ -1,0 +1,94 @@
+//! Executions that cancel a job.
+//!
+//! What must stay true: a job that has an outcome keeps it, and one whose start call may be under way is sealed only when
+//! that is over, so that the id of what the service made is recorded. A cancel of what is no job closes none.
+//!
+//! The cancel and the outcome are written in one change of the job's entry. While a start call may be under way the cancel
+//! alone is written, and the step fails as `Busy`, which the definition tries again for longer than a start call takes.
+
+use landfall::{
+    cancel::job_key_of,
+    error::{Error, ErrorKind, Result},
+    ledger::{Cancel, Change, Changed, Entry},
+    start::Received,
+};
+
+use super::{Sealed, Sealer, failure::LocalFailure, rejection, started};
+
+impl Sealer<'_> {
+    /// Cancels the job that the input of an execution names. The execution ends with the job's outcome, whatever it is.
+    pub(super) async fn cancel(&self, received: &Received) -> Result<Sealed> {
+        let kind = &received.kind;
+        let failure = LocalFailure {
+            kind,
+            request_sha256: "",
+            rejected: received.rejected(self.now())?,
+        };
+        if let Some(standing) = rejection::decided(&self.ledger, self.execution, &failure).await? {
+            return self.unstarted(&standing).await;
+        }
+        let job_key = match job_key_of(&received.event) {
+            Ok(job_key) if received.unreadable.is_none() => job_key,
+            Ok(_) => {
+                let error = Error::new(ErrorKind::InvalidEvent, "the cancel has parts that cannot be read");
+                return self.refuse(&failure, error).await;
+            }
+            Err(error) => return self.refuse(&failure, error).await,
+        };
+        let Some(current) = self.ledger.load(kind, &job_key).await? else {
+            let message = format!("there is no {kind} {job_key} to cancel; `landfall jobs` lists what there is");
+            return self.refuse(&failure, Error::new(ErrorKind::NotFound, message)).await;
+        };
+        let changed = self.ledger.change(current, |entry| self.changed(entry)).await?;
+        let entry = match changed {
+            Changed::Written(current) | Changed::Left((), current) => current.entry,
+        };
+        if entry.outcome.is_some() {
+            return self.unstarted(&entry).await;
+        }
+        Err(Error::new(
+            ErrorKind::Busy,
+            format!("the cancel of {job_key} is noted, and a start call of it may be under way"),
+        ))
+    }
+
+    /// The entry with the cancel in it, and with the outcome if no start call can be under way.
+    fn changed(&self, entry: &Entry) -> Change<Entry, ()> {
+        let now = self.now();
+        let is_in_flight = entry.in_flight_until(now).is_some();
+        if entry.outcome.is_some() || is_in_flight && entry.cancel.is_some() {
+            return Change::Leave(());
+        }
+        let cancel = entry.cancel.clone().unwrap_or_else(|| Cancel {
+            at: now,
+            by: self.execution.to_owned(),
+        });
+        let outcome = (!is_in_flight).then(|| {
+            let error = landfall::cancel::cancelled(entry, &cancel);
+            let mut outcome = self
+                .decider()
+                .failure(&entry.kind, &entry.trigger.job_key, error.into());
+            outcome.attempt = started(entry);
+            outcome
+        });
+        tracing::warn!(
+            kind = %entry.kind,
+            job_key = entry.trigger.job_key,
+            is_sealed = outcome.is_some(),
+            "the job was cancelled"
+        );
+        Change::To(Entry {
+            cancel: Some(cancel),
+            outcome,
+            ..entry.clone()
+        })
+    }
+
+    async fn refuse(&self, failure: &LocalFailure<'_>, error: Error) -> Result<Sealed> {
+        let draft = self
+            .decider()
+            .failure(failure.kind, &failure.rejected.job_key, error.into());
+        let entry = self.reject(failure, draft).await?;
+        self.unstarted(&entry).await
+    }
+}
