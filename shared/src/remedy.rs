@@ -339,11 +339,11 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
                          than 50 batches ended in a way that nothing in the definition leads to, such as being stopped; \
                          look at the Map Run.",
             unstarted: Advice {
-                what: "Read the function's log, fix what it names, then rerun it.",
+                what: "Read the error and the function's log, fix what they name, then rerun it.",
                 next: &[Next::Rerun],
             },
             started: Advice {
-                what: "Read the function's log, fix what it names, then pick it up: no second export.",
+                what: "Read the error and the function's log, fix what they name, then pick it up: no second export.",
                 next: &[Next::PickUp],
             },
         },

@@ -215,7 +215,10 @@ fn a_verification_in_batches_comes_back_to_verify() {
         json!({"Bucket.$": "$.verifying.manifest.bucket", "Key.$": "$.verifying.manifest.key"})
     );
     assert_eq!(map["MaxConcurrencyPath"], "$.verifying.concurrency");
-    assert_eq!(map["ItemSelector"], json!({"batch.$": "$$.Map.Item.Value"}));
+    assert_eq!(
+        map["ItemSelector"],
+        json!({"batch.$": "$$.Map.Item.Value", "execution.$": "$$.Execution.Id"})
+    );
 
     let (batch, verify) = (batch_state("Batch"), state("Verify"));
     for member in ["Resource", "Retry", "TimeoutSeconds"] {
@@ -225,7 +228,8 @@ fn a_verification_in_batches_comes_back_to_verify() {
         batch["Parameters"]["FunctionName"],
         verify["Parameters"]["FunctionName"]
     );
-    assert_eq!(batch["Parameters"]["Payload.$"], "$.batch");
+    let payload = json!({"work.$": "$.batch.work", "batch.$": "$.batch.batch", "execution.$": "$.execution"});
+    assert_eq!(batch["Parameters"]["Payload"], payload);
     // The answer stands beside the batch, so that the next invocation gets the batch alone.
     assert_eq!(batch["ResultPath"], "$.answer");
     assert_eq!(batch["ResultSelector"], json!({"done.$": "$.Payload.done"}));

@@ -40,6 +40,9 @@ pub struct Item {
     pub work: String,
     /// Key of the batch, without its ending.
     pub batch: String,
+    /// ARN of the execution that verifies, for the log. The list of batches lacks it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution: Option<String>,
 }
 
 /// What is kept of a verification between invocations.
