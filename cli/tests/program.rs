@@ -5,7 +5,8 @@
 use std::{fs, path::Path, process::Command, time::Duration};
 
 use landfall_local::{
-    deploy::{EXPORTS, REGION, Retries},
+    account::{EXPORTS, REGION},
+    deploy::Retries,
     simulated::customer_profiles::Settings,
     world::{Options, World},
 };

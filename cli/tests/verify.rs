@@ -19,12 +19,16 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use landfall::{
     error::{Error, ErrorKind, Result},
-    store::{Condition, Frames, Head, ObjectStore, Page, Stored, SystemClock, Written},
+    store::{
+        ObjectStore, SystemClock,
+        layer::{Answer, Call, Layer, Layered},
+    },
 };
 use landfall_cli::verify::{Ask, Location, Place, Progress, verify, verify_in};
 use landfall_local::{
+    account::{ACCOUNT, EXPORTS, REGION},
     children::Guard,
-    deploy::{self, ACCOUNT, EXPORTS, REGION},
+    deploy,
     moto::Moto,
     places, python,
 };
@@ -777,74 +781,33 @@ fn only_a_receipt_of_an_output_can_be_compared() {
     }
 }
 
-/// A store in which something happens before the first read of a key, and whose streams may break off.
+/// The layer of a store in which something happens before the first read of a key, and whose streams may break off.
+#[derive(Default)]
 struct Meddled {
-    store: Arc<dyn ObjectStore>,
     before: Mutex<BTreeMap<String, Box<dyn FnOnce() + Send>>>,
     /// Streams that break off behind their first part.
     breaks: AtomicUsize,
 }
 
-impl Meddled {
-    fn meddle(&self, key: &str) {
-        let act = self.before.lock().unwrap().remove(key);
-        if let Some(act) = act {
-            act();
-        }
-    }
-}
-
 #[async_trait]
-impl ObjectStore for Meddled {
-    async fn list_page(&self, bucket: &str, prefix: &str, after: Option<&str>) -> Result<Page> {
-        self.store.list_page(bucket, prefix, after).await
-    }
-
-    async fn head(&self, bucket: &str, key: &str) -> Result<Option<Head>> {
-        self.store.head(bucket, key).await
-    }
-
-    async fn get(&self, bucket: &str, key: &str) -> Result<Option<Stored>> {
-        self.store.get(bucket, key).await
-    }
-
-    async fn read(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Bytes> {
-        self.meddle(key);
-        self.store.read(bucket, key, etag, start, end).await
-    }
-
-    async fn stream(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Frames> {
-        self.meddle(key);
-        let frames = self.store.stream(bucket, key, etag, start, end).await?;
-        let breaks = self
-            .breaks
-            .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1))
-            .is_ok();
-        if !breaks {
-            return Ok(frames);
+impl Layer for Meddled {
+    async fn call(&self, call: Call<'_>, store: &dyn ObjectStore) -> Result<Answer> {
+        if matches!(call, Call::Read { .. } | Call::Stream { .. }) {
+            let act = self.before.lock().unwrap().remove(call.key());
+            if let Some(act) = act {
+                act();
+            }
         }
-        let broken = Error::new(ErrorKind::Unavailable, "the body broke off");
-        Ok(frames.take(1).chain(stream::iter([Err(broken)])).boxed())
-    }
-
-    async fn put(&self, _: &str, _: &str, _: Bytes, _: Condition) -> Result<Written> {
-        Err(Error::internal("nothing is written"))
-    }
-
-    async fn begin_upload(&self, _: &str, _: &str) -> Result<String> {
-        Err(Error::internal("nothing is written"))
-    }
-
-    async fn upload_part(&self, _: &str, _: &str, _: &str, _: i32, _: Bytes) -> Result<String> {
-        Err(Error::internal("nothing is written"))
-    }
-
-    async fn complete_upload(&self, _: &str, _: &str, _: &str, _: &[String]) -> Result<Written> {
-        Err(Error::internal("nothing is written"))
-    }
-
-    async fn abort_upload(&self, _: &str, _: &str, _: &str) -> Result<()> {
-        Err(Error::internal("nothing is written"))
+        let breaks = |left: usize| left.checked_sub(1);
+        match call.make(store).await? {
+            Answer::Frames(frames) if self.breaks.fetch_update(Relaxed, Relaxed, breaks).is_ok() => {
+                let broken = Error::new(ErrorKind::Unavailable, "the body broke off");
+                Ok(Answer::Frames(
+                    frames.take(1).chain(stream::iter([Err(broken)])).boxed(),
+                ))
+            }
+            answer => Ok(answer),
+        }
     }
 }
 
@@ -855,12 +818,11 @@ async fn a_file_that_changes_while_it_is_read_is_noticed() {
     let location = Location::folder(here.path()).unwrap();
     let act = move || fs::write(changed, "id,name\n3,c\n4,d\n5,e\n").unwrap();
     let meddled = Meddled {
-        store: location.store,
         before: Mutex::new(BTreeMap::from([("b.csv".to_owned(), Box::new(act) as _)])),
-        breaks: AtomicUsize::new(0),
+        ..Meddled::default()
     };
     let location = Location {
-        store: Arc::new(meddled),
+        store: Arc::new(Layered::new(location.store, meddled)),
         ..Location::folder(here.path()).unwrap()
     };
     let ask = Ask {
@@ -890,11 +852,11 @@ async fn a_body_that_breaks_off_is_asked_for_again() {
     write(here.path(), "a.csv", &format!("id,name\n{lines}"));
     let size = fs::metadata(here.path().join("a.csv")).unwrap().len();
     let location = Location::folder(here.path()).unwrap();
-    let meddled = Arc::new(Meddled {
-        store: Arc::clone(&location.store),
-        before: Mutex::default(),
+    let meddled = Meddled {
         breaks: AtomicUsize::new(2),
-    });
+        ..Meddled::default()
+    };
+    let meddled = Arc::new(Layered::new(Arc::clone(&location.store), meddled));
     let location = Location {
         store: Arc::clone(&meddled) as Arc<dyn ObjectStore>,
         ..location
@@ -907,7 +869,7 @@ async fn a_body_that_breaks_off_is_asked_for_again() {
     let verified = verify_in(&ask, location, None, Arc::new(SystemClock), &progress)
         .await
         .unwrap();
-    assert_eq!(meddled.breaks.load(Relaxed), 0);
+    assert_eq!(meddled.layer.breaks.load(Relaxed), 0);
     assert_eq!(
         (verified.verdict, verified.report.unwrap().rows),
         (Verdict::Passed, rows)

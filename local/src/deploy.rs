@@ -18,29 +18,13 @@ use aws_sdk_s3::{
 use serde_json::{Value, json};
 
 use crate::{
+    account::{ACCOUNT, BUS, EXPORTS, LEDGER, PARTITION, REGION, STACK},
     aws::Aws,
     edge::lambda::Lambda,
     functions::{BATCH, KINDS, Kind, PLAN, SEAL, SUMMARY, VERIFY},
     places,
     template::template,
 };
-
-/// The account of the local world.
-pub const ACCOUNT: &str = "111122223333";
-
-/// The partition of the local world.
-pub const PARTITION: &str = "aws";
-
-/// The region of the local world.
-pub const REGION: &str = "eu-central-1";
-
-pub use landfall_cli::verify::kept::{EXPORTS, LEDGER};
-
-/// The name of the stack.
-pub const STACK: &str = "landfall";
-
-/// Where jobs are announced.
-pub const BUS: &str = "landfall";
 
 const QUEUE: &str = "landfall-announcements";
 

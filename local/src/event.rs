@@ -12,7 +12,7 @@ pub use landfall_cli::event::{kind, read};
 use serde_json::Value;
 
 use crate::{
-    deploy::{ACCOUNT, REGION},
+    account::{ACCOUNT, REGION},
     edge::new_id,
 };
 

@@ -6,6 +6,7 @@
 //! `moto_server` that the command installs by itself. [`world::World`] puts it together; the flow tests drive it
 //! in-process and `cargo local` from the terminal.
 
+pub mod account;
 pub mod aws;
 pub mod children;
 pub mod deploy;

@@ -8,11 +8,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde_json::json;
 
-use crate::{
-    aws::Aws,
-    deploy::{BUS, machine_name},
-    template::template,
-};
+use crate::{account::BUS, aws::Aws, deploy::machine_name, template::template};
 
 /// The bus on which an event is put that names none.
 const DEFAULT_BUS: &str = "default";

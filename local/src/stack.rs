@@ -11,8 +11,9 @@ use landfall_cli::kinds;
 use serde_json::{Map, Value, json};
 
 use crate::{
+    account::{BUS, EXPORTS, LEDGER, STACK},
     aws::Aws,
-    deploy::{self, BUS, EXPORTS, LEDGER, STACK},
+    deploy,
     functions::BATCH,
 };
 

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    deploy::{ACCOUNT, PARTITION, REGION, STACK},
+    account::{ACCOUNT, PARTITION, REGION, STACK},
     places,
 };
 

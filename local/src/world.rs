@@ -25,9 +25,10 @@ use landfall::store::SystemClock;
 use serde_json::Value;
 
 use crate::{
+    account::{ACCOUNT, EXPORTS, REGION},
     aws::{Aws, Description},
     children::Guard,
-    deploy::{self, ACCOUNT, REGION, Retries},
+    deploy::{self, Retries},
     edge::{
         Edge,
         lambda::{FunctionConfig, Lambda, Settings as LambdaSettings},
@@ -266,7 +267,7 @@ impl World {
         if options.kinds.iter().any(|kind| kind.name == "endpoint-import") {
             // What the sample events of imports name.
             for (key, body) in pinpoint::samples(options.pinpoint.seed, options.pinpoint.endpoints)? {
-                sink.put(deploy::EXPORTS, key, body.into(), None).await?;
+                sink.put(EXPORTS, key, body.into(), None).await?;
             }
         }
         let announcements = announcements?;

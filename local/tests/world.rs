@@ -7,7 +7,8 @@ mod common;
 use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
 
 use landfall_local::{
-    deploy::{EXPORTS, LEDGER, Retries},
+    account::{EXPORTS, LEDGER},
+    deploy::Retries,
     edge::lambda::Fault,
     world::{Execution, Options, World},
 };

@@ -51,7 +51,7 @@ pub struct Advice {
 pub struct Remedy {
     /// What happened, as Markdown of `docs/operations.md`.
     pub meaning: &'static str,
-    /// What to do, with every case that is known, as Markdown of `docs/operations.md`.
+    /// What else to do in special cases, as Markdown of `docs/operations.md`; empty if there are none.
     pub what_to_do: &'static str,
     /// What to do in short, if the service has no job of it.
     pub unstarted: Advice,
@@ -141,12 +141,10 @@ impl Ended {
 pub const fn remedy(kind: ErrorKind) -> Remedy {
     match kind {
         ErrorKind::InvalidEvent => Remedy {
-            meaning: "The event is not a request that Landfall or the service accepts. Nothing was started.",
-            what_to_do: "Correct what the cause lists and send the event again. If what was wrong lies outside of the \
-                         event (the export role, a key, the file of an import), or the event has an `IdempotencyKey`, \
-                         add `\"Rerun\": 1`: the failure may be sealed under the job's key. Customer Profiles names an \
-                         export role that does not fit so too, see \
-                         [below](#customer-profiles-cannot-use-the-export-role).",
+            meaning: "The event is not a request that Landfall or the service accepts.",
+            what_to_do: "If the event has an `IdempotencyKey`, correct it and add `\"Rerun\": 1`: the failure may be sealed \
+                         under the job's key. Customer Profiles gives this name also to [an export role that does not \
+                         fit](#customer-profiles-cannot-use-the-export-role).",
             unstarted: Advice {
                 what: "Nothing was started. Correct what the error lists and send the event again. If what was wrong lies \
                    outside of the event (a role, a key, the file of an import), fix it and rerun.",
@@ -159,11 +157,11 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
         },
         ErrorKind::Forbidden => Remedy {
             meaning: "The allow list, IAM, a bucket policy or the expected bucket owner refuses it.",
-            what_to_do: "The cause names which. Add the destination, role, key, domain or dashboard to \
-                         `AllowedDestinations` (with its bucket in `AllowedDestinationBuckets`: the stack refuses one \
-                         without the other), `AllowedRoles`, `AllowedKmsKeys`, `AllowedDomains` or `AllowedDashboards`, \
-                         or mend the policy; then rerun. If a service cannot use its role or the bucket, see below. A \
-                         poll that is refused ends no job: see [A job has stalled](#a-job-has-stalled).",
+            what_to_do: "The allow lists are `AllowedDestinations` (each with its bucket in `AllowedDestinationBuckets`), \
+                         `AllowedRoles`, `AllowedKmsKeys`, `AllowedDomains`, `AllowedDashboards` and \
+                         `AllowedQuickSightUsers`. If a service cannot use its role or the bucket, see \
+                         [Permissions](#permissions). A poll that is refused ends no job: see [A job has \
+                         stalled](#a-job-has-stalled).",
             unstarted: Advice {
                 what: "Nothing was started. Fix what the error names (the allow list or a policy), then rerun it.",
                 next: &[Next::Rerun],
@@ -176,8 +174,7 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
         ErrorKind::NotFound => Remedy {
             meaning: "A domain, segment, dashboard, application, job, source or bucket does not exist in this account \
                       and region; Customer Profiles says the same where access is denied.",
-            what_to_do: "Check the names (a segment goes by its identifier, not its display name), then the start \
-                         function's role. Then rerun.",
+            what_to_do: "A segment goes by its identifier, not its display name.",
             unstarted: Advice {
                 what: "Nothing was started. Correct the name that the error names, or the function's role, then rerun it.",
                 next: &[Next::Rerun],
@@ -190,7 +187,7 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
         ErrorKind::Throttled => Remedy {
             meaning: "The service or S3 asked to slow down, through 6 retries of a verification or 12 of a seal. A \
                       start that is throttled waits in line until its deadline, and ends as `Landfall.TimedOut`.",
-            what_to_do: "Redrive a seal; else rerun.",
+            what_to_do: "",
             unstarted: Advice {
                 what: "Rerun it when the service has calm again.",
                 next: &[Next::Rerun],
@@ -201,11 +198,10 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
             },
         },
         ErrorKind::Busy => Remedy {
-            meaning: "Another delivery held the claim, or the line was full, until the retries were spent; that takes \
-                      more than a day, so a job in line mostly ends as `Landfall.TimedOut`.",
-            what_to_do: "Look for the other execution of the same job key. If the line is too long, see \
-                         [below](#jobs-stand-in-line). Then rerun. An import whose function died is `Busy` for up to 15 \
-                         minutes.",
+            meaning: "Another delivery held the claim, or the line was full, until the retries were spent, which takes \
+                      more than a day.",
+            what_to_do: "If the line is too long, see [Jobs stand in line](#jobs-stand-in-line). An import whose function died \
+                         is `Busy` for up to 15 minutes.",
             unstarted: Advice {
                 what: "Look for the other execution of the same job key. If there is none, rerun it.",
                 next: &[Next::Rerun],
@@ -218,7 +214,7 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
         ErrorKind::Unavailable => Remedy {
             meaning: "A service or S3 did not answer: in Start through 100 retries, which are hours, or until the \
                       deadline; in a verification through 6; in a seal through 12.",
-            what_to_do: "Look at the AWS Health Dashboard. Redrive a seal, pick up what has a `service.id`, else rerun.",
+            what_to_do: "",
             unstarted: Advice {
                 what: "Look at the AWS Health Dashboard, then rerun it.",
                 next: &[Next::Rerun],
@@ -229,11 +225,10 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
             },
         },
         ErrorKind::Unreachable => Remedy {
-            meaning: "No request reached the service for five minutes, and no job was made: its name was not found, or \
-                      no connection could be made. Mostly, the service is not in the stack's region.",
-            what_to_do: "The cause names the region and where the service is; \
-                         [kinds.md](kinds.md#where-the-services-are) says how to look it up. Deploy the stack in a \
-                         region that has it. If this one has it, look at the function's network, then rerun.",
+            meaning: "No request reached the service for five minutes, and no job was made. Mostly, the service is not \
+                      in the stack's region.",
+            what_to_do: "The cause names the region and where the service is; [kinds.md](kinds.md#where-the-services-are) \
+                         says how to look it up.",
             unstarted: Advice {
                 what: "Nothing was started. Deploy the stack in a region that has the service. If this one has it, look at \
                    the function's network, then rerun it.",
@@ -246,8 +241,8 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
         },
         ErrorKind::Retired => Remedy {
             meaning: "The service no longer offers this job.",
-            what_to_do: "No retry helps; the cause holds the service's own code and what to use instead. Of Pinpoint, \
-                         see [kinds.md](kinds.md#pinpoint-endpoint-exports-and-imports).",
+            what_to_do: "The cause holds the service's own code. Of Pinpoint, see \
+                         [kinds.md](kinds.md#pinpoint-endpoint-exports-and-imports).",
             unstarted: Advice {
                 what: "The service no longer offers this job. The error says what to use instead.",
                 next: &[],
@@ -260,9 +255,8 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
         ErrorKind::JobFailed => Remedy {
             meaning: "The service itself says that the job failed.",
             what_to_do: "The receipt holds the service's message; of Quick Sight the code alone, because its words may \
-                         quote values: DescribeDashboardSnapshotJobResult tells them. Most often: the export role, or \
-                         Quick Sight, may not write the bucket or use the key. Of an import whose start call was lost, \
-                         the cause names the jobs to look at before a rerun. Then rerun.",
+                         quote values: DescribeDashboardSnapshotJobResult tells them. Of an import whose start call was \
+                         lost, the cause names the jobs to look at before a rerun.",
             unstarted: Advice {
                 what: "The service itself failed the job. Read its message, fix the cause, then rerun it.",
                 next: &[Next::Rerun],
@@ -274,18 +268,16 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
             },
         },
         ErrorKind::TimedOut => Remedy {
-            meaning: "The job did not end before its deadline. It may still end, and its files are then not sealed. Or \
-                      it was never started, because it stood in line: the cause says so. Or the job ended, and its \
-                      verification did not: the cause then names the batch, or an object that `cannot be read within \
-                      one invocation of the function, and cannot go on in a next one`, which is gzip of a single \
-                      member, a PDF or a workbook.",
-            what_to_do: "If it is merely slow, or the cause says that the last polls brought no news, [pick it \
-                         up](#run-again): no second export. Raise `DeadlineSeconds` (a day at most) in the event or the \
-                         stack for the next ones. If it was never started, see [below](#jobs-stand-in-line), then \
-                         rerun. If an object takes too long to verify, give verify-output more memory, which brings \
-                         more processor (`MemorySize` of `VerifyOutputFunction` in `template.yaml`, then deploy), or \
-                         ask for `Landfall.Verification.Level` `structure`; then pick it up. Or have the service write \
-                         smaller files, and rerun.",
+            meaning: "The job did not end before its deadline, stood in line until then, or its verification did not \
+                      end. The cause says which. A job that is merely slow may still end, and its files are then not \
+                      sealed.",
+            what_to_do: "`DeadlineSeconds` may be a day at most, in the event or the stack. If jobs wait for long, see [Jobs \
+                         stand in line](#jobs-stand-in-line). If the cause names an object that `cannot be read within \
+                         one invocation of the function, and cannot go on in a next one` (gzip of a single member, a PDF \
+                         or a workbook), give verify-output more memory, which brings more processor (`MemorySize` of \
+                         `VerifyOutputFunction` in `template.yaml`, then deploy), or ask for \
+                         `Landfall.Verification.Level` `structure`; then pick it up. Or have the service write smaller \
+                         files, and rerun.",
             unstarted: Advice {
                 what: "It was never started, because it stood in line until its deadline. Rerun it, and give the next ones \
                    a longer DeadlineSeconds or a higher limit.",
@@ -298,13 +290,11 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
         },
         ErrorKind::OutputRejected => Remedy {
             meaning: "Files landed, and they do not prove a complete export.",
-            what_to_do: "The receipt names the failed checks. Keep the prefix for whoever looks into it, and do not \
-                         load it. An export that is rightly empty: pick it up with `\"Verification\": {\"AllowEmpty\": \
-                         true}` in its `Landfall`. If the check `format` says `not supported`, `encrypted` or `the most \
-                         that is taken`, the file is [beyond what Landfall \
+            what_to_do: "Rightly empty: `landfall pick-up {job} --allow-empty`. If the check `format` says `not supported`, \
+                         `encrypted` or `the most that is taken`, the file is [beyond what Landfall \
                          decodes](guarantees.md#what-cannot-be-promised), and a rerun gives the same: pick it up with \
-                         `Verification.Level` `structure` or `listing`, or have the service write other files. Else \
-                         rerun.",
+                         `--level structure` or `--level listing`, or have the service write other files. Keep the \
+                         prefix for the people who look into it.",
             unstarted: Advice {
                 what: "Read the failed checks, then rerun it.",
                 next: &[Next::Rerun],
@@ -318,7 +308,7 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
         },
         ErrorKind::BatchFailed => Remedy {
             meaning: "Not every request of a batch succeeded.",
-            what_to_do: "See \"A batch failed\".",
+            what_to_do: "See [A batch failed](#a-batch-failed).",
             unstarted: Advice {
                 what: "Look at the failed requests one by one, in the list of results that the error names.",
                 next: &[],
@@ -331,13 +321,12 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
         ErrorKind::Internal => Remedy {
             meaning: "A defect of Landfall or of its deployment, or Lambda ended a function (the cause then names \
                       Lambda's own error).",
-            what_to_do: "Read the function's log. `Sandbox.Timedout` in endpoint-import-start: more data than 15 \
-                         minutes suffice to decode. `Lambda.TooManyRequestsException`: other functions used up the \
-                         account's concurrency for most of an hour or longer while the job was verified; raise it, then \
-                         pick the job up. A cause that names `States.ItemReaderFailed`: the state machine's role could \
-                         not read `verifications/` in the ledger bucket. `States.ExceedToleratedFailureThreshold`: more \
-                         than 50 batches ended in a way that nothing in the definition leads to, such as being stopped; \
-                         look at the Map Run.",
+            what_to_do: "`Sandbox.Timedout` in endpoint-import-start: 15 minutes do not suffice to decode the data. \
+                         `Lambda.TooManyRequestsException`: other functions used up the account's concurrency for most \
+                         of an hour or longer while the job was verified; raise it. `States.ItemReaderFailed`: the \
+                         state machine's role could not read `verifications/` in the ledger bucket. \
+                         `States.ExceedToleratedFailureThreshold`: more than 50 batches ended in a way that the \
+                         definition does not know, such as being stopped; look at the Map Run.",
             unstarted: Advice {
                 what: "Read the error and the function's log, fix what they name, then rerun it.",
                 next: &[Next::Rerun],
@@ -374,14 +363,14 @@ mod tests {
         let is_whole = |text: &str| text.ends_with('.') && !text.contains("  ");
         for kind in ErrorKind::ALL {
             let remedy = remedy(kind);
-            for text in [
-                remedy.meaning,
-                remedy.what_to_do,
-                remedy.unstarted.what,
-                remedy.started.what,
-            ] {
+            for text in [remedy.meaning, remedy.unstarted.what, remedy.started.what] {
                 assert!(is_whole(text), "{kind}: {text}");
             }
+            assert!(
+                remedy.what_to_do.is_empty() || is_whole(remedy.what_to_do),
+                "{kind}: {}",
+                remedy.what_to_do
+            );
         }
         for ended in Ended::ALL {
             assert!(is_whole(ended.advice().what), "{ended:?}");

@@ -18,7 +18,7 @@ use landfall::{
     runtime::{Handler, invoke, poll_handler, start_handler},
     service::JobService,
     start::{Received, start},
-    store::{Clock, ObjectStore},
+    store::{Clock, ObjectStore, layer::Layered},
 };
 use landfall_customer_profiles::SegmentSnapshots;
 use landfall_local::simulated::{
@@ -38,7 +38,7 @@ use serde_json::{Value, json};
 
 use crate::{
     clock::ManualClock,
-    in_process::{Faults, FaultyStore, sdk},
+    in_process::{Faults, Losing, sdk},
     memory_store::MemoryStore,
 };
 
@@ -178,7 +178,7 @@ impl<S: JobService + 'static, M: SimulatedService + 'static> Harness<S, M> {
         let world = World { store, clock };
         let simulated = Arc::new(simulate(&world));
         let World { store, clock } = world;
-        let faulty = FaultyStore::new(Arc::clone(&store) as Arc<dyn ObjectStore>, Arc::clone(&faults));
+        let faulty = Layered::new(Arc::clone(&store) as Arc<dyn ObjectStore>, Losing(Arc::clone(&faults)));
         let deployment = Deployment {
             config: config()?,
             store: Arc::new(faulty),

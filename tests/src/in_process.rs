@@ -21,14 +21,15 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 use aws_smithy_types::body::SdkBody;
-use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use landfall::{
     error::{Error, ErrorKind, Result},
-    store::{Condition, Frames, Head, ObjectStore, Page, Stored, Written},
+    store::{
+        ObjectStore,
+        layer::{Answer, Call, Layer},
+    },
 };
 use landfall_local::simulated::{ConnectionCut, SimulatedService};
-use tokio::sync::Mutex;
 
 /// When a fault hits the call that it is meant for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,83 +93,18 @@ impl Faults {
     }
 }
 
-/// A store that loses what the faults say.
-pub struct FaultyStore {
-    store: Arc<dyn ObjectStore>,
-    faults: Arc<Faults>,
-    /// Held during each call, if they are to come one after the other.
-    turn: Option<Mutex<()>>,
-}
-
-impl FaultyStore {
-    /// A store around another one.
-    pub fn new(store: Arc<dyn ObjectStore>, faults: Arc<Faults>) -> Self {
-        let turn = None;
-        Self { store, faults, turn }
-    }
-
-    /// Lets no call begin before the one before has ended: what races then is what was decided by the answers.
-    #[must_use]
-    pub fn one_at_a_time(mut self) -> Self {
-        self.turn = Some(Mutex::new(()));
-        self
-    }
-
-    async fn call<T: Send>(&self, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
-        let _turn = match &self.turn {
-            Some(turn) => Some(turn.lock().await),
-            None => None,
-        };
-        let lost = || Error::new(ErrorKind::Unavailable, "the connection to S3 was lost");
-        match self.faults.next() {
-            None => call.await,
-            Some(Moment::Before) => Err(lost()),
-            Some(Moment::After) => call.await.and_then(|_| Err(lost())),
-        }
-    }
-}
+/// The layer of a store that loses the calls which the faults say.
+pub struct Losing(pub Arc<Faults>);
 
 #[async_trait]
-impl ObjectStore for FaultyStore {
-    async fn list_page(&self, bucket: &str, prefix: &str, after: Option<&str>) -> Result<Page> {
-        self.call(self.store.list_page(bucket, prefix, after)).await
-    }
-
-    async fn head(&self, bucket: &str, key: &str) -> Result<Option<Head>> {
-        self.call(self.store.head(bucket, key)).await
-    }
-
-    async fn get(&self, bucket: &str, key: &str) -> Result<Option<Stored>> {
-        self.call(self.store.get(bucket, key)).await
-    }
-
-    async fn read(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Bytes> {
-        self.call(self.store.read(bucket, key, etag, start, end)).await
-    }
-
-    async fn stream(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Frames> {
-        self.call(self.store.stream(bucket, key, etag, start, end)).await
-    }
-
-    async fn put(&self, bucket: &str, key: &str, body: Bytes, condition: Condition) -> Result<Written> {
-        self.call(self.store.put(bucket, key, body, condition)).await
-    }
-
-    async fn begin_upload(&self, bucket: &str, key: &str) -> Result<String> {
-        self.call(self.store.begin_upload(bucket, key)).await
-    }
-
-    async fn upload_part(&self, bucket: &str, key: &str, upload: &str, number: i32, body: Bytes) -> Result<String> {
-        self.call(self.store.upload_part(bucket, key, upload, number, body))
-            .await
-    }
-
-    async fn complete_upload(&self, bucket: &str, key: &str, upload: &str, parts: &[String]) -> Result<Written> {
-        self.call(self.store.complete_upload(bucket, key, upload, parts)).await
-    }
-
-    async fn abort_upload(&self, bucket: &str, key: &str, upload: &str) -> Result<()> {
-        self.call(self.store.abort_upload(bucket, key, upload)).await
+impl Layer for Losing {
+    async fn call(&self, call: Call<'_>, store: &dyn ObjectStore) -> Result<Answer> {
+        let lost = || Error::new(ErrorKind::Unavailable, "the connection to S3 was lost");
+        match self.0.next() {
+            None => call.make(store).await,
+            Some(Moment::Before) => Err(lost()),
+            Some(Moment::After) => call.make(store).await.and_then(|_| Err(lost())),
+        }
     }
 }
 

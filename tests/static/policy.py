@@ -540,7 +540,7 @@ def another(facts, name, base):
 @check
 def parameters_are_documented_and_have_defaults(facts):
     """Every parameter has a default, which the template itself takes, and a place in the console and the documents."""
-    table = (ROOT / "docs/operations.md").read_text().partition("## Parameters of the stack\n")[2].partition("\n## ")[0]
+    table = (ROOT / "docs/deploy.md").read_text().partition("## Parameters of the stack\n")[2].partition("\n## ")[0]
     documented = dict(re.findall(r"^\| `(\w+)` \| (?:`([^`]*)`)? ?\|", table, re.MULTILINE))
     groups = facts.template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     shown = [name for group in groups for name in group["Parameters"]]
@@ -551,7 +551,7 @@ def parameters_are_documented_and_have_defaults(facts):
             continue
         parameter, default = parameters[name], str(parameters[name]["Default"])
         if documented.get(name) != default:
-            yield f"{name} is {default!r} by default, in docs/operations.md {documented.get(name)!r}"
+            yield f"{name} is {default!r} by default, in docs/deploy.md {documented.get(name)!r}"
         is_taken = re.fullmatch(parameter.get("AllowedPattern", r"[\s\S]*"), default)
         is_taken = is_taken and default in map(str, parameter.get("AllowedValues", [default]))
         if parameter["Type"] == "Number":
@@ -1054,7 +1054,7 @@ def a_bucket_may_be_brought(facts):
             yield f"{name} differs by more than the name of the bucket"
     if stack.outputs.get("ExportBucketName") != "brought" or facts.plain.outputs["ExportBucketName"] != "exportbucket":
         yield "the output names another bucket"
-    page = (ROOT / "docs/operations.md").read_text()
+    page = (ROOT / "docs/deploy.md").read_text()
     section = page.partition("### A bucket of your own\n")[2].partition("\n#")[0]
     lines = [line for line in section.splitlines() if line.startswith("    ")]
     text = "\n".join(lines).replace("BUCKET", "exportbucket").replace("ACCOUNT", ACCOUNT)
@@ -1062,7 +1062,7 @@ def a_bucket_may_be_brought(facts):
     own = {s["Sid"]: s for s in facts.plain.bucket_statements("ExportBucket") if s["Sid"] != "OnlyTls"}
     for sid in sorted({*documented, *own}):
         if documented.get(sid) != own.get(sid):
-            yield f"docs/operations.md has {documented.get(sid)}, the template {own.get(sid)}"
+            yield f"docs/deploy.md has {documented.get(sid)}, the template {own.get(sid)}"
 
 
 @check

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use landfall_local::{
-    deploy::{EXPORTS, LEDGER, Retries},
+    account::{EXPORTS, LEDGER},
+    deploy::Retries,
     edge::lambda::Fault,
     functions::SUMMARY,
     world::{Finished, Options, World},

@@ -20,7 +20,7 @@ use landfall::{
     job::{Kind, ReportPointer, TaskError, Verdict},
     ledger::{Entry, Ledger, Outcome, SCHEMA, encode},
     start::Received,
-    store::{Clock as _, ObjectStore},
+    store::{Clock as _, ObjectStore, layer::Layered},
     trigger::{identify, rejected_trigger},
 };
 use landfall_batch::{
@@ -32,7 +32,7 @@ use landfall_batch::{
 use landfall_tests::{
     clock::ManualClock,
     harness::{EXPORTS, LEDGER},
-    in_process::{Faults, FaultyStore, Harm, Moment},
+    in_process::{Faults, Harm, Losing, Moment},
     memory_store::{MemoryStore, Op},
 };
 use serde_json::{Value, json};
@@ -77,7 +77,7 @@ impl Case {
         let store = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
         store.create_bucket(EXPORTS);
         store.create_bucket(LEDGER);
-        let faulty = FaultyStore::new(Arc::clone(&store) as Arc<dyn ObjectStore>, Arc::clone(&faults));
+        let faulty = Layered::new(Arc::clone(&store) as Arc<dyn ObjectStore>, Losing(Arc::clone(&faults)));
         Ok(Self {
             deployment: Deployment {
                 config: config()?,

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
 use landfall_local::{
+    account::{BUS, EXPORTS, LEDGER},
     aws::ServiceError,
-    deploy::{self, BUS, EXPORTS, LEDGER, Retries},
+    deploy::{self, Retries},
     edge::lambda::Fault,
     functions::{SEAL, VERIFY},
     simulated::{

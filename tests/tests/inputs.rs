@@ -21,7 +21,8 @@ use landfall::{
 };
 use landfall_batch::{plan::plan, record::Status, summary::summarise};
 use landfall_local::{
-    deploy::{LEDGER as DEPLOYED_LEDGER, Retries},
+    account::LEDGER as DEPLOYED_LEDGER,
+    deploy::Retries,
     simulated::{SimulatedService, pinpoint},
     world::{Options, World},
 };

@@ -10,13 +10,15 @@
 use std::{fs, io::Write as _, ops::Range, process::Command, sync::Arc};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use flate2::{Compression, write::GzEncoder};
 use landfall::{
     error::{Error, Result},
     job::Level,
-    store::{Clock, Condition, Frames, Head, Listed, ObjectStore, Page, Stored, Written},
+    store::{
+        Clock, Listed, ObjectStore, Page,
+        layer::{Answer, Call, Layer, Layered},
+    },
 };
 use landfall_output::verify::{
     Check, CheckVerdict, Expectation, Format, Limits, Report, Verdict, verify, verify_within,
@@ -170,16 +172,15 @@ fn peak_kib() -> u64 {
         .expect("Linux tells")
 }
 
-/// A listing of objects that nobody holds.
+/// The layer of a store that lists so many objects, which nobody holds.
 struct Listing(usize);
 
-fn only_listed<T>() -> Result<T> {
-    Err(Error::internal("there is a listing, and nothing else"))
-}
-
 #[async_trait]
-impl ObjectStore for Listing {
-    async fn list_page(&self, _: &str, prefix: &str, after: Option<&str>) -> Result<Page> {
+impl Layer for Listing {
+    async fn call(&self, call: Call<'_>, _: &dyn ObjectStore) -> Result<Answer> {
+        let Call::ListPage { prefix, after, .. } = call else {
+            return Err(Error::internal("there is a listing, and nothing else"));
+        };
         let from = after
             .and_then(|after| after.rsplit(['-', '.']).nth(1)?.parse::<usize>().ok())
             .map_or(0, |last| last + 1);
@@ -192,43 +193,7 @@ impl ObjectStore for Listing {
         };
         let objects: Vec<Listed> = (from..to).map(listed).collect();
         let next = objects.last().filter(|_| to < self.0).map(|last| last.key.clone());
-        Ok(Page { objects, next })
-    }
-
-    async fn head(&self, _: &str, _: &str) -> Result<Option<Head>> {
-        only_listed()
-    }
-
-    async fn get(&self, _: &str, _: &str) -> Result<Option<Stored>> {
-        only_listed()
-    }
-
-    async fn read(&self, _: &str, _: &str, _: &str, _: u64, _: u64) -> Result<Bytes> {
-        only_listed()
-    }
-
-    async fn stream(&self, _: &str, _: &str, _: &str, _: u64, _: u64) -> Result<Frames> {
-        only_listed()
-    }
-
-    async fn put(&self, _: &str, _: &str, _: Bytes, _: Condition) -> Result<Written> {
-        only_listed()
-    }
-
-    async fn begin_upload(&self, _: &str, _: &str) -> Result<String> {
-        only_listed()
-    }
-
-    async fn upload_part(&self, _: &str, _: &str, _: &str, _: i32, _: Bytes) -> Result<String> {
-        only_listed()
-    }
-
-    async fn complete_upload(&self, _: &str, _: &str, _: &str, _: &[String]) -> Result<Written> {
-        only_listed()
-    }
-
-    async fn abort_upload(&self, _: &str, _: &str, _: &str) -> Result<()> {
-        only_listed()
+        Ok(Answer::Page(Page { objects, next }))
     }
 }
 
@@ -247,8 +212,8 @@ async fn the_process_of_many_objects() {
     };
     let deadline = clock.now() + TimeDelta::hours(1);
     let before = peak_kib();
-    let store = Arc::new(Listing(OBJECTS));
-    let report = verify_within(store, Arc::new(clock), &asked, deadline, &Limits::default())
+    let store = Layered::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), Listing(OBJECTS));
+    let report = verify_within(Arc::new(store), Arc::new(clock), &asked, deadline, &Limits::default())
         .await
         .expect("a verdict");
     assert_eq!((report.verdict, report.data_objects), (Verdict::Passed, OBJECTS as u64));

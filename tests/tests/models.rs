@@ -1,12 +1,11 @@
 //! The schemas of events, held against botocore's models of the requests.
 //!
 //! What must stay true: each difference in members, enumerations, bounds, patterns and secrecy stands in
-//! `tests/data/model-differences.json` with its reason, and none stands there that is none; `docs/kinds.md` shows the list.
-//! `LANDFALL_UPDATE=1` writes both anew: a new difference has no reason until somebody writes one, and the test fails.
+//! `tests/data/model-differences.json` with its reason, and none stands there that is none.
+//! `LANDFALL_UPDATE=1` writes it anew: a new difference has no reason until somebody writes one, and the test fails.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{
-    fmt::Write as _,
     fs,
     io::Write as _,
     path::{Path, PathBuf},
@@ -24,7 +23,6 @@ use serde_json::{Value, json};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Difference {
-    /// Kinds, in the order of the page.
     #[serde(default)]
     kind: String,
     member: String,
@@ -81,33 +79,6 @@ fn differences<S: JobService>(service: &str, operation: &str) -> Result<Vec<Diff
     Ok(found.into_iter().map(of_kind).collect())
 }
 
-/// The rows of the page.
-fn table(differences: &[Difference]) -> String {
-    let mut table = "| kind | member | | the model | Landfall | why |\n|---|---|---|---|---|---|\n".to_owned();
-    let cell = |value: &Value| match value {
-        Value::Null => "–".to_owned(),
-        Value::Bool(true) => "yes".to_owned(),
-        Value::Bool(false) => "no".to_owned(),
-        Value::String(text) if text.contains(' ') => text.clone(),
-        Value::String(text) => format!("`{}`", text.replace('|', "\\|")),
-        other => format!("`{other}`"),
-    };
-    for one in differences {
-        writeln!(
-            table,
-            "| {} | `{}` | {} | {} | {} | {} |",
-            one.kind,
-            one.member,
-            one.what,
-            cell(&one.model),
-            cell(&one.ours),
-            one.reason
-        )
-        .expect("a string takes all");
-    }
-    table
-}
-
 #[test]
 fn the_schemas_differ_from_the_models_where_it_is_said() -> Result<()> {
     let found = [
@@ -127,20 +98,9 @@ fn the_schemas_differ_from_the_models_where_it_is_said() -> Result<()> {
             known.unwrap_or(difference).clone()
         })
         .collect();
-    let page_at = place("../docs/kinds.md");
-    let page = fs::read_to_string(&page_at)?;
-    let (head, rest) = page
-        .split_once("<!-- differences: from tests/data/model-differences.json -->\n")
-        .context("no table")?;
-    let (_, tail) = rest.split_once("<!-- end -->").context("the table has no end")?;
-    let written = format!(
-        "{head}<!-- differences: from tests/data/model-differences.json -->\n{}<!-- end -->{tail}",
-        table(&explained)
-    );
     if std::env::var_os("LANDFALL_UPDATE").is_some() {
         let lines: Vec<String> = explained.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
         fs::write(&list, format!("[\n{}\n]\n", lines.join(",\n")))?;
-        fs::write(&page_at, &written)?;
     }
     let unexplained: Vec<_> = explained.iter().filter(|one| one.reason.is_empty()).collect();
     assert!(
@@ -150,10 +110,5 @@ fn the_schemas_differ_from_the_models_where_it_is_said() -> Result<()> {
     );
     let said: Vec<Difference> = serde_json::from_str(&fs::read_to_string(&list)?)?;
     assert_eq!(said, explained, "{} lists what is no difference", list.display());
-    assert_eq!(
-        fs::read_to_string(&page_at)?,
-        written,
-        "docs/kinds.md: set LANDFALL_UPDATE=1 to write it anew"
-    );
     Ok(())
 }

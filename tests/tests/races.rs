@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use async_trait::async_trait;
 use chrono::{TimeDelta, Utc};
 use futures::future::join_all;
 use landfall::{
@@ -19,17 +20,22 @@ use landfall::{
     ledger::{Attempt, AttemptState, Cas, Change, Entry, Ledger, SCHEMA},
     queue::Queue,
     start::Received,
-    store::{Condition, ObjectStore, SystemClock, Written, s3::S3Store},
+    store::{
+        Condition, ObjectStore, SystemClock, Written,
+        layer::{Answer, Call, Layer, Layered},
+        s3::S3Store,
+    },
     trigger,
 };
 use landfall_local::simulated::customer_profiles::{Scenario, Settings};
 use landfall_tests::{
     harness::{Harness, LEDGER},
-    in_process::{Faults, FaultyStore},
+    in_process::Faults,
     s3_server::S3Server,
     store_contract::{self, Exempt},
 };
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 const WRITERS: usize = 8;
 
@@ -296,6 +302,18 @@ async fn contract(server: &S3Server, store: &S3Store, exempt: Exempt) -> Result<
         .with_context(|| format!("{} does not keep the contract", server.name))
 }
 
+/// Lets no call begin before the one before has ended: what races then is what was decided by the answers.
+#[derive(Default)]
+struct InTurn(Mutex<()>);
+
+#[async_trait]
+impl Layer for InTurn {
+    async fn call(&self, call: Call<'_>, store: &dyn ObjectStore) -> landfall::error::Result<Answer> {
+        let _turn = self.0.lock().await;
+        call.make(store).await
+    }
+}
+
 async fn all(store: &Arc<dyn ObjectStore>) -> Result<()> {
     one_creates(store).await?;
     no_change_is_lost(store).await?;
@@ -310,7 +328,7 @@ async fn the_ledgers_races_hold_on_moto() -> Result<()> {
     let server = S3Server::moto().await?;
     let store = store(&server).await?;
     contract(&server, &store, Exempt::default()).await?;
-    let store = FaultyStore::new(Arc::new(store), Faults::none()).one_at_a_time();
+    let store = Layered::new(Arc::new(store), InTurn::default());
     all(&(Arc::new(store) as Arc<dyn ObjectStore>)).await
 }
 

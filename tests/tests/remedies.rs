@@ -43,20 +43,25 @@ fn advised(advice: Advice) -> String {
     cell
 }
 
-/// The rows of a table of a service's errors, which say of what they are if `of` does.
-fn rows(of: Option<&str>, errors: &[ServiceError]) -> Vec<Vec<String>> {
-    let row = |error: &ServiceError| {
-        let of = of.map(str::to_owned);
-        let name = error.kind.name().trim_start_matches("Landfall.");
-        let rest = [
-            format!("`{}`", error.code),
-            format!("`{name}`"),
-            error.meaning.to_owned(),
-            error.remedy.to_owned(),
-        ];
-        of.into_iter().chain(rest).collect()
+/// The rows of tables of services' errors, each beside the names of what it is of. A row that several have stands once.
+fn rows(tables: &[(&str, &[ServiceError])]) -> Vec<Vec<String>> {
+    let mut told: Vec<(Vec<&str>, ServiceError)> = Vec::new();
+    for &(of, errors) in tables {
+        for error in errors {
+            match told.iter_mut().find(|(_, other)| other == error) {
+                Some((names, _)) => names.push(of),
+                None => told.push((vec![of], *error)),
+            }
+        }
+    }
+    let row = |(names, error): (Vec<&str>, ServiceError)| {
+        let code = format!("`{}`", error.code);
+        let name = format!("`{}`", error.kind.name().trim_start_matches("Landfall."));
+        [names.join(", ").as_str(), &code, &name, error.meaning, error.remedy]
+            .map(str::to_owned)
+            .to_vec()
     };
-    errors.iter().map(row).collect()
+    told.into_iter().map(row).collect()
 }
 
 #[test]
@@ -66,57 +71,41 @@ fn the_runbook_says_what_the_code_says() -> Result<()> {
         &["where it ended", "do"],
         Ended::ALL.map(|ended| vec![ended.name().to_owned(), advised(ended.advice())]),
     );
-    let in_short = table(
-        &["error", "no `service.id`: do", "a `service.id`: do"],
-        ErrorKind::ALL.map(|kind| {
-            let remedy = remedy(kind);
-            let (unstarted, started) = (advised(remedy.advice(false)), advised(remedy.advice(true)));
-            let started = if started == unstarted {
-                "the same".to_owned()
-            } else {
-                started
-            };
-            vec![
-                format!("`{}`", kind.name().trim_start_matches("Landfall.")),
-                unstarted,
-                started,
-            ]
-        }),
-    );
     let errors = table(
-        &["error", "what it means", "what to do"],
+        &["error", "what it means", "no `service.id`: do", "a `service.id`: do"],
         ErrorKind::ALL.map(|kind| {
             let remedy = remedy(kind);
-            vec![
-                format!("`{kind}`"),
-                remedy.meaning.to_owned(),
-                remedy.what_to_do.to_owned(),
-            ]
+            let (unstarted, started) = (remedy.advice(false), remedy.advice(true));
+            let started = if started == unstarted { "the same" } else { started.what };
+            [format!("`{kind}`").as_str(), remedy.meaning, unstarted.what, started]
+                .map(str::to_owned)
+                .to_vec()
         }),
     );
-    let of_services = [
-        rows(Some("Customer Profiles"), landfall_customer_profiles::errors::OF_CALLS),
-        rows(Some("Quick Sight"), OF_SNAPSHOTS),
-        rows(Some("Quick Sight, for a registered user"), OF_REGISTERED_USERS),
-        rows(Some("GetIdentityContext"), OF_IDENTITY),
-        rows(Some("AssumeRole"), OF_SESSIONS),
-        rows(Some("Pinpoint"), landfall_pinpoint::errors::OF_CALLS),
-    ];
+    let special_cases: String = ErrorKind::ALL
+        .into_iter()
+        .filter(|kind| !remedy(*kind).what_to_do.is_empty())
+        .map(|kind| format!("* `{kind}`: {}\n", remedy(kind).what_to_do))
+        .collect();
+    let head = ["of", "the service's code", "error", "the service says", "what to do"];
     let of_services = table(
-        &["of", "the service's code", "error", "the service says", "what to do"],
-        of_services.concat(),
-    );
-    let of_snapshots = table(
-        &["code", "error", "the service says", "what to do"],
-        rows(None, OF_JOBS),
+        &head,
+        rows(&[
+            ("Customer Profiles", landfall_customer_profiles::errors::OF_CALLS),
+            ("Quick Sight", OF_SNAPSHOTS),
+            ("Quick Sight, for a registered user", OF_REGISTERED_USERS),
+            ("GetIdentityContext", OF_IDENTITY),
+            ("AssumeRole", OF_SESSIONS),
+            ("Pinpoint", landfall_pinpoint::errors::OF_CALLS),
+            ("result of a dashboard snapshot", OF_JOBS),
+        ]),
     );
     let mut told = page.clone();
     for (name, table) in [
         ("where it ended", ended),
-        ("in short", in_short),
         ("errors", errors),
+        ("special cases", special_cases),
         ("errors of the services", of_services),
-        ("codes of snapshots", of_snapshots),
     ] {
         told = with_table(&told, name, &table)?;
     }

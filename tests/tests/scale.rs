@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use landfall::batches::MAX_OBJECTS;
 use landfall_local::{
-    deploy::{EXPORTS, LEDGER, Retries},
+    account::{EXPORTS, LEDGER},
+    deploy::Retries,
     functions::VERIFY,
     simulated::customer_profiles::{MANY_FILES, Scenario, Settings},
     world::{Options, World},

@@ -25,7 +25,7 @@ use landfall::{
     expect::Expectations,
     job::{self, Level},
     s3_uri::S3Uri,
-    store::{Clock, ObjectStore, SystemClock},
+    store::{Clock, ObjectStore, SystemClock, layer::Layered},
 };
 use landfall_formats::Format;
 use landfall_output::{
@@ -414,14 +414,9 @@ pub async fn verify_in(
             format!("--rows: the level listing looks into no object: {TO_LOOK_INTO}"),
         ));
     }
-    let watched = Arc::new(Watched::new(
-        Arc::clone(&location.store),
-        &location.key,
-        ask.level != Level::Full,
-        Arc::clone(progress),
-    ));
+    let watched = Watched::new(&location.key, ask.level != Level::Full, Arc::clone(progress));
     let location = Location {
-        store: watched,
+        store: Arc::new(Layered::new(Arc::clone(&location.store), watched)),
         ..location
     };
 

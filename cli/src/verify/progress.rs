@@ -15,12 +15,14 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use landfall::{
     error::Result,
-    store::{Clock, Condition, Frames, Head, ObjectStore, Page, Stored, Written},
+    store::{
+        Clock, ObjectStore, Page,
+        layer::{Answer, Call, Layer},
+    },
 };
 
 use super::is_hidden;
@@ -51,9 +53,8 @@ impl Progress {
     }
 }
 
-/// A store that counts what is read of it.
+/// The layer of a store that counts what is read of it.
 pub(super) struct Watched {
-    store: Arc<dyn ObjectStore>,
     prefix: String,
     /// Whether an object is done when its metadata was read.
     by_head: bool,
@@ -80,9 +81,8 @@ struct Seen {
 
 impl Watched {
     /// Watches what is read beneath a prefix.
-    pub(super) fn new(store: Arc<dyn ObjectStore>, prefix: &str, by_head: bool, progress: Arc<Progress>) -> Self {
+    pub(super) fn new(prefix: &str, by_head: bool, progress: Arc<Progress>) -> Self {
         Self {
-            store,
             prefix: prefix.to_owned(),
             by_head,
             count: Arc::new(Count {
@@ -198,69 +198,46 @@ fn number(key: &str, etag: &str) -> u64 {
 }
 
 #[async_trait]
-impl ObjectStore for Watched {
-    async fn list_page(&self, bucket: &str, prefix: &str, after: Option<&str>) -> Result<Page> {
-        let page = self.store.list_page(bucket, prefix, after).await?;
-        self.count.listed(&self.prefix, after.is_none(), &page);
-        Ok(page)
-    }
-
-    async fn head(&self, bucket: &str, key: &str) -> Result<Option<Head>> {
-        let head = self.store.head(bucket, key).await?;
-        if let Some(head) = head.as_ref().filter(|head| self.by_head || head.size == 0) {
-            let mut seen = self.count.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            self.count.done(&mut seen, number(key, &head.etag));
-        }
-        Ok(head)
-    }
-
-    async fn get(&self, bucket: &str, key: &str) -> Result<Option<Stored>> {
-        self.store.get(bucket, key).await
-    }
-
-    async fn read(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Bytes> {
-        let bytes = self.store.read(bucket, key, etag, start, end).await?;
-        self.count
-            .read_part(number(key, etag), start, start + bytes.len() as u64);
-        Ok(bytes)
-    }
-
-    async fn stream(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Frames> {
-        let frames = self.store.stream(bucket, key, etag, start, end).await?;
-        let (count, object, mut at) = (Arc::clone(&self.count), number(key, etag), start);
-        let counted = frames.inspect(move |frame| {
-            if let Ok(bytes) = frame {
-                let begun = at;
-                at += bytes.len() as u64;
-                count.read_part(object, begun, at);
+impl Layer for Watched {
+    async fn call(&self, call: Call<'_>, store: &dyn ObjectStore) -> Result<Answer> {
+        let answer = call.clone().make(store).await?;
+        match (call, answer) {
+            (Call::ListPage { after, .. }, Answer::Page(page)) => {
+                self.count.listed(&self.prefix, after.is_none(), &page);
+                Ok(Answer::Page(page))
             }
-        });
-        Ok(counted.boxed())
-    }
-
-    async fn put(&self, bucket: &str, key: &str, body: Bytes, condition: Condition) -> Result<Written> {
-        self.store.put(bucket, key, body, condition).await
-    }
-
-    async fn begin_upload(&self, bucket: &str, key: &str) -> Result<String> {
-        self.store.begin_upload(bucket, key).await
-    }
-
-    async fn upload_part(&self, bucket: &str, key: &str, upload: &str, number: i32, body: Bytes) -> Result<String> {
-        self.store.upload_part(bucket, key, upload, number, body).await
-    }
-
-    async fn complete_upload(&self, bucket: &str, key: &str, upload: &str, parts: &[String]) -> Result<Written> {
-        self.store.complete_upload(bucket, key, upload, parts).await
-    }
-
-    async fn abort_upload(&self, bucket: &str, key: &str, upload: &str) -> Result<()> {
-        self.store.abort_upload(bucket, key, upload).await
+            (Call::Head { key, .. }, Answer::Head(head)) => {
+                if let Some(head) = head.as_ref().filter(|head| self.by_head || head.size == 0) {
+                    let mut seen = self.count.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                    self.count.done(&mut seen, number(key, &head.etag));
+                }
+                Ok(Answer::Head(head))
+            }
+            (Call::Read { key, etag, start, .. }, Answer::Bytes(bytes)) => {
+                let end = start + bytes.len() as u64;
+                self.count.read_part(number(key, etag), start, end);
+                Ok(Answer::Bytes(bytes))
+            }
+            (Call::Stream { key, etag, start, .. }, Answer::Frames(frames)) => {
+                let (count, object, mut at) = (Arc::clone(&self.count), number(key, etag), start);
+                let counted = frames.inspect(move |frame| {
+                    if let Ok(bytes) = frame {
+                        let begun = at;
+                        at += bytes.len() as u64;
+                        count.read_part(object, begun, at);
+                    }
+                });
+                Ok(Answer::Frames(counted.boxed()))
+            }
+            (_, answer) => Ok(answer),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use landfall::store::layer::Layered;
+
     use super::*;
     use crate::verify::folder::FolderStore;
 
@@ -290,7 +267,7 @@ mod tests {
         }
         let store = Arc::new(FolderStore::open(folder.path()).unwrap());
         let progress = Arc::new(Progress::default());
-        let watched = Watched::new(store, "", false, Arc::clone(&progress));
+        let watched = Layered::new(store, Watched::new("", false, Arc::clone(&progress)));
         let listed = watched.list("", "", 9).await.unwrap();
         assert_eq!(progress.now(), [0, 2, 0, 10]);
         let etag = &listed[1].etag;
@@ -313,7 +290,7 @@ mod tests {
         std::fs::write(folder.path().join("a"), vec![b'a'; size]).unwrap();
         let store = Arc::new(FolderStore::open(folder.path()).unwrap());
         let progress = Arc::new(Progress::default());
-        let watched = Watched::new(store, "", false, Arc::clone(&progress));
+        let watched = Layered::new(store, Watched::new("", false, Arc::clone(&progress)));
         let etag = watched.list("", "", 9).await.unwrap().remove(0).etag;
         let size = size as u64;
         let mut frames = watched.stream("", "a", &etag, 0, size).await.unwrap();

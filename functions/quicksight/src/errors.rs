@@ -10,7 +10,7 @@ use landfall::{
     store::s3::{code_of, describe, transport_kind},
 };
 
-use crate::result;
+use crate::text;
 
 const fn row(code: &'static str, kind: ErrorKind, meaning: &'static str, remedy: &'static str) -> ServiceError {
     ServiceError {
@@ -244,6 +244,6 @@ where
             },
         },
     };
-    let said = result::without_links(&describe(error));
+    let said = text::without_links(&describe(error));
     Error::new(kind, format!("{operation} for {resource}: {said}; {remedy}")).with_code(code_of(error))
 }

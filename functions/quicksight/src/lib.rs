@@ -39,6 +39,7 @@ pub mod request;
 mod result;
 mod s3_link;
 mod session;
+mod text;
 
 use request::{Recorded, StartDashboardSnapshotJob, rules};
 use session::{NoSession, Sessions};
@@ -182,7 +183,7 @@ impl DashboardSnapshots {
     {
         let resource = format!("dashboard {}", request.dashboard_id);
         let mut error = reader.error("StartDashboardSnapshotJob", &resource, error);
-        error.message = result::without_secrets(&error.message, &request.secrets());
+        error.message = text::without_secrets(&error.message, &request.secrets());
         error
     }
 }

@@ -22,7 +22,7 @@ use landfall::{
     runtime::SdkConfig,
 };
 
-use crate::{SERVICE, errors, result};
+use crate::{SERVICE, errors, text};
 
 /// Who issued the token, as AWS documents it.
 const PROVIDER: &str = "arn:aws:iam::aws:contextProvider/QuickSight";
@@ -135,7 +135,7 @@ impl Sessions {
             Err(error) => {
                 let mut error = errors::named(OPERATION, RESOURCE, &[errors::OF_IDENTITY], &error);
                 let secrets: Vec<String> = user.secrets().cloned().collect();
-                error.message = result::without_secrets(&error.message, &secrets);
+                error.message = text::without_secrets(&error.message, &secrets);
                 Err(error.into())
             }
         }
@@ -170,7 +170,7 @@ impl Sessions {
                 };
             }
             let mut error = errors::named(OPERATION, role, &[errors::OF_SESSIONS], &error);
-            error.message = result::without_secrets(&error.message, std::slice::from_ref(&token));
+            error.message = text::without_secrets(&error.message, std::slice::from_ref(&token));
             NoSession::from(error)
         })?;
         let given = answer.credentials.ok_or_else(|| {

@@ -6,10 +6,10 @@
 use std::process::ExitCode;
 
 use clap::FromArgMatches;
-use landfall_cli::{document::Refusal, screen::print};
 
 use super::{
     arguments::{Cli, Command, command},
+    refusal::refuse,
     run::run,
     serve::serve,
 };
@@ -45,21 +45,6 @@ pub(crate) async fn main() -> ExitCode {
             std::process::exit(130);
         }
     }
-}
-
-/// The exit status of a command that could not do its work.
-const REFUSED: u8 = 2;
-
-/// Says why a command could not do its work: on stderr, and on stdout for a program that reads JSON.
-pub(super) fn refuse(json: bool, name: &str, message: &str) -> ExitCode {
-    eprintln!("landfall: {message}");
-    if json {
-        let document = serde_json::to_string_pretty(&Refusal::new(name, message));
-        if let Err(error) = document.map_err(Into::into).and_then(|document| print(&document)) {
-            eprintln!("landfall: {error:#}");
-        }
-    }
-    ExitCode::from(REFUSED)
 }
 
 async fn interrupted() {

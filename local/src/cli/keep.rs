@@ -11,11 +11,11 @@ use std::{
 use anyhow::{Context, Result, bail};
 use landfall_cli::verify::kept::{DELIVERIES, DELIVERY, is_kept};
 use landfall_local::{
-    deploy::{EXPORTS, LEDGER},
+    account::{EXPORTS, LEDGER},
     world::World,
 };
 
-use super::run::Done;
+use super::done::Done;
 
 /// What `keep` and the world write into a folder of `--out`.
 const KEPT: [&str; 4] = [EXPORTS, LEDGER, DELIVERIES, "logs"];

@@ -1,8 +1,10 @@
 //! The command line, one room for each command.
 
 mod arguments;
+mod done;
 mod entry;
 mod keep;
+mod refusal;
 mod run;
 mod serve;
 

@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use anyhow::{Context, Result};
 use landfall_cli::screen::{colours, print, relative};
 use landfall_local::{
-    deploy::{BUS, EXPORTS, LEDGER, REGION},
+    account::{BUS, EXPORTS, LEDGER, REGION},
     functions::{Kind, SEAL, VERIFY},
     places,
     present::{Paint, Tone},

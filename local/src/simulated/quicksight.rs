@@ -74,7 +74,7 @@ impl Default for Settings {
             scenario: Scenario::Success,
             seed: 0,
             jobs_at_once: 12,
-            region: crate::deploy::REGION.to_owned(),
+            region: crate::account::REGION.to_owned(),
         }
     }
 }

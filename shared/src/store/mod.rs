@@ -4,6 +4,7 @@
 //! a conditional write says which of its outcomes happened and never hides one in an error.
 
 pub mod checksum;
+pub mod layer;
 pub mod s3;
 pub mod upload;
 

@@ -22,7 +22,10 @@ use hyper_util::{
 };
 use landfall::{
     error::{Error, ErrorKind, Result},
-    store::{Condition, Frames, Head, ObjectStore, Page, Stored, Written},
+    store::{
+        Condition, ObjectStore, Written,
+        layer::{self, Answer, Layer},
+    },
 };
 use landfall_local::simulated::{ConnectionCut, Refusal, SimulatedService};
 
@@ -32,38 +35,35 @@ use crate::{
     starts::{GivenUp, Start, Starts},
 };
 
-/// S3 for one invocation.
-pub struct Edge {
-    store: Arc<dyn ObjectStore>,
-    call: Arc<Call>,
-}
+/// The layer of S3 for one invocation.
+pub struct Edge(pub Arc<Call>);
 
-impl Edge {
-    /// S3 as `call` meets it.
-    pub fn new(store: Arc<dyn ObjectStore>, call: Arc<Call>) -> Self {
-        Self { store, call }
-    }
-
-    async fn read_of<T>(&self, name: &str, key: &str, effect: impl Future<Output = Result<T>> + Send) -> Result<T> {
-        let crossed = self
-            .call
-            .cross(Boundary::Read, &|| format!("{name} {key}"), effect)
-            .await;
-        match crossed {
+#[async_trait]
+impl Layer for Edge {
+    async fn call(&self, call: layer::Call<'_>, store: &dyn ObjectStore) -> Result<Answer> {
+        let (boundary, name) = match &call {
+            layer::Call::ListPage { .. } => (Boundary::Read, "list"),
+            layer::Call::Head { .. } => (Boundary::Read, "head"),
+            layer::Call::Get { .. } => (Boundary::Read, "get"),
+            layer::Call::Read { .. } | layer::Call::Stream { .. } => (Boundary::Read, "read"),
+            layer::Call::Put { condition, .. } => match condition {
+                Condition::Absent => (Boundary::Write, "put new"),
+                Condition::Unchanged(_) => (Boundary::Write, "put over"),
+            },
+            layer::Call::BeginUpload { .. } => (Boundary::Write, "begin upload"),
+            layer::Call::UploadPart { .. } => (Boundary::Write, "upload part"),
+            layer::Call::CompleteUpload { .. } => (Boundary::Write, "complete upload"),
+            layer::Call::AbortUpload { .. } => (Boundary::Write, "abort upload"),
+        };
+        let is_put = matches!(call, layer::Call::Put { .. });
+        let key = call.key();
+        let what = || format!("{name} {key}");
+        match self.0.cross(boundary, &what, call.make(store)).await {
+            // The client tried again and met its own first try.
             Crossed {
-                answer: Some(answer),
-                fault: None,
-            } => answer,
-            Crossed { fault, .. } => Err(s3_error(fault)),
-        }
-    }
-
-    async fn write_of<T>(&self, name: &str, key: &str, effect: impl Future<Output = Result<T>> + Send) -> Result<T> {
-        let crossed = self
-            .call
-            .cross(Boundary::Write, &|| format!("{name} {key}"), effect)
-            .await;
-        match crossed {
+                answer: Some(Ok(Answer::Written(Written::Done { .. }))),
+                fault: Some(Fault::OwnSuccess),
+            } if is_put => Ok(Answer::Written(Written::Refused)),
             Crossed {
                 answer: Some(answer),
                 fault: None | Some(Fault::OwnSuccess),
@@ -81,73 +81,6 @@ fn s3_error(fault: Option<Fault>) -> Error {
         _ => (ErrorKind::Unavailable, "S3 failed"),
     };
     Error::new(kind, text)
-}
-
-#[async_trait]
-impl ObjectStore for Edge {
-    async fn list_page(&self, bucket: &str, prefix: &str, after: Option<&str>) -> Result<Page> {
-        let effect = self.store.list_page(bucket, prefix, after);
-        self.read_of("list", prefix, effect).await
-    }
-
-    async fn head(&self, bucket: &str, key: &str) -> Result<Option<Head>> {
-        self.read_of("head", key, self.store.head(bucket, key)).await
-    }
-
-    async fn get(&self, bucket: &str, key: &str) -> Result<Option<Stored>> {
-        self.read_of("get", key, self.store.get(bucket, key)).await
-    }
-
-    async fn read(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Bytes> {
-        self.read_of("read", key, self.store.read(bucket, key, etag, start, end))
-            .await
-    }
-
-    async fn stream(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Frames> {
-        self.read_of("read", key, self.store.stream(bucket, key, etag, start, end))
-            .await
-    }
-
-    async fn put(&self, bucket: &str, key: &str, body: Bytes, condition: Condition) -> Result<Written> {
-        let name = match condition {
-            Condition::Absent => "put new",
-            Condition::Unchanged(_) => "put over",
-        };
-        let effect = self.store.put(bucket, key, body, condition);
-        let what = || format!("{name} {key}");
-        match self.call.cross(Boundary::Write, &what, effect).await {
-            // The client tried again and met its own first try.
-            Crossed {
-                answer: Some(Ok(Written::Done { .. })),
-                fault: Some(Fault::OwnSuccess),
-            } => Ok(Written::Refused),
-            Crossed {
-                answer: Some(answer),
-                fault: None | Some(Fault::OwnSuccess),
-            } => answer,
-            Crossed { fault, .. } => Err(s3_error(fault)),
-        }
-    }
-
-    async fn begin_upload(&self, bucket: &str, key: &str) -> Result<String> {
-        self.write_of("begin upload", key, self.store.begin_upload(bucket, key))
-            .await
-    }
-
-    async fn upload_part(&self, bucket: &str, key: &str, upload: &str, number: i32, body: Bytes) -> Result<String> {
-        let effect = self.store.upload_part(bucket, key, upload, number, body);
-        self.write_of("upload part", key, effect).await
-    }
-
-    async fn complete_upload(&self, bucket: &str, key: &str, upload: &str, parts: &[String]) -> Result<Written> {
-        let effect = self.store.complete_upload(bucket, key, upload, parts);
-        self.write_of("complete upload", key, effect).await
-    }
-
-    async fn abort_upload(&self, bucket: &str, key: &str, upload: &str) -> Result<()> {
-        self.write_of("abort upload", key, self.store.abort_upload(bucket, key, upload))
-            .await
-    }
 }
 
 /// How many jobs of other triggers run when one of a delivery is started, by the start calls so far.

@@ -4,7 +4,11 @@
 //! meets few kinds of them is as likely as one that meets all, since what is rare together is found by leaving out the
 //! rest.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use crate::dice::Dice;
 
@@ -132,6 +136,8 @@ pub struct Weather {
     pub mishap_rate: f64,
     /// How many faults and mishaps happen at most.
     pub budget: u32,
+    /// Those of them that do not happen, by their number.
+    pub spared: BTreeSet<u32>,
     /// When the faults end.
     pub until: Duration,
     /// How long a call mostly takes at most, each way.
@@ -142,6 +148,31 @@ pub struct Weather {
     pub outage: Option<Outage>,
     /// A time in which no poll brings news.
     pub stall: Option<Stall>,
+}
+
+/// Numbers the faults and mishaps of a run in the order in which they are drawn.
+#[derive(Debug)]
+pub struct Budget {
+    drawn: AtomicU32,
+    most: u32,
+    spared: BTreeSet<u32>,
+}
+
+impl Budget {
+    /// What a run may meet in this weather.
+    pub fn of(weather: &Weather) -> Self {
+        Self {
+            drawn: AtomicU32::new(0),
+            most: weather.budget,
+            spared: weather.spared.clone(),
+        }
+    }
+
+    /// Whether the fault or mishap that was drawn happens.
+    pub fn spend(&self) -> bool {
+        let number = self.drawn.fetch_add(1, Ordering::SeqCst);
+        number < self.most && !self.spared.contains(&number)
+    }
 }
 
 /// A time, mostly of hours, in which no poll brings news.
@@ -186,6 +217,7 @@ impl Weather {
             rate: 0.0,
             mishap_rate: 0.0,
             budget: 0,
+            spared: BTreeSet::new(),
             until: Duration::ZERO,
             latency: Duration::from_millis(40),
             skew: Duration::ZERO,
@@ -243,6 +275,7 @@ impl Weather {
             rate: *dice.pick(&[0.02, 0.05, 0.1, 0.25, 0.5]),
             mishap_rate: *dice.pick(&[0.05, 0.15, 0.4]),
             budget: *dice.pick(&[1, 2, 3, 5, 10, 40]),
+            spared: BTreeSet::new(),
             until: dice.between(Duration::from_secs(60), Duration::from_secs(3600)),
             latency: Duration::from_millis(*dice.pick(&[5, 40, 400, 3000])),
             skew: Duration::from_millis(*dice.pick(&[0, 0, 200, 2400])),

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use crate::{
     dice::Dice,
-    faults::{Boundary, Fault, StalledBy, Weather},
+    faults::{Boundary, Budget, Fault, StalledBy, Weather},
     log::Log,
     time::{MachineClock, Timeline},
 };
@@ -48,7 +48,7 @@ pub struct Call {
     pub deadline: Duration,
     dice: Dice,
     weather: Arc<Weather>,
-    budget: Arc<AtomicU32>,
+    budget: Arc<Budget>,
     log: Arc<Log>,
     dead: AtomicBool,
     died: Notify,
@@ -72,7 +72,7 @@ pub struct Birth {
     /// The faults of the run.
     pub weather: Arc<Weather>,
     /// How many of them are left.
-    pub budget: Arc<AtomicU32>,
+    pub budget: Arc<Budget>,
     /// Where it is told.
     pub log: Arc<Log>,
     /// The time of the run.
@@ -261,10 +261,9 @@ impl Call {
             return Some(fault);
         }
         let fault = self.weather.fault(&self.dice, boundary, now)?;
-        let spend = |left: u32| left.checked_sub(1);
-        self.budget
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, spend)
-            .ok()?;
+        if !self.budget.spend() {
+            return None;
+        }
         self.meet(fault);
         Some(fault)
     }

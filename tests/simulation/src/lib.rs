@@ -4,6 +4,7 @@
 //! definition; the same seed gives the same run, event by event; and each run is held against every promise of
 //! `docs/guarantees.md`.
 
+pub mod aftermath;
 pub mod broken;
 pub mod dice;
 pub mod edge;
@@ -12,19 +13,25 @@ pub mod invocation;
 pub mod kinds;
 pub mod log;
 pub mod machine;
+pub mod plan;
 pub mod promises;
+pub mod seen;
+pub mod shrink;
 pub mod starts;
 pub mod time;
 pub mod world;
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use anyhow::Result;
+use clap::ValueEnum;
 
 use crate::{
     log::Line,
-    promises::{Seen, Violation},
-    world::{Broken, Plan},
+    plan::{Broken, Plan},
+    promises::Violation,
+    seen::Seen,
+    shrink::{Cut, Shrunk, shrink},
 };
 
 /// What became of a seed.
@@ -48,20 +55,17 @@ pub struct Run {
     pub print: String,
 }
 
-/// Runs a seed and holds it against the promises.
-pub fn run(seed: u64, keep_log: bool) -> Result<Run> {
-    run_plan(Plan::of(seed)?, keep_log)
+/// The plan of a seed, in a world that may not keep its word.
+pub fn plan(seed: u64, broken: Option<Broken>) -> Result<Plan> {
+    Ok(Plan {
+        broken,
+        ..Plan::of(seed)?
+    })
 }
 
-/// Runs a seed in a world that does not keep its word.
-pub fn run_broken(seed: u64, broken: Broken, keep_log: bool) -> Result<Run> {
-    run_plan(
-        Plan {
-            broken: Some(broken),
-            ..Plan::of(seed)?
-        },
-        keep_log,
-    )
+/// Runs a seed and holds it against the promises.
+pub fn run(seed: u64, keep_log: bool) -> Result<Run> {
+    run_plan(plan(seed, None)?, keep_log)
 }
 
 /// Runs a plan.
@@ -73,7 +77,7 @@ pub fn run_plan(plan: Plan, keep_log: bool) -> Result<Run> {
         seed,
         plan: text,
         broken,
-        seen: promises::seen(&after)?,
+        seen: seen::seen(&after)?,
         harms: after.harms,
         took: after.took,
         print: after.store.print(),
@@ -81,16 +85,49 @@ pub fn run_plan(plan: Plan, keep_log: bool) -> Result<Run> {
     })
 }
 
-/// What a failing seed shows: the seed, how to replay it, what was broken, and all that happened.
-pub fn failure(run: &Run) -> String {
-    let mut text = format!(
-        "seed {} breaks a promise; replay it with: cargo simulate --seed {}\n",
-        run.seed, run.seed
-    );
-    for Violation { promise, what } in &run.broken {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "  {promise}: {what}");
+/// The command that runs a seed alone, without some parts of its plan.
+pub fn replay(seed: u64, broken: Option<Broken>, without: &[Cut]) -> String {
+    let mut command = format!("cargo simulate --seed {seed}");
+    if let Some(broken) = broken.as_ref().and_then(ValueEnum::to_possible_value) {
+        command += &format!(" --broken {}", broken.get_name());
     }
-    text.push_str(&log::readable(&run.lines));
-    text
+    let without: Vec<String> = without.iter().map(ToString::to_string).collect();
+    if !without.is_empty() {
+        command += &format!(" --without {}", without.join(","));
+    }
+    command
+}
+
+/// What a failing seed shows: what was broken, how to replay it, and all that happens in the smallest world that was
+/// found to break the same promise.
+pub fn failure(seed: u64, broken: Option<Broken>) -> Result<String> {
+    let plan = plan(seed, broken)?;
+    let run = run_plan(plan.clone(), true)?;
+    let mut text = format!(
+        "seed {seed} breaks a promise; replay it with: {}\n{}",
+        replay(seed, broken, &[]),
+        violations(&run)
+    );
+    let Some(first) = run.broken.first() else {
+        return Ok(text);
+    };
+    let Shrunk { plan, cuts, runs } = shrink(plan, first.promise);
+    if cuts.is_empty() {
+        return Ok(text + &log::readable(&run.lines));
+    }
+    let smaller = run_plan(plan, true)?;
+    text += &format!(
+        "a smaller world, found in {runs} runs, breaks {} too: {}\n{}{}",
+        first.promise,
+        replay(seed, broken, &cuts),
+        violations(&smaller),
+        log::readable(&smaller.lines)
+    );
+    Ok(text)
+}
+
+/// The promises that a run broke, one a line.
+pub fn violations(run: &Run) -> String {
+    let one = |Violation { promise, what }: &Violation| format!("  {promise}: {what}\n");
+    run.broken.iter().map(one).collect()
 }

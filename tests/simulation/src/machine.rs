@@ -4,163 +4,25 @@
 //! code; what of the Amazon States Language the definition does not use is refused when it is read, rather than passed
 //! over. A test holds what is interpreted here against the interpreter of the local world.
 
-use std::{collections::BTreeMap, time::Duration};
+mod definition;
+mod paths;
 
-use anyhow::{Context as _, Result, bail};
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures::{StreamExt as _, future::BoxFuture, stream};
 use landfall::job::TaskError;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+
+pub use self::definition::Machine;
+use self::{
+    definition::{Catcher, Distributed, Retrier, Rule, State},
+    paths::{failure, fill, find, look_up, put, runtime},
+};
 
 /// What a state's input or output may have at most, in bytes.
 const MOST_DATA: usize = 256 * 1024;
-
-/// A state machine.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub struct Machine {
-    #[serde(default, rename = "Comment")]
-    _comment: String,
-    start_at: String,
-    #[serde(default)]
-    timeout_seconds: Option<u64>,
-    #[serde(default)]
-    processor_config: Option<ProcessorConfig>,
-    states: BTreeMap<String, State>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct ProcessorConfig {
-    mode: String,
-    #[serde(rename = "ExecutionType")]
-    _execution_type: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "Type", rename_all_fields = "PascalCase", deny_unknown_fields)]
-enum State {
-    Pass {
-        #[serde(default, rename = "Comment")]
-        _comment: String,
-        parameters: Option<Value>,
-        result: Option<Value>,
-        result_path: Option<String>,
-        next: Option<String>,
-        #[serde(default)]
-        end: bool,
-    },
-    Task {
-        #[serde(default, rename = "Comment")]
-        _comment: String,
-        resource: String,
-        parameters: Value,
-        result_selector: Option<Value>,
-        #[serde(default, deserialize_with = "given")]
-        result_path: Option<Value>,
-        #[serde(default)]
-        output_path: Option<String>,
-        timeout_seconds: u64,
-        #[serde(default)]
-        retry: Vec<Retrier>,
-        #[serde(default)]
-        catch: Vec<Catcher>,
-        next: String,
-    },
-    Choice {
-        #[serde(default, rename = "Comment")]
-        _comment: String,
-        choices: Vec<Rule>,
-        default: String,
-    },
-    Wait {
-        #[serde(default, rename = "Comment")]
-        _comment: String,
-        seconds_path: String,
-        next: String,
-    },
-    Map(Box<Distributed>),
-    Succeed {
-        #[serde(default, rename = "Comment")]
-        _comment: String,
-    },
-    Fail {
-        #[serde(default, rename = "Comment")]
-        _comment: String,
-        error_path: String,
-        cause_path: String,
-    },
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Distributed {
-    #[serde(default, rename = "Comment")]
-    _comment: String,
-    #[serde(rename = "Label")]
-    _label: String,
-    item_reader: ItemReader,
-    item_selector: Value,
-    max_concurrency_path: String,
-    tolerated_failure_count: usize,
-    item_processor: Machine,
-    /// Always null here: the result is thrown away.
-    #[serde(deserialize_with = "given")]
-    result_path: Option<Value>,
-    #[serde(default)]
-    retry: Vec<Retrier>,
-    #[serde(default)]
-    catch: Vec<Catcher>,
-    next: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct ItemReader {
-    resource: String,
-    reader_config: BTreeMap<String, String>,
-    parameters: Value,
-}
-
-/// Tells null from nothing.
-fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Retrier {
-    error_equals: Vec<String>,
-    interval_seconds: f64,
-    backoff_rate: f64,
-    max_delay_seconds: f64,
-    max_attempts: u32,
-    jitter_strategy: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Catcher {
-    error_equals: Vec<String>,
-    result_path: String,
-    next: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Rule {
-    /// Tests that all have to hold; each is a rule without a next state.
-    and: Option<Vec<Rule>>,
-    variable: Option<String>,
-    string_equals: Option<String>,
-    string_greater_than_equals_path: Option<String>,
-    numeric_equals: Option<f64>,
-    boolean_equals: Option<bool>,
-    is_present: Option<bool>,
-    next: Option<String>,
-}
 
 /// What a task is to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -252,17 +114,6 @@ pub trait Surroundings: Send + Sync {
     fn input(&self) -> &Value;
 }
 
-fn failure(error: &str, cause: impl Into<String>) -> TaskError {
-    TaskError {
-        error: error.to_owned(),
-        cause: cause.into(),
-    }
-}
-
-fn runtime(cause: impl Into<String>) -> TaskError {
-    failure("States.Runtime", cause)
-}
-
 /// What a state led to.
 enum Passed {
     On { next: String, data: Value },
@@ -270,79 +121,6 @@ enum Passed {
 }
 
 impl Machine {
-    /// Reads a definition after its substitutions, `${Name}` by value. Fails on what is not interpreted here.
-    pub fn read(text: &str, substitutions: &[(&str, &str)]) -> Result<Self> {
-        let mut text = text.to_owned();
-        for (name, value) in substitutions {
-            text = text.replace(&format!("${{{name}}}"), value);
-        }
-        if let Some(at) = text.find("${") {
-            bail!(
-                "a substitution is left: {}",
-                text[at..].chars().take(40).collect::<String>()
-            );
-        }
-        let machine: Self = serde_json::from_str(&text).context("the definition uses what is not interpreted")?;
-        machine.check()?;
-        Ok(machine)
-    }
-
-    fn check(&self) -> Result<()> {
-        let is_state = |name: &String| self.states.contains_key(name);
-        if !is_state(&self.start_at) {
-            bail!("there is no state {} to start at", self.start_at);
-        }
-        for (name, state) in &self.states {
-            let (retry, catch, next): (&[Retrier], &[Catcher], Vec<&String>) = match state {
-                State::Pass { next, end, .. } => {
-                    if next.is_some() == *end {
-                        bail!("{name} has to go on or to end");
-                    }
-                    (&[], &[], next.iter().collect())
-                }
-                State::Task { retry, catch, next, .. } => (retry, catch, vec![next]),
-                State::Choice { choices, default, .. } => {
-                    let mut next = vec![default];
-                    for rule in choices {
-                        let tests = rule.and.iter().flatten();
-                        match &rule.next {
-                            Some(name) if tests.clone().all(|test| test.next.is_none()) => next.push(name),
-                            _ => bail!("{name}: a rule leads to one state, and a part of it to none"),
-                        }
-                    }
-                    (&[], &[], next)
-                }
-                State::Wait { next, .. } => (&[], &[], vec![next]),
-                State::Map(map) => {
-                    let reader = &map.item_reader;
-                    let mode = map
-                        .item_processor
-                        .processor_config
-                        .as_ref()
-                        .map(|config| config.mode.as_str());
-                    if mode != Some("DISTRIBUTED")
-                        || map.result_path != Some(Value::Null)
-                        || reader.resource != "arn:aws:states:::s3:getObject"
-                        || reader.reader_config.get("InputType").map(String::as_str) != Some("JSON")
-                    {
-                        bail!("{name} is a map of a form that is not interpreted");
-                    }
-                    map.item_processor.check()?;
-                    (&map.retry, &map.catch, vec![&map.next])
-                }
-                State::Succeed { .. } | State::Fail { .. } => (&[], &[], Vec::new()),
-            };
-            if let Some(other) = retry.iter().find(|retrier| retrier.jitter_strategy != "FULL") {
-                bail!("{name} has jitter {}, which is not interpreted", other.jitter_strategy);
-            }
-            let caught = catch.iter().map(|catcher| &catcher.next);
-            if let Some(lost) = next.into_iter().chain(caught).find(|next| !is_state(next)) {
-                bail!("{name} leads to {lost}, which is no state");
-            }
-        }
-        Ok(())
-    }
-
     /// Runs an execution from its start.
     pub async fn run(&self, surroundings: &dyn Surroundings, input: Value) -> End {
         self.go_on(surroundings, self.start_at.clone(), input).await
@@ -656,91 +434,4 @@ fn context(surroundings: &dyn Surroundings, state: &str, entered: DateTime<Utc>,
         context["Map"] = json!({ "Item": { "Value": item } });
     }
     context
-}
-
-/// What a path of the input, `$.a`, or of the context object, `$$.a`, leads to.
-fn look_up<'a>(path: &str, input: &'a Value, context: &'a Value) -> Result<&'a Value, TaskError> {
-    match path.strip_prefix('$') {
-        Some(inner) if inner.starts_with('$') => find(inner, context),
-        _ => find(path, input),
-    }
-}
-
-/// A reference path, `$.a.b`.
-fn find<'a>(path: &str, data: &'a Value) -> Result<&'a Value, TaskError> {
-    let missing = || runtime(format!("{path} is not in the input"));
-    let rest = path.strip_prefix('$').ok_or_else(missing)?;
-    let members = rest.split('.').skip(1);
-    members
-        .into_iter()
-        .try_fold(data, |data, member| data.get(member))
-        .ok_or_else(missing)
-}
-
-/// The input with a result put at `$` or at a path of members, which are made where they are missing.
-fn put(path: &str, input: &Value, result: Value) -> Result<Value, TaskError> {
-    let members = match path.strip_prefix("$.") {
-        None if path == "$" => return Ok(result),
-        Some(members) => members,
-        None => return Err(runtime(format!("the path {path} is not interpreted"))),
-    };
-    let mut output = input.clone();
-    let mut place = &mut output;
-    for member in members.split('.') {
-        if !place.is_object() {
-            return Err(runtime(format!("{path} cannot be put into what is no object")));
-        }
-        place = &mut place[member];
-    }
-    *place = result;
-    Ok(output)
-}
-
-/// An intrinsic function; of those that there are, the one that is used. Its numbers are whole.
-fn call(expression: &str, input: &Value, context: &Value) -> Result<Value, TaskError> {
-    let arguments = expression
-        .strip_prefix("States.MathAdd(")
-        .and_then(|rest| rest.strip_suffix(')'))
-        .ok_or_else(|| runtime(format!("{expression} is not interpreted")))?;
-    let mut numbers = Vec::new();
-    for argument in arguments.split(',').map(str::trim) {
-        let number = match argument.starts_with('$') {
-            true => look_up(argument, input, context)?.as_i64(),
-            false => argument.parse().ok(),
-        };
-        numbers.push(number.ok_or_else(|| runtime(format!("{argument} in {expression} is no whole number")))?);
-    }
-    match numbers.as_slice() {
-        [one, other] => Ok(json!(one + other)),
-        _ => Err(runtime(format!("{expression} has to have two arguments"))),
-    }
-}
-
-/// A payload template with its paths replaced by what they lead to.
-fn fill(template: &Value, input: &Value, context: &Value) -> Result<Value, TaskError> {
-    Ok(match template {
-        Value::Object(members) => {
-            let mut filled = Map::new();
-            for (name, value) in members {
-                match (name.strip_suffix(".$"), value) {
-                    (Some(name), Value::String(path)) => {
-                        let value = match path.starts_with("States.") {
-                            true => call(path, input, context)?,
-                            false => look_up(path, input, context)?.clone(),
-                        };
-                        filled.insert(name.to_owned(), value);
-                    }
-                    _ => {
-                        filled.insert(name.clone(), fill(value, input, context)?);
-                    }
-                }
-            }
-            Value::Object(filled)
-        }
-        Value::Array(items) => items
-            .iter()
-            .map(|item| fill(item, input, context))
-            .collect::<Result<_, _>>()?,
-        other => other.clone(),
-    })
 }

@@ -14,7 +14,14 @@ use std::{
 use anyhow::Result;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use landfall_simulation::{Run, failure, log, promises::Seen, run};
+use landfall_simulation::{
+    Run, failure, log, plan,
+    plan::Broken,
+    run, run_plan,
+    seen::Seen,
+    shrink::{Cut, cut},
+    violations,
+};
 
 /// How often a log is told how far it is.
 const TOLD: u64 = 100;
@@ -26,6 +33,12 @@ struct Arguments {
     /// Run this seed alone and show its timeline.
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
+    /// Leave parts of that seed's plan out, as a failing seed prints them: `delivery:1,fault:0,outage`.
+    #[arg(long, value_name = "PARTS", value_delimiter = ',', requires = "seed")]
+    without: Vec<Cut>,
+    /// Run that seed in a world that does not keep its word, to see what a failing seed shows.
+    #[arg(long, requires = "seed")]
+    broken: Option<Broken>,
     /// How many seeds to run.
     #[arg(long, default_value_t = 10_000)]
     seeds: u64,
@@ -43,7 +56,7 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.seed {
-        Some(seed) => one(seed),
+        Some(seed) => one(seed, arguments.broken, &arguments.without),
         None => many(&arguments),
     };
     match done {
@@ -65,15 +78,17 @@ fn say(text: &str, to_stderr: bool) {
     }
 }
 
-fn one(seed: u64) -> Result<bool> {
-    let run = run(seed, true)?;
-    if run.broken.is_empty() {
-        say(&log::readable(&run.lines), false);
-        say(&format!("seed {seed} keeps every promise\n"), false);
-    } else {
-        say(&failure(&run), false);
-    }
-    Ok(run.broken.is_empty())
+fn one(seed: u64, broken: Option<Broken>, without: &[Cut]) -> Result<bool> {
+    let run = run_plan(cut(plan(seed, broken)?, without)?, true)?;
+    let keeps_all = run.broken.is_empty();
+    let text = match (keeps_all, without) {
+        (true, _) => format!("{}seed {seed} keeps every promise\n", log::readable(&run.lines)),
+        (false, []) => failure(seed, broken)?,
+        // What was made smaller before is shown as it is.
+        (false, _) => format!("{}{}", log::readable(&run.lines), violations(&run)),
+    };
+    say(&text, false);
+    Ok(keeps_all)
 }
 
 /// What all seeds come to.
@@ -144,7 +159,7 @@ fn many(arguments: &Arguments) -> Result<bool> {
     failed.sort_unstable();
     if let Some(first) = failed.first() {
         say(&format!("  seeds {failed:?}\n"), false);
-        say(&failure(&run(*first, true)?), false);
+        say(&failure(*first, None)?, false);
     }
     Ok(failed.is_empty())
 }

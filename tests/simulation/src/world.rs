@@ -3,18 +3,18 @@
 //! What must stay true: all that happens follows from the seed. The functions are the real ones, the order of steps is
 //! the deployed definition's; what is made up is the world around them.
 
+mod execution;
+
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
-use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use anyhow::Result;
 use landfall::{
     config::Config,
     error::Error,
@@ -22,8 +22,9 @@ use landfall::{
     invocation::{Deployment, Invocation},
     job::TaskError,
     ledger::Entry,
+    store::{ObjectStore, layer::Layered},
 };
-use landfall_local::{deploy, functions, template::template};
+use landfall_local::{account, functions, template::template};
 use landfall_output::{
     seal::seal,
     step::{verify_batch_within, verify_job_within},
@@ -32,14 +33,18 @@ use landfall_output::{
 use landfall_tests::{harness::config, memory_store::MemoryStore};
 use serde_json::{Value, json};
 
+use self::execution::Execution;
 use crate::{
+    aftermath::{Aftermath, Announced, Ended, Passed},
+    broken::Careless,
     dice::Dice,
     edge::{Edge, Service},
-    faults::{Fault, Mishap, StalledBy, Weather},
+    faults::{Budget, Mishap, StalledBy, Weather},
     invocation::{Birth, Call},
-    kinds::{Character, EXPORTS, Handlers, Kind, LEDGER, Landing, Simulated, with_options},
-    log::{Line, Log},
-    machine::{End, Happening, Machine, Surroundings, Work},
+    kinds::{EXPORTS, Handlers, Kind, LEDGER, Landing, Simulated},
+    log::Log,
+    machine::{End, Machine},
+    plan::{Broken, Meddling, Plan},
     starts::{Start, Starts},
     time::{BEGINNING, MachineClock, Timeline},
 };
@@ -58,7 +63,7 @@ pub fn read(text: &str, kind: Kind) -> Result<Machine> {
     Machine::read(
         text,
         &[
-            ("Partition", deploy::PARTITION),
+            ("Partition", account::PARTITION),
             ("Kind", kind.name()),
             ("StartFunctionArn", &start),
             ("PollFunctionArn", &poll),
@@ -69,376 +74,22 @@ pub fn read(text: &str, kind: Kind) -> Result<Machine> {
     )
 }
 
-/// What somebody else does to the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meddling {
-    /// Nothing.
-    None,
-    /// Another file is put beside the data.
-    Notes,
-    /// A data object is overwritten by what is no export, some time after it landed.
-    Overwrite,
-    /// A data object is deleted some time after it landed.
-    Delete,
-    /// Somebody else's object lies where the receipt is to be.
-    Receipt,
-    /// Somebody else's object lies where the pointer is to be.
-    Pointer,
-}
-
-/// What a seed comes to.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// The seed.
-    pub seed: u64,
-    /// The kind of job.
-    pub kind: Kind,
-    /// The trigger that picks up the job of the first one.
-    pub pick_up: Option<usize>,
-    /// How many jobs the deployment lets run at a time; 0 for any number.
-    pub max_running: u64,
-    /// How many start calls a day the deployment allows; 0 for any number.
-    pub max_starts_per_day: u64,
-    /// The faults at the boundary.
-    pub weather: Weather,
-    /// What the service is like.
-    pub character: Character,
-    /// What somebody else does.
-    pub meddling: Meddling,
-    /// Whether functions may go on after their time.
-    pub stale: bool,
-    /// The deliveries, in no order.
-    pub deliveries: Vec<Delivery>,
-    /// Deadline of the jobs.
-    pub deadline: Duration,
-    /// Seconds between the two listings of an output.
-    pub settle: u64,
-    /// Whether another number of rows than the service counts fails a job.
-    pub strict: bool,
-    /// Whether outputs are read in batches of one object.
-    pub batches: bool,
-    /// Whether S3 ignores conditions: a broken world, which must be found out.
-    pub broken: Option<Broken>,
-}
-
-/// A world whose S3 or service does not keep its word: its runs must be found out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broken {
-    /// `If-None-Match` is ignored.
-    IgnoresAbsent,
-    /// `If-Match` is ignored.
-    IgnoresMatch,
-    /// Start calls are sent twice.
-    StartsTwice,
-}
-
-/// One delivery of a trigger.
-#[derive(Clone, Debug)]
-pub struct Delivery {
-    /// The trigger, from 0.
-    pub trigger: usize,
-    /// When it comes.
-    pub at: Duration,
-    /// The event.
-    pub event: Value,
-}
-
-impl Plan {
-    /// The plan of a seed.
-    pub fn of(seed: u64) -> Result<Self> {
-        let dice = Dice::of(seed, "plan", &[]);
-        let kind = *dice.pick(&Kind::ALL);
-        let stale = dice.chance(0.3);
-        let weather = Weather::of(&Dice::of(seed, "weather", &[]), stale);
-        let stall = Dice::of(seed, "stall", &[]);
-        let is_stalled = stall.chance(0.08);
-        let weather = if is_stalled { weather.stalled(&stall) } else { weather };
-        let character = kind.character(&Dice::of(seed, "service", &[]));
-        let meddling = match dice.chance(0.75) {
-            true => Meddling::None,
-            false => *dice.pick(&[
-                Meddling::Notes,
-                Meddling::Overwrite,
-                Meddling::Delete,
-                Meddling::Receipt,
-                Meddling::Pointer,
-            ]),
-        };
-        let triggers = *dice.pick(&[1, 1, 1, 1, 2, 2, 3]);
-        let deadline = Duration::from_secs(*dice.pick(&[20, 120, 600, 600, 3600, 3600]));
-        let deadline = match is_stalled {
-            true => Duration::from_secs(*stall.pick(&[3600, 6 * 3600, 24 * 3600])),
-            false => deadline,
-        };
-        // A job is looked at a few times, and in some runs often.
-        let few = if dice.chance(0.06) { 40 } else { 4 };
-        let longest = if character.may_succeed {
-            character.duration
-        } else {
-            deadline
-        };
-        let poll = (longest.min(deadline).as_secs() / few)
-            .max(*dice.pick(&[1, 5, 30]))
-            .min(900);
-        let settle = dice.number(0..7);
-        let strict = dice.chance(0.5);
-        let identity = *dice.pick(&["event", "schedule", "key"]);
-        // Drawn apart, so that other kinds' seeds stay what they are.
-        let somebodys = kind.event_for_somebody(&Dice::of(seed, "reader", &[]))?;
-        let mut deliveries = Vec::new();
-        for trigger in 0..triggers {
-            let first = dice.between(Duration::ZERO, Duration::from_secs(*dice.pick(&[0, 1, 60])));
-            let count = *dice.pick(&[1, 2, 2, 2, 3]);
-            for number in 0..count {
-                let later = match (number, dice.number(0..4)) {
-                    (0, _) => Duration::ZERO,
-                    (_, 0) => dice.between(Duration::ZERO, Duration::from_millis(200)),
-                    (_, 1) => dice.between(Duration::ZERO, Duration::from_secs(10)),
-                    (_, 2) => dice.between(Duration::ZERO, Duration::from_secs(300)),
-                    (_, _) => dice.between(Duration::ZERO, Duration::from_secs(7200)),
-                };
-                let mut options = json!({
-                    "DeadlineSeconds": deadline.as_secs(),
-                    "Poll": { "MinSeconds": poll, "MaxSeconds": (poll * 10).clamp(60, 3600) },
-                });
-                if kind.writes_output() {
-                    options["Verification"] =
-                        json!({ "SettleSeconds": settle, "RowCount": if strict { "fail" } else { "warn" } });
-                }
-                let mut event = somebodys.clone();
-                // The triggers differ as the days of a schedule, as events, or as generations of one key.
-                match identity {
-                    "schedule" => {
-                        event["id"] = json!(format!("00000000-0000-4000-8000-{trigger:06}{number:06}"));
-                        event["time"] = json!(format!("2026-10-01T04:{:02}:00Z", 10 + trigger));
-                        event["resources"] = json!(["arn:aws:events:eu-central-1:111122223333:rule/nightly"]);
-                    }
-                    "key" => {
-                        event["id"] = json!(format!("00000000-0000-4000-8000-{trigger:06}{number:06}"));
-                        options["IdempotencyKey"] = json!("nightly");
-                        if trigger > 0 {
-                            options["Rerun"] = json!(trigger);
-                        }
-                    }
-                    _ => event["id"] = json!(format!("00000000-0000-4000-8000-{trigger:012}")),
-                }
-                deliveries.push(Delivery {
-                    trigger,
-                    at: first + later,
-                    event: with_options(event, options),
-                });
-            }
-        }
-        // The first trigger's job is picked up once it may have failed, whether or not it has.
-        let mut pick_up = None;
-        if dice.chance(0.2)
-            && let Some(first) = deliveries.first().cloned()
-        {
-            let trigger = triggers;
-            let picked = landfall::trigger::identify(&landfall::job::Kind::new(kind.name()), &first.event)
-                .map_err(|error| anyhow::anyhow!(error.message))?;
-            let after = deadline + dice.between(Duration::ZERO, Duration::from_secs(3600));
-            for number in 0..dice.number(1..3) {
-                let mut event = first.event.clone();
-                event["id"] = json!(format!("00000000-0000-4000-8000-{trigger:06}{number:06}"));
-                let mut options = json!({ "PickUp": picked.job_key, "DeadlineSeconds": 900 });
-                if kind.writes_output() {
-                    options["Verification"] = event["detail"]["Landfall"]["Verification"].clone();
-                }
-                deliveries.push(Delivery {
-                    trigger,
-                    at: first.at + after + dice.between(Duration::ZERO, Duration::from_secs(5)),
-                    event: with_options(event, options),
-                });
-            }
-            pick_up = Some(trigger);
-        }
-        Ok(Self {
-            seed,
-            kind,
-            pick_up,
-            max_running: *dice.pick(&[0, 0, 1, 2]),
-            max_starts_per_day: *dice.pick(&[0, 0, 0, 2, 5]),
-            weather,
-            character,
-            meddling,
-            stale,
-            deliveries,
-            deadline,
-            settle,
-            strict,
-            batches: dice.chance(0.15),
-            broken: None,
-        })
-    }
-
-    /// What is said of it, for people.
-    pub fn describe(&self) -> String {
-        let Self {
-            kind,
-            weather,
-            character,
-            ..
-        } = self;
-        format!(
-            "{} · {} · {} deliveries of {} triggers · jobs run {:?} and are given up after {:?} · {} rows in {} files · \
-             somebody else: {:?}{}\nfaults {:?} at {} a call, mishaps {:?} at {} an invocation, at most {}, until {:?}; \
-             calls take up to {:?}, clocks are off by up to {:?}{}{}{}",
-            kind.name(),
-            character.scenario,
-            self.deliveries.len(),
-            self.triggers(),
-            character.duration,
-            self.deadline,
-            character.rows,
-            character.files,
-            self.meddling,
-            if self.batches { " · in batches" } else { "" },
-            weather.faults,
-            weather.rate,
-            weather.mishaps,
-            weather.mishap_rate,
-            weather.budget,
-            weather.until,
-            weather.latency * 2,
-            weather.skew,
-            if self.stale {
-                "; functions may outlast their time"
-            } else {
-                ""
-            },
-            match &weather.outage {
-                Some(outage) if outage.fault == Fault::NeverLeft => format!(
-                    "; the service cannot be reached from {:?} to {:?}",
-                    outage.from, outage.until
-                ),
-                Some(outage) if outage.of_s3 => format!("; S3 is out from {:?} to {:?}", outage.from, outage.until),
-                Some(outage) => format!("; the service is out from {:?} to {:?}", outage.from, outage.until),
-                None => String::new(),
-            },
-            match &weather.stall {
-                Some(stall) => format!(
-                    "; polls are stalled by {:?} from {:?} to {:?}",
-                    stall.by, stall.from, stall.until
-                ),
-                None => String::new(),
-            },
-        )
-    }
-
-    /// The job key of each trigger.
-    pub fn job_keys(&self) -> Result<Vec<String>> {
-        let mut keys = Vec::new();
-        for trigger in 0..self.triggers() {
-            let mut deliveries = self.deliveries.iter();
-            let delivery = deliveries.find(|delivery| delivery.trigger == trigger);
-            let event = &delivery.context("a trigger without delivery")?.event;
-            let identified = landfall::trigger::identify(&landfall::job::Kind::new(self.kind.name()), event);
-            keys.push(identified.map_err(|error| anyhow::anyhow!(error.message))?.job_key);
-        }
-        Ok(keys)
-    }
-
-    /// How many triggers there are.
-    pub fn triggers(&self) -> usize {
-        self.deliveries
-            .iter()
-            .map(|delivery| delivery.trigger + 1)
-            .max()
-            .unwrap_or_default()
-    }
-}
-
-/// An event on the bus.
-#[derive(Clone, Debug)]
-pub struct Announced {
-    /// The delivery whose execution put it there.
-    pub delivery: usize,
-    /// Whether the execution knows that it did.
-    pub known: bool,
-    /// The entry.
-    pub entry: Value,
-}
-
-/// A state of an execution that was entered.
-#[derive(Clone, Debug)]
-pub struct Passed {
-    /// Its delivery.
-    pub delivery: usize,
-    /// The state.
-    pub state: String,
-    /// When.
-    pub at: DateTime<Utc>,
-    /// The polls of the job that brought no news until then.
-    pub missed: u64,
-    /// The job's status, if there was a job.
-    pub status: Option<String>,
-    /// When the job is given up, if there was a job.
-    pub deadline_at: Option<DateTime<Utc>>,
-}
-
-/// How one delivery's execution ended.
-#[derive(Clone, Debug)]
-pub struct Ended {
-    /// Its delivery.
-    pub delivery: usize,
-    /// How.
-    pub end: End,
-    /// How often it was redriven.
-    pub redrives: u32,
-    /// When.
-    pub at: Duration,
-}
-
-/// What a run left behind.
-pub struct Aftermath {
-    /// The plan.
-    pub plan: Plan,
-    /// S3.
-    pub store: Arc<MemoryStore>,
-    /// The service.
-    pub simulated: Simulated,
-    /// What the service wrote.
-    pub landing: Arc<Landing>,
-    /// Start calls.
-    pub starts: Arc<Starts>,
-    /// How each delivery ended.
-    pub ended: Vec<Ended>,
-    /// All that was announced.
-    pub announced: Vec<Announced>,
-    /// The states that executions entered, in order.
-    pub passed: Vec<Passed>,
-    /// The states whose work failed for good and was passed over, with their deliveries.
-    pub caught: Vec<(usize, String)>,
-    /// Invocations of functions, with what they met.
-    pub calls: Vec<Arc<Call>>,
-    /// How many faults and mishaps there were.
-    pub harms: u32,
-    /// Handlers that panicked.
-    pub panics: Vec<String>,
-    /// When meddling happened.
-    pub meddled: usize,
-    /// The timeline, if it was kept.
-    pub lines: Vec<Line>,
-    /// How long it took in virtual time.
-    pub took: Duration,
-}
-
 struct World {
     plan: Plan,
     machine: Machine,
     timeline: Timeline,
     config: Config,
     store: Arc<MemoryStore>,
-    edge: Arc<dyn landfall::store::ObjectStore>,
+    edge: Arc<dyn ObjectStore>,
     simulated: Simulated,
     service: Arc<Service>,
     handlers: Arc<dyn Handlers>,
     weather: Arc<Weather>,
-    budget: Arc<AtomicU32>,
+    budget: Arc<Budget>,
     timeouts: BTreeMap<String, Duration>,
     log: Arc<Log>,
-    invocations: AtomicUsize,
+    /// How many invocations each delivery made so far.
+    invocations: Vec<AtomicU64>,
     running: AtomicUsize,
     state: Mutex<State>,
 }
@@ -481,9 +132,9 @@ impl World {
         store.create_bucket(EXPORTS);
         store.create_bucket(LEDGER);
         plan.kind.prepare(&store, plan.character.rows);
-        let edge: Arc<dyn landfall::store::ObjectStore> = match plan.broken {
+        let edge: Arc<dyn ObjectStore> = match plan.broken {
             Some(broken @ (Broken::IgnoresAbsent | Broken::IgnoresMatch)) => {
-                Arc::new(crate::broken::Careless::new(Arc::clone(&store), broken))
+                Arc::new(Layered::new(Arc::clone(&store) as Arc<_>, Careless(broken)))
             }
             _ => Arc::clone(&store) as Arc<_>,
         };
@@ -517,14 +168,14 @@ impl World {
             }),
             handlers: plan.kind.handlers(),
             weather: Arc::new(plan.weather.clone()),
-            budget: Arc::new(AtomicU32::new(plan.weather.budget)),
+            budget: Arc::new(Budget::of(&plan.weather)),
             timeouts: timeouts()?,
             simulated,
             store,
             edge,
             timeline,
             log,
-            invocations: AtomicUsize::new(0),
+            invocations: plan.deliveries.iter().map(|_| AtomicU64::new(0)).collect(),
             running: AtomicUsize::new(0),
             state: Mutex::default(),
             plan,
@@ -579,7 +230,7 @@ impl World {
                 "arn:aws:states:eu-central-1:111122223333:execution:{}:delivery-{number}",
                 self.plan.kind.name()
             ),
-            dice: Dice::of(self.plan.seed, "execution", &[number as u64]),
+            dice: self.dice("execution", number, &[]),
             world: Arc::clone(&self),
             delivery: number,
         };
@@ -681,14 +332,20 @@ impl World {
         });
     }
 
+    /// Dice of a delivery: what others do does not shift them.
+    fn dice(&self, name: &str, delivery: usize, numbers: &[u64]) -> Dice {
+        let numbers = [&[self.plan.deliveries[delivery].number], numbers].concat();
+        Dice::of(self.plan.seed, name, &numbers)
+    }
+
     /// Invokes a function, as Step Functions sees it.
     async fn invoke(self: &Arc<Self>, delivery: usize, function: &str, payload: Value) -> Result<Value, TaskError> {
-        let number = self.invocations.fetch_add(1, Ordering::SeqCst) as u64;
-        let dice = Dice::of(self.plan.seed, "lambda", &[delivery as u64, number]);
+        let number = self.invocations[delivery].fetch_add(1, Ordering::SeqCst);
+        let dice = self.dice("lambda", delivery, &[number]);
         let now = self.timeline.elapsed();
         let mishap = match self.weather.stalled_by(function, now) {
             Some(StalledBy::Lambda) => Some(Mishap::Refused),
-            _ => self.weather.mishap(&dice, now).filter(|_| self.spend()),
+            _ => self.weather.mishap(&dice, now).filter(|_| self.budget.spend()),
         };
         if let Some(mishap) = mishap {
             self.state().mishaps += 1;
@@ -722,13 +379,6 @@ impl World {
         result
     }
 
-    fn spend(&self) -> bool {
-        let spend = |left: u32| left.checked_sub(1);
-        self.budget
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, spend)
-            .is_ok()
-    }
-
     async fn run_function(
         self: &Arc<Self>,
         delivery: usize,
@@ -744,11 +394,11 @@ impl World {
             });
         };
         let call = Call::begin(Birth {
-            request_id: format!("request-{number}-{copy}"),
+            request_id: format!("request-{delivery}-{number}-{copy}"),
             delivery,
             function: function.to_owned(),
             timeout,
-            dice: Dice::of(self.plan.seed, "call", &[delivery as u64, number, copy]),
+            dice: self.dice("call", delivery, &[number, copy]),
             weather: Arc::clone(&self.weather),
             budget: Arc::clone(&self.budget),
             log: Arc::clone(&self.log),
@@ -847,7 +497,7 @@ fn open(plan: &Plan, store: &Arc<MemoryStore>) -> Result<impl Fn(usize, &[Start]
             entry.is_some_and(|entry| entry.outcome.is_none() && now < entry.deadline_at)
         };
         let is_taken = |start: &&Start| start.status.is_some_and(|status| (200..300).contains(&status));
-        let others: std::collections::BTreeSet<usize> = starts.iter().filter(is_taken).map(trigger_of).collect();
+        let others: BTreeSet<usize> = starts.iter().filter(is_taken).map(trigger_of).collect();
         others
             .into_iter()
             .filter(|other| *other != trigger && is_open(*other))
@@ -859,7 +509,7 @@ fn open(plan: &Plan, store: &Arc<MemoryStore>) -> Result<impl Fn(usize, &[Start]
 async fn handle(world: Arc<World>, call: Arc<Call>, function: String, payload: Value) -> Result<Value, Error> {
     let deployment = Deployment {
         config: world.config.clone(),
-        store: Arc::new(Edge::new(Arc::clone(&world.edge), Arc::clone(&call))),
+        store: Arc::new(Layered::new(Arc::clone(&world.edge), Edge(Arc::clone(&call)))),
         clock: Arc::new(call.clock.clone()),
     };
     let invocation = Invocation {
@@ -905,137 +555,4 @@ async fn handle(world: Arc<World>, call: Arc<Call>, function: String, payload: V
 /// The first words of a text.
 fn short(text: &str) -> String {
     text.chars().take(160).collect::<String>().replace('\n', " ")
-}
-
-/// One execution of the machine.
-struct Execution {
-    world: Arc<World>,
-    delivery: usize,
-    arn: String,
-    dice: Dice,
-}
-
-impl Execution {
-    async fn announce(&self, entries: Value) -> Result<Value, TaskError> {
-        let world = &self.world;
-        world.timeline.sleep(self.dice.latency(world.weather.latency)).await;
-        let now = world.timeline.elapsed();
-        let fault = world
-            .weather
-            .fault(&self.dice, crate::faults::Boundary::Look, now)
-            .filter(|_| world.spend());
-        let lost = matches!(
-            fault,
-            Some(Fault::LostAfter | Fault::FailedButDone | Fault::ThrottledButDone)
-        );
-        let failed = matches!(fault, Some(Fault::LostBefore | Fault::Failed | Fault::Throttled));
-        if !failed {
-            let announced = entries["Entries"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(|entry| Announced {
-                    delivery: self.delivery,
-                    known: !lost,
-                    entry: entry.clone(),
-                });
-            let announced: Vec<Announced> = announced.collect();
-            world.log.tell(self.delivery, || {
-                format!(
-                    "announces {}",
-                    entries["Entries"][0]["DetailType"].as_str().unwrap_or_default()
-                )
-            });
-            world.state().announced.extend(announced);
-        }
-        if failed || lost {
-            world.state().mishaps += 1;
-            world.log.tell(self.delivery, || format!("PutEvents: {fault:?}"));
-            return Err(TaskError {
-                error: "EventBridge.InternalException".to_owned(),
-                cause: "not now".to_owned(),
-            });
-        }
-        Ok(json!({"FailedEntryCount": 0}))
-    }
-}
-
-#[async_trait]
-impl Surroundings for Execution {
-    async fn work(&self, state: &str, work: Work, timeout: Duration) -> Result<Value, TaskError> {
-        match work {
-            Work::Invoke { function, payload } => {
-                self.world.log.tell(self.delivery, || state.to_owned());
-                let invoked = self.world.invoke(self.delivery, &function, payload);
-                tokio::select! {
-                    biased;
-                    result = invoked => result.map(|payload| json!({ "Payload": payload, "StatusCode": 200 })),
-                    () = self.world.timeline.sleep(timeout) => Err(TaskError {
-                        error: "States.Timeout".to_owned(),
-                        cause: String::new(),
-                    }),
-                }
-            }
-            Work::PutEvents(entries) => self.announce(entries).await,
-        }
-    }
-
-    async fn items(&self, bucket: &str, key: &str) -> Result<Vec<Value>, TaskError> {
-        let failed = |cause: String| TaskError {
-            error: "States.ItemReaderFailed".to_owned(),
-            cause,
-        };
-        let body = self.world.store.body(bucket, key);
-        let body = body.ok_or_else(|| failed(format!("s3://{bucket}/{key} is not there")))?;
-        serde_json::from_slice(&body).map_err(|error| failed(error.to_string()))
-    }
-
-    async fn wait(&self, duration: Duration) {
-        self.world.timeline.sleep(duration).await;
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.world.timeline.elapsed()
-    }
-
-    fn jitter(&self) -> f64 {
-        self.dice.share()
-    }
-
-    fn now(&self) -> DateTime<Utc> {
-        self.world.timeline.now()
-    }
-
-    fn entered(&self, state: &str, input: &Value) {
-        let deadline = input["deadline_at"].as_str();
-        self.world.state().passed.push(Passed {
-            delivery: self.delivery,
-            state: state.to_owned(),
-            at: self.now(),
-            missed: input["missed"]["count"].as_u64().unwrap_or_default(),
-            status: input["status"].as_str().map(str::to_owned),
-            deadline_at: deadline.and_then(|deadline| deadline.parse().ok()),
-        });
-    }
-
-    fn happened(&self, happening: Happening) {
-        if let Happening::Caught { state, .. } = &happening {
-            self.world.state().caught.push((self.delivery, state.clone()));
-        }
-        let (verb, state, error) = match &happening {
-            Happening::Retried { state, error } => ("again", state, error),
-            Happening::Caught { state, error } => ("caught", state, error),
-        };
-        self.world
-            .log
-            .tell(self.delivery, || format!("{state} {verb} after {error}"));
-    }
-
-    fn execution(&self) -> &str {
-        &self.arn
-    }
-
-    fn input(&self) -> &Value {
-        &self.world.plan.deliveries[self.delivery].event
-    }
 }

@@ -11,7 +11,14 @@ use std::{
 };
 
 use anyhow::Result;
-use landfall_simulation::{failure, faults::Fault, run, run_broken, world::Broken};
+use landfall_simulation::{
+    failure,
+    faults::Fault,
+    plan,
+    plan::{Broken, Meddling},
+    run, run_plan,
+    shrink::{Cut, cut},
+};
 
 /// Seeds of every run of the tests; `cargo simulate` runs more.
 const SEEDS: u64 = 2_000;
@@ -79,7 +86,7 @@ fn every_promise_is_kept() {
             seen.lock().unwrap().extend(done.seen.into_keys());
             return Ok(None);
         }
-        Ok(Some(failure(&run(seed, true)?)))
+        failure(seed, None).map(Some)
     });
     assert!(
         failed.is_empty(),
@@ -112,7 +119,7 @@ fn is_found(broken: Broken, promise: &str) -> bool {
         if found.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let run = run_broken(seed, broken, false)?;
+        let run = run_plan(plan(seed, Some(broken))?, false)?;
         if run.broken.iter().any(|violation| violation.promise == promise) {
             found.store(true, Ordering::Relaxed);
         }
@@ -134,4 +141,32 @@ fn an_s3_that_ignores_if_match_is_found_out() {
 #[test]
 fn a_client_that_starts_twice_is_found_out() {
     assert!(is_found(Broken::StartsTwice, "starts-are-bounded"));
+}
+
+/// A client that starts twice breaks its promise with one delivery in a calm world: all else is left out of the plan.
+#[test]
+fn a_failing_seed_shrinks() {
+    const PROMISE: &str = "starts-are-bounded";
+    let breaks = |run: &landfall_simulation::Run| run.broken.iter().any(|violation| violation.promise == PROMISE);
+    let is_large = |seed: &u64| {
+        let plan = plan(*seed, Some(Broken::StartsTwice)).unwrap();
+        plan.deliveries.len() >= 4
+            && plan.weather.budget >= 3
+            && plan.meddling != Meddling::None
+            && run_plan(plan, false).is_ok_and(|run| run.broken.first().is_some_and(|first| first.promise == PROMISE))
+    };
+    let seed = (0..2_000).find(is_large).expect("a large plan that breaks it");
+    let told = failure(seed, Some(Broken::StartsTwice)).unwrap();
+    let whole = format!("replay it with: cargo simulate --seed {seed} --broken starts-twice\n");
+    assert!(told.contains(&whole), "{told}");
+    let command = format!("too: cargo simulate --seed {seed} --broken starts-twice --without ");
+    let (_, cuts) = told.split_once(&command).unwrap_or_else(|| panic!("{told}"));
+    let cuts = cuts.lines().next().unwrap().split(',').map(|cut| cut.parse().unwrap());
+    let cuts: Vec<Cut> = cuts.collect();
+    let smallest = cut(plan(seed, Some(Broken::StartsTwice)).unwrap(), &cuts).unwrap();
+    assert!(breaks(&run_plan(smallest.clone(), false).unwrap()), "{told}");
+    let weather = &smallest.weather;
+    assert_eq!((smallest.deliveries.len(), weather.budget), (1, 0), "{told}");
+    assert!(weather.outage.is_none() && weather.stall.is_none(), "{told}");
+    assert_eq!(smallest.meddling, Meddling::None, "{told}");
 }

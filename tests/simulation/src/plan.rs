@@ -1,0 +1,299 @@
+//! What a seed comes to: the kind, the deliveries, the faults, what the service is like and what somebody else does.
+//!
+//! What must stay true: the plan holds all that is drawn ahead of a run, so that two runs of one plan are the same.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use crate::{
+    dice::Dice,
+    faults::{Fault, Weather},
+    kinds::{Character, Kind, with_options},
+};
+
+/// What somebody else does to the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meddling {
+    /// Nothing.
+    None,
+    /// Another file is put beside the data.
+    Notes,
+    /// A data object is overwritten by what is no export, some time after it landed.
+    Overwrite,
+    /// A data object is deleted some time after it landed.
+    Delete,
+    /// Somebody else's object lies where the receipt is to be.
+    Receipt,
+    /// Somebody else's object lies where the pointer is to be.
+    Pointer,
+}
+
+/// What a seed comes to.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// The kind of job.
+    pub kind: Kind,
+    /// The trigger that picks up the job of the first one.
+    pub pick_up: Option<usize>,
+    /// How many jobs the deployment lets run at a time; 0 for any number.
+    pub max_running: u64,
+    /// How many start calls a day the deployment allows; 0 for any number.
+    pub max_starts_per_day: u64,
+    /// The faults at the boundary.
+    pub weather: Weather,
+    /// What the service is like.
+    pub character: Character,
+    /// What somebody else does.
+    pub meddling: Meddling,
+    /// Whether functions may go on after their time.
+    pub stale: bool,
+    /// The deliveries, in no order.
+    pub deliveries: Vec<Delivery>,
+    /// Deadline of the jobs.
+    pub deadline: Duration,
+    /// Seconds between the two listings of an output.
+    pub settle: u64,
+    /// Whether another number of rows than the service counts fails a job.
+    pub strict: bool,
+    /// Whether outputs are read in batches of one object.
+    pub batches: bool,
+    /// A world that does not keep its word, which must be found out.
+    pub broken: Option<Broken>,
+}
+
+/// A world whose S3 or client does not keep its word: its runs must be found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Broken {
+    /// `If-None-Match` is ignored.
+    IgnoresAbsent,
+    /// `If-Match` is ignored.
+    IgnoresMatch,
+    /// Start calls are sent twice.
+    StartsTwice,
+}
+
+/// One delivery of a trigger.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Its number in the plan of the seed, by which it has its dice.
+    pub number: u64,
+    /// The trigger, from 0.
+    pub trigger: usize,
+    /// When it comes.
+    pub at: Duration,
+    /// The event.
+    pub event: Value,
+}
+
+impl Plan {
+    /// The plan of a seed.
+    pub fn of(seed: u64) -> Result<Self> {
+        let dice = Dice::of(seed, "plan", &[]);
+        let kind = *dice.pick(&Kind::ALL);
+        let stale = dice.chance(0.3);
+        let weather = Weather::of(&Dice::of(seed, "weather", &[]), stale);
+        let stall = Dice::of(seed, "stall", &[]);
+        let is_stalled = stall.chance(0.08);
+        let weather = if is_stalled { weather.stalled(&stall) } else { weather };
+        let character = kind.character(&Dice::of(seed, "service", &[]));
+        let meddling = match dice.chance(0.75) {
+            true => Meddling::None,
+            false => *dice.pick(&[
+                Meddling::Notes,
+                Meddling::Overwrite,
+                Meddling::Delete,
+                Meddling::Receipt,
+                Meddling::Pointer,
+            ]),
+        };
+        let triggers = *dice.pick(&[1, 1, 1, 1, 2, 2, 3]);
+        let deadline = Duration::from_secs(*dice.pick(&[20, 120, 600, 600, 3600, 3600]));
+        let deadline = match is_stalled {
+            true => Duration::from_secs(*stall.pick(&[3600, 6 * 3600, 24 * 3600])),
+            false => deadline,
+        };
+        // A job is looked at a few times, and in some runs often.
+        let few = if dice.chance(0.06) { 40 } else { 4 };
+        let longest = if character.may_succeed {
+            character.duration
+        } else {
+            deadline
+        };
+        let poll = (longest.min(deadline).as_secs() / few)
+            .max(*dice.pick(&[1, 5, 30]))
+            .min(900);
+        let settle = dice.number(0..7);
+        let strict = dice.chance(0.5);
+        let identity = *dice.pick(&["event", "schedule", "key"]);
+        // Drawn apart, so that other kinds' seeds stay what they are.
+        let somebodys = kind.event_for_somebody(&Dice::of(seed, "reader", &[]))?;
+        let mut deliveries = Vec::new();
+        for trigger in 0..triggers {
+            let first = dice.between(Duration::ZERO, Duration::from_secs(*dice.pick(&[0, 1, 60])));
+            let count = *dice.pick(&[1, 2, 2, 2, 3]);
+            for number in 0..count {
+                let later = match (number, dice.number(0..4)) {
+                    (0, _) => Duration::ZERO,
+                    (_, 0) => dice.between(Duration::ZERO, Duration::from_millis(200)),
+                    (_, 1) => dice.between(Duration::ZERO, Duration::from_secs(10)),
+                    (_, 2) => dice.between(Duration::ZERO, Duration::from_secs(300)),
+                    (_, _) => dice.between(Duration::ZERO, Duration::from_secs(7200)),
+                };
+                let mut options = json!({
+                    "DeadlineSeconds": deadline.as_secs(),
+                    "Poll": { "MinSeconds": poll, "MaxSeconds": (poll * 10).clamp(60, 3600) },
+                });
+                if kind.writes_output() {
+                    options["Verification"] =
+                        json!({ "SettleSeconds": settle, "RowCount": if strict { "fail" } else { "warn" } });
+                }
+                let mut event = somebodys.clone();
+                // The triggers differ as the days of a schedule, as events, or as generations of one key.
+                match identity {
+                    "schedule" => {
+                        event["id"] = json!(format!("00000000-0000-4000-8000-{trigger:06}{number:06}"));
+                        event["time"] = json!(format!("2026-10-01T04:{:02}:00Z", 10 + trigger));
+                        event["resources"] = json!(["arn:aws:events:eu-central-1:111122223333:rule/nightly"]);
+                    }
+                    "key" => {
+                        event["id"] = json!(format!("00000000-0000-4000-8000-{trigger:06}{number:06}"));
+                        options["IdempotencyKey"] = json!("nightly");
+                        if trigger > 0 {
+                            options["Rerun"] = json!(trigger);
+                        }
+                    }
+                    _ => event["id"] = json!(format!("00000000-0000-4000-8000-{trigger:012}")),
+                }
+                deliveries.push(Delivery {
+                    number: deliveries.len() as u64,
+                    trigger,
+                    at: first + later,
+                    event: with_options(event, options),
+                });
+            }
+        }
+        // The first trigger's job is picked up once it may have failed, whether or not it has.
+        let mut pick_up = None;
+        if dice.chance(0.2)
+            && let Some(first) = deliveries.first().cloned()
+        {
+            let trigger = triggers;
+            let picked = landfall::trigger::identify(&landfall::job::Kind::new(kind.name()), &first.event)
+                .map_err(|error| anyhow::anyhow!(error.message))?;
+            let after = deadline + dice.between(Duration::ZERO, Duration::from_secs(3600));
+            for number in 0..dice.number(1..3) {
+                let mut event = first.event.clone();
+                event["id"] = json!(format!("00000000-0000-4000-8000-{trigger:06}{number:06}"));
+                let mut options = json!({ "PickUp": picked.job_key, "DeadlineSeconds": 900 });
+                if kind.writes_output() {
+                    options["Verification"] = event["detail"]["Landfall"]["Verification"].clone();
+                }
+                deliveries.push(Delivery {
+                    number: deliveries.len() as u64,
+                    trigger,
+                    at: first.at + after + dice.between(Duration::ZERO, Duration::from_secs(5)),
+                    event: with_options(event, options),
+                });
+            }
+            pick_up = Some(trigger);
+        }
+        Ok(Self {
+            seed,
+            kind,
+            pick_up,
+            max_running: *dice.pick(&[0, 0, 1, 2]),
+            max_starts_per_day: *dice.pick(&[0, 0, 0, 2, 5]),
+            weather,
+            character,
+            meddling,
+            stale,
+            deliveries,
+            deadline,
+            settle,
+            strict,
+            batches: dice.chance(0.15),
+            broken: None,
+        })
+    }
+
+    /// What is said of it, for people.
+    pub fn describe(&self) -> String {
+        let Self {
+            kind,
+            weather,
+            character,
+            ..
+        } = self;
+        format!(
+            "{} · {} · {} deliveries of {} triggers · jobs run {:?} and are given up after {:?} · {} rows in {} files · \
+             somebody else: {:?}{}\nfaults {:?} at {} a call, mishaps {:?} at {} an invocation, at most {}, until {:?}; \
+             calls take up to {:?}, clocks are off by up to {:?}{}{}{}",
+            kind.name(),
+            character.scenario,
+            self.deliveries.len(),
+            self.triggers(),
+            character.duration,
+            self.deadline,
+            character.rows,
+            character.files,
+            self.meddling,
+            if self.batches { " · in batches" } else { "" },
+            weather.faults,
+            weather.rate,
+            weather.mishaps,
+            weather.mishap_rate,
+            weather.budget,
+            weather.until,
+            weather.latency * 2,
+            weather.skew,
+            if self.stale {
+                "; functions may outlast their time"
+            } else {
+                ""
+            },
+            match &weather.outage {
+                Some(outage) if outage.fault == Fault::NeverLeft => format!(
+                    "; the service cannot be reached from {:?} to {:?}",
+                    outage.from, outage.until
+                ),
+                Some(outage) if outage.of_s3 => format!("; S3 is out from {:?} to {:?}", outage.from, outage.until),
+                Some(outage) => format!("; the service is out from {:?} to {:?}", outage.from, outage.until),
+                None => String::new(),
+            },
+            match &weather.stall {
+                Some(stall) => format!(
+                    "; polls are stalled by {:?} from {:?} to {:?}",
+                    stall.by, stall.from, stall.until
+                ),
+                None => String::new(),
+            },
+        )
+    }
+
+    /// The job key of each trigger.
+    pub fn job_keys(&self) -> Result<Vec<String>> {
+        let mut keys = Vec::new();
+        for trigger in 0..self.triggers() {
+            let mut deliveries = self.deliveries.iter();
+            let delivery = deliveries.find(|delivery| delivery.trigger == trigger);
+            let event = &delivery.context("a trigger without delivery")?.event;
+            let identified = landfall::trigger::identify(&landfall::job::Kind::new(self.kind.name()), event);
+            keys.push(identified.map_err(|error| anyhow::anyhow!(error.message))?.job_key);
+        }
+        Ok(keys)
+    }
+
+    /// How many triggers there are.
+    pub fn triggers(&self) -> usize {
+        self.deliveries
+            .iter()
+            .map(|delivery| delivery.trigger + 1)
+            .max()
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,88 @@
+//! What came about in a run: a promise is worth what it is tried by.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use landfall::{job::Verdict, ledger::Entry};
+
+use crate::{
+    aftermath::Aftermath,
+    faults::Fault,
+    kinds::LEDGER,
+    machine::End,
+    promises::{is_notice, read},
+};
+
+/// What came about, each by a name and how often.
+pub type Seen = BTreeMap<String, u64>;
+
+/// What came about in a run.
+pub fn seen(after: &Aftermath) -> Result<Seen> {
+    let mut seen = Seen::new();
+    let mut add = |name: String, count: usize| {
+        if count > 0 {
+            *seen.entry(name).or_default() += count as u64;
+        }
+    };
+    let prefix = format!("jobs/{}/", after.plan.kind.name());
+    for key in after
+        .store
+        .keys(LEDGER)
+        .into_iter()
+        .filter(|key| key.starts_with(&prefix))
+    {
+        let entry: Entry = read(after, LEDGER, &key)?;
+        let verdict = match entry.outcome.as_ref().map(|outcome| outcome.verdict) {
+            Some(Verdict::Succeeded) => "success",
+            Some(Verdict::Failed) => "failure",
+            None => "open",
+        };
+        add(format!("{} {verdict}", after.plan.kind.name()), 1);
+        if let Some(error) = entry.outcome.and_then(|outcome| outcome.error) {
+            add(format!("failure {}", error.error), 1);
+        }
+        add("picked up".to_owned(), entry.picked_up_by.len());
+        add("second attempt".to_owned(), entry.attempts.len().saturating_sub(1));
+        add("orphan".to_owned(), entry.orphans.len());
+    }
+    for ended in &after.ended {
+        add("redrive".to_owned(), ended.redrives as usize);
+        if let End::Failed { input, .. } = &ended.end
+            && input["job_key"]
+                .as_str()
+                .is_some_and(|key| key.starts_with("rejected-"))
+        {
+            add("rejected delivery".to_owned(), 1);
+        }
+    }
+    for call in &after.calls {
+        for fault in call.met() {
+            add(format!("fault {fault:?}"), 1);
+        }
+    }
+    for start in after.starts.all() {
+        add("start".to_owned(), usize::from(start.reached));
+        add("stale start".to_owned(), usize::from(start.stale));
+        add("ambiguous start".to_owned(), usize::from(start.is_ambiguous()));
+    }
+    for announced in after.announced.iter().filter(|announced| is_notice(announced)) {
+        add(
+            format!(
+                "announced {}",
+                announced.entry["DetailType"].as_str().unwrap_or_default()
+            ),
+            1,
+        );
+    }
+    for start in after.starts.all() {
+        add(
+            "start that never left".to_owned(),
+            usize::from(start.call.met().contains(&Fault::NeverLeft)),
+        );
+    }
+    if let Some(stall) = &after.plan.weather.stall {
+        add(format!("stalled by {:?}", stall.by), 1);
+    }
+    add(format!("somebody else {:?}", after.plan.meddling), after.meddled.min(1));
+    Ok(seen)
+}
