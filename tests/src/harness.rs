@@ -163,7 +163,7 @@ fn supported(clock: &ManualClock) -> Surroundings {
     }
 }
 
-impl<S: JobService + 'static, M: SimulatedService + 'static> Harness<S, M> {
+impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
     /// A deployment of `S` whose simulated service is made by `simulate`, and whose calls meet `faults`.
     pub fn with(
         faults: Arc<Faults>,
@@ -207,26 +207,6 @@ impl<S: JobService + 'static, M: SimulatedService + 'static> Harness<S, M> {
     pub fn talk_to(&mut self, service: Arc<dyn SimulatedService>) {
         self.sdk = sdk(service, &self.faults);
         self.service = (self.connect)(&self.sdk, &self.clock);
-    }
-
-    /// The handlers of the kind's functions.
-    pub fn handlers(&self) -> Handlers {
-        let service = || (self.connect)(&self.sdk, &self.clock);
-        Handlers {
-            start: start_handler(self.deployment.clone(), service()),
-            poll: poll_handler(self.deployment.clone(), service()),
-            verify: functions::verify(self.deployment.clone(), &self.sdk),
-            seal: functions::seal(self.deployment.clone(), &self.sdk),
-        }
-    }
-
-    /// One invocation of a handler, from its payload to its answer.
-    pub async fn call(&self, handler: &Handler, input: &Value) -> Result<Value, Error> {
-        let read = |error: serde_json::Error| Error::internal(error.to_string());
-        let payload = serde_json::from_str(&input.to_string()).map_err(read)?;
-        let (answer, _) = invoke(handler, payload, self.invoke()).await;
-        let answer = answer?;
-        serde_json::from_str(answer.get()).map_err(read)
     }
 
     /// [`Self::talk_to`] of a service that is connected in another way.
@@ -380,5 +360,27 @@ impl<S: JobService + 'static, M: SimulatedService + 'static> Harness<S, M> {
     /// Now.
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
+    }
+}
+
+impl<S: JobService + 'static, M: SimulatedService + 'static> Harness<S, M> {
+    /// The handlers of the kind's functions.
+    pub fn handlers(&self) -> Handlers {
+        let service = || (self.connect)(&self.sdk, &self.clock);
+        Handlers {
+            start: start_handler(self.deployment.clone(), service()),
+            poll: poll_handler(self.deployment.clone(), service()),
+            verify: functions::verify(self.deployment.clone(), &self.sdk),
+            seal: functions::seal(self.deployment.clone(), &self.sdk),
+        }
+    }
+
+    /// One invocation of a handler, from its payload to its answer.
+    pub async fn call(&self, handler: &Handler, input: &Value) -> Result<Value, Error> {
+        let read = |error: serde_json::Error| Error::internal(error.to_string());
+        let payload = serde_json::from_str(&input.to_string()).map_err(read)?;
+        let (answer, _) = invoke(handler, payload, self.invoke()).await;
+        let answer = answer?;
+        serde_json::from_str(answer.get()).map_err(read)
     }
 }
