@@ -121,7 +121,7 @@ impl Publisher<'_> {
                 tracing::warn!(
                     error = error.kind.name(),
                     code = error.code,
-                    "its place in the line is not given back; let seal-receipt read and write s3://{}/{}",
+                    "its slot in the queue is not given back; let seal-receipt read and write s3://{}/{}",
                     self.ledger.bucket(),
                     Queue::key(&entry.kind)
                 );
