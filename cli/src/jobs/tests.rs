@@ -497,7 +497,7 @@ async fn batches_are_lines_with_their_counts() {
     assert_eq!(
         lines,
         "\n\
-         \ncccccccc 11-08 05:20 batch                                             of 120\
+         \ncccccccc 11-08 05:20 batch                                           of 120\
          \nbbbbbbbb 11-08 05:10 batch     every night              12,345   50m 118/120\
          \n         2 failed\
          \naaaaaaaa 11-08 05:00 batch     every night              12,345   60m 120/120"
