@@ -7,8 +7,9 @@ use landfall::{
     error::{Error, ErrorKind, Result},
     job::{Kind, Level, Verdict},
     ledger::Ledger,
+    members::OPTIONS,
     store::ObjectStore,
-    trigger::{OPTIONS, identify},
+    trigger::identify,
 };
 use serde_json::{Map, Value, json};
 

@@ -7,7 +7,7 @@ use landfall_output::receipt::Usage;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What the execution whose outcome stands cost: without tries that were made again, and without batches of a verification.
+/// What the execution whose outcome stands cost: without tries that were made again, and without slices of a verification.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Cost {
     /// States entered.

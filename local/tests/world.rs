@@ -237,34 +237,34 @@ async fn the_bus_starts_what_the_template_says(world: &World) {
     );
 }
 
-/// Answers twice with a list of batches, which has to be worked on in two turns each. What is called is kept in a folder,
+/// Answers twice with a list of slices, which has to be worked on in two turns each. What is called is kept in a folder,
 /// since several environments work at a time.
 const VERIFY: &str = "
 FOLDER = 'CALLS'
 def handler(event, headers):
-    if 'batch' not in event:
+    if 'slice' not in event:
         rounds = event.pop('rounds', 0)
         event.pop('verifying', None)
         if rounds == 2:
             return event
         manifest = {'bucket': 'landfall-ledger', 'key': 'verifications/k.json'}
-        verifying = {'manifest': manifest, 'work': 'w', 'batches': 4, 'concurrency': 2}
+        verifying = {'manifest': manifest, 'work': 'w', 'slices': 4, 'concurrency': 2}
         return {**event, 'rounds': rounds + 1, 'verifying': verifying}
-    if set(event) != {'work', 'batch'}:
-        raise Failure('Landfall.Internal', f'a batch came as {sorted(event)}')
-    with open(f'{FOLDER}/{event[\"batch\"]}', 'a+') as calls:
+    if set(event) != {'work', 'slice'}:
+        raise Failure('Landfall.Internal', f'a slice came as {sorted(event)}')
+    with open(f'{FOLDER}/{event[\"slice\"]}', 'a+') as calls:
         calls.write('x')
         calls.flush()
         calls.seek(0)
         turns = len(calls.read())
-    if event['batch'] == 'broken':
-        raise Failure('Landfall.Internal', 'this batch cannot be read')
-    if event['batch'] == 'shaken' and turns == 1:
+    if event['slice'] == 'broken':
+        raise Failure('Landfall.Internal', 'this slice cannot be read')
+    if event['slice'] == 'shaken' and turns == 1:
         raise Failure('Landfall.Throttled', 'later')
     return {'done': turns % 2 == 0}
 ";
 
-async fn world_of_batches(folder: &Path) -> World {
+async fn world_of_slices(folder: &Path) -> World {
     let calls = folder.join("calls");
     std::fs::create_dir(&calls).unwrap();
     world_of(
@@ -275,24 +275,24 @@ async fn world_of_batches(folder: &Path) -> World {
     .await
 }
 
-/// Delivers an event whose output comes in these batches.
-async fn deliver_batches(world: &World, batches: &[&str]) -> Execution {
-    let batches: Vec<_> = batches
+/// Delivers an event whose output comes in these slices.
+async fn deliver_slices(world: &World, slices: &[&str]) -> Execution {
+    let slices: Vec<_> = slices
         .iter()
-        .map(|batch| json!({"work": "w", "batch": batch}))
+        .map(|slice| json!({"work": "w", "slice": slice}))
         .collect();
-    let manifest = json!(batches).to_string();
+    let manifest = json!(slices).to_string();
     world.put(LEDGER, "verifications/k.json", manifest).await.unwrap();
     let event = json!({"detail-type": "Segment Snapshot Requested", "detail": {}});
     world.deliver(&event).await.unwrap()
 }
 
-/// Each batch is invoked until it is done; one that fails for good neither ends the others nor the job.
+/// Each slice is invoked until it is done; one that fails for good neither ends the others nor the job.
 #[tokio::test]
-async fn batches_are_run_until_none_is_left() {
+async fn slices_are_run_until_none_is_left() {
     let folder = tempfile::tempdir().unwrap();
-    let world = world_of_batches(folder.path()).await;
-    let execution = deliver_batches(&world, &["plain", "broken", "shaken", "other"]).await;
+    let world = world_of_slices(folder.path()).await;
+    let execution = deliver_slices(&world, &["plain", "broken", "shaken", "other"]).await;
     let finished = world.wait(&execution).await.unwrap();
     assert!(finished.is_success(), "{finished:?}");
     let states = finished.states();
@@ -302,10 +302,10 @@ async fn batches_are_run_until_none_is_left() {
         "Status",
         "Verify",
         "Verified",
-        "VerifyBatches",
+        "VerifySlices",
         "Verify",
         "Verified",
-        "VerifyBatches",
+        "VerifySlices",
         "Verify",
         "Verified",
         "Seal",
@@ -315,12 +315,12 @@ async fn batches_are_run_until_none_is_left() {
         "Succeeded",
     ];
     assert_eq!(states, expected);
-    // The job came back from its batches as it went, and Verify took out of it what was left to do.
+    // The job came back from its slices as it went, and Verify took out of it what was left to do.
     let job = finished.job().unwrap();
     assert_eq!(job["job_key"], "k");
     assert!(job["verifying"].is_null() && job["error"].is_null(), "{job}");
-    let calls = |batch: &str| {
-        std::fs::read_to_string(folder.path().join("calls").join(batch))
+    let calls = |slice: &str| {
+        std::fs::read_to_string(folder.path().join("calls").join(slice))
             .unwrap()
             .len()
     };
@@ -333,54 +333,54 @@ async fn batches_are_run_until_none_is_left() {
     world.shutdown().await;
 }
 
-/// A list of batches that is not there is an error like any other: the job ends sealed.
+/// A list of slices that is not there is an error like any other: the job ends sealed.
 #[tokio::test]
-async fn a_lost_list_of_batches_is_sealed() {
+async fn a_lost_list_of_slices_is_sealed() {
     let folder = tempfile::tempdir().unwrap();
-    let world = world_of_batches(folder.path()).await;
+    let world = world_of_slices(folder.path()).await;
     let event = json!({"detail-type": "Segment Snapshot Requested", "detail": {}});
     let execution = world.deliver(&event).await.unwrap();
     let finished = world.wait(&execution).await.unwrap();
     assert_eq!(finished.status, "FAILED");
     assert_eq!(finished.error.as_deref(), Some("Landfall.Internal"), "{finished:?}");
     let states = finished.states();
-    let sealed = ["VerifyBatches", "Seal", "Sealed", "Announce", "Outcome", "Failed"];
+    let sealed = ["VerifySlices", "Seal", "Sealed", "Announce", "Outcome", "Failed"];
     assert_eq!(states[states.len() - 6..], sealed);
     let announced = world.announcements().await.unwrap();
     assert_eq!(announced[0]["detail"], json!({"failed": true}));
     world.shutdown().await;
 }
 
-/// An execution that is stopped among its batches goes on with them.
+/// An execution that is stopped among its slices goes on with them.
 #[tokio::test]
-async fn a_redrive_goes_on_with_the_batches() {
+async fn a_redrive_goes_on_with_the_slices() {
     let folder = tempfile::tempdir().unwrap();
-    let world = world_of_batches(folder.path()).await;
-    // The batches come after the first verification, and are asked to wait: no more often than one of them is tried again.
+    let world = world_of_slices(folder.path()).await;
+    // The slices come after the first verification, and are asked to wait: no more often than one of them is tried again.
     for nth in 2..=7 {
         let busy = Fault::error("Landfall.Busy", "later");
         world.lambda().inject("verify-output", nth, busy).unwrap();
     }
-    let execution = deliver_batches(&world, &["one", "other"]).await;
+    let execution = deliver_slices(&world, &["one", "other"]).await;
     while world.lambda().invocations("verify-output") < 2 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     world.stop(&execution).await.unwrap();
     let stopped = world.wait(&execution).await.unwrap();
     assert_eq!(stopped.status, "ABORTED", "{stopped:?}");
-    let until = ["Receive", "Start", "Status", "Verify", "Verified", "VerifyBatches"];
+    let until = ["Receive", "Start", "Status", "Verify", "Verified", "VerifySlices"];
     assert_eq!(stopped.states(), until);
 
     world.redrive(&execution).await.unwrap();
     let finished = world.wait(&execution).await.unwrap();
     assert!(finished.is_success(), "{finished:?}");
     let since = finished.states().split_off(until.len());
-    assert_eq!(since[..3], ["VerifyBatches", "Verify", "Verified"]);
+    assert_eq!(since[..3], ["VerifySlices", "Verify", "Verified"]);
     assert_eq!(since.last().map(String::as_str), Some("Succeeded"));
-    for batch in ["one", "other"] {
+    for slice in ["one", "other"] {
         assert!(
-            folder.path().join("calls").join(batch).exists(),
-            "{batch} was forgotten"
+            folder.path().join("calls").join(slice).exists(),
+            "{slice} was forgotten"
         );
     }
     assert_eq!(world.announcements().await.unwrap().len(), 1);

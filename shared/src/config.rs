@@ -43,7 +43,7 @@ pub struct Config {
     pub polling: Bounds,
     /// `LANDFALL_SETTLE_SECONDS`: time between the two listings of the output. 5 when unset.
     pub settle: Duration,
-    /// `LANDFALL_VERIFY_CONCURRENCY`: batches of one verification that run at a time. 5 when unset.
+    /// `LANDFALL_VERIFY_CONCURRENCY`: slices of one verification that run at a time. 5 when unset.
     pub verify_concurrency: u64,
     /// `LANDFALL_MACHINES`: the state machines that batches may start, `<kind>=<ARN>` each, separated by blanks or commas.
     pub machines: BTreeMap<Kind, String>,

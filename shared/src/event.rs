@@ -14,10 +14,11 @@ use crate::{
     expect::Expectations,
     fault::{Faults, quoted},
     job::Level,
+    members::OPTIONS,
     registered,
     s3_uri::S3Uri,
     service::JobService,
-    trigger::{IDENTITY, OPTIONS, Options, Trigger, identify, is_schedule, split_detail},
+    trigger::{IDENTITY, Options, Trigger, identify, is_schedule, split_detail},
 };
 
 /// An event that was read and found right.

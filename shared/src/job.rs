@@ -297,16 +297,17 @@ pub struct ObjectRef {
     pub key: String,
 }
 
-/// A verification that goes on in batches: while it stands in the job, the state machine runs them and verifies again.
+/// A verification that goes on in slices: while it stands in the job, the state machine runs them and verifies again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verifying {
-    /// The list of batches to run: a JSON array whose items are each the input of one invocation.
+    /// The list of slices to run: a JSON array whose items are each the input of one invocation.
     pub manifest: ObjectRef,
     /// How far the verification is: an object in the ledger bucket.
     pub work: String,
-    /// Batches of the manifest.
-    pub batches: u64,
-    /// Most batches that run at a time.
+    /// Slices of the manifest.
+    #[serde(alias = "batches")]
+    pub slices: u64,
+    /// Most slices that run at a time.
     pub concurrency: u64,
 }
 

@@ -5,7 +5,6 @@
 //! event, the job key, the gate, the ledger, the poll policy, S3 access and the named errors. It knows no export
 //! service; a service joins by implementing [`service::JobService`].
 
-pub mod batches;
 pub mod config;
 pub mod cost;
 pub mod error;
@@ -23,6 +22,7 @@ pub mod job;
 pub mod ledger;
 pub mod limits;
 pub mod logging;
+pub mod members;
 pub mod poll;
 pub mod queue;
 pub mod reach;
@@ -32,6 +32,7 @@ pub mod runtime;
 pub mod s3_uri;
 pub mod sdk;
 pub mod service;
+pub mod slices;
 pub mod span;
 pub mod start;
 pub mod store;

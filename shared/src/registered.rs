@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{fault::Faults, trigger::OPTIONS};
+use crate::{fault::Faults, members::OPTIONS};
 
 /// The registered user that a job acts for: an ARN, or a name or an address in a namespace.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

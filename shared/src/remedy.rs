@@ -325,7 +325,7 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
                          `Lambda.TooManyRequestsException`: other functions used up the account's concurrency for most \
                          of an hour or longer while the job was verified; raise it. `States.ItemReaderFailed`: the \
                          state machine's role could not read `verifications/` in the ledger bucket. \
-                         `States.ExceedToleratedFailureThreshold`: more than 50 batches ended in a way that the \
+                         `States.ExceedToleratedFailureThreshold`: more than 50 slices ended in a way that the \
                          definition does not know, such as being stopped; look at the Map Run.",
             unstarted: Advice {
                 what: "Read the error and the function's log, fix what they name, then rerun it.",

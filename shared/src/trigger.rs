@@ -20,11 +20,9 @@ use crate::{
     hash::{canonical, sha256_hex},
     job::{Kind, Level},
     limits::MAX_DEADLINE_SECONDS,
+    members::OPTIONS,
     registered::RegisteredUser,
 };
-
-/// The member of `detail` that holds our own options.
-pub const OPTIONS: &str = "Landfall";
 
 /// Landfall's options in an event, all of them optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

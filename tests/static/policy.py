@@ -251,7 +251,7 @@ def only_seal_writes_receipts(facts):
 def an_absent_key_answers_404(facts):
     """Whoever reads objects may list their bucket: S3 answers 403 for an absent key otherwise.
 
-    Not so for the machines: a list of batches that cannot be read is the same error to them, whatever the reason.
+    Not so for the machines: a list of slices that cannot be read is the same error to them, whatever the reason.
     """
     for stack in facts.stacks:
         machines = {stack.role_of(machine["RoleArn"]) for machine in stack.machines.values()}
@@ -679,12 +679,12 @@ def machine_outlasts_the_longest_job(facts):
 
     The deadline counts from the first claim, so the line in Start counts towards it; what comes after it does not.
     """
-    source = (ROOT / "shared/src/batches.rs").read_text()
+    source = (ROOT / "shared/src/slices.rs").read_text()
     found = re.findall(r"pub const (\w+): u\d+ = ([0-9_* <]+);", source)
     bounds = {name: eval(value, {"__builtins__": {}}) for name, value in found}
     seconds = {name: longest(task) for name, task in own_tasks(facts.machine).items()}
     worst = max(facts.template["Parameters"]["DeadlineSeconds"]["MaxValue"], seconds.pop("Start")) + sum(seconds.values())
-    # Each round of batches ends in Verify. When their time is up, one is still at work.
+    # Each round of slices ends in Verify. When their time is up, one is still at work.
     worst += bounds["MAX_SECONDS"] + (bounds["MAX_ROUNDS"] + bounds["MAX_REPEATS"]) * seconds["Verify"]
     worst += sum(longest(task) for _, inner in map_tasks(facts.machine) for task in inner.values())
     if worst >= facts.machine.get("TimeoutSeconds", 0):
@@ -1568,7 +1568,7 @@ def another_variable(source, machines):
 
 @breaks(machines_are_made_of_their_definitions)
 def a_short_batch(source, machines):
-    machines[DEFINITION]["States"]["VerifyBatches"]["ItemProcessor"]["States"]["Batch"]["TimeoutSeconds"] = 900
+    machines[DEFINITION]["States"]["VerifySlices"]["ItemProcessor"]["States"]["Slice"]["TimeoutSeconds"] = 900
 
 
 @breaks(machines_are_made_of_their_definitions)

@@ -106,7 +106,7 @@ def of_machines(facts, stack):
             is_batch = policy.path_of(properties) == policy.BATCH_DEFINITION
             lists = [key for key in written if ("batch-items/" if is_batch else "/manifest.json") in key]
             for key in lists:
-                # The batches of every kind are listed by the same function, beneath the kind.
+                # The slices of every kind are listed by the same function, beneath the kind.
                 key = re.sub(r"/verifications/[^/]*/", f"/verifications/{name.removeprefix(f'{STACK}-')}/", key)
                 yield role, "s3:GetObject", key.replace("landfall-ledger", BUCKETS["landfall-ledger"]), {}
             yield role, "states:StartExecution", f"{states}:stateMachine:{name}", {}

@@ -38,7 +38,7 @@ use landfall_local::simulated::{
 };
 use landfall_output::{
     seal::seal,
-    step::{verify_batch_within, verify_job_within},
+    step::{verify_job_within, verify_slice_within},
     verify::{Item, Limits},
 };
 use landfall_pinpoint::{EndpointExports, EndpointImports, Surroundings};
@@ -242,7 +242,7 @@ impl<'a, S: JobService, M: SimulatedService + 'static> Machine<'a, S, M> {
                 .body(&verifying.manifest.bucket, &verifying.manifest.key);
             let items: Vec<Item> = serde_json::from_slice(&manifest.context("no manifest")?)?;
             for item in items {
-                while !verify_batch_within(&self.verify, &item, &self.world.invoke(), &self.limits).await? {}
+                while !verify_slice_within(&self.verify, &item, &self.world.invoke(), &self.limits).await? {}
             }
         }
     }
@@ -318,7 +318,7 @@ async fn segment_snapshots(world: &World) -> Result<()> {
     let malformed = event("segment-snapshot", "4", |detail| detail["DataFormat"] = json!("XML"))?;
     assert_ended(&machine.run("5", &malformed).await?, "failed");
     let mut machine = of(Scenario::LostAnswer)?;
-    machine.limits.batch_objects = 1;
+    machine.limits.slice_objects = 1;
     assert_ended(&machine.run("6", &plain("5")?).await?, "succeeded");
     // A list of more objects than a report holds is a file of its own.
     let many = customer_profiles::Settings {

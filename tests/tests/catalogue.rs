@@ -38,14 +38,7 @@ const PREFIX: &str = "segments/run=20261101T050000Z-0a1b2c3d/";
 const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/0a1b2c3d-0000-4000-8000-000000000001";
 /// Stands in a cell of every good output, in many of the spoiled ones, and may stand in no report.
 const SECRET: &str = "s3cr3t@example.com";
-const FORMATS: [Format; 6] = [
-    Format::Csv,
-    Format::Jsonl,
-    Format::JsonlGzip,
-    Format::Orc,
-    Format::Pdf,
-    Format::Excel,
-];
+const FORMATS: [Format; 6] = Format::ALL;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use landfall::{
-    batches,
     error::ErrorKind,
     job::{Missed, Status, TaskError, Verdict},
     limits::MAX_DEADLINE_SECONDS,
     poll::STALLED,
     polling::MAX_POLLS,
+    slices,
 };
 use serde_json::{Value, json};
 
@@ -23,8 +23,8 @@ fn state(name: &str) -> Value {
 }
 
 /// A state of the executions that a map starts.
-fn batch_state(name: &str) -> Value {
-    state("VerifyBatches")["ItemProcessor"]["States"][name].clone()
+fn slice_state(name: &str) -> Value {
+    state("VerifySlices")["ItemProcessor"]["States"][name].clone()
 }
 
 /// Every text of a member, anywhere in a value.
@@ -95,7 +95,7 @@ fn exactly_the_transient_errors_are_tried_again() {
         .into_iter()
         .map(|name| (name, state(name)))
         .collect();
-    functions.push(("Batch", batch_state("Batch")));
+    functions.push(("Slice", slice_state("Slice")));
     for (name, state) in functions {
         assert_eq!(retried_errors(&state), expected, "{name}");
         for retrier in state["Retry"].as_array().into_iter().flatten() {
@@ -139,13 +139,13 @@ fn what_passes_has_time_to_pass() -> Result<()> {
         // A function that crashes by chance, and no longer for one that always does.
         ("Runtime.ExitError", 5.0, 120.0),
     ] {
-        for name in ["Start", "Poll", "Verify", "Seal", "Batch"] {
+        for name in ["Start", "Poll", "Verify", "Seal", "Slice"] {
             // A poll that brings no news is followed by others until the deadline.
             if name == "Poll" {
                 continue;
             }
-            let state = if name == "Batch" {
-                batch_state(name)
+            let state = if name == "Slice" {
+                slice_state(name)
             } else {
                 state(name)
             };
@@ -167,7 +167,7 @@ fn what_passes_has_time_to_pass() -> Result<()> {
 
 #[test]
 fn every_error_on_the_way_is_sealed() {
-    for name in ["Start", "Verify", "VerifyBatches"] {
+    for name in ["Start", "Verify", "VerifySlices"] {
         let caught = json!([{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "Seal"}]);
         assert_eq!(state(name)["Catch"], caught, "{name}");
     }
@@ -199,14 +199,14 @@ fn every_error_on_the_way_is_sealed() {
     assert_eq!(state("Outcome")["Default"], "Failed");
 }
 
-/// The job comes back from its batches as it went, and the same function is asked for a job and for a batch.
+/// The job comes back from its slices as it went, and the same function is asked for a job and for a slice.
 #[test]
-fn a_verification_in_batches_comes_back_to_verify() {
+fn a_verification_in_slices_comes_back_to_verify() {
     assert_eq!(state("Verify")["Next"], "Verified");
-    let left = json!([{"Variable": "$.verifying", "IsPresent": true, "Next": "VerifyBatches"}]);
+    let left = json!([{"Variable": "$.verifying", "IsPresent": true, "Next": "VerifySlices"}]);
     assert_eq!(state("Verified")["Choices"], left);
     assert_eq!(state("Verified")["Default"], "Seal");
-    let map = state("VerifyBatches");
+    let map = state("VerifySlices");
     assert_eq!(map["Next"], "Verify");
     assert_eq!(map["ResultPath"], Value::Null);
     assert!(map.as_object().is_some_and(|map| map.contains_key("ResultPath")));
@@ -217,28 +217,28 @@ fn a_verification_in_batches_comes_back_to_verify() {
     assert_eq!(map["MaxConcurrencyPath"], "$.verifying.concurrency");
     assert_eq!(
         map["ItemSelector"],
-        json!({"batch.$": "$$.Map.Item.Value", "execution.$": "$$.Execution.Id"})
+        json!({"slice.$": "$$.Map.Item.Value", "execution.$": "$$.Execution.Id"})
     );
 
-    let (batch, verify) = (batch_state("Batch"), state("Verify"));
+    let (slice, verify) = (slice_state("Slice"), state("Verify"));
     for member in ["Resource", "Retry", "TimeoutSeconds"] {
-        assert_eq!(batch[member], verify[member], "{member}");
+        assert_eq!(slice[member], verify[member], "{member}");
     }
     assert_eq!(
-        batch["Parameters"]["FunctionName"],
+        slice["Parameters"]["FunctionName"],
         verify["Parameters"]["FunctionName"]
     );
-    let payload = json!({"work.$": "$.batch.work", "batch.$": "$.batch.batch", "execution.$": "$.execution"});
-    assert_eq!(batch["Parameters"]["Payload"], payload);
-    // The answer stands beside the batch, so that the next invocation gets the batch alone.
-    assert_eq!(batch["ResultPath"], "$.answer");
-    assert_eq!(batch["ResultSelector"], json!({"done.$": "$.Payload.done"}));
-    assert_eq!(batch["Next"], "More");
-    let done = json!([{"Variable": "$.answer.done", "BooleanEquals": true, "Next": "BatchDone"}]);
-    assert_eq!(batch_state("More")["Choices"], done);
-    assert_eq!(batch_state("More")["Default"], "Batch");
-    let caught = json!([{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "BatchGaveUp"}]);
-    assert_eq!(batch["Catch"], caught);
+    let payload = json!({"work.$": "$.slice.work", "slice.$": "$.slice.slice", "execution.$": "$.execution"});
+    assert_eq!(slice["Parameters"]["Payload"], payload);
+    // The answer stands beside the slice, so that the next invocation gets the slice alone.
+    assert_eq!(slice["ResultPath"], "$.answer");
+    assert_eq!(slice["ResultSelector"], json!({"done.$": "$.Payload.done"}));
+    assert_eq!(slice["Next"], "More");
+    let done = json!([{"Variable": "$.answer.done", "BooleanEquals": true, "Next": "SliceDone"}]);
+    assert_eq!(slice_state("More")["Choices"], done);
+    assert_eq!(slice_state("More")["Default"], "Slice");
+    let caught = json!([{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "SliceGaveUp"}]);
+    assert_eq!(slice["Catch"], caught);
 }
 
 /// A state's output, and so a map's result, whether it is kept or not.
@@ -248,19 +248,19 @@ const FAILED_CHILD: usize = 2 << 10;
 
 /// Without a place to write results to, a map's result is the list of what its children gave.
 #[test]
-fn the_results_of_all_batches_fit() -> Result<()> {
+fn the_results_of_all_slices_fit() -> Result<()> {
     let mut longest = 0;
-    for name in ["BatchDone", "BatchGaveUp"] {
-        let state = batch_state(name);
+    for name in ["SliceDone", "SliceGaveUp"] {
+        let state = slice_state(name);
         assert_eq!(state["Type"], "Pass");
         assert_eq!(state["End"], true);
         assert!(state["Result"].is_string(), "{state}");
         longest = longest.max(state["Result"].to_string().len() + ", ".len());
     }
-    assert!(state("VerifyBatches")["ResultWriter"].is_null());
-    let tolerated = state("VerifyBatches")["ToleratedFailureCount"].as_u64();
+    assert!(state("VerifySlices")["ResultWriter"].is_null());
+    let tolerated = state("VerifySlices")["ToleratedFailureCount"].as_u64();
     let tolerated = usize::try_from(tolerated.context("no number of failures")?)?;
-    let size = usize::try_from(batches::MAX_BATCHES)? * longest + tolerated * FAILED_CHILD;
+    let size = usize::try_from(slices::MAX_SLICES)? * longest + tolerated * FAILED_CHILD;
     assert!(size < OUTPUT_LIMIT, "{size} bytes");
     Ok(())
 }
@@ -333,8 +333,8 @@ const EVENTS_OF_MAP: u64 = 6;
 /// The run started, the run failed, failed.
 const EVENTS_OF_MAP_RETRY: u64 = 3;
 
-/// How often the batches of one verification are run at most.
-const RUNS_OF_BATCHES: u64 = (batches::MAX_ROUNDS + batches::MAX_REPEATS) as u64;
+/// How often the slices of one verification are run at most.
+const RUNS_OF_SLICES: u64 = (slices::MAX_ROUNDS + slices::MAX_REPEATS) as u64;
 
 /// The members that the definition reads and writes are those of the job.
 #[test]
@@ -404,7 +404,7 @@ fn most_unanswered() -> Result<u64> {
     Ok(count)
 }
 
-/// With the most polls, answered and not, the most rounds of batches and, in every task, as many failures as are tried
+/// With the most polls, answered and not, the most rounds of slices and, in every task, as many failures as are tried
 /// again.
 #[test]
 fn the_worst_execution_stays_within_its_history() -> Result<()> {
@@ -430,7 +430,7 @@ fn the_worst_execution_stays_within_its_history() -> Result<()> {
         .into_iter()
         .map(|name| EVENTS_OF_TASK + EVENTS_OF_RETRY * most_retries(&state(name)))
         .sum();
-    let (map, verify) = (state("VerifyBatches"), state("Verify"));
+    let (map, verify) = (state("VerifySlices"), state("Verify"));
     let round = EVENTS_OF_MAP
         + EVENTS_OF_MAP_RETRY * most_retries(&map)
         + EVENTS_OF_TASK
@@ -438,7 +438,7 @@ fn the_worst_execution_stays_within_its_history() -> Result<()> {
         + EVENTS_OF_OTHER;
     assert_eq!(round, 76, "docs/scale.md says so");
     let others = 9 * EVENTS_OF_OTHER + 2;
-    let worst = polls + tasks + RUNS_OF_BATCHES * round + others;
+    let worst = polls + tasks + RUNS_OF_SLICES * round + others;
     assert!(
         worst < HISTORY_LIMIT - 1,
         "{worst} events, and a redrive needs fewer than 24,999"
@@ -472,12 +472,12 @@ fn the_line_lasts_as_long_as_the_longest_deadline() -> Result<()> {
     Ok(())
 }
 
-/// Each batch has a history of its own.
+/// Each slice has a history of its own.
 #[test]
-fn the_worst_batch_stays_within_its_history() {
-    let batch = batch_state("Batch");
-    let turn = EVENTS_OF_TASK + EVENTS_OF_RETRY * most_retries(&batch) + EVENTS_OF_OTHER;
-    let worst = u64::from(batches::MAX_TURNS) * turn + EVENTS_OF_OTHER + 2;
+fn the_worst_slice_stays_within_its_history() {
+    let slice = slice_state("Slice");
+    let turn = EVENTS_OF_TASK + EVENTS_OF_RETRY * most_retries(&slice) + EVENTS_OF_OTHER;
+    let worst = u64::from(slices::MAX_TURNS) * turn + EVENTS_OF_OTHER + 2;
     assert!(worst < HISTORY_LIMIT - 1, "{worst} events");
 }
 
@@ -490,7 +490,7 @@ fn the_machine_outlives_the_longest_job() -> Result<()> {
         .filter_map(|name| state(name)["TimeoutSeconds"].as_u64())
         .sum();
     let verify = state("Verify")["TimeoutSeconds"].as_u64().context("no time-out")?;
-    let rounds = batches::MAX_SECONDS + RUNS_OF_BATCHES * verify;
+    let rounds = slices::MAX_SECONDS + RUNS_OF_SLICES * verify;
     assert!(machine > MAX_DEADLINE_SECONDS + tasks + rounds, "{machine} s");
     Ok(())
 }

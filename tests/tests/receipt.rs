@@ -275,7 +275,7 @@ async fn a_success_is_sealed_with_its_list_and_its_pointer() {
             });
             assert_eq!(*entry, expected);
         }
-        // Three batches, each an execution of its own, and another turn of the verification.
+        // Three slices, each an execution of its own, and another turn of the verification.
         assert_eq!(
             (receipt.usage.state_transitions, receipt.usage.invocations),
             (13 + 3 + 12, 4 + 1 + 3)

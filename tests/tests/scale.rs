@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use landfall::batches::MAX_OBJECTS;
+use landfall::slices::MAX_OBJECTS;
 use landfall_local::{
     account::{EXPORTS, LEDGER},
     deploy::Retries,
@@ -35,26 +35,26 @@ fn sample() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_output_of_many_files_is_verified_in_batches() -> Result<()> {
+async fn an_output_of_many_files_is_verified_in_slices() -> Result<()> {
     let world = World::start(options()).await?;
     let execution = world.deliver(&sample()).await?;
     let finished = world.wait(&execution).await?;
     assert!(finished.is_success(), "{finished:#?}");
 
     let states = finished.states();
-    let of_batches = ["Verify", "Verified", "VerifyBatches", "Verify", "Verified", "Seal"];
+    let of_slices = ["Verify", "Verified", "VerifySlices", "Verify", "Verified", "Seal"];
     let from = states
         .iter()
         .position(|state| state == "Verify")
         .context("nothing was verified")?;
-    assert_eq!(states[from..from + of_batches.len()], of_batches);
-    let batches = MANY_FILES.div_ceil(MAX_OBJECTS);
-    assert!(batches > 1, "one batch needs no map");
-    // One plans, one merges, and no batch is left for a second round.
+    assert_eq!(states[from..from + of_slices.len()], of_slices);
+    let slices = MANY_FILES.div_ceil(MAX_OBJECTS);
+    assert!(slices > 1, "one slice needs no map");
+    // One plans, one merges, and no slice is left for a second round.
     let invocations = world.lambda().invocations(VERIFY);
     assert!(
-        invocations >= batches + 2,
-        "{invocations} invocations for {batches} batches"
+        invocations >= slices + 2,
+        "{invocations} invocations for {slices} slices"
     );
 
     let job = finished.job().context("no job")?;
@@ -70,13 +70,13 @@ async fn an_output_of_many_files_is_verified_in_batches() -> Result<()> {
     let failed: Vec<_> = checks.iter().filter(|check| check["verdict"] == "fail").collect();
     assert_eq!(failed, Vec::<&Value>::new());
 
-    // The plan was the list of batches, each with at most so many objects, and lies where it expires.
+    // The plan was the list of slices, each with at most so many objects, and lies where it expires.
     let work = world.list(LEDGER, "verifications/").await?;
-    assert!(u64::try_from(work.len())? > batches, "{work:?}");
+    assert!(u64::try_from(work.len())? > slices, "{work:?}");
     Ok(())
 }
 
-/// One bad file of many is found, whichever batch it is in, and the batches of the others are not lost.
+/// One bad file of many is found, whichever slice it is in, and the slices of the others are not lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_bad_file_of_many_is_found() -> Result<()> {
     let world = World::start(options()).await?;
@@ -88,7 +88,7 @@ async fn one_bad_file_of_many_is_found() -> Result<()> {
         Some("Landfall.OutputRejected"),
         "{finished:#?}"
     );
-    assert!(finished.states().contains(&"VerifyBatches".to_owned()));
+    assert!(finished.states().contains(&"VerifySlices".to_owned()));
     let cause = finished.cause.context("no cause")?;
     assert!(cause.contains("format"), "{cause}");
     assert!(cause.contains(&spoilt), "{spoilt} is not in {cause}");

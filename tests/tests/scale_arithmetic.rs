@@ -5,11 +5,9 @@ use std::fmt::Write;
 
 use anyhow::{Context, Result};
 use landfall::{
-    batches::{
-        MAX_BATCHES, MAX_BYTES, MAX_OBJECTS, MAX_SECONDS, TRANSITIONS, TRANSITIONS_OF_ROUND, TRANSITIONS_OF_TURN,
-    },
     config::Config,
     cost::{ARM64_GB_SECOND_USD, Usage, X86_64_GB_SECOND_USD},
+    slices::{MAX_BYTES, MAX_OBJECTS, MAX_SECONDS, MAX_SLICES, TRANSITIONS, TRANSITIONS_OF_ROUND, TRANSITIONS_OF_TURN},
     store::upload::PART,
 };
 use landfall_output::verify::Limits;
@@ -25,15 +23,15 @@ const TB: u64 = 1_000 * GB;
 const RANGE: u64 = 16 << 20;
 /// Keys of a page of a listing.
 const PAGE: u64 = 1_000;
-/// Listings: one before the batches, one after them, which must agree.
+/// Listings: one before the slices, one after them, which must agree.
 const LISTINGS: u64 = 2;
-/// Writes of a batch: its part of the plan, its findings.
-const PUTS_OF_BATCH: u64 = 2;
-/// Reads of a batch: what it is a part of, its part of the plan, how far it is, and its findings when all are merged.
-const GETS_OF_BATCH: u64 = 4;
+/// Writes of a slice: its part of the plan, its findings.
+const PUTS_OF_SLICE: u64 = 2;
+/// Reads of a slice: what it is a part of, its part of the plan, how far it is, and its findings when all are merged.
+const GETS_OF_SLICE: u64 = 4;
 /// Bytes of an object in the report and in the list of objects beside the receipt.
 const LINE: u64 = 400;
-/// Written once each: the list of batches, the report, the list of objects; the report is read by the seal.
+/// Written once each: the list of slices, the report, the list of objects; the report is read by the seal.
 const LISTS: u64 = 2;
 /// Memory of verify-output.
 const MEMORY_MB: u64 = 1_769;
@@ -81,51 +79,51 @@ impl Case {
         self.objects * self.size
     }
 
-    fn objects_of_batch(self) -> u64 {
+    fn objects_of_slice(self) -> u64 {
         (MAX_BYTES / self.size).clamp(1, MAX_OBJECTS)
     }
 
-    fn batches(self) -> u64 {
-        self.objects.div_ceil(self.objects_of_batch())
+    fn slices(self) -> u64 {
+        self.objects.div_ceil(self.objects_of_slice())
     }
 
-    /// What one batch fits in needs no state machine to run it.
+    /// What one slice fits in needs no state machine to run it.
     fn is_split(self) -> bool {
-        self.batches() > 1
+        self.slices() > 1
     }
 
     fn pages(self) -> u64 {
         self.objects.div_ceil(PAGE)
     }
 
-    /// Seconds of one batch.
-    fn batch_seconds(self, rate: u64) -> f64 {
-        let objects = self.objects_of_batch().min(self.objects);
+    /// Seconds of one slice.
+    fn slice_seconds(self, rate: u64) -> f64 {
+        let objects = self.objects_of_slice().min(self.objects);
         (objects * self.size) as f64 / (rate * MB) as f64 + objects as f64 * OBJECT_SECONDS
     }
 
-    /// Invocations of one batch.
+    /// Invocations of one slice.
     fn turns(self, rate: u64) -> u64 {
-        (self.batch_seconds(rate) / WORKING_SECONDS as f64).ceil().max(1.0) as u64
+        (self.slice_seconds(rate) / WORKING_SECONDS as f64).ceil().max(1.0) as u64
     }
 
-    /// Those that plan and merge, and those of the batches.
+    /// Those that plan and merge, and those of the slices.
     fn invocations(self, rate: u64) -> u64 {
         if self.is_split() {
-            2 + self.batches() * self.turns(rate)
+            2 + self.slices() * self.turns(rate)
         } else {
             self.turns(rate)
         }
     }
 
-    /// Verify and Verified, a round of batches, and each batch in its turns.
+    /// Verify and Verified, a round of slices, and each slice in its turns.
     fn transitions(self, rate: u64) -> u64 {
-        let of_batches = if self.is_split() {
-            TRANSITIONS_OF_ROUND + self.batches() * (TRANSITIONS + TRANSITIONS_OF_TURN * self.turns(rate))
+        let of_slices = if self.is_split() {
+            TRANSITIONS_OF_ROUND + self.slices() * (TRANSITIONS + TRANSITIONS_OF_TURN * self.turns(rate))
         } else {
             0
         };
-        2 + of_batches
+        2 + of_slices
     }
 
     fn listings(self) -> u64 {
@@ -142,21 +140,21 @@ impl Case {
     }
 
     fn reads(self) -> u64 {
-        let of_batches = if self.is_split() {
-            self.batches() * GETS_OF_BATCH
+        let of_slices = if self.is_split() {
+            self.slices() * GETS_OF_SLICE
         } else {
             0
         };
-        self.objects * (1 + self.size.div_ceil(RANGE)) + of_batches + 1
+        self.objects * (1 + self.size.div_ceil(RANGE)) + of_slices + 1
     }
 
     fn writes(self, rate: u64) -> u64 {
-        let of_batches = if self.is_split() {
-            1 + self.batches() * (PUTS_OF_BATCH - 1 + self.turns(rate))
+        let of_slices = if self.is_split() {
+            1 + self.slices() * (PUTS_OF_SLICE - 1 + self.turns(rate))
         } else {
             0
         };
-        of_batches + self.parts()
+        of_slices + self.parts()
     }
 
     fn listing_seconds(self) -> f64 {
@@ -165,8 +163,8 @@ impl Case {
 
     /// From the first listing to the merged report.
     fn seconds(self, rate: u64, concurrency: u64) -> f64 {
-        let waves = self.batches().div_ceil(concurrency);
-        self.listing_seconds() + waves as f64 * self.batch_seconds(rate)
+        let waves = self.slices().div_ceil(concurrency);
+        self.listing_seconds() + waves as f64 * self.slice_seconds(rate)
     }
 
     fn gb_seconds(self, rate: u64) -> f64 {
@@ -231,19 +229,19 @@ const RATES: [u64; 2] = [60, 75];
 
 fn counts() -> String {
     let mut text = String::from(
-        "| output | batches | invocations | state transitions | S3 HEAD and GET | S3 LIST | S3 PUT |\n\
+        "| output | slices | invocations | state transitions | S3 HEAD and GET | S3 LIST | S3 PUT |\n\
          |---|---|---|---|---|---|---|\n",
     );
     for case in CASES {
         let rate = RATES[0];
-        let batches = if case.is_split() {
-            grouped(case.batches())
+        let slices = if case.is_split() {
+            grouped(case.slices())
         } else {
             "none".to_owned()
         };
         writeln!(
             text,
-            "| {} | {batches} | {} | {} | {} | {} | {} |",
+            "| {} | {slices} | {} | {} | {} | {} | {} |",
             case.name(),
             grouped(case.invocations(rate)),
             grouped(case.transitions(rate)),
@@ -259,7 +257,7 @@ fn counts() -> String {
 fn times(usual: u64) -> String {
     let many = 10 * usual;
     let mut text = format!(
-        "| output | MB/s | a batch | {usual} at a time | {many} at a time | cost, arm64 | cost, x86_64 |\n\
+        "| output | MB/s | a slice | {usual} at a time | {many} at a time | cost, arm64 | cost, x86_64 |\n\
          |---|---|---|---|---|---|---|\n"
     );
     for case in CASES {
@@ -268,7 +266,7 @@ fn times(usual: u64) -> String {
                 text,
                 "| {} | {rate} | {} | {} | {} | {} | {} |",
                 case.name(),
-                duration(case.batch_seconds(rate)),
+                duration(case.slice_seconds(rate)),
                 duration(case.seconds(rate, usual)),
                 duration(case.seconds(rate, many)),
                 dollars(case.usd(rate, ARM64_GB_SECOND_USD)),
@@ -329,16 +327,16 @@ fn path(states: &Value, from: &str, until: &str, chosen: &str) -> Vec<String> {
 fn transitions_are_those_of_the_definition() -> Result<()> {
     let definition: Value = serde_json::from_str(include_str!("../../statemachine/export-job.asl.json"))?;
     let states = &definition["States"];
-    let round = path(states, "VerifyBatches", "Seal", "Seal");
-    assert_eq!(round, ["VerifyBatches", "Verify", "Verified"]);
+    let round = path(states, "VerifySlices", "Seal", "Seal");
+    assert_eq!(round, ["VerifySlices", "Verify", "Verified"]);
     assert_eq!(round.len() as u64, TRANSITIONS_OF_ROUND);
 
-    let batch = &states["VerifyBatches"]["ItemProcessor"]["States"];
-    let turn = path(batch, "Batch", "Batch", "Batch");
-    assert_eq!(turn, ["Batch", "More"]);
+    let slice = &states["VerifySlices"]["ItemProcessor"]["States"];
+    let turn = path(slice, "Slice", "Slice", "Slice");
+    assert_eq!(turn, ["Slice", "More"]);
     assert_eq!(turn.len() as u64, TRANSITIONS_OF_TURN);
-    let whole = path(batch, "Batch", "", "BatchDone");
-    assert_eq!(whole, ["Batch", "More", "BatchDone"]);
+    let whole = path(slice, "Slice", "", "SliceDone");
+    assert_eq!(whole, ["Slice", "More", "SliceDone"]);
     // And its start.
     assert_eq!(whole.len() as u64 + 1, TRANSITIONS + TRANSITIONS_OF_TURN);
     Ok(())
@@ -348,14 +346,14 @@ fn transitions_are_those_of_the_definition() -> Result<()> {
 #[test]
 fn the_sentences_hold() {
     let page = include_str!("../../docs/scale.md");
-    let terabytes = (u128::from(MAX_BATCHES) * u128::from(MAX_BYTES)) as f64 / TB as f64;
+    let terabytes = (u128::from(MAX_SLICES) * u128::from(MAX_BYTES)) as f64 / TB as f64;
     let planned = (WORKING_SECONDS as f64 / PAGE_SECONDS * PAGE as f64) / 1e6;
     for sentence in [
         format!("at most {} data objects or 16 GiB", grouped(MAX_OBJECTS)),
         format!(
-            "{} batches: {} objects, or {terabytes:.0} TB",
-            grouped(MAX_BATCHES),
-            grouped(MAX_BATCHES * MAX_OBJECTS)
+            "{} slices: {} objects, or {terabytes:.0} TB",
+            grouped(MAX_SLICES),
+            grouped(MAX_SLICES * MAX_OBJECTS)
         ),
         format!("about {planned:.1} million objects"),
         format!("{} days", MAX_SECONDS / 86_400),
@@ -368,13 +366,13 @@ fn the_sentences_hold() {
     assert_eq!(RANGE, Limits::default().range);
 }
 
-/// What the constants say of a batch is what the definition goes through.
+/// What the constants say of a slice is what the definition goes through.
 #[test]
-fn a_batch_has_as_many_transitions_as_the_definition() -> Result<()> {
+fn a_slice_has_as_many_transitions_as_the_definition() -> Result<()> {
     let definition: Value = serde_json::from_str(include_str!("../../statemachine/export-job.asl.json"))?;
-    let batch = &definition["States"]["VerifyBatches"]["ItemProcessor"];
+    let slice = &definition["States"]["VerifySlices"]["ItemProcessor"];
     let after = |state: &str, done: bool| {
-        let state = &batch["States"][state];
+        let state = &slice["States"][state];
         let next = match state["Choices"].as_array() {
             Some(choices) if done => &choices[0]["Next"],
             Some(_) => &state["Default"],
@@ -382,7 +380,7 @@ fn a_batch_has_as_many_transitions_as_the_definition() -> Result<()> {
         };
         next.as_str().map(str::to_owned)
     };
-    let begin = batch["StartAt"].as_str().context("no begin")?.to_owned();
+    let begin = slice["StartAt"].as_str().context("no begin")?.to_owned();
     // Its start counts, too.
     let (mut transitions, mut state) = (1, Some(begin.clone()));
     while let Some(name) = state {
@@ -403,7 +401,7 @@ fn a_batch_has_as_many_transitions_as_the_definition() -> Result<()> {
 #[test]
 fn every_case_is_within_the_limits() {
     for case in CASES {
-        assert!(case.batches() <= MAX_BATCHES, "{}", case.name());
+        assert!(case.slices() <= MAX_SLICES, "{}", case.name());
         for rate in RATES {
             assert_eq!(case.turns(rate), 1, "{}", case.name());
             assert!(case.seconds(rate, 20) < MAX_SECONDS as f64, "{}", case.name());

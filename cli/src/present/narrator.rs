@@ -289,12 +289,9 @@ fn result(state: &str, input: &Value, output: &Value, at: DateTime<Utc>) -> (Str
         };
     }
     if is_new("verifying") {
-        let batches = output["verifying"]["batches"].as_u64().unwrap_or_default();
+        let slices = output["verifying"]["slices"].as_u64().unwrap_or_default();
         let concurrency = output["verifying"]["concurrency"].as_u64().unwrap_or_default();
-        let text = format!(
-            "too much at once: {} batches, {concurrency} at a time",
-            grouped(batches)
-        );
+        let text = format!("too much at once: {} slices, {concurrency} at a time", grouped(slices));
         return (text, Tone::Plain);
     }
     if is_new("report") {

@@ -11,8 +11,9 @@ use landfall::{
     event::{self, EventSchema, envelope_schema, inline_schema},
     fault::Faults,
     job::Kind,
+    members::OPTIONS,
     s3_uri::S3Uri,
-    trigger::{self, OPTIONS, Trigger, split_detail, trigger},
+    trigger::{self, Trigger, split_detail, trigger},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -15,11 +15,12 @@ use landfall::{
     invocation::{Deployment, Invocation},
     job::{Kind, ObjectRef, TaskError},
     ledger::Ledger,
+    members::OPTIONS,
     s3_uri::S3Uri,
     span,
     start::Received,
     store::upload::Upload,
-    trigger::{OPTIONS, identify, rejected_key},
+    trigger::{identify, rejected_key},
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json, value::to_raw_value};

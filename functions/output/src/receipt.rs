@@ -5,10 +5,10 @@
 
 use chrono::{DateTime, Utc};
 use landfall::{
-    batches::{TRANSITIONS, TRANSITIONS_OF_ROUND, TRANSITIONS_OF_TURN},
     job::{Counts, Format, Kind, Level, MissedPolls, Source, TaskError, Verdict},
     ledger::{AttemptState, Entry, Orphan, Outcome},
     s3_uri::S3Uri,
+    slices::{TRANSITIONS, TRANSITIONS_OF_ROUND, TRANSITIONS_OF_TURN},
     trigger::Trigger,
 };
 use schemars::JsonSchema;
@@ -144,7 +144,7 @@ pub struct Verification {
 }
 
 /// What the execution whose outcome stands used of Step Functions and Lambda: without retries, and as if each of its
-/// batches had been read in one round and by one invocation.
+/// slices had been read in one round and by one invocation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// States entered.
@@ -155,23 +155,23 @@ pub struct Usage {
 
 impl Usage {
     /// What an outcome shows: Receive, Start, then Seal, Sealed, Announce, Outcome and the end; Status after each of Start
-    /// and the polls, which come with a Wait. Then Verify and Verified if there is a report, again after its `batches`, and
-    /// the batches: neither the report nor the entry says how many rounds and invocations they took.
-    pub fn of(outcome: &Outcome, batches: Option<u64>) -> Self {
-        let (polls, verified) = (u64::from(outcome.polls), u64::from(batches.is_some()));
-        let batches = batches.unwrap_or_default();
-        let again = u64::from(batches > 0);
+    /// and the polls, which come with a Wait. Then Verify and Verified if there is a report, again after its `slices`, and
+    /// the slices: neither the report nor the entry says how many rounds and invocations they took.
+    pub fn of(outcome: &Outcome, slices: Option<u64>) -> Self {
+        let (polls, verified) = (u64::from(outcome.polls), u64::from(slices.is_some()));
+        let slices = slices.unwrap_or_default();
+        let again = u64::from(slices > 0);
         let started = u64::from(outcome.attempt.is_some());
         // Rest or Wait, Poll, Missed and Overdue of each poll that gave no answer.
         let unanswered = outcome
             .missed_polls
             .as_ref()
             .map_or(0, |missed| u64::from(missed.unanswered));
-        let of_batches = TRANSITIONS_OF_ROUND * again + (TRANSITIONS + TRANSITIONS_OF_TURN) * batches;
-        let state_transitions = 7 + started + 3 * polls + 4 * unanswered + 2 * verified + of_batches;
+        let of_slices = TRANSITIONS_OF_ROUND * again + (TRANSITIONS + TRANSITIONS_OF_TURN) * slices;
+        let state_transitions = 7 + started + 3 * polls + 4 * unanswered + 2 * verified + of_slices;
         Self {
             state_transitions,
-            invocations: 2 + polls + verified + again + batches,
+            invocations: 2 + polls + verified + again + slices,
         }
     }
 }
@@ -238,7 +238,7 @@ impl Receipt {
     pub fn new(entry: &Entry, outcome: &Outcome, report: Option<Report>, ledger_bucket: &str) -> Self {
         let counted = outcome.attempt.and_then(|number| entry.attempt(number));
         let verified_at = report.as_ref().map(|report| report.checked_at);
-        let batches = report.as_ref().map(|report| report.batches);
+        let slices = report.as_ref().map(|report| report.slices);
         let parts = outcome.report.as_ref().zip(report);
         let (output, verification) = match parts {
             Some((pointer, report)) => {
@@ -303,7 +303,7 @@ impl Receipt {
             picks_up: entry.picks_up.clone(),
             orphans: entry.orphans.clone(),
             source: entry.source.clone(),
-            usage: Usage::of(outcome, batches),
+            usage: Usage::of(outcome, slices),
             output,
             verification,
             execution: outcome.sealed_by.clone(),

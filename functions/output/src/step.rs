@@ -2,7 +2,7 @@
 //!
 //! What must stay true: rejected output is a finding, written to the report and carried on to the seal; an error is
 //! raised only for what kept the check from being made. A job whose output does not fit in one invocation comes back
-//! with [`Job::verifying`]: the state machine has the batches read, each by [`verify_batch`], and enters the step again.
+//! with [`Job::verifying`]: the state machine has the slices read, each by [`verify_slice`], and enters the step again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,39 +31,39 @@ const SPELLED_OUT: usize = 5;
 pub enum Verified {
     /// To a job.
     Job(Box<Job>),
-    /// To a batch.
-    Batch {
+    /// To a slice.
+    Slice {
         /// Whether it was read to its end, or is to be worked on again.
         done: bool,
     },
 }
 
-/// Runs the step, for a job or for a batch of one.
+/// Runs the step, for a job or for a slice of one.
 pub async fn verify_step(
     deployment: &Deployment,
     input: impl Into<Input>,
     invocation: &Invocation,
 ) -> Result<Verified> {
     let input = input.into();
-    if input.value.get("batch").is_some() {
+    if ["slice", "batch"].iter().any(|name| input.value.get(name).is_some()) {
         let item: Item = read_input(input)?;
         name_job_of(&item);
-        let done = verify_batch(deployment, &item, invocation).await?;
+        let done = verify_slice(deployment, &item, invocation).await?;
         tracing::info!(
-            decided = if done { "batch_done" } else { "batch_goes_on" },
-            batch = item.batch,
-            "a batch was worked on"
+            decided = if done { "slice_done" } else { "slice_goes_on" },
+            slice = item.slice,
+            "a slice was worked on"
         );
-        return Ok(Verified::Batch { done });
+        return Ok(Verified::Slice { done });
     }
     let job = verify_job(deployment, read_input(input)?, invocation).await?;
     log_decision(&job);
     Ok(Verified::Job(Box::new(job)))
 }
 
-/// Adds the job of a batch to the span: its keys lie in the folder of the job ([`folder`]).
+/// Adds the job of a slice to the span: its keys lie in the folder of the job ([`folder`]).
 fn name_job_of(item: &Item) {
-    let mut parts = item.batch.split('/').skip(1);
+    let mut parts = item.slice.split('/').skip(1);
     if let (Some(kind), Some(job_key)) = (parts.next(), parts.next()) {
         span::is_of_kind(kind);
         span::is_of(job_key, None);
@@ -79,9 +79,9 @@ fn folder(job: &Job, invocation: &Invocation) -> String {
 fn log_decision(job: &Job) {
     match (&job.verifying, &job.report) {
         (Some(verifying), _) => tracing::info!(
-            decided = "batches",
-            batches = verifying.batches,
-            "the output is read in batches"
+            decided = "slices",
+            slices = verifying.slices,
+            "the output is read in slices"
         ),
         (None, report) => tracing::info!(
             decided = report.as_ref().map(|report| report.verdict.as_str()),
@@ -93,13 +93,13 @@ fn log_decision(job: &Job) {
     }
 }
 
-/// Reads a batch as far as time goes, and says whether it was read to its end.
-pub async fn verify_batch(deployment: &Deployment, item: &Item, invocation: &Invocation) -> Result<bool> {
-    verify_batch_within(deployment, item, invocation, &Limits::default()).await
+/// Reads a slice as far as time goes, and says whether it was read to its end.
+pub async fn verify_slice(deployment: &Deployment, item: &Item, invocation: &Invocation) -> Result<bool> {
+    verify_slice_within(deployment, item, invocation, &Limits::default()).await
 }
 
-/// [`verify_batch`] with other limits than the default ones.
-pub async fn verify_batch_within(
+/// [`verify_slice`] with other limits than the default ones.
+pub async fn verify_slice_within(
     deployment: &Deployment,
     item: &Item,
     invocation: &Invocation,
@@ -108,9 +108,9 @@ pub async fn verify_batch_within(
     let store = Arc::clone(&deployment.store);
     let clock = Arc::clone(&deployment.clock);
     let bucket = &deployment.config.ledger_bucket;
-    verify::run_batch(store, clock, bucket, item, invocation.deadline, limits)
+    verify::run_slice(store, clock, bucket, item, invocation.deadline, limits)
         .await
-        .map_err(|error| error.context(format!("reading the batch {}", item.batch)))
+        .map_err(|error| error.context(format!("reading the slice {}", item.slice)))
 }
 
 /// Verifies a job as far as it goes in one invocation.
@@ -138,15 +138,11 @@ pub async fn verify_job_within(
                 .map_err(|error| error.context(format!("verifying {}", job.label())))?;
             match turn {
                 Turn::Report(report) => *report,
-                Turn::Batches {
-                    work,
-                    manifest,
-                    batches,
-                } => {
+                Turn::Slices { work, manifest, slices } => {
                     job.verifying = Some(Verifying {
                         manifest,
                         work,
-                        batches,
+                        slices,
                         concurrency: deployment.config.verify_concurrency,
                     });
                     return Ok(job);

@@ -1,8 +1,9 @@
 //! What every decoder can do, whatever its format.
 //!
-//! What must stay true: a decoder needs no knowledge of who calls it, and its caller none of the format. The caller opens
-//! it by its row in the registry, pushes the bytes in order, and asks it to finish. A decoder that can go on in another
-//! process gives a checkpoint; one that needs bytes out of order says which.
+//! What must stay true: a decoder knows nothing of its caller, and its caller nothing of the format.
+//!
+//! The caller opens a decoder by its row in the registry, pushes the bytes in order, and asks it to finish. A decoder
+//! that can go on in another process gives a checkpoint. One that needs bytes out of order says which.
 
 use std::{fmt, ops::Range};
 

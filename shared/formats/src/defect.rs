@@ -1,7 +1,8 @@
 //! What is wrong with an object.
 //!
-//! What must stay true: a defect never quotes a value of the data, since messages end up in logs and receipts. It says what
-//! is wrong, where, and, if running the export again would give the same, what its writer has to do otherwise.
+//! What must stay true: a defect never quotes a value of the data, because messages end up in logs and receipts. It
+//! says what is wrong and where. If running the export again would give the same, it says what the object's writer
+//! has to do otherwise.
 
 use std::fmt;
 

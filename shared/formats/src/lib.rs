@@ -45,7 +45,7 @@ pub use self::{
     jsonl::{JsonlDecoder, MAX_LINE},
     orc::{OrcDecoder, TAIL_GUESS},
     pdf::PdfDecoder,
-    registry::{Access, Columns, Frame, Row},
+    registry::{Access, Columns, Frame, OpenByTail, Row},
     remark::{Remark, Remarks},
-    sniff::{begins_as_csv, begins_as_pdf, sniff, sniff_gzip},
+    sniff::{begins_as_csv, sniff, sniff_gzip},
 };

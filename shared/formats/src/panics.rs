@@ -1,7 +1,7 @@
 //! Keeps a panic of a foreign decoder inside.
 //!
-//! What must stay true: a panic while corrupt input is decoded becomes a defect, and its message is not printed, since
-//! the panics of decoders may quote the text that they choked on.
+//! What must stay true: a panic while corrupt input is decoded becomes a defect. Its message is not printed, because
+//! it may quote the text that the decoder choked on.
 
 use std::{
     cell::Cell,

@@ -1,10 +1,10 @@
 //! The formats: one row for each, with all that anybody outside of its decoder has to know.
 //!
-//! What must stay true: nobody else compares names or first bytes of a format, opens its decoder, or asks which format it
-//! is to know how to treat it. A new format is a decoder, a variant of [`Format`] and a row.
+//! What must stay true: nobody else compares suffixes or first bytes, opens a decoder by name, or asks which format
+//! it is to know how to treat it. A new format is a decoder, a variant of [`Format`] and a row.
 //!
-//! A reader of objects looks up the row of the format that it was asked for, opens the decoder as [`Access`] says, pushes
-//! all bytes, and finishes it. The checks ask the row what the rows and the columns of such a file are.
+//! A reader of objects looks up the row of the format that it was asked for, opens the decoder as [`Access`] says,
+//! pushes all bytes, and finishes it. The checks ask the row what the rows and the columns of such a file are.
 
 use bytes::Bytes;
 
@@ -22,7 +22,7 @@ use crate::{
     pdf::{self, PdfDecoder},
 };
 
-/// All that has to be known of a format.
+/// A format, as everything outside of its decoder sees it.
 #[derive(Debug)]
 pub struct Row {
     pub format: Format,
@@ -32,11 +32,16 @@ pub struct Row {
     pub content: Content,
     /// What its files begin with; none of a text, which has to be recognised by more.
     pub magic: &'static [&'static [u8]],
+    /// Within how many first bytes it may begin: readers pass over what stands before.
+    pub begins_within: u64,
     pub access: Access,
     pub columns: Columns,
-    /// Whether it is text once nothing is compressed, so that its last row may or may not end with a line break.
+    /// Whether it is text, compressed or not, whose last row may or may not end with a line break.
     pub is_text: bool,
 }
+
+/// Opens a decoder by the last bytes of a file: given its size, where these bytes begin, and the bytes.
+pub type OpenByTail = fn(u64, u64, &Bytes) -> Result<Opened<dyn Decoder>, Defect>;
 
 /// How a decoder is opened.
 #[derive(Debug)]
@@ -46,8 +51,8 @@ pub enum Access {
         new: fn() -> Box<dyn Decoder>,
         frame: Frame,
     },
-    /// By the last bytes, to be called as [`open_by_tail`](Row::open_by_tail) says.
-    Tail(fn(u64, u64, &Bytes) -> Result<Opened<dyn Decoder>, Defect>),
+    /// By the last bytes.
+    Tail(OpenByTail),
 }
 
 /// Looks at what the ends of a text show.
@@ -81,6 +86,7 @@ static ROWS: [Row; Format::ALL.len()] = [
         suffixes: &["csv"],
         content: Content::Csv,
         magic: &[],
+        begins_within: 0,
         access: Access::Stream {
             new: || Box::new(CsvDecoder::new()),
             frame: Frame::Ends(csv::frame),
@@ -93,6 +99,7 @@ static ROWS: [Row; Format::ALL.len()] = [
         suffixes: &["jsonl", "json", "ndjson"],
         content: Content::Json,
         magic: &[],
+        begins_within: 0,
         access: Access::Stream {
             new: || Box::new(JsonlDecoder::new()),
             frame: Frame::Ends(jsonl::frame),
@@ -105,6 +112,7 @@ static ROWS: [Row; Format::ALL.len()] = [
         suffixes: &["orc"],
         content: Content::Orc,
         magic: &[orc::MAGIC],
+        begins_within: 0,
         access: Access::Tail(|size, start, tail| OrcDecoder::open(size, start, tail).map(any)),
         columns: Columns::Schema,
         is_text: false,
@@ -114,6 +122,7 @@ static ROWS: [Row; Format::ALL.len()] = [
         suffixes: &[],
         content: Content::Gzip,
         magic: &[&gzip::MAGIC],
+        begins_within: 0,
         access: Access::Stream {
             new: || Box::new(GzipDecoder::new()),
             frame: Frame::Begin(gzip::frame),
@@ -126,6 +135,7 @@ static ROWS: [Row; Format::ALL.len()] = [
         suffixes: &["pdf"],
         content: Content::Pdf,
         magic: &[pdf::HEADER],
+        begins_within: pdf::HEADER_WITHIN,
         access: Access::Tail(|size, start, tail| PdfDecoder::open(size, start, tail).map(any)),
         columns: Columns::Pages,
         is_text: false,
@@ -135,6 +145,7 @@ static ROWS: [Row; Format::ALL.len()] = [
         suffixes: &["xlsx"],
         content: Content::Zip,
         magic: &[excel::LOCAL_MAGIC, excel::END_MAGIC],
+        begins_within: 0,
         access: Access::Tail(|size, start, tail| ExcelDecoder::open(size, start, tail).map(any)),
         columns: Columns::Tables,
         is_text: false,
@@ -178,6 +189,16 @@ impl Row {
     #[must_use]
     pub fn is_compressed(&self) -> bool {
         self.content == Content::Gzip
+    }
+
+    /// Whether it begins in these first bytes of a file, behind others that its readers pass over.
+    #[must_use]
+    pub fn begins_behind_others(&self, bytes: &[u8]) -> bool {
+        let begins = |magic: &&[u8]| {
+            let within = bytes.len().min(self.begins_within as usize + magic.len());
+            memchr::memmem::find(&bytes[..within], magic).is_some_and(|before| before > 0)
+        };
+        self.begins_within > 0 && self.magic.iter().any(begins)
     }
 
     /// Whether a file without a single byte is one of it: a text without a row.

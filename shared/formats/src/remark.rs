@@ -1,7 +1,7 @@
 //! What somebody should know of an object that decodes all the same.
 //!
-//! What must stay true: a remark never quotes a value of the data, since messages end up in logs and receipts; an object
-//! has at most [`MAX_REMARKS`] of them, however often something occurs in it.
+//! What must stay true: a remark never quotes a value of the data, because messages end up in logs and receipts. An
+//! object has at most [`MAX_REMARKS`] of them, however often something occurs in it.
 
 use std::fmt;
 

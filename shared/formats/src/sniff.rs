@@ -1,7 +1,7 @@
 //! Recognises a format by content.
 //!
-//! What must stay true: a magic number decides before any guess; CSV, which has none, is only ever probable, and what
-//! is recognised as something else is never taken for CSV.
+//! What must stay true: a magic number decides before any guess. CSV has none and is only ever probable; what is
+//! recognised as something else is never taken for CSV.
 
 use std::io::Read as _;
 
@@ -12,7 +12,6 @@ use crate::{
     csv::CsvDecoder,
     decoder::Decoder,
     format::Format,
-    pdf::{HEADER, HEADER_WITHIN},
 };
 
 /// The magic numbers of what no decoder reads.
@@ -111,13 +110,6 @@ fn begins_object(bytes: &[u8], if_open: bool) -> bool {
         Some(_) => false,
         None => if_open,
     }
-}
-
-/// Whether a PDF header stands within the first bytes, in which readers look for it.
-#[must_use]
-pub fn begins_as_pdf(bytes: &[u8]) -> bool {
-    let within = bytes.len().min(HEADER_WITHIN as usize + HEADER.len());
-    memchr::memmem::find(&bytes[..within], HEADER).is_some()
 }
 
 /// Whether it begins with a table of at least two columns, whatever follows.

@@ -1,6 +1,7 @@
 //! How much a decoder of text may give away for another process to go on.
 //!
-//! What must stay true: a checkpoint is written between two invocations, with those of many other objects, so it is bounded.
+//! What must stay true: a checkpoint is written between two invocations together with those of many other objects, so
+//! its size is bounded.
 
 /// The largest state of a decoder that is given away, in bytes of JSON.
 pub(crate) const MAX_STATE: usize = 256 * 1024;

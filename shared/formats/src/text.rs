@@ -1,10 +1,10 @@
 //! What all text formats share: the byte order mark, UTF-8 and NUL bytes.
 //!
-//! What must stay true: the sink gets whole characters only, in order, the byte order mark left out, and gets all that
-//! comes before a faulty byte before the fault is reported, so that the first fault of an object does not depend on
-//! how it was cut into chunks. At most three bytes are held.
+//! What must stay true: the sink gets whole characters, in order, without the byte order mark. It gets all that comes
+//! before a faulty byte before the fault is reported, so that the first fault of an object does not depend on how it
+//! was cut into chunks. At most three bytes are held.
 //!
-//! A chunk passes in slices that stay in the processor's cache, so that the check and the sink read memory once.
+//! A chunk passes in pieces that stay in the processor's cache, so that the check and the sink read memory once.
 
 use serde::{Deserialize, Serialize};
 

@@ -15,8 +15,9 @@ use super::validate::{Broken, Validator, Violation};
 use crate::{
     error::Result,
     fault::{Faults, member_path, quoted},
+    members::OPTIONS,
     service::JobService,
-    trigger::{OPTIONS, Options},
+    trigger::Options,
 };
 
 /// The JSON Schema of a type, everything inline.

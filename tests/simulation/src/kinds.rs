@@ -358,7 +358,7 @@ impl Kind {
                     OutputMissing, OutputWrongFormat, PollNotFound, QuotaExceeded, ServiceFailed, Stuck, Success,
                     UnknownStatus,
                 };
-                // Too many files for a run of a few milliseconds: batches are made small instead.
+                // Too many files for a run of a few milliseconds: slices are made small instead.
                 let all: Vec<Scenario> = Scenario::ALL.iter().copied().filter(|one| *one != ManyFiles).collect();
                 let drawn = scenario(dice, &all, Success);
                 let fails = matches!(

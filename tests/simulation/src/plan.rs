@@ -60,8 +60,8 @@ pub struct Plan {
     pub settle: u64,
     /// Whether another number of rows than the service counts fails a job.
     pub strict: bool,
-    /// Whether outputs are read in batches of one object.
-    pub batches: bool,
+    /// Whether outputs are read in slices of one object.
+    pub slices: bool,
     /// A world that does not keep its word, which must be found out.
     pub broken: Option<Broken>,
 }
@@ -216,7 +216,7 @@ impl Plan {
             deadline,
             settle,
             strict,
-            batches: dice.chance(0.15),
+            slices: dice.chance(0.15),
             broken: None,
         })
     }
@@ -242,7 +242,7 @@ impl Plan {
             character.rows,
             character.files,
             self.meddling,
-            if self.batches { " · in batches" } else { "" },
+            if self.slices { " · in slices" } else { "" },
             weather.faults,
             weather.rate,
             weather.mishaps,

@@ -42,8 +42,8 @@ pub enum Cut {
     Stall,
     /// `meddling`: what somebody else does to the output.
     Meddling,
-    /// `batches`: the verification in parts.
-    Batches,
+    /// `slices`: the verification in slices.
+    Slices,
     /// `queue`: the limit of jobs that run at a time.
     Queue,
     /// `quota`: the limit of start calls a day.
@@ -59,7 +59,7 @@ const PLAIN: [(Cut, &str); 8] = [
     (Cut::Outage, "outage"),
     (Cut::Stall, "stall"),
     (Cut::Meddling, "meddling"),
-    (Cut::Batches, "batches"),
+    (Cut::Slices, "slices"),
     (Cut::Queue, "queue"),
     (Cut::Quota, "quota"),
     (Cut::Latency, "latency"),
@@ -116,7 +116,7 @@ impl Cut {
             Self::Outage => weather.outage.take().is_some(),
             Self::Stall => weather.stall.take().is_some(),
             Self::Meddling => std::mem::replace(&mut smaller.meddling, Meddling::None) != Meddling::None,
-            Self::Batches => std::mem::take(&mut smaller.batches),
+            Self::Slices => std::mem::take(&mut smaller.slices),
             Self::Queue => std::mem::take(&mut smaller.max_running) > 0,
             Self::Quota => std::mem::take(&mut smaller.max_starts_per_day) > 0,
             Self::Latency => std::mem::replace(&mut weather.latency, SHORT_LATENCY) > SHORT_LATENCY,

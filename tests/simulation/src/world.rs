@@ -27,7 +27,7 @@ use landfall::{
 use landfall_local::{account, functions, template::template};
 use landfall_output::{
     seal::seal,
-    step::{verify_batch_within, verify_job_within},
+    step::{verify_job_within, verify_slice_within},
     verify::Limits,
 };
 use landfall_tests::{harness::config, memory_store::MemoryStore};
@@ -517,10 +517,10 @@ async fn handle(world: Arc<World>, call: Arc<Call>, function: String, payload: V
         deadline: BEGINNING + chrono::TimeDelta::from_std(call.deadline).unwrap_or_default(),
     };
     let limits = Limits {
-        batch_objects: if world.plan.batches {
+        slice_objects: if world.plan.slices {
             1
         } else {
-            Limits::default().batch_objects
+            Limits::default().slice_objects
         },
         ..Limits::default()
     };
@@ -539,9 +539,9 @@ async fn handle(world: Arc<World>, call: Arc<Call>, function: String, payload: V
             let job = world.handlers.poll(&deployment, payload).await?;
             as_json(serde_json::to_value(job))
         }
-        Some("output") if payload.value.get("batch").is_some() => {
+        Some("output") if payload.value.get("slice").is_some() => {
             let item = read_input(payload)?;
-            let done = verify_batch_within(&deployment, &item, &invocation, &limits).await?;
+            let done = verify_slice_within(&deployment, &item, &invocation, &limits).await?;
             Ok(json!({ "done": done }))
         }
         Some("output") => {

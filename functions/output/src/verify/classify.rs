@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use landfall_formats::{Content, Format, Head, begins_as_csv, begins_as_pdf, sniff, sniff_gzip};
+use landfall_formats::{Content, Format, Head, begins_as_csv, sniff, sniff_gzip};
 
 /// What is to be done with an object, by its name and size alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,8 +86,7 @@ pub fn is_data(head: Head<'_>, asked: Format) -> (bool, Option<Content>) {
 #[must_use]
 pub fn foreign(head: Head<'_>, asked: Format) -> Option<String> {
     let content = sniff(head)?;
-    // Readers take what stands before its header.
-    if asked == Format::Pdf && begins_as_pdf(head.bytes) {
+    if asked.row().begins_behind_others(head.bytes) {
         return None;
     }
     if content.format() != Some(asked) {

@@ -1,10 +1,10 @@
 //! What a verification that is larger than one invocation keeps in the ledger bucket.
 //!
 //! What must stay true: one invocation writes beneath a prefix that no other invocation writes to, except for the state of
-//! a batch, which is changed by compare-and-set. What another version of Landfall wrote is refused.
+//! a slice, which is changed by compare-and-set. What another version of Landfall wrote is refused.
 //!
 //! A [`SavedWork`] holds how far the verification is. Each of its rounds is a [`StoredRound`]: a prefix with the tasks and the state of
-//! each batch.
+//! each slice.
 
 use std::collections::BTreeSet;
 
@@ -32,15 +32,16 @@ pub struct Desk {
     pub objects: String,
 }
 
-/// One batch, as the state machine hands it to the function.
+/// One slice, as the state machine hands it to the function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Item {
     /// Key of the verification's work.
     pub work: String,
-    /// Key of the batch, without its ending.
-    pub batch: String,
-    /// ARN of the execution that verifies, for the log. The list of batches lacks it.
+    /// Key of the slice, without its ending.
+    #[serde(alias = "batch")]
+    pub slice: String,
+    /// ARN of the execution that verifies, for the log. The list of slices lacks it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution: Option<String>,
 }
@@ -54,34 +55,37 @@ pub(super) struct SavedWork {
     /// Objects that were listed and read, and are not listed any more.
     pub(super) gone: BTreeSet<String>,
     pub(super) listed_at: Option<DateTime<Utc>>,
-    /// When its batches were first planned.
+    /// When its slices were first planned.
     pub(super) planned_at: Option<DateTime<Utc>>,
     pub(super) rounds: Vec<StoredRound>,
-    pub(super) batches: u64,
-    /// How often batches that nobody finished were run again.
+    #[serde(alias = "batches")]
+    pub(super) slices: u64,
+    /// How often slices that nobody finished were run again.
     #[serde(default)]
     pub(super) repeats: u32,
 }
 
-/// A round whose batches are in the ledger bucket.
+/// A round whose slices are in the ledger bucket.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct StoredRound {
     pub(super) prefix: String,
-    pub(super) batches: u64,
+    #[serde(alias = "batches")]
+    pub(super) slices: u64,
 }
 
 impl StoredRound {
-    pub(super) fn batch(&self, number: u64) -> String {
+    pub(super) fn slice(&self, number: u64) -> String {
+        // The word that earlier versions used: a plan of theirs may be under way.
         format!("{}batch-{number:05}", self.prefix)
     }
 }
 
-pub(super) fn tasks_key(batch: &str) -> String {
-    format!("{batch}.tasks.json")
+pub(super) fn tasks_key(slice: &str) -> String {
+    format!("{slice}.tasks.json")
 }
 
-pub(super) fn state_key(batch: &str) -> String {
-    format!("{batch}.state.json")
+pub(super) fn state_key(slice: &str) -> String {
+    format!("{slice}.state.json")
 }
 
 impl SavedWork {
@@ -94,7 +98,7 @@ impl SavedWork {
             listed_at: None,
             planned_at: None,
             rounds: Vec::new(),
-            batches: 0,
+            slices: 0,
             repeats: 0,
         }
     }
@@ -146,5 +150,33 @@ pub(super) async fn write(store: &dyn ObjectStore, bucket: &str, key: &str, body
         _ => Err(Error::internal(format!(
             "s3://{bucket}/{key} was written by somebody else"
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use landfall::job::Verifying;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Earlier versions called a slice a batch, and a verification that they planned may be under way.
+    #[test]
+    fn what_earlier_versions_planned_is_read() {
+        let item: Item = serde_json::from_value(json!({"work": "w", "batch": "b"})).unwrap();
+        assert_eq!(item.slice, "b");
+        let round: StoredRound = serde_json::from_value(json!({"prefix": "p/", "batches": 3})).unwrap();
+        assert_eq!((round.slices, round.slice(2)), (3, "p/batch-00002".to_owned()));
+        let mut work = serde_json::to_value(SavedWork::new(&Expectation::of(
+            "s3://exports/run=1/".parse().unwrap(),
+            None,
+        )))
+        .unwrap();
+        let members = work.as_object_mut().unwrap();
+        members.remove("slices");
+        members.insert("batches".to_owned(), json!(4));
+        assert_eq!(serde_json::from_value::<SavedWork>(work).unwrap().slices, 4);
+        let verifying = json!({"manifest": {"bucket": "b", "key": "k"}, "work": "w", "batches": 5, "concurrency": 2});
+        assert_eq!(serde_json::from_value::<Verifying>(verifying).unwrap().slices, 5);
     }
 }

@@ -5,17 +5,17 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use landfall::batches;
+use landfall::slices;
 
 /// How much is done at once, and how long is tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Most objects that are verified without a ledger; more is an error.
     pub objects: usize,
-    /// Most objects of a batch.
-    pub batch_objects: usize,
-    /// Bytes after which a batch is full; one object may be larger.
-    pub batch_bytes: u64,
+    /// Most objects of a slice.
+    pub slice_objects: usize,
+    /// Bytes after which a slice is full; one object may be larger.
+    pub slice_bytes: u64,
     /// Bytes of one ranged read.
     pub range: u64,
     /// Ranges of one object that are fetched side by side.
@@ -38,8 +38,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             objects: 100_000,
-            batch_objects: batches::MAX_OBJECTS as usize,
-            batch_bytes: batches::MAX_BYTES,
+            slice_objects: slices::MAX_OBJECTS as usize,
+            slice_bytes: slices::MAX_BYTES,
             // Larger ranges cost less processor and fewer requests, and hold no more.
             range: 16 << 20,
             ranges: 2,
@@ -47,7 +47,7 @@ impl Default for Limits {
             worth: 256 << 20,
             side_by_side: 4,
             memory: 96 << 20,
-            listings: batches::MAX_ROUNDS,
+            listings: slices::MAX_ROUNDS,
             reserve: Duration::from_secs(5),
         }
     }

@@ -1,13 +1,13 @@
-//! Cuts what is to be read into batches.
+//! Cuts what is to be read into slices.
 //!
-//! What must stay true: memory holds one batch and a few that are being written, whatever the number of objects. What fits
-//! in one batch is not written at all.
+//! What must stay true: memory holds one slice and a few that are being written, whatever the number of objects. What fits
+//! in one slice is not written at all.
 
 use std::sync::Arc;
 
 use landfall::{
-    batches::MAX_BATCHES,
     error::{Error, Result},
+    slices::MAX_SLICES,
     store::ObjectStore,
 };
 use tokio::task::{JoinError, JoinSet};
@@ -20,26 +20,26 @@ use super::{
     read::Task,
 };
 
-/// Batches that are written at a time.
+/// Slices that are written at a time.
 const WRITTEN_AT_A_TIME: usize = 8;
 
 /// What became of what is to be read.
 pub(super) enum Planned {
     Nothing,
-    /// It fits in one batch.
+    /// It fits in one slice.
     Here(Vec<Task>),
-    /// It was written in batches.
+    /// It was written in slices.
     Stored(StoredRound),
 }
 
-/// Writes batches as tasks come.
+/// Writes slices as tasks come.
 pub(super) struct Planner<'a> {
     limits: &'a Limits,
     store: &'a Arc<dyn ObjectStore>,
     place: Option<(&'a str, String)>,
     current: Vec<Task>,
     bytes: u64,
-    batches: u64,
+    slices: u64,
     writing: JoinSet<Result<()>>,
 }
 
@@ -52,7 +52,7 @@ impl<'a> Planner<'a> {
             place,
             current: Vec::new(),
             bytes: 0,
-            batches: 0,
+            slices: 0,
             writing: JoinSet::new(),
         }
     }
@@ -62,8 +62,8 @@ impl<'a> Planner<'a> {
             Plan::Data(_) | Plan::Sniff(_) => task.listed.size,
             _ => 0,
         };
-        let is_full = self.current.len() >= self.limits.batch_objects
-            || self.bytes.saturating_add(size) > self.limits.batch_bytes;
+        let is_full = self.current.len() >= self.limits.slice_objects
+            || self.bytes.saturating_add(size) > self.limits.slice_bytes;
         if self.place.is_some() && is_full && !self.current.is_empty() {
             self.flush().await?;
         }
@@ -82,20 +82,20 @@ impl<'a> Planner<'a> {
         let Some((bucket, prefix)) = &self.place else {
             return Ok(());
         };
-        if self.batches >= MAX_BATCHES {
+        if self.slices >= MAX_SLICES {
             return Err(Error::internal(format!(
-                "the output is larger than {MAX_BATCHES} batches of {} objects or {} bytes",
-                self.limits.batch_objects, self.limits.batch_bytes
+                "the output is larger than {MAX_SLICES} slices of {} objects or {} bytes",
+                self.limits.slice_objects, self.limits.slice_bytes
             )));
         }
         let there = StoredRound {
             prefix: prefix.clone(),
-            batches: 0,
+            slices: 0,
         };
-        let key = tasks_key(&there.batch(self.batches));
+        let key = tasks_key(&there.slice(self.slices));
         let body = encode(&std::mem::take(&mut self.current))?;
         self.bytes = 0;
-        self.batches += 1;
+        self.slices += 1;
         while self.writing.len() >= WRITTEN_AT_A_TIME {
             joined(self.writing.join_next().await)?;
         }
@@ -106,7 +106,7 @@ impl<'a> Planner<'a> {
     }
 
     pub(super) async fn finish(mut self) -> Result<Planned> {
-        if self.batches == 0 {
+        if self.slices == 0 {
             return Ok(if self.current.is_empty() {
                 Planned::Nothing
             } else {
@@ -119,10 +119,10 @@ impl<'a> Planner<'a> {
         while let Some(written) = self.writing.join_next().await {
             joined(Some(written))?;
         }
-        let (_, prefix) = self.place.ok_or_else(|| Error::internal("batches without a place"))?;
+        let (_, prefix) = self.place.ok_or_else(|| Error::internal("slices without a place"))?;
         Ok(Planned::Stored(StoredRound {
             prefix,
-            batches: self.batches,
+            slices: self.slices,
         }))
     }
 }

@@ -40,7 +40,8 @@ use super::{
     report::{Finding, Reading, Role, VerifiedObject},
 };
 use landfall_formats::{
-    Access, Checkpoint, Decoded, Decoder, Defect, Format, Frame as TextFrame, Framed, Head, Opened, TAIL_GUESS,
+    Access, Checkpoint, Decoded, Decoder, Defect, Format, Frame as TextFrame, Framed, Head, OpenByTail, Opened,
+    TAIL_GUESS,
 };
 
 /// First bytes by which a format is recognised.
@@ -441,11 +442,7 @@ impl Reader {
         Ok((decoder, permit))
     }
 
-    async fn open_by_tail(
-        &self,
-        content: &Content,
-        open: fn(u64, u64, &Bytes) -> Result<Opened<dyn Decoder>, Defect>,
-    ) -> Result<Box<dyn Decoder>, Stop> {
+    async fn open_by_tail(&self, content: &Content, open: OpenByTail) -> Result<Box<dyn Decoder>, Stop> {
         let size = content.size;
         let mut start = size - size.min(TAIL_GUESS);
         for _ in 0..OPENINGS {

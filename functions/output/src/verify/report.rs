@@ -258,9 +258,9 @@ pub struct Report {
     /// All of them, if they are more than that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objects_file: Option<ObjectsFile>,
-    /// Invocations that read a batch each, of a verification that did not fit in one.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub batches: u64,
+    /// Invocations that read a slice each, of a verification that did not fit in one.
+    #[serde(default, rename = "batches", skip_serializing_if = "is_zero")]
+    pub slices: u64,
     /// Rows of all data objects that decoded to their end; at the level `structure` as the objects themselves count
     /// them, if all do; those of the source, of a job that writes nothing.
     pub rows: u64,

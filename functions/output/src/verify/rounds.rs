@@ -1,6 +1,6 @@
 //! What earlier rounds read, joined with a new listing.
 //!
-//! What must stay true: listing and readings are streams in the order of keys, so that memory holds a few batches at a
+//! What must stay true: listing and readings are streams in the order of keys, so that memory holds a few slices at a
 //! time. An object counts as read only if it is listed as it was read, and the last round that tried it decides.
 //!
 //! [`EarlierRounds::reading_of`] is asked for each listed object in turn. It moves all rounds forward to that key; what they passed
@@ -23,22 +23,22 @@ use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
 use super::{
-    batch::BatchState,
     desk::{StoredRound, load, state_key},
     read::Disturbed,
     report::{Reading, Role},
     settle::{Changes, Keys},
+    slice::SliceState,
 };
 
 /// Removed objects that are kept by name. An output that loses more of them does not stand still.
 const MAX_GONE: usize = 10_000;
-/// Batches whose readings are fetched ahead.
+/// Slices whose readings are fetched ahead.
 pub(super) const AHEAD: usize = 2;
 
 /// What was read in one round.
 pub(super) enum Round {
     /// By this invocation.
-    Here(BatchState),
+    Here(SliceState),
     /// By others.
     Stored(StoredRound),
 }
@@ -84,7 +84,7 @@ impl Attempted<'_> {
     }
 }
 
-/// What a batch tried, in the order of keys.
+/// What a slice tried, in the order of keys.
 fn in_order<'a>(
     readings: impl Iterator<Item = Shared<'a, Reading>>,
     disturbed: impl Iterator<Item = Shared<'a, Disturbed>>,
@@ -104,15 +104,15 @@ struct RoundReader<'a> {
     there: Option<&'a StoredRound>,
     /// Whether it was read since the last listing.
     is_new: bool,
-    /// Set when a batch is met that nobody finished.
+    /// Set when a slice is met that nobody finished.
     unfinished: &'a AtomicBool,
     next: u64,
     ahead: VecDeque<Ahead>,
     loaded: VecDeque<Attempted<'a>>,
 }
 
-/// A batch on its way; given up when dropped.
-struct Ahead(String, JoinHandle<Result<BatchState>>);
+/// A slice on its way; given up when dropped.
+struct Ahead(String, JoinHandle<Result<SliceState>>);
 
 impl Drop for Ahead {
     fn drop(&mut self) {
@@ -125,16 +125,16 @@ impl<'a> RoundReader<'a> {
     async fn peek(&mut self) -> Result<Option<&Attempted<'a>>> {
         while self.loaded.is_empty() {
             let Some(there) = self.there else { return Ok(None) };
-            while self.ahead.len() < AHEAD && self.next < there.batches {
-                let batch = there.batch(self.next);
+            while self.ahead.len() < AHEAD && self.next < there.slices {
+                let slice = there.slice(self.next);
                 self.next += 1;
-                let (store, bucket, key) = (Arc::clone(self.store), self.bucket.to_owned(), batch.clone());
+                let (store, bucket, key) = (Arc::clone(self.store), self.bucket.to_owned(), slice.clone());
                 let load = async move {
                     let state = load(store.as_ref(), &bucket, &state_key(&key)).await?;
                     Ok(state.map(|(state, _)| state).unwrap_or_default())
                 };
                 let load = tokio::spawn(load.in_current_span());
-                self.ahead.push_back(Ahead(batch, load));
+                self.ahead.push_back(Ahead(slice, load));
             }
             let Some(mut ahead) = self.ahead.pop_front() else {
                 return Ok(None);
@@ -147,7 +147,7 @@ impl<'a> RoundReader<'a> {
             if !state.done {
                 self.unfinished.store(true, Ordering::Relaxed);
                 return Err(Error::internal(format!(
-                    "the batch s3://{}/{} was not read to its end and left no error; see the log of verify-output",
+                    "the slice s3://{}/{} was not read to its end and left no error; see the log of verify-output",
                     self.bucket, ahead.0
                 )));
             }
@@ -181,7 +181,7 @@ pub(super) struct EarlierRounds<'a> {
 
 impl<'a> EarlierRounds<'a> {
     /// All `rounds` before a listing. `unjoined` is the prefix of the round that others have read since the listing before;
-    /// `unfinished` is set when a batch is met that nobody finished.
+    /// `unfinished` is set when a slice is met that nobody finished.
     pub(super) fn of(
         rounds: &'a [Round],
         store: &'a Arc<dyn ObjectStore>,

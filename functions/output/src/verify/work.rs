@@ -3,12 +3,12 @@
 //! What must stay true:
 //! * A verification is a number of rounds. Each lists the prefix, joins the listing with all that was read so far, and
 //!   reads what is new. It has ended when two listings in a row are equal and all that they list was read.
-//! * Listings, readings and plans are streams in the order of keys: memory holds a page, a few batches and what the
+//! * Listings, readings and plans are streams in the order of keys: memory holds a page, a few slices and what the
 //!   checks count, whatever the number of objects.
-//! * What is read in one batch, within the time of this invocation, needs no ledger. What is not is planned in batches
+//! * What is read in one slice, within the time of this invocation, needs no ledger. What is not is planned in slices
 //!   in the ledger bucket, beneath a prefix that no other invocation writes to, and read by others.
 //! * An object is read again only if it has changed.
-//! * A batch that nobody finished (its invocations were throttled, or an execution was stopped) is run again, a bounded
+//! * A slice that nobody finished (its invocations were throttled, or an execution was stopped) is run again, a bounded
 //!   number of times; only an error that would come again ends the verification.
 
 use std::{
@@ -22,16 +22,15 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use landfall::{
-    batches::MAX_REPEATS,
     error::{Error, ErrorKind, Result},
     job::ObjectRef,
     s3_uri::S3Uri,
+    slices::MAX_REPEATS,
     store::{CLOCK_SKEW, Clock, ObjectStore},
 };
 use landfall_formats::Format;
 
 use super::{
-    batch::BatchState,
     classify::{self, Plan},
     desk::{Desk, Item, SavedWork, StoredRound, WORK_SCHEMA, encode, load, state_key, tasks_key, write},
     expectation::Expectation,
@@ -43,6 +42,7 @@ use super::{
     report::{Report, SCHEMA},
     rounds::{AHEAD, EarlierRounds, Round},
     settle::{Changes, Stability},
+    slice::SliceState,
 };
 
 /// Kept free, of an invocation's time, for listing and judging after reading.
@@ -62,14 +62,14 @@ pub enum Begin<'a> {
 pub enum Turn {
     /// The end.
     Report(Box<Report>),
-    /// Batches are to be read first.
-    Batches {
+    /// Slices are to be read first.
+    Slices {
         /// Key of the work, to go on with.
         work: String,
-        /// The batches: a JSON array of [`Item`]s.
+        /// The slices: a JSON array of [`Item`]s.
         manifest: ObjectRef,
         /// How many.
-        batches: u64,
+        slices: u64,
     },
 }
 
@@ -96,7 +96,7 @@ pub async fn verify_within(
     let work = Work::open(&store, &clock, Begin::New(expectation), None, deadline, limits).await?;
     match work.run().await? {
         Turn::Report(report) => Ok(*report),
-        Turn::Batches { .. } => Err(Error::internal("a verification without a ledger made batches")),
+        Turn::Slices { .. } => Err(Error::internal("a verification without a ledger made slices")),
     }
 }
 
@@ -144,9 +144,9 @@ struct Work<'a> {
     unjoined: Option<String>,
     /// How long the last listing took, with what it was joined with.
     listing_took: TimeDelta,
-    batches: u64,
+    slices: u64,
     repeats: u32,
-    /// Whether the join met a batch that nobody finished.
+    /// Whether the join met a slice that nobody finished.
     unfinished: AtomicBool,
 }
 
@@ -187,7 +187,7 @@ impl<'a> Work<'a> {
             listing_took: TimeDelta::zero(),
             unjoined: file.rounds.last().map(|there| there.prefix.clone()),
             rounds: file.rounds.into_iter().map(Round::Stored).collect(),
-            batches: file.batches,
+            slices: file.slices,
             repeats: file.repeats,
             unfinished: AtomicBool::new(false),
         })
@@ -203,7 +203,7 @@ impl<'a> Work<'a> {
                     tracing::warn!(
                         error = error.kind.name(),
                         code = error.code,
-                        "batches were not finished, and are run again"
+                        "slices were not finished, and are run again"
                     );
                     (self.settling, self.gone) = before;
                     return self.leave_unfinished().await;
@@ -345,8 +345,8 @@ impl<'a> Work<'a> {
         format!("{}round-{}/", desk.prefix, self.rounds.len() + 1)
     }
 
-    /// Reads one batch, as far as time goes.
-    async fn read(&self, tasks: &[Task]) -> Result<BatchState> {
+    /// Reads one slice, as far as time goes.
+    async fn read(&self, tasks: &[Task]) -> Result<SliceState> {
         // What is left unread goes on elsewhere, if there is a ledger; so time is kept to list and judge.
         let stop_at = match self.desk {
             Some(_) => {
@@ -365,7 +365,7 @@ impl<'a> Work<'a> {
             stop_at,
             self.limits,
         ));
-        let mut state = BatchState::default();
+        let mut state = SliceState::default();
         match state.turn(&reader, tasks, self.limits.side_by_side).await {
             // What was read until then is not read again.
             Err(error)
@@ -392,52 +392,52 @@ impl<'a> Work<'a> {
         )))
     }
 
-    /// Leaves a batch that was begun to other invocations.
-    async fn leave_begun(self, tasks: Vec<Task>, state: BatchState) -> Result<Turn> {
+    /// Leaves a slice that was begun to other invocations.
+    async fn leave_begun(self, tasks: Vec<Task>, state: SliceState) -> Result<Turn> {
         let Some(desk) = self.desk else {
-            return Err(Error::internal("a batch cannot go on without a ledger"));
+            return Err(Error::internal("a slice cannot go on without a ledger"));
         };
         let there = StoredRound {
             prefix: self.round_prefix(desk),
-            batches: 1,
+            slices: 1,
         };
-        let batch = there.batch(0);
+        let slice = there.slice(0);
         let store = self.store.as_ref();
-        write(store, &desk.bucket, &tasks_key(&batch), encode(&tasks)?).await?;
-        write(store, &desk.bucket, &state_key(&batch), encode(&state)?).await?;
+        write(store, &desk.bucket, &tasks_key(&slice), encode(&tasks)?).await?;
+        write(store, &desk.bucket, &state_key(&slice), encode(&state)?).await?;
         self.leave(there).await
     }
 
-    /// Leaves the batches of a round to other invocations.
+    /// Leaves the slices of a round to other invocations.
     async fn leave(mut self, there: StoredRound) -> Result<Turn> {
-        let batches = (0..there.batches).map(|number| there.batch(number)).collect();
-        self.batches += there.batches;
+        let slices = (0..there.slices).map(|number| there.slice(number)).collect();
+        self.slices += there.slices;
         self.rounds.push(Round::Stored(there));
-        self.leave_batches(batches).await
+        self.leave_slices(slices).await
     }
 
     /// Leaves what nobody finished of the last round to other invocations, once more.
     async fn leave_unfinished(mut self) -> Result<Turn> {
         let (Some(desk), Some(Round::Stored(there))) = (self.desk, self.rounds.last()) else {
-            return Err(Error::internal("there is no round of batches to go on with"));
+            return Err(Error::internal("there is no round of slices to go on with"));
         };
-        let states = (0..there.batches).map(|number| {
-            let batch = there.batch(number);
+        let states = (0..there.slices).map(|number| {
+            let slice = there.slice(number);
             async move {
-                let state = load::<BatchState>(self.store.as_ref(), &desk.bucket, &state_key(&batch)).await?;
+                let state = load::<SliceState>(self.store.as_ref(), &desk.bucket, &state_key(&slice)).await?;
                 let is_done = state.is_some_and(|(state, _)| state.done || state.error.is_some());
-                Ok((!is_done).then_some(batch))
+                Ok((!is_done).then_some(slice))
             }
         });
         let unfinished: Vec<Option<String>> = stream::iter(states).buffered(AHEAD).try_collect().await?;
         self.repeats += 1;
-        self.leave_batches(unfinished.into_iter().flatten().collect()).await
+        self.leave_slices(unfinished.into_iter().flatten().collect()).await
     }
 
-    /// Leaves batches of the last round to other invocations.
-    async fn leave_batches(self, batches: Vec<String>) -> Result<Turn> {
+    /// Leaves slices of the last round to other invocations.
+    async fn leave_slices(self, slices: Vec<String>) -> Result<Turn> {
         let Some(desk) = self.desk else {
-            return Err(Error::internal("batches cannot be read without a ledger"));
+            return Err(Error::internal("slices cannot be read without a ledger"));
         };
         let store = self.store.as_ref();
         let work = format!("{}work.json", desk.prefix);
@@ -445,12 +445,12 @@ impl<'a> Work<'a> {
             bucket: desk.bucket.clone(),
             key: format!("{}manifest.json", desk.prefix),
         };
-        let count = batches.len() as u64;
-        let items: Vec<Item> = batches
+        let count = slices.len() as u64;
+        let items: Vec<Item> = slices
             .into_iter()
-            .map(|batch| Item {
+            .map(|slice| Item {
                 work: work.clone(),
-                batch,
+                slice,
                 execution: None,
             })
             .collect();
@@ -462,9 +462,9 @@ impl<'a> Work<'a> {
                 Round::Here(state) => {
                     let there = StoredRound {
                         prefix: format!("{}round-{number}-here/", desk.prefix),
-                        batches: 1,
+                        slices: 1,
                     };
-                    write(store, &desk.bucket, &state_key(&there.batch(0)), encode(&state)?).await?;
+                    write(store, &desk.bucket, &state_key(&there.slice(0)), encode(&state)?).await?;
                     there
                 }
             });
@@ -477,14 +477,14 @@ impl<'a> Work<'a> {
             listed_at: self.listed_at,
             planned_at: self.planned_at.or_else(|| Some(self.clock.now())),
             rounds,
-            batches: self.batches,
+            slices: self.slices,
             repeats: self.repeats,
         };
         write(store, &desk.bucket, &work, encode(&file)?).await?;
-        Ok(Turn::Batches {
+        Ok(Turn::Slices {
             work,
             manifest,
-            batches: count,
+            slices: count,
         })
     }
 
@@ -505,7 +505,7 @@ impl<'a> Work<'a> {
             all_objects: objects.count,
             objects: objects.first,
             objects_file: objects.file,
-            batches: self.batches,
+            slices: self.slices,
             rows: judged.rows,
             bytes: judged.bytes,
             source: None,

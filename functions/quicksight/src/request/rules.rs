@@ -2,7 +2,7 @@
 //!
 //! What must stay true: they are held against events that may be wrong elsewhere, so nothing is taken for granted.
 
-use landfall::{fault::Faults, trigger::OPTIONS};
+use landfall::{fault::Faults, members::OPTIONS};
 use serde_json::{Value, json};
 
 use super::MAX_EXCEL_VISUALS;

@@ -71,7 +71,7 @@ pub enum Scenario {
     EstimateStuck,
     /// The segment's definition may not be read (403).
     EstimateDenied,
-    /// 1,200 small data files land, which are verified in batches; takes a minute or two.
+    /// 1,200 small data files land, which are verified in slices; takes a minute or two.
     ManyFiles,
 }
 

@@ -1,7 +1,7 @@
 //! The automaton that says where fields and records end.
 //!
-//! What must stay true: it is strict about quotes that close a value, and reads a quote anywhere but at the begin of a
-//! value as a part of the value, in both ways in which quotes within quotes are written.
+//! What must stay true: it is strict about what stands behind a quote that closes a value. A quote that does not
+//! stand at the begin of a value is a part of the value. Both hold in both ways to write quotes within quotes.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,12 +1,13 @@
-//! Other delimiters than the comma, of a text that has one column by commas.
+//! Other delimiters than the comma, in a text that has one column by commas.
 //!
-//! What must stay true: values may hold any character, and so may a name, so that semicolons, tabs or bars alone are no
-//! reason to refuse. It takes a header of at least three fields and as many in each of the first records, or fields in
-//! quotes behind the character, or records that commas tear apart. What might just as well be one column is only
-//! remarked on, and what is counted is what both ways count.
+//! What must stay true: a value may hold any character, and so may a name, so a semicolon, a tab or a bar alone is no
+//! reason to refuse a text. A text is refused if its header has at least three fields by another character and the
+//! first records have as many, if a field behind that character is in quotes, or if commas tear the records apart. If
+//! it might just as well be one column, it is remarked on, and counted as both ways count it.
 //!
-//! Suspected is what stands in the header outside quotes: semicolons, tabs, bars, or a control character, such as the
-//! unit separator or Hive's Ctrl-A. Each suspect reads the text on as long as all its records are as wide as the header.
+//! A suspect is a character that stands in the header outside quotes: a semicolon, a tab, a bar, or a control
+//! character such as the unit separator or Hive's Ctrl-A. Each suspect reads the text as long as all records are as
+//! wide as the header.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,13 +1,14 @@
 //! The two ways to read quotes within quotes, and what comes of them.
 //!
-//! What must stay true: no count is given that one of the two readings denies while it holds; what is said does not
+//! What must stay true: if two readings hold and give different counts, the text is refused; what is said does not
 //! depend on how the bytes come.
 //!
-//! RFC 4180 doubles a quote within quotes; Spark, Hive and Glue escape it by a backslash. As long as no backslash stands
-//! before a quote within quotes, both read the same, and one reading goes over the text. From the first such quote on,
-//! the other one goes beside it, unless quotes were doubled before, of which it knows nothing. Each is dropped where it comes upon something that it cannot be. One reading that holds
-//! to the end is the answer, with a remark if it is the second; so are two that count the same. Two that count
-//! differently are refused, and so is a text of which none holds.
+//! RFC 4180 doubles a quote within quotes; Spark, Hive and Glue escape it by a backslash. As long as no backslash
+//! stands before a quote within quotes, both ways are the same, and one reading goes over the text. At the first such
+//! quote a second reading begins, unless a quote was doubled before, which the second way does not know. A reading
+//! that comes upon something it cannot read is dropped. If one reading is left at the end, it is the answer, with a
+//! remark if it is the second. If both are left and count the same, that is the answer too. If they count
+//! differently, or none is left, the text is refused.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,8 @@
 //! The fast way over records: 64 bytes at a time.
 //!
-//! What must stay true: it counts what the automaton would count, and leaves to it every block in which something is
-//! unusual: quotes that do not enclose whole values, a quote that a backslash may escape where that has to be told, a
-//! record of another number of fields than the header, or one that looks like the header.
+//! What must stay true: it counts what the automaton would count. It leaves a block to the automaton if anything in
+//! it is unusual: quotes that do not enclose a whole value, a quote that may be escaped by a backslash, a record with
+//! another number of fields than the header, or a record that looks like the header.
 
 use fearless_simd::{Simd, prelude::*, u8x64};
 

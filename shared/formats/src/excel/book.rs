@@ -1,8 +1,8 @@
 //! What the parts of a workbook say of each other.
 //!
-//! What must stay true: a workbook has rows only if all parts on the way to them are there: the content types, the
-//! workbook, each sheet that it names, and the shared strings that its relations or its cells name. What is kept of links
-//! is bounded.
+//! What must stay true: rows are counted only if all parts on the way to them are there: the content types, the
+//! workbook, each sheet that it names, and the shared strings that its relations or its cells name. What is kept of
+//! links is bounded.
 
 use std::collections::{BTreeMap, BTreeSet};
 

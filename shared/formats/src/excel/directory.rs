@@ -1,7 +1,7 @@
 //! The directory of the archive.
 //!
-//! What must stay true: it lists as many parts as it promises, no two of one name, in the order of the file, none of
-//! which is encrypted or compressed by a method that no workbook uses.
+//! What must stay true: it lists as many parts as it promises, in the order of the file. No two parts have the same
+//! name. A part that is encrypted, or compressed by a method that no workbook uses, is a defect.
 
 use std::{cell::Cell, collections::BTreeSet, fmt, io};
 

@@ -1,8 +1,10 @@
 //! The text of an XML part.
 //!
-//! What must stay true: what is handed on is UTF-8 of characters that XML 1.0 allows; the first byte that is not part
-//! of such a character ends the part, after all that stands before it was handed on. A part is UTF-16 if a byte order
-//! mark or its first two bytes say so, and UTF-8 otherwise: ECMA-376 allows no other.
+//! What must stay true: what is handed on is UTF-8 and holds only characters that XML 1.0 allows. At the first byte
+//! of anything else the part ends, after all that stands before it was handed on.
+//!
+//! A part is UTF-16 if a byte order mark or its first two bytes say so, and UTF-8 otherwise: ECMA-376 allows no
+//! other.
 
 use std::borrow::Cow;
 

@@ -1,10 +1,10 @@
 //! XML whose bytes come in pieces.
 //!
-//! What must stay true: what ends without a fault is a well-formed XML 1.0 document with namespaces, and without a DTD,
-//! which ECMA-376 forbids (so no entity can expand). The first fault is said however the bytes are cut.
+//! What must stay true: what passes is a well-formed XML 1.0 document with namespaces and without a DTD, which
+//! ECMA-376 forbids (so no entity can expand). The first fault does not depend on how the bytes are cut.
 //!
-//! The XML crate divides the text into pieces of markup; that each of them is well-formed, and that they fit together,
-//! is checked here, since the crate leaves that open.
+//! The XML crate divides the text into pieces of markup. It does not check that each piece is well-formed and that
+//! they fit together; that happens here.
 
 use quick_xml::{
     Reader,

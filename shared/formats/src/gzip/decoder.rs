@@ -1,7 +1,7 @@
 //! Decodes the JSON lines that members inflate to.
 //!
-//! What must stay true: another process goes on at the begin of a member, with what the inner decoder knew there, and gives
-//! it again the begin of a line that it held.
+//! What must stay true: another process goes on at the begin of a member, with what the inner decoder knew there. A
+//! line may lie across members, so the part of it that was held is kept and pushed again.
 
 use std::fmt;
 

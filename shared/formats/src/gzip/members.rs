@@ -1,7 +1,7 @@
 //! The members of a gzip file.
 //!
-//! What must stay true: bytes between and behind members are zero padding at the end, or a defect. Whatever a member
-//! inflates to passes through the scratch; all of it has been handed on when its fault is reported.
+//! What must stay true: a byte between two members is a defect; zeros may stand behind the last one. All that a
+//! member inflates to before a fault is handed on before the fault is reported.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
 //! Takes the bytes of a file in order, stripe after stripe.
 //!
-//! What must stay true: a stripe is decoded while its bytes come if its footer was asked for beforehand, else once all of it
-//! is there; whoever does not supply what is wanted gets the same result.
+//! What must stay true: the result is the same whether or not the caller supplies what is wanted. If the footer of a
+//! stripe was supplied, the stripe is decoded while its bytes come; otherwise once all of it is there.
 
 use std::{collections::BTreeMap, ops::Range};
 

@@ -1,21 +1,24 @@
 //! ORC, decoded stream by stream while its bytes pass once, in order.
 //!
-//! What must stay true: every value of every column of every stripe is decoded, and the streams of each column are held
-//! against each other and against the rows that stripes and footer say: see [`stripe`]. The tail is read first, because
-//! it says where the stripes lie; all else is taken in the order of the file, so that one download serves decoding and
-//! the checksum. Corrupt bytes can ask for no memory, and a panic of a decompressor is a defect.
+//! What must stay true: every value of every column of every stripe is decoded. The streams of each column are held
+//! against each other, and against the rows that stripes and footer say: see [`stripe`]. Corrupt bytes can ask for no
+//! memory, and a panic of a decompressor is a defect.
 //!
-//! Memory does not depend on the size of stripes or columns: a stripe of at most 4 MiB is collected,
-//! since its footer, which says what its bytes are, comes last; the footers of larger ones are asked for beforehand
-//! ([`wanted`](crate::Decoder::wanted)), so that their bytes are decoded as they come. To that come one compression block, stored
-//! and inflated, and what the tail says. Values are not gathered into arrays: what is kept of a stream is how many it
-//! has and what they add up to.
+//! The tail is read first, because it says where the stripes lie (`tail`). All else is taken in the order of the
+//! file, so that one download serves decoding and the checksum (`decoder`). Streams are cut into compression blocks
+//! and inflated (`blocks`), and their values are decoded (`values`, `runs`). Values are not gathered into arrays: of
+//! a stream it is kept how many values it has and what they add up to.
 //!
-//! What this cannot see: ORC has no checksums, so a flipped bit in a value may decode to another value. Texts are held
-//! against UTF-8 by the stream, not by the value: one that ends within a character which the next one goes on with is
-//! not found. Indexes, Bloom filters and the statistics of stripes are inflated, and not held against the values; those
-//! of the file are passed over. A file with encrypted columns, a compression or a type that this does not know is a
-//! defect that says so.
+//! Memory does not depend on the size of stripes or columns. A stripe of at most 4 MiB is collected, because its
+//! footer, which says what its bytes are, comes last. The footer of a larger stripe is asked for beforehand
+//! ([`wanted`](crate::Decoder::wanted)), so that its bytes are decoded as they come. Beside that, one compression
+//! block is held, stored and inflated, and what the tail says.
+//!
+//! What this cannot see: ORC has no checksums, so a flipped bit in a value may decode to another value. Texts are
+//! held against UTF-8 by the stream, not by the value, so a value that ends within a character is not found if the
+//! next value goes on with it. Indexes, Bloom filters and the statistics of stripes are inflated, and not held
+//! against the values; the statistics of the file are passed over. A file with encrypted columns, or with a
+//! compression or a type that is not known here, is a defect that says so.
 
 mod blocks;
 mod decoder;

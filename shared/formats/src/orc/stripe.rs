@@ -1,8 +1,8 @@
-//! One stripe, decoded stream by stripe stream in the order of the file.
+//! One stripe, decoded stream by stream in the order of the file.
 //!
-//! What must stay true: every stream is inflated and decoded to its end, in whatever order the writer put them, and
-//! when all were seen the streams of each column are held against each other and against the rows that the footer
-//! says. A column's rows are its parent's values: so a count that is wrong anywhere is found, and none is believed.
+//! What must stay true: every stream is inflated and decoded to its end, in whatever order the writer put them. When
+//! all were seen, the streams of each column are held against each other and against the rows that the footer says. A
+//! column has as many rows as its parent has values, so a count that is wrong anywhere is found.
 
 use prost::{DecodeError, Message};
 

@@ -1,8 +1,8 @@
 //! The tail of a file: postscript and footer.
 //!
 //! What must stay true: nothing of it is believed before it was held against the size of the file and the bounds of
-//! this module, and the types are a tree, numbered in the order in which a walk meets them. What the footer lists is
-//! held against its bounds while it is decoded, and what nobody needs of it is not decoded.
+//! this module. The types are a tree, numbered in the order in which a walk meets them. Lists are held against their
+//! bounds while they are decoded, and what nobody needs is not decoded.
 
 use std::ops::Range;
 

@@ -1,8 +1,8 @@
 //! The values of one stream, decoded while its bytes come in pieces.
 //!
-//! What must stay true: every value is decoded, and what is kept of them is what says whether the streams of a column
-//! fit together: how many there are, what they add up to, how large they grow. So nothing grows with a stream, and a
-//! corrupt length or count can ask for no memory.
+//! What must stay true: every value is decoded. What is kept is how many values there are, what they add up to and
+//! how large they grow, which is enough to tell whether the streams of a column fit together. So nothing grows with a
+//! stream, and a corrupt length or count can ask for no memory.
 
 use super::{
     fault::Fault,

@@ -1,7 +1,7 @@
 //! Takes the bytes of a document, and looks at it when all of them have come.
 //!
-//! What must stay true: the end of the file is the end of a document, so that one which was cut off is refused before
-//! it is read; what stands before its header or behind its end is white space or zeros, or is remarked.
+//! What must stay true: the file ends where the document ends, so that one that was cut off is refused before it is
+//! read. What stands before its header or behind its end is white space or zeros, or it is remarked on.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
 //! Documents that are encrypted, which the PDF crate decrypts.
 //!
-//! What must stay true: a panic of the crate stays inside; a document is not opened with it whose structure could take
-//! it more time than its size allows.
+//! What must stay true: a panic of the crate stays inside. If the structure of a document could take the crate more
+//! time than the document's size allows, it is not opened.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 

@@ -6,7 +6,7 @@ use landfall::{error::ErrorKind, job::TaskError};
 use super::{BOUNDED, Check, MISSED, RESUMED, STALLED};
 use crate::aftermath::{Announced, Passed};
 
-/// Most invocations of one delivery, apart from those of batches: the tries that the definition allows to start, the
+/// Most invocations of one delivery, apart from those of slices: the tries that the definition allows to start, the
 /// polls of the longest day, and what follows.
 const MOST_INVOCATIONS: usize = 1000;
 

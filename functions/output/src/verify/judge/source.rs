@@ -32,7 +32,7 @@ pub fn judge_source(source: &Source, counts: Option<Counts>, echo: Option<&Echo>
         bytes: source.bytes,
         data_objects: 0,
         all_objects: 0,
-        batches: 0,
+        slices: 0,
         source: Some(source.clone()),
         checks,
         objects_file: None,

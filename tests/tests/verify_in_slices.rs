@@ -13,14 +13,14 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
-    batches::MAX_REPEATS,
     error::{Error, ErrorKind, Result},
     expect::{ExpectedColumns, OnViolation},
+    slices::MAX_REPEATS,
     store::{Clock, ObjectStore},
 };
 use landfall_output::verify::{
     Begin, CheckVerdict, Desk, Expectation, Format, Item, Limits, MAX_OBJECTS, Report, Turn, Verdict, VerifiedObject,
-    run_batch, turn, verify_within,
+    run_slice, turn, verify_within,
 };
 use landfall_tests::{
     clock::ManualClock,
@@ -63,7 +63,7 @@ impl Case {
                 )
             },
             limits: Limits {
-                batch_objects: 3,
+                slice_objects: 3,
                 ..Limits::default()
             },
             time: TimeDelta::minutes(10),
@@ -112,25 +112,25 @@ impl Case {
         turn(store, clock, begin, &desk, self.clock.now() + self.time, &self.limits).await
     }
 
-    async fn batch(&self, item: &Item) -> Result<bool> {
+    async fn slice(&self, item: &Item) -> Result<bool> {
         self.invocations.fetch_add(1, Ordering::SeqCst);
         let (store, clock) = self.parts();
-        run_batch(store, clock, LEDGER, item, self.clock.now() + self.time, &self.limits).await
+        run_slice(store, clock, LEDGER, item, self.clock.now() + self.time, &self.limits).await
     }
 
     /// In as many invocations as it takes, each tried again after a passing error, as the definition does.
-    async fn in_batches(&self) -> Result<Report> {
-        self.in_batches_without(|_, _| false).await
+    async fn in_slices(&self) -> Result<Report> {
+        self.in_slices_without(|_, _| false).await
     }
 
     /// The same, but nobody works on what is stopped, by the number of the map's run and the item.
-    async fn in_batches_without(&self, is_stopped: impl Fn(usize, &Item) -> bool) -> Result<Report> {
+    async fn in_slices_without(&self, is_stopped: impl Fn(usize, &Item) -> bool) -> Result<Report> {
         let mut work: Option<String> = None;
         for run in 0.. {
             let begin = || work.as_deref().map_or(Begin::New(&self.asked), Begin::At);
             let manifest = match retried(|| self.turn(begin())).await? {
                 Turn::Report(report) => return Ok(*report),
-                Turn::Batches {
+                Turn::Slices {
                     work: key, manifest, ..
                 } => {
                     work = Some(key);
@@ -140,8 +140,8 @@ impl Case {
             let items = self.store.body(&manifest.bucket, &manifest.key).expect("a manifest");
             let items: Vec<Item> = serde_json::from_slice(&items).expect("items");
             for item in items.iter().filter(|item| !is_stopped(run, item)) {
-                // A batch that fails for good is reported by the next turn.
-                while matches!(retried(|| self.batch(item)).await, Ok(false)) {
+                // A slice that fails for good is reported by the next turn.
+                while matches!(retried(|| self.slice(item)).await, Ok(false)) {
                     assert!(self.invocations.load(Ordering::SeqCst) < MANY, "it never ends");
                 }
             }
@@ -177,7 +177,7 @@ fn csv(number: usize) -> String {
 fn essence(report: Report) -> Report {
     Report {
         checked_at: DateTime::UNIX_EPOCH,
-        batches: 0,
+        slices: 0,
         objects_file: None,
         ..report
     }
@@ -189,12 +189,12 @@ fn essence(report: Report) -> Report {
 async fn the_settling_time_passes_by_any_clock() {
     let case = Case::with(4);
     let ahead = Duration::from_secs(4);
-    let Turn::Batches { work, manifest, .. } = case.turn(Begin::New(&case.asked)).await.expect("it lists") else {
-        panic!("four objects do not fit in a batch of three");
+    let Turn::Slices { work, manifest, .. } = case.turn(Begin::New(&case.asked)).await.expect("it lists") else {
+        panic!("four objects do not fit in a slice of three");
     };
     let items = case.store.body(&manifest.bucket, &manifest.key).expect("a manifest");
     for item in serde_json::from_slice::<Vec<Item>>(&items).expect("items") {
-        case.batch(&item).await.expect("it reads");
+        case.slice(&item).await.expect("it reads");
     }
     let waited = || case.clock.slept().into_iter().sum::<Duration>();
     let before = waited();
@@ -206,7 +206,7 @@ async fn the_settling_time_passes_by_any_clock() {
 }
 
 #[tokio::test]
-async fn batches_find_what_one_invocation_finds() {
+async fn slices_find_what_one_invocation_finds() {
     for objects in [0, 1, 3, 4, 50] {
         let case = Case::with(objects);
         if objects > 3 {
@@ -214,15 +214,11 @@ async fn batches_find_what_one_invocation_finds() {
             case.put("other.txt", "no data");
             case.put("_hidden.csv", "a,b\n");
         }
-        let report = case.in_batches().await.expect("the check can be made");
-        // Three fit in one batch, and are read at once.
+        let report = case.in_slices().await.expect("the check can be made");
+        // Three fit in one slice, and are read at once.
         let extra = if objects > 3 { 1 } else { 0 };
-        let batches = (objects + extra).div_ceil(3);
-        assert_eq!(
-            report.batches,
-            if batches > 1 { batches as u64 } else { 0 },
-            "{objects}"
-        );
+        let slices = (objects + extra).div_ceil(3);
+        assert_eq!(report.slices, if slices > 1 { slices as u64 } else { 0 }, "{objects}");
         assert_eq!(essence(report), essence(case.at_once().await), "{objects} objects");
     }
 }
@@ -230,11 +226,11 @@ async fn batches_find_what_one_invocation_finds() {
 #[tokio::test]
 async fn many_objects_are_listed_in_a_file() {
     let mut case = Case::with(3_210);
-    case.limits.batch_objects = 1_000;
-    let report = case.in_batches().await.expect("the check can be made");
+    case.limits.slice_objects = 1_000;
+    let report = case.in_slices().await.expect("the check can be made");
     assert_eq!(report.verdict, Verdict::Passed);
     assert_eq!((report.data_objects, report.all_objects), (3_210, 3_210));
-    assert_eq!((report.objects.len(), report.batches), (MAX_OBJECTS, 4));
+    assert_eq!((report.objects.len(), report.slices), (MAX_OBJECTS, 4));
     let file = report.objects_file.clone().expect("a file");
     let body = case.store.body(LEDGER, &file.key).expect("the file is there");
     assert_eq!(
@@ -251,17 +247,17 @@ async fn many_objects_are_listed_in_a_file() {
     assert_eq!(listed[..MAX_OBJECTS], report.objects);
     assert_eq!(listed.iter().filter_map(|object| object.rows).sum::<u64>(), report.rows);
     assert_eq!(essence(report), essence(case.at_once().await));
-    // Each object was looked at and read once by the batches, and once by the comparison.
+    // Each object was looked at and read once by the slices, and once by the comparison.
     assert_eq!(case.store.count(Op::Head), 2 * 3_210);
 }
 
 #[tokio::test]
-async fn twenty_thousand_objects_need_twenty_batches() {
+async fn twenty_thousand_objects_need_twenty_slices() {
     let mut case = Case::with(20_000);
     case.limits = Limits::default();
-    let report = case.in_batches().await.expect("the check can be made");
+    let report = case.in_slices().await.expect("the check can be made");
     assert_eq!(report.verdict, Verdict::Passed);
-    assert_eq!((report.all_objects, report.batches), (20_000, 20));
+    assert_eq!((report.all_objects, report.slices), (20_000, 20));
     assert_eq!(report.rows, (0..20_000).map(|number| number % 50).sum::<u64>());
     // Two listings of twenty pages, and of each object its metadata and its bytes once.
     assert_eq!(case.store.count(Op::List), 2 * 20);
@@ -282,7 +278,7 @@ async fn what_changes_is_read_again_and_nothing_else() {
         store.insert(BUCKET, &key("part-00004a.csv"), csv(58));
         store.remove(BUCKET, &key("probe"));
     });
-    let report = case.in_batches().await.expect("the check can be made");
+    let report = case.in_slices().await.expect("the check can be made");
     assert_eq!(report.verdict, Verdict::Passed, "{:?}", report.checks);
     assert_eq!(report.data_objects, 21);
     let stable = report.check("listing_stable").expect("it was made");
@@ -306,12 +302,12 @@ async fn what_changes_is_read_again_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_object_that_goes_while_a_batch_reads_it_is_disturbed() {
+async fn an_object_that_goes_while_a_slice_reads_it_is_disturbed() {
     let case = Case::with(10);
-    // The first call for that object is its HEAD, in a batch.
+    // The first call for that object is its HEAD, in a slice.
     case.store
         .before(Op::Head, 5, |store| store.remove(BUCKET, &key("part-00005.csv")));
-    let report = case.in_batches().await.expect("the check can be made");
+    let report = case.in_slices().await.expect("the check can be made");
     let stable = report.check("listing_stable").expect("it was made");
     assert_eq!(stable.verdict, CheckVerdict::Fail);
     assert!(
@@ -332,27 +328,27 @@ async fn an_output_that_never_rests_is_given_up() {
             store.insert(BUCKET, &key(&format!("late-{listing}.csv")), csv(listing));
         });
     }
-    let report = case.in_batches().await.expect("the check can be made");
+    let report = case.in_slices().await.expect("the check can be made");
     let stable = report.check("listing_stable").expect("it was made");
     assert_eq!(stable.verdict, CheckVerdict::Fail);
     assert!(stable.reason.contains("5 listings"), "{}", stable.reason);
     assert!(stable.reason.contains("late-4.csv"), "{}", stable.reason);
 }
 
-/// Batches whose invocations were throttled until the definition gave them up, or whose executions somebody stopped.
+/// Slices whose invocations were throttled until the definition gave them up, or whose executions somebody stopped.
 #[tokio::test]
 async fn what_nobody_finished_is_run_again() {
-    let is_hit = |item: &Item| item.batch.ends_with("-00001") || item.batch.ends_with("-00003");
+    let is_hit = |item: &Item| item.slice.ends_with("-00001") || item.slice.ends_with("-00003");
     let case = Case::with(20);
-    let report = case.in_batches_without(|run, item| run < 3 && is_hit(item)).await;
+    let report = case.in_slices_without(|run, item| run < 3 && is_hit(item)).await;
     let report = report.expect("the check can be made");
-    assert_eq!((report.verdict, report.batches), (Verdict::Passed, 7));
+    assert_eq!((report.verdict, report.slices), (Verdict::Passed, 7));
     // What was finished is not done again.
     assert_eq!(case.store.count(Op::Head), 20);
     assert_eq!(essence(report), essence(case.at_once().await));
 
     let case = Case::with(20);
-    let error = case.in_batches_without(|_, item| is_hit(item)).await;
+    let error = case.in_slices_without(|_, item| is_hit(item)).await;
     let error = error.expect_err("it is given up some time");
     assert!(error.message.contains("batch-00001 was not read to its end"), "{error}");
     let manifests = case
@@ -363,7 +359,7 @@ async fn what_nobody_finished_is_run_again() {
     assert_eq!(manifests.count(), 1 + MAX_REPEATS as usize);
 }
 
-/// Every call of a verification in batches fails once, before or after its effect.
+/// Every call of a verification in slices fails once, before or after its effect.
 #[tokio::test]
 async fn no_lost_call_changes_the_report() {
     let prepared = || {
@@ -374,7 +370,7 @@ async fn no_lost_call_changes_the_report() {
         case
     };
     let calm = prepared();
-    let expected = calm.in_batches().await.expect("the check can be made");
+    let expected = calm.in_slices().await.expect("the check can be made");
     let calls = calm.store.calls().len();
     assert!(calls > 40, "{calls}");
     for call in 0..calls {
@@ -385,7 +381,7 @@ async fn no_lost_call_changes_the_report() {
             } else {
                 case.store.fail_at(call, ErrorKind::Throttled);
             }
-            let report = case.in_batches().await;
+            let report = case.in_slices().await;
             let report = report.unwrap_or_else(|error| panic!("call {call}, after: {after}: {error}"));
             // A listing that was lost is one more, and the change comes at another time; what was found is the same.
             assert_eq!(found(report), found(expected.clone()), "call {call}, after: {after}");
@@ -405,7 +401,7 @@ async fn an_error_that_stays_is_raised_by_the_verification() {
     let case = Case::with(10);
     // The sixth object's HEAD.
     let calm = Case::with(10);
-    calm.in_batches().await.expect("the check can be made");
+    calm.in_slices().await.expect("the check can be made");
     let call = calm
         .store
         .calls()
@@ -413,12 +409,12 @@ async fn an_error_that_stays_is_raised_by_the_verification() {
         .position(|call| call.op == Op::Head && call.key == key("part-00005.csv"));
     case.store
         .fail_at(call.expect("it was looked at"), ErrorKind::Forbidden);
-    let error: Error = case.in_batches().await.expect_err("it cannot be read");
+    let error: Error = case.in_slices().await.expect_err("it cannot be read");
     assert_eq!(error.kind, ErrorKind::Forbidden);
     assert!(error.message.contains("part-00005.csv"), "{error}");
 }
 
-/// Each call takes time, so that invocations end in the middle of batches and of objects.
+/// Each call takes time, so that invocations end in the middle of slices and of objects.
 #[tokio::test]
 async fn what_is_begun_goes_on_in_the_next_invocation() {
     // The first 64 KiB, by which a format is recognised, must fit in an invocation.
@@ -437,9 +433,9 @@ async fn what_is_begun_goes_on_in_the_next_invocation() {
             case.store
                 .before(Op::Read, call, move |_| clock.advance(Duration::from_secs(1)));
         }
-        let report = case.in_batches().await.expect("the check can be made");
+        let report = case.in_slices().await.expect("the check can be made");
         assert_eq!(report.verdict, Verdict::Passed);
-        assert!(report.batches > 0, "all was read at once");
+        assert!(report.slices > 0, "all was read at once");
         // What S3 keeps is that of all bytes, however often they were gone on with.
         let checksum = report.check("checksum").expect("it was made");
         let of_all = format!("the CRC64NVME that S3 keeps of {objects} of {objects} data object");
@@ -449,9 +445,9 @@ async fn what_is_begun_goes_on_in_the_next_invocation() {
     }
 }
 
-/// The batches of a verification.
-async fn batches(case: &Case) -> Vec<Item> {
-    let Turn::Batches { manifest, .. } = case.turn(Begin::New(&case.asked)).await.expect("it begins") else {
+/// The slices of a verification.
+async fn slices(case: &Case) -> Vec<Item> {
+    let Turn::Slices { manifest, .. } = case.turn(Begin::New(&case.asked)).await.expect("it begins") else {
         panic!("all was read at once");
     };
     let items = case.store.body(&manifest.bucket, &manifest.key).expect("a manifest");
@@ -462,14 +458,14 @@ async fn batches(case: &Case) -> Vec<Item> {
 #[tokio::test]
 async fn what_was_read_is_kept_when_a_body_stands_still() {
     let mut case = Case::new();
-    case.limits.batch_objects = 2;
+    case.limits.slice_objects = 2;
     case.limits.side_by_side = 2;
     case.limits.range = 1 << 20;
     case.put("part-0.csv", &csv(3));
     case.put("part-1.csv", &format!("id,name\n{}", "1,\"a\nb\"\n".repeat(400_000)));
     case.put("part-2.csv", &csv(5));
     let expected = essence(case.at_once().await);
-    let items = batches(&case).await;
+    let items = slices(&case).await;
 
     // So short that the checksum of what is begun is kept from the start.
     case.time = TimeDelta::milliseconds(5_500);
@@ -478,11 +474,11 @@ async fn what_was_read_is_kept_when_a_body_stands_still() {
     case.store
         .stall(3, 1, move || clock.advance(Duration::from_secs(3_600)));
     let deadline = Duration::from_secs(60);
-    let first = tokio::time::timeout(deadline, case.batch(&items[0])).await;
+    let first = tokio::time::timeout(deadline, case.slice(&items[0])).await;
     assert!(!first.expect("the function waits beyond its deadline").expect("it ends"));
     case.time = TimeDelta::minutes(10);
-    assert!(case.batch(&items[0]).await.expect("it goes on"));
-    assert!(case.batch(&items[1]).await.expect("it is read"));
+    assert!(case.slice(&items[0]).await.expect("it goes on"));
+    assert!(case.slice(&items[1]).await.expect("it is read"));
 
     let calls = case.store.calls();
     let read: Vec<_> = calls
@@ -491,13 +487,13 @@ async fn what_was_read_is_kept_when_a_body_stands_still() {
         .filter_map(|call| call.range.clone())
         .collect();
     let begins = read.iter().filter(|range| range.start == 0).count();
-    // Once by the comparison, and once by the batch.
+    // Once by the comparison, and once by the slice.
     assert_eq!(begins, 2, "{read:?}");
     let heads = calls
         .iter()
         .filter(|call| call.op == Op::Head && call.key == key("part-0.csv"));
     assert_eq!(heads.count(), 2, "what was read to its end was read again");
-    let report = case.in_batches().await.expect("the check can be made");
+    let report = case.in_slices().await.expect("the check can be made");
     assert_eq!(essence(report).objects, expected.objects);
 }
 
@@ -505,15 +501,15 @@ async fn what_was_read_is_kept_when_a_body_stands_still() {
 #[tokio::test]
 async fn what_was_read_is_kept_when_a_call_fails() {
     let mut case = Case::with(9);
-    case.limits.batch_objects = 100;
+    case.limits.slice_objects = 100;
     case.limits.side_by_side = 1;
     case.limits.worth = 1;
     let expected = essence(case.at_once().await);
     let calls = case.store.calls().len();
     case.store
         .before(Op::Head, 5, |store| store.fail_at(0, ErrorKind::Throttled));
-    let report = case.in_batches().await.expect("the check can be made");
-    assert_eq!(report.batches, 1, "what was left is a batch");
+    let report = case.in_slices().await.expect("the check can be made");
+    assert_eq!(report.slices, 1, "what was left is a slice");
     assert_eq!(essence(report).objects, expected.objects);
     let calls = &case.store.calls()[calls..];
     for number in 0..9 {
@@ -539,7 +535,7 @@ async fn names_of_columns_are_kept_only_for_whom_expects_some() {
             required: vec!["id".to_owned()],
             on_violation: OnViolation::Fail,
         });
-        let report = case.in_batches().await.expect("the check can be made");
+        let report = case.in_slices().await.expect("the check can be made");
         assert_eq!(report.verdict, Verdict::Passed);
         let states = case
             .store
@@ -561,7 +557,7 @@ async fn names_of_columns_are_kept_only_for_whom_expects_some() {
 async fn a_document_is_not_decoded_into_the_deadline() {
     let mut case = Case::new();
     case.asked.format = Some(Format::Pdf);
-    case.limits.batch_objects = 1;
+    case.limits.slice_objects = 1;
     let size = 20 << 20;
     let end = b"\nstartxref\n9\n%%EOF\n";
     for part in ["part-0.pdf", "part-1.pdf"] {
@@ -573,11 +569,11 @@ async fn a_document_is_not_decoded_into_the_deadline() {
             range.map(byte).collect()
         });
     }
-    let items = batches(&case).await;
+    let items = slices(&case).await;
     case.time = TimeDelta::seconds(6);
-    assert!(!case.batch(&items[0]).await.expect("it pauses"));
+    assert!(!case.slice(&items[0]).await.expect("it pauses"));
     case.time = TimeDelta::seconds(60);
-    assert!(case.batch(&items[0]).await.expect("it is read"));
+    assert!(case.slice(&items[0]).await.expect("it is read"));
 }
 
 /// gzip cannot go on in the middle of a member.
@@ -599,7 +595,7 @@ async fn an_object_that_cannot_go_on_is_named() {
         case.store
             .before(Op::Read, call, move |_| clock.advance(Duration::from_secs(1)));
     }
-    let error = case.in_batches().await.expect_err("it cannot be read");
+    let error = case.in_slices().await.expect_err("it cannot be read");
     assert_eq!(error.kind, ErrorKind::TimedOut);
     assert!(error.message.contains("part-0.json.gz"), "{error}");
 }

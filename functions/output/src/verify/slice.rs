@@ -1,7 +1,7 @@
-//! Reads the objects of one batch, as far as its time goes.
+//! Reads the objects of one slice, as far as its time goes.
 //!
 //! What must stay true: what was read is kept when time is up, and what was begun goes on where it stopped, in whatever
-//! process; objects are read side by side within bounded memory; a batch that makes no progress is an error that says
+//! process; objects are read side by side within bounded memory; a slice that makes no progress is an error that says
 //! so, never an endless loop.
 
 use std::{
@@ -11,9 +11,9 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
-    batches::{MAX_SECONDS, MAX_TURNS},
     error::{Error, ErrorKind, Result},
     job::TaskError,
+    slices::{MAX_SECONDS, MAX_TURNS},
     store::{Clock, Condition, ObjectStore, Written},
 };
 use serde::{Deserialize, Serialize};
@@ -27,14 +27,14 @@ use super::{
     report::Reading,
 };
 
-/// Turns without progress before a batch is given up: the second is made with one object at a time.
+/// Turns without progress before a slice is given up: the second is made with one object at a time.
 const MAX_IDLE: u32 = 2;
 
-/// Reads one batch as far as it goes in one invocation, and says whether it is read to its end. `bucket` is the ledger's.
+/// Reads one slice as far as it goes in one invocation, and says whether it is read to its end. `bucket` is the ledger's.
 ///
-/// Fails with what the store fails with, with `Busy` if another invocation works on the same batch, and with `TimedOut`
+/// Fails with what the store fails with, with `Busy` if another invocation works on the same slice, and with `TimedOut`
 /// if an object cannot be read in one invocation and cannot go on in a next one.
-pub async fn run_batch(
+pub async fn run_slice(
     store: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
     bucket: &str,
@@ -43,14 +43,14 @@ pub async fn run_batch(
     limits: &Limits,
 ) -> Result<bool> {
     let file = SavedWork::load(store.as_ref(), bucket, &item.work).await?;
-    let missing = || Error::internal(format!("the batch s3://{bucket}/{} was deleted", item.batch));
-    let (tasks, _) = load::<Vec<Task>>(store.as_ref(), bucket, &tasks_key(&item.batch))
+    let missing = || Error::internal(format!("the slice s3://{bucket}/{} was deleted", item.slice));
+    let (tasks, _) = load::<Vec<Task>>(store.as_ref(), bucket, &tasks_key(&item.slice))
         .await?
         .ok_or_else(missing)?;
-    let key = state_key(&item.batch);
-    let (mut state, condition) = match load::<BatchState>(store.as_ref(), bucket, &key).await? {
+    let key = state_key(&item.slice);
+    let (mut state, condition) = match load::<SliceState>(store.as_ref(), bucket, &key).await? {
         Some((state, etag)) => (state, Condition::Unchanged(etag)),
-        None => (BatchState::default(), Condition::Absent),
+        None => (SliceState::default(), Condition::Absent),
     };
     if state.done {
         return Ok(true);
@@ -60,8 +60,8 @@ pub async fn run_batch(
         let error = Error::new(
             ErrorKind::TimedOut,
             format!(
-                "the batch s3://{bucket}/{} was not read within {MAX_TURNS} invocations and {} days",
-                item.batch,
+                "the slice s3://{bucket}/{} was not read within {MAX_TURNS} invocations and {} days",
+                item.slice,
                 MAX_SECONDS / 86_400
             ),
         );
@@ -83,20 +83,20 @@ pub async fn run_batch(
     if written != Written::Refused {
         return Ok(state.done);
     }
-    // Another invocation of the same batch was faster, or this write met its own success.
-    match load::<BatchState>(store.as_ref(), bucket, &key).await? {
+    // Another invocation of the same slice was faster, or this write met its own success.
+    match load::<SliceState>(store.as_ref(), bucket, &key).await? {
         Some((standing, _)) if standing.done => Ok(true),
         Some((standing, _)) if standing == state => Ok(false),
         _ => Err(Error::new(
             ErrorKind::Busy,
-            format!("another invocation works on the batch s3://{bucket}/{}", item.batch),
+            format!("another invocation works on the slice s3://{bucket}/{}", item.slice),
         )),
     }
 }
 
-/// How far a batch is.
+/// How far a slice is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct BatchState {
+pub struct SliceState {
     /// Whether all of it was read.
     pub done: bool,
     /// What was read; in the order of keys once it is done.
@@ -116,7 +116,7 @@ pub struct BatchState {
     pub error: Option<TaskError>,
 }
 
-impl BatchState {
+impl SliceState {
     /// Objects that need no further reading, bytes that were decoded of those that do, and how many of these can go on.
     fn progress(&self) -> (usize, u64, usize) {
         let ended = self.readings.len() + self.disturbed.len();
