@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use landfall::{
     fault::Faults,
     gate::AllowList,
+    members::OPTIONS,
     registered::RegisteredUser,
     s3_uri::S3Uri,
     service::{Named, NamedResources},
-    trigger::OPTIONS,
 };
 use serde_json::Value;
 
