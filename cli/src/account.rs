@@ -171,6 +171,29 @@ impl Deployment {
         })
     }
 
+    /// The resources of the stack: their logical names with type and physical name.
+    pub async fn resources(&self) -> Result<BTreeMap<String, (String, String)>> {
+        let Named::Stack(stack) = &self.named else {
+            return Ok(BTreeMap::new());
+        };
+        let client = aws_sdk_cloudformation::Client::new(&self.sdk);
+        let mut pages = client.list_stack_resources().stack_name(stack).into_paginator().send();
+        let mut found = BTreeMap::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| refused("ListStackResources", &error))?;
+            for resource in page.stack_resource_summaries() {
+                let parts = resource
+                    .logical_resource_id()
+                    .zip(resource.resource_type())
+                    .zip(resource.physical_resource_id());
+                if let Some(((logical, kind), physical)) = parts {
+                    found.insert(logical.to_owned(), (kind.to_owned(), physical.to_owned()));
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// The ledger as a place.
     pub fn ledger_uri(&self) -> S3Uri {
         S3Uri {

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use landfall::{
     fault::Faults,
     gate::AllowList,
+    members::OPTIONS,
+    registered::RegisteredUser,
     s3_uri::S3Uri,
     service::{Named, NamedResources},
 };
@@ -55,6 +57,24 @@ pub fn of_stack(parameters: &BTreeMap<String, String>, outputs: &BTreeMap<String
     }
 }
 
+/// The account and the region that the functions of a deployment make their calls in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Twelve digits.
+    pub account: String,
+    /// Such as `eu-central-1`.
+    pub region: String,
+}
+
+impl Place {
+    /// Where the resource of an ARN is.
+    pub fn of_arn(arn: &str) -> Option<Self> {
+        let mut parts = arn.split(':').skip(3);
+        let (region, account) = (parts.next()?.to_owned(), parts.next()?.to_owned());
+        Some(Self { account, region })
+    }
+}
+
 /// What the event of a kind names that the gate has to see.
 pub fn named(kind: &str, detail: &Value) -> NamedResources {
     let mut named = NamedResources::default();
@@ -89,7 +109,7 @@ pub fn named(kind: &str, detail: &Value) -> NamedResources {
 }
 
 /// Adds what the deployment does not allow. What is wrong with a value in itself is not looked at.
-pub fn check(allowed: &AllowList, kind: &str, detail: &Value, faults: &mut Faults) {
+pub fn check(allowed: &AllowList, place: &Place, kind: &str, detail: &Value, faults: &mut Faults) {
     let named = named(kind, detail);
     let location = |named: &Named| match named.value.parse() {
         Ok(uri) => allowed.check_location("it", &uri),
@@ -112,6 +132,22 @@ pub fn check(allowed: &AllowList, kind: &str, detail: &Value, faults: &mut Fault
     add(&named.dashboard, &|dashboard| {
         allowed.check_dashboard("it", &dashboard.value)
     });
+    if kind == "dashboard-snapshot" {
+        check_user(allowed, place, detail, faults);
+    }
+}
+
+/// Adds whether the deployment lets events act for the registered user. Nobody is to read who it is.
+fn check_user(allowed: &AllowList, place: &Place, detail: &Value, faults: &mut Faults) {
+    let given = detail[OPTIONS]["RegisteredUser"].clone();
+    let Ok(user) = serde_json::from_value::<RegisteredUser>(given) else {
+        return;
+    };
+    let actor = user.actor(&place.account, &place.region);
+    if let Err(refused) = allowed.check_user(user.given_by(), &actor) {
+        let path = format!("$.detail.{OPTIONS}.RegisteredUser");
+        faults.add(path, format!("a user by {}", user.given_by()), refused.message);
+    }
 }
 
 #[cfg(test)]
@@ -162,7 +198,7 @@ mod tests {
     fn what_is_not_allowed_is_named_in_its_place() {
         let paths = |detail: &Value| {
             let mut faults = Faults::default();
-            check(&stack(), "segment-snapshot", detail, &mut faults);
+            check(&stack(), &Place::default(), "segment-snapshot", detail, &mut faults);
             faults.iter().map(|fault| fault.path.clone()).collect::<Vec<_>>()
         };
         let mut detail = json!({"DomainName": "example-a", "DestinationUri": "s3://own/x/"});
@@ -178,5 +214,40 @@ mod tests {
                 "$.detail.EncryptionKey"
             ]
         );
+    }
+
+    #[test]
+    fn a_user_is_held_against_the_list_as_the_functions_do() {
+        let place = Place::of_arn("arn:aws:states:eu-central-1:111122223333:stateMachine:landfall-dashboard-snapshot");
+        let place = place.unwrap();
+        let faults_of = |users: &str, user: &Value| {
+            let parameters = BTreeMap::from([
+                ("AllowedQuickSightUsers".to_owned(), users.to_owned()),
+                ("AllowedDashboards".to_owned(), "*".to_owned()),
+            ]);
+            let allowed = of_stack(&parameters, &BTreeMap::new());
+            let mut faults = Faults::default();
+            let detail = json!({"DashboardId": "sales", "Landfall": {"RegisteredUser": user}});
+            check(&allowed, &place, "dashboard-snapshot", &detail, &mut faults);
+            faults.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let everybody = "arn:aws:quicksight:eu-central-1:111122223333:user/default/*";
+        let anna = "arn:aws:quicksight:eu-central-1:111122223333:user/default/anna";
+        let by_arn = json!({ "UserArn": anna });
+        let by_name = json!({"UserName": "anna", "Namespace": "default"});
+        let by_address = json!({"Email": "anna@example.com", "Namespace": "default"});
+        for user in [&by_arn, &by_name, &by_address] {
+            assert_eq!(faults_of(everybody, user), Vec::<String>::new(), "{user}");
+            let refused = faults_of("", user);
+            assert!(
+                refused[0].starts_with("$.detail.Landfall.RegisteredUser: found a user by "),
+                "{refused:?}"
+            );
+            assert!(!refused[0].contains("anna"), "{refused:?}");
+        }
+        // An address may be anybody's of its namespace.
+        assert_eq!(faults_of(anna, &by_name), Vec::<String>::new());
+        assert_eq!(faults_of(anna, &by_address).len(), 1);
+        assert_eq!(faults_of("", &Value::Null), Vec::<String>::new());
     }
 }

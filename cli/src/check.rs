@@ -12,7 +12,8 @@ use landfall::{
 use serde_json::Value;
 
 use crate::{
-    allowed, event,
+    allowed::{self, Place},
+    event,
     kinds::{self, BATCH, KINDS},
 };
 
@@ -79,11 +80,15 @@ pub fn faults(event: &Value) -> Result<Faults> {
 }
 
 /// Adds what a deployment does not allow an event to name, the requests of a batch included.
-pub fn gate(event: &Value, allowed: &AllowList, faults: &mut Faults) {
+pub fn gate(event: &Value, allowed: &AllowList, place: &Place, faults: &mut Faults) {
     // What asks for nothing is a fault of its own.
     let Ok(kind) = event::kind(event) else { return };
+    let place = &Place {
+        account: event["account"].as_str().unwrap_or(&place.account).to_owned(),
+        region: place.region.clone(),
+    };
     if kind != BATCH {
-        allowed::check(allowed, &kind, &event["detail"], faults);
+        allowed::check(allowed, place, &kind, &event["detail"], faults);
         return;
     }
     if let Some(Ok(uri)) = event["detail"]["RequestsUri"].as_str().map(str::parse)
@@ -95,6 +100,7 @@ pub fn gate(event: &Value, allowed: &AllowList, faults: &mut Faults) {
         let mut own = Faults::default();
         allowed::check(
             allowed,
+            place,
             request["Kind"].as_str().unwrap_or_default(),
             &request["Detail"],
             &mut own,

@@ -3,11 +3,15 @@
 //! What must stay true: findings are a pure function of what was asked; what could not be asked is a finding and is never
 //! taken for well; each finding that is not well names its remedy.
 
+pub mod limits;
+pub mod roles;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use self::{limits::Limit, roles::Duty};
 use crate::jobs::{Row, Status};
 
 /// The schema of [`Examined`].
@@ -79,10 +83,31 @@ pub struct Facts {
     pub machines: BTreeMap<String, Asked<Machine>>,
     /// The rules that start them, by kind, with their state.
     pub rules: BTreeMap<String, Asked<Vec<(String, String)>>>,
+    /// The stack's schedules with their states.
+    pub schedules: Vec<(String, Asked<String>)>,
+    /// What the roles have to do, with what IAM decides.
+    pub duties: Vec<(Duty, Asked<String>)>,
+    /// Limits that the stack sets, with the quotas of their services.
+    pub limits: Vec<(Limit, Asked<Vec<(String, f64)>>)>,
+    /// Hosts of the services that the stack calls, and whether their names are found from here.
+    pub hosts: Vec<Host>,
+    /// Why the resources of the stack are not known.
+    pub no_resources: Option<String>,
     /// The jobs of the last days.
     pub jobs: Option<Asked<Vec<Row>>>,
     /// Folders of runs in the bucket of exports that no job of the ledger has.
     pub strangers: Option<Asked<Vec<String>>>,
+}
+
+/// The endpoint of a service in the region of the deployment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// What people call the service.
+    pub service: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Whether DNS finds it.
+    pub is_found: bool,
 }
 
 /// What is wrong with a deployment.
@@ -107,6 +132,17 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
         findings.push(topic(&facts.parameters));
         findings.extend(schedules(&facts.parameters));
     }
+    findings.extend(
+        facts
+            .no_resources
+            .as_deref()
+            .map(|why| unknown("resources of the stack", why)),
+    );
+    findings.extend(facts.schedules.iter().map(|(name, state)| of_schedule(name, state)));
+    findings.extend(roles::of_duties(&facts.duties));
+    let limits = facts.limits.iter();
+    findings.extend(limits.map(|(limit, quotas)| limits::of_limit(limit, &facts.parameters, quotas)));
+    findings.extend(of_hosts(&facts.hosts));
     findings.extend(facts.jobs.as_ref().map(|jobs| of_jobs(jobs, &facts.target)));
     findings.extend(facts.strangers.as_ref().map(of_strangers));
     findings
@@ -227,6 +263,56 @@ fn schedules(parameters: &BTreeMap<String, String>) -> Vec<Finding> {
         .collect()
 }
 
+fn of_schedule(name: &str, state: &Asked<String>) -> Finding {
+    let what = format!("schedule {name}");
+    match state.as_deref() {
+        Ok("ENABLED") => finding(Grade::Well, what, "it is on", ""),
+        Ok(state) => finding(
+            Grade::Bad,
+            what,
+            format!("it is {state}, so it starts nothing"),
+            "Switch it on in the console of EventBridge Scheduler, or empty the parameter of its expression, deploy, set it again \
+             and deploy.",
+        ),
+        Err(why) => unknown(what, why),
+    }
+}
+
+/// Whether the region has the services, as far as names of hosts tell. The first one is that of S3, which every region has:
+/// where it is not found, nothing is known of the others.
+fn of_hosts(hosts: &[Host]) -> Vec<Finding> {
+    let Some((s3, services)) = hosts.split_first() else {
+        return Vec::new();
+    };
+    if !s3.is_found {
+        return vec![finding(
+            Grade::Unknown,
+            "endpoints",
+            format!("{} is not found from here, so nothing is known of the others", s3.name),
+            "Ask again where the names of AWS are found.",
+        )];
+    }
+    let each = services.iter().map(
+        |Host {
+             service,
+             name,
+             is_found,
+         }| {
+            let what = format!("endpoint of {service}");
+            match is_found {
+                true => finding(Grade::Well, what, format!("{name} is found"), ""),
+                false => finding(
+                    Grade::Bad,
+                    what,
+                    format!("{name} is not found, so the region seems to lack {service}"),
+                    "Deploy the stack in a region that has it, or switch the kind off.",
+                ),
+            }
+        },
+    );
+    each.collect()
+}
+
 fn of_jobs(jobs: &Asked<Vec<Row>>, target: &str) -> Finding {
     let jobs = match jobs {
         Err(why) => return unknown("jobs", why),
@@ -323,8 +409,25 @@ mod tests {
                 ("b".to_owned(), rule("DISABLED")),
                 ("c".to_owned(), Ok(Vec::new())),
             ]),
+            schedules: vec![
+                ("on".to_owned(), Ok("ENABLED".to_owned())),
+                ("off".to_owned(), Ok("DISABLED".to_owned())),
+                (
+                    "denied".to_owned(),
+                    Err("It takes the permission scheduler:GetSchedule".to_owned()),
+                ),
+            ],
+            hosts: ["S3", "Amazon Pinpoint", "Quick Sight"]
+                .map(|service| Host {
+                    service,
+                    name: format!("{}.eu-central-1.amazonaws.com", service.to_lowercase()),
+                    is_found: service != "Quick Sight",
+                })
+                .to_vec(),
+            no_resources: Some("ListStackResources failed".to_owned()),
             jobs: Some(Ok(Vec::new())),
             strangers: Some(Ok(vec!["out/run=x/".to_owned()])),
+            ..Facts::default()
         };
         let found = examine(&facts);
         let grades: Vec<(&str, Grade)> = found
@@ -344,6 +447,12 @@ mod tests {
                 ("rule of c", Grade::Bad),
                 ("alarms", Grade::Note),
                 ("schedule of segment-snapshot", Grade::Note),
+                ("resources of the stack", Grade::Unknown),
+                ("schedule on", Grade::Well),
+                ("schedule off", Grade::Bad),
+                ("schedule denied", Grade::Unknown),
+                ("endpoint of Amazon Pinpoint", Grade::Well),
+                ("endpoint of Quick Sight", Grade::Bad),
                 ("jobs", Grade::Well),
                 ("exports", Grade::Note),
             ]

@@ -18,6 +18,8 @@ pub mod follow;
 pub mod jobs;
 pub mod kinds;
 pub mod next;
+#[cfg(feature = "account")]
+pub mod plain_calls;
 pub mod present;
 #[cfg(feature = "account")]
 pub mod report;

@@ -1,7 +1,8 @@
 """An Airflow DAG that waits for tonight's export and then loads it.
 
-The sensor asks `_latest.json`, so it lists nothing and knows no job key. It needs the packages `apache-airflow` (3 or newer)
-and `apache-airflow-providers-amazon`, and `load_latest.py` beside it.
+The sensor asks `_latest.json`, so it lists nothing and knows no job key. A failed export moves nothing there: the sensor
+then ends by its timeout. It needs the packages `apache-airflow` (3 or newer) and `apache-airflow-providers-amazon`, and
+`load_latest.py` beside it.
 """
 
 from datetime import datetime, timedelta
@@ -27,6 +28,8 @@ def load_segment():
     def load(uri):
         s3 = S3Hook().get_conn()
         receipt, _ = read(s3, uri)
+        if receipt is None:
+            raise LookupError(f"{uri} was deleted since it was seen")
         for item in objects(s3, receipt):
             print(item["key"], item["size"])
 

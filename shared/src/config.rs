@@ -15,6 +15,7 @@ use crate::{
     limits::{MAX_CALLS, MAX_DEADLINE_SECONDS, MAX_PLACES},
     polling::Bounds,
     s3_uri::S3Uri,
+    trace::Daemon,
 };
 
 /// What a deployment sets. Each field names its environment variable.
@@ -168,6 +169,12 @@ impl Access {
 fn is_commercial(region: &str) -> bool {
     let parts: Vec<_> = region.split('-').collect();
     parts.len() == 3 && parts[0].len() == 2 && parts[0] != "cn"
+}
+
+/// The daemon that Lambda runs beside the function, of `AWS_XRAY_DAEMON_ADDRESS`. `None` where there is none.
+#[must_use]
+pub fn xray_daemon() -> Option<Daemon> {
+    variable("AWS_XRAY_DAEMON_ADDRESS")?.parse().ok().map(Daemon)
 }
 
 /// What is written to the log, which Lambda's own settings say.

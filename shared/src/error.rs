@@ -109,8 +109,11 @@ impl fmt::Display for ErrorKind {
 pub struct Error {
     /// What the state machine branches on.
     pub kind: ErrorKind,
-    /// What happened, to which job, and what can be done.
+    /// What happened, to which job, and what can be done. It may quote what a service said or what an event holds, so it is
+    /// not logged: it goes to the execution, and from there into the receipt.
     pub message: String,
+    /// The code and the status of a service's answer, for the log.
+    pub code: Option<String>,
 }
 
 /// The result of everything in Landfall that can fail.
@@ -122,7 +125,15 @@ impl Error {
         Self {
             kind,
             message: message.into(),
+            code: None,
         }
+    }
+
+    /// The same error with the code of a service's answer.
+    #[must_use]
+    pub fn with_code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
+        self
     }
 
     /// A defect of Landfall or of its deployment: [`ErrorKind::Internal`].

@@ -9,6 +9,7 @@ use std::{
 };
 
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tracing::Span;
 
 /// The work panicked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,10 @@ pub async fn heavy<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
     if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
         return catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked);
     }
-    tokio::task::spawn_blocking(work).await.map_err(|_| Panicked)
+    let span = Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(work))
+        .await
+        .map_err(|_| Panicked)
 }
 
 #[cfg(test)]

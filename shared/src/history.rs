@@ -115,8 +115,8 @@ pub async fn recall(ledger: &Ledger<'_>, kind: &Kind, request_sha256: &str) -> V
         Err(error) => {
             tracing::warn!(
                 error = error.kind.name(),
-                "the job is polled as if it were the first of its request: {}",
-                error.message
+                code = error.code,
+                "the job is polled as if it were the first of its request"
             );
             Vec::new()
         }
@@ -136,10 +136,9 @@ pub async fn record(ledger: &Ledger<'_>, clock: &dyn Clock, kind: &Kind, request
     let key = key(kind, request_sha256);
     if let Err(error) = ledger.change_object(&key, clock, &run.job_key, add).await {
         tracing::warn!(
-            job_key = run.job_key,
             error = error.kind.name(),
-            "how long it took is not kept for the polls of later runs: {}",
-            error.message
+            code = error.code,
+            "how long it took is not kept for the polls of later runs"
         );
     }
 }

@@ -80,6 +80,19 @@ pub enum Status {
     Sealed,
 }
 
+impl Status {
+    /// The name that a job and the log have.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Sealed => "sealed",
+        }
+    }
+}
+
 /// How much of the output is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -555,6 +568,11 @@ impl Job {
     pub fn expects_estimate(&self) -> bool {
         let output = self.output.as_ref();
         output.is_some_and(|output| output.expect.segment_estimate.is_some())
+    }
+
+    /// Whole seconds since the service gave the id.
+    pub fn age(&self, now: DateTime<Utc>) -> i64 {
+        (now - self.accepted_at).num_seconds().max(0)
     }
 
     /// Names the job in a message: kind, key and the service's id.

@@ -22,6 +22,7 @@ pub mod invocation;
 pub mod job;
 pub mod ledger;
 pub mod limits;
+pub mod logging;
 pub mod members;
 pub mod poll;
 pub mod queue;
@@ -36,6 +37,7 @@ pub mod slices;
 pub mod span;
 pub mod start;
 pub mod store;
+pub mod trace;
 pub mod trigger;
 
 pub use landfall_polling as polling;

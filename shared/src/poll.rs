@@ -89,6 +89,7 @@ pub async fn poll<S: JobService>(
     let user = user_of::<S>(deployment, &looking);
     let mut job = looking.job;
     if job.status != Status::Running {
+        tracing::info!(decided = job.status.name(), "the job does not run, so nothing is asked");
         return Ok(job);
     }
     job.polls = job.polls.saturating_add(1);
@@ -99,15 +100,19 @@ pub async fn poll<S: JobService>(
     };
     let now = deployment.clock.now();
     job.missed.resumed = false;
-    match answer {
-        Ok(observation) => see(&mut job, observation, asked_at),
-        Err(error) => miss(&mut job, error),
-    }
+    let unanswered = match answer {
+        Ok(observation) => {
+            see(&mut job, observation, asked_at);
+            None
+        }
+        Err(error) => Some(miss(&mut job, error)),
+    };
     // On the heap, since few polls are of a job that was cancelled.
     if let Some(error) = Box::pin(cancelled(deployment, &job)).await {
         job.error = Some(error.into());
         job.status = Status::Failed;
         job.history.clear();
+        log_decision(&job, unanswered.as_ref(), now);
         return Ok(job);
     }
     match job.status {
@@ -137,6 +142,7 @@ pub async fn poll<S: JobService>(
             job.history.clear();
         }
     }
+    log_decision(&job, unanswered.as_ref(), now);
     Ok(job)
 }
 
@@ -160,13 +166,38 @@ async fn cancelled(deployment: &Deployment, job: &Job) -> Option<Error> {
         }),
         Err(error) => {
             tracing::warn!(
-                job_key = job.job_key,
                 error = error.kind.name(),
-                "whether the job was cancelled is not known: {}",
-                error.message
+                code = error.code,
+                "whether the job was cancelled is not known"
             );
             None
         }
+    }
+}
+
+/// Logs what the step decided. While the job runs, the line says how old it is, of which the template makes metrics.
+fn log_decision(job: &Job, unanswered: Option<&Error>, now: DateTime<Utc>) {
+    let is_running = job.status == Status::Running;
+    let age = is_running.then(|| job.age(now));
+    let wait = is_running.then_some(job.wait_seconds);
+    match unanswered {
+        None => tracing::info!(
+            decided = job.status.name(),
+            polls = job.polls,
+            age_seconds = age,
+            wait_seconds = wait,
+            "the service was asked"
+        ),
+        Some(error) => tracing::warn!(
+            decided = if is_running { "no_news" } else { job.status.name() },
+            error = error.kind.name(),
+            code = error.code,
+            polls = job.polls,
+            missed_in_a_row = job.missed.in_a_row,
+            age_seconds = age,
+            wait_seconds = wait,
+            "no news from the poll"
+        ),
     }
 }
 
@@ -199,19 +230,14 @@ fn see(job: &mut Job, observation: Observation, asked_at: DateTime<Utc>) {
     }
 }
 
-/// Takes in that there was no news.
-fn miss(job: &mut Job, error: Error) {
+/// Takes in that there was no news, and gives the reason.
+fn miss(job: &mut Job, error: Error) -> Error {
     let error = error.context(format!("polling {}", job.label()));
-    tracing::warn!(
-        job_key = job.job_key,
-        error = error.kind.name(),
-        "no news from the poll: {}",
-        error.message
-    );
     let missed = &mut job.missed;
     missed.count = missed.count.saturating_add(1);
     missed.in_a_row = missed.in_a_row.saturating_add(1);
-    missed.last = Some(TaskError::from(error).short());
+    missed.last = Some(TaskError::from(error.clone()).short());
+    error
 }
 
 /// The end of a running job that is past its deadline.

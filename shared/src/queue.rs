@@ -267,8 +267,8 @@ impl Quota<'_> {
 pub fn log_wait(entry: &Entry, now: DateTime<Utc>) {
     tracing::info!(
         kind = %entry.kind,
-        job_key = entry.trigger.job_key,
         waited_percent = waited_percent(entry.created_at, entry.deadline_at, now),
+        waited_seconds = (now - entry.created_at).num_seconds().max(0),
         "it stands in line"
     );
 }

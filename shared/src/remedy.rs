@@ -342,11 +342,11 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
                          `States.ExceedToleratedFailureThreshold`: more than 50 slices ended in a way that the \
                          definition does not know, such as being stopped; look at the Map Run.",
             unstarted: Advice {
-                what: "Read the function's log, fix what it names, then rerun it.",
+                what: "Read the error and the function's log, fix what they name, then rerun it.",
                 next: &[Next::Rerun],
             },
             started: Advice {
-                what: "Read the function's log, fix what it names, then pick it up: no second export.",
+                what: "Read the error and the function's log, fix what they name, then pick it up: no second export.",
                 next: &[Next::PickUp],
             },
         },

@@ -6,7 +6,12 @@
 //! A handler is boxed, and its answer is JSON by then. So the runtime is compiled once, with this library, and a handler
 //! with the library of its function: the twelve binaries have nothing left but to be linked.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use lambda_runtime::{LambdaEvent, service_fn};
@@ -16,20 +21,21 @@ use serde_json::{
     value::{RawValue, to_raw_value},
 };
 use tokio::runtime::Builder;
-use tracing::Instrument;
 
 pub use crate::sdk::SdkConfig;
 use crate::{
-    config::{Access, Config, Logging},
+    config::{self, Access, Config, Logging},
     error::{Error, Result},
     input::{Input, Payload},
     invocation::{Deployment, Invocation},
+    logging,
     poll::{self, Looking},
     sdk::sdk_config,
     service::{CALL_LIMIT, JobService},
-    span,
+    span::{self, Known},
     start::{self, Received},
     store::{SystemClock, s3::S3Store},
+    trace::Segment,
 };
 
 /// What becomes of an invocation: the answer as JSON, or an error.
@@ -38,8 +44,12 @@ pub type Handled = Pin<Box<dyn Future<Output = Result<Box<RawValue>>> + Send>>;
 /// What a function does with an invocation.
 pub type Handler = Box<dyn Fn(Input, Invocation) -> Handled + Send + Sync>;
 
-/// The handler that calls `handle` with what is built once.
-pub fn handler<P, F, O>(parts: P, handle: impl Fn(Arc<P>, Input, Invocation) -> F + Send + Sync + 'static) -> Handler
+/// The handler of a state of the definition, which calls `handle` with what is built once.
+pub fn handler<P, F, O>(
+    state: &'static str,
+    parts: P,
+    handle: impl Fn(Arc<P>, Input, Invocation) -> F + Send + Sync + 'static,
+) -> Handler
 where
     P: Send + Sync + 'static,
     F: Future<Output = Result<O>> + Send + 'static,
@@ -47,6 +57,7 @@ where
 {
     let parts = Arc::new(parts);
     Box::new(move |input, invocation| {
+        span::is_for_state(state);
         let handled = handle(Arc::clone(&parts), input, invocation);
         Box::pin(async move {
             to_raw_value(&handled.await?)
@@ -57,7 +68,7 @@ where
 
 /// The handler of a kind's start function.
 pub fn start_handler<S: JobService + 'static>(deployment: Deployment, service: S) -> Handler {
-    handler((deployment, service), |parts, input, invocation| async move {
+    handler("Start", (deployment, service), |parts, input, invocation| async move {
         let received = Received::read::<S>(input, &invocation);
         start::start(&parts.0, &parts.1, &received, &invocation).await
     })
@@ -65,7 +76,7 @@ pub fn start_handler<S: JobService + 'static>(deployment: Deployment, service: S
 
 /// The handler of a kind's poll function.
 pub fn poll_handler<S: JobService + 'static>(deployment: Deployment, service: S) -> Handler {
-    handler((deployment, service), |parts, input, _| async move {
+    handler("Poll", (deployment, service), |parts, input, _| async move {
         poll::poll(&parts.0, &parts.1, Looking::read(input)?).await
     })
 }
@@ -111,42 +122,42 @@ pub fn serve(threads: Threads, build: fn(Deployment, &SdkConfig) -> Handler) -> 
 }
 
 async fn run(build: fn(Deployment, &SdkConfig) -> Handler) -> Result<(), lambda_runtime::Error> {
-    log(&Logging::from_env());
+    tracing::dispatcher::set_global_default(logging::dispatch(&Logging::from_env(), std::io::stdout))?;
+    logging::log_panics();
     let config = Config::from_env()?;
     let sdk = sdk_config(&Access::from_env()?, timeouts())?;
     let store = Arc::new(S3Store::new(aws_sdk_s3::Client::new(&sdk), config.bucket_owner.clone()));
     let clock = Arc::new(SystemClock);
     let handler = build(Deployment { config, store, clock }, &sdk);
     let handler = &handler;
+    let daemon = config::xray_daemon();
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Payload>| async move {
-        let invocation = Invocation::from(&event.context);
-        let input = Input::try_from(event.payload);
-        let span = span::of_invocation(input.as_ref().map_or(&Value::Null, |input| &input.value), &invocation);
-        let work = async {
-            let result = match input {
-                Ok(input) => handler(input, invocation).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = &result {
-                tracing::error!(error = error.kind.name(), "{}", error.message);
-            }
-            result
-        };
-        work.instrument(span).await
+        let began = SystemTime::now();
+        let (result, known) = invoke(handler, event.payload, Invocation::from(&event.context)).await;
+        let header = event.context.xray_trace_id.as_deref();
+        if let (Some(daemon), Some(segment)) = (daemon, header.and_then(Segment::of_header)) {
+            let document = segment.document(began, SystemTime::now(), result.is_err(), &known.fields());
+            daemon.send(&document);
+        }
+        result
     }))
     .await
 }
 
-/// Writes the log to standard output as Lambda's own subscriber does, but for filters of single modules, which would bring
-/// regular expressions into every function.
-fn log(logging: &Logging) {
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(logging.level)
-        .with_target(false)
-        .without_time();
-    if logging.json {
-        subscriber.json().init();
-    } else {
-        subscriber.init();
-    }
+/// Handles one invocation, within its span.
+pub async fn invoke(handler: &Handler, payload: Payload, invocation: Invocation) -> (Result<Box<RawValue>>, Known) {
+    let input = Input::try_from(payload);
+    let value = input.as_ref().map_or(Value::Null, |input| input.value.clone());
+    let about = invocation.clone();
+    let work = async {
+        let result = match input {
+            Ok(input) => handler(input, invocation).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &result {
+            logging::log_error(error);
+        }
+        result
+    };
+    span::within(&value, &about, work).await
 }

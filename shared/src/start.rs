@@ -38,6 +38,7 @@ use crate::{
     s3_uri::S3Uri,
     service::{Aim, CALL_LIMIT, Found, JobService, StartCall, StartError},
     span,
+    trigger::identify,
 };
 
 /// How often a lost race in the ledger is followed by another look within one invocation.
@@ -57,7 +58,12 @@ pub async fn start<S: JobService>(
     if let Some(unreadable) = &received.unreadable {
         event::refuse::<S>(&received.event, config.default_destination.as_ref(), &unreadable.faults)?;
     }
-    let requested = admit::<S>(config, &received.event)?;
+    let requested = admit::<S>(config, &received.event).inspect_err(|_| {
+        // What is refused may still be known by its key.
+        if let Ok(trigger) = identify(&received.kind, &received.event) {
+            span::is_of(&trigger.job_key, None);
+        }
+    })?;
     span::is_of(&requested.trigger.job_key, requested.options.name.as_deref());
     let owner = format!("{}/{}", received.execution, invocation.request_id);
     let starter = Starter {
@@ -71,7 +77,27 @@ pub async fn start<S: JobService>(
         owner,
     };
     let label = format!("{} {}", S::KIND, requested.trigger.job_key);
-    starter.run().await.map_err(|error| error.context(label))
+    let job = starter.run().await.map_err(|error| error.context(label))?;
+    log_decision(&job, deployment.clock.now());
+    Ok(job)
+}
+
+/// Logs what the step decided. While the job runs, the line says how old it is, of which the template makes metrics.
+fn log_decision(job: &Job, now: DateTime<Utc>) {
+    span::is_of_attempt(job.attempt);
+    let decided = match job.status {
+        Status::Sealed => "was_sealed",
+        _ if job.adopted => "adopted",
+        _ => "started",
+    };
+    let is_running = job.status == Status::Running;
+    tracing::info!(
+        decided,
+        service_id = job.service_id,
+        age_seconds = is_running.then(|| job.age(now)),
+        wait_seconds = is_running.then_some(job.wait_seconds),
+        "the job is in the ledger"
+    );
 }
 
 struct Starter<'a, S: JobService> {
@@ -229,6 +255,7 @@ impl<S: JobService> Starter<'_, S> {
         let Some(attempt) = current.entry.attempts.last().cloned() else {
             return Err(Error::internal("a claim was written without an attempt"));
         };
+        span::is_of_attempt(attempt.number);
         let (recorder, capacity) = (self.recorder(), self.capacity());
         // Once the lease has passed, we were paused and somebody else may be making the call.
         let is_ours = || self.now() <= attempt.lease_until;

@@ -73,11 +73,18 @@ def is_of_sts(exchange):
 
 
 def find(model, exchange):
-    """The one operation of a method and path, with the values in the path; of a form the one that it names."""
+    """The one operation of a method and path, with the values in the path; of a form, and of JSON with a target, the one that
+    it names."""
     if model.metadata["protocol"] == "query":
         name = parse_qs(exchange["body"]).get("Action", [""])[0]
         if exchange["target"] != "/" or name not in model.operation_names:
             sys.exit(f"{exchange['method']} {exchange['target']} with Action {name} is no operation")
+        return model.operation_model(name), {}
+    if model.metadata["protocol"] == "json":
+        headers = {name.lower(): value for name, value in exchange["headers"]}
+        prefix, _, name = headers.get("x-amz-target", "").rpartition(".")
+        if prefix != model.metadata["targetPrefix"] or exchange["target"] != "/" or name not in model.operation_names:
+            sys.exit(f"{exchange['method']} {exchange['target']} with the target {prefix}.{name} is no operation")
         return model.operation_model(name), {}
     path = urlsplit(exchange["target"]).path
     found = []

@@ -15,6 +15,7 @@ use landfall::{
     invocation::{Deployment, Invocation},
     job::{Job, Status},
     poll::{Looking, poll},
+    runtime::{Handler, invoke, poll_handler, start_handler},
     service::JobService,
     start::{Received, start},
     store::{Clock, ObjectStore, layer::Layered},
@@ -27,6 +28,7 @@ use landfall_local::simulated::{
     quicksight::{self, QuickSight},
 };
 use landfall_output::{
+    functions,
     seal::{Sealed, seal},
     step::verify_job,
 };
@@ -104,7 +106,16 @@ pub struct Harness<S = SegmentSnapshots, M = CustomerProfiles> {
     pub faults: Arc<Faults>,
     deployment: Deployment,
     connect: fn(&SdkConfig, &ManualClock) -> S,
+    sdk: SdkConfig,
     service: S,
+}
+
+/// The handlers of a kind, as the binaries serve them.
+pub struct Handlers {
+    pub start: Handler,
+    pub poll: Handler,
+    pub verify: Handler,
+    pub seal: Handler,
 }
 
 impl Harness {
@@ -173,7 +184,8 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
             store: Arc::new(faulty),
             clock: Arc::new(clock.clone()),
         };
-        let service = connect(&sdk(Arc::clone(&simulated) as Arc<_>, &faults), &clock);
+        let sdk = sdk(Arc::clone(&simulated) as Arc<_>, &faults);
+        let service = connect(&sdk, &clock);
         Ok(Self {
             store,
             clock,
@@ -181,6 +193,7 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
             faults,
             deployment,
             connect,
+            sdk,
             service,
         })
     }
@@ -192,7 +205,8 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
 
     /// Lets the functions talk to another service from now on.
     pub fn talk_to(&mut self, service: Arc<dyn SimulatedService>) {
-        self.service = (self.connect)(&sdk(service, &self.faults), &self.clock);
+        self.sdk = sdk(service, &self.faults);
+        self.service = (self.connect)(&self.sdk, &self.clock);
     }
 
     /// [`Self::talk_to`] of a service that is connected in another way.
@@ -356,5 +370,27 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
     /// Now.
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
+    }
+}
+
+impl<S: JobService + 'static, M: SimulatedService + 'static> Harness<S, M> {
+    /// The handlers of the kind's functions.
+    pub fn handlers(&self) -> Handlers {
+        let service = || (self.connect)(&self.sdk, &self.clock);
+        Handlers {
+            start: start_handler(self.deployment.clone(), service()),
+            poll: poll_handler(self.deployment.clone(), service()),
+            verify: functions::verify(self.deployment.clone(), &self.sdk),
+            seal: functions::seal(self.deployment.clone(), &self.sdk),
+        }
+    }
+
+    /// One invocation of a handler, from its payload to its answer.
+    pub async fn call(&self, handler: &Handler, input: &Value) -> Result<Value, Error> {
+        let read = |error: serde_json::Error| Error::internal(error.to_string());
+        let payload = serde_json::from_str(&input.to_string()).map_err(read)?;
+        let (answer, _) = invoke(handler, payload, self.invoke()).await;
+        let answer = answer?;
+        serde_json::from_str(answer.get()).map_err(read)
     }
 }

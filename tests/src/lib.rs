@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod documents;
+pub mod embedded_metrics;
 pub mod harness;
 pub mod in_process;
 pub mod memory_store;

@@ -774,9 +774,9 @@ def what_goes_wrong_raises_an_alarm(facts):
 def jobs_that_stand_in_line_for_long_raise_an_alarm(facts):
     """The start function logs which part of its time a job has waited: what the template counts is what it writes."""
     source = (ROOT / "shared/src/queue.rs").read_text()
-    filters = list(facts.full.of("AWS::Logs::MetricFilter").values())
+    filters = facts.full.of("AWS::Logs::MetricFilter")
     counted = {}
-    for each in filters:
+    for each in [filters["LineMetric"]]:
         (transformation,) = each["MetricTransformations"]
         member = re.fullmatch(r"\$\.fields\.(\w+)", transformation["MetricValue"])
         dimensions = {d["Key"]: d["Value"] for d in transformation.get("Dimensions", [])}
@@ -799,6 +799,32 @@ def jobs_that_stand_in_line_for_long_raise_an_alarm(facts):
         # Between two looks at the line a job may pause as long as its state's retriers say.
         if alarm["Period"] < 2 * longest_pause:
             yield f"{kind.name}: the alarm of the line goes off and on between two looks of one job"
+
+
+@check
+def what_is_counted_and_queried_is_logged(facts):
+    """Metrics are made of members that the steps log, and the saved query shows fields that lines have."""
+    steps = "".join((ROOT / "shared/src" / name).read_text() for name in ("queue.rs", "start.rs", "poll.rs"))
+    span = (ROOT / "shared/src/span.rs").read_text()
+    for name, each in facts.full.of("AWS::Logs::MetricFilter").items():
+        (transformation,) = each["MetricTransformations"]
+        member = transformation["MetricValue"].removeprefix("$.fields.")
+        if f"{member} = " not in steps or each["FilterPattern"] != f"{{ $.fields.{member} >= 0 }}":
+            yield f"{name}: no step logs {member}"
+        (dimension,) = transformation.get("Dimensions", [{"Key": "", "Value": ""}])
+        if dimension["Key"] != "kind" or dimension["Value"] not in ("$.span.kind", "$.fields.kind"):
+            yield f"{name}: the kinds share one count"
+        if each["LogGroupName"] != facts.full.ref("FunctionLogs"):
+            yield f"{name} is counted in another log"
+    query = facts.full.of("AWS::Logs::QueryDefinition")["JobQuery"]
+    if query["LogGroupNames"] != [facts.full.ref("FunctionLogs")]:
+        yield "the query looks into another log"
+    logging = "".join(path.read_text() for path in (ROOT / "shared/src").glob("**/*.rs"))
+    for where, field in re.findall(r"\b(span|fields)\.(\w+)", query["QueryString"]):
+        if field != "message" and not re.search(rf"\b{field}( =|,)", span if where == "span" else logging):
+            yield f"the query shows {where}.{field}, which no line has"
+    if "span.job_key = " not in query["QueryString"]:
+        yield "the query looks for no job"
 
 
 @check
@@ -1358,6 +1384,13 @@ MUTATIONS = {
         ("EndpointExportLineAlarm/Dimensions/0/Value", "endpoint-import"),
         ("EndpointExportLineAlarm/Statistic", "Average"),
         ("SegmentSnapshotLineAlarm/Period", 300),
+    ),
+    what_is_counted_and_queried_is_logged: (
+        ("RunningAgeMetric/FilterPattern", "{ $.fields.age >= 0 }"),
+        ("RunningSecondsMetric/MetricTransformations/0/Dimensions", None),
+        ("WaitingAgeMetric/LogGroupName", {"Ref": "MachineLogs"}),
+        ("JobQuery/QueryString", 'fields span.jobkey | filter span.job_key = "x"'),
+        ("JobQuery/LogGroupNames/0", {"Ref": "MachineLogs"}),
     ),
     an_export_that_did_not_happen_raises_an_alarm: (
         ("WatchesEndpointExportAlarm/Dimensions/0/Value", {"Ref": "EndpointImportSchedule"}),

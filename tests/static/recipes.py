@@ -1,16 +1,21 @@
 """Runs or lints what docs/recipes/ offers to those who consume exports, and shows that each check can fail.
 
-The loader runs against moto with receipts that the published schemas take. SQL is read by sqlglot, the template by cfn-lint.
+The loader and the tasks of the DAG run against moto with receipts that the published schemas take. SQL is read by sqlglot,
+the template by cfn-lint. Airflow itself is a hundred packages, so the DAG gets the few names of it that it takes.
 """
 
-import ast
+import contextlib
 import importlib.util
+import io
 import json
 import logging
 import subprocess
 import sys
 import tempfile
+import types
+from datetime import datetime, timezone
 from pathlib import Path
+from unittest import mock
 
 import boto3
 import jsonschema
@@ -164,18 +169,85 @@ def the_template():
     assert b"LoadFunktion" in judged.stdout, judged
 
 
-def the_rest():
-    """What needs more than a test may install is compiled, and takes of the loader what the loader has."""
-    tree = ast.parse((RECIPES / "airflow_dag.py").read_text())
-    taken = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "load_latest"]
-    names = {name.name for node in taken for name in node.names}
-    assert names and all(hasattr(module("load_latest"), name) for name in names), names
+class Airflow:
+    """What the DAG takes of Airflow 3: its decorators, what a poke gives, and the hook of S3."""
+
+    def __init__(self, s3):
+        self.tasks, self.wired, self.settings = {}, [], {}
+        self.sdk = types.ModuleType("airflow.sdk")
+        self.sdk.dag, self.sdk.task = self.dag, self
+        self.sdk.PokeReturnValue = lambda is_done, xcom_value=None: (is_done, xcom_value)
+        self.hooks = types.ModuleType("airflow.providers.amazon.aws.hooks.s3")
+        self.hooks.S3Hook = lambda: types.SimpleNamespace(get_conn=lambda: s3)
+
+    def dag(self, **settings):
+        self.settings["dag"] = settings
+        return lambda build: build
+
+    def __call__(self, function):
+        self.tasks[function.__name__] = function
+
+        def call(*given):
+            self.wired.append((function.__name__, given))
+            return function.__name__
+
+        return call
+
+    def sensor(self, **settings):
+        self.settings["sensor"] = settings
+        return self
+
+    def modules(self):
+        named = {"airflow.sdk": self.sdk, "airflow.providers.amazon.aws.hooks.s3": self.hooks}
+        for name in list(named):
+            parts = name.split(".")
+            for end in range(1, len(parts)):
+                named.setdefault(".".join(parts[:end]), types.ModuleType(".".join(parts[:end])))
+        return named
+
+
+def the_dag():
+    with mock_aws(), mock.patch.object(sys, "path", [str(RECIPES), *sys.path]):
+        s3 = boto3.client("s3", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+        s3.create_bucket(Bucket=BUCKET)
+        airflow = Airflow(s3)
+        with mock.patch.dict(sys.modules, airflow.modules()):
+            module("airflow_dag")
+        assert airflow.wired == [("sealed", ()), ("load", ("sealed",))], airflow.wired
+        sensor, load = airflow.tasks["sealed"], airflow.tasks["load"]
+        # The sensor outlasts a job's default deadline, and frees its slot between two pokes.
+        assert airflow.settings["sensor"]["timeout"] > 21_600 and airflow.settings["sensor"]["mode"] == "reschedule"
+        tonight = datetime(2026, 11, 1, 3, tzinfo=timezone.utc)
+
+        assert sensor(data_interval_end=tonight) == (False, None), "there is no receipt yet"
+        a_success(s3, 2)
+        assert sensor(data_interval_end=tonight) == (False, None), "that of yesterday does not count"
+        # A failed job leaves no receipt beside data, so the sensor goes on, whatever else the job wrote.
+        s3.put_object(Bucket=BUCKET, Key="segment-snapshot/run=20261101T030000Z-ffffffff/part-0.csv", Body=b"a,b\n")
+        assert sensor(data_interval_end=tonight) == (False, None), "what is not sealed does not count"
+        key = a_success(s3, 3, listed=True)
+        done, receipt = sensor(data_interval_end=tonight)
+        assert (done, receipt) == (True, f"s3://{BUCKET}/segment-snapshot/run={key}/_receipt.json"), receipt
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            load(receipt)
+        assert said.getvalue().count("part-") == 2 and "test-file" not in said.getvalue(), said.getvalue()
+        s3.delete_object(Bucket=BUCKET, Key=f"segment-snapshot/run={key}/_receipt.json")
+        try:
+            load(receipt)
+        except LookupError as error:
+            assert key in str(error)
+        else:
+            raise AssertionError("it loaded what no receipt proves")
+
+
+def the_page():
     page = (ROOT / "docs/consume.md").read_text()
     for recipe in RECIPES.iterdir():
         assert recipe.suffix in {".py", ".sql", ".yaml"}, f"no check reads {recipe.name}"
         assert f"recipes/{recipe.name}" in page, f"docs/consume.md does not name {recipe.name}"
 
 
-for check in (the_loader, the_sql, the_template, the_rest):
+for check in (the_loader, the_dag, the_sql, the_template, the_page):
     check()
 print("recipes: all hold")

@@ -241,7 +241,10 @@ fn a_verification_in_slices_comes_back_to_verify() {
         json!({"Bucket.$": "$.verifying.manifest.bucket", "Key.$": "$.verifying.manifest.key"})
     );
     assert_eq!(map["MaxConcurrencyPath"], "$.verifying.concurrency");
-    assert_eq!(map["ItemSelector"], json!({"slice.$": "$$.Map.Item.Value"}));
+    assert_eq!(
+        map["ItemSelector"],
+        json!({"slice.$": "$$.Map.Item.Value", "execution.$": "$$.Execution.Id"})
+    );
 
     let (slice, verify) = (slice_state("Slice"), state("Verify"));
     for member in ["Resource", "Retry", "TimeoutSeconds"] {
@@ -251,7 +254,8 @@ fn a_verification_in_slices_comes_back_to_verify() {
         slice["Parameters"]["FunctionName"],
         verify["Parameters"]["FunctionName"]
     );
-    assert_eq!(slice["Parameters"]["Payload.$"], "$.slice");
+    let payload = json!({"work.$": "$.slice.work", "slice.$": "$.slice.slice", "execution.$": "$.execution"});
+    assert_eq!(slice["Parameters"]["Payload"], payload);
     // The answer stands beside the slice, so that the next invocation gets the slice alone.
     assert_eq!(slice["ResultPath"], "$.answer");
     assert_eq!(slice["ResultSelector"], json!({"done.$": "$.Payload.done"}));

@@ -722,7 +722,7 @@ async fn it_stops_before_the_deadline_and_says_how_far_it_came() {
     // The first object has three ranges.
     case.store
         .before(Op::Read, 4, move |_| clock.advance(Duration::from_secs(56)));
-    let Error { kind, message } = case.run().await.expect_err("it is too late");
+    let Error { kind, message, .. } = case.run().await.expect_err("it is too late");
     assert_eq!(kind, ErrorKind::TimedOut);
     assert!(
         message.contains("1 of 2 objects") && message.contains(PREFIX),

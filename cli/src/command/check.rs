@@ -5,7 +5,8 @@
 use anyhow::{Context, Result};
 use landfall_cli::{
     account::Deployment,
-    allowed, check,
+    allowed::{self, Place},
+    check,
     document::{CHECKED_SCHEMA, Checked, CheckedEvent, EventFault},
     event,
     screen::print,
@@ -21,7 +22,9 @@ pub(super) async fn check(common: &Common, options: &Check) -> Result<Outcome> {
     let allowed = match &common.stack {
         Some(_) => {
             let deployment = Deployment::find(&common.access(), common.named()).await?;
-            Some(allowed::of_stack(&deployment.parameters, &deployment.outputs))
+            let place = deployment.machines.values().find_map(|machine| Place::of_arn(machine));
+            let allowed = allowed::of_stack(&deployment.parameters, &deployment.outputs);
+            Some((allowed, place.unwrap_or_default()))
         }
         None => None,
     };
@@ -30,8 +33,8 @@ pub(super) async fn check(common: &Common, options: &Check) -> Result<Outcome> {
         let place = path.display().to_string();
         let event = event::read(path)?;
         let mut faults = check::faults(&event).with_context(|| place.clone())?;
-        if let Some(allowed) = &allowed {
-            check::gate(&event, allowed, &mut faults);
+        if let Some((allowed, place)) = &allowed {
+            check::gate(&event, allowed, place, &mut faults);
         }
         let faults = faults.iter().map(EventFault::of).collect();
         events.push(CheckedEvent { event: place, faults });

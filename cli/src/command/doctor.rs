@@ -7,13 +7,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use chrono::TimeDelta;
 use landfall_cli::{
-    account::{Deployment, refused},
-    doctor::{Asked, Examined, Facts, Finding, Grade, SCHEMA, examine, strangers},
+    account::{Deployment, Named, refused},
+    allowed::Place,
+    doctor::{
+        Asked, Examined, Facts, Finding, Grade, Host, SCHEMA, examine,
+        limits::LIMITS,
+        roles::{Duty, Stack},
+        strangers,
+    },
     kinds::KINDS,
+    plain_calls::{PlainCalls, suffix},
     present::{Tone, wrapped},
     screen::{layout, print},
     verify::escaped,
 };
+use tokio::net::lookup_host;
 
 use super::{
     arguments::{Common, Jobs, Since},
@@ -75,10 +83,114 @@ async fn facts(common: &Common, deployment: &Deployment) -> Facts {
         Ok(found) => Err(found.notes.join("; ")),
         Err(error) => Err(format!("{error:#}")),
     });
+    look_at_resources(deployment, &mut facts).await;
     if let Some(exports) = &deployment.exports {
         facts.strangers = Some(asked(look_for_strangers(deployment, exports).await));
     }
     facts
+}
+
+/// Asks of what the stack is made of: its schedules, its roles, and the limits of the account that it runs in.
+async fn look_at_resources(deployment: &Deployment, facts: &mut Facts) {
+    let resources = match deployment.resources().await {
+        Ok(resources) => resources,
+        Err(error) => {
+            facts.no_resources = Some(format!("{}. It takes cloudformation:ListStackResources", error.message));
+            return;
+        }
+    };
+    let calls = match PlainCalls::new(&deployment.sdk) {
+        Ok(calls) => calls,
+        Err(error) => {
+            facts.no_resources = Some(error.message);
+            return;
+        }
+    };
+    for (kind, name) in resources.values() {
+        if kind == "AWS::Scheduler::Schedule" {
+            facts
+                .schedules
+                .push((name.clone(), asked(calls.schedule_state(name).await)));
+        }
+    }
+    // The local world has no functions and roles of its own, and no account whose limits matter.
+    if !resources.values().any(|(kind, _)| kind == "AWS::Lambda::Function") {
+        return;
+    }
+    let mut quotas = BTreeMap::new();
+    for limit in LIMITS {
+        if limit.is_deployed(&deployment.parameters) {
+            if !quotas.contains_key(limit.service) {
+                let found = asked(calls.quotas(limit.service).await);
+                let pairs = found.map(|found| found.into_iter().map(|quota| (quota.name, quota.value)).collect());
+                quotas.insert(limit.service, pairs);
+            }
+            facts.limits.push((limit, quotas[limit.service].clone()));
+        }
+    }
+    facts.duties = duties(deployment, &resources, &calls).await;
+    if deployment.sdk.endpoint_url().is_none()
+        && let Some(region) = deployment.sdk.region()
+    {
+        facts.hosts = hosts(deployment, region.as_ref()).await;
+    }
+}
+
+/// What the roles have to do, with what IAM decides.
+async fn duties(
+    deployment: &Deployment,
+    resources: &BTreeMap<String, (String, String)>,
+    calls: &PlainCalls,
+) -> Vec<(Duty, Asked<String>)> {
+    let Named::Stack(name) = &deployment.named else {
+        return Vec::new();
+    };
+    let arn = deployment.machines.values().next().map_or("", String::as_str);
+    let stack = Stack {
+        name,
+        partition: arn.split(':').nth(1).unwrap_or("aws"),
+        place: Place::of_arn(arn).unwrap_or_default(),
+        ledger: &deployment.ledger,
+        exports: deployment.exports.as_deref().unwrap_or_default(),
+        parameters: deployment.parameters.clone(),
+        physical: resources
+            .iter()
+            .map(|(logical, (_, physical))| (logical.clone(), physical.clone()))
+            .collect(),
+        machines: deployment.machines.clone(),
+    };
+    let mut decided = Vec::new();
+    for duty in stack.duties() {
+        if let Some(role) = stack.role_arn(&duty) {
+            let decision = calls.decision(&role, duty.action, &duty.resource).await;
+            decided.push((duty, asked(decision)));
+        }
+    }
+    decided
+}
+
+/// Whether the names of the services' hosts are found from here; S3 first.
+async fn hosts(deployment: &Deployment, region: &str) -> Vec<Host> {
+    let of_kinds = [
+        ("segment-snapshot", "Customer Profiles", "profile"),
+        ("dashboard-snapshot", "Quick Sight", "quicksight"),
+        ("endpoint-export", "Amazon Pinpoint", "pinpoint"),
+    ];
+    let deployed = of_kinds
+        .into_iter()
+        .filter(|(kind, ..)| deployment.machines.contains_key(*kind))
+        .map(|(_, service, prefix)| (service, prefix));
+    let mut hosts = Vec::new();
+    for (service, prefix) in [("S3", "s3")].into_iter().chain(deployed) {
+        let name = format!("{prefix}.{region}.{}", suffix(region));
+        let is_found = lookup_host((name.as_str(), 443)).await.is_ok();
+        hosts.push(Host {
+            service,
+            name,
+            is_found,
+        });
+    }
+    hosts
 }
 
 fn asked<T>(result: landfall::error::Result<T>) -> Asked<T> {

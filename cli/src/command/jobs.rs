@@ -9,7 +9,7 @@ use chrono::Utc;
 use landfall_cli::{
     account::Deployment,
     executions::Executions,
-    jobs::{Filter, Jobs as Document, SCHEMA, Sources, Totals, collect, table},
+    jobs::{Filter, Jobs as Document, SCHEMA, Sources, Totals, batch_lines, batches, collect, table},
     kinds::KINDS,
     screen::{Counter, layout, print},
 };
@@ -26,7 +26,9 @@ pub(super) async fn jobs(common: &Common, options: &Jobs) -> Result<Outcome> {
         print(&serde_json::to_string_pretty(&document)?)?;
         return Ok(Outcome::Good);
     }
-    let mut text = table(&document.jobs, &document.totals, layout(false).paint, options.wide);
+    let paint = layout(false).paint;
+    let mut text = table(&document.jobs, &document.totals, paint, options.wide);
+    text.push_str(&batch_lines(&document.batches, paint));
     for note in &document.notes {
         text.push_str(&format!("\nnote: {note}"));
     }
@@ -69,6 +71,13 @@ pub(super) async fn document(common: &Common, deployment: &Deployment, options: 
             notes.push(format!("no state machine of {kind} was found, so its executions were not looked at; --stack says which is meant"));
         }
     }
+    let of_batches = match batches(&deployment.store, &deployment.ledger, since, &mut notes).await {
+        Ok(found) => found.into_iter().filter(|batch| filter.wants_batch(batch)).collect(),
+        Err(error) => {
+            notes.push(format!("batches could not be listed: {}", error.message));
+            Vec::new()
+        }
+    };
     let jobs: Vec<_> = found.rows.into_iter().filter(|row| filter.wants(row)).collect();
     Ok(Document {
         schema: SCHEMA,
@@ -78,6 +87,7 @@ pub(super) async fn document(common: &Common, deployment: &Deployment, options: 
         asked_at: now,
         totals: Totals::of(&jobs),
         jobs,
+        batches: of_batches,
         notes,
     })
 }

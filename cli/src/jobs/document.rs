@@ -7,7 +7,10 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::row::{Row, Status};
+use super::{
+    batches::BatchRow,
+    row::{Row, Status},
+};
 use crate::cost::Cost;
 
 /// The schema of [`Jobs`].
@@ -31,6 +34,8 @@ pub struct Jobs {
     pub totals: Totals,
     /// The jobs, newest first.
     pub jobs: Vec<Row>,
+    /// The batches, newest first. Their requests are among the jobs.
+    pub batches: Vec<BatchRow>,
     /// What could not be looked at.
     pub notes: Vec<String>,
 }

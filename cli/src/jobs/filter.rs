@@ -1,6 +1,9 @@
 //! Which jobs are wanted.
 
-use super::row::{Row, Status};
+use super::{
+    batches::BatchRow,
+    row::{Row, Status},
+};
 
 /// Which jobs are wanted; what is empty wants all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,7 +21,6 @@ pub struct Filter {
 impl Filter {
     /// Whether a job is wanted.
     pub fn wants(&self, row: &Row) -> bool {
-        let holds = |text: &str, part: &str| text.to_lowercase().contains(&part.to_lowercase());
         let is_named = |part: &String| {
             holds(row.name.as_deref().unwrap_or_default(), part) || holds(&row.what, part) || holds(&row.job_key, part)
         };
@@ -27,4 +29,18 @@ impl Filter {
             && (self.statuses.is_empty() || self.statuses.contains(&row.status))
             && (!self.failed || row.status.is_bad())
     }
+
+    /// Whether a batch is wanted. It is of no kind, and has no status of a job.
+    pub fn wants_batch(&self, batch: &BatchRow) -> bool {
+        let is_named =
+            |part: &String| holds(batch.name.as_deref().unwrap_or_default(), part) || holds(&batch.batch_key, part);
+        self.kinds.is_empty()
+            && self.statuses.is_empty()
+            && self.name.as_ref().is_none_or(is_named)
+            && (!self.failed || batch.verdict.as_deref() == Some("failed"))
+    }
+}
+
+fn holds(text: &str, part: &str) -> bool {
+    text.to_lowercase().contains(&part.to_lowercase())
 }

@@ -1,5 +1,6 @@
 //! The jobs of a deployment: what the ledger and the executions say of them, one row each.
 
+mod batches;
 mod collect;
 mod document;
 mod filter;
@@ -10,9 +11,10 @@ mod table;
 mod tests;
 
 pub use self::{
+    batches::{BatchRow, batches},
     collect::{Found, Sources, collect},
     document::{Jobs, SCHEMA, Totals},
     filter::Filter,
     row::{Row, Status, what},
-    table::{WIDTH, table},
+    table::{WIDTH, batch_lines, table},
 };

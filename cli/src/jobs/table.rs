@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use super::{
+    batches::BatchRow,
     document::Totals,
     row::{Row, Status},
 };
@@ -82,6 +83,49 @@ pub fn table(rows: &[Row], totals: &Totals, paint: Paint, wide: bool) -> String 
     line(&mut text, "");
     line(&mut text, &sum(totals));
     text.trim_end().to_owned()
+}
+
+/// Batches as lines beneath the jobs: how many of their requests succeeded, and what became of the others.
+pub fn batch_lines(batches: &[BatchRow], paint: Paint) -> String {
+    let mut text = String::new();
+    for batch in batches {
+        let (tone, outcome) = match batch.verdict.as_deref() {
+            Some("succeeded") => (
+                Tone::Good,
+                format!("{}/{}", batch.counts.succeeded, batch.counts.requests),
+            ),
+            Some(_) => (
+                Tone::Bad,
+                format!("{}/{}", batch.counts.succeeded, batch.counts.requests),
+            ),
+            None => (Tone::Warning, format!("of {}", batch.counts.requests)),
+        };
+        let seconds = batch
+            .sealed_at
+            .map(|sealed| (sealed - batch.planned_at).as_seconds_f64());
+        let rows = batch.rows.map_or_else(String::new, grouped);
+        let rows = if rows.len() > 10 {
+            batch.rows.map_or_else(String::new, compact)
+        } else {
+            rows
+        };
+        let shown = format!(
+            "{:<8} {:<11} {:<9} {:<20} {:>10} {:>5} {}",
+            clipped(batch.short(), 8),
+            batch.planned_at.format("%m-%d %H:%M"),
+            "batch",
+            clipped(&escaped(batch.name.as_deref().unwrap_or_default()), 20),
+            rows,
+            seconds.map_or_else(String::new, took),
+            paint.paint(tone, &outcome),
+        );
+        text.push('\n');
+        text.push_str(shown.trim_end());
+        if let Some(shortfall) = batch.shortfall() {
+            text.push_str(&format!("\n{INDENT}{}", paint.paint(tone, &shortfall)));
+        }
+    }
+    if text.is_empty() { text } else { format!("\n{text}") }
 }
 
 fn line(text: &mut String, line: &str) {

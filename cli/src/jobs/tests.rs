@@ -8,7 +8,7 @@ use landfall::{error::Result, store::ObjectStore};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Filter, Found, Row, Sources, Status, Totals, WIDTH, collect, table};
+use super::{Filter, Found, Row, Sources, Status, Totals, WIDTH, batch_lines, batches, collect, table};
 use crate::{
     executions::{Described, Executions, Listed, State},
     kinds::KINDS,
@@ -449,4 +449,62 @@ async fn a_job_that_is_not_one_is_refused() {
     let several = find("2026110").await;
     assert!(several.contains("may be any of 5 jobs"), "{several}");
     assert!(find("s3://landfall-exports/none").await.contains("there is no receipt"));
+}
+
+#[tokio::test]
+async fn batches_are_lines_with_their_counts() {
+    let here = Here::new();
+    let trigger =
+        |key: &str| entry("segment-snapshot", key, "08T05:00:00", &segment("a"), "started")["trigger"].clone();
+    let record = |key: &str, at: &str| {
+        json!({
+            "schema": "landfall.batch/1", "trigger": trigger(key), "planned_by": "arn:one", "planned_at": at,
+            "plan": {"planned": {
+                "requests": 120, "accepted": 119, "concurrency": 10,
+                "list": {"key": "batches/l", "bytes": 1, "sha256": "aa"}, "items": {"bucket": "b", "key": "k"},
+            }},
+        })
+    };
+    let summary = |key: &str, at: &str, failed: u64| {
+        json!({
+            "schema": "landfall.batch-summary/1", "trigger": trigger(key), "name": "every night", "objects": 3, "rows": 12_345,
+            "bytes": 1_000, "unsuccessful": [], "rounds": 1, "planned_at": at, "sealed_at": "2026-11-08T06:00:00Z",
+            "sealed_by": "arn:one", "landfall": "0.1.0", "verdict": if failed == 0 { "succeeded" } else { "failed" },
+            "counts": {"requests": 120, "succeeded": 120 - failed, "failed": failed, "rejected": 0, "unknown": 0},
+        })
+    };
+    let times = [
+        "2026-11-08T05:00:00Z",
+        "2026-11-08T05:10:00Z",
+        "2026-11-08T05:20:00Z",
+        "2026-10-01T05:00:00Z",
+    ];
+    for (key, at) in ["x-aaaaaaaa", "x-bbbbbbbb", "x-cccccccc", "x-dddddddd"]
+        .into_iter()
+        .zip(times)
+    {
+        here.write(&format!("batches/{key}/batch.json"), &record(key, at));
+    }
+    here.write("batches/x-aaaaaaaa/summary.json", &summary("x-aaaaaaaa", times[0], 0));
+    here.write("batches/x-bbbbbbbb/summary.json", &summary("x-bbbbbbbb", times[1], 2));
+    here.write("batches/x-dddddddd/summary.json", &summary("x-dddddddd", times[3], 0));
+    let mut notes = Vec::new();
+    let found = batches(&here.store(), "landfall-ledger", at("01T00:00:00"), &mut notes)
+        .await
+        .unwrap();
+    assert_eq!(notes, Vec::<String>::new());
+    let lines = batch_lines(&found, Paint(false));
+    assert_eq!(
+        lines,
+        "\n\
+         \ncccccccc 11-08 05:20 batch                                           of 120\
+         \nbbbbbbbb 11-08 05:10 batch     every night              12,345   50m 118/120\
+         \n         2 failed\
+         \naaaaaaaa 11-08 05:00 batch     every night              12,345   60m 120/120"
+    );
+    assert!(lines.lines().all(|line| line.chars().count() <= WIDTH));
+    assert_eq!(batch_lines(&[], Paint(false)), "");
+    here.write("batches/x-eeeeeeee/batch.json", &json!({"not": "a record"}));
+    let again = batches(&here.store(), "landfall-ledger", at("01T00:00:00"), &mut notes).await;
+    assert_eq!((again.unwrap().len(), notes.len()), (3, 1));
 }

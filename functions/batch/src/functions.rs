@@ -9,14 +9,14 @@ use crate::{plan, summary};
 
 /// `batch-plan`.
 pub fn plan(deployment: Deployment, _: &SdkConfig) -> Handler {
-    handler(deployment, |deployment, input, invocation| async move {
+    handler("Plan", deployment, |deployment, input, invocation| async move {
         plan::plan(&deployment, input, &invocation).await
     })
 }
 
 /// `batch-summary`.
 pub fn summary(deployment: Deployment, _: &SdkConfig) -> Handler {
-    handler(deployment, |deployment, input, invocation| async move {
+    handler("Summary", deployment, |deployment, input, invocation| async move {
         summary::summarise(&deployment, input, &invocation).await
     })
 }

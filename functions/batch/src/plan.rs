@@ -17,6 +17,7 @@ use landfall::{
     ledger::Ledger,
     members::OPTIONS,
     s3_uri::S3Uri,
+    span,
     start::Received,
     store::upload::Upload,
     trigger::{identify, rejected_key},
@@ -44,6 +45,7 @@ pub async fn plan(deployment: &Deployment, input: impl Into<Input>, invocation: 
     let in_requests = unreadable.as_mut().map(source::take_faults).unwrap_or_default();
     let asked = admit_what_was_read(&deployment.config, &received.event, &unreadable.unwrap_or_default())?;
     let batch_key = &asked.trigger.job_key;
+    span::is_of_batch(batch_key, asked.options.name.as_deref());
     let owner = format!("{}/{}", received.execution, invocation.request_id);
     let planner = Planner {
         deployment,
@@ -53,10 +55,21 @@ pub async fn plan(deployment: &Deployment, input: impl Into<Input>, invocation: 
         ledger: Ledger::new(deployment.store.as_ref(), &deployment.config.ledger_bucket, owner),
         invocation: &invocation.request_id,
     };
-    planner
+    let batch = planner
         .run()
         .await
-        .map_err(|error| error.context(format!("planning the batch {batch_key}")))
+        .map_err(|error| error.context(format!("planning the batch {batch_key}")))?;
+    tracing::info!(
+        decided = if batch.status == Status::Sealed {
+            "was_sealed"
+        } else {
+            "planned"
+        },
+        requests = batch.requests,
+        accepted = batch.accepted,
+        "the batch is planned"
+    );
+    Ok(batch)
 }
 
 /// Reads an event and lets it through the gate. Nothing is called.
@@ -200,7 +213,6 @@ impl Planner<'_> {
         let list = list.finish().await?;
         items.finish().await?;
         let limit = self.deployment.config.batch_concurrency;
-        tracing::info!(batch_key, requests, accepted, "the batch is planned");
         Ok(Plan::Planned {
             source,
             requests,
@@ -416,6 +428,10 @@ fn not_json(error: serde_json::Error) -> Error {
 /// Gives an upload up. What is left of it the bucket's lifecycle removes.
 pub(crate) async fn give_up(upload: Upload<'_>) {
     if let Err(error) = upload.abort().await {
-        tracing::warn!("an upload is left to the bucket's lifecycle: {}", error.message);
+        tracing::warn!(
+            error = error.kind.name(),
+            code = error.code,
+            "an upload is left to the bucket's lifecycle"
+        );
     }
 }

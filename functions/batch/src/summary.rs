@@ -17,6 +17,7 @@ use landfall::{
     job::{Announcement, Kind, ObjectRef, Outcome, TaskError, Verdict},
     ledger::{self, Ledger},
     s3_uri::S3Uri,
+    span,
     start::Received,
     store::upload::{Upload, Uploaded},
     trigger::Trigger,
@@ -40,7 +41,23 @@ const AT_A_TIME: usize = 32;
 const IN_ERROR: usize = 5;
 
 pub async fn summarise(deployment: &Deployment, input: impl Into<Input>, invocation: &Invocation) -> Result<Batch> {
-    let input = input.into();
+    let batch = sum_up_input(deployment, input.into(), invocation).await?;
+    span::is_of_batch(&batch.batch_key, batch.name.as_deref());
+    let error = batch.outcome.as_ref().and_then(|outcome| outcome.error.as_ref());
+    tracing::info!(
+        decided = if batch.status == Status::Running {
+            "runs_again"
+        } else {
+            "summed_up"
+        },
+        round = batch.round,
+        error = error.map(|error| error.error.as_str()),
+        "the batch is summed up as far as it goes"
+    );
+    Ok(batch)
+}
+
+async fn sum_up_input(deployment: &Deployment, input: Input, invocation: &Invocation) -> Result<Batch> {
     let desk = |execution: &str| Desk {
         deployment,
         ledger: Ledger::new(
@@ -256,11 +273,6 @@ impl Desk<'_> {
     }
 
     fn again(&self, mut batch: Batch, items: ObjectRef) -> Batch {
-        tracing::warn!(
-            batch_key = batch.batch_key,
-            round = batch.round,
-            "requests have no outcome and are run again"
-        );
         batch.status = Status::Running;
         batch.items = Some(items);
         batch.round += 1;

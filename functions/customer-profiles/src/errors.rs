@@ -7,10 +7,13 @@ use aws_sdk_customerprofiles::error::{ProvideErrorMetadata, SdkError};
 use landfall::{
     error::{Error, ErrorKind},
     remedy::{ServiceError, find},
-    store::s3::{describe, transport_kind},
+    store::s3::{code_of, describe, transport_kind},
 };
 
 const AGAIN: &str = "the call is tried again";
+
+/// Of a call that brought no answer, or one that says no more.
+const UNSAID: &str = "the service says no more";
 
 /// Of every operation: they all have these.
 pub const OF_CALLS: &[ServiceError] = &[
@@ -66,11 +69,12 @@ where
                 Some(429) => (ErrorKind::Throttled, AGAIN),
                 Some(408 | 500..=599) => (ErrorKind::Unavailable, AGAIN),
                 Some(403) => (ErrorKind::Forbidden, "check the function's role"),
-                _ => (transport_kind(error), "see the function's log"),
+                _ => (transport_kind(error), UNSAID),
             },
         );
     Error::new(
         kind,
         format!("{operation} for {resource}: {}; {remedy}", describe(error)),
     )
+    .with_code(code_of(error))
 }

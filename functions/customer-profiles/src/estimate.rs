@@ -115,7 +115,7 @@ impl Estimates {
             // The next poll looks again. If there is none, the check says that it was not there in time.
             Err(error) => {
                 let error = errors::named("GetSegmentEstimate", &format!("domain {domain}"), &error);
-                tracing::warn!(error = error.kind.name(), "no news of the estimate: {}", error.message);
+                tracing::warn!(error = error.kind.name(), code = error.code, "no news of the estimate");
                 return Some(asked);
             }
         };

@@ -9,14 +9,14 @@ use crate::{seal, step::verify_step};
 
 /// `verify-output`.
 pub fn verify(deployment: Deployment, _: &SdkConfig) -> Handler {
-    handler(deployment, |deployment, input, invocation| async move {
+    handler("Verify", deployment, |deployment, input, invocation| async move {
         verify_step(&deployment, input, &invocation).await
     })
 }
 
 /// `seal-receipt`.
 pub fn seal(deployment: Deployment, _: &SdkConfig) -> Handler {
-    handler(deployment, |deployment, input, invocation| async move {
+    handler("Seal", deployment, |deployment, input, invocation| async move {
         seal::seal(&deployment, input, &invocation).await
     })
 }

@@ -103,11 +103,11 @@ pub async fn advance(store: &dyn ObjectStore, destination: &S3Uri, latest: &Late
     match turn(store, &place, latest).await {
         Err(error) if !error.kind.is_transient() => {
             tracing::warn!(
-                job_key = latest.job_key,
-                "{place} is not moved to {}: {}; let seal-receipt read and write it, and use the key of what lies there, \
-                 or move that away",
-                latest.receipt,
-                error.message
+                error = error.kind.name(),
+                code = error.code,
+                "{place} is not moved to {}; let seal-receipt read and write it, and use the key of what lies there, or \
+                 move that away",
+                latest.receipt
             );
             Ok(Moved::Not)
         }
@@ -136,9 +136,9 @@ async fn turn(store: &dyn ObjectStore, place: &S3Uri, latest: &Latest) -> Result
             Found::Ours(etag, standing) => (etag, standing),
             Found::Foreign(why) => {
                 tracing::warn!(
-                    job_key = latest.job_key,
-                    "{place} is not moved to {}: what lies there is not Landfall's: {why}; move it away, and the next \
-                     success, or the same event again, writes it",
+                    why,
+                    "{place} is not moved to {}: what lies there is not Landfall's; move it away, and the next success, or \
+                     the same event again, writes it",
                     latest.receipt
                 );
                 return Ok(Moved::Not);
@@ -168,11 +168,18 @@ pub async fn previous(store: &dyn ObjectStore, destination: &S3Uri, request_sha2
             Ok(Found::Nothing) => return Ok(None),
             Ok(Found::Changed) => continue,
             Ok(Found::Foreign(why)) => {
-                tracing::warn!("{place} cannot be compared with: what lies there is not Landfall's: {why}");
+                tracing::warn!(
+                    why,
+                    "{place} cannot be compared with: what lies there is not Landfall's"
+                );
                 return Ok(None);
             }
             Err(error) if !error.kind.is_transient() => {
-                tracing::warn!("{place} cannot be compared with: {}", error.message);
+                tracing::warn!(
+                    error = error.kind.name(),
+                    code = error.code,
+                    "{place} cannot be compared with"
+                );
                 return Ok(None);
             }
             Err(error) => return Err(error),

@@ -6,22 +6,24 @@
 //!
 //! The line is CloudWatch's embedded metric format: a document on the standard output, from which CloudWatch makes metrics
 //! and which stays in the log with everything that it says. Each metric is kept by kind; whether the job succeeded also by
-//! name and by schedule, so that an alarm can tell that an export did not happen.
+//! name and by schedule, so that an alarm can tell that an export did not happen. What is not known, such as the delay of
+//! detection where the service does not say when a job ended, is left out.
 
 use std::io::Write;
 
 use chrono::{DateTime, Utc};
-use landfall::job::Verdict;
+use landfall::job::{Job, Verdict};
 use serde_json::{Value, json};
 
 use crate::receipt::Receipt;
 
 /// Every metric of a kind, with its unit.
-const METRICS: [(&str, &str); 10] = [
+const METRICS: [(&str, &str); 11] = [
     ("Succeeded", "Count"),
     ("Failed", "Count"),
     ("Duration", "Seconds"),
     ("TimeInLine", "Seconds"),
+    ("DetectionDelay", "Seconds"),
     ("TimeToVerify", "Seconds"),
     ("Polls", "Count"),
     ("Rows", "Count"),
@@ -30,18 +32,20 @@ const METRICS: [(&str, &str); 10] = [
     ("Transitions", "Count"),
 ];
 
-/// Writes the line of a receipt, if the deployment keeps metrics and the receipt is that of this execution.
-pub fn write(namespace: Option<&str>, receipt: &Receipt, execution: &str) {
+/// Writes the line of a receipt, if the deployment keeps metrics and the receipt is that of this execution. `job` is what
+/// the execution saw, if it has a job.
+pub fn write(namespace: Option<&str>, receipt: &Receipt, execution: &str, job: Option<&Job>) {
     let Some(namespace) = namespace.filter(|_| receipt.execution == execution) else {
         return;
     };
-    let line = document(namespace, receipt).to_string();
+    let line = document(namespace, receipt, job).to_string();
     if let Err(why) = writeln!(std::io::stdout().lock(), "{line}") {
         tracing::warn!("the metrics of the job are not written: {why}");
     }
 }
 
-fn document(namespace: &str, receipt: &Receipt) -> Value {
+/// The document of a receipt.
+pub fn document(namespace: &str, receipt: &Receipt, job: Option<&Job>) -> Value {
     let times = &receipt.times;
     let seconds = |from: DateTime<Utc>, to: DateTime<Utc>| (to - from).as_seconds_f64().max(0.0);
     let verified = times.ended_at.zip(times.verified_at);
@@ -55,6 +59,10 @@ fn document(namespace: &str, receipt: &Receipt) -> Value {
         "TimeInLine" => times
             .started_at
             .map(|started| json!(seconds(times.claimed_at, started))),
+        // From the end that the service tells to the poll that saw it.
+        "DetectionDelay" => job
+            .and_then(|job| job.service_ended_at.zip(job.ended_at))
+            .map(|(told, seen)| json!(seconds(told, seen))),
         "TimeToVerify" => to_verify.map(|seconds| json!(seconds)),
         "Polls" => Some(json!(receipt.polls)),
         "Rows" => output.map(|output| json!(output.rows)),

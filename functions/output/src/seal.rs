@@ -29,6 +29,7 @@ use landfall::{
     job::{self, Announcement, Job, Kind, Status, TaskError, Verdict},
     ledger::{AttemptState, Cas, Change, Changed, Entry, Ledger, Outcome, Versioned},
     poll::past_deadline,
+    span,
     start::Received,
     trigger::identify,
 };
@@ -89,7 +90,27 @@ struct Label {
 }
 
 pub async fn seal(deployment: &Deployment, input: impl Into<Input>, invocation: &Invocation) -> Result<Sealed> {
-    let input = input.into();
+    let sealed = seal_input(deployment, input.into(), invocation).await?;
+    log_decision(&sealed);
+    Ok(sealed)
+}
+
+/// Logs what the step decided, or found decided.
+fn log_decision(sealed: &Sealed) {
+    let Some(outcome) = sealed.outcome() else { return };
+    let (decided, announces) = (outcome.verdict.name(), outcome.announce);
+    // Of a delivery that goes on without a job: where its outcome stands.
+    let sealed_as = match sealed {
+        Sealed::Job(_) => None,
+        Sealed::Unstarted(unstarted) => Some(unstarted.job_key.as_str()),
+    };
+    match &outcome.error {
+        None => tracing::info!(decided, announces, sealed_as, "the outcome stands"),
+        Some(error) => tracing::warn!(decided, announces, sealed_as, error = error.error, "the outcome stands"),
+    }
+}
+
+async fn seal_input(deployment: &Deployment, input: Input, invocation: &Invocation) -> Result<Sealed> {
     if input.value.get("job_key").is_some() {
         let label: Label = read_value(input.value.clone())?;
         let sealer = Sealer::new(deployment, invocation, &label.execution);
@@ -150,7 +171,7 @@ impl<'a> Sealer<'a> {
         if entry.trigger.job_key != job.job_key {
             return self.unstarted(&entry).await;
         }
-        let outcome = self.publish(&entry).await?;
+        let outcome = self.publish(&entry, Some(&job)).await?;
         self.remember(&entry, &outcome, &job).await;
         job.announcement = Some(announcement(&entry, &outcome));
         job.outcome = Some(self.as_seen_here(&outcome));
@@ -190,6 +211,9 @@ impl<'a> Sealer<'a> {
             None => identify(kind, event).ok(),
             Some(_) => None,
         };
+        if let Some(trigger) = &trigger {
+            span::is_of(&trigger.job_key, None);
+        }
         let failure = LocalFailure {
             kind,
             request_sha256: trigger.as_ref().map_or("", |trigger| &trigger.request_sha256),
@@ -225,7 +249,7 @@ impl<'a> Sealer<'a> {
 
     /// Publishes a decided entry for an execution that goes on without a job.
     async fn unstarted(&self, entry: &Entry) -> Result<Sealed> {
-        let outcome = self.publish(entry).await?;
+        let outcome = self.publish(entry, None).await?;
         Ok(Sealed::Unstarted(Box::new(Unstarted {
             kind: entry.kind.clone(),
             job_key: entry.trigger.job_key.clone(),
@@ -275,13 +299,14 @@ impl<'a> Sealer<'a> {
         rejection::reject(&self.ledger, self.decider(), failure, draft).await
     }
 
-    async fn publish(&self, entry: &Entry) -> Result<Outcome> {
+    async fn publish(&self, entry: &Entry, job: Option<&Job>) -> Result<Outcome> {
         let publisher = Publisher {
             store: self.deployment.store.as_ref(),
             clock: self.deployment.clock.as_ref(),
             ledger: &self.ledger,
             metrics: self.deployment.config.metrics.as_deref(),
             execution: self.execution,
+            job,
         };
         publisher.publish(entry).await
     }

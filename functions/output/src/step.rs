@@ -13,6 +13,7 @@ use landfall::{
     invocation::{Deployment, Invocation},
     job::{Job, Output, ReportPointer, Status, Verifying},
     ledger::{Ledger, encode},
+    span,
 };
 use serde::Serialize;
 
@@ -45,12 +46,51 @@ pub async fn verify_step(
 ) -> Result<Verified> {
     let input = input.into();
     if ["slice", "batch"].iter().any(|name| input.value.get(name).is_some()) {
-        let item = read_input(input)?;
+        let item: Item = read_input(input)?;
+        name_job_of(&item);
         let done = verify_slice(deployment, &item, invocation).await?;
+        tracing::info!(
+            decided = if done { "slice_done" } else { "slice_goes_on" },
+            slice = item.slice,
+            "a slice was worked on"
+        );
         return Ok(Verified::Slice { done });
     }
     let job = verify_job(deployment, read_input(input)?, invocation).await?;
+    log_decision(&job);
     Ok(Verified::Job(Box::new(job)))
+}
+
+/// Adds the job of a slice to the span: its keys lie in the folder of the job ([`folder`]).
+fn name_job_of(item: &Item) {
+    let mut parts = item.slice.split('/').skip(1);
+    if let (Some(kind), Some(job_key)) = (parts.next(), parts.next()) {
+        span::is_of_kind(kind);
+        span::is_of(job_key, None);
+    }
+}
+
+/// Where the work of a verification lies that this invocation begins.
+fn folder(job: &Job, invocation: &Invocation) -> String {
+    format!("verifications/{}/{}/{}/", job.kind, job.job_key, invocation.request_id)
+}
+
+/// Logs what the step decided.
+fn log_decision(job: &Job) {
+    match (&job.verifying, &job.report) {
+        (Some(verifying), _) => tracing::info!(
+            decided = "slices",
+            slices = verifying.slices,
+            "the output is read in slices"
+        ),
+        (None, report) => tracing::info!(
+            decided = report.as_ref().map(|report| report.verdict.as_str()),
+            objects = report.as_ref().map(|report| report.objects),
+            rows = report.as_ref().map(|report| report.rows),
+            bytes = report.as_ref().map(|report| report.bytes),
+            "the output is verified"
+        ),
+    }
 }
 
 /// Reads a slice as far as time goes, and says whether it was read to its end.
@@ -99,7 +139,6 @@ pub async fn verify_job_within(
             match turn {
                 Turn::Report(report) => *report,
                 Turn::Slices { work, manifest, slices } => {
-                    tracing::info!(kind = %job.kind, job_key = job.job_key, slices, "the output is read in slices");
                     job.verifying = Some(Verifying {
                         manifest,
                         work,
@@ -164,7 +203,7 @@ async fn turn(
     let request = &invocation.request_id;
     let desk = Desk {
         bucket: deployment.config.ledger_bucket.clone(),
-        prefix: format!("verifications/{kind}/{job_key}/{request}/"),
+        prefix: folder(job, invocation),
         objects: format!("reports/{kind}/{job_key}/{request}.objects.jsonl"),
     };
     let expectation;

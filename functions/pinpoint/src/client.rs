@@ -19,7 +19,7 @@ use landfall::{
     service::{Observation, ServiceState, StartError},
     store::{
         Clock, SystemClock,
-        s3::{describe, transport_kind},
+        s3::{code_of, describe, transport_kind},
     },
 };
 
@@ -396,6 +396,14 @@ impl Pinpoint {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
+        self.judged(failed, error).await.with_code(code_of(error))
+    }
+
+    /// What a failed call means, while Pinpoint is supported and after.
+    async fn judged<E>(&self, failed: Failed<'_>, error: &SdkError<E>) -> Error
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
         let text = describe(error);
         let status = error.raw_response().map(|response| response.status().as_u16());
         let answer = Answer {
@@ -412,7 +420,7 @@ impl Pinpoint {
             );
         }
         let (kind, remedy) =
-            errors::named(answer.code, status).unwrap_or((transport_kind(error), "see the function's log"));
+            errors::named(answer.code, status).unwrap_or((transport_kind(error), "the service says no more"));
         let end = self.surroundings.end_of_support;
         let day = end.format("%Y-%m-%d");
         let instead = retirement::INSTEAD;

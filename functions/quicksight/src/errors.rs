@@ -7,7 +7,7 @@ use aws_sdk_quicksight::error::{ProvideErrorMetadata, SdkError};
 use landfall::{
     error::{Error, ErrorKind},
     remedy::{ServiceError, find},
-    store::s3::{describe, transport_kind},
+    store::s3::{code_of, describe, transport_kind},
 };
 
 use crate::text;
@@ -22,6 +22,9 @@ const fn row(code: &'static str, kind: ErrorKind, meaning: &'static str, remedy:
 }
 
 const AGAIN: &str = "the call is tried again";
+
+/// Of a call that brought no answer, or one that says no more.
+const UNSAID: &str = "the service says no more";
 
 const NO_SIGNATURE: ServiceError = row(
     "UnrecognizedClientException",
@@ -166,13 +169,13 @@ pub const OF_SESSIONS: &[ServiceError] = &[
         "MalformedPolicyDocument",
         ErrorKind::Internal,
         "The policy document was malformed.",
-        "no policy is sent with the call; look at the function's log",
+        "no policy is sent with the call: this is a defect of Landfall",
     ),
     row(
         "PackedPolicyTooLarge",
         ErrorKind::Internal,
         "The policies and tags of the session are too large in all.",
-        "no policy and no tag is sent with the call; look at the function's log",
+        "no policy and no tag is sent with the call: this is a defect of Landfall",
     ),
     row(
         "RegionDisabledException",
@@ -237,10 +240,10 @@ where
                 Some(429) => (ErrorKind::Throttled, AGAIN),
                 // A conflict that is not known may be a job of ours.
                 Some(408 | 409 | 500..=599) => (ErrorKind::Unavailable, AGAIN),
-                _ => (transport_kind(error), "see the function's log"),
+                _ => (transport_kind(error), UNSAID),
             },
         },
     };
     let said = text::without_links(&describe(error));
-    Error::new(kind, format!("{operation} for {resource}: {said}; {remedy}"))
+    Error::new(kind, format!("{operation} for {resource}: {said}; {remedy}")).with_code(code_of(error))
 }

@@ -75,7 +75,7 @@ async fn a_name_that_is_not_found_never_left() {
         name: "Some Service",
         regions: "It is in us-east-1 only",
     };
-    let Error { kind, message } = unreachable(service, Some("eu-west-1"), "GetObject", "key", &error);
+    let Error { kind, message, .. } = unreachable(service, Some("eu-west-1"), "GetObject", "key", &error);
     assert_eq!(kind, ErrorKind::Unreachable);
     for part in [
         "GetObject for key: ",

@@ -90,8 +90,8 @@ impl Capacity<'_> {
             tracing::warn!(
                 attempt = attempt.key,
                 error = error.kind.name(),
-                "its start call never left and still counts for this day: {}",
-                error.message
+                code = error.code,
+                "its start call never left and still counts for this day"
             );
         }
     }

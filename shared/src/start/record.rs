@@ -146,8 +146,8 @@ impl Recorder<'_> {
             tracing::warn!(
                 service_id,
                 error = error.kind.name(),
-                "the started job is not recorded yet: {}",
-                error.message
+                code = error.code,
+                "the started job is not recorded yet"
             );
             self.clock.sleep(pause).await;
             pause *= 2;

@@ -400,7 +400,7 @@ where
         ErrorKind::NotFound => "; the bucket does not exist in this account and region",
         _ => "",
     };
-    Error::new(kind, format!("{place}: {}{remedy}", describe(error)))
+    Error::new(kind, format!("{place}: {}{remedy}", describe(error))).with_code(code_of(error))
 }
 
 /// The kind of an error that brought no answer a service gave: a call that never left is ours, a lost one is not.
@@ -412,6 +412,22 @@ pub fn transport_kind<E>(error: &RuntimeSdkError<E, HttpResponse>) -> ErrorKind 
             ErrorKind::Unavailable
         }
         _ => ErrorKind::Internal,
+    }
+}
+
+/// Most characters of a service's code that are logged.
+const MAX_CODE: usize = 80;
+
+/// A service's code and the status of its answer, without a word of its message: what may be logged.
+pub fn code_of<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> String {
+    let is_of_a_name = |c: &char| c.is_ascii_alphanumeric() || ['.', '_', '-'].contains(c);
+    let code = error
+        .code()
+        .map(|code| code.chars().filter(is_of_a_name).take(MAX_CODE).collect::<String>());
+    match (code, status(error)) {
+        (Some(code), Some(status)) => format!("{code} ({status})"),
+        (None, Some(status)) => format!("status {status}"),
+        (_, None) => "no answer".to_owned(),
     }
 }
 

@@ -436,7 +436,7 @@ impl World {
             biased;
             ended = &mut handler => match ended {
                 Ok(Some(Ok(output))) => Ok(output),
-                Ok(Some(Err(Error { kind, message }))) => {
+                Ok(Some(Err(Error { kind, message, .. }))) => {
                     self.log.tell(delivery, || format!("{function}: {kind} {}", short(&message)));
                     Err(error(kind.name(), &message))
                 }

@@ -33,8 +33,9 @@ pub(super) async fn copy(
         Err(error) => {
             if let Err(abort) = upload.abort().await {
                 tracing::warn!(
-                    "the upload to {to} is left to the bucket's lifecycle: {}",
-                    abort.message
+                    error = abort.kind.name(),
+                    code = abort.code,
+                    "the upload to {to} is left to the bucket's lifecycle"
                 );
             }
             Err(error)

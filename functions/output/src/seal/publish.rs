@@ -6,6 +6,7 @@
 
 use landfall::{
     error::{Error, ErrorKind, Result},
+    job::Job,
     ledger::{Entry, Ledger, Outcome, encode},
     queue::Queue,
     s3_uri::S3Uri,
@@ -29,6 +30,8 @@ pub(super) struct Publisher<'a> {
     pub(super) metrics: Option<&'a str>,
     /// ARN of the execution that publishes.
     pub(super) execution: &'a str,
+    /// What the execution saw of the job, if it has one.
+    pub(super) job: Option<&'a Job>,
 }
 
 impl Publisher<'_> {
@@ -67,7 +70,7 @@ impl Publisher<'_> {
         if entry.takes_place {
             self.give_slot_back(entry).await?;
         }
-        metrics::write(self.metrics, &receipt, self.execution);
+        metrics::write(self.metrics, &receipt, self.execution, self.job);
         Ok(outcome)
     }
 
@@ -99,8 +102,9 @@ impl Publisher<'_> {
             Err(error) => {
                 if let Err(abort) = manifest.abort().await {
                     tracing::warn!(
-                        "the upload of a manifest is left to the bucket's lifecycle: {}",
-                        abort.message
+                        error = abort.kind.name(),
+                        code = abort.code,
+                        "the upload of a manifest is left to the bucket's lifecycle"
                     );
                 }
                 Err(error)
@@ -115,9 +119,9 @@ impl Publisher<'_> {
         match queue.leave(&entry.trigger.job_key).await {
             Err(error) if !error.kind.is_transient() => {
                 tracing::warn!(
-                    job_key = entry.trigger.job_key,
-                    "its slot in the queue is not given back: {}; let seal-receipt read and write s3://{}/{}",
-                    error.message,
+                    error = error.kind.name(),
+                    code = error.code,
+                    "its slot in the queue is not given back; let seal-receipt read and write s3://{}/{}",
                     self.ledger.bucket(),
                     Queue::key(&entry.kind)
                 );

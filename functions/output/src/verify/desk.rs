@@ -41,6 +41,9 @@ pub struct Item {
     /// Key of the slice, without its ending.
     #[serde(alias = "batch")]
     pub slice: String,
+    /// ARN of the execution that verifies, for the log. The list of slices lacks it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution: Option<String>,
 }
 
 /// What is kept of a verification between invocations.

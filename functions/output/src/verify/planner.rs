@@ -11,6 +11,7 @@ use landfall::{
     store::ObjectStore,
 };
 use tokio::task::{JoinError, JoinSet};
+use tracing::Instrument as _;
 
 use super::{
     classify::Plan,
@@ -100,7 +101,7 @@ impl<'a> Planner<'a> {
         }
         let (store, bucket) = (Arc::clone(self.store), (*bucket).to_owned());
         self.writing
-            .spawn(async move { write(store.as_ref(), &bucket, &key, body).await });
+            .spawn(async move { write(store.as_ref(), &bucket, &key, body).await }.in_current_span());
         Ok(())
     }
 

@@ -545,7 +545,10 @@ impl Reader {
                     Ok(frame) => frame,
                     // Parts that came are good, so it is no failure while some do.
                     Err(error) if error.kind == ErrorKind::Unavailable && at > begun && breaks < MAX_BREAKS => {
-                        tracing::debug!("{}", error.message);
+                        tracing::debug!(
+                            code = error.code,
+                            "a part of an object broke off and is asked for again"
+                        );
                         break;
                     }
                     Err(error) => return Err(error),

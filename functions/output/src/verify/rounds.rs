@@ -20,6 +20,7 @@ use landfall::{
     store::{Listed, ObjectStore},
 };
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use super::{
     desk::{StoredRound, load, state_key},
@@ -128,10 +129,11 @@ impl<'a> RoundReader<'a> {
                 let slice = there.slice(self.next);
                 self.next += 1;
                 let (store, bucket, key) = (Arc::clone(self.store), self.bucket.to_owned(), slice.clone());
-                let load = tokio::spawn(async move {
+                let load = async move {
                     let state = load(store.as_ref(), &bucket, &state_key(&key)).await?;
                     Ok(state.map(|(state, _)| state).unwrap_or_default())
-                });
+                };
+                let load = tokio::spawn(load.in_current_span());
                 self.ahead.push_back(Ahead(slice, load));
             }
             let Some(mut ahead) = self.ahead.pop_front() else {

@@ -18,6 +18,7 @@ use landfall::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use super::{
     desk::{Item, SavedWork, encode, load, state_key, tasks_key},
@@ -188,7 +189,7 @@ impl SliceState {
                 has_time = reader.has_time();
                 if let Some(task) = waiting.next_if(|_| has_time) {
                     let resume = resumes.get(&task.listed.key).cloned();
-                    readers.spawn(Arc::clone(reader).read(task.clone(), resume));
+                    readers.spawn(Arc::clone(reader).read(task.clone(), resume).in_current_span());
                 }
             }
             let Some(read) = readers.join_next().await else {

@@ -200,7 +200,11 @@ impl<'a> Work<'a> {
             let before = (self.settling.clone(), self.gone.clone());
             let join = match self.join().await {
                 Err(error) if self.unfinished.load(Ordering::Relaxed) && self.repeats < MAX_REPEATS => {
-                    tracing::warn!("{}; what is left is run again", error.message);
+                    tracing::warn!(
+                        error = error.kind.name(),
+                        code = error.code,
+                        "slices were not finished, and are run again"
+                    );
                     (self.settling, self.gone) = before;
                     return self.leave_unfinished().await;
                 }
@@ -223,8 +227,9 @@ impl<'a> Work<'a> {
             }
             if let Err(error) = join.objects.abort().await {
                 tracing::warn!(
-                    "the parts of an upload are left to the bucket's lifecycle: {}",
-                    error.message
+                    error = error.kind.name(),
+                    code = error.code,
+                    "the parts of an upload are left to the bucket's lifecycle"
                 );
             }
             match join.planned {
@@ -366,7 +371,11 @@ impl<'a> Work<'a> {
             Err(error)
                 if self.desk.is_some() && error.kind.is_transient() && reader.bytes_read() >= self.limits.worth =>
             {
-                tracing::warn!("{}; the verification goes on from there", error.message);
+                tracing::warn!(
+                    error = error.kind.name(),
+                    code = error.code,
+                    "reading broke off; the next invocation goes on from there"
+                );
                 state.done = false;
             }
             turned => turned?,
@@ -442,6 +451,7 @@ impl<'a> Work<'a> {
             .map(|slice| Item {
                 work: work.clone(),
                 slice,
+                execution: None,
             })
             .collect();
         write(store, &manifest.bucket, &manifest.key, encode(&items)?).await?;

@@ -14,6 +14,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
     task::JoinHandle,
 };
+use tracing::Instrument as _;
 
 use super::{Reader, SNIFFED, Stop, stop};
 
@@ -80,12 +81,13 @@ impl Content {
             self.next = end;
             let (sender, frames) = mpsc::unbounded_channel();
             let (reader, key, etag) = (Arc::clone(&self.reader), self.key.clone(), self.etag.clone());
-            let task = tokio::spawn(async move {
+            let task = async move {
                 if let Err(error) = reader.bring(&key, &etag, start..end, &sender).await {
                     // Whoever does not take it any more does not need it.
                     let _ = sender.send(Err(error));
                 }
-            });
+            };
+            let task = tokio::spawn(task.in_current_span());
             let missing = end - start;
             self.ranges.push_back(Incoming { frames, missing, task });
         }

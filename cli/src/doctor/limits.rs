@@ -1,0 +1,187 @@
+//! What the stack lets run at a time, beside what the account may.
+//!
+//! What must stay true: a quota is compared only if Service Quotas names it; where it names none, the finding says so and
+//! goes by the number that AWS documents.
+
+use std::collections::BTreeMap;
+
+use super::{Asked, Finding, Grade, finding, unknown};
+
+/// A limit that the stack sets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limit {
+    /// The parameter that deploys what it limits; empty for all deployments.
+    pub deployed_by: &'static str,
+    /// What is limited.
+    pub what: &'static str,
+    /// The parameters that add up to it.
+    pub parameters: &'static [&'static str],
+    /// The service's code at Service Quotas.
+    pub service: &'static str,
+    /// Words of the name of its quota.
+    pub words: &'static [&'static str],
+    /// What AWS documents for an account that asked for nothing.
+    pub documented: Option<f64>,
+}
+
+/// Every limit.
+pub const LIMITS: [Limit; 5] = [
+    Limit {
+        deployed_by: "",
+        what: "functions at a time",
+        parameters: &["VerifyConcurrency", "BatchConcurrency"],
+        service: "lambda",
+        words: &["concurrent executions"],
+        documented: Some(1_000.0),
+    },
+    Limit {
+        deployed_by: "SegmentSnapshots",
+        what: "segment snapshots a day",
+        parameters: &["SegmentSnapshotMaxPerDay"],
+        service: "profile",
+        words: &["snapshot"],
+        documented: Some(200.0),
+    },
+    Limit {
+        deployed_by: "DashboardSnapshots",
+        what: "dashboard snapshots at a time",
+        parameters: &["DashboardSnapshotMaxRunning"],
+        service: "quicksight",
+        words: &["snapshot"],
+        documented: Some(12.0),
+    },
+    Limit {
+        deployed_by: "PinpointKinds",
+        what: "endpoint exports at a time",
+        parameters: &["EndpointExportMaxRunning"],
+        service: "mobiletargeting",
+        words: &["export"],
+        documented: None,
+    },
+    Limit {
+        deployed_by: "PinpointKinds",
+        what: "endpoint imports at a time",
+        parameters: &["EndpointImportMaxRunning"],
+        service: "mobiletargeting",
+        words: &["import job"],
+        documented: Some(2.0),
+    },
+];
+
+impl Limit {
+    /// Whether a deployment with these parameters has it.
+    pub fn is_deployed(&self, parameters: &BTreeMap<String, String>) -> bool {
+        self.deployed_by.is_empty() || parameters.get(self.deployed_by).is_some_and(|value| value == "true")
+    }
+
+    /// What the stack sets; 0 is for no limit.
+    fn set(&self, parameters: &BTreeMap<String, String>) -> Option<f64> {
+        let values = self
+            .parameters
+            .iter()
+            .map(|name| parameters.get(*name)?.parse::<f64>().ok());
+        values.sum()
+    }
+}
+
+/// Compares a limit with the quotas of its service: their names with their values.
+pub(super) fn of_limit(
+    limit: &Limit,
+    parameters: &BTreeMap<String, String>,
+    quotas: &Asked<Vec<(String, f64)>>,
+) -> Finding {
+    let what = format!("limit of {}", limit.what);
+    let Some(set) = limit.set(parameters) else {
+        let names = limit.parameters.join(" and ");
+        return finding(
+            Grade::Note,
+            what,
+            format!("the stack does not say {names}"),
+            "Deploy the current template.",
+        );
+    };
+    let quotas = match quotas {
+        Ok(quotas) => quotas,
+        Err(why) => return unknown(what, why),
+    };
+    let is_meant = |name: &str| limit.words.iter().all(|word| name.to_lowercase().contains(word));
+    let quota = quotas.iter().find(|(name, _)| is_meant(name));
+    let (most, whose) = match (quota, limit.documented) {
+        (Some((name, value)), _) => (*value, format!("the account's quota \"{name}\"")),
+        (None, Some(value)) => (
+            value,
+            "what AWS documents; Service Quotas names no quota for it".to_owned(),
+        ),
+        (None, None) => {
+            return finding(
+                Grade::Note,
+                what,
+                format!("the stack sets {set}; neither Service Quotas nor AWS's documents name a quota"),
+                "Lower it if the service says that it is full.",
+            );
+        }
+    };
+    let parameters = limit.parameters.join(" and ");
+    if set == 0.0 {
+        return finding(
+            Grade::Note,
+            what,
+            format!("the stack sets none, and {most} is {whose}"),
+            format!("Set {parameters}, so that jobs stand in line instead of being refused."),
+        );
+    }
+    if set > most {
+        return finding(
+            Grade::Note,
+            what,
+            format!("the stack sets {set}, and {most} is {whose}"),
+            format!("Lower {parameters}, or ask for a higher quota."),
+        );
+    }
+    finding(
+        Grade::Well,
+        what,
+        format!("the stack sets {set} of {most}, {whose}"),
+        "",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_held_against_the_quota_of_the_account() {
+        let parameters = |value: &str| BTreeMap::from([("SegmentSnapshotMaxPerDay".to_owned(), value.to_owned())]);
+        let quota = |value: f64| {
+            Ok(vec![
+                ("Domains".to_owned(), 100.0),
+                ("Segment snapshots per day".to_owned(), value),
+            ])
+        };
+        let grade =
+            |set: &str, quotas: &Asked<Vec<(String, f64)>>| of_limit(&LIMITS[1], &parameters(set), quotas).grade;
+        assert_eq!(grade("200", &quota(200.0)), Grade::Well);
+        assert_eq!(grade("200", &quota(100.0)), Grade::Note);
+        assert_eq!(grade("200", &Ok(Vec::new())), Grade::Well, "by the documents");
+        assert_eq!(grade("201", &Ok(Vec::new())), Grade::Note);
+        assert_eq!(grade("0", &quota(200.0)), Grade::Note);
+        assert_eq!(grade("", &quota(200.0)), Grade::Note);
+        assert_eq!(grade("200", &Err("denied".to_owned())), Grade::Unknown);
+    }
+
+    #[test]
+    fn every_limit_is_one_of_the_template() {
+        let template = include_str!("../../../template.yaml");
+        for limit in LIMITS {
+            for name in limit
+                .parameters
+                .iter()
+                .chain([&limit.deployed_by])
+                .filter(|name| !name.is_empty())
+            {
+                assert!(template.contains(&format!("\n  {name}:\n")), "{name}");
+            }
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! What the roles of a stack have to do, and whether IAM lets them.
+//!
+//! What must stay true: each duty is one that the template gives the role, without a condition that a simulation cannot
+//! know; a test holds them against what the template allows. So a role that may not do its duty is one that somebody
+//! changed, or that a boundary or an organization's policy holds back.
+
+use std::collections::BTreeMap;
+
+use super::{Asked, Finding, Grade, finding, unknown};
+use crate::{allowed::Place, kinds::in_template};
+
+/// What one role must be able to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duty {
+    /// Its logical name in the template.
+    pub role: String,
+    /// Its path.
+    pub path: String,
+    pub action: &'static str,
+    pub resource: String,
+}
+
+/// A stack, as far as duties depend on it.
+#[derive(Clone, Debug, Default)]
+pub struct Stack<'a> {
+    pub name: &'a str,
+    pub partition: &'a str,
+    pub place: Place,
+    pub ledger: &'a str,
+    pub exports: &'a str,
+    pub parameters: BTreeMap<String, String>,
+    /// The names of resources by their logical names.
+    pub physical: BTreeMap<String, String>,
+    /// State machines of jobs by their kinds.
+    pub machines: BTreeMap<String, String>,
+}
+
+/// A name that the deployment allows: the first pattern of a list.
+fn allowed(parameters: &BTreeMap<String, String>, list: &str) -> String {
+    let patterns = parameters.get(list).map_or("*", String::as_str);
+    patterns.split(',').next().unwrap_or("*").trim().replace('*', "x")
+}
+
+impl Stack<'_> {
+    /// The ARN of a role.
+    pub fn role_arn(&self, duty: &Duty) -> Option<String> {
+        let name = self.physical.get(&duty.role)?;
+        let (partition, account) = (self.partition, &self.place.account);
+        Some(format!("arn:{partition}:iam::{account}:role{}{name}", duty.path))
+    }
+
+    /// What the roles of the deployed kinds have to do.
+    pub fn duties(&self) -> Vec<Duty> {
+        let (partition, stack) = (self.partition, self.name);
+        let Place { account, region } = &self.place;
+        let mut duties = Vec::new();
+        let mut add = |role: String, path: String, action: &'static str, resource: String| {
+            duties.push(Duty {
+                role,
+                path,
+                action,
+                resource,
+            });
+        };
+        for (kind, machine) in &self.machines {
+            let name = in_template(kind);
+            let (api, action, thing) = match kind.as_str() {
+                "segment-snapshot" => (
+                    "profile",
+                    "profile:GetSegmentSnapshot",
+                    format!("domains/{}", allowed(&self.parameters, "AllowedDomains")),
+                ),
+                "dashboard-snapshot" => (
+                    "quicksight",
+                    "quicksight:DescribeDashboardSnapshotJob",
+                    format!("dashboard/{}", allowed(&self.parameters, "AllowedDashboards")),
+                ),
+                "endpoint-export" => ("mobiletargeting", "mobiletargeting:GetExportJob", "apps/x".to_owned()),
+                "endpoint-import" => ("mobiletargeting", "mobiletargeting:GetImportJob", "apps/x".to_owned()),
+                _ => continue,
+            };
+            let ledger = |folder: &str| format!("arn:{partition}:s3:::{}/{folder}/{kind}/doctor.json", self.ledger);
+            let of_functions = format!("/landfall/{stack}/");
+            add(
+                format!("{name}TriggerRole"),
+                "/".to_owned(),
+                "states:StartExecution",
+                machine.clone(),
+            );
+            add(
+                format!("{name}StartRole"),
+                of_functions.clone(),
+                "s3:PutObject",
+                ledger("jobs"),
+            );
+            let asked = format!("arn:{partition}:{api}:{region}:{account}:{thing}");
+            add(format!("{name}PollRole"), of_functions.clone(), action, asked);
+            let data = format!("arn:{partition}:s3:::{}/{kind}/doctor.csv", self.exports);
+            add(
+                "VerifyOutputRole".to_owned(),
+                of_functions.clone(),
+                "s3:GetObject",
+                data,
+            );
+            add(
+                "VerifyOutputRole".to_owned(),
+                of_functions.clone(),
+                "s3:PutObject",
+                ledger("reports"),
+            );
+            add(
+                "SealReceiptRole".to_owned(),
+                format!("{of_functions}seal/"),
+                "s3:PutObject",
+                ledger("receipts"),
+            );
+            if let Some(function) = self.physical.get(&format!("{name}PollFunction")) {
+                add(
+                    format!("{name}StateMachineRole"),
+                    format!("/landfall-machines/{stack}/"),
+                    "lambda:InvokeFunction",
+                    format!("arn:{partition}:lambda:{region}:{account}:function:{function}"),
+                );
+            }
+        }
+        duties
+    }
+}
+
+/// One finding for each role that may not do its duty, and one for all others.
+pub(super) fn of_duties(decided: &[(Duty, Asked<String>)]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut well = 0;
+    for (duty, decision) in decided {
+        let Duty {
+            role, action, resource, ..
+        } = duty;
+        let what = format!("role {role}");
+        match decision.as_deref() {
+            Ok("allowed") => well += 1,
+            Ok(denied) => findings.push(finding(
+                Grade::Bad,
+                what,
+                format!("it may not do {action} on {resource}: {denied}"),
+                "Look for a permissions boundary, a policy of the organization or a change by hand that denies it; then deploy \
+                 the stack again.",
+            )),
+            // Whoever may not ask of one role may not ask of any.
+            Err(why) if findings.iter().any(|found: &Finding| found.found == *why) => {}
+            Err(why) => findings.push(unknown("roles", why)),
+        }
+    }
+    if well > 0 {
+        let found = format!("{well} of {} duties are allowed by IAM", decided.len());
+        let grade = if well == decided.len() {
+            Grade::Well
+        } else {
+            Grade::Note
+        };
+        let remedy = if grade == Grade::Well {
+            ""
+        } else {
+            "See what is said of the others."
+        };
+        findings.push(finding(grade, "roles", found, remedy));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn duty(role: &str) -> Duty {
+        Duty {
+            role: role.to_owned(),
+            path: "/".to_owned(),
+            action: "s3:PutObject",
+            resource: "arn:aws:s3:::ledger/jobs/a/doctor.json".to_owned(),
+        }
+    }
+
+    /// Each duty is an action that the template gives the role at its path, on such a resource and under no condition.
+    #[test]
+    fn every_duty_is_one_that_the_template_gives() {
+        let account = "111122223333";
+        let machine = |kind: &str| format!("arn:aws:states:eu-central-1:{account}:stateMachine:landfall-{kind}");
+        let kinds = [
+            "segment-snapshot",
+            "dashboard-snapshot",
+            "endpoint-export",
+            "endpoint-import",
+        ];
+        let stack = Stack {
+            name: "landfall",
+            partition: "aws",
+            place: Place::of_arn(&machine("x")).unwrap(),
+            ledger: "ledgerbucket",
+            exports: "exportbucket",
+            parameters: BTreeMap::new(),
+            physical: kinds
+                .iter()
+                .map(|kind| format!("{}PollFunction", in_template(kind)))
+                .map(|name| (name.clone(), name))
+                .collect(),
+            machines: kinds.iter().map(|kind| ((*kind).to_owned(), machine(kind))).collect(),
+        };
+        let permissions = include_str!("../../../tests/static/permissions.txt");
+        let duties = stack.duties();
+        assert_eq!(duties.len(), 7 * kinds.len());
+        for Duty {
+            role,
+            path,
+            action,
+            resource,
+        } in duties
+        {
+            let (_, rest) = permissions.split_once(&format!("\n{role} {path}\n")).expect(&role);
+            let own = rest.lines().take_while(|line| line.starts_with("  "));
+            // Resources that SAM's translator resolves have no `function:` in their ARNs there.
+            let resource = resource.replace("function:", "");
+            let gives = |line: &str| {
+                let Some((actions, resources)) = line.strip_prefix("  allow ").and_then(|line| line.split_once(" on "))
+                else {
+                    return false;
+                };
+                let matches = |pattern: &str| {
+                    pattern == resource || {
+                        let head = pattern.strip_suffix('*');
+                        head.is_some_and(|head| resource.starts_with(head))
+                    }
+                };
+                !resources.contains(" if ")
+                    && actions.split(", ").any(|given| given == action)
+                    && resources.split(", ").any(matches)
+            };
+            let lines: Vec<&str> = own.collect();
+            assert!(
+                lines.iter().any(|line| gives(line)),
+                "{role}: {action} on {resource} in {lines:#?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_role_that_may_not_do_its_duty_is_named() {
+        let found = of_duties(&[
+            (duty("AStartRole"), Ok("allowed".to_owned())),
+            (duty("BStartRole"), Ok("explicitDeny".to_owned())),
+        ]);
+        assert_eq!(
+            (found[0].what.as_str(), found[0].grade),
+            ("role BStartRole", Grade::Bad)
+        );
+        assert!(
+            found[0]
+                .found
+                .contains("s3:PutObject on arn:aws:s3:::ledger/jobs/a/doctor.json: explicitDeny")
+        );
+        assert_eq!((found[1].grade, found.len()), (Grade::Note, 2));
+        let all = of_duties(&[(duty("AStartRole"), Ok("allowed".to_owned()))]);
+        assert_eq!(
+            (all[0].grade, all[0].found.as_str()),
+            (Grade::Well, "1 of 1 duties are allowed by IAM")
+        );
+        let denied = || Err("SimulatePrincipalPolicy failed".to_owned());
+        let asked = of_duties(&[(duty("A"), denied()), (duty("B"), denied())]);
+        assert_eq!((asked.len(), asked[0].grade), (1, Grade::Unknown));
+    }
+}
