@@ -7,7 +7,10 @@ use std::{fs, path::Path, process::Command, time::Duration};
 use landfall_local::{
     account::{EXPORTS, REGION},
     deploy::Retries,
-    simulated::customer_profiles::Settings,
+    simulated::{
+        customer_profiles::{CustomerProfiles, Settings},
+        simulator::Recipe,
+    },
     world::{Options, World},
 };
 use serde_json::Value;
@@ -59,11 +62,11 @@ impl Here {
     async fn start() -> Self {
         let mut options = Options {
             retries: Retries::Short,
-            customer_profiles: Settings {
+            services: vec![Recipe::of::<CustomerProfiles>(Settings {
                 profiles: 500,
                 duration: Duration::from_millis(500),
                 ..Settings::default()
-            },
+            })],
             ..Options::for_kind("segment-snapshot").unwrap()
         };
         // Time on a busy machine for what takes none on an idle one.

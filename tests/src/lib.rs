@@ -4,6 +4,7 @@ pub mod clock;
 pub mod documents;
 pub mod harness;
 pub mod in_process;
+pub mod kinds;
 pub mod memory_store;
 pub mod s3_http;
 pub mod s3_server;

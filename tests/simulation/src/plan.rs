@@ -94,7 +94,7 @@ impl Plan {
     /// The plan of a seed.
     pub fn of(seed: u64) -> Result<Self> {
         let dice = Dice::of(seed, "plan", &[]);
-        let kind = *dice.pick(&Kind::ALL);
+        let kind = dice.pick(Kind::all()).clone();
         let stale = dice.chance(0.3);
         let weather = Weather::of(&Dice::of(seed, "weather", &[]), stale);
         let stall = Dice::of(seed, "stall", &[]);
@@ -148,7 +148,7 @@ impl Plan {
                     "DeadlineSeconds": deadline.as_secs(),
                     "Poll": { "MinSeconds": poll, "MaxSeconds": (poll * 10).clamp(60, 3600) },
                 });
-                if kind.writes_output() {
+                if kind.writes_output {
                     options["Verification"] =
                         json!({ "SettleSeconds": settle, "RowCount": if strict { "fail" } else { "warn" } });
                 }
@@ -183,14 +183,14 @@ impl Plan {
             && let Some(first) = deliveries.first().cloned()
         {
             let trigger = triggers;
-            let picked = landfall::trigger::identify(&landfall::job::Kind::new(kind.name()), &first.event)
+            let picked = landfall::trigger::identify(&landfall::job::Kind::new(kind.name), &first.event)
                 .map_err(|error| anyhow::anyhow!(error.message))?;
             let after = deadline + dice.between(Duration::ZERO, Duration::from_secs(3600));
             for number in 0..dice.number(1..3) {
                 let mut event = first.event.clone();
                 event["id"] = json!(format!("00000000-0000-4000-8000-{trigger:06}{number:06}"));
                 let mut options = json!({ "PickUp": picked.job_key, "DeadlineSeconds": 900 });
-                if kind.writes_output() {
+                if kind.writes_output {
                     options["Verification"] = event["detail"]["Landfall"]["Verification"].clone();
                 }
                 deliveries.push(Delivery {
@@ -233,7 +233,7 @@ impl Plan {
             "{} · {} · {} deliveries of {} triggers · jobs run {:?} and are given up after {:?} · {} rows in {} files · \
              somebody else: {:?}{}\nfaults {:?} at {} a call, mishaps {:?} at {} an invocation, at most {}, until {:?}; \
              calls take up to {:?}, clocks are off by up to {:?}{}{}{}",
-            kind.name(),
+            kind.name,
             character.scenario,
             self.deliveries.len(),
             self.triggers(),
@@ -282,7 +282,7 @@ impl Plan {
             let mut deliveries = self.deliveries.iter();
             let delivery = deliveries.find(|delivery| delivery.trigger == trigger);
             let event = &delivery.context("a trigger without delivery")?.event;
-            let identified = landfall::trigger::identify(&landfall::job::Kind::new(self.kind.name()), event);
+            let identified = landfall::trigger::identify(&landfall::job::Kind::new(self.kind.name), event);
             keys.push(identified.map_err(|error| anyhow::anyhow!(error.message))?.job_key);
         }
         Ok(keys)
