@@ -18,9 +18,7 @@ use std::{
 use bytes::Bytes;
 use chrono::{TimeDelta, Utc};
 use landfall::store::Clock;
-use landfall_formats::{
-    CsvDecoder, Decoded, Decoder, Defect, GzipDecoder, JsonlDecoder, MAX_COLUMN_NAME, Opened, OrcDecoder,
-};
+use landfall_formats::{Decoded, Defect, MAX_COLUMN_NAME};
 use landfall_local::python;
 use landfall_output::verify::{CheckVerdict, Expectation, Format, Limits, Report, Verdict, verify_within};
 use landfall_tests::{clock::ManualClock, memory_store::MemoryStore};
@@ -72,24 +70,13 @@ async fn report(store: &Arc<MemoryStore>, of: &Expected, range: u64) -> Report {
 
 /// The columns, which a report does not hold; `None` if the format has none.
 fn columns(format: Format, bytes: &[u8]) -> Option<Result<Decoded, Defect>> {
-    Some(match format {
-        Format::Csv => through(CsvDecoder::new(), bytes),
-        Format::Jsonl => through(JsonlDecoder::new(), bytes),
-        Format::JsonlGzip => through(GzipDecoder::new(JsonlDecoder::new()), bytes),
-        Format::Orc => match OrcDecoder::open(bytes.len() as u64, 0, &Bytes::copy_from_slice(bytes)) {
-            Ok(Opened::Ready(decoder)) => through(*decoder, bytes),
-            Ok(Opened::Needs(_)) => unreachable!("it was given all"),
-            Err(defect) => Err(defect),
-        },
-        Format::Pdf | Format::Excel => return None,
+    format.row().has_columns().then(|| {
+        let mut decoder = format.row().open(&Bytes::copy_from_slice(bytes))?;
+        for chunk in bytes.chunks(1_000) {
+            decoder.push(chunk)?;
+        }
+        decoder.finish()
     })
-}
-
-fn through(mut decoder: impl Decoder, bytes: &[u8]) -> Result<Decoded, Defect> {
-    for chunk in bytes.chunks(1_000) {
-        decoder.push(chunk)?;
-    }
-    decoder.finish()
 }
 
 /// Whether two columns have the same name, as far as decoders keep names whole.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use bytes::Bytes;
-use landfall_formats::{AnyDecoder, CsvDecoder, Decoded, Decoder, Defect, Format, JsonlDecoder, Opened, OrcDecoder};
+use landfall_formats::{Decoded, Defect, Format};
 use orc_rust::{ArrowWriterBuilder, compression::CompressionType};
 use proptest::prelude::*;
 
@@ -16,15 +16,7 @@ const FORMATS: [Format; 3] = [Format::Csv, Format::Jsonl, Format::Orc];
 
 /// Decodes with chunks of these sizes, the last one used until the end.
 fn decode(format: Format, bytes: &[u8], sizes: &[usize]) -> Result<Decoded, Defect> {
-    let mut decoder = match format {
-        Format::Csv => AnyDecoder::Csv(Box::new(CsvDecoder::new())),
-        Format::Jsonl => AnyDecoder::Jsonl(Box::new(JsonlDecoder::new())),
-        Format::Orc => match OrcDecoder::open(bytes.len() as u64, 0, &Bytes::copy_from_slice(bytes))? {
-            Opened::Ready(decoder) => AnyDecoder::Orc(decoder),
-            Opened::Needs(_) => unreachable!("the whole file was shown"),
-        },
-        _ => unreachable!("of other formats there is no decoder"),
-    };
+    let mut decoder = format.row().open(&Bytes::copy_from_slice(bytes))?;
     let mut rest = bytes;
     let mut sizes = sizes.iter().copied();
     let mut size = usize::MAX;

@@ -12,7 +12,7 @@ use landfall::{
     s3_uri::S3Uri,
     store::{Listed, ObjectStore},
 };
-use landfall_formats::{Content, CsvDecoder, Decoded, Decoder, Defect, Head, JsonlDecoder, sniff};
+use landfall_formats::{Content, Decoded, Defect, Head, sniff};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -85,17 +85,18 @@ pub(crate) fn compressed_suffix(name: &str) -> Option<&'static str> {
 /// The format that a name tells; `None` for a name that tells none.
 fn format_by_name(key: &str) -> Option<Named> {
     let name = key.rsplit('/').next().unwrap_or(key).to_ascii_lowercase();
-    match name.rsplit_once('.').map(|(_, suffix)| suffix) {
-        Some("csv") => Some(Named::Format(ImportFormat::Csv)),
-        Some("json" | "jsonl" | "ndjson") => Some(Named::Format(ImportFormat::Json)),
-        Some("orc" | "parquet" | "avro" | "pdf" | "xlsx" | "xls" | "xml" | "html" | "md" | "crc") => Some(Named::Other),
-        _ => None,
+    let (_, suffix) = name.rsplit_once('.')?;
+    match (Format::of_suffix(suffix), suffix) {
+        (Some(format), _) => Some(Named::Format(format)),
+        (None, "parquet" | "avro" | "xls" | "xml" | "html" | "md" | "crc") => Some(Named::Other),
+        (None, _) => None,
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Named {
-    Format(ImportFormat),
+    Format(Format),
+    /// One that Landfall does not decode.
     Other,
 }
 
@@ -169,7 +170,7 @@ fn choose(uri: &S3Uri, found: Vec<Listed>, format: ImportFormat, limits: &Limits
     let (mut chosen, mut faults) = (Vec::new(), Vec::new());
     for object in found {
         let named = format_by_name(&object.key);
-        let is_ours = named == Some(Named::Format(format)) || is_alone;
+        let is_ours = named == Some(Named::Format(format.format())) || is_alone;
         if let Some(suffix) = compressed_suffix(&object.key) {
             faults.push(format!(
                 "s3://{}/{} is compressed ({suffix}), and Pinpoint imports no compressed files: unpack it, or take it out",
@@ -205,35 +206,6 @@ fn choose(uri: &S3Uri, found: Vec<Listed>, format: ImportFormat, limits: &Limits
     Ok(chosen)
 }
 
-/// The decoder of the stated format.
-enum AnyDecoder {
-    Csv(Box<CsvDecoder>),
-    Json(Box<JsonlDecoder>),
-}
-
-impl AnyDecoder {
-    fn new(format: ImportFormat) -> Self {
-        match format {
-            ImportFormat::Csv => Self::Csv(Box::default()),
-            ImportFormat::Json => Self::Json(Box::default()),
-        }
-    }
-
-    fn push(&mut self, chunk: &[u8]) -> Result<(), Defect> {
-        match self {
-            Self::Csv(decoder) => decoder.push(chunk),
-            Self::Json(decoder) => decoder.push(chunk),
-        }
-    }
-
-    fn finish(self) -> Result<Decoded, Defect> {
-        match self {
-            Self::Csv(decoder) => decoder.finish(),
-            Self::Json(decoder) => decoder.finish(),
-        }
-    }
-}
-
 /// Decodes one object. Gives its size and rows; `None` for a file of another format, which Pinpoint passes over.
 async fn check_object(
     store: &dyn ObjectStore,
@@ -243,7 +215,11 @@ async fn check_object(
     is_alone: bool,
 ) -> Result<Option<(u64, u64)>, Error> {
     let place = format!("s3://{bucket}/{}", object.key);
-    let mut decoder = AnyDecoder::new(format);
+    let mut decoder = format
+        .format()
+        .row()
+        .open(&Bytes::new())
+        .map_err(|defect| defective(&place, format, &defect))?;
     let mut start = 0;
     while start < object.size {
         let end = object.size.min(start + RANGE);
@@ -291,16 +267,12 @@ fn is_wanted(place: &str, object: &Listed, first: &Bytes, format: ImportFormat, 
         bytes: first,
         whole: first.len() as u64 == object.size,
     });
-    let wanted = match format {
-        ImportFormat::Csv => Content::Csv,
-        ImportFormat::Json => Content::Json,
-    };
     match content {
         Some(Content::Gzip | Content::Zip) => Err(invalid(format!(
             "{place} is compressed by its content, and Pinpoint imports no compressed files: unpack it"
         ))),
-        Some(content) if content == wanted => Ok(true),
-        _ if is_alone || format_by_name(&object.key) == Some(Named::Format(format)) => match content {
+        Some(content) if content.format() == Some(format.format()) => Ok(true),
+        _ if is_alone || format_by_name(&object.key) == Some(Named::Format(format.format())) => match content {
             Some(other) => Err(invalid(format!(
                 "{place} holds {other}, and the request says {}",
                 format.name()

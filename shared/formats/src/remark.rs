@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The most remarks that are kept of an object.
-pub const MAX_REMARKS: usize = 4;
+const MAX_REMARKS: usize = 4;
 
 /// Something that is no defect, and that not every reader of the object would take the same way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

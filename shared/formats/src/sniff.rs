@@ -3,98 +3,23 @@
 //! What must stay true: a magic number decides before any guess; CSV, which has none, is only ever probable, and what
 //! is recognised as something else is never taken for CSV.
 
-use std::{fmt, io::Read as _};
+use std::io::Read as _;
 
 use flate2::read::MultiGzDecoder;
-use serde::{Deserialize, Serialize};
 
-use super::{
-    CsvDecoder, Decoder, Format,
+use crate::{
+    content::{Content, Head},
+    csv::CsvDecoder,
+    decoder::Decoder,
+    format::Format,
     pdf::{HEADER, HEADER_WITHIN},
 };
 
-/// What an object seems to hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Content {
-    /// A header of at least two columns and at least one record of the same width.
-    Csv,
-    /// A JSON object at the begin of the first line.
-    Json,
-    /// A JSON array of objects: one value over the whole file.
-    JsonArray,
-    /// ORC's magic number, and what is no text behind it.
-    Orc,
-    /// gzip's magic number.
-    Gzip,
-    /// A PDF document.
-    Pdf,
-    /// A zip archive, such as an XLSX workbook.
-    Zip,
-    /// HTML or XML, such as the page of an error.
-    Markup,
-    /// Apache Parquet.
-    Parquet,
-    /// An Office file as they were before 2007, such as an `.xls` workbook.
-    OldOffice,
-}
-
-impl Content {
-    /// The export format that this content fits, as far as first bytes tell; `None` if it fits none.
-    #[must_use]
-    pub const fn format(self) -> Option<Format> {
-        Some(match self {
-            Self::Csv => Format::Csv,
-            Self::Json => Format::Jsonl,
-            Self::Orc => Format::Orc,
-            Self::Gzip => Format::JsonlGzip,
-            Self::Pdf => Format::Pdf,
-            Self::Zip => Format::Excel,
-            Self::JsonArray | Self::Markup | Self::Parquet | Self::OldOffice => return None,
-        })
-    }
-
-    /// What it is that no decoder reads, and what can be done; `None` of what decoders read.
-    #[must_use]
-    pub const fn remedy(self) -> Option<&'static str> {
-        match self {
-            Self::JsonArray => Some(
-                "which is one value over the whole file: have it written as JSON lines, one object a line (jq -c '.[]')",
-            ),
-            Self::Parquet => Some("which Landfall does not decode: have it written as ORC, CSV or JSON lines"),
-            Self::OldOffice => Some("which Landfall does not decode: have it saved as .xlsx"),
-            Self::Markup => Some("such as the page of an error: run the export again"),
-            Self::Csv | Self::Json | Self::Orc | Self::Gzip | Self::Pdf | Self::Zip => None,
-        }
-    }
-}
-
-impl fmt::Display for Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Csv => "CSV",
-            Self::Json => "JSON",
-            Self::Orc => "ORC",
-            Self::Gzip => "gzip",
-            Self::Pdf => "PDF",
-            Self::Zip => "zip",
-            Self::Markup => "HTML or XML",
-            Self::JsonArray => "a JSON array",
-            Self::Parquet => "Parquet",
-            Self::OldOffice => "an Office file of the kind of .xls",
-        })
-    }
-}
-
-/// The first bytes of an object.
-#[derive(Clone, Copy, Debug)]
-pub struct Head<'a> {
-    /// The bytes.
-    pub bytes: &'a [u8],
-    /// Whether they are the whole object.
-    pub whole: bool,
-}
-
+/// The magic numbers of what no decoder reads.
+const FOREIGN: [(&[u8], Content); 2] = [
+    (b"PAR1", Content::Parquet),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Content::OldOffice),
+];
 /// Bytes of what gzip holds by which it is recognised.
 const INFLATED: u64 = 64 * 1024;
 
@@ -102,16 +27,12 @@ const INFLATED: u64 = 64 * 1024;
 #[must_use]
 pub fn sniff(head: Head<'_>) -> Option<Content> {
     let bytes = head.bytes;
-    let magic: [(&[u8], Content); 7] = [
-        (b"ORC", Content::Orc),
-        (b"\x1f\x8b", Content::Gzip),
-        (b"%PDF-", Content::Pdf),
-        (b"PK\x03\x04", Content::Zip),
-        (b"PK\x05\x06", Content::Zip),
-        (b"PAR1", Content::Parquet),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Content::OldOffice),
-    ];
-    if let Some((_, content)) = magic.into_iter().find(|(magic, _)| bytes.starts_with(magic)) {
+    let ours = Format::ALL.iter().flat_map(|format| {
+        let row = format.row();
+        row.magic.iter().map(|magic| (*magic, row.content))
+    });
+    let mut magic = ours.chain(FOREIGN);
+    if let Some((_, content)) = magic.find(|(magic, _)| bytes.starts_with(magic)) {
         // The name of a CSV column may begin with the letters of ORC or PAR1, and that column may be the only one.
         if !matches!(content, Content::Orc | Content::Parquet) || !(is_text(head) || is_csv(head)) {
             return Some(content);
@@ -209,7 +130,7 @@ pub fn begins_as_csv(bytes: &[u8]) -> bool {
 }
 
 fn is_csv(head: Head<'_>) -> bool {
-    let mut decoder = CsvDecoder::new();
+    let mut decoder = Box::new(CsvDecoder::new());
     let decoded = decoder.push(head.bytes);
     let (rows, width) = (decoder.rows(), decoder.width());
     let rows = match (decoded, head.whole) {

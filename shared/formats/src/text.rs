@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Defect, Remedy};
+use crate::defect::{Defect, Remedy};
 
 /// The byte order mark of UTF-8.
 pub(super) const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];

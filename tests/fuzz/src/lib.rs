@@ -12,8 +12,7 @@ use arbitrary::Unstructured;
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use landfall_formats::{
-    Content, CsvDecoder, Decoded, Decoder, Defect, ExcelDecoder, GzipDecoder, Head, JsonlDecoder, MAX_COLUMN_NAME,
-    MAX_COLUMNS, MAX_LINE, Opened, OrcDecoder, PdfDecoder, sniff,
+    Access, Content, Decoded, Decoder, Defect, Format, Head, MAX_COLUMN_NAME, MAX_COLUMNS, Opened, sniff,
 };
 use landfall_output::verify::{
     Check, Expectation, Reading, Verdict,
@@ -38,8 +37,12 @@ fn sizes(data: &[u8]) -> [usize; 2] {
     [1 + hash % 13, 14 + (hash >> 8) % 4_000]
 }
 
-/// Decodes in chunks. What is held may not be more than `bound`.
-fn decode<D: Decoder>(mut decoder: D, data: &[u8], size: usize, bound: usize) -> Result {
+/// Decodes in chunks. What is held may not be more than the decoder needs.
+fn decode(mut decoder: Box<dyn Decoder>, data: &[u8], size: usize) -> Result {
+    let bound = usize::try_from(decoder.needs(data.len() as u64))
+        .unwrap_or(usize::MAX)
+        .saturating_mul(2)
+        .saturating_add(FIXED);
     for chunk in data.chunks(size) {
         decoder.push(chunk)?;
         assert!(
@@ -51,8 +54,31 @@ fn decode<D: Decoder>(mut decoder: D, data: &[u8], size: usize, bound: usize) ->
     decoder.finish()
 }
 
+/// Opens a decoder; a file by its tail, first by so much of it as is guessed.
+fn open(format: Format, data: &[u8], guess: usize) -> std::result::Result<Box<dyn Decoder>, Defect> {
+    let open = match format.row().access {
+        Access::Stream { new, .. } => return Ok(new()),
+        Access::Tail(open) => open,
+    };
+    let mut start = data.len() - guess.min(data.len());
+    loop {
+        let tail = Bytes::copy_from_slice(&data[start..]);
+        match open(data.len() as u64, start as u64, &tail)? {
+            Opened::Ready(decoder) => return Ok(decoder),
+            Opened::Needs(earlier) => {
+                assert!(earlier < start as u64, "asks for what it has");
+                start = earlier as usize;
+            }
+        }
+    }
+}
+
 /// Decodes as a whole and in chunks of two sizes; all must give the same.
-fn decode_all(data: &[u8], run: impl Fn(usize) -> Result) -> Result {
+fn decode_all(format: Format, data: &[u8]) -> Result {
+    let run = |size: usize| {
+        // The guess follows the size, so that it may not matter either.
+        decode(open(format, data, size.max(64) * 16)?, data, size)
+    };
     let whole = run(data.len().max(1));
     for size in sizes(data) {
         assert_eq!(run(size), whole, "in chunks of {size}");
@@ -99,7 +125,7 @@ fn from_header(mut data: &[u8]) -> &[u8] {
 
 /// CSV, against the crate of the same name, by both ways to write quotes within quotes.
 pub fn csv(data: &[u8]) {
-    let result = decode_all(data, |size| decode(CsvDecoder::new(), data, size, 2 * FIXED));
+    let result = decode_all(Format::Csv, data);
     quotes_nothing(&result, data);
     let text = from_header(data);
     let readings = [false, true].map(|escaped| widths(text, escaped).filter(|_| is_text(data)));
@@ -181,9 +207,7 @@ fn ends_values(mut text: &[u8], escaped: bool) -> bool {
 
 /// JSON lines, against serde_json's own values.
 pub fn jsonl(data: &[u8]) {
-    let result = decode_all(data, |size| {
-        decode(JsonlDecoder::new(), data, size, (2 * data.len()).min(MAX_LINE) + FIXED)
-    });
+    let result = decode_all(Format::Jsonl, data);
     quotes_nothing(&result, data);
     let text = without_mark(data);
     let blank = |line: &&[u8]| line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'));
@@ -213,25 +237,17 @@ pub fn jsonl(data: &[u8]) {
 
 /// gzip of JSON lines, against flate2's reader.
 pub fn gzip(data: &[u8]) {
-    let bound = MAX_LINE + FIXED;
-    let result = decode_all(data, |size| {
-        decode(GzipDecoder::new(JsonlDecoder::new()), data, size, bound)
-    });
+    let result = decode_all(Format::JsonlGzip, data);
+    let lines = |text: &[u8]| decode(open(Format::Jsonl, text, 0)?, text, 1 << 16);
     let unpacked = gunzip(data);
     quotes_nothing(&result, unpacked.as_deref().unwrap_or_default());
     match (result, unpacked) {
         (Ok(decoded), Some(text)) => {
-            assert_eq!(
-                decode(JsonlDecoder::new(), &text, 1 << 16, bound).as_ref(),
-                Ok(&decoded)
-            );
+            assert_eq!(lines(&text).as_ref(), Ok(&decoded));
         }
         (Ok(_), None) => panic!("is taken"),
         (Err(defect), Some(text)) => {
-            assert!(
-                decode(JsonlDecoder::new(), &text, 1 << 16, bound).is_err(),
-                "is refused: {defect}"
-            );
+            assert!(lines(&text).is_err(), "is refused: {defect}");
         }
         (Err(_), None) => {}
     }
@@ -252,37 +268,12 @@ fn gunzip(data: &[u8]) -> Option<Vec<u8>> {
     ends.rev().chain([data.len()]).find_map(whole)
 }
 
-/// Opens a file by its tail, first by so much of it as is guessed.
-fn open<D>(
-    data: &[u8],
-    guess: usize,
-    open: impl Fn(u64, u64, &Bytes) -> std::result::Result<Opened<D>, Defect>,
-) -> std::result::Result<Box<D>, Defect> {
-    let mut start = data.len() - guess.min(data.len());
-    loop {
-        let tail = Bytes::copy_from_slice(&data[start..]);
-        match open(data.len() as u64, start as u64, &tail)? {
-            Opened::Ready(decoder) => return Ok(decoder),
-            Opened::Needs(earlier) => {
-                assert!(earlier < start as u64, "asks for what it has");
-                start = earlier as usize;
-            }
-        }
-    }
-}
-
 /// ORC.
 pub fn orc(data: &[u8]) {
     if data.is_empty() {
         return;
     }
-    let result = decode_all(data, |size| {
-        // The guess follows the size, so that it may not matter either.
-        let decoder = open(data, size.max(64) * 16, OrcDecoder::open)?;
-        let bound = usize::try_from(decoder.needs()).unwrap_or(usize::MAX);
-        decode(*decoder, data, size, bound)
-    });
-    quotes_nothing(&result, data);
+    quotes_nothing(&decode_all(Format::Orc, data), data);
 }
 
 /// Excel.
@@ -290,11 +281,7 @@ pub fn excel(data: &[u8]) {
     if data.is_empty() {
         return;
     }
-    let _ = decode_all(data, |size| {
-        let decoder = open(data, 64 << 10, ExcelDecoder::open)?;
-        let bound = decoder.needs() as usize + FIXED;
-        decode(*decoder, data, size, bound)
-    });
+    let _ = decode_all(Format::Excel, data);
 }
 
 /// PDF.
@@ -302,10 +289,7 @@ pub fn pdf(data: &[u8]) {
     if data.is_empty() {
         return;
     }
-    let result = decode_all(data, |size| {
-        let decoder = open(data, 64 << 10, PdfDecoder::open)?;
-        decode(*decoder, data, size, data.len() + (64 << 10))
-    });
+    let result = decode_all(Format::Pdf, data);
     quotes_nothing(&result, data);
     if let Ok(decoded) = result {
         assert_ne!(decoded.document.map(|document| document.pages), Some(Some(0)));
@@ -319,7 +303,7 @@ pub fn recognise(data: &[u8]) {
         bytes: data,
         whole: true,
     });
-    let decodes = decode(CsvDecoder::new(), data, data.len().max(1), FIXED);
+    let decodes = open(Format::Csv, data, 0).and_then(|decoder| decode(decoder, data, data.len().max(1)));
     match whole {
         Some(Content::Csv) => assert!(decodes.is_ok_and(|decoded| decoded.rows > 0 && decoded.column_count > 1)),
         Some(Content::Pdf) => assert!(data.starts_with(b"%PDF-")),
@@ -398,7 +382,6 @@ pub fn report(data: &[u8]) {
 
 /// Any expectation and evidence, by way of their serialised forms: what may be left out of those is.
 fn case(input: &mut Unstructured<'_>) -> arbitrary::Result<Case> {
-    const FORMATS: [&str; 6] = ["CSV", "JSONL", "JSONL_GZIP", "ORC", "PDF", "EXCEL"];
     const COMPARED: [Option<&str>; 5] = [
         None,
         Some("same"),
@@ -418,7 +401,7 @@ fn case(input: &mut Unstructured<'_>) -> arbitrary::Result<Case> {
     });
     let mut expectation = json!({
         "prefix": "s3://exports/out/run=1/",
-        "format": if input.ratio(7, 8)? { Some(*input.choose(&FORMATS)?) } else { None },
+        "format": if input.ratio(7, 8)? { Some(*input.choose(&Format::ALL)?) } else { None },
         "started_at": TIMES[0],
         "allow_empty": input.arbitrary::<bool>()?,
         "kms_key": input.arbitrary::<Option<String>>()?,
@@ -451,7 +434,7 @@ fn case(input: &mut Unstructured<'_>) -> arbitrary::Result<Case> {
             "object": {
                 "key": format!("out/run=1/x{}", input.arbitrary::<String>()?),
                 "role": if kind == 5 { "extra" } else { "data" },
-                "format": if kind == 5 { None } else { Some(*input.choose(&FORMATS)?) },
+                "format": if kind == 5 { None } else { Some(*input.choose(&Format::ALL)?) },
                 "size": if kind == 3 { 0 } else { size },
                 "etag": "\"e\"",
                 "last_modified": input.choose(&TIMES)?,

@@ -7,7 +7,6 @@
 
 use landfall::{
     error::{Error, Result},
-    job::Format,
     s3_uri::S3Uri,
     store::{ObjectStore, upload::Upload},
 };
@@ -54,9 +53,9 @@ impl<'a> Manifest<'a> {
 
     /// Takes the next object.
     pub(super) async fn object(&mut self, object: &VerifiedObject) -> Result<()> {
-        // Documents have no rows that could be loaded.
-        let is_document = matches!(object.format, Some(Format::Pdf | Format::Excel));
-        if object.role != Role::Data || is_document {
+        // Documents and workbooks have no rows that could be loaded.
+        let is_loaded = object.format.is_none_or(|format| format.row().has_columns());
+        if object.role != Role::Data || !is_loaded {
             return Ok(());
         }
         let entry = Entry {

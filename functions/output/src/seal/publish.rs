@@ -116,7 +116,7 @@ impl Publisher<'_> {
             Err(error) if !error.kind.is_transient() => {
                 tracing::warn!(
                     job_key = entry.trigger.job_key,
-                    "its place in the line is not given back: {}; let seal-receipt read and write s3://{}/{}",
+                    "its slot in the queue is not given back: {}; let seal-receipt read and write s3://{}/{}",
                     error.message,
                     self.ledger.bucket(),
                     Queue::key(&entry.kind)

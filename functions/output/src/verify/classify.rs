@@ -1,8 +1,10 @@
 //! Which objects are the export's data.
 //!
-//! What must stay true: AWS documents neither the names of the files nor that of the test file that comes with them, so
-//! a known suffix claims to be data and is held to it, and an object of any other name is data only if its content
-//! says so convincingly. Nothing that could be data is passed over in silence: it fails a check or is listed as extra.
+//! What must stay true: nothing that could be data is passed over in silence. It fails a check or is listed as extra.
+//!
+//! AWS documents neither the names of the files nor that of the test file that comes with them. So an object with a known
+//! suffix is data and has to be of its format. An object of any other name is data only if its first bytes show that
+//! it is.
 
 use serde::{Deserialize, Serialize};
 
@@ -46,12 +48,13 @@ pub fn plan(prefix: &str, key: &str, size: u64, asked: Option<Format>, named: Op
     if key.ends_with('/') && size == 0 {
         return Plan::Extra;
     }
+    let compressed = asked.row().is_compressed();
     match Suffix::of(key) {
         Suffix::Plain(format) if format == asked => {}
         // AWS's own samples take the gzip objects of such an export and nothing else.
-        Suffix::Gzip(_) if asked == Format::JsonlGzip => {}
-        Suffix::Plain(_) | Suffix::Unknown if asked == Format::JsonlGzip && size > 0 => return Plan::Sniff(asked),
-        Suffix::Plain(_) if asked == Format::JsonlGzip => return Plan::Extra,
+        Suffix::Gzip(_) if compressed => {}
+        Suffix::Plain(_) | Suffix::Unknown if compressed && size > 0 => return Plan::Sniff(asked),
+        Suffix::Plain(_) if compressed => return Plan::Extra,
         Suffix::Plain(format) => return Plan::Foreign(format!("has the suffix of {format}")),
         Suffix::Gzip(Some(_)) => {
             return Plan::Foreign("has the suffix of a gzip-compressed file, which was not asked for".to_owned());
@@ -130,14 +133,7 @@ enum Suffix {
 impl Suffix {
     fn of(key: &str) -> Self {
         let name = key.rsplit('/').next().unwrap_or(key).to_ascii_lowercase();
-        let plain = |name: &str| match name.rsplit_once('.')?.1 {
-            "csv" => Some(Format::Csv),
-            "jsonl" | "json" => Some(Format::Jsonl),
-            "orc" => Some(Format::Orc),
-            "pdf" => Some(Format::Pdf),
-            "xlsx" => Some(Format::Excel),
-            _ => None,
-        };
+        let plain = |name: &str| Format::of_suffix(name.rsplit_once('.')?.1);
         match (plain(&name), name.strip_suffix(".gz")) {
             (Some(format), _) => Self::Plain(format),
             (None, Some(inner)) => Self::Gzip(plain(inner)),

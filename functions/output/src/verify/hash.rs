@@ -1,7 +1,7 @@
 //! The checksums of what is read: SHA-256 for the receipt, and the CRC that S3 keeps of the object, if it keeps one.
 //!
-//! What must stay true: each checksum is that of all bytes of the object, however often its reading was interrupted; one
-//! that could not be computed so is missing, and never equal.
+//! What must stay true: each checksum is that of all bytes of the object, however often its reading was interrupted. If
+//! that cannot be had, there is none, and nothing is equal to it.
 //!
 //! Two libraries compute SHA-256, since none does both: the state of `sha2` can be kept and gone on with in another
 //! process; `aws-lc-rs`, which TLS brings along, is almost twice as fast on processors without instructions for SHA-256.

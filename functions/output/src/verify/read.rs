@@ -40,8 +40,7 @@ use super::{
     report::{Finding, Reading, Role, VerifiedObject},
 };
 use landfall_formats::{
-    AnyDecoder, Checkpoint, Decoded, Decoder, Defect, ExcelDecoder, Format, Framed, GzipDecoder, Head, JsonlDecoder,
-    MAX_LINE, Opened, OrcDecoder, PdfDecoder, TAIL_GUESS, bytes_before_header, frame,
+    Access, Checkpoint, Decoded, Decoder, Defect, Format, Frame as TextFrame, Framed, Head, Opened, TAIL_GUESS,
 };
 
 /// First bytes by which a format is recognised.
@@ -376,25 +375,29 @@ impl Reader {
         if let Some(what) = classify::foreign(head_of(&head, listed), format) {
             return Ok(Finding::Foreign(what));
         }
-        let decoder = match format {
-            Format::Csv | Format::Jsonl => {
-                let tail = content.get(size - size.min(SNIFFED), size).await?;
-                return Ok(Finding::Framed(frame(format, head_of(&head, listed), &tail)?));
+        let decoder = match &format.row().access {
+            Access::Tail(open) => self.open_by_tail(content, *open).await?,
+            Access::Stream { frame, .. } => {
+                let head = head_of(&head, listed);
+                return Ok(Finding::Framed(match frame {
+                    TextFrame::Begin(frame) => frame(head)?,
+                    TextFrame::Ends(frame) => {
+                        let tail = content.get(size - size.min(SNIFFED), size).await?;
+                        frame(head, &tail)?
+                    }
+                }));
             }
-            Format::JsonlGzip => return Ok(Finding::Framed(frame(format, head_of(&head, listed), &[])?)),
-            Format::Orc | Format::Pdf | Format::Excel => self.open(format, content).await?.0,
         };
         let mut framed = decoder.frame();
-        if let Some((range, magic, defect)) = decoder.begin() {
+        if let Some(begin) = decoder.begin() {
+            let range = begin.within.clone();
             let found = match head.get(range.start as usize..range.end as usize) {
                 Some(found) => Bytes::copy_from_slice(found),
                 None if range.end <= size => content.get(range.start, range.end).await?,
                 None => Bytes::new(),
             };
-            match found.windows(magic.len()).position(|window| window == magic) {
-                None => return Err(defect.into()),
-                Some(0) => {}
-                Some(before) => framed.remarks.add(bytes_before_header(before)),
+            if let Some(remark) = begin.look(&found)? {
+                framed.remarks.add(remark);
             }
         }
         Ok(Finding::Framed(framed))
@@ -415,8 +418,12 @@ impl Reader {
         content: &Content,
         listed: &Listed,
         resume: Option<&Resume>,
-    ) -> Result<(AnyDecoder, OwnedSemaphorePermit), Stop> {
-        let (decoder, needs) = match self.open(format, content).await {
+    ) -> Result<(Box<dyn Decoder>, OwnedSemaphorePermit), Stop> {
+        let opened = match format.row().access {
+            Access::Stream { new, .. } => Ok(new()),
+            Access::Tail(open) => self.open_by_tail(content, open).await,
+        };
+        let decoder = match opened {
             // Its first bytes may tell more of what it is instead.
             Err(Stop::Found(finding)) => {
                 let first = content.get(0, content.size.min(SNIFFED)).await?;
@@ -430,46 +437,15 @@ impl Reader {
             None => decoder,
         };
         let buffers = content.size.min(self.ranges as u64 * u64::from(self.held));
-        Ok((decoder, self.reserve(buffers + needs).await?))
+        let permit = self.reserve(buffers + decoder.needs(content.size)).await?;
+        Ok((decoder, permit))
     }
 
-    /// The decoder of a format, and what it may hold.
-    async fn open(&self, format: Format, content: &Content) -> Result<(AnyDecoder, u64), Stop> {
-        let line = MAX_LINE as u64;
-        Ok(match format {
-            Format::Csv => (AnyDecoder::Csv(Box::default()), 0),
-            Format::Jsonl => (AnyDecoder::Jsonl(Box::default()), line.min(content.size)),
-            Format::JsonlGzip => {
-                let decoder = GzipDecoder::new(JsonlDecoder::new());
-                // What a few bytes inflate to may be a long line.
-                (
-                    AnyDecoder::JsonlGzip(Box::new(decoder)),
-                    line.min(content.size.saturating_mul(1_032)),
-                )
-            }
-            Format::Orc => {
-                let decoder = self.open_by_tail(content, OrcDecoder::open).await?;
-                let needs = decoder.needs();
-                (AnyDecoder::Orc(decoder), needs)
-            }
-            Format::Excel => {
-                let decoder = self.open_by_tail(content, ExcelDecoder::open).await?;
-                let needs = decoder.needs();
-                (AnyDecoder::Excel(decoder), needs)
-            }
-            Format::Pdf => {
-                let decoder = self.open_by_tail(content, PdfDecoder::open).await?;
-                let needs = decoder.needs();
-                (AnyDecoder::Pdf(decoder), needs)
-            }
-        })
-    }
-
-    async fn open_by_tail<D: Send + 'static>(
+    async fn open_by_tail(
         &self,
         content: &Content,
-        open: fn(u64, u64, &Bytes) -> Result<Opened<D>, Defect>,
-    ) -> Result<Box<D>, Stop> {
+        open: fn(u64, u64, &Bytes) -> Result<Opened<dyn Decoder>, Defect>,
+    ) -> Result<Box<dyn Decoder>, Stop> {
         let size = content.size;
         let mut start = size - size.min(TAIL_GUESS);
         for _ in 0..OPENINGS {
@@ -485,7 +461,7 @@ impl Reader {
     /// Decodes and hashes all ranges, or those from a checkpoint on.
     async fn decode(
         &self,
-        mut decoder: AnyDecoder,
+        mut decoder: Box<dyn Decoder>,
         mut content: Content,
         resume: Option<Resume>,
         stored: Option<&StoredChecksum>,
@@ -500,17 +476,17 @@ impl Reader {
         }
         loop {
             if !self.has_time() {
-                return Err(paused(&decoder, &checksums, hashed));
+                return Err(paused(&*decoder, &checksums, hashed));
             }
             for wanted in decoder.wanted() {
                 match content.get(wanted.start, wanted.end).await {
                     Ok(read) => decoder.supply(wanted, read)?,
-                    Err(Stop::Paused(_)) => return Err(paused(&decoder, &checksums, hashed)),
+                    Err(Stop::Paused(_)) => return Err(paused(&*decoder, &checksums, hashed)),
                     Err(stop) => return Err(stop),
                 }
             }
             let frames = match content.next().await {
-                Err(Stop::Paused(_)) => return Err(paused(&decoder, &checksums, hashed)),
+                Err(Stop::Paused(_)) => return Err(paused(&*decoder, &checksums, hashed)),
                 frames => frames?,
             };
             if frames.is_empty() {
@@ -547,7 +523,7 @@ impl Reader {
         }
         // What has begun to finish cannot be stopped.
         if !self.has_time_for(decoder.deferred()) {
-            return Err(paused(&decoder, &checksums, hashed));
+            return Err(paused(&*decoder, &checksums, hashed));
         }
         let decoded = blocking(move || decoder.finish()).await??;
         Ok((decoded, checksums))
@@ -626,7 +602,7 @@ impl Reader {
 }
 
 /// A pause in which what was decoded and hashed is kept, as far as it can be.
-fn paused(decoder: &AnyDecoder, checksums: &Checksums, hashed: u64) -> Stop {
+fn paused(decoder: &dyn Decoder, checksums: &Checksums, hashed: u64) -> Stop {
     Stop::Paused(decoder.checkpoint().map(|checkpoint| {
         Box::new(match checksums.states() {
             Some(States { sha256, crc }) => Resume {

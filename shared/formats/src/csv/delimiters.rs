@@ -11,7 +11,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::automaton::{End, Place, Quotes, step};
-use crate::{Defect, Remark, Remedy};
+use crate::{
+    defect::{Defect, Remedy},
+    remark::Remark,
+};
 
 /// Records that must agree before a text is said to be delimited by another character than the comma.
 const ENOUGH: u64 = 10;

@@ -27,9 +27,7 @@ mod records;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod walk;
 
-pub(super) use self::readings::json_size;
-pub use self::{
-    ends::frame,
-    readings::{CsvDecoder, CsvState},
-};
+pub(crate) use self::ends::frame;
+pub use self::readings::CsvDecoder;

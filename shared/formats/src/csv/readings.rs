@@ -13,15 +13,19 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     automaton::Quotes,
-    records::{Header, Records},
+    records::{Header, MAX_HEADER, Records},
 };
 use crate::{
-    Decoded, Decoder, Defect, Remark,
+    decoded::Decoded,
+    decoder::{Checkpoint, Decoder},
+    defect::Defect,
+    remark::Remark,
+    state::{MAX_STATE, json_size},
     text::{Text, TextState},
 };
 
-/// The largest state of a decoder that is given away, in bytes of JSON.
-pub(super) const MAX_STATE: usize = 256 * 1024;
+/// The name of its checkpoints.
+const NAME: &str = "csv";
 
 /// Decodes CSV.
 #[derive(Debug, Default)]
@@ -32,7 +36,7 @@ pub struct CsvDecoder {
 
 /// Where a [`CsvDecoder`] goes on, at any byte of the object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CsvState {
+pub(super) struct CsvState {
     text: TextState,
     readings: Readings,
 }
@@ -70,8 +74,7 @@ impl CsvDecoder {
 
     /// A decoder that goes on where another one was, once the object's bytes from the offset on are pushed that came
     /// with the state.
-    #[must_use]
-    pub fn resume(state: CsvState) -> Self {
+    pub(super) fn restored(state: CsvState) -> Self {
         Self {
             text: Text::resume(state.text),
             readings: state.readings,
@@ -81,8 +84,7 @@ impl CsvDecoder {
     /// The offset in the object of the first byte that must be pushed again, at most three before those that were
     /// pushed, and what is needed to go on there. `None` if the header is so large that this would take more than
     /// 256 KiB as JSON.
-    #[must_use]
-    pub fn checkpoint(&self) -> Option<(u64, CsvState)> {
+    pub(super) fn state(&self) -> Option<(u64, CsvState)> {
         let headings = self.readings.all().map(|records| json_size(&records.heading));
         if headings.sum::<usize>() > MAX_STATE - 4096 {
             return None;
@@ -90,11 +92,6 @@ impl CsvDecoder {
         let text = self.text.checkpoint();
         let readings = self.readings.clone();
         Some((text.offset, CsvState { text, readings }))
-    }
-
-    /// The bytes that were pushed and lie behind the offset of a checkpoint.
-    pub(crate) fn pending(&self) -> &[u8] {
-        self.text.pending()
     }
 
     /// Rows decoded so far.
@@ -114,16 +111,6 @@ impl CsvDecoder {
     }
 }
 
-/// The bytes that a text takes as a JSON string.
-pub(crate) fn json_size(text: &str) -> usize {
-    let escapes = |byte: u8| match byte {
-        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
-        0..0x20 => 6,
-        _ => 1,
-    };
-    text.bytes().map(escapes).sum()
-}
-
 impl Decoder for CsvDecoder {
     fn push(&mut self, chunk: &[u8]) -> Result<(), Defect> {
         let readings = &mut self.readings;
@@ -131,8 +118,8 @@ impl Decoder for CsvDecoder {
         result.map_err(|defect| readings.holding().placed(defect))
     }
 
-    fn finish(self) -> Result<Decoded, Defect> {
-        let Self { text, mut readings } = self;
+    fn finish(self: Box<Self>) -> Result<Decoded, Defect> {
+        let Self { text, mut readings } = *self;
         text.finish(|bytes| readings.push(bytes))
             .map_err(|defect| readings.holding().placed(defect))?;
         readings.finish()
@@ -141,6 +128,20 @@ impl Decoder for CsvDecoder {
     fn held(&self) -> usize {
         let headings = self.readings.all().map(|records| records.heading.capacity());
         headings.sum::<usize>() + self.text.pending().len()
+    }
+
+    fn needs(&self, _size: u64) -> u64 {
+        // The header, in each of two readings.
+        2 * MAX_HEADER as u64
+    }
+
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        let (offset, state) = self.state()?;
+        Checkpoint::new(NAME, offset, &state)
+    }
+
+    fn resume(self: Box<Self>, checkpoint: Checkpoint) -> Result<Box<dyn Decoder>, Defect> {
+        Ok(Box::new(Self::restored(checkpoint.state(NAME)?)))
     }
 }
 

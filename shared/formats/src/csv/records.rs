@@ -1,17 +1,19 @@
-//! The records of a text, by one way to read its quotes.
+//! The records of a text, by one way to read its quotes: what is known of them so far, and what the end of one means.
 //!
-//! What must stay true: what is found depends on the bytes alone, not on how they come; the automaton alone says what is
-//! wrong.
+//! What must stay true: only the header is kept, at most 128 KiB of it, and no other record.
 
-use fearless_simd::{Level, dispatch};
 use serde::{Deserialize, Serialize};
 
 use super::{
     automaton::{End, Place, Quotes, step},
     delimiters::{Suspects, looks_delimited, may_delimit},
-    scan::{BLOCK, Scanned, scan},
 };
-use crate::{Decoded, Defect, MAX_COLUMNS, Remark, column_name, text::BOM};
+use crate::{
+    decoded::{Decoded, MAX_COLUMNS, column_name},
+    defect::Defect,
+    remark::Remark,
+    text::BOM,
+};
 
 /// Bytes of the header that are kept for its names.
 pub(super) const MAX_HEADER: usize = 128 * 1024;
@@ -38,13 +40,13 @@ pub(super) struct Records {
     /// Of one column: lines behind the header that are empty.
     pub(super) empty_lines: u64,
     /// If all that earlier pushes held of the current record is a begin of the header: how much.
-    same: Option<usize>,
+    pub(super) same: Option<usize>,
     /// The header's bytes, as far as they came and are kept.
     pub(super) heading: String,
     /// Once the header is complete.
     pub(super) header: Option<Header>,
     /// Of one column: what else may delimit fields.
-    suspects: Suspects,
+    pub(super) suspects: Suspects,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,87 +88,8 @@ impl Records {
         }
     }
 
-    /// Takes bytes. Gives how many if it stops early: before a quote that may be escaped by the backslash before it, as
-    /// long as it watches for one.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Option<usize>, Defect> {
-        // Where the current record begins, if in these bytes.
-        let mut begin = None;
-        let (mut at, mut forks) = (0, false);
-        while at < bytes.len() && !forks {
-            let mut to = bytes.len();
-            if let Some(header) = self.header
-                && self.suspects.is_empty()
-            {
-                let level = Level::new();
-                let Scanned { at: stopped, unusual } =
-                    dispatch!(level, simd => scan(simd, self, header, bytes, at, &mut begin));
-                at = stopped;
-                if unusual {
-                    to = at + BLOCK;
-                }
-            }
-            (at, forks) = self.walk(bytes, at, to, &mut begin)?;
-        }
-        if self.place != Place::Fresh {
-            let part = &bytes[begin.unwrap_or(0)..at];
-            if self.header.is_none() {
-                self.keep_heading(part);
-            } else {
-                let so_far = if begin.is_some() { Some(0) } else { self.same };
-                self.same = so_far.and_then(|at| self.matches(at, part));
-            }
-        }
-        Ok(forks.then_some(at))
-    }
-
-    /// Shows the automaton the bytes from `at` to `to`, or fewer if a record ends that may change how the next is to
-    /// be read, or if there is another way to read the next byte; gives where it stopped, and whether for that.
-    fn walk(
-        &mut self,
-        bytes: &[u8],
-        mut at: usize,
-        to: usize,
-        begin: &mut Option<usize>,
-    ) -> Result<(usize, bool), Defect> {
-        while at < to {
-            let byte = bytes[at];
-            if self.place == Place::Fresh && !matches!(byte, b'\r' | b'\n') {
-                // A second byte order mark, before the header, is as little a part of it as the first.
-                if self.header.is_none() && bytes[at..].starts_with(&BOM) {
-                    at += BOM.len();
-                    continue;
-                }
-                self.line = self.breaks + 1;
-                *begin = Some(at);
-            }
-            if self.watch && self.place == Place::Backslash && byte == b'"' {
-                return Ok((at, true));
-            }
-            let before = self.place;
-            let (place, end) = step(before, byte, b',', self.quotes);
-            self.line_end(byte, before, place);
-            self.place = place;
-            self.watch &= !(before == Place::Closed && place == Place::Quoted);
-            let watchful = self.header.is_none() || !self.suspects.is_empty();
-            self.suspects.take(byte, self.quotes);
-            match end {
-                End::Nothing => {}
-                End::Field => self.delimiters += 1,
-                End::Text => return Err(self.text_behind(byte)),
-                End::Record => {
-                    self.record(&bytes[begin.unwrap_or(0)..at], begin.is_none())?;
-                    if watchful {
-                        return Ok((at + 1, false));
-                    }
-                }
-            }
-            at += 1;
-        }
-        Ok((at, false))
-    }
-
     /// Takes note of how lines end.
-    fn line_end(&mut self, byte: u8, before: Place, after: Place) {
+    pub(super) fn line_end(&mut self, byte: u8, before: Place, after: Place) {
         let ends_crlf = self.after_cr && byte == b'\n';
         self.breaks += u64::from(byte == b'\n');
         self.lone_crs += u64::from(self.after_cr && !ends_crlf);
@@ -176,7 +99,7 @@ impl Records {
     }
 
     /// The defect of a byte behind a quote that closes a value.
-    fn text_behind(&self, byte: u8) -> Defect {
+    pub(super) fn text_behind(&self, byte: u8) -> Defect {
         let has_columns = self.header.is_some_and(|header| header.fields > 1) || self.delimiters > 0;
         if !has_columns && may_delimit(byte) {
             return looks_delimited(byte);
@@ -191,7 +114,7 @@ impl Records {
     }
 
     /// Ends the current record. `part` is what these bytes hold of it, its end if it began in `earlier` ones.
-    fn record(&mut self, part: &[u8], earlier: bool) -> Result<(), Defect> {
+    pub(super) fn record(&mut self, part: &[u8], earlier: bool) -> Result<(), Defect> {
         let fields = std::mem::take(&mut self.delimiters) + 1;
         let Some(header) = self.header else {
             self.keep_heading(part);
@@ -231,7 +154,7 @@ impl Records {
     }
 
     /// Keeps the header's bytes as far as there is room.
-    fn keep_heading(&mut self, part: &[u8]) {
+    pub(super) fn keep_heading(&mut self, part: &[u8]) {
         let part = String::from_utf8_lossy(part);
         let room = part.floor_char_boundary(MAX_HEADER - self.heading.len());
         self.heading.push_str(&part[..room]);
@@ -244,7 +167,7 @@ impl Records {
 
     /// Whether the header goes on with `part` behind its first `at` bytes; if so, how much of it is matched then.
     /// The byte order mark of a file that was put behind another one is no part of its header.
-    fn matches(&self, at: usize, mut part: &[u8]) -> Option<usize> {
+    pub(super) fn matches(&self, at: usize, mut part: &[u8]) -> Option<usize> {
         if !self.header.is_some_and(|header| header.kept) {
             return None;
         }

@@ -10,7 +10,10 @@ use super::{
     automaton::{Place, Quotes},
     records::{Header, Records},
 };
-use crate::text::BOM;
+use crate::{
+    bits::{escaped, parity},
+    text::BOM,
+};
 
 /// Bytes that [`scan`] takes at once.
 pub(super) const BLOCK: usize = 64;
@@ -184,28 +187,6 @@ pub(super) fn scan<S: Simd>(
 fn ends_escaping(bytes: &[u8], place: Place) -> bool {
     let run = bytes.iter().rev().take_while(|byte| **byte == b'\\').count();
     (run % 2 == 1) ^ (run == bytes.len() && place == Place::Backslash)
-}
-
-/// The bytes behind backslashes that are not escaped themselves. `first`: whether the byte before these is one.
-#[inline(always)]
-fn escaped(backslashes: u64, first: bool) -> u64 {
-    let mut escaped = u64::from(first);
-    let mut left = backslashes & !escaped;
-    while left != 0 {
-        let behind = (left & left.wrapping_neg()) << 1;
-        escaped |= behind;
-        left &= (left - 1) & !behind;
-    }
-    escaped
-}
-
-/// For each bit, whether an odd number of bits is set up to it.
-#[inline(always)]
-fn parity(mut bits: u64) -> u64 {
-    for shift in [1, 2, 4, 8, 16, 32] {
-        bits ^= bits << shift;
-    }
-    bits
 }
 
 /// The index of the highest bit that is set.

@@ -3,8 +3,16 @@
 
 use proptest::prelude::*;
 
-use super::{automaton::Quotes, readings::MAX_STATE, records::MAX_HEADER, *};
-use crate::{Decoded, Decoder, Defect, Framed, Head, MAX_COLUMNS, text::BOM};
+use super::{automaton::Quotes, records::MAX_HEADER, *};
+use crate::{
+    content::Head,
+    decoded::{Decoded, Framed, MAX_COLUMNS},
+    decoder::Decoder,
+    defect::Defect,
+    state::MAX_STATE,
+    testing::resumed,
+    text::BOM,
+};
 
 /// The decoder that every byte of a text passes through csv-core in.
 mod oracle {
@@ -12,7 +20,8 @@ mod oracle {
 
     use super::super::records::MAX_HEADER;
     use crate::{
-        Decoded, Decoder, Defect, MAX_COLUMNS, column_name,
+        decoded::{Decoded, MAX_COLUMNS, column_name},
+        defect::Defect,
         text::{BOM, Text},
     };
 
@@ -91,24 +100,18 @@ mod oracle {
         pub(super) fn placed(&self, defect: Defect) -> Defect {
             self.records.placed(defect)
         }
-    }
 
-    impl Decoder for CsvDecoder {
-        fn push(&mut self, chunk: &[u8]) -> Result<(), Defect> {
+        pub(super) fn push(&mut self, chunk: &[u8]) -> Result<(), Defect> {
             let records = &mut self.records;
             let result = self.text.push(chunk, |bytes| records.push(bytes));
             result.map_err(|defect| records.placed(defect))
         }
 
-        fn finish(self) -> Result<Decoded, Defect> {
+        pub(super) fn finish(self) -> Result<Decoded, Defect> {
             let Self { text, mut records } = self;
             text.finish(|bytes| records.push(bytes))
                 .map_err(|defect| records.placed(defect))?;
             records.finish()
-        }
-
-        fn held(&self) -> usize {
-            0
         }
     }
 
@@ -250,7 +253,7 @@ fn run(text: impl AsRef<[u8]>) -> Result<Decoded, Defect> {
 }
 
 fn in_chunks(bytes: &[u8], size: usize) -> Result<Decoded, Defect> {
-    let mut decoder = CsvDecoder::new();
+    let mut decoder = Box::new(CsvDecoder::new());
     for chunk in bytes.chunks(size) {
         decoder.push(chunk)?;
     }
@@ -366,12 +369,12 @@ fn is_delimited(result: &Result<Decoded, Defect>) -> bool {
 
 /// Pushes chunks of the sizes, over and over.
 fn in_sizes(bytes: &[u8], sizes: &[usize]) -> Result<Decoded, Defect> {
-    let mut decoder = CsvDecoder::new();
-    push_in_sizes(&mut decoder, bytes, sizes)?;
+    let mut decoder = Box::new(CsvDecoder::new());
+    push_in_sizes(&mut *decoder, bytes, sizes)?;
     decoder.finish()
 }
 
-fn push_in_sizes(decoder: &mut CsvDecoder, mut bytes: &[u8], sizes: &[usize]) -> Result<(), Defect> {
+fn push_in_sizes(decoder: &mut dyn Decoder, mut bytes: &[u8], sizes: &[usize]) -> Result<(), Defect> {
     for size in sizes.iter().cycle() {
         if bytes.is_empty() {
             break;
@@ -387,14 +390,10 @@ fn push_in_sizes(decoder: &mut CsvDecoder, mut bytes: &[u8], sizes: &[usize]) ->
 fn cut(bytes: &[u8], cut: usize, sizes: &[usize]) -> Result<Decoded, Defect> {
     let mut first = CsvDecoder::new();
     push_in_sizes(&mut first, &bytes[..cut], sizes)?;
-    let (offset, state) = first.checkpoint().unwrap();
+    assert!(serde_json::to_string(&first.checkpoint()).unwrap().len() <= MAX_STATE);
+    let (offset, mut second) = resumed(&first, Box::new(CsvDecoder::new())).unwrap();
     assert!(offset as usize + 3 >= cut && offset as usize <= cut);
-    let json = serde_json::to_string(&state).unwrap();
-    assert!(json.len() <= MAX_STATE);
-    let read: CsvState = serde_json::from_str(&json).unwrap();
-    assert_eq!(read, state);
-    let mut second = CsvDecoder::resume(read);
-    push_in_sizes(&mut second, &bytes[offset as usize..], sizes)?;
+    push_in_sizes(&mut *second, &bytes[offset as usize..], sizes)?;
     second.finish()
 }
 
@@ -457,12 +456,17 @@ fn headers_are_bounded() {
     let decoded = run(format!("{}\n{row}\n{row}\n", names.join(","))).unwrap();
     assert_eq!((decoded.rows, decoded.column_count), (2, 3_000));
     assert_eq!(decoded.columns.len(), MAX_COLUMNS);
-    assert!(decoded.columns.iter().all(|name| name.len() <= crate::MAX_COLUMN_NAME));
+    assert!(
+        decoded
+            .columns
+            .iter()
+            .all(|name| name.len() <= crate::decoded::MAX_COLUMN_NAME)
+    );
 }
 
 #[test]
 fn holds_no_more_for_more_rows() {
-    let mut decoder = CsvDecoder::new();
+    let mut decoder = Box::new(CsvDecoder::new());
     decoder.push(b"a,b\n").unwrap();
     let held = decoder.held();
     let value = "x".repeat(1 << 20);
@@ -509,9 +513,7 @@ fn looks(text: &str) -> (String, String) {
 fn cut_at(bytes: &[u8], at: usize) -> Result<Decoded, Defect> {
     let mut first = CsvDecoder::new();
     first.push(&bytes[..at])?;
-    let (offset, state) = first.checkpoint().unwrap();
-    let json = serde_json::to_string(&state).unwrap();
-    let mut second = CsvDecoder::resume(serde_json::from_str(&json).unwrap());
+    let (offset, mut second) = resumed(&first, Box::new(CsvDecoder::new())).unwrap();
     second.push(&bytes[offset as usize..])?;
     second.finish()
 }
@@ -800,17 +802,16 @@ proptest! {
 #[test]
 fn the_state_is_bounded() {
     let large = format!("{}\n", "\u{1},".repeat(MAX_HEADER));
-    let mut decoder = CsvDecoder::new();
+    let mut decoder = Box::new(CsvDecoder::new());
     decoder.push(large.as_bytes()).unwrap();
     assert_eq!(decoder.checkpoint(), None);
     let large = format!("{}\n1", "\u{e9}\",".repeat(MAX_HEADER));
-    let mut decoder = CsvDecoder::new();
+    let mut decoder = Box::new(CsvDecoder::new());
     decoder.push(large.as_bytes()).unwrap();
-    let (offset, state) = decoder.checkpoint().unwrap();
+    assert!(serde_json::to_string(&decoder.checkpoint()).unwrap().len() <= MAX_STATE);
+    let (offset, mut resumed) = resumed(&*decoder, Box::new(CsvDecoder::new())).unwrap();
     assert_eq!(offset as usize, large.len());
-    assert!(serde_json::to_string(&state).unwrap().len() <= MAX_STATE);
     let more = vec![","; MAX_HEADER].concat();
-    let mut resumed = CsvDecoder::resume(state);
     resumed.push(more.as_bytes()).unwrap();
     decoder.push(more.as_bytes()).unwrap();
     assert_eq!(resumed.finish(), decoder.finish());

@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    attributes::{attribute, value},
     names::{key, resolve},
-    notes::{Notes, attribute, value},
 };
-use crate::Defect;
+use crate::defect::Defect;
 
 /// The most that is kept of sheets, relations to them and types of parts, in bytes: with usual names more than enough
-/// for [`super::MAX_ENTRIES`] of each.
+/// for [`super::directory::MAX_ENTRIES`] of each.
 pub(super) const MAX_LINKED: usize = 8 * 1024 * 1024;
 /// What one of them takes beside its texts.
 pub(super) const LINK: usize = 96;
@@ -21,11 +21,26 @@ pub(super) const LINK: usize = 96;
 pub(super) const CONTENT_TYPES: &str = "[content_types].xml";
 pub(super) const ROOT_RELATIONS: &str = "_rels/.rels";
 
+/// What is known of one part.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    /// By which other parts name it.
+    pub(super) key: String,
+    /// The local name of its outermost element.
+    pub(super) root: String,
+    /// Rows with a value.
+    pub(super) rows: u64,
+    /// Shared strings that it holds.
+    pub(super) strings: u64,
+    /// The highest number of a shared string that its cells name.
+    pub(super) highest: Option<u64>,
+}
+
 /// What the parts of a workbook say of each other.
 #[derive(Debug, Default)]
 pub(super) struct Book {
     /// The XML parts by key.
-    parts: BTreeMap<String, Notes>,
+    parts: BTreeMap<String, Part>,
     /// Parts whose content types are given one by one, and whether it is that of a workbook.
     overrides: BTreeMap<String, bool>,
     /// Extensions, in lower case, of parts that are workbooks unless their own type says otherwise.
@@ -80,9 +95,9 @@ impl Book {
         Ok(())
     }
 
-    /// Takes the notes of a part that ended.
-    pub(super) fn add(&mut self, notes: Notes) {
-        self.parts.insert(notes.part.clone(), notes);
+    /// Takes a part that ended.
+    pub(super) fn add(&mut self, part: Part) {
+        self.parts.insert(part.key.clone(), part);
     }
 
     /// Whether the content types call a part a workbook: its own type decides before that of its extension.

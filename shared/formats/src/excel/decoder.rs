@@ -11,19 +11,24 @@ use flate2::{Crc, Decompress, FlushDecompress, Status};
 use super::{
     book::{Book, MAX_LINKED},
     directory::{Entry, MAX_DIRECTORY, Window, check_parts, read_directory},
-    xml::{MAX_NAMESPACES, Xml},
+    elements::MAX_NAMESPACES,
+    xml::{MAX_MARKUP, Xml},
 };
-use crate::{Decoded, Decoder, Defect, Framed, Opened, panics::caught};
-
-/// The longest piece of markup or text that is taken, in bytes. A cell holds at most 32,767 characters.
-pub const MAX_MARKUP: usize = 1024 * 1024;
+use crate::{
+    decoded::Decoded,
+    decoder::{Begin, Decoder, Opened},
+    defect::Defect,
+    panics::caught,
+};
 
 /// Inflated bytes that are passed on at once.
 pub(super) const SCRATCH: usize = 64 * 1024;
 /// The fixed part of an entry's own header.
 const LOCAL_HEADER: usize = 30;
 pub(crate) const LOCAL_MAGIC: &[u8] = b"PK\x03\x04";
-pub(crate) const NO_HEADER: &str = "does not begin with the header of a zip entry";
+/// What an archive without an entry begins with.
+pub(crate) const END_MAGIC: &[u8] = b"PK\x05\x06";
+const NO_HEADER: &str = "does not begin with the header of a zip entry";
 
 /// Decodes XLSX.
 pub struct ExcelDecoder {
@@ -44,11 +49,11 @@ enum State {
     Header(Vec<u8>),
     /// Bytes of the name and the extra fields that are left.
     Names(u64),
-    Data(Box<Part>),
+    Data(Box<Data>),
 }
 
 /// An entry whose data are being read.
-struct Part {
+struct Data {
     left: u64,
     inflate: Option<Decompress>,
     ended: bool,
@@ -90,25 +95,6 @@ impl ExcelDecoder {
         })))
     }
 
-    /// What the directory shows: nothing but that the parts of a workbook are there, without which it does not open.
-    #[must_use]
-    pub fn frame(&self) -> Framed {
-        Framed::default()
-    }
-
-    /// Where the first part begins.
-    #[must_use]
-    pub fn begin(&self) -> u64 {
-        self.entries.first().map_or(0, |entry| entry.header)
-    }
-
-    /// The most bytes that this decoder holds beside the directory.
-    #[must_use]
-    pub const fn needs(&self) -> u64 {
-        // The markup may lie at the end of a buffer that doubles.
-        (2 * MAX_MARKUP + MAX_LINKED + MAX_NAMESPACES + SCRATCH) as u64
-    }
-
     /// Takes the header of the current entry.
     fn header(&mut self, header: &[u8]) -> Result<State, Defect> {
         let entry = &self.entries[self.current];
@@ -134,7 +120,7 @@ impl ExcelDecoder {
 
     fn begin_data(&self) -> State {
         let entry = &self.entries[self.current];
-        State::Data(Box::new(Part {
+        State::Data(Box::new(Data {
             left: entry.compressed,
             inflate: entry.deflated.then(|| Decompress::new(false)),
             ended: false,
@@ -144,7 +130,7 @@ impl ExcelDecoder {
         }))
     }
 
-    fn data(&mut self, part: &mut Part, mut bytes: &[u8]) -> Result<(), Defect> {
+    fn data(&mut self, part: &mut Data, mut bytes: &[u8]) -> Result<(), Defect> {
         let entry = &self.entries[self.current];
         part.left -= bytes.len() as u64;
         let Some(inflate) = &mut part.inflate else {
@@ -178,7 +164,7 @@ impl ExcelDecoder {
             .at(entry.header))
     }
 
-    fn end_data(&mut self, part: Part) -> Result<(), Defect> {
+    fn end_data(&mut self, part: Data) -> Result<(), Defect> {
         let entry = &self.entries[self.current];
         if part.inflate.is_some() && !part.ended {
             return Err(entry.defect("does not inflate to an end").at(entry.header));
@@ -190,8 +176,8 @@ impl ExcelDecoder {
             return Err(entry.defect("is not of its checksum (CRC-32)").at(entry.header));
         }
         if let Some(xml) = part.xml {
-            let notes = xml.finish().map_err(|what| entry.defect(what).at(entry.header))?;
-            self.book.add(notes);
+            let part = xml.finish().map_err(|what| entry.defect(what).at(entry.header))?;
+            self.book.add(part);
         }
         self.current += 1;
         Ok(())
@@ -205,7 +191,7 @@ struct Sink<'a> {
     xml: &'a mut Option<Xml>,
 }
 
-fn part_of(part: &mut Part) -> Sink<'_> {
+fn part_of(part: &mut Data) -> Sink<'_> {
     Sink {
         crc: &mut part.crc,
         length: &mut part.length,
@@ -279,7 +265,7 @@ impl Decoder for ExcelDecoder {
         Ok(())
     }
 
-    fn finish(self) -> Result<Decoded, Defect> {
+    fn finish(self: Box<Self>) -> Result<Decoded, Defect> {
         if self.offset != self.size || self.current != self.entries.len() {
             return Err(Defect::new("ended before the size that it was opened with").at(self.offset));
         }
@@ -295,6 +281,18 @@ impl Decoder for ExcelDecoder {
             _ => 0,
         };
         self.scratch.len() + markup
+    }
+
+    /// Beside the directory.
+    fn needs(&self, _size: u64) -> u64 {
+        // The markup may lie at the end of a buffer that doubles.
+        (2 * MAX_MARKUP + MAX_LINKED + MAX_NAMESPACES + SCRATCH) as u64
+    }
+
+    /// The header of the first entry.
+    fn begin(&self) -> Option<Begin> {
+        let first = self.entries.first().map_or(0, |entry| entry.header);
+        Some(Begin::at(first, LOCAL_MAGIC, NO_HEADER))
     }
 }
 

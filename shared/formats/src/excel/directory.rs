@@ -9,16 +9,16 @@ use bytes::Bytes;
 use rawzip::{CompressionMethod, ReaderAt, ZipLocator};
 
 use super::{
+    attributes::MAX_NAME,
     book::{CONTENT_TYPES, ROOT_RELATIONS},
     names::key,
-    xml::MAX_NAME,
 };
-use crate::Defect;
+use crate::defect::Defect;
 
 /// The largest directory of an archive that is taken, in bytes.
-pub const MAX_DIRECTORY: u64 = 16 * 1024 * 1024;
+pub(super) const MAX_DIRECTORY: u64 = 16 * 1024 * 1024;
 /// The most entries of an archive that are taken.
-pub const MAX_ENTRIES: usize = 10_000;
+pub(super) const MAX_ENTRIES: usize = 10_000;
 
 /// An entry of the archive.
 #[derive(Debug)]

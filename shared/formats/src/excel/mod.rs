@@ -12,15 +12,17 @@
 //! A row is a `row` element with at least one cell that has a value or a formula, in any sheet. Rows of headings are
 //! counted like all others: a workbook does not say which they are.
 //!
-//! Memory: the directory, of which at most [`MAX_DIRECTORY`] bytes and [`MAX_ENTRIES`] entries are taken, one piece of
-//! markup of at most [`MAX_MARKUP`] bytes, at most 8 MiB of links from the workbook to its parts, 64 KiB of namespaces
+//! Memory: the directory, of which at most 16 MiB and 10,000 entries are taken, one piece of
+//! markup of at most 1 MiB, at most 8 MiB of links from the workbook to its parts, 64 KiB of namespaces
 //! and a scratch of 64 KiB. However much a few bytes inflate to, it passes through the scratch.
 //!
 //! What this cannot see: values are not held against their types or styles.
 
+mod attributes;
 mod book;
 mod decoder;
 mod directory;
+mod elements;
 mod names;
 mod notes;
 #[cfg(test)]
@@ -28,8 +30,5 @@ mod tests;
 mod text;
 mod xml;
 
-pub(super) use self::decoder::{LOCAL_MAGIC, NO_HEADER};
-pub use self::{
-    decoder::{ExcelDecoder, MAX_MARKUP},
-    directory::{MAX_DIRECTORY, MAX_ENTRIES},
-};
+pub use self::decoder::ExcelDecoder;
+pub(crate) use self::decoder::{END_MAGIC, LOCAL_MAGIC};

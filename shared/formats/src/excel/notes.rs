@@ -4,8 +4,9 @@
 //! [`Book`], which bounds them.
 
 use super::{
-    book::Book,
-    xml::{Attributes, MAX_NAME, Open, plain},
+    attributes::Attributes,
+    book::{Book, Part},
+    elements::Open,
 };
 
 /// The longest number of a shared string that is taken, in bytes.
@@ -14,16 +15,7 @@ const MAX_NUMBER: usize = 20;
 /// The notes of one part.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
-    /// Its key.
-    pub(super) part: String,
-    /// The local name of its outermost element.
-    pub(super) root: String,
-    /// Rows with a value.
-    pub(super) rows: u64,
-    /// Shared strings that it holds.
-    pub(super) strings: u64,
-    /// The highest number of a shared string that its cells name.
-    pub(super) highest: Option<u64>,
+    pub(super) part: Part,
     /// Whether the open row has had a value.
     counted: bool,
     /// Whether the open cell names a shared string.
@@ -33,9 +25,10 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    pub(super) fn new(part: String) -> Self {
+    /// For the part of this key.
+    pub(super) fn new(key: String) -> Self {
         Self {
-            part,
+            part: Part { key, ..Part::default() },
             ..Self::default()
         }
     }
@@ -43,10 +36,10 @@ impl Notes {
     /// An element begins within those that are open.
     pub(super) fn element(&mut self, open: &Open, name: &str, attributes: &str, book: &mut Book) -> Result<(), String> {
         match (open.depth(), name) {
-            (0, _) => name.clone_into(&mut self.root),
-            (1, "Override" | "Default" | "Relationship") => book.link(&self.part, name, attributes)?,
-            (1, "si") if self.root == "sst" => self.strings += 1,
-            (2, "sheet") if open.parent(0) == "sheets" => book.link(&self.part, name, attributes)?,
+            (0, _) => name.clone_into(&mut self.part.root),
+            (1, "Override" | "Default" | "Relationship") => book.link(&self.part.key, name, attributes)?,
+            (1, "si") if self.part.root == "sst" => self.part.strings += 1,
+            (2, "sheet") if open.parent(0) == "sheets" => book.link(&self.part.key, name, attributes)?,
             (2, "row") if open.parent(0) == "sheetData" => self.counted = false,
             (3, "c") if is_row(open, 0) => {
                 self.shared = Attributes(attributes)
@@ -84,7 +77,7 @@ impl Notes {
             let number = number
                 .parse()
                 .map_err(|_| "has a cell whose shared string is not named by its number".to_owned())?;
-            self.highest = self.highest.max(Some(number));
+            self.part.highest = self.part.highest.max(Some(number));
         }
         self.number.clear();
         Ok(())
@@ -92,7 +85,7 @@ impl Notes {
 
     fn count(&mut self) {
         if !std::mem::replace(&mut self.counted, true) {
-            self.rows += 1;
+            self.part.rows += 1;
         }
     }
 }
@@ -103,22 +96,4 @@ fn is_row(open: &Open, above: usize) -> bool {
 
 fn is_cell(open: &Open, above: usize) -> bool {
     open.parent(above) == "c" && is_row(open, above + 1)
-}
-
-/// The value of an attribute without a prefix, cut to [`MAX_NAME`].
-pub(super) fn attribute(attributes: &str, wanted: &str) -> Result<Option<String>, String> {
-    value(attributes, |name| name == wanted)
-}
-
-/// The value of the first attribute whose name is wanted, cut to [`MAX_NAME`].
-pub(super) fn value(attributes: &str, wanted: impl Fn(&str) -> bool) -> Result<Option<String>, String> {
-    for found in Attributes(attributes) {
-        let (name, value) = found?;
-        if wanted(name) {
-            let mut value = plain(value)?;
-            value.truncate(value.floor_char_boundary(MAX_NAME));
-            return Ok(Some(value));
-        }
-    }
-    Ok(None)
 }

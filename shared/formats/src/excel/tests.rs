@@ -10,7 +10,11 @@ use super::{
     decoder::SCRATCH,
     *,
 };
-use crate::{Decoded, Decoder as _, Defect, Framed, Opened};
+use crate::{
+    decoded::{Decoded, Framed},
+    decoder::{Decoder as _, Opened},
+    defect::Defect,
+};
 
 /// A workbook by another writer: two sheets of `rows` rows below a heading, and one without a cell.
 fn workbook(rows: u32) -> Vec<u8> {
@@ -655,4 +659,37 @@ fn parts_are_found_however_they_are_named() {
             .what
             .contains("two parts of the same name")
     );
+}
+
+/// A zip directory, and nothing before it, of the parts that a workbook begins with, each said to lie at `offset`.
+fn directory(offset: u64) -> Bytes {
+    let mut bytes = Vec::new();
+    for name in ["[Content_Types].xml", "_rels/.rels", "xl/workbook.xml"] {
+        bytes.extend_from_slice(b"PK\x01\x02");
+        // Versions, flags, method, time and checksum; the lengths as stored and inflated.
+        bytes.extend_from_slice(&[0; 16]);
+        bytes.extend_from_slice(&[1, 0, 0, 0, 1, 0, 0, 0]);
+        // The lengths of the name, the extra field and the comment; the disk and the attributes.
+        bytes.extend_from_slice(&[name.len() as u8, 0, 12, 0, 0, 0]);
+        bytes.extend_from_slice(&[0; 8]);
+        // The offset lies in the extra field, which is zip64's.
+        bytes.extend_from_slice(&[0xff; 4]);
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(&[1, 0, 8, 0]);
+        bytes.extend_from_slice(&offset.to_le_bytes());
+    }
+    let size = bytes.len() as u32;
+    bytes.extend_from_slice(b"PK\x05\x06\0\0\0\0\x03\0\x03\0");
+    bytes.extend_from_slice(&size.to_le_bytes());
+    bytes.extend_from_slice(&[0; 6]);
+    bytes.into()
+}
+
+#[test]
+fn a_begin_beyond_all_bytes_is_a_range_all_the_same() {
+    for offset in [0, u64::MAX - 4, u64::MAX - 1, u64::MAX] {
+        let begin = open(&directory(offset), 64 * 1024).unwrap().begin().unwrap();
+        assert_eq!(begin.within, offset..offset.saturating_add(4));
+        assert_eq!(begin.look(b"").unwrap_err().offset, Some(offset));
+    }
 }

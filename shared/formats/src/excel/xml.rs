@@ -9,27 +9,21 @@
 use quick_xml::{
     Reader,
     errors::IllFormedError,
-    escape::unescape,
     events::{BytesStart, Event},
 };
 
 use super::{
-    book::Book,
-    decoder::MAX_MARKUP,
+    attributes::{Attributes, MALFORMED, is_name, is_space, local, plain, reference},
+    book::{Book, Part},
+    elements::{Namespaces, Open},
     notes::Notes,
     text::{Encoding, Text},
 };
 
-/// The deepest nesting of elements that is taken.
-const MAX_DEPTH: usize = 256;
-/// The longest name of an element or entry that is taken, in bytes.
-pub(super) const MAX_NAME: usize = 1024;
-/// The most that is held of declared namespaces, in bytes.
-pub(super) const MAX_NAMESPACES: usize = 64 * 1024;
+/// The longest piece of markup or text that is taken, in bytes. A cell holds at most 32,767 characters.
+pub(super) const MAX_MARKUP: usize = 1024 * 1024;
 /// Up to how many attributes are compared each with each.
 const FEW: usize = 16;
-
-const MALFORMED: &str = "is not well-formed XML";
 
 /// Checks a part, and takes notes of its elements.
 #[derive(Debug)]
@@ -43,83 +37,6 @@ pub(super) struct Xml {
     open: Open,
     spaces: Namespaces,
     notes: Notes,
-}
-
-/// The open elements.
-#[derive(Debug, Default)]
-pub(super) struct Open {
-    /// Their names, one behind the other, and where each begins.
-    names: String,
-    begins: Vec<usize>,
-}
-
-impl Open {
-    pub(super) fn depth(&self) -> usize {
-        self.begins.len()
-    }
-
-    /// The local name of the open element `above` levels above the innermost one.
-    pub(super) fn parent(&self, above: usize) -> &str {
-        let Some(index) = self.begins.len().checked_sub(above + 1) else {
-            return "";
-        };
-        let end = self.begins.get(index + 1).copied().unwrap_or(self.names.len());
-        local(&self.names[self.begins[index]..end])
-    }
-
-    fn push(&mut self, name: &str) -> Result<(), String> {
-        if self.begins.len() == MAX_DEPTH || name.len() > MAX_NAME {
-            return Err("is nested too deep, or has too long names".to_owned());
-        }
-        self.begins.push(self.names.len());
-        self.names.push_str(name);
-        Ok(())
-    }
-
-    fn pop(&mut self, name: &str) -> Result<(), String> {
-        let begin = self.begins.pop().ok_or("closes an element that was not opened")?;
-        if self.names[begin..] != *name {
-            return Err("closes another element than was opened".to_owned());
-        }
-        self.names.truncate(begin);
-        Ok(())
-    }
-}
-
-/// The namespaces that are declared where the text stands.
-#[derive(Debug, Default)]
-struct Namespaces {
-    /// Prefix, address, and how deep the element lies that declared it.
-    declared: Vec<(String, String, usize)>,
-    held: usize,
-}
-
-impl Namespaces {
-    fn address(&self, prefix: &str) -> Option<&str> {
-        if prefix == "xml" {
-            return Some("http://www.w3.org/XML/1998/namespace");
-        }
-        let mut inwards = self.declared.iter().rev();
-        inwards
-            .find(|(declared, ..)| declared == prefix)
-            .map(|(_, address, _)| address.as_str())
-    }
-
-    fn declare(&mut self, prefix: &str, address: &str, depth: usize) -> Result<(), String> {
-        self.held += prefix.len() + address.len();
-        if self.held > MAX_NAMESPACES {
-            return Err(format!("declares more than {} KiB of namespaces", MAX_NAMESPACES >> 10));
-        }
-        self.declared.push((prefix.to_owned(), address.to_owned(), depth));
-        Ok(())
-    }
-
-    /// Forgets what elements at `depth` and below declared.
-    fn leave(&mut self, depth: usize) {
-        while let Some((prefix, address, _)) = self.declared.pop_if(|(.., of)| *of >= depth) {
-            self.held -= prefix.len() + address.len();
-        }
-    }
 }
 
 impl Xml {
@@ -403,7 +320,7 @@ impl Xml {
     }
 
     /// Says that all bytes were pushed.
-    pub(super) fn finish(self) -> Result<Notes, String> {
+    pub(super) fn finish(self) -> Result<Part, String> {
         let left = self.carry.trim_ascii_start();
         if self.open.depth() == 0 && !left.is_empty() && !left.starts_with('<') {
             return Err(outside());
@@ -414,7 +331,7 @@ impl Xml {
         if !self.rooted {
             return Err("holds no XML element".to_owned());
         }
-        Ok(self.notes)
+        Ok(self.notes.part)
     }
 }
 
@@ -433,110 +350,4 @@ fn twice() -> String {
 
 fn unbound() -> String {
     format!("{MALFORMED}: it has a prefix that no namespace is declared for")
-}
-
-pub(super) fn local(name: &str) -> &str {
-    name.split_once(':').map_or(name, |(_, local)| local)
-}
-
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
-}
-
-/// The attributes of an element as they stand in it, each held to the grammar.
-pub(super) struct Attributes<'a>(pub(super) &'a str);
-
-impl<'a> Iterator for Attributes<'a> {
-    type Item = Result<(&'a str, &'a str), String>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let space = self.0.bytes().take_while(|byte| is_space(*byte)).count();
-        if space == self.0.len() {
-            return None;
-        }
-        let attribute = if space > 0 { attribute(&self.0[space..]) } else { None };
-        Some(match attribute {
-            Some((name, value, rest)) => {
-                self.0 = rest;
-                references(value).map(|()| (name, value))
-            }
-            None => Err(MALFORMED.to_owned()),
-        })
-    }
-}
-
-/// The name, the value and what follows.
-fn attribute(text: &str) -> Option<(&str, &str, &str)> {
-    let trim = |text: &'_ str| text.bytes().take_while(|byte| is_space(*byte)).count();
-    let (name, rest) = text.split_once('=')?;
-    let name = name.trim_end_matches([' ', '\t', '\r', '\n']);
-    let rest = &rest[trim(rest)..];
-    let quote = rest.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
-    let (value, rest) = rest[1..].split_once(quote)?;
-    (is_name(name) && memchr::memchr(b'<', value.as_bytes()).is_none()).then_some((name, value, rest))
-}
-
-/// A value without references.
-pub(super) fn plain(value: &str) -> Result<String, String> {
-    unescape(value).map(Into::into).map_err(|_| unknown())
-}
-
-/// Checks the references of a value.
-fn references(value: &str) -> Result<(), String> {
-    let mut rest = value;
-    while let Some(at) = memchr::memchr(b'&', rest.as_bytes()) {
-        let (name, behind) = rest[at + 1..].split_once(';').ok_or(MALFORMED)?;
-        reference(name)?;
-        rest = behind;
-    }
-    Ok(())
-}
-
-fn unknown() -> String {
-    format!("{MALFORMED}: it has an entity that XML does not know")
-}
-
-/// The character that a reference stands for.
-fn reference(name: &str) -> Result<char, String> {
-    let Some(number) = name.strip_prefix('#') else {
-        return match name {
-            "amp" => Ok('&'),
-            "lt" => Ok('<'),
-            "gt" => Ok('>'),
-            "quot" => Ok('"'),
-            "apos" => Ok('\''),
-            name if is_name(name) => Err(unknown()),
-            _ => Err(MALFORMED.to_owned()),
-        };
-    };
-    let (digits, radix) = number.strip_prefix('x').map_or((number, 10), |hex| (hex, 16));
-    let is_number = !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix));
-    let code = is_number.then(|| u32::from_str_radix(digits, radix).ok()).flatten();
-    let c = code.and_then(char::from_u32);
-    c.filter(|c| matches!(c, '\t' | '\r' | '\n' | ' '..='\u{fffd}' | '\u{10000}'..))
-        .ok_or_else(|| format!("{MALFORMED}: it refers to a character that XML does not allow"))
-}
-
-/// Whether it is a name with at most one prefix.
-fn is_name(name: &str) -> bool {
-    let is_part = |part: &str| {
-        let mut chars = part.chars();
-        chars.next().is_some_and(begins_name) && chars.all(|c| begins_name(c) || continues_name(c))
-    };
-    match name.split_once(':') {
-        Some((prefix, local)) => is_part(prefix) && is_part(local),
-        None => is_part(name),
-    }
-}
-
-fn begins_name(c: char) -> bool {
-    matches!(c,
-        'a'..='z' | 'A'..='Z' | '_'
-        | '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}' | '\u{f8}'..='\u{2ff}' | '\u{370}'..='\u{37d}'
-        | '\u{37f}'..='\u{1fff}' | '\u{200c}'..='\u{200d}' | '\u{2070}'..='\u{218f}' | '\u{2c00}'..='\u{2fef}'
-        | '\u{3001}'..='\u{d7ff}' | '\u{f900}'..='\u{fdcf}' | '\u{fdf0}'..='\u{fffd}' | '\u{10000}'..='\u{effff}')
-}
-
-fn continues_name(c: char) -> bool {
-    matches!(c, '-' | '.' | '0'..='9' | '\u{b7}' | '\u{300}'..='\u{36f}' | '\u{203f}'..='\u{2040}')
 }

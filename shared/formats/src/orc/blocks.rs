@@ -10,9 +10,10 @@ use std::{borrow::Cow, fmt};
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::{
-    Defect, Fault,
+    fault::Fault,
     proto::{self, CompressionKind},
 };
+use crate::defect::Defect;
 
 /// The largest compression block: what the three-byte header of a block can say.
 const MAX_BLOCK: u64 = 1 << 23;

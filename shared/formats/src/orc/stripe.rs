@@ -7,14 +7,18 @@
 use prost::{DecodeError, Message};
 
 use super::{
-    Defect, NUMBERS_PER_BYTE,
     blocks::{Blocks, Inflater, Splitter},
     proto::{self, EncodingKind, StreamKind, TypeKind},
     records,
     tail::{Span, Type},
     values::{Kind, Meaning, Tally, Values},
 };
+use crate::defect::Defect;
 
+/// Numbers that a stripe may have for each of its bytes; what it leaves of them the next one may have. Four bytes may
+/// stand for 512 equal numbers and inflate from next to nothing, so that without a bound 4 MiB of stripes could keep
+/// the processor busy for many minutes. Real rows, which differ in something, have far fewer.
+pub(super) const NUMBERS_PER_BYTE: u64 = 1 << 12;
 /// The largest stripe footer that is taken, as stored and inflated.
 pub(super) const MAX_STRIPE_FOOTER: u64 = 4 << 20;
 /// The most streams that a column may have. There are 13 kinds.

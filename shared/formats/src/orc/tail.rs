@@ -10,12 +10,20 @@ use bytes::Bytes;
 use prost::{DecodeError, Message};
 
 use super::{
-    Defect, MAGIC, MAX_TAIL,
     blocks::Blocks,
     proto::{self, TypeKind},
     records,
 };
-use crate::{MAX_COLUMNS, column_name};
+use crate::{
+    decoded::{MAX_COLUMNS, column_name},
+    decoder::Opened,
+    defect::Defect,
+};
+
+pub(crate) const MAGIC: &[u8] = b"ORC";
+/// The largest footer with its postscript, as stored, that is taken. The metadata before it, which is statistics of the
+/// stripes, may be of any length: it is read with all else, and nothing of it is held.
+pub(super) const MAX_TAIL: u64 = 16 * 1024 * 1024;
 
 /// The largest footer that is taken once it is inflated.
 const MAX_FOOTER: usize = 32 << 20;
@@ -89,10 +97,9 @@ impl Span {
 }
 
 impl Tail {
-    /// Reads the tail of a file of `size` bytes from its last bytes, those from `start` on. `Err(Ok(offset))` if what
-    /// is needed of it begins earlier, at `offset`.
-    pub(super) fn read(size: u64, start: u64, bytes: &Bytes) -> Result<Self, Result<u64, Defect>> {
-        let shorter = || Err(Defect::new("is too short for an ORC file: it is cut off, or not ORC"));
+    /// Reads the tail of a file of `size` bytes from its last bytes, those from `start` on.
+    pub(super) fn read(size: u64, start: u64, bytes: &Bytes) -> Result<Opened<Self>, Defect> {
+        let shorter = || Defect::new("is too short for an ORC file: it is cut off, or not ORC");
         let [front @ .., length] = bytes.as_ref() else {
             return Err(shorter());
         };
@@ -104,7 +111,7 @@ impl Tail {
             .ok_or_else(shorter)?;
         let unreadable = || {
             let what = "has no readable ORC postscript at its end: it is cut off, or not ORC";
-            Err(Defect::new(what).at(size - 1))
+            Defect::new(what).at(size - 1)
         };
         let postscript = proto::PostScript::decode(postscript).map_err(|_| unreadable())?;
         if postscript
@@ -122,21 +129,21 @@ impl Tail {
             .checked_add(metadata)
             .and_then(|sections| sections.checked_add(1 + length as u64))
             .filter(|length| length.saturating_add(MAGIC.len() as u64) <= size)
-            .ok_or_else(|| Err(Defect::new("has an ORC footer longer than the file: it is cut off").at(size - 1)))?;
+            .ok_or_else(|| Defect::new("has an ORC footer longer than the file: it is cut off").at(size - 1))?;
         let begin = size - length;
         // The metadata are statistics of the stripes: nothing here needs them, so they may be of any length.
         let metadata = begin..begin + metadata;
         if size - metadata.end > MAX_TAIL {
-            return Err(Err(Defect::new(format!(
+            return Err(Defect::new(format!(
                 "has an ORC footer of more than {} MiB, the most that is taken",
                 MAX_TAIL >> 20
-            ))));
+            )));
         }
         if metadata.end < start {
-            return Err(Ok(metadata.end));
+            return Ok(Opened::Needs(metadata.end));
         }
         let footer = &bytes[(metadata.end - start) as usize..][..footer as usize];
-        Self::over(&postscript, metadata, footer).map_err(Err)
+        Self::over(&postscript, metadata, footer).map(|tail| Opened::Ready(Box::new(tail)))
     }
 
     fn over(postscript: &proto::PostScript, metadata: Range<u64>, footer: &[u8]) -> Result<Self, Defect> {

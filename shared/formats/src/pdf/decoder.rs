@@ -8,11 +8,17 @@ use std::fmt;
 use bytes::Bytes;
 use memchr::memmem;
 
-use super::{document::look, lexer::is_space};
-use crate::{Decoded, Decoder, Defect, Document, Framed, Opened, Remark, Remarks, panics::caught};
+use super::{lexer::is_space, look::look};
+use crate::{
+    decoded::{Decoded, Document, Framed},
+    decoder::{Begin, Decoder, Opened, bytes_before_header},
+    defect::Defect,
+    panics::caught,
+    remark::{Remark, Remarks},
+};
 
 /// The largest document that is looked at as a whole.
-pub const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
+pub(super) const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
 /// The most white space or zeros that may stand behind the end.
 const MAX_PADDING: u64 = 16 * 1024 * 1024;
 /// How much of the end is needed before that.
@@ -21,7 +27,7 @@ const END: u64 = 4 * 1024;
 pub(crate) const HEADER_WITHIN: u64 = 1024;
 
 pub(crate) const HEADER: &[u8] = b"%PDF-";
-pub(crate) const NO_HEADER: &str = "does not begin with a PDF header";
+const NO_HEADER: &str = "does not begin with a PDF header";
 const EOF: &[u8] = b"%%EOF";
 const STARTXREF: &[u8] = b"startxref";
 /// Bytes by which a cross-reference section is recognised.
@@ -106,40 +112,6 @@ impl PdfDecoder {
         }
         Ok(End { section_at, marks })
     }
-
-    /// What the end of the file shows: that it is a document, whose pages were not counted.
-    #[must_use]
-    pub fn frame(&self) -> Framed {
-        Framed {
-            document: Some(Document { pages: None }),
-            remarks: self.remarks.clone(),
-            ..Framed::default()
-        }
-    }
-
-    /// The bytes within which the header stands.
-    #[must_use]
-    pub(crate) fn begin(&self) -> u64 {
-        self.size.min(HEADER_WITHIN + HEADER.len() as u64)
-    }
-
-    /// Bytes that are looked at only when it finishes.
-    #[must_use]
-    pub fn deferred(&self) -> u64 {
-        if self.whole.is_some() { self.size } else { 0 }
-    }
-
-    /// The most bytes that this decoder holds, what is made of the document included.
-    #[must_use]
-    pub fn needs(&self) -> u64 {
-        if self.whole.is_some() { 2 * self.size } else { 0 }
-    }
-}
-
-/// A remark on what stands before the header.
-#[must_use]
-pub fn bytes_before_header(count: usize) -> Remark {
-    Remark::new(format!("has {count} bytes before its header"))
 }
 
 /// What the end of a document says.
@@ -170,7 +142,7 @@ impl Decoder for PdfDecoder {
         Ok(())
     }
 
-    fn finish(self) -> Result<Decoded, Defect> {
+    fn finish(self: Box<Self>) -> Result<Decoded, Defect> {
         if self.offset != self.size {
             return Err(Defect::new("ended before the size that it was opened with").at(self.offset));
         }
@@ -206,6 +178,32 @@ impl Decoder for PdfDecoder {
 
     fn held(&self) -> usize {
         self.whole.as_ref().map_or(0, Vec::capacity) + self.section.capacity() + self.header.capacity()
+    }
+
+    /// What is made of the document included.
+    fn needs(&self, size: u64) -> u64 {
+        if self.whole.is_some() { 2 * size } else { 0 }
+    }
+
+    fn deferred(&self) -> u64 {
+        if self.whole.is_some() { self.size } else { 0 }
+    }
+
+    fn begin(&self) -> Option<Begin> {
+        Some(Begin {
+            within: 0..self.size.min(HEADER_WITHIN + HEADER.len() as u64),
+            magic: HEADER,
+            lacking: NO_HEADER,
+        })
+    }
+
+    /// What the end of the file shows: that it is a document, whose pages were not counted.
+    fn frame(&self) -> Framed {
+        Framed {
+            document: Some(Document { pages: None }),
+            remarks: self.remarks.clone(),
+            ..Framed::default()
+        }
     }
 }
 

@@ -1,186 +1,25 @@
 //! The objects of a document.
 //!
-//! What must stay true: whatever is looked up is paid for, so that no structure takes more time than the document is
-//! large; each entry in use leads to an object; each stream that is deflated is whole.
+//! What must stay true: each entry in use leads to an object; each stream that is deflated is whole.
 
-use std::{cell::Cell, collections::BTreeMap, ops::Range};
-
-use memchr::memmem;
+use std::{collections::BTreeMap, ops::Range};
 
 use super::{
     encrypted::Decryption,
     filters::{self, Fault},
-    lexer::{Dict, Lexer, Value, is_space},
+    lexer::{Dict, Value},
+    mended::Mended,
+    object::{Account, MAX_OBJECTS, Object, extent, object_at},
     packed::Packed,
-    pages, rebuild,
-    table::{self, Entry, Place, Table},
+    rebuild,
+    table::{Entry, Place},
 };
-use crate::Defect;
+use crate::defect::Defect;
 
-/// The most that the object streams of a document may inflate to together.
-pub const MAX_OBJECTS: u64 = 128 * 1024 * 1024;
-/// How many times each byte may be looked at, on average.
-pub(super) const WORK: u64 = 16;
-/// What a look costs at least, in bytes.
-const LOOK: usize = 16;
 /// To how much a byte deflates at most, and a little.
 const RATIO: u64 = 1_040;
 /// How many references may lead to each other.
 const MAX_HOPS: usize = 16;
-
-/// What may yet be looked at.
-#[derive(Debug)]
-pub(super) struct Account(Cell<u64>);
-
-impl Account {
-    pub(super) fn of(bytes: usize) -> Self {
-        Self(Cell::new(1024 * 1024 + WORK * bytes as u64))
-    }
-
-    pub(super) fn pay(&self, bytes: usize) {
-        self.0.set(self.0.get().saturating_sub(bytes.max(LOOK) as u64));
-    }
-
-    /// More has come to light that is to be looked at.
-    fn add(&self, bytes: usize) {
-        self.0.set(self.0.get().saturating_add(WORK * bytes as u64));
-    }
-
-    fn is_spent(&self) -> bool {
-        self.0.get() == 0
-    }
-
-    pub(super) fn check(&self) -> Result<(), Defect> {
-        if self.is_spent() {
-            return Err(Defect::new(
-                "has objects that lie within each other or are shared too often to be looked through",
-            ));
-        }
-        Ok(())
-    }
-}
-
-/// An object, as it stands in the document or in an object stream.
-#[derive(Clone, Debug)]
-pub(super) struct Object<'a> {
-    pub(super) number: u32,
-    pub(super) generation: u32,
-    pub(super) value: Value<'a>,
-    /// Where its data begin, if it is a stream.
-    pub(super) data: Option<usize>,
-    /// Bytes that it takes, without its data.
-    pub(super) length: usize,
-}
-
-/// The object at an offset; `None` if there is none that is whole, or the account is spent.
-pub(super) fn object_at<'a>(bytes: &'a [u8], at: usize, account: &Account) -> Option<Object<'a>> {
-    if account.is_spent() || at >= bytes.len() {
-        return None;
-    }
-    let mut lexer = Lexer::new(bytes, at);
-    let (number, generation) = (lexer.number()?, lexer.number()?);
-    lexer.space();
-    if !lexer.tag(b"obj") {
-        account.pay(lexer.at() - at);
-        return None;
-    }
-    let value = if lexer.clone().keyword(b"endobj") {
-        Value::Null
-    } else if let Some(value) = lexer.value() {
-        value
-    } else {
-        // How far it looked is not known.
-        account.pay(bytes.len() - at);
-        return None;
-    };
-    let length = lexer.at() - at;
-    account.pay(length);
-    lexer.space();
-    let is_stream = matches!(value, Value::Dict(_)) && lexer.tag(b"stream");
-    let data = is_stream.then(|| {
-        lexer.line_end();
-        lexer.at()
-    });
-    Some(Object {
-        number,
-        generation,
-        value,
-        data,
-        length,
-    })
-}
-
-/// The data of a stream whose length stands in its dictionary.
-pub(super) fn plain_extent(bytes: &[u8], dict: Dict<'_>, begin: usize, account: &Account) -> Option<Range<usize>> {
-    let length = match dict.get(b"Length") {
-        Value::Integer(length) => Some(length),
-        _ => None,
-    };
-    extent(bytes, length, begin, account).map(|(range, _)| range)
-}
-
-/// The data of a stream, and whether its length is right; `None` if it has no end.
-fn extent(bytes: &[u8], length: Option<u64>, begin: usize, account: &Account) -> Option<(Range<usize>, bool)> {
-    if let Some(length) = length.and_then(|length| usize::try_from(length).ok())
-        && let Some(end) = begin.checked_add(length)
-        && end <= bytes.len()
-    {
-        let behind = &bytes[end..];
-        let space = behind.iter().take_while(|byte| is_space(**byte)).count();
-        account.pay(space);
-        if behind[space..].starts_with(b"endstream") {
-            return Some((begin..end, true));
-        }
-    }
-    let length = memmem::find(&bytes[begin..], b"endstream");
-    account.pay(length.unwrap_or(bytes.len() - begin));
-    length.map(|length| (begin..begin + length, false))
-}
-
-/// What viewers mend.
-#[derive(Debug, Default)]
-pub(super) struct Mended {
-    pub(super) table: bool,
-    lengths: u64,
-    unchecked: u64,
-    pub(super) pages_twice: u64,
-    pub(super) counts: bool,
-    pub(super) lacks: bool,
-}
-
-impl Mended {
-    pub(super) fn remarks(&self) -> Vec<String> {
-        let mut remarks = Vec::new();
-        if self.table {
-            remarks.push("has a cross-reference table with wrong offsets, which had to be rebuilt".to_owned());
-        }
-        if self.lengths > 0 {
-            remarks.push(format!(
-                "has {} streams whose length is not the one they say",
-                self.lengths
-            ));
-        }
-        if self.unchecked > 0 {
-            remarks.push(format!(
-                "has {} deflated streams whose checksum is cut off, so that they were not held against it",
-                self.unchecked
-            ));
-        }
-        if self.pages_twice > 0 {
-            remarks.push(format!(
-                "has {} pages that stand in its page tree again",
-                self.pages_twice
-            ));
-        }
-        if self.counts {
-            remarks.push("has a branch of its page tree with another number of pages than it says".to_owned());
-        }
-        if self.lacks {
-            remarks.push("lacks a font that its pages name".to_owned());
-        }
-        remarks
-    }
-}
 
 /// A document whose table was read.
 #[derive(Debug)]
@@ -188,57 +27,9 @@ pub(super) struct Document<'a> {
     pub(super) bytes: &'a [u8],
     /// By number.
     pub(super) entries: Vec<Entry>,
-    packed: BTreeMap<u32, Packed>,
-    account: Account,
+    pub(super) packed: BTreeMap<u32, Packed>,
+    pub(super) account: Account,
     pub(super) mended: Mended,
-}
-
-/// Looks through a document whose last section is said to begin at an offset: its pages, if they can be counted, and
-/// what viewers mend.
-pub(super) fn look(bytes: &[u8], section_at: u64) -> Result<(Option<u64>, Vec<String>), Defect> {
-    let account = Account::of(bytes.len());
-    let read = table::read(bytes, section_at, &account);
-    account.check()?;
-    let is_rebuilt = read.is_none();
-    let Table {
-        entries,
-        older,
-        mended,
-        root,
-        encrypted,
-    } = match read {
-        Some(table) => table,
-        None => rebuild::table(bytes, &account)?,
-    };
-    let mut document = Document {
-        bytes,
-        entries,
-        packed: BTreeMap::new(),
-        account,
-        mended: Mended {
-            table: mended,
-            ..Mended::default()
-        },
-    };
-    let largest = document.find_objects(&older)?;
-    let decryption = if encrypted {
-        match document.decrypt(largest)? {
-            Some(decryption) => Some(decryption),
-            None => return Ok((None, document.mended.remarks())),
-        }
-    } else {
-        document.unpack_objects(is_rebuilt)?;
-        None
-    };
-    document.check_streams(decryption.as_ref())?;
-    let root = root.ok_or_else(|| Defect::new("has a trailer that names no root"))?;
-    let pages = match &decryption {
-        // What lies in encrypted object streams only the PDF crate reads.
-        Some(decryption) if document.has_packed() => decryption.pages(),
-        _ => pages::count(&mut document, root),
-    };
-    document.account.check()?;
-    Ok((Some(pages?), document.mended.remarks()))
 }
 
 impl<'a> Document<'a> {
@@ -272,12 +63,12 @@ impl<'a> Document<'a> {
         Value::Null
     }
 
-    fn has_packed(&self) -> bool {
+    pub(super) fn has_packed(&self) -> bool {
         self.entries.iter().any(|entry| matches!(entry.place, Place::In { .. }))
     }
 
     /// Finds each object that has an offset, elsewhere if it is not there. Gives the length of the largest.
-    fn find_objects(&mut self, older: &[(u32, u32)]) -> Result<usize, Defect> {
+    pub(super) fn find_objects(&mut self, older: &[(u32, u32)]) -> Result<usize, Defect> {
         let mut largest = 0;
         let mut lost = Vec::new();
         for (index, entry) in self.entries.iter().enumerate() {
@@ -321,7 +112,7 @@ impl<'a> Document<'a> {
         Ok(largest)
     }
 
-    fn decrypt(&self, largest: usize) -> Result<Option<Decryption>, Defect> {
+    pub(super) fn decrypt(&self, largest: usize) -> Result<Option<Decryption>, Defect> {
         let packed = self.has_packed().then(|| {
             let at = self.entries.iter().filter_map(|entry| match entry.place {
                 Place::In { stream, .. } => Some(stream),
@@ -340,7 +131,7 @@ impl<'a> Document<'a> {
     }
 
     /// Unpacks all object streams, and finds the objects that are in them. What a rebuilt table does not know is added.
-    fn unpack_objects(&mut self, is_rebuilt: bool) -> Result<(), Defect> {
+    pub(super) fn unpack_objects(&mut self, is_rebuilt: bool) -> Result<(), Defect> {
         let mut room = MAX_OBJECTS;
         let mut streams: Vec<u32> = self
             .entries
@@ -441,7 +232,7 @@ impl<'a> Document<'a> {
     }
 
     /// Checks that all streams are whole.
-    fn check_streams(&mut self, decryption: Option<&Decryption>) -> Result<(), Defect> {
+    pub(super) fn check_streams(&mut self, decryption: Option<&Decryption>) -> Result<(), Defect> {
         let mut room = self.bytes.len() as u64 * RATIO;
         let (mut lengths, mut unchecked) = (0, 0);
         for entry in &self.entries {

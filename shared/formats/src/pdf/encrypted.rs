@@ -10,7 +10,7 @@ use hayro_syntax::{
     object::{Dict, ObjectIdentifier, Stream},
 };
 
-use crate::{Defect, panics::caught};
+use crate::{defect::Defect, panics::caught};
 
 /// The most steps that opening may take: it looks at what pages share once for each of them.
 const MAX_STEPS: u64 = 1 << 31;

@@ -4,7 +4,7 @@
 //! cross-reference table or stream; the trailer names a root that is there, whose page tree is a tree with as many pages
 //! as it says, at least one; every entry in use of the table leads to an object; the content of each page is there; and
 //! every deflated stream inflates to its end, by its own checksum, behind whatever other filters. What viewers mend is
-//! taken with a remark. Of a document of more than [`MAX_DOCUMENT`] bytes only the ends are looked at, and its pages stay
+//! taken with a remark. Of a document of more than 64 MiB only the ends are looked at, and its pages stay
 //! uncounted.
 //!
 //! The document is held until all of it has come (`decoder`). Then its table is read (`table`), or rebuilt if it cannot
@@ -15,7 +15,7 @@
 //! Time: every byte that is looked at is paid for from an account of sixteen times what the file holds, so that objects
 //! within objects, shared or cyclic ones cannot take more.
 //!
-//! Memory: the document, at most [`MAX_DOCUMENT`] bytes, as much again for its table, and at most [`MAX_OBJECTS`] of
+//! Memory: the document, at most 64 MiB, as much again for its table, and at most 128 MiB of
 //! object streams.
 //!
 //! What this cannot see: PDF has no checksum of the whole, so a flipped bit outside of a deflated stream may change
@@ -26,6 +26,9 @@ mod document;
 mod encrypted;
 mod filters;
 mod lexer;
+mod look;
+mod mended;
+mod object;
 mod packed;
 mod pages;
 mod rebuild;
@@ -33,6 +36,5 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub(super) use self::decoder::{HEADER, HEADER_WITHIN, NO_HEADER};
-pub use self::decoder::{MAX_DOCUMENT, PdfDecoder, bytes_before_header};
-pub use self::document::MAX_OBJECTS;
+pub use self::decoder::PdfDecoder;
+pub(crate) use self::decoder::{HEADER, HEADER_WITHIN};

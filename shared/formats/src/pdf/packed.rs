@@ -3,8 +3,8 @@
 //! What must stay true: an object is looked up by its index, and is the one of its number. ISO 32000-2, 7.5.7.
 
 use super::{
-    document::{Account, Object},
     lexer::Lexer,
+    object::{Account, Object},
     table::{Entry, Place},
 };
 

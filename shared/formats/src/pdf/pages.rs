@@ -9,7 +9,7 @@ use super::{
     document::Document,
     lexer::{Array, Dict, Value},
 };
-use crate::Defect;
+use crate::defect::Defect;
 
 /// A branch that is being walked.
 struct Branch<'a> {

@@ -6,11 +6,11 @@
 use memchr::memmem;
 
 use super::{
-    document::{Account, object_at},
     lexer::{Lexer, Value, is_space},
+    object::{Account, object_at},
     table::{Entry, Place, Table, root_of},
 };
-use crate::Defect;
+use crate::defect::Defect;
 
 /// An object and where it begins.
 pub(super) type Found = (u32, u32, u32);

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 
 use super::{
-    document::{Account, MAX_OBJECTS, object_at, plain_extent},
     filters,
     lexer::{Dict, Lexer, Value},
+    object::{Account, MAX_OBJECTS, object_at, plain_extent},
 };
 
 /// Entries that a table may have beside one for each few bytes of the document.

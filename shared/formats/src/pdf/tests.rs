@@ -4,7 +4,11 @@ use memchr::memmem;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Decoded, Decoder as _, Defect, Document, Opened};
+use crate::{
+    decoded::{Decoded, Document},
+    decoder::{Decoder as _, Opened},
+    defect::Defect,
+};
 
 const EOF: &[u8] = b"%%EOF";
 

@@ -1,4 +1,4 @@
-//! `checksum`: Whether the bytes that were read are those of which S3 keeps a checksum.
+//! `checksum`: whether the bytes that were read are those of which S3 keeps a checksum.
 //!
 //! What must stay true: a checksum that was not compared is never taken for equal, and why it was not is said.
 

@@ -1,13 +1,16 @@
 //! `columns_agree`: whether the parts of an output have the same columns.
 //!
-//! What must stay true: parts of one output differ only if they certainly do. Of CSV and ORC the columns are known; the
-//! keys of JSON lines may vary from row to row; documents have none, and of workbooks it is not known which row has them. Files that a service names are
-//! tables of their own. What is kept does not grow with the number of objects, and holds no name of a column.
+//! What must stay true: parts of one output differ only if they certainly do. What is kept does not grow with the number
+//! of objects, and holds no name of a column.
+//!
+//! The columns of CSV and ORC are compared. Those of JSON lines are not, because the keys may vary from row to row.
+//! Documents have none, and nothing says which row of a workbook names them. Files that a service names are tables of
+//! their own.
 
 use std::collections::BTreeSet;
 
 use landfall::job::Level;
-use landfall_formats::Format;
+use landfall_formats::Columns;
 
 use super::{
     asker::Words,
@@ -39,8 +42,8 @@ pub(super) struct Agreement {
     others: Examples,
     /// Objects whose columns were seen.
     tables: u64,
-    /// Whether one of them is CSV, which may lack its line of headings.
-    has_csv: bool,
+    /// Whether one of them has a line of headings, which may be missing.
+    has_headings: bool,
     /// Objects in whose columns a name stands twice.
     twice: Examples,
     /// JSON lines.
@@ -63,17 +66,19 @@ impl Agreement {
             self.twice
                 .add(|| format!("{} (columns {one} and {other})", key(reading)));
         }
-        match (format, &reading.finding) {
-            (Some(Format::Pdf | Format::Excel), _) => self.without += 1,
-            (Some(Format::Jsonl | Format::JsonlGzip), _) => self.lines += 1,
-            (Some(Format::Csv | Format::Orc), Finding::Whole(_) | Finding::Framed(_)) => match &reading.shape {
-                Some(shape) => {
-                    self.tables += 1;
-                    self.has_csv |= format == Some(Format::Csv);
-                    self.group(reading, shape);
+        match (format.map(|format| format.row().columns), &reading.finding) {
+            (Some(Columns::Pages | Columns::Tables), _) => self.without += 1,
+            (Some(Columns::Keys), _) => self.lines += 1,
+            (Some(columns @ (Columns::Headings | Columns::Schema)), Finding::Whole(_) | Finding::Framed(_)) => {
+                match &reading.shape {
+                    Some(shape) => {
+                        self.tables += 1;
+                        self.has_headings |= columns == Columns::Headings;
+                        self.group(reading, shape);
+                    }
+                    None => self.unseen += 1,
                 }
-                None => self.unseen += 1,
-            },
+            }
             (_, Finding::Listed) => self.unseen += 1,
             _ => {}
         }
@@ -100,7 +105,7 @@ impl Agreement {
     /// `is_one` says that all data objects are parts of one output.
     pub(super) fn judge(&self, is_one: bool, level: Level, words: &Words) -> Judgement {
         if is_one && let Some(found) = self.differences() {
-            let headings = if self.has_csv && self.may_lack_headings() {
+            let headings = if self.has_headings && self.may_lack_headings() {
                 " If the files have no line of headings, each of them counts one row too few."
             } else {
                 ""
@@ -190,6 +195,7 @@ mod tests {
             tests::{reading, table},
         },
     };
+    use landfall_formats::Format;
 
     fn of(format: Format, name: &str, columns: &[&str]) -> Reading {
         let mut reading = reading(name, 9, table(1, columns));

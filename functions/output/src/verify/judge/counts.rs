@@ -3,10 +3,10 @@
 //! What must stay true: an object is counted as whole only if it was decoded to its end. At the level `full` everything
 //! else counts as broken; below it, as far as it was looked at.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use landfall::job::Level;
-use landfall_formats::Format;
+use landfall_formats::{Format, Row};
 
 use crate::verify::report::{Finding, Reading};
 
@@ -43,8 +43,8 @@ pub(super) struct Counts {
     pub(super) filled: u64,
     /// Whether no object so far has a row.
     pub(super) without_rows: bool,
-    /// The formats of the objects.
-    pub(super) formats: BTreeSet<&'static str>,
+    /// The formats of the objects, by name.
+    formats: BTreeMap<&'static str, Format>,
     /// Empty lines that may or may not be rows: nobody says which.
     pub(super) empty_lines: u64,
 }
@@ -68,21 +68,30 @@ impl Default for Counts {
             framed_counted: 0,
             filled: 0,
             without_rows: true,
-            formats: BTreeSet::new(),
+            formats: BTreeMap::new(),
             empty_lines: 0,
         }
     }
 }
 
 impl Counts {
+    /// The names of the objects' formats.
+    pub(super) fn format_names(&self) -> String {
+        self.formats.keys().copied().collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether an object has such a format.
+    pub(super) fn any_format(&self, is_such: impl Fn(&Row) -> bool) -> bool {
+        self.formats.values().any(|format| is_such(format.row()))
+    }
+
     /// Counts a data object that was to be looked at as `level` asks.
     pub(super) fn add(&mut self, level: Level, reading: &Reading) {
         let object = &reading.object;
         self.objects += 1;
         self.bytes = self.bytes.saturating_add(object.size);
-        self.formats.extend(object.format.map(Format::name));
-        // Only text may be an export without a single byte.
-        let may_be_empty = matches!(object.format, Some(Format::Csv | Format::Jsonl));
+        self.formats.extend(object.format.map(|format| (format.name(), format)));
+        let may_be_empty = object.format.is_some_and(|format| format.row().may_be_empty());
         let has_no_row = match &reading.finding {
             Finding::Whole(decoded) => {
                 self.whole += 1;

@@ -1,6 +1,6 @@
 //! `data_age`: whether the oldest data object is as young as the event expects.
 //!
-//! What must stay true: an age that is not known is violated, never taken for young.
+//! What must stay true: if an age is not known, the expectation is violated.
 
 use chrono::{DateTime, Utc};
 use landfall::expect::Expectations;

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use landfall::job::Level;
-use landfall_formats::{Document, Format, Remedy};
+use landfall_formats::{Document, Remedy};
 
 use super::{
     case::Case,
@@ -94,7 +94,7 @@ impl Formats {
         let counts = case.counts;
         let asked = match case.asked.format {
             Some(format) => format.name().to_owned(),
-            None => counts.formats.iter().copied().collect::<Vec<_>>().join(", "),
+            None => counts.format_names(),
         };
         if !self.wrong.is_empty() {
             return fail(format!(
@@ -127,8 +127,7 @@ impl Formats {
     fn decoded_as(&self, case: &Case<'_>, asked: &str) -> Judgement {
         let counts = case.counts;
         if counts.framed > 0 {
-            // The last bytes of gzip tell nothing.
-            let which = if counts.formats.contains(Format::JsonlGzip.name()) {
+            let which = if counts.any_format(|row| !row.shows_its_end()) {
                 "begins"
             } else {
                 "ends"

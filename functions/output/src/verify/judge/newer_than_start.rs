@@ -1,6 +1,6 @@
 //! `newer_than_start`: whether all data was written after the job was started.
 //!
-//! What must stay true: an object of another run fails, also if the two clocks differ by [`CLOCK_SKEW`].
+//! What must stay true: an object of another run fails, even if the two clocks differ by [`CLOCK_SKEW`].
 
 use chrono::SubsecRound;
 use landfall::store::CLOCK_SKEW;

@@ -1,6 +1,6 @@
 //! `row_change`: whether the rows changed no more since the former export than the event expects.
 //!
-//! What must stay true: rows that could not be counted are violated; the rows of another request prove nothing.
+//! What must stay true: if rows could not be counted, the expectation is violated; the rows of another request prove nothing.
 
 use landfall::expect::Expectations;
 

@@ -2,7 +2,7 @@
 //!
 //! What must stay true: a number that is reported is never matched by a part of the data.
 
-use landfall_formats::Format;
+use landfall_formats::Columns;
 
 use super::{
     case::Case,
@@ -44,7 +44,7 @@ pub(super) fn judge(case: &Case<'_>) -> Judgement {
             format!("{rows} rows {how} as many as {counts}")
         });
     }
-    let headings = if case.counts.formats.contains(Format::Excel.name()) {
+    let headings = if case.counts.any_format(|row| row.columns == Columns::Tables) {
         ". Rows of workbooks include those of their headings"
     } else {
         ""

@@ -5,8 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use landfall_formats::Format;
-
 use super::{
     case::Case,
     judgement::{Judgement, pass, skipped, warn},
@@ -30,11 +28,12 @@ pub(super) struct Texts(BTreeMap<&'static str, Ends>);
 impl Texts {
     /// Takes up a data object.
     pub(super) fn add(&mut self, reading: &Reading) {
-        let (Finding::Whole(decoded), Some(format @ (Format::Csv | Format::Jsonl | Format::JsonlGzip))) =
-            (&reading.finding, reading.object.format)
-        else {
+        let (Finding::Whole(decoded), Some(format)) = (&reading.finding, reading.object.format) else {
             return;
         };
+        if !format.row().is_text {
+            return;
+        }
         let ends = self.0.entry(format.name()).or_default();
         if decoded.unterminated {
             ends.open.add(|| key(reading));

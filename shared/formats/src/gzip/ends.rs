@@ -1,0 +1,55 @@
+//! What the begin of a gzip file shows. Of a larger file the last bytes tell nothing: neither a checksum nor a length can be
+//! held against anything.
+
+use super::{
+    decoder::{TWICE, inflated_defect},
+    members::{MAGIC, Members, Sink},
+};
+use crate::{content::Head, decoded::Framed, defect::Defect, jsonl};
+
+/// The shortest member: ten bytes of header, checksum and length; the body is never empty.
+const MIN_MEMBER: usize = 18;
+/// How much of the inflated text is looked at.
+const SAMPLE: usize = 64 * 1024;
+
+/// The first inflated bytes of an object.
+#[derive(Default)]
+struct Sample {
+    bytes: Vec<u8>,
+    more: bool,
+}
+
+impl Sink for Sample {
+    fn take(&mut self, inflated: &[u8], _began: u64) -> Result<(), Defect> {
+        let room = SAMPLE - self.bytes.len();
+        self.more |= inflated.len() > room;
+        self.bytes.extend_from_slice(&inflated[..inflated.len().min(room)]);
+        Ok(())
+    }
+
+    fn member(&mut self, _ended: u64, _offset: u64) {}
+}
+
+/// Looks at the first bytes of an object, at most 64 KiB: what they inflate to is looked at, as far as it goes.
+pub(crate) fn frame(head: Head<'_>) -> Result<Framed, Defect> {
+    if head.bytes.len() < MIN_MEMBER {
+        return Err(Defect::new(format!(
+            "has {} bytes, and a gzip member has at least {MIN_MEMBER}",
+            head.bytes.len()
+        )));
+    }
+    let (mut members, mut sample) = (Members::new(0, 0), Sample::default());
+    members.push(head.bytes, &mut sample)?;
+    if head.whole {
+        members.finish()?;
+    }
+    let inflated = Head {
+        bytes: &sample.bytes,
+        whole: head.whole && !sample.more,
+    };
+    if sample.bytes.starts_with(&MAGIC) {
+        return Err(Defect::new(TWICE).at(0));
+    }
+    // Of a longer text the end is not at hand; an empty one fits anything.
+    jsonl::frame(inflated, if inflated.whole { &sample.bytes } else { &[] }).map_err(inflated_defect)
+}

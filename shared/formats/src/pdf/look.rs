@@ -1,0 +1,67 @@
+//! Looks through a document that is there as a whole.
+//!
+//! What must stay true: every object that is in use is found, every stream is inflated, and every page is counted, or what is
+//! missing is a defect.
+//!
+//! First the cross-reference table is read, or rebuilt from the objects where it cannot be. Then each entry is followed to
+//! its object, object streams are unpacked, and all streams are held against their checksums. At last the page tree is
+//! walked.
+
+use std::collections::BTreeMap;
+
+use super::{
+    document::Document,
+    mended::Mended,
+    object::Account,
+    pages, rebuild,
+    table::{self, Table},
+};
+use crate::defect::Defect;
+
+/// Looks through a document whose last section is said to begin at an offset: its pages, if they can be counted, and
+/// what viewers mend.
+pub(super) fn look(bytes: &[u8], section_at: u64) -> Result<(Option<u64>, Vec<String>), Defect> {
+    let account = Account::of(bytes.len());
+    let read = table::read(bytes, section_at, &account);
+    account.check()?;
+    let is_rebuilt = read.is_none();
+    let Table {
+        entries,
+        older,
+        mended,
+        root,
+        encrypted,
+    } = match read {
+        Some(table) => table,
+        None => rebuild::table(bytes, &account)?,
+    };
+    let mut document = Document {
+        bytes,
+        entries,
+        packed: BTreeMap::new(),
+        account,
+        mended: Mended {
+            table: mended,
+            ..Mended::default()
+        },
+    };
+    let largest = document.find_objects(&older)?;
+    let decryption = if encrypted {
+        match document.decrypt(largest)? {
+            Some(decryption) => Some(decryption),
+            None => return Ok((None, document.mended.remarks())),
+        }
+    } else {
+        document.unpack_objects(is_rebuilt)?;
+        None
+    };
+    document.check_streams(decryption.as_ref())?;
+    let root = root.ok_or_else(|| Defect::new("has a trailer that names no root"))?;
+    let pages = match &decryption {
+        // What lies in encrypted object streams only the PDF crate reads.
+        Some(decryption) if document.has_packed() => decryption.pages(),
+        _ => pages::count(&mut document, root),
+    };
+    document.account.check()?;
+    Ok((Some(pages?), document.mended.remarks()))
+}
