@@ -20,7 +20,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
 use landfall_local::{
-    functions::{KINDS, SEAL, VERIFY},
+    functions::{SEAL, VERIFY},
+    kinds::KINDS,
     places,
 };
 use wait4::Wait4;

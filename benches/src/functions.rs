@@ -11,10 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
-use landfall_local::{
-    functions::{KINDS, functions},
-    places, python,
-};
+use landfall_local::{functions::functions, kinds::KINDS, places, python};
 use serde::{Deserialize, Serialize};
 
 const REQUIREMENTS: &str = include_str!("../python/requirements-functions.txt");

@@ -15,10 +15,7 @@ use landfall::{
 };
 use serde_json::Value;
 
-/// Where the bucket of a dashboard's files is named.
-const BUCKET: &str = "/SnapshotConfiguration/DestinationConfiguration/S3Destinations/0/BucketConfiguration";
-const BUCKET_PATH: &str =
-    "$.detail.SnapshotConfiguration.DestinationConfiguration.S3Destinations[0].BucketConfiguration";
+use crate::kinds;
 
 /// The allow list of a stack, by its parameters and outputs.
 pub fn of_stack(parameters: &BTreeMap<String, String>, outputs: &BTreeMap<String, String>) -> AllowList {
@@ -77,35 +74,8 @@ impl Place {
 
 /// What the event of a kind names that the gate has to see.
 pub fn named(kind: &str, detail: &Value) -> NamedResources {
-    let mut named = NamedResources::default();
-    match kind {
-        "segment-snapshot" => {
-            named.destination = Named::member(detail, "DestinationUri", "$.detail.DestinationUri");
-            named.role = Named::member(detail, "RoleArn", "$.detail.RoleArn");
-            named.kms_key = Named::member(detail, "EncryptionKey", "$.detail.EncryptionKey");
-            named.domain = Named::member(detail, "DomainName", "$.detail.DomainName");
-        }
-        "endpoint-export" => {
-            let request = &detail["ExportJobRequest"];
-            named.destination = Named::member(request, "S3UrlPrefix", "$.detail.ExportJobRequest.S3UrlPrefix");
-            named.role = Named::member(request, "RoleArn", "$.detail.ExportJobRequest.RoleArn");
-        }
-        "endpoint-import" => {
-            let request = &detail["ImportJobRequest"];
-            named.source = Named::member(request, "S3Url", "$.detail.ImportJobRequest.S3Url");
-            named.role = Named::member(request, "RoleArn", "$.detail.ImportJobRequest.RoleArn");
-        }
-        "dashboard-snapshot" => {
-            let member = |name: &str| detail.pointer(BUCKET)?.get(name)?.as_str();
-            named.destination = member("BucketName").map(|bucket| Named {
-                path: BUCKET_PATH,
-                value: format!("s3://{bucket}/{}", member("BucketPrefix").unwrap_or_default()),
-            });
-            named.dashboard = Named::member(detail, "DashboardId", "$.detail.DashboardId");
-        }
-        _ => {}
-    }
-    named
+    let row = kinds::row(kind);
+    row.map_or_else(NamedResources::default, |row| (row.named)(detail))
 }
 
 /// Adds what the deployment does not allow. What is wrong with a value in itself is not looked at.

@@ -21,7 +21,8 @@ use crate::{
     account::{ACCOUNT, BUS, EXPORTS, LEDGER, PARTITION, REGION, STACK},
     aws::Aws,
     edge::lambda::Lambda,
-    functions::{BATCH, KINDS, Kind, PLAN, SEAL, SUMMARY, VERIFY},
+    functions::{BATCH, PLAN, SEAL, SUMMARY, VERIFY},
+    kinds::{KINDS, Kind},
     places,
     template::template,
 };

@@ -13,57 +13,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// A kind of job and the package that serves it with `<kind>-start` and `<kind>-poll`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kind {
-    /// Its name, such as `segment-snapshot`.
-    pub name: &'static str,
-    /// The package of its service.
-    pub package: &'static str,
-}
-
-/// Every kind. A new one is one line.
-pub const KINDS: &[Kind] = &[
-    Kind {
-        name: "segment-snapshot",
-        package: "landfall-customer-profiles",
-    },
-    Kind {
-        name: "endpoint-export",
-        package: "landfall-pinpoint",
-    },
-    Kind {
-        name: "endpoint-import",
-        package: "landfall-pinpoint",
-    },
-    Kind {
-        name: "dashboard-snapshot",
-        package: "landfall-quicksight",
-    },
-];
+use crate::kinds::Kind;
 
 /// The package of the functions that all kinds share: `verify-output` and `seal-receipt`.
 const SHARED_PACKAGE: &str = "landfall-output";
-
-impl Kind {
-    /// The kind of a name.
-    pub fn named(name: &str) -> Result<Self> {
-        KINDS.iter().copied().find(|kind| kind.name == name).with_context(|| {
-            let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
-            format!("there is no kind of job {name:?}; there is {}", names.join(", "))
-        })
-    }
-
-    /// The name of the function that starts its jobs.
-    pub fn start(self) -> String {
-        format!("{}-start", self.name)
-    }
-
-    /// The name of the function that polls its jobs.
-    pub fn poll(self) -> String {
-        format!("{}-poll", self.name)
-    }
-}
 
 pub use landfall_cli::kinds::BATCH;
 
@@ -161,15 +114,5 @@ mod tests {
         let library = r#"{"reason":"compiler-artifact","target":{"kind":["lib"],"name":"a"},"executable":null}"#;
         assert_eq!(executable(library), None);
         assert_eq!(executable("warning: x"), None);
-    }
-
-    #[test]
-    fn kinds_are_found_by_name() {
-        assert_eq!(
-            Kind::named("segment-snapshot").unwrap().start(),
-            "segment-snapshot-start"
-        );
-        let error = Kind::named("moon-landing").unwrap_err().to_string();
-        assert!(error.contains("segment-snapshot"), "{error}");
     }
 }

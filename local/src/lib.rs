@@ -14,6 +14,7 @@ pub mod document;
 pub mod edge;
 pub mod event;
 pub mod functions;
+pub mod kinds;
 pub mod moto;
 pub mod places;
 pub mod python;

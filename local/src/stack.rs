@@ -14,27 +14,17 @@ use crate::{
     account::{BUS, EXPORTS, LEDGER, STACK},
     aws::Aws,
     deploy,
-    functions::BATCH,
+    template::template,
 };
 
 /// Makes the stack. `machines` has the ARNs of the state machines by kind.
 pub async fn deploy(aws: &Aws, machines: &BTreeMap<&'static str, String>) -> Result<()> {
-    let body = template(machines).to_string();
+    let body = stack(machines)?.to_string();
     let members = [("StackName", STACK), ("TemplateBody", &body)];
     aws.query("cloudformation", "2010-05-15", "CreateStack", &members).await
 }
 
-/// The parameter that deploys a kind.
-fn switch(kind: &str) -> &'static str {
-    match kind {
-        "segment-snapshot" => "SegmentSnapshots",
-        "dashboard-snapshot" => "DashboardSnapshots",
-        BATCH => "ExportBatches",
-        _ => "PinpointKinds",
-    }
-}
-
-fn template(machines: &BTreeMap<&'static str, String>) -> Value {
+fn stack(machines: &BTreeMap<&'static str, String>) -> Result<Value> {
     let variables = deploy::variables();
     let of = |name: &str| variables.get(name).cloned().unwrap_or_default().replace(' ', ",");
     let mut parameters: BTreeMap<&str, String> = BTreeMap::from([
@@ -52,23 +42,25 @@ fn template(machines: &BTreeMap<&'static str, String>) -> Value {
     output("ExportBucketName".to_owned(), json!(EXPORTS));
     output("DeadLetterQueueUrl".to_owned(), json!({"Ref": "DeadLetterQueue"}));
     for (kind, arn) in machines {
-        parameters.insert(switch(kind), "true".to_owned());
-        output(format!("{}StateMachineArn", kinds::in_template(kind)), json!(arn));
+        let name = kinds::in_template(kind);
+        parameters.insert(template()?.switch(&name)?, "true".to_owned());
+        output(format!("{name}StateMachineArn"), json!(arn));
     }
     let parameters: Map<String, Value> = parameters
         .into_iter()
         .map(|(name, value)| (name.to_owned(), json!({"Type": "String", "Default": value})))
         .collect();
-    json!({
+    Ok(json!({
         "Parameters": parameters,
         "Resources": {"DeadLetterQueue": {"Type": "AWS::SQS::Queue"}},
         "Outputs": outputs,
-    })
+    }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::functions::BATCH;
 
     #[test]
     fn the_names_are_those_of_the_template() {
@@ -79,7 +71,7 @@ mod tests {
             ("dashboard-snapshot", "arn:c".to_owned()),
             (BATCH, "arn:d".to_owned()),
         ]);
-        let own = template(&machines);
+        let own = stack(&machines).unwrap();
         for section in ["Parameters", "Outputs"] {
             let names = own[section].as_object().unwrap();
             assert!(names.len() >= 7, "{own}");

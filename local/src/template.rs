@@ -40,6 +40,7 @@ pub struct Rule {
 #[derive(Debug)]
 pub struct Template {
     resources: BTreeMap<String, Value>,
+    conditions: Value,
     parameters: Value,
     globals: Value,
 }
@@ -70,6 +71,7 @@ impl Template {
                 .into_iter()
                 .map(|(name, resource)| Ok((name, looked_up(resource, &mappings)?)))
                 .collect::<Result<_>>()?,
+            conditions: template["Conditions"].take(),
             parameters: template["Parameters"].take(),
             globals: template["Globals"]["Function"].take(),
         })
@@ -114,6 +116,14 @@ impl Template {
     /// Whether a function gets a variable that not all of them get.
     pub fn is_told(&self, function: &str, variable: &str) -> Result<bool> {
         Ok(!self.function(function)?["Environment"]["Variables"][variable].is_null())
+    }
+
+    /// The parameter that deploys a kind, or batches, by the name that its resources begin with.
+    pub fn switch(&self, kind: &str) -> Result<&str> {
+        let parameter = &self.conditions[kind]["Fn::Equals"][0]["Ref"];
+        parameter
+            .as_str()
+            .with_context(|| format!("no parameter deploys {kind}"))
     }
 
     fn function(&self, binary: &str) -> Result<&Value> {
@@ -314,7 +324,8 @@ fn resolved(value: &Value) -> Result<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::functions::{self, KINDS};
+    use crate::functions;
+    use crate::kinds::KINDS;
 
     #[test]
     fn every_function_and_every_kind_is_found() {

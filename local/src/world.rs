@@ -4,6 +4,7 @@
 //! when it is dropped or shut down, all its processes end.
 
 use std::{
+    any::Any,
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{
@@ -13,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use async_trait::async_trait;
 use aws_sdk_s3::{
     Client as S3,
@@ -34,14 +35,13 @@ use crate::{
         lambda::{FunctionConfig, Lambda, Settings as LambdaSettings},
     },
     event,
-    functions::{self, BATCH, Binaries, Kind},
+    functions::{self, BATCH, Binaries},
+    kinds::{self, KINDS, Kind},
     moto::Moto,
     places, python, rules,
     simulated::{
-        Sink,
-        customer_profiles::{CustomerProfiles, Settings},
-        pinpoint::{self, Pinpoint},
-        quicksight::{self, QuickSight},
+        SimulatedService, Sink, Source,
+        simulator::{Asked, Recipe, Simulator, Storage},
     },
     stack,
     template::template,
@@ -71,12 +71,8 @@ pub struct Options {
     pub timeouts: BTreeMap<String, Duration>,
     /// Pauses of the state machine.
     pub retries: Retries,
-    /// How the simulated Customer Profiles behaves.
-    pub customer_profiles: Settings,
-    /// How the simulated Pinpoint behaves.
-    pub pinpoint: pinpoint::Settings,
-    /// How the simulated Quick Sight behaves.
-    pub quicksight: quicksight::Settings,
+    /// How simulated services behave; one that is not here behaves as usual.
+    pub services: Vec<Recipe>,
     /// The edge's port; 0 for a free one.
     pub port: u16,
     /// Where logs are kept; a new folder in the build folder when `None`.
@@ -101,9 +97,7 @@ impl Options {
             function_variables: BTreeMap::new(),
             timeouts: BTreeMap::new(),
             retries: Retries::default(),
-            customer_profiles: Settings::default(),
-            pinpoint: pinpoint::Settings::default(),
-            quicksight: quicksight::Settings::default(),
+            services: Vec::new(),
             port: 0,
             folder: None,
             capture: false,
@@ -118,9 +112,7 @@ pub struct World {
     moto: Moto,
     aws: Aws,
     s3: S3,
-    customer_profiles: Arc<CustomerProfiles>,
-    pinpoint: Arc<Pinpoint>,
-    quicksight: Arc<QuickSight>,
+    services: BTreeMap<&'static str, Arc<dyn SimulatedService>>,
     machines: BTreeMap<&'static str, String>,
     announcements: String,
     folder: PathBuf,
@@ -240,34 +232,25 @@ impl World {
         }
 
         let s3 = deploy::s3(moto.address());
-        let sink = Arc::new(S3Sink(s3.clone()));
-        let customer_profiles = Arc::new(CustomerProfiles::new(
-            Arc::clone(&sink) as Arc<_>,
-            Arc::new(SystemClock),
-            options.customer_profiles.clone(),
-        ));
-        edge.add_service(Arc::clone(&customer_profiles) as Arc<_>);
-        let pinpoint = Arc::new(Pinpoint::new(
-            Arc::clone(&sink) as Arc<_>,
-            Arc::clone(&sink) as Arc<_>,
-            Arc::new(SystemClock),
-            options.pinpoint.clone(),
-        ));
-        edge.add_service(Arc::clone(&pinpoint) as Arc<_>);
-        let quicksight = Arc::new(QuickSight::new(
-            Arc::clone(&sink) as Arc<_>,
-            Arc::new(SystemClock),
-            options.quicksight.clone(),
-        ));
-        edge.add_service(Arc::clone(&quicksight) as Arc<_>);
+        let storage: Arc<dyn Storage> = Arc::new(S3Sink(s3.clone()));
+        let mut services = BTreeMap::new();
+        for service in kinds::services(KINDS) {
+            let name = service.signing_name;
+            let given = options.services.iter().rfind(|recipe| recipe.signing_name() == name);
+            let usual = (service.recipe)(&Asked::default(), None)?;
+            let made = given
+                .unwrap_or(&usual)
+                .make(Arc::clone(&storage), Arc::new(SystemClock));
+            edge.add_service(Arc::clone(&made));
+            services.insert(name, made);
+        }
 
         let aws = Aws::new(moto.address(), REGION);
         let (buckets, announcements) = tokio::join!(deploy::buckets(&s3), deploy::bus(&aws));
         buckets?;
-        if options.kinds.iter().any(|kind| kind.name == "endpoint-import") {
-            // What the sample events of imports name.
-            for (key, body) in pinpoint::samples(options.pinpoint.seed, options.pinpoint.endpoints)? {
-                sink.put(EXPORTS, key, body.into(), None).await?;
+        for kind in &options.kinds {
+            if let Some(service) = services.get(kind.service.signing_name) {
+                service.prepare(kind.name, EXPORTS).await?;
             }
         }
         let announcements = announcements?;
@@ -291,9 +274,7 @@ impl World {
             moto,
             aws,
             s3,
-            customer_profiles,
-            pinpoint,
-            quicksight,
+            services,
             machines,
             announcements,
             folder,
@@ -457,19 +438,13 @@ impl World {
         self.edge.lambda()
     }
 
-    /// The simulated Customer Profiles.
-    pub fn customer_profiles(&self) -> &Arc<CustomerProfiles> {
-        &self.customer_profiles
-    }
-
-    /// The simulated Pinpoint.
-    pub fn pinpoint(&self) -> &Pinpoint {
-        &self.pinpoint
-    }
-
-    /// The simulated Quick Sight.
-    pub fn quicksight(&self) -> &QuickSight {
-        &self.quicksight
+    /// A simulated service.
+    pub fn simulated<S: Simulator>(&self) -> Result<Arc<S>> {
+        let service = self.services.get(S::SIGNING_NAME).map(Arc::clone);
+        let service: Arc<dyn Any + Send + Sync> = service.context("no kind has this service")?;
+        service
+            .downcast()
+            .map_err(|_| anyhow!("another service is signed for as {}", S::SIGNING_NAME))
     }
 
     /// A caller of Step Functions, EventBridge and SQS.
@@ -560,7 +535,7 @@ async fn list(s3: &S3, bucket: &str, prefix: &str) -> Result<Vec<String>> {
 struct S3Sink(S3);
 
 #[async_trait]
-impl pinpoint::Source for S3Sink {
+impl Source for S3Sink {
     async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<String>> {
         list(&self.0, bucket, prefix).await
     }

@@ -20,25 +20,25 @@ use landfall::{
     start::{Received, start},
     store::{Clock, ObjectStore, layer::Layered},
 };
-use landfall_customer_profiles::SegmentSnapshots;
 use landfall_local::simulated::{
-    SimulatedService, Sink,
+    SimulatedService,
     customer_profiles::{CustomerProfiles, Settings},
     pinpoint::{self, Pinpoint},
     quicksight::{self, QuickSight},
+    simulator::Simulator,
 };
 use landfall_output::{
     functions,
     seal::{Sealed, seal},
     step::verify_job,
 };
-use landfall_pinpoint::{EndpointExports, EndpointImports, Surroundings};
-use landfall_quicksight::DashboardSnapshots;
 use serde_json::{Value, json};
 
+pub use crate::kinds::SESSION_ROLE;
 use crate::{
     clock::ManualClock,
     in_process::{Faults, Losing, sdk},
+    kinds::{DashboardSnapshots, EndpointExports, EndpointImports, SegmentSnapshots, Subject},
     memory_store::MemoryStore,
 };
 
@@ -47,9 +47,6 @@ pub const EXPORTS: &str = "landfall-exports";
 
 /// Where the ledger lies.
 pub const LEDGER: &str = "landfall-ledger";
-
-/// The role whose sessions act for registered users of Quick Sight.
-pub const SESSION_ROLE: &str = "arn:aws:iam::111122223333:role/landfall-user-session";
 
 /// How long a function may run.
 const FUNCTION_TIMEOUT: TimeDelta = TimeDelta::seconds(60);
@@ -84,16 +81,6 @@ pub struct World {
     pub clock: ManualClock,
 }
 
-impl World {
-    fn sink(&self) -> Arc<dyn Sink> {
-        Arc::clone(&self.store) as _
-    }
-
-    fn clock(&self) -> Arc<dyn Clock> {
-        Arc::new(self.clock.clone())
-    }
-}
-
 /// A deployment of one kind with its simulated service.
 pub struct Harness<S = SegmentSnapshots, M = CustomerProfiles> {
     /// S3, without faults: for looking.
@@ -118,48 +105,49 @@ pub struct Handlers {
     pub seal: Handler,
 }
 
+impl<S: Subject> Harness<S, S::Simulated> {
+    /// A kind at a service that behaves like this.
+    fn at(settings: <S::Simulated as Simulator>::Settings, faults: Arc<Faults>) -> Result<Self> {
+        let simulate = |world: &World| {
+            let clock = Arc::new(world.clock.clone());
+            S::Simulated::simulate(Arc::clone(&world.store) as _, clock, settings)
+        };
+        Self::with(faults, simulate, |sdk, clock| S::connect(sdk, Arc::new(clock.clone())))
+    }
+
+    /// A kind with all that its sample event needs, at a service that behaves as usual.
+    pub fn usual(rows: u64, duration: Duration, faults: Arc<Faults>) -> Result<Self> {
+        let harness = Self::at(S::usual(rows, duration), faults)?;
+        S::prepare(&harness.store, rows)?;
+        Ok(harness)
+    }
+}
+
 impl Harness {
     /// Segment snapshots.
     pub fn new(settings: Settings, faults: Arc<Faults>) -> Result<Self> {
-        let simulate = |world: &World| CustomerProfiles::new(world.sink(), world.clock(), settings);
-        Self::with(faults, simulate, |sdk, _| SegmentSnapshots::new(sdk))
+        Self::at(settings, faults)
     }
 }
 
 impl Harness<EndpointExports, Pinpoint> {
     /// Endpoint exports, at a time when Pinpoint is supported.
     pub fn exports(settings: pinpoint::Settings, faults: Arc<Faults>) -> Result<Self> {
-        let connect = |sdk: &SdkConfig, clock: &ManualClock| EndpointExports::within(sdk, supported(clock));
-        Self::with(faults, |world| simulated_pinpoint(world, settings), connect)
+        Self::at(settings, faults)
     }
 }
 
 impl Harness<EndpointImports, Pinpoint> {
     /// Endpoint imports, at a time when Pinpoint is supported.
     pub fn imports(settings: pinpoint::Settings, faults: Arc<Faults>) -> Result<Self> {
-        let connect = |sdk: &SdkConfig, clock: &ManualClock| EndpointImports::within(sdk, supported(clock));
-        Self::with(faults, |world| simulated_pinpoint(world, settings), connect)
+        Self::at(settings, faults)
     }
 }
 
 impl Harness<DashboardSnapshots, QuickSight> {
     /// Dashboard snapshots.
     pub fn dashboards(settings: quicksight::Settings, faults: Arc<Faults>) -> Result<Self> {
-        let simulate = |world: &World| QuickSight::new(world.sink(), world.clock(), settings);
-        Self::with(faults, simulate, |sdk, _| {
-            DashboardSnapshots::new(sdk, Some(SESSION_ROLE.to_owned()))
-        })
-    }
-}
-
-fn simulated_pinpoint(world: &World, settings: pinpoint::Settings) -> Pinpoint {
-    Pinpoint::new(world.sink(), Arc::clone(&world.store) as _, world.clock(), settings)
-}
-
-fn supported(clock: &ManualClock) -> Surroundings {
-    Surroundings {
-        end_of_support: DateTime::<Utc>::MAX_UTC,
-        clock: Arc::new(clock.clone()),
+        Self::at(settings, faults)
     }
 }
 

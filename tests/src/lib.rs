@@ -5,6 +5,7 @@ pub mod documents;
 pub mod embedded_metrics;
 pub mod harness;
 pub mod in_process;
+pub mod kinds;
 pub mod memory_store;
 pub mod s3_http;
 pub mod s3_server;

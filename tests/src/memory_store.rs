@@ -5,14 +5,14 @@
 //! object that is written whole a CRC64NVME is kept. Every call
 //! is numbered, logged, and can be made to fail before or after its effect, or be preceded by somebody else's act.
 
+mod gauge;
+mod script;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     ops::{Bound, Range},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use anyhow::Context as _;
@@ -32,22 +32,11 @@ use landfall::{
 use landfall_local::simulated;
 use sha2::{Digest, Sha256};
 
-/// The operations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Op {
-    /// `list`; its key is the prefix.
-    List,
-    /// `head`.
-    Head,
-    /// `get`.
-    Get,
-    /// `read`.
-    Read,
-    /// `put`.
-    Put,
-    /// A call of an upload in parts.
-    Upload,
-}
+pub use self::script::{Call, Op};
+use self::{
+    gauge::{Counted, Gauge},
+    script::Script,
+};
 
 /// Rows of a page of a listing, as S3 has it.
 const PAGE: usize = 1_000;
@@ -57,19 +46,6 @@ const LONGEST_KEY: usize = 1_024;
 const FRAME: u64 = 256 << 10;
 /// What S3 wants of every part but the last.
 const SMALLEST_PART: usize = 5 << 20;
-
-/// A call that was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// What was called.
-    pub op: Op,
-    /// The bucket.
-    pub bucket: String,
-    /// The key, or the prefix of a listing.
-    pub key: String,
-    /// The bytes asked for by a `read`.
-    pub range: Option<Range<u64>>,
-}
 
 /// The content of an object.
 #[derive(Clone)]
@@ -109,20 +85,12 @@ struct Version {
     checksum: Option<StoredChecksum>,
 }
 
-type Act = Box<dyn FnOnce(&MemoryStore) + Send>;
-type Stalled = Box<dyn FnOnce() + Send>;
-
 #[derive(Default)]
 struct State {
     buckets: BTreeSet<String>,
     objects: BTreeMap<(String, String), Vec<Version>>,
     written: u64,
-    calls: Vec<Call>,
-    fail_before: BTreeMap<usize, ErrorKind>,
-    fail_after: BTreeMap<usize, ErrorKind>,
-    acts: Vec<(Op, usize, Act)>,
-    /// By the number of the `read`: the parts of its body that come, and what is done when no more do.
-    stalls: BTreeMap<usize, (usize, Stalled)>,
+    script: Script<MemoryStore>,
     uploads: BTreeMap<String, BTreeMap<i32, (String, Bytes)>>,
 }
 
@@ -140,41 +108,6 @@ pub struct MemoryStore {
     out: Arc<Gauge>,
 }
 
-/// Bytes that `read` gave out and that are still held.
-#[derive(Debug, Default)]
-struct Gauge {
-    now: AtomicUsize,
-    peak: AtomicUsize,
-}
-
-struct Counted {
-    bytes: Vec<u8>,
-    gauge: Arc<Gauge>,
-}
-
-impl Counted {
-    fn new(bytes: Vec<u8>, gauge: &Arc<Gauge>) -> Self {
-        let now = gauge.now.fetch_add(bytes.len(), Ordering::SeqCst) + bytes.len();
-        gauge.peak.fetch_max(now, Ordering::SeqCst);
-        Self {
-            bytes,
-            gauge: Arc::clone(gauge),
-        }
-    }
-}
-
-impl AsRef<[u8]> for Counted {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.gauge.now.fetch_sub(self.bytes.len(), Ordering::SeqCst);
-    }
-}
-
 /// Changes an object that was just inserted.
 #[derive(Debug)]
 pub struct Inserted<'a> {
@@ -188,7 +121,7 @@ impl fmt::Debug for MemoryStore {
         let state = self.state();
         f.debug_struct("MemoryStore")
             .field("objects", &state.objects.keys().collect::<Vec<_>>())
-            .field("calls", &state.calls.len())
+            .field("calls", &state.script.calls().len())
             .finish_non_exhaustive()
     }
 }
@@ -320,46 +253,41 @@ impl MemoryStore {
 
     /// Makes the n-th call from now, from 0, fail without an effect.
     pub fn fail_at(&self, n: usize, kind: ErrorKind) {
-        let mut state = self.state();
-        let n = state.calls.len() + n;
-        state.fail_before.insert(n, kind);
+        self.state().script.fail_at(n, kind);
     }
 
     /// Makes the n-th call from now, from 0, fail after it had its effect.
     pub fn fail_after(&self, n: usize, kind: ErrorKind) {
-        let mut state = self.state();
-        let n = state.calls.len() + n;
-        state.fail_after.insert(n, kind);
+        self.state().script.fail_after(n, kind);
     }
 
     /// Does `act` right before the n-th call of `op` from now, from 0.
     pub fn before(&self, op: Op, n: usize, act: impl FnOnce(&Self) + Send + 'static) {
-        self.state().acts.push((op, n, Box::new(act)));
+        self.state().script.before(op, n, Box::new(act));
     }
 
     /// Lets the body of the n-th read from now, from 0, if it is a stream, stand still for ever behind so many parts, and
     /// does `act` then.
     pub fn stall(&self, n: usize, parts: usize, act: impl FnOnce() + Send + 'static) {
-        let n = self.count(Op::Read) + n;
-        self.state().stalls.insert(n, (parts, Box::new(act)));
+        self.state().script.stall(n, parts, Box::new(act));
     }
 
     /// Every call so far.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        self.state().calls.clone()
+        self.state().script.calls().to_vec()
     }
 
     /// How often `op` was called.
     #[must_use]
     pub fn count(&self, op: Op) -> usize {
-        self.state().calls.iter().filter(|call| call.op == op).count()
+        self.state().script.count(op)
     }
 
     /// The most bytes given out by `read` that were held at one time.
     #[must_use]
     pub fn peak_bytes_held(&self) -> usize {
-        self.out.peak.load(Ordering::SeqCst)
+        self.out.peak()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -373,35 +301,18 @@ impl MemoryStore {
         if call.key.len() > LONGEST_KEY {
             return Err(Error::internal("KeyTooLongError (400): Your key is too long"));
         }
-        let mut due: Vec<Act> = Vec::new();
-        {
-            let mut state = self.state();
-            let acts = std::mem::take(&mut state.acts);
-            for (op, n, act) in acts {
-                match (op == call.op, n) {
-                    (true, 0) => due.push(act),
-                    (true, n) => state.acts.push((op, n - 1, act)),
-                    (false, n) => state.acts.push((op, n, act)),
-                }
-            }
-        }
+        let due = self.state().script.due(call.op);
         for act in due {
             act(self);
         }
-        let mut state = self.state();
-        let number = state.calls.len();
-        state.calls.push(call);
-        match state.fail_before.remove(&number) {
-            Some(kind) => Err(injected(kind)),
-            None => Ok(number),
-        }
+        self.state().script.begin(call)
     }
 
     /// Begins a call that reads, and gives what it reads of.
     async fn open(&self, bucket: &str, key: &str, etag: &str, range: Range<u64>) -> Result<(usize, Body)> {
         let call = Call {
             range: Some(range.clone()),
-            ..call(Op::Read, bucket, key)
+            ..Call::new(Op::Read, bucket, key)
         };
         let number = self.begin(call).await?;
         let state = self.state();
@@ -422,10 +333,7 @@ impl MemoryStore {
     }
 
     fn end<T>(&self, number: usize, answer: T) -> Result<T> {
-        match self.state().fail_after.remove(&number) {
-            Some(kind) => Err(injected(kind)),
-            None => Ok(answer),
-        }
+        self.state().script.end(number, answer)
     }
 }
 
@@ -495,19 +403,6 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn injected(kind: ErrorKind) -> Error {
-    Error::new(kind, "injected by the test")
-}
-
-fn call(op: Op, bucket: &str, key: &str) -> Call {
-    Call {
-        op,
-        bucket: bucket.to_owned(),
-        key: key.to_owned(),
-        range: None,
-    }
-}
-
 fn bucket_exists(state: &State, bucket: &str) -> Result<()> {
     if state.buckets.contains(bucket) {
         return Ok(());
@@ -521,7 +416,7 @@ fn bucket_exists(state: &State, bucket: &str) -> Result<()> {
 #[async_trait]
 impl ObjectStore for MemoryStore {
     async fn list_page(&self, bucket: &str, prefix: &str, after: Option<&str>) -> Result<Page> {
-        let number = self.begin(call(Op::List, bucket, prefix)).await?;
+        let number = self.begin(Call::new(Op::List, bucket, prefix)).await?;
         let mut listed: Vec<Listed> = {
             let state = self.state();
             bucket_exists(&state, bucket)?;
@@ -549,7 +444,7 @@ impl ObjectStore for MemoryStore {
     }
 
     async fn head(&self, bucket: &str, key: &str) -> Result<Option<Head>> {
-        let number = self.begin(call(Op::Head, bucket, key)).await?;
+        let number = self.begin(Call::new(Op::Head, bucket, key)).await?;
         let head = self.state().current(bucket, key).map(|(version, body)| Head {
             size: body.size(),
             etag: version.etag.clone(),
@@ -563,7 +458,7 @@ impl ObjectStore for MemoryStore {
     }
 
     async fn get(&self, bucket: &str, key: &str) -> Result<Option<Stored>> {
-        let number = self.begin(call(Op::Get, bucket, key)).await?;
+        let number = self.begin(Call::new(Op::Get, bucket, key)).await?;
         let stored = {
             let state = self.state();
             bucket_exists(&state, bucket)?;
@@ -595,15 +490,7 @@ impl ObjectStore for MemoryStore {
             let bytes = body.range(start..end.min(start + FRAME));
             Ok(Bytes::from_owner(Counted::new(bytes, &out)))
         });
-        let stalled = {
-            let mut state = self.state();
-            if state.stalls.is_empty() {
-                None
-            } else {
-                let reads = state.calls[..number].iter().filter(|call| call.op == Op::Read).count();
-                state.stalls.remove(&reads)
-            }
-        };
+        let stalled = self.state().script.stalled(number);
         let frames = match stalled {
             Some((parts, act)) => {
                 let stands_still = stream::once(async move {
@@ -618,7 +505,7 @@ impl ObjectStore for MemoryStore {
     }
 
     async fn put(&self, bucket: &str, key: &str, body: Bytes, condition: Condition) -> Result<Written> {
-        let number = self.begin(call(Op::Put, bucket, key)).await?;
+        let number = self.begin(Call::new(Op::Put, bucket, key)).await?;
         let written = {
             let mut state = self.state();
             bucket_exists(&state, bucket)?;
@@ -638,7 +525,7 @@ impl ObjectStore for MemoryStore {
     }
 
     async fn begin_upload(&self, bucket: &str, key: &str) -> Result<String> {
-        let number = self.begin(call(Op::Upload, bucket, key)).await?;
+        let number = self.begin(Call::new(Op::Upload, bucket, key)).await?;
         let id = {
             let mut state = self.state();
             bucket_exists(&state, bucket)?;
@@ -651,7 +538,7 @@ impl ObjectStore for MemoryStore {
     }
 
     async fn upload_part(&self, bucket: &str, key: &str, upload: &str, part: i32, body: Bytes) -> Result<String> {
-        let number = self.begin(call(Op::Upload, bucket, key)).await?;
+        let number = self.begin(Call::new(Op::Upload, bucket, key)).await?;
         let etag = {
             let mut state = self.state();
             let etag = format!("\"{}\"", &hex(&Sha256::digest(&body))[..32]);
@@ -663,7 +550,7 @@ impl ObjectStore for MemoryStore {
     }
 
     async fn complete_upload(&self, bucket: &str, key: &str, upload: &str, parts: &[String]) -> Result<Written> {
-        let number = self.begin(call(Op::Upload, bucket, key)).await?;
+        let number = self.begin(Call::new(Op::Upload, bucket, key)).await?;
         let written = {
             let mut state = self.state();
             if state.current(bucket, key).is_some() || !state.uploads.contains_key(upload) {
@@ -686,7 +573,7 @@ impl ObjectStore for MemoryStore {
     }
 
     async fn abort_upload(&self, bucket: &str, key: &str, upload: &str) -> Result<()> {
-        let number = self.begin(call(Op::Upload, bucket, key)).await?;
+        let number = self.begin(Call::new(Op::Upload, bucket, key)).await?;
         // Whoever gives it up a second time has lost the answer of the first.
         self.state().uploads.remove(upload);
         self.end(number, ())
@@ -708,7 +595,7 @@ impl simulated::Sink for MemoryStore {
 
 /// As imports read it.
 #[async_trait]
-impl simulated::pinpoint::Source for MemoryStore {
+impl simulated::Source for MemoryStore {
     async fn list(&self, bucket: &str, prefix: &str) -> anyhow::Result<Vec<String>> {
         let listed = ObjectStore::list(self, bucket, prefix, usize::MAX).await?;
         Ok(listed.into_iter().map(|object| object.key).collect())
@@ -721,57 +608,4 @@ impl simulated::pinpoint::Source for MemoryStore {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        clock::ManualClock,
-        store_contract::{self, Exempt},
-    };
-
-    fn store() -> MemoryStore {
-        MemoryStore::new(Arc::new(ManualClock::at(DateTime::UNIX_EPOCH)))
-    }
-
-    #[tokio::test]
-    async fn the_contract_holds() -> anyhow::Result<()> {
-        let store = store();
-        store.create_bucket("b");
-        store_contract::writes(&store, "b", "missing", Exempt::default()).await?;
-        store_contract::pages(&store, "b").await
-    }
-
-    #[tokio::test]
-    async fn what_is_deleted_is_absent() -> Result<()> {
-        let store = store();
-        store.insert("b", "k", "1");
-        store.remove("b", "k");
-        assert_eq!(store.get("b", "k").await?, None);
-        assert!(store.list("b", "", 10).await?.is_empty());
-        assert!(matches!(
-            store.put("b", "k", "5".into(), Condition::Absent).await?,
-            Written::Done { .. }
-        ));
-        assert_eq!(store.versions("b", "k"), 3);
-        Ok(())
-    }
-
-    #[tokio::test]
-    async fn faults_hit_their_call() -> Result<()> {
-        let store = store();
-        store.create_bucket("b");
-        store.fail_at(0, ErrorKind::Throttled);
-        store.fail_after(1, ErrorKind::Unavailable);
-        let put = || store.put("b", "k", "1".into(), Condition::Absent);
-        assert_eq!(put().await.unwrap_err().kind, ErrorKind::Throttled);
-        assert_eq!(store.body("b", "k"), None);
-        assert_eq!(put().await.unwrap_err().kind, ErrorKind::Unavailable);
-        assert_eq!(store.body("b", "k"), Some("1".into()));
-        assert_eq!(put().await?, Written::Refused);
-        store.before(Op::List, 1, |store| store.remove("b", "k"));
-        assert_eq!(store.list("b", "", 10).await?.len(), 1);
-        assert_eq!(store.list("b", "", 10).await?.len(), 0);
-        assert_eq!(store.list("other", "", 10).await.unwrap_err().kind, ErrorKind::NotFound);
-        assert_eq!(store.count(Op::List), 3);
-        Ok(())
-    }
-}
+mod tests;

@@ -9,21 +9,21 @@ use std::collections::BTreeMap;
 use landfall::{event, job, service::JobService};
 use landfall_batch::record;
 use landfall_cli::{doctor, document, jobs, show, verify as verification};
-use landfall_customer_profiles::SegmentSnapshots;
 use landfall_local::document as local;
 use landfall_output::{latest, receipt, verify};
-use landfall_pinpoint::{EndpointExports, EndpointImports};
-use landfall_quicksight::DashboardSnapshots;
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
+use crate::each_kind;
+
+/// The schemas of the events of every kind.
+macro_rules! requests {
+    ($($name:ident: $kind:ty),* $(,)?) => { [$(request::<$kind>()),*] };
+}
+
 /// All published schemas by file name.
 pub fn published() -> BTreeMap<String, Value> {
-    BTreeMap::from([
-        request::<SegmentSnapshots>(),
-        request::<EndpointExports>(),
-        request::<EndpointImports>(),
-        request::<DashboardSnapshots>(),
+    let documents = [
         event("export-batch", landfall_batch::event::schema()),
         of::<record::Batch>(record::SCHEMA),
         of::<record::Summary>(record::SUMMARY_SCHEMA),
@@ -40,7 +40,8 @@ pub fn published() -> BTreeMap<String, Value> {
         of::<local::Run>(local::RUN_SCHEMA),
         of::<show::Shown>(show::SCHEMA),
         of::<verification::Verified>(verification::SCHEMA),
-    ])
+    ];
+    each_kind!(requests).into_iter().chain(documents).collect()
 }
 
 fn request<S: JobService>() -> (String, Value) {

@@ -9,6 +9,10 @@ use landfall_local::{
     deploy::Retries,
     edge::lambda::Fault,
     functions::SUMMARY,
+    simulated::{
+        customer_profiles::{CustomerProfiles, Settings},
+        simulator::Recipe,
+    },
     world::{Finished, Options, World},
 };
 use landfall_tests::patient;
@@ -19,8 +23,11 @@ async fn world() -> Result<World> {
     options.batches = true;
     options.retries = Retries::Short;
     patient(&mut options);
-    options.customer_profiles.profiles = 50;
-    options.customer_profiles.duration = Duration::from_secs(1);
+    options.services = vec![Recipe::of::<CustomerProfiles>(Settings {
+        profiles: 50,
+        duration: Duration::from_secs(1),
+        ..Settings::default()
+    })];
     World::start(options).await
 }
 
@@ -70,7 +77,7 @@ async fn a_batch_runs_once_however_often_it_arrives() -> Result<()> {
         let (bucket, key) = receipt.trim_start_matches("s3://").split_once('/').context("no key")?;
         assert!(world.object(bucket, key).await?.is_some(), "{receipt} is not there");
     }
-    assert_eq!(world.customer_profiles().starts(), 3);
+    assert_eq!(world.simulated::<CustomerProfiles>()?.starts(), 3);
 
     let announced = world.announcements().await?;
     let of = |detail_type: &str| {
@@ -94,7 +101,7 @@ async fn a_batch_runs_once_however_often_it_arrives() -> Result<()> {
         later.states(),
         ["Receive", "Plan", "Planned", "Summary", "SummedUp", "Outcome", "Failed"]
     );
-    assert_eq!(world.customer_profiles().starts(), 3);
+    assert_eq!(world.simulated::<CustomerProfiles>()?.starts(), 3);
     assert_eq!(world.announcements().await?, Vec::<Value>::new());
     world.shutdown().await;
     Ok(())
@@ -173,7 +180,7 @@ async fn a_summary_that_fails_for_good_is_finished_by_a_redrive() -> Result<()> 
     assert_eq!(since, ["Summary", "SummedUp", "Announce", "Outcome", "Succeeded"]);
     let (summed, _) = summary(&world, &finished).await?;
     assert_eq!(summed["counts"]["succeeded"], 1);
-    assert_eq!(world.customer_profiles().starts(), 1);
+    assert_eq!(world.simulated::<CustomerProfiles>()?.starts(), 1);
     let announced = world.announcements().await?;
     assert_eq!(announced.len(), 1, "{announced:#?}");
     assert_eq!(announced[0]["detail-type"], "Export Batch Completed");

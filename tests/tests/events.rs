@@ -14,10 +14,9 @@ use landfall::{
 use landfall_batch::event::Requests;
 use landfall_customer_profiles::SegmentSnapshots;
 use landfall_local::event;
-use landfall_pinpoint::{EndpointExports, EndpointImports};
-use landfall_quicksight::DashboardSnapshots;
 use landfall_tests::{
     documents::{PAGES, blocks},
+    each_kind,
     harness::config,
 };
 use serde_json::{Value, json};
@@ -48,14 +47,19 @@ fn outcome_of_batch(config: &Config, event: &Value) -> String {
 
 type Reader = fn(&Config, &Value) -> String;
 
+macro_rules! outcomes {
+    ($($name:ident: $kind:ty),* $(,)?) => { [$((<$kind>::kind(), outcome::<$kind> as Reader)),*] };
+}
+
+macro_rules! gates {
+    ($($name:ident: $kind:ty),* $(,)?) => { [$((<$kind>::KIND, <$kind>::named_resources as See)),*] };
+}
+
+type See = fn(&Value) -> NamedResources;
+
 fn readers() -> BTreeMap<Kind, Reader> {
-    BTreeMap::from([
-        (SegmentSnapshots::kind(), outcome::<SegmentSnapshots> as Reader),
-        (EndpointExports::kind(), outcome::<EndpointExports>),
-        (EndpointImports::kind(), outcome::<EndpointImports>),
-        (DashboardSnapshots::kind(), outcome::<DashboardSnapshots>),
-        (landfall_batch::event::kind(), outcome_of_batch),
-    ])
+    let of_batches = (landfall_batch::event::kind(), outcome_of_batch as Reader);
+    each_kind!(outcomes).into_iter().chain([of_batches]).collect()
 }
 
 fn samples() -> Result<BTreeMap<String, Value>> {
@@ -101,16 +105,9 @@ fn every_sample_has_its_outcome() -> Result<()> {
 /// `landfall check` holds the same against what a deployment allows as the functions do.
 #[test]
 fn the_command_line_sees_what_the_gate_sees() -> Result<()> {
-    type See = fn(&Value) -> NamedResources;
-    let kinds: [(&str, See); 4] = [
-        (SegmentSnapshots::KIND, SegmentSnapshots::named_resources),
-        (EndpointExports::KIND, EndpointExports::named_resources),
-        (EndpointImports::KIND, EndpointImports::named_resources),
-        (DashboardSnapshots::KIND, DashboardSnapshots::named_resources),
-    ];
     let mut seen = 0;
     for (name, event) in samples()? {
-        for (kind, see) in kinds {
+        for (kind, see) in each_kind!(gates) {
             let detail = &event["detail"];
             assert_eq!(
                 landfall_cli::allowed::named(kind, detail),

@@ -656,27 +656,11 @@ async fn no_lost_call_makes_a_call_uncounted() -> Result<()> {
     Ok(())
 }
 
-/// The other kinds stand in line in the same way.
+/// Whoever waits for a slot does not read the source of its import.
 #[tokio::test]
-async fn exports_and_imports_stand_in_line() -> Result<()> {
-    let harness = exports(2, Faults::none())?;
-    let outcomes = Crowd::new(&harness, &(0..6).map(export).collect::<Vec<_>>())
-        .run()
-        .await?;
-    assert_eq!(verdicts(&outcomes, "succeeded"), 6, "{outcomes:#?}");
-    let made: Vec<_> = harness.simulated.jobs().iter().map(|job| job.created).collect();
-    assert_eq!((made.len(), most_at_once(&made), harness.simulated.starts()), (6, 2, 6));
-
-    let settings = pinpoint::Settings {
-        endpoints: 3,
-        duration: DURATION,
-        ..pinpoint::Settings::default()
-    };
-    let mut imports: Harness<EndpointImports, _> = Harness::imports(settings, Faults::none())?;
+async fn an_import_that_waits_reads_no_source() -> Result<()> {
+    let mut imports = Harness::<EndpointImports, _>::usual(3, DURATION, Faults::none())?;
     imports.configure(|config| config.max_running = 1);
-    for (key, body) in pinpoint::samples(0, 3)? {
-        imports.store.insert(EXPORTS, key, body);
-    }
     let import = |id: usize| {
         let mut event = sample(include_str!("../../events/endpoint-import.json"));
         event["id"] = json!(format!("event-{id}"));
@@ -688,7 +672,6 @@ async fn exports_and_imports_stand_in_line() -> Result<()> {
     assert_eq!(verdicts(&outcomes, "succeeded"), 3, "{outcomes:#?}");
     let made: Vec<_> = imports.simulated.jobs().iter().map(|job| job.created).collect();
     assert_eq!((made.len(), most_at_once(&made), imports.simulated.starts()), (3, 1, 3));
-    // In line no source is read.
     let is_of_source = |call: &&Call| matches!(call.op, Op::Head | Op::Read) && call.bucket == EXPORTS;
     let reads = imports.store.calls().iter().filter(is_of_source).count();
     assert!((3..10).contains(&reads), "{reads} reads of sources");

@@ -13,11 +13,9 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use landfall::{event::schema, service::JobService};
-use landfall_customer_profiles::SegmentSnapshots;
+use landfall::event::schema;
 use landfall_local::{places, python};
-use landfall_pinpoint::{EndpointExports, EndpointImports};
-use landfall_quicksight::DashboardSnapshots;
+use landfall_tests::{each_kind, kinds::Subject};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -53,7 +51,8 @@ fn place(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(file)
 }
 
-fn differences<S: JobService>(service: &str, operation: &str) -> Result<Vec<Difference>> {
+fn differences<S: Subject>() -> Result<Vec<Difference>> {
+    let (service, operation) = S::START_CALL;
     let request = json!({
         "service": service, "operation": operation, "schema": schema::<S>()["properties"]["detail"],
     });
@@ -79,15 +78,13 @@ fn differences<S: JobService>(service: &str, operation: &str) -> Result<Vec<Diff
     Ok(found.into_iter().map(of_kind).collect())
 }
 
+macro_rules! of_each {
+    ($($name:ident: $kind:ty),* $(,)?) => { [$(differences::<$kind>()?),*] };
+}
+
 #[test]
 fn the_schemas_differ_from_the_models_where_it_is_said() -> Result<()> {
-    let found = [
-        differences::<SegmentSnapshots>("customer-profiles", "CreateSegmentSnapshot")?,
-        differences::<DashboardSnapshots>("quicksight", "StartDashboardSnapshotJob")?,
-        differences::<EndpointExports>("pinpoint", "CreateExportJob")?,
-        differences::<EndpointImports>("pinpoint", "CreateImportJob")?,
-    ]
-    .concat();
+    let found = each_kind!(of_each).concat();
     assert!(found.len() > 10, "{found:#?}");
     let list = place("data/model-differences.json");
     let said: Vec<Difference> = serde_json::from_str(&fs::read_to_string(&list)?)?;

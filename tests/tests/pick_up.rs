@@ -6,11 +6,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use landfall::{error::ErrorKind, ledger::Ledger, service::JobService};
 use landfall_customer_profiles::SegmentSnapshots;
-use landfall_local::simulated::{
-    SimulatedService,
-    customer_profiles::{self, Scenario},
-    pinpoint, quicksight,
-};
+use landfall_local::simulated::customer_profiles::{self, Scenario};
 use landfall_tests::{
     harness::{EXPORTS, Harness, LEDGER},
     in_process::{Faults, Harm, Moment},
@@ -281,59 +277,4 @@ async fn a_rejected_output_is_verified_again() -> Result<()> {
     assert_eq!(sealed["outcome"]["verdict"], "succeeded", "{sealed:#}");
     assert_eq!(harness.simulated.starts(), 1);
     Ok(())
-}
-
-async fn picks_up<S: JobService, M: SimulatedService + 'static>(
-    harness: &Harness<S, M>,
-    event: &str,
-    starts: impl Fn(&M) -> usize,
-) -> Result<()> {
-    let mut event = sample(event);
-    event["detail"]["Landfall"] = json!({"DeadlineSeconds": 20});
-    let outcome = harness.run("first", &event).await?;
-    assert_eq!(outcome["outcome"]["error"]["Error"], "Landfall.TimedOut", "{outcome:#}");
-    harness.pass(DURATION).await;
-    event["detail"]["Landfall"] = json!({"PickUp": outcome["job_key"]});
-    let sealed = harness.run("second", &event).await?;
-    assert_eq!(sealed["outcome"]["verdict"], "succeeded", "{sealed:#}");
-    assert_eq!(starts(&harness.simulated), 1);
-    let receipt = harness.json(sealed["outcome"]["receipt"].as_str().context("no receipt")?)?;
-    assert_eq!(receipt["picks_up"], outcome["job_key"]);
-    Ok(())
-}
-
-#[tokio::test]
-async fn every_kind_is_picked_up() -> Result<()> {
-    let settings = quicksight::Settings {
-        rows: 5,
-        duration: DURATION,
-        ..quicksight::Settings::default()
-    };
-    let harness = Harness::dashboards(settings, Faults::none())?;
-    let starts = |simulated: &quicksight::QuickSight| simulated.count(quicksight::Operation::Start);
-    picks_up(&harness, include_str!("../../events/dashboard-snapshot.json"), starts).await?;
-
-    let settings = pinpoint::Settings {
-        endpoints: 5,
-        duration: DURATION,
-        ..pinpoint::Settings::default()
-    };
-    let harness = Harness::exports(settings.clone(), Faults::none())?;
-    picks_up(
-        &harness,
-        include_str!("../../events/endpoint-export.json"),
-        pinpoint::Pinpoint::starts,
-    )
-    .await?;
-
-    let harness = Harness::imports(settings, Faults::none())?;
-    for (key, body) in pinpoint::samples(0, 5)? {
-        harness.store.insert(EXPORTS, key, body);
-    }
-    picks_up(
-        &harness,
-        include_str!("../../events/endpoint-import.json"),
-        pinpoint::Pinpoint::starts,
-    )
-    .await
 }

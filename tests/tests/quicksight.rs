@@ -26,7 +26,7 @@ use landfall_local::simulated::{
 use landfall_quicksight::DashboardSnapshots;
 use landfall_tests::{
     harness::{EXPORTS, Harness, LEDGER, SESSION_ROLE, World},
-    in_process::{Faults, Harm, Moment},
+    in_process::Faults,
     wire::{self, ModelledError, Recorder, Refusing},
 };
 use serde_json::{Value, json};
@@ -187,29 +187,6 @@ async fn each_scenario_ends_as_it_must() -> Result<()> {
             assert_eq!(made, most, "{scenario} {name}");
             let is_success = expected.is_empty();
             assert_eq!(harness.receipts().len(), usize::from(is_success), "{scenario} {name}");
-        }
-    }
-    Ok(())
-}
-
-/// Whatever call is lost, before or after its effect: one job, one receipt.
-#[tokio::test]
-async fn any_one_call_may_be_lost() -> Result<()> {
-    let quiet = harness(Scenario::Success);
-    quiet.run("first", &sample("csv")).await?;
-    let calls = quiet.faults.calls();
-    assert!(calls > 8, "{calls} calls");
-    for call in 0..calls {
-        for moment in [Moment::Before, Moment::After] {
-            for harm in [Harm::Lose, Harm::Die] {
-                let case = format!("call {call} of {calls}, {moment:?}, {harm:?}");
-                let harness = with_faults(Scenario::Success, Faults::at(call, moment, harm))?;
-                let sealed = harness.run("first", &sample("csv")).await.context(case.clone())?;
-                assert_eq!(sealed["outcome"]["verdict"], "succeeded", "{case}: {sealed:#}");
-                assert_eq!(harness.simulated.jobs().len(), 1, "{case}");
-                assert_eq!(harness.receipts().len(), 1, "{case}");
-                assert_eq!(receipt(&harness, &sealed)?["output"]["rows"], ROWS, "{case}");
-            }
         }
     }
     Ok(())

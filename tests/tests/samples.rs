@@ -10,7 +10,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use landfall_local::{
     deploy::Retries,
     event,
-    functions::KINDS,
+    kinds::{KINDS, services},
+    simulated::simulator::Asked,
     world::{Finished, Options, World},
 };
 use landfall_tests::{documents::blocks, patient};
@@ -65,9 +66,13 @@ async fn every_sample_ends_with_a_receipt_or_is_refused() -> Result<()> {
     let mut options = Options::for_kinds(KINDS.to_vec());
     options.retries = Retries::Short;
     patient(&mut options);
-    options.customer_profiles.duration = Duration::from_secs(1);
-    options.pinpoint.duration = Duration::from_secs(1);
-    options.quicksight.duration = Duration::from_secs(1);
+    let asked = Asked {
+        duration: Some(Duration::from_secs(1)),
+        ..Asked::default()
+    };
+    for service in services(KINDS) {
+        options.services.push((service.recipe)(&asked, None)?);
+    }
     let world = World::start(options).await?;
     let samples = samples()?;
     for kind in KINDS {

@@ -9,7 +9,10 @@ use landfall_local::{
     account::{EXPORTS, LEDGER},
     deploy::Retries,
     functions::VERIFY,
-    simulated::customer_profiles::{MANY_FILES, Scenario, Settings},
+    simulated::{
+        customer_profiles::{CustomerProfiles, MANY_FILES, Scenario, Settings},
+        simulator::Recipe,
+    },
     world::{Options, World},
 };
 use landfall_tests::patient;
@@ -22,11 +25,11 @@ fn options() -> Options {
     let mut options = Options::for_kind("segment-snapshot").expect("the kind is known");
     options.retries = Retries::Short;
     patient(&mut options);
-    options.customer_profiles = Settings {
+    options.services = vec![Recipe::of::<CustomerProfiles>(Settings {
         duration: Duration::from_secs(1),
         scenario: Scenario::ManyFiles,
         ..Settings::default()
-    };
+    })];
     options
 }
 

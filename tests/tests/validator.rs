@@ -8,11 +8,13 @@ use landfall::{
     event::{EventSchema, schema},
     fault::Faults,
 };
-use landfall_customer_profiles::SegmentSnapshots;
-use landfall_pinpoint::{EndpointExports, EndpointImports};
-use landfall_quicksight::DashboardSnapshots;
+use landfall_tests::each_kind;
 use proptest::{collection::vec, prelude::*, sample::Index};
 use serde_json::{Map, Value, json};
+
+macro_rules! schemas {
+    ($($name:ident: $kind:ty),* $(,)?) => { [$(schema::<$kind>()),*] };
+}
 
 /// The schemas that the functions hold events against, each for both validators.
 static SCHEMAS: LazyLock<Vec<(EventSchema, jsonschema::Validator)>> = LazyLock::new(|| {
@@ -21,24 +23,18 @@ static SCHEMAS: LazyLock<Vec<(EventSchema, jsonschema::Validator)>> = LazyLock::
         .pointer_mut("/properties/detail/properties/Requests/items")
         .unwrap();
     let request = std::mem::replace(requests, json!(true));
-    [
-        schema::<SegmentSnapshots>(),
-        schema::<EndpointExports>(),
-        schema::<EndpointImports>(),
-        schema::<DashboardSnapshots>(),
-        landfall_batch::event::schema(),
-        batch,
-        request,
-    ]
-    .into_iter()
-    .map(|schema| {
-        let theirs = jsonschema::options()
-            .should_validate_formats(true)
-            .build(&schema)
-            .unwrap();
-        (EventSchema::new(schema).unwrap(), theirs)
-    })
-    .collect()
+    let of_batches = [landfall_batch::event::schema(), batch, request];
+    each_kind!(schemas)
+        .into_iter()
+        .chain(of_batches)
+        .map(|schema| {
+            let theirs = jsonschema::options()
+                .should_validate_formats(true)
+                .build(&schema)
+                .unwrap();
+            (EventSchema::new(schema).unwrap(), theirs)
+        })
+        .collect()
 });
 
 /// The sample events.

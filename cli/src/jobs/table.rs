@@ -11,6 +11,7 @@ use super::{
     row::{Row, Status},
 };
 use crate::{
+    kinds,
     present::{Paint, Tone, bytes, grouped},
     verify::escaped,
 };
@@ -175,13 +176,7 @@ fn sum(totals: &Totals) -> String {
 
 /// A kind in nine columns.
 fn kind(kind: &str) -> String {
-    match kind {
-        "segment-snapshot" => "segment".to_owned(),
-        "dashboard-snapshot" => "dashboard".to_owned(),
-        "endpoint-export" => "export".to_owned(),
-        "endpoint-import" => "import".to_owned(),
-        other => clipped(other, 9),
-    }
+    kinds::row(kind).map_or_else(|| clipped(kind, 9), |row| row.short.to_owned())
 }
 
 /// How long in five columns.

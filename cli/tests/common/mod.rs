@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command, time::Duratio
 use landfall_local::{
     account::REGION,
     deploy::Retries,
-    simulated::customer_profiles::Settings,
+    simulated::{
+        customer_profiles::{CustomerProfiles, Settings},
+        simulator::Recipe,
+    },
     world::{Options, World},
 };
 use serde_json::Value;
@@ -59,11 +62,11 @@ impl Here {
     pub(crate) async fn start(duration: Duration, limit: u64) -> Self {
         let mut options = Options {
             retries: Retries::Short,
-            customer_profiles: Settings {
+            services: vec![Recipe::of::<CustomerProfiles>(Settings {
                 profiles: 500,
                 duration,
                 ..Settings::default()
-            },
+            })],
             ..Options::for_kind("segment-snapshot").unwrap()
         };
         // Time on a busy machine for what takes none on an idle one.

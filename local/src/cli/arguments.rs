@@ -2,19 +2,14 @@
 //!
 //! What must stay true: a value that cannot be meant is refused here, before anything is built or started.
 
-use std::{fmt::Display, path::PathBuf, str::FromStr, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Result, bail};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
 use landfall_local::{
-    functions::{KINDS, Kind},
-    simulated::{
-        customer_profiles::{self, Settings},
-        pinpoint, quicksight,
-        scenario::description,
-    },
+    kinds::{self, KINDS, Kind},
+    simulated::simulator::{Asked, Recipe},
 };
-use strum::{EnumMessage, VariantNames};
 
 /// What a run and its exit status mean.
 const RUN_HELP: &str = "\
@@ -124,11 +119,9 @@ pub(super) fn command() -> clap::Command {
 
 /// The names of all scenarios, of whatever service: each service knows some of them.
 fn scenarios() -> Vec<&'static str> {
-    let mut names = <customer_profiles::Scenario as VariantNames>::VARIANTS.to_vec();
-    let pinpoint = <pinpoint::Scenario as VariantNames>::VARIANTS.iter();
-    let quicksight = <quicksight::Scenario as VariantNames>::VARIANTS.iter();
-    for name in pinpoint.chain(quicksight) {
-        if !names.contains(name) {
+    let mut names = Vec::new();
+    for (name, _) in kinds::services(KINDS).iter().flat_map(|service| (service.scenarios)()) {
+        if !names.contains(&name) {
             names.push(name);
         }
     }
@@ -136,31 +129,15 @@ fn scenarios() -> Vec<&'static str> {
 }
 
 fn scenario_help() -> String {
-    fn add(help: &mut String, kinds: &str, all: &[impl Display + EnumMessage]) {
-        let width = scenarios().iter().map(|name| name.len()).max().unwrap_or(0);
-        help.push_str(&format!("\n{kinds}:\n"));
-        for scenario in all {
-            let name = scenario.to_string();
-            help.push_str(&format!("  {name:<width$}  {}\n", description(scenario)));
+    let width = scenarios().iter().map(|name| name.len()).max().unwrap_or(0);
+    let mut help = "What goes wrong in the simulated service.\n".to_owned();
+    for service in kinds::services(KINDS) {
+        help += &format!("\n{}:\n", service.jobs);
+        for (name, about) in (service.scenarios)() {
+            help += &format!("  {name:<width$}  {about}\n");
         }
     }
-    let mut help = "What goes wrong in the simulated service.\n".to_owned();
-    add(&mut help, "Segment snapshots", customer_profiles::Scenario::ALL);
-    add(&mut help, "Endpoint exports and imports", pinpoint::Scenario::ALL);
-    add(&mut help, "Dashboard snapshots", quicksight::Scenario::ALL);
     help
-}
-
-/// The kinds that each service serves.
-pub(super) const CUSTOMER_PROFILES: &[&str] = &["segment-snapshot"];
-
-const PINPOINT: &[&str] = &["endpoint-export", "endpoint-import"];
-
-const QUICK_SIGHT: &[&str] = &["dashboard-snapshot"];
-
-/// Whether the service of `served` is used.
-fn uses(kinds: &[Kind], served: &[&str]) -> bool {
-    kinds.iter().any(|kind| served.contains(&kind.name))
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -173,67 +150,32 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl Simulation {
-    pub(super) fn settings(&self, kinds: &[Kind]) -> Settings {
-        let mut settings = Settings::default();
-        if let Some(profiles) = self.profiles {
-            settings.profiles = profiles;
-        }
-        if let Some(duration) = self.duration {
-            settings.duration = duration;
-        }
-        settings.scenario = self.scenario_of(CUSTOMER_PROFILES, kinds);
-        settings
-    }
-
-    pub(super) fn pinpoint(&self, kinds: &[Kind]) -> pinpoint::Settings {
-        let mut settings = pinpoint::Settings::default();
-        if let Some(profiles) = self.profiles {
-            settings.endpoints = profiles;
-        }
-        if let Some(duration) = self.duration {
-            settings.duration = duration;
-        }
-        settings.scenario = self.scenario_of(PINPOINT, kinds);
-        settings
-    }
-
-    pub(super) fn quicksight(&self, kinds: &[Kind]) -> quicksight::Settings {
-        let mut settings = quicksight::Settings::default();
-        if let Some(rows) = self.profiles {
-            settings.rows = rows;
-        }
-        if let Some(duration) = self.duration {
-            settings.duration = duration;
-        }
-        settings.scenario = self.scenario_of(QUICK_SIGHT, kinds);
-        settings
-    }
-
-    /// The scenario of the service that serves `served`: where several services run, those that know it play it.
-    pub(super) fn scenario_of<S: FromStr + Default>(&self, served: &[&str], kinds: &[Kind]) -> S {
-        let name = self.scenario.as_ref().filter(|_| uses(kinds, served));
-        name.and_then(|name| name.parse().ok()).unwrap_or_default()
-    }
-
-    /// Fails if there is a scenario and no service that runs knows it.
-    pub(super) fn check(&self, kinds: &[Kind]) -> Result<()> {
-        let Some(name) = &self.scenario else { return Ok(()) };
-        let asked = [
-            uses(kinds, CUSTOMER_PROFILES).then(|| name.parse::<customer_profiles::Scenario>().err()),
-            uses(kinds, PINPOINT).then(|| name.parse::<pinpoint::Scenario>().err()),
-            uses(kinds, QUICK_SIGHT).then(|| name.parse::<quicksight::Scenario>().err()),
-        ];
-        let mut reasons = Vec::new();
-        for unknown in asked.into_iter().flatten() {
-            match unknown {
-                None => return Ok(()),
-                Some(unknown) => reasons.push(unknown.to_string()),
+    /// The services of some kinds as they are asked for: those that know the scenario play it. Fails if there is a scenario
+    /// and no service that runs knows it.
+    pub(super) fn services(&self, kinds: &[Kind]) -> Result<Vec<Recipe>> {
+        let asked = Asked {
+            rows: self.profiles,
+            duration: self.duration,
+            ..Asked::default()
+        };
+        let (mut recipes, mut reasons) = (Vec::new(), Vec::new());
+        let services = kinds::services(kinds);
+        for service in &services {
+            match (service.recipe)(&asked, self.scenario.as_deref()) {
+                Ok(recipe) => recipes.push(recipe),
+                Err(unknown) => {
+                    reasons.push(unknown.to_string());
+                    recipes.push((service.recipe)(&asked, None)?);
+                }
             }
         }
-        if reasons.is_empty() {
-            bail!("--scenario {name}: the events ask for no service that could play it");
+        match &self.scenario {
+            Some(name) if services.is_empty() => {
+                bail!("--scenario {name}: the events ask for no service that could play it")
+            }
+            Some(_) if reasons.len() == services.len() => bail!("--scenario: {}", reasons.join("; ")),
+            _ => Ok(recipes),
         }
-        bail!("--scenario: {}", reasons.join("; "))
     }
 }
 

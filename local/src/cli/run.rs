@@ -19,7 +19,8 @@ use landfall_local::{
     account::LEDGER,
     document::{self, NamedError},
     event::{self, List},
-    functions::{BATCH, Kind},
+    functions::BATCH,
+    kinds::Kind,
     present::{self, Delivery, Narrator, Paint, Tone},
     world::{Execution, Options, World},
 };
@@ -102,14 +103,12 @@ pub(super) async fn run(options: &Run) -> Result<ExitCode> {
         batches,
         lists,
     } = Orders::read(options)?;
-    options.simulation.check(&kinds)?;
+    let services = options.simulation.services(&kinds)?;
     if let Some(folder) = &options.out {
         clear(folder)?;
     }
     let world = World::start(Options {
-        customer_profiles: options.simulation.settings(&kinds),
-        pinpoint: options.simulation.pinpoint(&kinds),
-        quicksight: options.simulation.quicksight(&kinds),
+        services,
         folder: options.out.clone(),
         batches,
         ..Options::for_kinds(kinds)

@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use landfall_cli::screen::{colours, print, relative};
 use landfall_local::{
     account::{BUS, EXPORTS, LEDGER, REGION},
-    functions::{Kind, SEAL, VERIFY},
+    functions::{SEAL, VERIFY},
+    kinds::Kind,
     places,
     present::{Paint, Tone},
     python,
@@ -24,11 +25,9 @@ pub(super) async fn serve(options: &Serve) -> Result<()> {
         .iter()
         .map(|name| Kind::named(name))
         .collect::<Result<Vec<_>>>()?;
-    options.simulation.check(&kinds)?;
+    let services = options.simulation.services(&kinds)?;
     let world = World::start(Options {
-        customer_profiles: options.simulation.settings(&kinds),
-        pinpoint: options.simulation.pinpoint(&kinds),
-        quicksight: options.simulation.quicksight(&kinds),
+        services,
         port: options.port,
         ..Options::for_kinds(kinds.clone())
     })

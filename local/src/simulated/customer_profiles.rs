@@ -33,7 +33,9 @@ use self::{
     scenario::{Behaviour, Flaw, Outcome, Output},
 };
 use super::{
-    ConnectionCut, Refusal, SimulatedService, Sink, derived_hex, derived_uuid, json_response, profiles::Profiles,
+    ConnectionCut, Refusal, SimulatedService, Sink, derived_hex, derived_uuid, json_response,
+    profiles::Profiles,
+    simulator::{Asked, Simulator, Storage},
 };
 
 /// How long after the first answer COMPLETED the late file of [`Scenario::LateFile`] lands. Counted from the answer
@@ -191,10 +193,33 @@ impl CustomerProfiles {
     }
 }
 
+impl Simulator for CustomerProfiles {
+    const SIGNING_NAME: &'static str = "profile";
+    const JOBS: &'static str = "Segment snapshots";
+    type Scenario = Scenario;
+    type Settings = Settings;
+
+    fn simulate(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+        Self::new(storage, clock, settings)
+    }
+
+    fn settings(asked: &Asked, scenario: Scenario) -> Settings {
+        let usual = Settings::default();
+        Settings {
+            profiles: asked.rows.unwrap_or(usual.profiles),
+            duration: asked.duration.unwrap_or(usual.duration),
+            files: asked.files.unwrap_or(usual.files),
+            seed: asked.seed.unwrap_or(usual.seed),
+            scenario,
+            ..usual
+        }
+    }
+}
+
 #[async_trait]
 impl SimulatedService for CustomerProfiles {
     fn signing_name(&self) -> &'static str {
-        "profile"
+        Self::SIGNING_NAME
     }
 
     async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {

@@ -4,6 +4,8 @@
 //! and body, and writes real files through the same S3 that the functions read. Nothing in it is random: answers,
 //! ids and files follow from the seed, the clock and the calls.
 
+use std::any::Any;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
@@ -16,10 +18,11 @@ pub mod pinpoint;
 pub mod profiles;
 pub mod quicksight;
 pub mod scenario;
+pub mod simulator;
 
 /// A service that answers in place of the real one. The edge picks it by the signing name of a request.
 #[async_trait]
-pub trait SimulatedService: Send + Sync {
+pub trait SimulatedService: Any + Send + Sync {
     /// The name in the credential scope of a signature, such as `profile`.
     fn signing_name(&self) -> &'static str;
 
@@ -33,6 +36,11 @@ pub trait SimulatedService: Send + Sync {
 
     /// Moves jobs on to the present; the edge calls it about 5 times a second.
     async fn advance(&self);
+
+    /// Puts into a bucket what the sample events of a kind read.
+    async fn prepare(&self, _kind: &str, _bucket: &str) -> anyhow::Result<()> {
+        Ok(())
+    }
 }
 
 /// Where simulated jobs put their files.
@@ -41,6 +49,16 @@ pub trait Sink: Send + Sync {
     /// Writes one object, encrypted with `kms_key` where one is named. An error is what the service would get from
     /// S3: its text ends up in the answer or in the job's status message.
     async fn put(&self, bucket: &str, key: &str, body: Bytes, kms_key: Option<&str>) -> anyhow::Result<()>;
+}
+
+/// What imports read.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// The keys that begin with a prefix, in order.
+    async fn list(&self, bucket: &str, prefix: &str) -> anyhow::Result<Vec<String>>;
+
+    /// A whole object.
+    async fn get(&self, bucket: &str, key: &str) -> anyhow::Result<Bytes>;
 }
 
 /// Mark on an answer that the caller never gets: the edge closes the connection without answering.

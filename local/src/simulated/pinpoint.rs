@@ -42,7 +42,10 @@ pub use self::{
     route::Operation,
     scenario::Scenario,
 };
-use super::{ConnectionCut, Refusal, SimulatedService, Sink, derived_hex, derived_uuid, json_response};
+use super::{
+    ConnectionCut, Refusal, SimulatedService, Sink, Source, derived_hex, derived_uuid, json_response,
+    simulator::{Asked, Simulator, Storage},
+};
 
 /// How a member of a gzip file begins.
 const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
@@ -55,16 +58,6 @@ const PAGE: usize = 3;
 
 /// How long a poll waits for work that is due.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What imports read.
-#[async_trait]
-pub trait Source: Send + Sync {
-    /// The keys that begin with a prefix, in order.
-    async fn list(&self, bucket: &str, prefix: &str) -> anyhow::Result<Vec<String>>;
-
-    /// A whole object.
-    async fn get(&self, bucket: &str, key: &str) -> anyhow::Result<Bytes>;
-}
 
 /// How the simulated service behaves.
 #[derive(Clone, Debug)]
@@ -189,10 +182,34 @@ impl Pinpoint {
     }
 }
 
+impl Simulator for Pinpoint {
+    const SIGNING_NAME: &'static str = "mobiletargeting";
+    const JOBS: &'static str = "Endpoint exports and imports";
+    type Scenario = Scenario;
+    type Settings = Settings;
+
+    fn simulate(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+        Self::new(Arc::clone(&storage) as Arc<dyn Sink>, storage, clock, settings)
+    }
+
+    fn settings(asked: &Asked, scenario: Scenario) -> Settings {
+        let usual = Settings::default();
+        Settings {
+            endpoints: asked.rows.unwrap_or(usual.endpoints),
+            duration: asked.duration.unwrap_or(usual.duration),
+            files: asked.files.unwrap_or(usual.files),
+            exports_at_once: asked.at_once.unwrap_or(usual.exports_at_once),
+            imports_at_once: asked.at_once.unwrap_or(usual.imports_at_once),
+            seed: asked.seed.unwrap_or(usual.seed),
+            scenario,
+        }
+    }
+}
+
 #[async_trait]
 impl SimulatedService for Pinpoint {
     fn signing_name(&self) -> &'static str {
-        "mobiletargeting"
+        Self::SIGNING_NAME
     }
 
     async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
@@ -214,6 +231,17 @@ impl SimulatedService for Pinpoint {
     async fn advance(&self) {
         let jobs = self.service.state().jobs.clone();
         join_all(jobs.iter().map(|job| self.service.advance(job))).await;
+    }
+
+    /// Imports read what is there.
+    async fn prepare(&self, kind: &str, bucket: &str) -> anyhow::Result<()> {
+        if kind == "endpoint-import" {
+            let Settings { seed, endpoints, .. } = self.service.settings;
+            for (key, body) in samples(seed, endpoints)? {
+                self.service.sink.put(bucket, key, body.into(), None).await?;
+            }
+        }
+        Ok(())
     }
 }
 

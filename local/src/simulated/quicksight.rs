@@ -35,7 +35,10 @@ use self::{
     order::{Order, is_id},
     scenario::{Behaviour, Fault, Last, Outcome},
 };
-use super::{ConnectionCut, Refusal, SimulatedService, Sink, derived_uuid, json_response};
+use super::{
+    ConnectionCut, Refusal, SimulatedService, Sink, derived_uuid, json_response,
+    simulator::{Asked, Simulator, Storage},
+};
 
 /// How long the id of a job that has ended stays in use.
 const ID_IN_USE: TimeDelta = TimeDelta::hours(24);
@@ -167,15 +170,38 @@ impl QuickSight {
     }
 }
 
+impl Simulator for QuickSight {
+    const SIGNING_NAME: &'static str = "quicksight";
+    const JOBS: &'static str = "Dashboard snapshots";
+    type Scenario = Scenario;
+    type Settings = Settings;
+
+    fn simulate(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+        Self::new(storage, clock, settings)
+    }
+
+    fn settings(asked: &Asked, scenario: Scenario) -> Settings {
+        let usual = Settings::default();
+        Settings {
+            rows: asked.rows.unwrap_or(usual.rows),
+            duration: asked.duration.unwrap_or(usual.duration),
+            jobs_at_once: asked.at_once.unwrap_or(usual.jobs_at_once),
+            seed: asked.seed.unwrap_or(usual.seed),
+            scenario,
+            ..usual
+        }
+    }
+}
+
 #[async_trait]
 impl SimulatedService for QuickSight {
     fn signing_name(&self) -> &'static str {
-        "quicksight"
+        Self::SIGNING_NAME
     }
 
     /// Also for STS, as far as sessions of its users go: who calls is known by the credentials that it gave.
     fn answers(&self, signing_name: &str) -> bool {
-        matches!(signing_name, "quicksight" | "sts")
+        matches!(signing_name, Self::SIGNING_NAME | "sts")
     }
 
     async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {

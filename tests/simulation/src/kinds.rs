@@ -1,14 +1,16 @@
-//! The four kinds: their handlers with their SDK clients, their simulated services, their events.
+//! The kinds: their handlers with their SDK clients, their simulated services, their events.
 //!
 //! What must stay true: what a service really did is asked of the service itself, not of Landfall.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    collections::BTreeMap,
+    fmt,
+    ops::Range,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use async_trait::async_trait;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
@@ -25,17 +27,16 @@ use landfall::{
     start::{Received, start},
     store::{Clock, SystemClock},
 };
-use landfall_customer_profiles::SegmentSnapshots;
 use landfall_local::simulated::{
-    SimulatedService, Sink,
-    customer_profiles::{self, CustomerProfiles},
-    pinpoint::{self, Pinpoint},
-    quicksight::{self, QuickSight},
+    SimulatedService, Sink, Source,
+    simulator::{Asked, Simulator, Storage},
 };
-use landfall_pinpoint::{EndpointExports, EndpointImports, Surroundings};
-use landfall_quicksight::DashboardSnapshots;
-use landfall_tests::{harness::SESSION_ROLE, memory_store::MemoryStore};
-use serde_json::{Value, json};
+use landfall_tests::{
+    each_kind,
+    kinds::{FoundBy, Made, Outlook, Subject, Told},
+    memory_store::MemoryStore,
+};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::{dice::Dice, edge::SimulatedHttp, invocation::Call, time::SdkTime};
@@ -46,105 +47,156 @@ pub const EXPORTS: &str = "landfall-exports";
 /// The bucket of the ledger.
 pub const LEDGER: &str = "landfall-ledger";
 
-/// A kind of job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// Customer Profiles.
-    SegmentSnapshot,
-    /// Pinpoint, out.
-    EndpointExport,
-    /// Pinpoint, in.
-    EndpointImport,
-    /// Quick Sight.
-    DashboardSnapshot,
+/// A kind of job, as its row in the tests has it.
+#[derive(Clone)]
+pub struct Kind {
+    /// Its name.
+    pub name: &'static str,
+    /// How a job that a lost start call made is found again.
+    pub found_by: FoundBy,
+    /// What the service tells of an output.
+    pub told: Told,
+    /// Whether its jobs write what is verified.
+    pub writes_output: bool,
+    /// Where the sample event sends its output.
+    pub destination: &'static str,
+    event: fn() -> Result<Value>,
+    readers: fn() -> Vec<Value>,
+    files: Range<u64>,
+    scenario: fn(&Dice) -> (&'static str, Outlook),
+    handlers: fn(&SdkConfig) -> Arc<dyn Handlers>,
+    prepare: fn(&MemoryStore, u64) -> Result<()>,
+    simulate: fn(&Character, u64, Arc<dyn Storage>, Arc<dyn Clock>) -> Result<Simulated>,
+}
+
+macro_rules! all {
+    ($($name:ident: $kind:ty),* $(,)?) => { [$(Kind::of::<$kind>()),*] };
+}
+
+/// What is right most of the time, and else one of the rest.
+fn scenario<S: Subject>(dice: &Dice) -> (&'static str, Outlook) {
+    let drawn = match dice.chance(0.5) {
+        true => Default::default(),
+        false => *dice.pick(&S::scenarios()),
+    };
+    (drawn.into(), S::outlook(drawn))
+}
+
+fn handlers<S: Subject>(sdk: &SdkConfig) -> Arc<dyn Handlers> {
+    Arc::new(Of(S::connect(sdk, Arc::new(ClockOfCall))))
+}
+
+fn simulate<S: Subject>(
+    character: &Character,
+    seed: u64,
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+) -> Result<Simulated> {
+    let asked = Asked {
+        rows: Some(character.rows),
+        duration: Some(character.duration),
+        files: Some(character.files),
+        at_once: Some(character.at_once),
+        seed: Some(seed),
+    };
+    let scenario: <S::Simulated as Simulator>::Scenario = character.scenario.parse()?;
+    let settings = <S::Simulated as Simulator>::settings(&asked, scenario);
+    Ok(Simulated::watch::<S>(<S::Simulated as Simulator>::simulate(
+        storage, clock, settings,
+    )))
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [
-        Self::SegmentSnapshot,
-        Self::EndpointExport,
-        Self::EndpointImport,
-        Self::DashboardSnapshot,
-    ];
+    pub fn all() -> &'static [Self] {
+        static ALL: LazyLock<Vec<Kind>> = LazyLock::new(|| each_kind!(all).to_vec());
+        &ALL
+    }
 
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::SegmentSnapshot => SegmentSnapshots::KIND,
-            Self::EndpointExport => EndpointExports::KIND,
-            Self::EndpointImport => EndpointImports::KIND,
-            Self::DashboardSnapshot => DashboardSnapshots::KIND,
+    /// The kind of a service.
+    pub fn of<S: Subject>() -> Self {
+        Self {
+            name: S::KIND,
+            found_by: S::FOUND_BY,
+            told: S::TOLD,
+            writes_output: S::WRITES_OUTPUT,
+            destination: S::DESTINATION,
+            event: S::sample,
+            readers: S::readers,
+            files: S::FILES,
+            scenario: scenario::<S>,
+            handlers: handlers::<S>,
+            prepare: S::prepare,
+            simulate: simulate::<S>,
         }
     }
 
-    /// Whether its jobs write what is verified.
-    pub const fn writes_output(self) -> bool {
-        match self {
-            Self::SegmentSnapshot => SegmentSnapshots::WRITES_OUTPUT,
-            Self::EndpointExport => EndpointExports::WRITES_OUTPUT,
-            Self::EndpointImport => EndpointImports::WRITES_OUTPUT,
-            Self::DashboardSnapshot => DashboardSnapshots::WRITES_OUTPUT,
-        }
-    }
-
-    /// A request of it, without options.
-    pub fn event(self) -> Result<Value> {
-        let text = match self {
-            Self::SegmentSnapshot => include_str!("../../../events/segment-snapshot.json"),
-            Self::EndpointExport => include_str!("../../../events/endpoint-export.json"),
-            Self::EndpointImport => include_str!("../../../events/endpoint-import.json"),
-            Self::DashboardSnapshot => include_str!("../../../events/dashboard-snapshot.json"),
-        };
-        serde_json::from_str(text).context("a sample event is not JSON")
-    }
-
-    /// [`Self::event`] for one of the readers that the kind has, drawn.
-    pub fn event_for_somebody(self, dice: &Dice) -> Result<Value> {
-        let mut event = self.event()?;
-        if self == Self::DashboardSnapshot && dice.chance(0.5) {
+    /// Its sample event for one of the readers that the kind has, drawn.
+    pub fn event_for_somebody(&self, dice: &Dice) -> Result<Value> {
+        let mut event = (self.event)()?;
+        let readers = (self.readers)();
+        if !readers.is_empty() && dice.chance(0.5) {
             if let Some(detail) = event["detail"].as_object_mut() {
                 detail.remove("UserConfiguration");
             }
-            event["detail"]["Landfall"]["RegisteredUser"] = match dice.number(0..3) {
-                0 => json!({ "UserArn": "arn:aws:quicksight:us-east-1:111122223333:user/default/anna" }),
-                1 => json!({ "UserName": "anna", "Namespace": "default" }),
-                _ => json!({ "Email": "anna@example.com", "Namespace": "default", "IdentityRegion": "us-east-1" }),
-            };
+            event["detail"]["Landfall"]["RegisteredUser"] = dice.pick(&readers).clone();
         }
         Ok(event)
     }
 
-    /// Where the sample event sends its output.
-    pub const fn destination(self) -> &'static str {
-        match self {
-            Self::SegmentSnapshot => "segments/high-value-customers/",
-            Self::EndpointExport => "endpoints/all/",
-            Self::EndpointImport => "",
-            Self::DashboardSnapshot => "dashboards/sales-overview/",
-        }
-    }
-
     /// The handlers of this thread, whose SDK clients are built once.
-    pub fn handlers(self) -> Arc<dyn Handlers> {
+    pub fn handlers(&self) -> Arc<dyn Handlers> {
         thread_local! {
-            static BUILT: Mutex<BTreeMap<Kind, Arc<dyn Handlers>>> = const { Mutex::new(BTreeMap::new()) };
+            static BUILT: Mutex<BTreeMap<&'static str, Arc<dyn Handlers>>> = const { Mutex::new(BTreeMap::new()) };
         }
         BUILT.with(|built| {
             let mut built = built.lock().unwrap_or_else(PoisonError::into_inner);
-            let build = || -> Arc<dyn Handlers> {
-                let sdk = sdk();
-                match self {
-                    Self::SegmentSnapshot => Arc::new(Of(SegmentSnapshots::new(&sdk))),
-                    Self::EndpointExport => Arc::new(Of(EndpointExports::within(&sdk, supported()))),
-                    Self::EndpointImport => Arc::new(Of(EndpointImports::within(&sdk, supported()))),
-                    Self::DashboardSnapshot => {
-                        Arc::new(Of(DashboardSnapshots::new(&sdk, Some(SESSION_ROLE.to_owned()))))
-                    }
-                }
-            };
-            Arc::clone(built.entry(self).or_insert_with(build))
+            let build = || (self.handlers)(&sdk());
+            Arc::clone(built.entry(self.name).or_insert_with(build))
         })
+    }
+
+    /// What the service of a run is like.
+    pub fn character(&self, dice: &Dice) -> Character {
+        let (scenario, outlook) = (self.scenario)(dice);
+        let Range { start, end } = self.files;
+        // Drawn only where the service may choose.
+        let files = if end - start > 1 {
+            dice.number(start..end)
+        } else {
+            start
+        };
+        Character {
+            scenario,
+            may_succeed: outlook != Outlook::Bad,
+            is_healthy: outlook == Outlook::Good,
+            rows: dice.number(files..9),
+            files: usize::try_from(files).unwrap_or(usize::MAX),
+            duration: Duration::from_secs(*dice.pick(&[0, 1, 8, 40, 200, 900])),
+            at_once: *dice.pick(&[1, 2, 12, 12]),
+        }
+    }
+
+    /// The simulated service of a run.
+    pub fn simulate(
+        &self,
+        character: &Character,
+        seed: u64,
+        landing: &Arc<Landing>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Simulated> {
+        (self.simulate)(character, seed, Arc::clone(landing) as Arc<dyn Storage>, clock)
+    }
+
+    /// Puts what a job reads into S3.
+    pub fn prepare(&self, store: &MemoryStore, rows: u64) -> Result<()> {
+        (self.prepare)(store, rows)
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
     }
 }
 
@@ -197,13 +249,6 @@ impl Clock for ClockOfCall {
             Some(call) => call.clock.sleep(duration).await,
             None => SystemClock.sleep(duration).await,
         }
-    }
-}
-
-fn supported() -> Surroundings {
-    Surroundings {
-        end_of_support: DateTime::<Utc>::MAX_UTC,
-        clock: Arc::new(ClockOfCall),
     }
 }
 
@@ -267,6 +312,18 @@ impl Sink for Landing {
     }
 }
 
+/// Imports read what is there.
+#[async_trait]
+impl Source for Landing {
+    async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<String>> {
+        Source::list(self.store.as_ref(), bucket, prefix).await
+    }
+
+    async fn get(&self, bucket: &str, key: &str) -> Result<Bytes> {
+        Source::get(self.store.as_ref(), bucket, key).await
+    }
+}
+
 /// A job as the service has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrueJob {
@@ -307,28 +364,22 @@ pub struct Simulated {
 }
 
 impl Simulated {
-    /// A service; `made` gives the id and the place of every job that it made, `completed` the ids of those that ended well.
-    fn watch<S: SimulatedService + 'static>(
-        service: S,
-        made: fn(&S) -> Vec<(String, String)>,
-        completed: fn(&S) -> BTreeSet<String>,
-        calls: fn(&S) -> usize,
-    ) -> Self {
+    fn watch<S: Subject>(service: S::Simulated) -> Self {
         let service = Arc::new(service);
         let (jobs, called) = (Arc::clone(&service), Arc::clone(&service));
         let jobs = move || {
-            let completed = completed(&jobs);
-            let true_job = |(id, place): (String, String)| TrueJob {
+            let completed = S::completed(&jobs);
+            let true_job = |Made { id, place, .. }: Made| TrueJob {
                 completed: completed.contains(&id),
                 id,
                 place,
             };
-            made(&jobs).into_iter().map(true_job).collect()
+            S::made(&jobs).into_iter().map(true_job).collect()
         };
         Self {
             service,
             jobs: Arc::new(jobs),
-            calls: Arc::new(move || calls(&called)),
+            calls: Arc::new(move || S::calls(&called)),
         }
     }
 
@@ -340,190 +391,6 @@ impl Simulated {
     /// How many calls reached it.
     pub fn calls(&self) -> usize {
         (self.calls)()
-    }
-}
-
-/// What is right most of the time, and else one of the rest.
-fn scenario<T: Copy + PartialEq>(dice: &Dice, all: &[T], right: T) -> T {
-    if dice.chance(0.5) { right } else { *dice.pick(all) }
-}
-
-impl Kind {
-    /// What the service of a run is like.
-    pub fn character(self, dice: &Dice) -> Character {
-        let (scenario, may_succeed, is_healthy) = match self {
-            Self::SegmentSnapshot => {
-                use customer_profiles::Scenario::{
-                    self, Denied, EmptySegment, LateFile, ManyFiles, NotFound, OutputCorrupt, OutputEmptyFile,
-                    OutputMissing, OutputWrongFormat, PollNotFound, QuotaExceeded, ServiceFailed, Stuck, Success,
-                    UnknownStatus,
-                };
-                // Too many files for a run of a few milliseconds: slices are made small instead.
-                let all: Vec<Scenario> = Scenario::ALL.iter().copied().filter(|one| *one != ManyFiles).collect();
-                let drawn = scenario(dice, &all, Success);
-                let fails = matches!(
-                    drawn,
-                    Denied
-                        | EmptySegment
-                        | NotFound
-                        | OutputCorrupt
-                        | OutputEmptyFile
-                        | OutputMissing
-                        | OutputWrongFormat
-                        | PollNotFound
-                        | QuotaExceeded
-                        | ServiceFailed
-                        | Stuck
-                        | UnknownStatus
-                );
-                (drawn.name(), !fails, !fails && drawn != LateFile)
-            }
-            Self::EndpointExport | Self::EndpointImport => {
-                use pinpoint::Scenario::{
-                    self, CompletedWithFailures, Denied, EmptyDefinition, EmptySegment, Full, NotFound, OutputCorrupt,
-                    OutputMissing, Retired, RetiredGone, RetiredNotFound, ServiceFailed, Stuck, Success, UnknownStatus,
-                };
-                let drawn = scenario(dice, Scenario::ALL, Success);
-                let mut fails = matches!(
-                    drawn,
-                    CompletedWithFailures
-                        | Denied
-                        | NotFound
-                        | Retired
-                        | RetiredGone
-                        | RetiredNotFound
-                        | ServiceFailed
-                        | Stuck
-                        | UnknownStatus
-                );
-                if self == Self::EndpointExport {
-                    fails |= matches!(drawn, EmptySegment | OutputCorrupt | OutputMissing);
-                }
-                (drawn.name(), !fails, !fails && !matches!(drawn, EmptyDefinition | Full))
-            }
-            Self::DashboardSnapshot => {
-                use quicksight::Scenario::{
-                    self, Denied, FileError, IdTaken, IdentityCenterUser, NotFound, OutputCorrupt, OutputMissing,
-                    OutputWrongFormat, RlsChanged, ServiceFailed, SessionDenied, Stuck, Success, UnknownStatus,
-                };
-                let drawn = scenario(dice, Scenario::ALL, Success);
-                let fails = matches!(
-                    drawn,
-                    Denied
-                        | FileError
-                        | NotFound
-                        | OutputCorrupt
-                        | OutputMissing
-                        | OutputWrongFormat
-                        | RlsChanged
-                        | ServiceFailed
-                        | Stuck
-                        | UnknownStatus
-                );
-                // Anonymous readers have no session.
-                let is_healthy = !matches!(drawn, IdTaken | IdentityCenterUser | SessionDenied);
-                (drawn.name(), !fails, !fails && is_healthy)
-            }
-        };
-        let files = match self {
-            Self::SegmentSnapshot | Self::EndpointExport => dice.number(1..4) as usize,
-            Self::EndpointImport => 1,
-            // The sample asks for a CSV and a PDF.
-            Self::DashboardSnapshot => 2,
-        };
-        Character {
-            scenario,
-            may_succeed,
-            is_healthy,
-            rows: dice.number(files as u64..9),
-            files,
-            duration: Duration::from_secs(*dice.pick(&[0, 1, 8, 40, 200, 900])),
-            at_once: *dice.pick(&[1, 2, 12, 12]),
-        }
-    }
-
-    /// The simulated service of a run.
-    pub fn simulate(
-        self,
-        character: &Character,
-        seed: u64,
-        store: &Arc<MemoryStore>,
-        landing: &Arc<Landing>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Simulated> {
-        let sink = Arc::clone(landing) as Arc<dyn Sink>;
-        let Character { rows, duration, .. } = *character;
-        Ok(match self {
-            Self::SegmentSnapshot => {
-                let settings = customer_profiles::Settings {
-                    profiles: rows,
-                    duration,
-                    files: character.files,
-                    scenario: character.scenario.parse()?,
-                    seed,
-                    snapshots_per_day: 200,
-                };
-                Simulated::watch(
-                    CustomerProfiles::new(sink, clock, settings),
-                    |service| {
-                        let made = service.snapshots().into_iter();
-                        made.map(|made| (made.id, made.destination)).collect()
-                    },
-                    CustomerProfiles::completed,
-                    |service| service.calls().len(),
-                )
-            }
-            Self::EndpointExport | Self::EndpointImport => {
-                let settings = pinpoint::Settings {
-                    endpoints: rows,
-                    duration,
-                    files: character.files,
-                    scenario: character.scenario.parse()?,
-                    seed,
-                    exports_at_once: character.at_once,
-                    imports_at_once: character.at_once,
-                };
-                Simulated::watch(
-                    Pinpoint::new(sink, Arc::clone(store) as _, clock, settings),
-                    |service| {
-                        let made = service.jobs().into_iter();
-                        made.map(|made| (made.id, made.place)).collect()
-                    },
-                    Pinpoint::completed,
-                    |service| service.calls().len(),
-                )
-            }
-            Self::DashboardSnapshot => {
-                let settings = quicksight::Settings {
-                    rows,
-                    duration,
-                    scenario: character.scenario.parse()?,
-                    seed,
-                    jobs_at_once: character.at_once,
-                    ..quicksight::Settings::default()
-                };
-                Simulated::watch(
-                    QuickSight::new(sink, clock, settings),
-                    |service| {
-                        let made = service.jobs().into_iter();
-                        made.map(|made| (made.id, made.destination)).collect()
-                    },
-                    QuickSight::completed,
-                    |service| service.calls().len(),
-                )
-            }
-        })
-    }
-
-    /// Puts what a job reads into S3.
-    pub fn prepare(self, store: &MemoryStore, rows: u64) {
-        if self == Self::EndpointImport {
-            let mut body = "Id,ChannelType,Address\n".to_owned();
-            for row in 0..rows {
-                body.push_str(&format!("e{row},EMAIL,someone-{row}@example.com\n"));
-            }
-            store.insert(EXPORTS, "imports/endpoints.csv", body);
-        }
     }
 }
 

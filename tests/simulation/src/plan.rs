@@ -101,7 +101,7 @@ impl Plan {
     /// The plan of a seed.
     pub fn of(seed: u64) -> Result<Self> {
         let dice = Dice::of(seed, "plan", &[]);
-        let kind = *dice.pick(&Kind::ALL);
+        let kind = dice.pick(Kind::all()).clone();
         let stale = dice.chance(0.3);
         let weather = Weather::of(&Dice::of(seed, "weather", &[]), stale);
         let stall = Dice::of(seed, "stall", &[]);
@@ -155,7 +155,7 @@ impl Plan {
                     "DeadlineSeconds": deadline.as_secs(),
                     "Poll": { "MinSeconds": poll, "MaxSeconds": (poll * 10).clamp(60, 3600) },
                 });
-                if kind.writes_output() {
+                if kind.writes_output {
                     options["Verification"] =
                         json!({ "SettleSeconds": settle, "RowCount": if strict { "fail" } else { "warn" } });
                 }
@@ -190,13 +190,13 @@ impl Plan {
             && let Some(first) = deliveries.first().cloned()
         {
             let trigger = triggers;
-            let picked = job_key(kind, &first.event)?;
+            let picked = job_key(&kind, &first.event)?;
             let after = deadline + dice.between(Duration::ZERO, Duration::from_secs(3600));
             for number in 0..dice.number(1..3) {
                 let mut event = first.event.clone();
                 event["id"] = json!(format!("00000000-0000-4000-8000-{trigger:06}{number:06}"));
                 let mut options = json!({ "PickUp": picked, "DeadlineSeconds": 900 });
-                if kind.writes_output() {
+                if kind.writes_output {
                     options["Verification"] = event["detail"]["Landfall"]["Verification"].clone();
                 }
                 deliveries.push(Delivery {
@@ -208,7 +208,12 @@ impl Plan {
             }
             pick_up = Some(trigger);
         }
-        let cancels = cancels(kind, &Dice::of(seed, "cancel", &[]), &deliveries, longest.min(deadline))?;
+        let cancels = cancels(
+            &kind,
+            &Dice::of(seed, "cancel", &[]),
+            &deliveries,
+            longest.min(deadline),
+        )?;
         deliveries.extend(cancels);
         Ok(Self {
             seed,
@@ -241,7 +246,7 @@ impl Plan {
             "{} · {} · {} deliveries of {} triggers, {} of them cancels · jobs run {:?} and are given up after {:?} · {} rows in {} files · \
              somebody else: {:?}{}\nfaults {:?} at {} a call, mishaps {:?} at {} an invocation, at most {}, until {:?}; \
              calls take up to {:?}, clocks are off by up to {:?}{}{}{}",
-            kind.name(),
+            kind.name,
             character.scenario,
             self.deliveries.len(),
             self.triggers(),
@@ -291,7 +296,7 @@ impl Plan {
             let mut deliveries = self.deliveries.iter();
             let delivery = deliveries.find(|delivery| delivery.trigger == trigger && !delivery.is_cancel());
             keys.push(job_key(
-                self.kind,
+                &self.kind,
                 &delivery.context("a trigger without delivery")?.event,
             )?);
         }
@@ -309,14 +314,14 @@ impl Plan {
 }
 
 /// The key of the job that an event asks for.
-fn job_key(kind: Kind, event: &Value) -> Result<String> {
-    let identified = landfall::trigger::identify(&landfall::job::Kind::new(kind.name()), event);
+fn job_key(kind: &Kind, event: &Value) -> Result<String> {
+    let identified = landfall::trigger::identify(&landfall::job::Kind::new(kind.name), event);
     Ok(identified.map_err(|error| anyhow::anyhow!(error.message))?.job_key)
 }
 
 /// Somebody who cancels jobs, in some runs: while they wait or run, as they begin or end, more than once, and such as there
 /// are not yet.
-fn cancels(kind: Kind, dice: &Dice, deliveries: &[Delivery], longest: Duration) -> Result<Vec<Delivery>> {
+fn cancels(kind: &Kind, dice: &Dice, deliveries: &[Delivery], longest: Duration) -> Result<Vec<Delivery>> {
     let mut cancels = Vec::new();
     if !dice.chance(0.3) {
         return Ok(cancels);

@@ -82,7 +82,7 @@ pub(crate) fn is_notice(announced: &Announced) -> bool {
 
 struct Check<'a> {
     after: &'a Aftermath,
-    kind: Kind,
+    kind: &'a Kind,
     jobs: Vec<TrueJob>,
     starts: Vec<Start>,
     /// The entries of the ledger by job key.
@@ -94,8 +94,8 @@ struct Check<'a> {
 
 /// Holds all promises against what a run left behind.
 pub fn check(after: &Aftermath) -> Result<Vec<Violation>> {
-    let kind = after.plan.kind;
-    let prefix = format!("jobs/{}/", kind.name());
+    let kind = &after.plan.kind;
+    let prefix = format!("jobs/{}/", kind.name);
     let mut entries = BTreeMap::new();
     for key in after.store.keys(LEDGER) {
         if let Some(job_key) = key.strip_prefix(&prefix).and_then(|name| name.strip_suffix(".json")) {

@@ -24,7 +24,7 @@ pub fn seen(after: &Aftermath) -> Result<Seen> {
             *seen.entry(name).or_default() += count as u64;
         }
     };
-    let prefix = format!("jobs/{}/", after.plan.kind.name());
+    let prefix = format!("jobs/{}/", after.plan.kind.name);
     for key in after
         .store
         .keys(LEDGER)
@@ -37,7 +37,7 @@ pub fn seen(after: &Aftermath) -> Result<Seen> {
             Some(Verdict::Failed) => "failure",
             None => "open",
         };
-        add(format!("{} {verdict}", after.plan.kind.name()), 1);
+        add(format!("{} {verdict}", after.plan.kind.name), 1);
         if let Some(error) = entry.outcome.as_ref().and_then(|outcome| outcome.error.as_ref()) {
             add(format!("failure {}", error.error), 1);
         }

@@ -24,7 +24,7 @@ use landfall::{
     ledger::Entry,
     store::{ObjectStore, layer::Layered},
 };
-use landfall_local::{account, functions, template::template};
+use landfall_local::{account, functions, kinds, template::template};
 use landfall_output::{
     seal::seal,
     step::{verify_job_within, verify_slice_within},
@@ -53,18 +53,18 @@ use crate::{
 const MOST_REDRIVES: u32 = 12;
 
 /// The definition as it is deployed, for one kind.
-pub fn machine(kind: Kind) -> Result<Machine> {
+pub fn machine(kind: &Kind) -> Result<Machine> {
     read(include_str!("../../../statemachine/export-job.asl.json"), kind)
 }
 
 /// A definition with the substitutions of one kind.
-pub fn read(text: &str, kind: Kind) -> Result<Machine> {
-    let (start, poll) = (format!("{}-start", kind.name()), format!("{}-poll", kind.name()));
+pub fn read(text: &str, kind: &Kind) -> Result<Machine> {
+    let (start, poll) = (format!("{}-start", kind.name), format!("{}-poll", kind.name));
     Machine::read(
         text,
         &[
             ("Partition", account::PARTITION),
-            ("Kind", kind.name()),
+            ("Kind", kind.name),
             ("StartFunctionArn", &start),
             ("PollFunctionArn", &poll),
             ("VerifyFunctionArn", functions::VERIFY),
@@ -107,7 +107,7 @@ struct State {
 
 /// How long each function may take, as the template has it.
 fn timeouts() -> Result<BTreeMap<String, Duration>> {
-    let names = functions::functions(functions::KINDS, false).into_iter();
+    let names = functions::functions(kinds::KINDS, false).into_iter();
     names
         .map(|name| Ok((name.clone(), template()?.size(&name)?.timeout)))
         .collect()
@@ -131,7 +131,7 @@ impl World {
         let store = Arc::new(MemoryStore::new(Arc::clone(&clock) as Arc<_>));
         store.create_bucket(EXPORTS);
         store.create_bucket(LEDGER);
-        plan.kind.prepare(&store, plan.character.rows);
+        plan.kind.prepare(&store, plan.character.rows)?;
         let edge: Arc<dyn ObjectStore> = match plan.broken {
             Some(broken @ (Broken::IgnoresAbsent | Broken::IgnoresMatch)) => {
                 Arc::new(Layered::new(Arc::clone(&store) as Arc<_>, Careless(broken)))
@@ -148,12 +148,10 @@ impl World {
                 world.landed(key);
             }
         });
-        let simulated = plan
-            .kind
-            .simulate(&plan.character, plan.seed, &store, &landing, clock)?;
+        let simulated = plan.kind.simulate(&plan.character, plan.seed, &landing, clock)?;
         let starts = Arc::new(Starts::default());
         let world = Arc::new(Self {
-            machine: machine(plan.kind)?,
+            machine: machine(&plan.kind)?,
             config: Config {
                 max_running: plan.max_running,
                 max_starts_per_day: plan.max_starts_per_day,
@@ -230,7 +228,7 @@ impl World {
         let execution = Execution {
             arn: format!(
                 "arn:aws:states:eu-central-1:111122223333:execution:{}:delivery-{number}",
-                self.plan.kind.name()
+                self.plan.kind.name
             ),
             dice: self.dice("execution", number, &[]),
             world: Arc::clone(&self),
@@ -293,7 +291,7 @@ impl World {
         let folder = key.find("run=").map_or(0, |at| {
             at + key[at..].find('/').map_or(key.len() - at, |slash| slash + 1)
         });
-        let destination = self.plan.kind.destination();
+        let destination = self.plan.kind.destination;
         let (target, body): (String, Option<&str>) = match self.plan.meddling {
             Meddling::None => return,
             Meddling::Notes => (format!("{}notes.txt", &key[..folder]), Some("somebody was here\n")),
@@ -491,7 +489,7 @@ fn open(plan: &Plan, store: &Arc<MemoryStore>) -> Result<impl Fn(usize, &[Start]
     Ok(move |trigger: usize, starts: &[Start]| {
         let trigger_of = |start: &Start| plan.deliveries[start.call.delivery].trigger;
         let is_open = |other: usize| {
-            let key = format!("jobs/{}/{}.json", plan.kind.name(), keys[other]);
+            let key = format!("jobs/{}/{}.json", plan.kind.name, keys[other]);
             let entry = store.body(LEDGER, &key);
             let entry: Option<Entry> = entry.and_then(|body| serde_json::from_slice(&body).ok());
             // Past its deadline by the grace a job has no place any more.

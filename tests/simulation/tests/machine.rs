@@ -15,7 +15,10 @@ use landfall::job::TaskError;
 use landfall_local::{
     deploy::Retries,
     edge::lambda::Fault,
-    simulated::customer_profiles::{Scenario, Settings},
+    simulated::{
+        customer_profiles::{CustomerProfiles, Scenario, Settings},
+        simulator::Recipe,
+    },
     world::{Finished, Options, World},
 };
 use landfall_simulation::{
@@ -23,6 +26,7 @@ use landfall_simulation::{
     machine::{End, Happening, Machine, Surroundings, Work},
     world::{machine, read},
 };
+use landfall_tests::kinds::SegmentSnapshots;
 use serde_json::{Value, json};
 
 const KIND: &str = "segment-snapshot";
@@ -34,12 +38,12 @@ fn sample() -> Value {
 async fn world(scenario: Scenario) -> Result<World> {
     let mut options = Options::for_kind(KIND)?;
     options.retries = Retries::Short;
-    options.customer_profiles = Settings {
+    options.services = vec![Recipe::of::<CustomerProfiles>(Settings {
         profiles: 50,
         duration: Duration::from_secs(1),
         scenario,
         ..Settings::default()
-    };
+    })];
     World::start(options).await
 }
 
@@ -209,7 +213,7 @@ async fn hold(machine: &Machine, finished: &Finished, arn: &str) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_interpreters_take_the_same_steps() -> Result<()> {
-    let machine = machine(Kind::SegmentSnapshot)?;
+    let machine = machine(&Kind::of::<SegmentSnapshots>())?;
 
     // A success, two deliveries at once, and one after the end.
     let good = world(Scenario::Success).await?;
@@ -263,7 +267,7 @@ async fn both_interpreters_take_the_same_steps() -> Result<()> {
     let text = include_str!("../../../statemachine/export-job.asl.json");
     let steady = text.replace("States.MathAdd($.missed.rest_seconds, 15)", "$.missed.rest_seconds");
     assert_ne!(steady, text);
-    let steady = read(&steady, Kind::SegmentSnapshot)?;
+    let steady = read(&steady, &Kind::of::<SegmentSnapshots>())?;
     let mut stalled = sample();
     stalled["id"] = json!("00000000-0000-4000-8000-00000000000c");
     let poll = "segment-snapshot-poll";

@@ -14,6 +14,7 @@ use anyhow::Result;
 use landfall_simulation::{
     failure,
     faults::Fault,
+    kinds::Kind,
     plan,
     plan::{Broken, Meddling},
     run, run_plan,
@@ -32,20 +33,12 @@ const MUST_COME_ABOUT: &[&str] = &[
     "cancelled Waiting",
     "cancelled and picked up",
     "cancelled and sealed by another",
-    "dashboard-snapshot failure",
-    "dashboard-snapshot success",
-    "endpoint-export failure",
-    "endpoint-export success",
-    "endpoint-import failure",
-    "endpoint-import success",
     "failure Landfall.Unreachable",
     "orphan",
     "picked up",
     "redrive",
     "rejected delivery",
     "second attempt",
-    "segment-snapshot failure",
-    "segment-snapshot success",
     "somebody else Delete",
     "somebody else Notes",
     "somebody else Overwrite",
@@ -99,7 +92,11 @@ fn every_promise_is_kept() {
         failed.join("\n")
     );
     let seen = seen.into_inner().unwrap();
-    let missing: Vec<_> = MUST_COME_ABOUT.iter().filter(|name| !seen.contains(**name)).collect();
+    let ends = Kind::all()
+        .iter()
+        .flat_map(|kind| ["failure", "success"].map(|end| format!("{} {end}", kind.name)));
+    let wanted = MUST_COME_ABOUT.iter().map(ToString::to_string).chain(ends);
+    let missing: Vec<_> = wanted.filter(|name| !seen.contains(name)).collect();
     assert!(missing.is_empty(), "{missing:?} did not come about");
     for fault in Fault::ALL {
         assert!(seen.contains(&format!("fault {fault:?}")), "no call met {fault:?}");

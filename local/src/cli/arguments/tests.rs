@@ -1,3 +1,8 @@
+use landfall_local::simulated::{
+    customer_profiles::{self, CustomerProfiles},
+    simulator::Simulator as _,
+};
+
 use super::*;
 
 #[test]
@@ -13,15 +18,18 @@ fn the_command_line_is_consistent() {
         "--scenario",
         "stuck",
     ]);
-    let settings = cli.run.simulation.settings(KINDS);
+    let recipes = cli.run.simulation.services(KINDS).unwrap();
+    let names: Vec<&str> = recipes.iter().map(Recipe::signing_name).collect();
+    assert_eq!(names, ["profile", "mobiletargeting", "quicksight"]);
+    let asked = Asked {
+        duration: cli.run.simulation.duration,
+        ..Asked::default()
+    };
+    let settings = CustomerProfiles::settings(&asked, "stuck".parse().unwrap());
     assert_eq!(settings.scenario, customer_profiles::Scenario::Stuck);
     assert_eq!(settings.duration, Duration::from_millis(1500));
-    let unused = [Kind::named("endpoint-export").unwrap()];
-    assert_eq!(
-        cli.run.simulation.settings(&unused).scenario,
-        customer_profiles::Scenario::Success
-    );
-    assert_eq!(cli.run.simulation.pinpoint(&unused).scenario, pinpoint::Scenario::Stuck);
+    let one = [Kind::named("endpoint-export").unwrap()];
+    assert_eq!(cli.run.simulation.services(&one).unwrap().len(), 1);
     let served = |arguments: &[&str]| match Cli::parse_from(arguments).command {
         Some(Command::Serve(serve)) => serve.kinds,
         _ => Vec::new(),
@@ -46,10 +54,8 @@ fn a_scenario_that_no_service_plays_is_refused() {
     let kinds = |names: &[&str]| -> Vec<Kind> { names.iter().map(|name| Kind::named(name).unwrap()).collect() };
     let check = |scenario: &str, names: &[&str]| {
         let cli = Cli::parse_from(["x", "a.json", "--scenario", scenario]);
-        cli.run
-            .simulation
-            .check(&kinds(names))
-            .map_err(|error| error.to_string())
+        let services = cli.run.simulation.services(&kinds(names));
+        services.map(drop).map_err(|error| error.to_string())
     };
     assert_eq!(check("file-error", &["dashboard-snapshot"]), Ok(()));
     assert_eq!(check("file-error", &["segment-snapshot", "dashboard-snapshot"]), Ok(()));

@@ -19,7 +19,7 @@ impl Check<'_> {
     /// start call of it is begun, nobody polls it for long, and it has no slot.
     pub(super) fn cancelled(&mut self) -> Result<()> {
         let (after, keys) = (self.after, self.keys.clone());
-        let slots = after.store.body(LEDGER, &format!("slots/{}.json", self.kind.name()));
+        let slots = after.store.body(LEDGER, &format!("slots/{}.json", self.kind.name));
         let slots: Value = slots.map_or(Ok(Value::Null), |body| serde_json::from_slice(&body))?;
         for (job_key, entry) in self.entries.clone() {
             let error = entry.outcome.as_ref().and_then(|outcome| outcome.error.as_ref());
@@ -81,7 +81,7 @@ impl Check<'_> {
 
     /// Holds the versions of an entry against each other.
     fn stays(&mut self, job_key: &str) -> Result<()> {
-        let key = format!("jobs/{}/{job_key}.json", self.kind.name());
+        let key = format!("jobs/{}/{job_key}.json", self.kind.name);
         let mut before: Option<Entry> = None;
         for version in self.after.store.history(LEDGER, &key).into_iter().flatten() {
             let version: Entry = serde_json::from_slice(&version)?;

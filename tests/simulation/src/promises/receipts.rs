@@ -18,7 +18,7 @@ impl Check<'_> {
     /// Once there, an outcome never changes, and no entry goes back.
     pub(super) fn is_final(&mut self) -> Result<()> {
         let after = self.after;
-        let prefix = format!("jobs/{}/", self.kind.name());
+        let prefix = format!("jobs/{}/", self.kind.name);
         for job_key in self.entries.keys().cloned().collect::<Vec<_>>() {
             let mut standing = None;
             for version in after.store.history(LEDGER, &format!("{prefix}{job_key}.json")) {
@@ -176,7 +176,7 @@ impl Check<'_> {
     /// The pointer only moves forward, and in the end leads to the newest success.
     pub(super) fn pointers(&mut self) -> Result<()> {
         let after = self.after;
-        let key = format!("{}_latest.json", self.kind.destination());
+        let key = format!("{}_latest.json", self.kind.destination);
         let mut versions: Vec<Latest> = Vec::new();
         for body in after.store.history(EXPORTS, &key).into_iter().flatten() {
             match serde_json::from_slice(&body) {

@@ -2,20 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use landfall_tests::kinds::FoundBy;
 use serde_json::Value;
 
 use super::{Check, LINE, NOT_FORGOTTEN, STARTS};
-use crate::{
-    faults::Fault,
-    kinds::{Kind, LEDGER},
-    starts::Start,
-};
+use crate::{faults::Fault, kinds::LEDGER, starts::Start};
 
 impl Check<'_> {
     /// No start call is made but for one that was lost before it, and no two jobs write to one place.
     pub(super) fn start_calls(&mut self) {
         let after = self.after;
-        if matches!(self.kind, Kind::SegmentSnapshot | Kind::EndpointExport) {
+        if matches!(self.kind.found_by, FoundBy::Nothing | FoundBy::Place) {
             let mut places = BTreeMap::<String, usize>::new();
             for job in &self.jobs {
                 *places.entry(job.place.clone()).or_default() += 1;
@@ -110,11 +107,10 @@ impl Check<'_> {
 
     /// How many of the start calls of one trigger may have made a job beside the one that is wanted.
     pub(super) fn unavoidable(&self, starts: &[Start]) -> usize {
-        let may_have = |start: &&Start| match self.kind {
-            // Its id is our key.
-            Kind::DashboardSnapshot => false,
+        let may_have = |start: &&Start| match self.kind.found_by {
+            FoundBy::Key => false,
             // They can be found, unless the service does not say what they are, or a call arrives out of its time.
-            Kind::EndpointExport | Kind::EndpointImport
+            FoundBy::Place | FoundBy::Source
                 if !matches!(self.after.plan.character.scenario, "sparse-lists" | "empty-definition") =>
             {
                 start.stale
@@ -151,13 +147,13 @@ impl Check<'_> {
     /// How many jobs the service made for a trigger. `None` of imports, which do not say whose they are.
     pub(super) fn made(&self, trigger: usize) -> Option<usize> {
         let job_key = &self.keys[trigger];
-        match self.kind {
-            Kind::EndpointImport => None,
-            Kind::DashboardSnapshot => {
+        match self.kind.found_by {
+            FoundBy::Source => None,
+            FoundBy::Key => {
                 let ids: BTreeSet<&String> = self.jobs.iter().map(|job| &job.id).collect();
                 Some(ids.into_iter().filter(|id| id.contains(job_key.as_str())).count())
             }
-            Kind::SegmentSnapshot | Kind::EndpointExport => {
+            FoundBy::Nothing | FoundBy::Place => {
                 let place = format!("run={job_key}");
                 Some(self.jobs.iter().filter(|job| job.place.contains(&place)).count())
             }

@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, time::Duration};
 use anyhow::Result;
 use landfall::{error::ErrorKind, job::Verdict};
 use landfall_output::{receipt::Receipt, verify::Role};
+use landfall_tests::kinds::{FoundBy, Told};
 
 use super::{Check, NO_FALSE_ALARM, TRUE};
-use crate::{kinds::Kind, plan::Meddling};
+use crate::plan::Meddling;
 
 impl Check<'_> {
     /// What is sealed as a success is a job that the service finished, with the files that it wrote.
@@ -38,7 +39,7 @@ impl Check<'_> {
                 continue;
             };
             // Of imports several triggers may take the same one for theirs.
-            if self.kind != Kind::EndpointImport && !sealed_jobs.insert(attempt.service_id.clone()) {
+            if self.kind.found_by != FoundBy::Source && !sealed_jobs.insert(attempt.service_id.clone()) {
                 let what = format!("{job_key} succeeded with the job that another one had succeeded with");
                 self.breaks(TRUE, what);
             }
@@ -60,7 +61,7 @@ impl Check<'_> {
             let Ok(receipt) = serde_json::from_slice::<Receipt>(&body) else {
                 continue;
             };
-            if self.kind == Kind::EndpointImport {
+            if !self.kind.writes_output {
                 let rows = receipt.source.as_ref().map(|source| source.rows);
                 let processed = receipt.service.counts.map(|counts| counts.processed);
                 if rows != Some(character.rows) || processed != Some(character.rows) {
@@ -93,10 +94,10 @@ impl Check<'_> {
             // Nor can it be known what somebody else deleted before it was listed, unless the service names its files, or
             // counts its rows and they are held to it.
             let is_deleted = after.plan.meddling == Meddling::Delete
-                && match self.kind {
-                    Kind::SegmentSnapshot => true,
-                    Kind::EndpointExport => !after.plan.strict,
-                    Kind::EndpointImport | Kind::DashboardSnapshot => false,
+                && match self.kind.told {
+                    Told::Nothing => true,
+                    Told::Rows => !after.plan.strict,
+                    Told::Files => false,
                 };
             let is_late = is_late || is_deleted && sealed.is_subset(&written);
             if sealed != written && !is_late {
@@ -105,7 +106,7 @@ impl Check<'_> {
                     format!("{job_key} was sealed with {sealed:?}, and the service wrote {written:?}"),
                 );
             }
-            if self.kind != Kind::DashboardSnapshot && output.rows != character.rows && !is_late {
+            if self.kind.told != Told::Files && output.rows != character.rows && !is_late {
                 let rows = output.rows;
                 self.breaks(
                     TRUE,

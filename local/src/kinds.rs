@@ -1,0 +1,113 @@
+//! The kinds of jobs that run on this machine: a row each.
+//!
+//! What must stay true: a row holds what the template cannot say, the package of the functions and the service that is
+//! simulated; no other code here knows a kind by its name.
+
+use std::fmt;
+
+use anyhow::{Context, Result};
+
+use crate::simulated::{
+    customer_profiles::CustomerProfiles, pinpoint::Pinpoint, quicksight::QuickSight, simulator::Service,
+};
+
+/// A kind of job and the package that serves it with `<kind>-start` and `<kind>-poll`.
+#[derive(Clone, Copy)]
+pub struct Kind {
+    /// Its name, such as `segment-snapshot`.
+    pub name: &'static str,
+    /// The package of its functions.
+    pub package: &'static str,
+    /// The service that is simulated for it.
+    pub service: Service,
+}
+
+/// Every kind.
+pub const KINDS: &[Kind] = &[
+    Kind {
+        name: "segment-snapshot",
+        package: "landfall-customer-profiles",
+        service: Service::of::<CustomerProfiles>(),
+    },
+    Kind {
+        name: "endpoint-export",
+        package: "landfall-pinpoint",
+        service: Service::of::<Pinpoint>(),
+    },
+    Kind {
+        name: "endpoint-import",
+        package: "landfall-pinpoint",
+        service: Service::of::<Pinpoint>(),
+    },
+    Kind {
+        name: "dashboard-snapshot",
+        package: "landfall-quicksight",
+        service: Service::of::<QuickSight>(),
+    },
+];
+
+/// The services of some kinds, each once.
+pub fn services(kinds: &[Kind]) -> Vec<Service> {
+    let mut services: Vec<Service> = Vec::new();
+    for Kind { service, .. } in kinds {
+        if !services.iter().any(|other| other.signing_name == service.signing_name) {
+            services.push(*service);
+        }
+    }
+    services
+}
+
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Kind {}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Kind {
+    /// The kind of a name.
+    pub fn named(name: &str) -> Result<Self> {
+        KINDS.iter().copied().find(|kind| kind.name == name).with_context(|| {
+            let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+            format!("there is no kind of job {name:?}; there is {}", names.join(", "))
+        })
+    }
+
+    /// The name of the function that starts its jobs.
+    pub fn start(self) -> String {
+        format!("{}-start", self.name)
+    }
+
+    /// The name of the function that polls its jobs.
+    pub fn poll(self) -> String {
+        format!("{}-poll", self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_found_by_name() {
+        assert_eq!(
+            Kind::named("segment-snapshot").unwrap().start(),
+            "segment-snapshot-start"
+        );
+        let error = Kind::named("moon-landing").unwrap_err().to_string();
+        assert!(error.contains("segment-snapshot"), "{error}");
+    }
+
+    #[test]
+    fn each_service_is_there_once() {
+        let names: Vec<&str> = services(KINDS).iter().map(|service| service.signing_name).collect();
+        assert_eq!(names, ["profile", "mobiletargeting", "quicksight"]);
+    }
+}

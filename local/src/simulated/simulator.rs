@@ -1,0 +1,141 @@
+//! A simulated service before it is made.
+//!
+//! What must stay true: a service is made of its settings, of S3 and of a clock, and of nothing else. So a world holds any
+//! number of services without knowing one, and a row of the registry of kinds is all that names it.
+//!
+//! A [`Simulator`] is implemented by each service. A [`Service`] is what the registry and the command line know of it, and a
+//! [`Recipe`] is a service with its settings, which a world makes when it begins.
+
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
+
+use landfall::store::Clock;
+use strum::{EnumMessage, VariantArray};
+
+use super::{
+    SimulatedService, Sink, Source,
+    scenario::{UnknownScenario, description},
+};
+
+/// S3 as simulated services use it.
+pub trait Storage: Sink + Source {}
+
+impl<S: Sink + Source> Storage for S {}
+
+/// What is asked of a service, whichever it is. What is left out is as usual, and what a service has not is passed over.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked {
+    /// Profiles, endpoints or rows.
+    pub rows: Option<u64>,
+    /// How long a job runs.
+    pub duration: Option<Duration>,
+    /// Data objects that a job writes.
+    pub files: Option<usize>,
+    /// Jobs that run at a time.
+    pub at_once: Option<usize>,
+    /// Where ids and rows come from.
+    pub seed: Option<u64>,
+}
+
+/// A service that can be simulated.
+pub trait Simulator: SimulatedService + Sized {
+    /// The name that its requests are signed for.
+    const SIGNING_NAME: &'static str;
+    /// What the help calls its jobs.
+    const JOBS: &'static str;
+    /// What can go wrong.
+    type Scenario: Copy
+        + Default
+        + EnumMessage
+        + FromStr<Err = UnknownScenario>
+        + Into<&'static str>
+        + VariantArray
+        + 'static;
+    /// How it behaves.
+    type Settings: Clone + Default + Send + Sync + 'static;
+
+    /// All that can go wrong.
+    fn scenarios() -> &'static [Self::Scenario] {
+        Self::Scenario::VARIANTS
+    }
+
+    /// Makes it.
+    fn simulate(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, settings: Self::Settings) -> Self;
+
+    /// The settings that are asked for.
+    fn settings(asked: &Asked, scenario: Self::Scenario) -> Self::Settings;
+}
+
+/// What is known of a service without its type.
+#[derive(Clone, Copy)]
+pub struct Service {
+    /// The name that its requests are signed for.
+    pub signing_name: &'static str,
+    /// What the help calls its jobs.
+    pub jobs: &'static str,
+    /// The names of its scenarios, each with what the help says of it.
+    pub scenarios: fn() -> Vec<(&'static str, &'static str)>,
+    /// The service as it is asked for; its usual scenario if none is named.
+    pub recipe: fn(&Asked, Option<&str>) -> Result<Recipe, UnknownScenario>,
+}
+
+impl Service {
+    /// The row of a service.
+    pub const fn of<S: Simulator>() -> Self {
+        Self {
+            signing_name: S::SIGNING_NAME,
+            jobs: S::JOBS,
+            scenarios: scenarios::<S>,
+            recipe: recipe::<S>,
+        }
+    }
+}
+
+fn scenarios<S: Simulator>() -> Vec<(&'static str, &'static str)> {
+    let all = S::scenarios().iter();
+    all.map(|scenario| ((*scenario).into(), description(scenario)))
+        .collect()
+}
+
+fn recipe<S: Simulator>(asked: &Asked, scenario: Option<&str>) -> Result<Recipe, UnknownScenario> {
+    let scenario = scenario.map(str::parse::<S::Scenario>).transpose()?.unwrap_or_default();
+    Ok(Recipe::of::<S>(S::settings(asked, scenario)))
+}
+
+/// A service with its settings.
+#[derive(Clone)]
+pub struct Recipe {
+    signing_name: &'static str,
+    make: Arc<dyn Fn(Arc<dyn Storage>, Arc<dyn Clock>) -> Arc<dyn SimulatedService> + Send + Sync>,
+}
+
+impl Recipe {
+    /// A service that behaves like this.
+    pub fn of<S: Simulator>(settings: S::Settings) -> Self {
+        Self {
+            signing_name: S::SIGNING_NAME,
+            make: Arc::new(
+                move |storage: Arc<dyn Storage>, clock: Arc<dyn Clock>| -> Arc<dyn SimulatedService> {
+                    Arc::new(S::simulate(storage, clock, settings.clone()))
+                },
+            ),
+        }
+    }
+
+    /// The name that its requests are signed for.
+    pub fn signing_name(&self) -> &'static str {
+        self.signing_name
+    }
+
+    /// Makes the service.
+    pub fn make(&self, storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Arc<dyn SimulatedService> {
+        (self.make)(storage, clock)
+    }
+}
+
+impl fmt::Debug for Recipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recipe")
+            .field("signing_name", &self.signing_name)
+            .finish_non_exhaustive()
+    }
+}

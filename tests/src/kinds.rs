@@ -1,0 +1,400 @@
+//! The kinds as the tests know them: a row each.
+//!
+//! What must stay true: what the tests of every kind need of one stands here and nowhere else. The conformance suite
+//! (`tests/kinds.rs`) runs for each row, and so does whatever goes by [`each_kind`](crate::each_kind).
+
+use std::{collections::BTreeSet, ops::Range, sync::Arc, time::Duration};
+
+use anyhow::Result;
+use aws_config::SdkConfig;
+use chrono::{DateTime, Utc};
+use landfall::{service::JobService, store::Clock};
+pub use landfall_customer_profiles::SegmentSnapshots;
+use landfall_local::{
+    account::EXPORTS,
+    simulated::{
+        customer_profiles::{self, CustomerProfiles},
+        pinpoint::{self, Pinpoint},
+        quicksight::{self, QuickSight},
+        simulator::{Asked, Simulator},
+    },
+};
+use landfall_pinpoint::Surroundings;
+pub use landfall_pinpoint::{EndpointExports, EndpointImports};
+pub use landfall_quicksight::DashboardSnapshots;
+use serde_json::{Value, json};
+
+use crate::memory_store::MemoryStore;
+
+/// The role whose sessions act for registered users of Quick Sight.
+pub const SESSION_ROLE: &str = "arn:aws:iam::111122223333:role/landfall-user-session";
+
+/// Hands the row of every kind to a macro, as the name of a module and the type of the service.
+#[macro_export]
+macro_rules! each_kind {
+    ($with:ident) => {
+        $with! {
+            segment_snapshot: $crate::kinds::SegmentSnapshots,
+            dashboard_snapshot: $crate::kinds::DashboardSnapshots,
+            endpoint_export: $crate::kinds::EndpointExports,
+            endpoint_import: $crate::kinds::EndpointImports,
+        }
+    };
+}
+
+/// A job that the simulated service made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// The service's id.
+    pub id: String,
+    /// What it writes to, or reads: an S3 URI.
+    pub place: String,
+    /// When it was made.
+    pub created: DateTime<Utc>,
+}
+
+/// What a job of a scenario can come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outlook {
+    /// It ends as a success unless something else goes wrong.
+    Good,
+    /// It may end either way.
+    Open,
+    /// It cannot end as a success.
+    Bad,
+}
+
+/// How a job that a lost start call made is found again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FoundBy {
+    /// It is not. It writes to a place of its own, so another one does no harm.
+    Nothing,
+    /// By the place that it writes to.
+    Place,
+    /// By what it reads and when it was made.
+    Source,
+    /// By our key, which is its id.
+    Key,
+}
+
+/// What the service tells of an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    Nothing,
+    /// How many rows it has.
+    Rows,
+    /// Which files there are, each with rows of its own.
+    Files,
+}
+
+type Scenario<S> = <<S as Subject>::Simulated as Simulator>::Scenario;
+
+/// A kind, with what the tests need of it.
+pub trait Subject: JobService + 'static {
+    /// The service that is simulated for it.
+    type Simulated: Simulator;
+
+    /// Its plain sample event.
+    const SAMPLE: &'static str;
+
+    /// The service and the operation of its start call, as botocore's models name them.
+    const START_CALL: (&'static str, &'static str);
+
+    /// How a job that a lost start call made is found again.
+    const FOUND_BY: FoundBy;
+
+    /// What the service tells of an output.
+    const TOLD: Told;
+
+    /// Where beneath the bucket of exports the sample event sends its output.
+    const DESTINATION: &'static str;
+
+    /// How many data objects a job of the sample event writes, where the service may choose.
+    const FILES: Range<u64>;
+
+    /// The kind's handlers with their clients.
+    fn connect(sdk: &SdkConfig, clock: Arc<dyn Clock>) -> Self;
+
+    /// Puts into the bucket of exports what the sample event reads.
+    fn prepare(_store: &MemoryStore, _rows: u64) -> Result<()> {
+        Ok(())
+    }
+
+    /// The jobs that the service made.
+    fn made(simulated: &Self::Simulated) -> Vec<Made>;
+
+    /// The ids of the jobs that ended well.
+    fn completed(simulated: &Self::Simulated) -> BTreeSet<String>;
+
+    /// How many calls reached the service.
+    fn calls(simulated: &Self::Simulated) -> usize;
+
+    /// How many start calls reached the service, refused ones included.
+    fn starts(simulated: &Self::Simulated) -> usize;
+
+    /// The scenarios of a run of a few milliseconds.
+    fn scenarios() -> Vec<Scenario<Self>> {
+        <Self::Simulated as Simulator>::scenarios().to_vec()
+    }
+
+    /// What a job of a scenario can come to.
+    fn outlook(scenario: Scenario<Self>) -> Outlook;
+
+    /// Readers that the sample event may name in place of its own, as `Landfall.RegisteredUser` does.
+    fn readers() -> Vec<Value> {
+        Vec::new()
+    }
+
+    /// The sample event.
+    fn sample() -> Result<Value> {
+        Ok(serde_json::from_str(Self::SAMPLE)?)
+    }
+
+    /// A service whose jobs write or read so many rows and run so long.
+    fn usual(rows: u64, duration: Duration) -> <Self::Simulated as Simulator>::Settings {
+        let asked = Asked {
+            rows: Some(rows),
+            duration: Some(duration),
+            ..Asked::default()
+        };
+        <Self::Simulated as Simulator>::settings(&asked, Default::default())
+    }
+}
+
+impl Subject for SegmentSnapshots {
+    type Simulated = CustomerProfiles;
+    const SAMPLE: &'static str = include_str!("../../events/segment-snapshot.json");
+    const START_CALL: (&'static str, &'static str) = ("customer-profiles", "CreateSegmentSnapshot");
+    const FOUND_BY: FoundBy = FoundBy::Nothing;
+    const TOLD: Told = Told::Nothing;
+    const DESTINATION: &'static str = "segments/high-value-customers/";
+    const FILES: Range<u64> = 1..4;
+
+    fn connect(sdk: &SdkConfig, _: Arc<dyn Clock>) -> Self {
+        Self::new(sdk)
+    }
+
+    fn made(simulated: &CustomerProfiles) -> Vec<Made> {
+        let made = |one: customer_profiles::Snapshot| Made {
+            id: one.id,
+            place: one.destination,
+            created: one.created,
+        };
+        simulated.snapshots().into_iter().map(made).collect()
+    }
+
+    fn starts(simulated: &CustomerProfiles) -> usize {
+        simulated.starts()
+    }
+
+    fn completed(simulated: &CustomerProfiles) -> BTreeSet<String> {
+        simulated.completed()
+    }
+
+    fn calls(simulated: &CustomerProfiles) -> usize {
+        simulated.calls().len()
+    }
+
+    /// Many files take too long: batches are made small instead.
+    fn scenarios() -> Vec<customer_profiles::Scenario> {
+        let all = customer_profiles::Scenario::ALL.iter().copied();
+        all.filter(|one| *one != customer_profiles::Scenario::ManyFiles)
+            .collect()
+    }
+
+    fn outlook(scenario: customer_profiles::Scenario) -> Outlook {
+        use customer_profiles::Scenario as At;
+        match scenario {
+            At::Denied
+            | At::EmptySegment
+            | At::NotFound
+            | At::OutputCorrupt
+            | At::OutputEmptyFile
+            | At::OutputMissing
+            | At::OutputWrongFormat
+            | At::PollNotFound
+            | At::QuotaExceeded
+            | At::ServiceFailed
+            | At::Stuck
+            | At::UnknownStatus => Outlook::Bad,
+            At::LateFile => Outlook::Open,
+            _ => Outlook::Good,
+        }
+    }
+}
+
+/// A time at which Pinpoint is supported.
+fn supported(clock: Arc<dyn Clock>) -> Surroundings {
+    Surroundings {
+        end_of_support: DateTime::<Utc>::MAX_UTC,
+        clock,
+    }
+}
+
+fn made_by(simulated: &Pinpoint) -> Vec<Made> {
+    let made = |one: pinpoint::Made| Made {
+        id: one.id,
+        place: one.place,
+        created: one.created,
+    };
+    simulated.jobs().into_iter().map(made).collect()
+}
+
+fn outlook_at_pinpoint(scenario: pinpoint::Scenario) -> Outlook {
+    use pinpoint::Scenario as At;
+    match scenario {
+        At::CompletedWithFailures
+        | At::Denied
+        | At::NotFound
+        | At::Retired
+        | At::RetiredGone
+        | At::RetiredNotFound
+        | At::ServiceFailed
+        | At::Stuck
+        | At::UnknownStatus => Outlook::Bad,
+        At::EmptyDefinition | At::Full => Outlook::Open,
+        _ => Outlook::Good,
+    }
+}
+
+impl Subject for EndpointExports {
+    type Simulated = Pinpoint;
+    const SAMPLE: &'static str = include_str!("../../events/endpoint-export.json");
+    const START_CALL: (&'static str, &'static str) = ("pinpoint", "CreateExportJob");
+    const FOUND_BY: FoundBy = FoundBy::Place;
+    const TOLD: Told = Told::Rows;
+    const DESTINATION: &'static str = "endpoints/all/";
+    const FILES: Range<u64> = 1..4;
+
+    fn connect(sdk: &SdkConfig, clock: Arc<dyn Clock>) -> Self {
+        Self::within(sdk, supported(clock))
+    }
+
+    fn made(simulated: &Pinpoint) -> Vec<Made> {
+        made_by(simulated)
+    }
+
+    fn starts(simulated: &Pinpoint) -> usize {
+        simulated.starts()
+    }
+
+    fn completed(simulated: &Pinpoint) -> BTreeSet<String> {
+        simulated.completed()
+    }
+
+    fn calls(simulated: &Pinpoint) -> usize {
+        simulated.calls().len()
+    }
+
+    fn outlook(scenario: pinpoint::Scenario) -> Outlook {
+        use pinpoint::Scenario as At;
+        match scenario {
+            At::EmptySegment | At::OutputCorrupt | At::OutputMissing => Outlook::Bad,
+            other => outlook_at_pinpoint(other),
+        }
+    }
+}
+
+impl Subject for EndpointImports {
+    type Simulated = Pinpoint;
+    const SAMPLE: &'static str = include_str!("../../events/endpoint-import.json");
+    const START_CALL: (&'static str, &'static str) = ("pinpoint", "CreateImportJob");
+    const FOUND_BY: FoundBy = FoundBy::Source;
+    const TOLD: Told = Told::Rows;
+    const DESTINATION: &'static str = "";
+    const FILES: Range<u64> = 1..2;
+
+    fn connect(sdk: &SdkConfig, clock: Arc<dyn Clock>) -> Self {
+        Self::within(sdk, supported(clock))
+    }
+
+    fn prepare(store: &MemoryStore, rows: u64) -> Result<()> {
+        for (key, body) in pinpoint::samples(0, rows)? {
+            store.insert(EXPORTS, key, body);
+        }
+        Ok(())
+    }
+
+    fn made(simulated: &Pinpoint) -> Vec<Made> {
+        made_by(simulated)
+    }
+
+    fn starts(simulated: &Pinpoint) -> usize {
+        simulated.starts()
+    }
+
+    fn completed(simulated: &Pinpoint) -> BTreeSet<String> {
+        simulated.completed()
+    }
+
+    fn calls(simulated: &Pinpoint) -> usize {
+        simulated.calls().len()
+    }
+
+    fn outlook(scenario: pinpoint::Scenario) -> Outlook {
+        outlook_at_pinpoint(scenario)
+    }
+}
+
+impl Subject for DashboardSnapshots {
+    type Simulated = QuickSight;
+    const SAMPLE: &'static str = include_str!("../../events/dashboard-snapshot.json");
+    const START_CALL: (&'static str, &'static str) = ("quicksight", "StartDashboardSnapshotJob");
+    const FOUND_BY: FoundBy = FoundBy::Key;
+    const TOLD: Told = Told::Files;
+    const DESTINATION: &'static str = "dashboards/sales-overview/";
+    /// The sample asks for a CSV and a PDF.
+    const FILES: Range<u64> = 2..3;
+
+    fn connect(sdk: &SdkConfig, _: Arc<dyn Clock>) -> Self {
+        Self::new(sdk, Some(SESSION_ROLE.to_owned()))
+    }
+
+    fn made(simulated: &QuickSight) -> Vec<Made> {
+        let made = |one: quicksight::Made| Made {
+            id: one.id,
+            place: one.destination,
+            created: one.created,
+        };
+        simulated.jobs().into_iter().map(made).collect()
+    }
+
+    fn starts(simulated: &QuickSight) -> usize {
+        simulated.count(quicksight::Operation::Start)
+    }
+
+    fn completed(simulated: &QuickSight) -> BTreeSet<String> {
+        simulated.completed()
+    }
+
+    fn calls(simulated: &QuickSight) -> usize {
+        simulated.calls().len()
+    }
+
+    fn outlook(scenario: quicksight::Scenario) -> Outlook {
+        use quicksight::Scenario as At;
+        match scenario {
+            At::Denied
+            | At::FileError
+            | At::NotFound
+            | At::OutputCorrupt
+            | At::OutputMissing
+            | At::OutputWrongFormat
+            | At::RlsChanged
+            | At::ServiceFailed
+            | At::Stuck
+            | At::UnknownStatus => Outlook::Bad,
+            // Anonymous readers have no session.
+            At::IdTaken | At::IdentityCenterUser | At::SessionDenied => Outlook::Open,
+            _ => Outlook::Good,
+        }
+    }
+
+    fn readers() -> Vec<Value> {
+        vec![
+            json!({ "UserArn": "arn:aws:quicksight:us-east-1:111122223333:user/default/anna" }),
+            json!({ "UserName": "anna", "Namespace": "default" }),
+            json!({ "Email": "anna@example.com", "Namespace": "default", "IdentityRegion": "us-east-1" }),
+        ]
+    }
+}
