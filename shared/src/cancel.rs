@@ -120,7 +120,7 @@ mod tests {
         let attempt = |state, service_id: Option<&str>| Attempt {
             number: 1,
             key: "k".into(),
-            prefix: "s3://b/run=k/".parse().unwrap(),
+            prefix: "s3://exports/run=k/".parse().unwrap(),
             state,
             owner: "execution/request".into(),
             claimed_at: now,
