@@ -251,7 +251,7 @@ def handler(event, headers):
         manifest = {'bucket': 'landfall-ledger', 'key': 'verifications/k.json'}
         verifying = {'manifest': manifest, 'work': 'w', 'slices': 4, 'concurrency': 2}
         return {**event, 'rounds': rounds + 1, 'verifying': verifying}
-    if set(event) != {'work', 'slice'}:
+    if set(event) != {'work', 'slice', 'execution'}:
         raise Failure('Landfall.Internal', f'a slice came as {sorted(event)}')
     with open(f'{FOLDER}/{event[\"slice\"]}', 'a+') as calls:
         calls.write('x')
