@@ -11,7 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use self::{limits::Limit, roles::Duty};
+use self::{
+    limits::{Limit, Quotas},
+    roles::Duty,
+};
 use crate::jobs::{Row, Status};
 
 /// The schema of [`Examined`].
@@ -88,7 +91,7 @@ pub struct Facts {
     /// What the roles have to do, with what IAM decides.
     pub duties: Vec<(Duty, Asked<String>)>,
     /// Limits that the stack sets, with the quotas of their services.
-    pub limits: Vec<(Limit, Asked<Vec<(String, f64)>>)>,
+    pub limits: Vec<(Limit, Asked<Quotas>)>,
     /// Hosts of the services that the stack calls, and whether their names are found from here.
     pub hosts: Vec<Host>,
     /// Why the resources of the stack are not known.

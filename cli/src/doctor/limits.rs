@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 
 use super::{Asked, Finding, Grade, finding, unknown};
 
+/// Quotas of a service, by their names.
+pub type Quotas = Vec<(String, f64)>;
+
 /// A limit that the stack sets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limit {
@@ -85,11 +88,7 @@ impl Limit {
 }
 
 /// Compares a limit with the quotas of its service: their names with their values.
-pub(super) fn of_limit(
-    limit: &Limit,
-    parameters: &BTreeMap<String, String>,
-    quotas: &Asked<Vec<(String, f64)>>,
-) -> Finding {
+pub(super) fn of_limit(limit: &Limit, parameters: &BTreeMap<String, String>, quotas: &Asked<Quotas>) -> Finding {
     let what = format!("limit of {}", limit.what);
     let Some(set) = limit.set(parameters) else {
         let names = limit.parameters.join(" and ");
@@ -159,8 +158,7 @@ mod tests {
                 ("Segment snapshots per day".to_owned(), value),
             ])
         };
-        let grade =
-            |set: &str, quotas: &Asked<Vec<(String, f64)>>| of_limit(&LIMITS[1], &parameters(set), quotas).grade;
+        let grade = |set: &str, quotas: &Asked<Quotas>| of_limit(&LIMITS[1], &parameters(set), quotas).grade;
         assert_eq!(grade("200", &quota(200.0)), Grade::Well);
         assert_eq!(grade("200", &quota(100.0)), Grade::Note);
         assert_eq!(grade("200", &Ok(Vec::new())), Grade::Well, "by the documents");
