@@ -101,11 +101,14 @@ fn recipe<S: Simulator>(asked: &Asked, scenario: Option<&str>) -> Result<Recipe,
     Ok(Recipe::of::<S>(S::settings(asked, scenario)))
 }
 
+/// Makes a service whose output lies there and whose time is that.
+type Make = dyn Fn(Arc<dyn Storage>, Arc<dyn Clock>) -> Arc<dyn SimulatedService> + Send + Sync;
+
 /// A service with its settings.
 #[derive(Clone)]
 pub struct Recipe {
     signing_name: &'static str,
-    make: Arc<dyn Fn(Arc<dyn Storage>, Arc<dyn Clock>) -> Arc<dyn SimulatedService> + Send + Sync>,
+    make: Arc<Make>,
 }
 
 impl Recipe {
