@@ -93,7 +93,7 @@ async fn a_job_that_runs_is_sealed_and_its_slot_is_free_at_once() -> Result<()> 
     let event_of_it = event("one");
     let job = harness.start(&<Harness>::received("one", &event_of_it)).await?;
     let key = job.job_key.clone();
-    assert_eq!(slots(&harness), [key.clone()]);
+    assert_eq!(slots(&harness), [key.as_str()]);
 
     let cancelled = harness.cancel("cancel", &key).await?;
     assert_cancelled(

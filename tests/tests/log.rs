@@ -10,7 +10,7 @@ use std::{
     panic::catch_unwind,
     path::Path,
     sync::{
-        Arc, LazyLock, Mutex, MutexGuard,
+        Arc, LazyLock, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -74,11 +74,16 @@ impl Write for Sink {
 }
 
 /// One test at a time: each looks at its own lines.
-static TURN: Mutex<()> = Mutex::new(());
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-fn begin() -> MutexGuard<'static, ()> {
+async fn begin() -> tokio::sync::MutexGuard<'static, ()> {
+    let turn = TURN.lock().await;
+    listen();
+    turn
+}
+
+fn listen() {
     static ONCE: std::sync::Once = std::sync::Once::new();
-    let turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     ONCE.call_once(|| {
         let logging = Logging {
             level: tracing::level_filters::LevelFilter::TRACE,
@@ -88,7 +93,6 @@ fn begin() -> MutexGuard<'static, ()> {
         logging::log_panics();
     });
     LOG.lock().unwrap().clear();
-    turn
 }
 
 fn logged() -> String {
@@ -294,7 +298,8 @@ where
 
 #[test]
 fn what_is_planted_would_be_found() {
-    let _turn = begin();
+    let _turn = TURN.blocking_lock();
+    listen();
     tracing::info!(target: "landfall_quicksight::errors", "the service says: {}", PLANTS[0]);
     assert_eq!(found_in(&logged()), [WORD]);
     LOG.lock().unwrap().clear();
@@ -317,7 +322,8 @@ fn what_is_planted_would_be_found() {
 
 #[test]
 fn a_panic_is_logged_by_its_place() {
-    let _turn = begin();
+    let _turn = TURN.blocking_lock();
+    listen();
     assert!(catch_unwind(|| panic!("{} is no row", PLANTS[0])).is_err());
     nothing_planted_is_logged("a panic");
     let place = lines()[0]["fields"]["place"].to_string();
@@ -326,7 +332,7 @@ fn a_panic_is_logged_by_its_place() {
 
 #[tokio::test]
 async fn nothing_that_a_service_says_is_logged() -> Result<()> {
-    let _turn = begin();
+    let _turn = begin().await;
     let denied = |calls: std::ops::Range<usize>| Some((calls, StatusCode::FORBIDDEN, "AccessDeniedException"));
     let broken =
         |calls: std::ops::Range<usize>| Some((calls, StatusCode::INTERNAL_SERVER_ERROR, "InternalServerException"));
@@ -373,7 +379,7 @@ async fn nothing_that_a_service_says_is_logged() -> Result<()> {
 
 #[tokio::test]
 async fn nothing_that_an_event_holds_is_logged() -> Result<()> {
-    let _turn = begin();
+    let _turn = begin().await;
     let mut refused = 0;
     for (kind, event) in [
         (0, "segment-snapshot-fullest.json"),
@@ -445,7 +451,7 @@ fn leaves(value: &Value, place: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_an_object_holds_is_logged() -> Result<()> {
-    let _turn = begin();
+    let _turn = begin().await;
     let person = "Anna Planted,anna.planted@example.com";
     for spoiled in [
         format!("{person}\n{person}\n"),
@@ -516,7 +522,7 @@ async fn nothing_that_an_object_holds_is_logged() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_line_says_whose_it_is_and_each_state_what_it_decided() -> Result<()> {
-    let _turn = begin();
+    let _turn = begin().await;
     let harness = segments(Default::default());
     let mut event = sample("segment-snapshot.json");
     event["detail"]["Landfall"]["Name"] = json!("nightly");

@@ -47,6 +47,9 @@ pub const EXPORTS: &str = "landfall-exports";
 /// The bucket of the ledger.
 pub const LEDGER: &str = "landfall-ledger";
 
+/// Makes the service of a run of a seed.
+type Simulate = fn(&Character, u64, Arc<dyn Storage>, Arc<dyn Clock>) -> Result<Simulated>;
+
 /// A kind of job, as its row in the tests has it.
 #[derive(Clone)]
 pub struct Kind {
@@ -66,7 +69,7 @@ pub struct Kind {
     scenario: fn(&Dice) -> (&'static str, Outlook),
     handlers: fn(&SdkConfig) -> Arc<dyn Handlers>,
     prepare: fn(&MemoryStore, u64) -> Result<()>,
-    simulate: fn(&Character, u64, Arc<dyn Storage>, Arc<dyn Clock>) -> Result<Simulated>,
+    simulate: Simulate,
 }
 
 macro_rules! all {
