@@ -82,7 +82,10 @@ impl Members {
                     Some(other) => {
                         return Err(Defect::new("has something behind its zero padding").at(self.offset + other as u64));
                     }
-                    None => chunk.len(),
+                    None => {
+                        self.offset += chunk.len() as u64;
+                        chunk.len()
+                    }
                 },
             };
             chunk = &chunk[taken..];

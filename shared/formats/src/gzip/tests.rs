@@ -33,6 +33,21 @@ fn in_chunks(bytes: &[u8], size: usize) -> Result<Decoded, Defect> {
     decoder.finish()
 }
 
+/// Found by the fuzzer.
+#[test]
+fn what_stands_behind_padding_is_found_where_it_is() {
+    let text = zipped(b"{}\n");
+    let bytes = [text.as_slice(), &[0; 100], b"x"].concat();
+    for size in [1, 5, 64, usize::MAX] {
+        let found = in_chunks(&bytes, size).unwrap_err();
+        assert_eq!(
+            found.offset,
+            Some(text.len() as u64 + 100),
+            "in chunks of {size}: {found}"
+        );
+    }
+}
+
 fn run(bytes: &[u8]) -> Result<Decoded, Defect> {
     in_chunks(bytes, usize::MAX)
 }
