@@ -76,8 +76,13 @@ fn open(format: Format, data: &[u8], guess: usize) -> std::result::Result<Box<dy
 /// Decodes as a whole and in chunks of two sizes; all must give the same.
 fn decode_all(format: Format, data: &[u8]) -> Result {
     let run = |size: usize| {
-        // The guess follows the size, so that it may not matter either.
-        decode(open(format, data, size.max(64) * 16)?, data, size)
+        let guess = match format {
+            // It follows the size, so that it may not matter either.
+            Format::Orc => size.max(64) * 16,
+            // What is said of a broken end goes by how much of it is seen, and readers see this much at first.
+            _ => 64 << 10,
+        };
+        decode(open(format, data, guess)?, data, size)
     };
     let whole = run(data.len().max(1));
     for size in sizes(data) {
