@@ -368,9 +368,7 @@ pub enum Estimate {
         id: String,
     },
     /// The service gave an estimate.
-    Known {
-        rows: u64,
-    },
+    Known { rows: u64 },
     /// There is no estimate.
     Missing {
         /// Why there is none.
