@@ -2,7 +2,7 @@
 //!
 //! What must stay true: a cancel is a member of the job's ledger entry and is written by compare-and-set. Once it is
 //! there, no attempt is claimed any more, and the job can only end as `Landfall.Cancelled`. A job that has an outcome
-//! cannot be cancelled. A cancelled job is not sealed while a start call may be under way.
+//! cannot be cancelled. A cancel does not seal a job while a start call may be under way.
 //!
 //! To cancel a job, an execution of its kind's state machine is started with `{"cancel": {"job_key": …}}` instead of an
 //! event. The machine leads it to Seal, which writes the cancel and the outcome in one change of the entry. If a start
