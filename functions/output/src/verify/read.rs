@@ -1,13 +1,13 @@
 //! Reads one object.
 //!
-//! What must stay true: every read is pinned to the listed ETag. No S3 call outlasts the invocation. No object is begun
-//! before there is memory for what it can hold. The checksum of an object that was read in several invocations is that of
-//! all its bytes.
+//! What must stay true: each read names the ETag that was listed. No S3 call outlasts the invocation. No object is
+//! begun before there is memory for all that it may hold. If an object is read in several invocations, its checksum is
+//! of all its bytes.
 //!
-//! [`Reader::read`] first looks at the beginning of an object, and at its end if the format has a footer, to open its
-//! decoder. Then it fetches a few ranges ahead, hashes and decodes each on a thread that may block, and asks the decoder to
-//! finish. When the time is up, it keeps the decoder's checkpoint and the state of the checksum; a later invocation goes on
-//! from there.
+//! [`Reader::read`] first reads the beginning of an object, and its end if the format has a footer, to open the
+//! decoder. Then it fetches a few ranges ahead, hashes and decodes each on a thread that may block, and asks the
+//! decoder to finish. When the time is up, it keeps the decoder's checkpoint and the state of the checksum, so that a
+//! later invocation can go on from there.
 
 mod content;
 
@@ -44,79 +44,80 @@ use landfall_formats::{
     TAIL_GUESS,
 };
 
-/// First bytes by which a format is recognised.
+/// How many first bytes are used to recognise a format.
 const SNIFFED: u64 = 64 * 1024;
-/// How often a range may break off, if something of it came each time.
+/// How often a range may break off, if some bytes came each time.
 const MAX_BREAKS: usize = 16;
-/// The unit in which memory is given out.
+/// Memory is given out in units of this size.
 const UNIT: u64 = 1 << 20;
-/// Bytes a second at which an object is read at least. What is larger than the time left allows may be interrupted.
+/// Objects are read at least this fast, in bytes a second. An object that is too large for the time left may be
+/// interrupted.
 const SLOWEST: u64 = 16 << 20;
-/// How often the tail of a file may turn out to begin earlier. Two times are enough for a sound file.
+/// How often a file's tail may have to be read from an earlier byte. For a sound file, two reads are enough.
 const OPENINGS: usize = 4;
 
-/// An object that is to be read.
+/// An object to read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Task {
-    /// As it was listed.
+    /// The object as it was listed.
     pub(super) listed: Listed,
-    /// What is to be done with it.
+    /// What to do with the object.
     pub(super) plan: Plan,
 }
 
-/// An object whose reading stopped because time was up.
+/// An object that was not read to its end, because time was up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Paused {
     pub key: String,
-    /// Where it goes on.
+    /// Where to continue.
     pub at: Resume,
 }
 
 /// An object that was replaced or removed before it was read to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disturbed {
-    /// As it was listed.
+    /// The object as it was listed.
     pub listed: Listed,
-    /// Whether it was taken for data.
+    /// Whether it counted as data.
     pub data: bool,
 }
 
 impl Disturbed {
-    /// Whether it is listed as it was.
+    /// Whether the listing still has the object as it was.
     pub(super) fn is_of(&self, listed: &Listed) -> bool {
         self.listed == *listed
     }
 }
 
-/// What became of reading an object.
+/// The result of reading an object.
 pub(super) enum ReadResult {
     Read(Box<Reading>),
-    /// It was replaced or removed since it was listed.
+    /// The object was replaced or removed since it was listed.
     Disturbed(Disturbed),
     /// Time was up.
     Paused {
         key: String,
-        /// Where it can go on; `None` if where it began this time.
+        /// Where to continue; `None` if from where this reading began.
         at: Option<Box<Resume>>,
     },
 }
 
-/// Where the reading of an object goes on.
+/// Where the reading of an object continues.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Resume {
-    /// Of the decoder; `None` if it begins again.
+    /// The decoder's checkpoint; `None` to begin again.
     checkpoint: Option<Checkpoint>,
-    /// Bytes that were hashed: as many as the checkpoint's offset, or more.
+    /// How many bytes were hashed. At least as many as the checkpoint's offset.
     hashed: u64,
-    /// The state of SHA-256 after them; `None` before the first.
+    /// The state of SHA-256 after these bytes; `None` if there are none.
     hash: Option<State>,
-    /// That of the CRC that S3 keeps of the object; `None` if none is computed.
+    /// The state of the CRC that S3 keeps of the object; `None` if none is computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     crc: Option<CrcState>,
 }
 
 impl Resume {
-    /// Offset of the first byte that is to be decoded.
+    /// Offset of the first byte to decode.
     pub(super) fn offset(&self) -> u64 {
         self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.offset)
     }
@@ -140,14 +141,14 @@ pub(super) struct Reader {
     clock: Arc<dyn Clock>,
     bucket: String,
     level: Level,
-    /// Whether anybody asks for the names of columns.
+    /// Whether the names of columns are needed.
     columns: bool,
-    /// What empty lines of a CSV of one column are, if anybody says.
+    /// What empty lines of a CSV with one column are, if the event says so.
     empty_lines: Option<EmptyLines>,
     stop_at: DateTime<Utc>,
     range: u64,
     ranges: usize,
-    /// Bytes that a range on its way may hold.
+    /// How many bytes of a range may wait to be decoded.
     held: u32,
     memory: Arc<Semaphore>,
     units: u32,
@@ -155,15 +156,15 @@ pub(super) struct Reader {
     stopped: AtomicBool,
 }
 
-/// Why reading stopped.
+/// Why the reading of an object stopped.
 enum Stop {
-    /// The object is not what was listed any more.
+    /// The object is no longer the one that was listed.
     Disturbed,
     /// The object is not what it should be.
     Found(Finding),
-    /// There is no time left. Where it goes on, if not where it began.
+    /// Time is up. Where to continue, unless from where this reading began.
     Paused(Option<Box<Resume>>),
-    /// It could not be read.
+    /// The object could not be read.
     Failed(Error),
 }
 
@@ -202,17 +203,16 @@ impl Reader {
         }
     }
 
-    /// Lets all that is being read pause, as if time were up.
+    /// Makes all objects that are being read pause, as if time were up.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
-    /// Bytes that were hashed and decoded so far.
     pub(super) fn bytes_read(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Bytes of an object that can be read in the time that is left, at the least.
+    /// How many bytes of an object can be read for sure in the time that is left.
     fn readable(&self) -> u64 {
         let left = (self.stop_at - self.clock.now()).num_seconds();
         u64::try_from(left).unwrap_or(0).saturating_mul(SLOWEST)
@@ -223,12 +223,12 @@ impl Reader {
         !self.stopped.load(Ordering::Relaxed) && self.clock.now() < self.stop_at
     }
 
-    /// Whether there is time to look at so many bytes before the reserve begins.
+    /// Whether there is time to decode this many bytes.
     fn has_time_for(&self, bytes: u64) -> bool {
         self.has_time() && (bytes == 0 || bytes < self.readable())
     }
 
-    /// Waits for S3 as long as there is time. Otherwise an answer that hangs would leave no time to keep what was read.
+    /// Waits for S3 while there is time. Otherwise an answer that hangs would leave no time to keep what was read.
     async fn in_time<T>(&self, answer: impl Future<Output = T>) -> Result<T, Stop> {
         if !self.has_time() {
             return Err(Stop::Paused(None));
@@ -240,7 +240,7 @@ impl Reader {
         }
     }
 
-    /// Reads an object, from where it stopped if it was begun.
+    /// Reads an object, from its beginning or from where it stopped.
     pub(super) async fn read(self: Arc<Self>, task: Task, resume: Option<Resume>) -> Result<ReadResult> {
         let Task { listed, plan } = task;
         let mut object = VerifiedObject {
@@ -278,7 +278,8 @@ impl Reader {
             object.role = Role::Data;
         }
         let shape = finding.shape();
-        // Without a line of headings, which nothing promises, what is taken for names is somebody's data.
+        // If a file has no line of headings, which is possible, the first row looks like names, but it is exported
+        // data.
         if !self.columns
             && let Finding::Whole(Decoded { columns, .. }) | Finding::Framed(Framed { columns, .. }) = &mut finding
         {
@@ -369,7 +370,7 @@ impl Reader {
         }
     }
 
-    /// Looks at the ends of an object.
+    /// Looks at the beginning and the end of an object.
     async fn frame(&self, format: Format, content: &Content, listed: &Listed) -> Result<Finding, Stop> {
         let size = listed.size;
         let head = content.get(0, size.min(SNIFFED)).await?;
@@ -412,7 +413,7 @@ impl Reader {
         }
     }
 
-    /// The decoder, and the memory that it and its ranges may take.
+    /// Opens the decoder, and reserves the memory that it and its ranges may hold.
     async fn decoder(
         &self,
         format: Format,
@@ -425,7 +426,7 @@ impl Reader {
             Access::Tail(open) => self.open_by_tail(content, open).await,
         };
         let decoder = match opened {
-            // Its first bytes may tell more of what it is instead.
+            // The first bytes may show what the object is instead.
             Err(Stop::Found(finding)) => {
                 let first = content.get(0, content.size.min(SNIFFED)).await?;
                 let foreign = classify::foreign(head_of(&first, listed), format);
@@ -455,7 +456,7 @@ impl Reader {
         Err(Defect::new("has a tail whose begin cannot be found").into())
     }
 
-    /// Decodes and hashes all ranges, or those from a checkpoint on.
+    /// Hashes and decodes the object, from its beginning or from a checkpoint.
     async fn decode(
         &self,
         mut decoder: Box<dyn Decoder>,
@@ -490,7 +491,7 @@ impl Reader {
                 break;
             }
             let length: u64 = frames.iter().map(|frame| frame.len() as u64).sum();
-            // What was hashed before a pause is decoded again.
+            // Bytes after the checkpoint that were hashed before a pause are only decoded again.
             let mut known = hashed.saturating_sub(offset);
             let pushed;
             (decoder, checksums, pushed) = blocking(move || {
@@ -518,7 +519,7 @@ impl Reader {
                 format!("{offset} of {} bytes came", content.size),
             )));
         }
-        // What has begun to finish cannot be stopped.
+        // The decoder cannot be interrupted once it finishes.
         if !self.has_time_for(decoder.deferred()) {
             return Err(paused(&*decoder, &checksums, hashed));
         }
@@ -526,7 +527,7 @@ impl Reader {
         Ok((decoded, checksums))
     }
 
-    /// Brings a range, part by part. What breaks off is asked for again from there on.
+    /// Fetches a range in parts. If the answer breaks off, fetches the rest again.
     async fn bring(
         &self,
         key: &str,
@@ -543,7 +544,7 @@ impl Reader {
             while let Some(frame) = frames.next().await {
                 let mut frame = match frame {
                     Ok(frame) => frame,
-                    // Parts that came are good, so it is no failure while some do.
+                    // The parts that came are good, so it is no failure as long as some come each time.
                     Err(error) if error.kind == ErrorKind::Unavailable && at > begun && breaks < MAX_BREAKS => {
                         tracing::debug!(
                             code = error.code,
@@ -601,7 +602,7 @@ impl Reader {
     }
 }
 
-/// A pause in which what was decoded and hashed is kept, as far as it can be.
+/// A pause that keeps what was decoded and hashed, as far as possible.
 fn paused(decoder: &dyn Decoder, checksums: &Checksums, hashed: u64) -> Stop {
     Stop::Paused(decoder.checkpoint().map(|checkpoint| {
         Box::new(match checksums.states() {
@@ -611,8 +612,8 @@ fn paused(decoder: &dyn Decoder, checksums: &Checksums, hashed: u64) -> Stop {
                 hash: Some(sha256),
                 crc,
             },
-            // Reading took longer than expected, with a hash whose state cannot be kept. Next time it begins with one that
-            // can.
+            // Reading took longer than expected, and the state of this hash cannot be stored. The next reading begins
+            // again, with a hash whose state can be stored.
             None => Resume {
                 checkpoint: None,
                 hashed: 0,
@@ -631,16 +632,16 @@ fn head_of<'a>(first: &'a Bytes, listed: &Listed) -> Head<'a> {
     }
 }
 
-/// Sorts the errors of the store.
+/// What an error of the store means for the object.
 fn stop(error: Error) -> Stop {
     match error.kind {
-        // The bucket was there when it was listed, so what is not found is the object.
+        // The bucket existed when it was listed, so it is the object that was not found.
         ErrorKind::OutputRejected | ErrorKind::NotFound => Stop::Disturbed,
         _ => Stop::Failed(error),
     }
 }
 
-/// Runs what takes the processor for a while where other tasks do not wait for it.
+/// Runs work that keeps a processor busy, so that other tasks go on.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stop> {
     heavy(work)
         .await

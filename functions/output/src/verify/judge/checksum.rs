@@ -1,6 +1,7 @@
-//! `checksum`: whether the bytes that were read are those of which S3 keeps a checksum.
+//! `checksum`: whether the bytes that were read match the checksum that S3 keeps.
 //!
-//! What must stay true: a checksum that was not compared is never taken for equal, and why it was not is said.
+//! What must stay true: a checksum that was not compared never counts as equal, and the reason says why it was not
+//! compared.
 
 use std::collections::BTreeMap;
 
@@ -10,20 +11,20 @@ use super::{
 };
 use crate::verify::{hash::Compared, report::Reading};
 
-/// What is known of the checksums of data objects.
+/// The checksums of the data objects, as far as they are known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Checksums {
-    /// Data objects whose checksum is that of the bytes, by the algorithm's name.
+    /// How many data objects match their checksum, by the algorithm's name.
     same: BTreeMap<&'static str, u64>,
     different: Examples,
-    /// Data objects of which S3 keeps a checksum of the parts only, by the algorithm's name.
+    /// Data objects of which S3 keeps only a checksum of the parts' checksums, by the algorithm's name.
     of_parts: BTreeMap<String, u64>,
-    /// Data objects whose checksum was not computed, likewise.
+    /// Data objects whose checksum was not computed, by the algorithm's name.
     not_computed: BTreeMap<String, u64>,
 }
 
 impl Checksums {
-    /// Takes up a data object.
+    /// Adds a data object.
     pub(super) fn add(&mut self, reading: &Reading) {
         match &reading.compared {
             None => {}
@@ -34,7 +35,7 @@ impl Checksums {
         }
     }
 
-    /// Of `data` data objects; `below_full` says why their bytes were not read, if they were not.
+    /// `data` is the number of data objects. `below_full` says why their bytes were not read, if they were not.
     pub(super) fn judge(&self, data: u64, below_full: Option<String>) -> Judgement {
         if !self.different.is_empty() {
             return fail(format!(

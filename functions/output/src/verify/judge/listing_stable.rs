@@ -1,6 +1,6 @@
-//! `listing_stable`: whether the listing came to a rest.
+//! `listing_stable`: whether the listing stopped changing.
 //!
-//! What must stay true: what changed while it was read fails, and says what changed.
+//! What must stay true: if an object changed while it was read, the check fails, and the reason says what changed.
 
 use super::{
     judgement::{Judgement, fail, pass},

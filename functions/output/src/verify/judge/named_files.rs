@@ -1,6 +1,6 @@
 //! `named_files`: whether the files that a service names are there.
 //!
-//! What must stay true: a file that is named and cannot be had fails, whatever else lies there.
+//! What must stay true: if a named file is missing, the check fails, whatever else is there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,12 +12,12 @@ use super::{
 };
 use crate::verify::{Expectation, report::Reading};
 
-/// What is known of the files that a service names.
+/// The files that a service names.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Named {
-    /// Their keys, and whether data lies there.
+    /// Their keys, and whether there is data at each.
     named: BTreeMap<String, bool>,
-    /// Data that the service does not name.
+    /// Data objects that the service does not name.
     unnamed: Examples,
 }
 
@@ -30,7 +30,7 @@ impl Named {
         }
     }
 
-    /// Takes up a data object.
+    /// Adds a data object.
     pub(super) fn add(&mut self, reading: &Reading) {
         match self.named.get_mut(&reading.object.key) {
             Some(is_there) => *is_there = true,
@@ -76,7 +76,7 @@ impl Named {
         pass(all)
     }
 
-    /// Why a file that the service names cannot be had.
+    /// Why a file that the service names is missing; `None` if it is there.
     fn wrong_with(&self, file: &NamedFile, prefix: &S3Uri) -> Option<String> {
         let label = shown(&file.label);
         if let Some(error) = &file.error {

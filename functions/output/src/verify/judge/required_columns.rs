@@ -1,6 +1,6 @@
-//! `required_columns`: whether every table has the columns that the event expects.
+//! `required_columns`: whether each table has the columns that the event expects.
 //!
-//! What must stay true: if columns could not be looked at, the expectation is violated.
+//! What must stay true: if the columns could not be looked at, the expectation is violated.
 
 use std::collections::BTreeMap;
 
@@ -14,21 +14,21 @@ use super::{
 };
 use crate::verify::report::{Finding, Reading};
 
-/// What is known of the columns.
+/// The columns of the data objects, as far as they are known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Columns {
-    /// The required names as decoders keep names, each with its place in `found`.
+    /// The required names, cut as decoders cut names, each with its index in `found`.
     required: BTreeMap<String, usize>,
     /// Data objects that have columns.
     tables: u64,
     lacking: Examples,
-    /// Data objects without a row, of which columns cannot be told.
+    /// Data objects without rows and without a heading.
     bare: u64,
     /// Documents and workbooks.
     without: u64,
     /// Data objects whose columns were not looked at.
     unseen: u64,
-    /// Data objects that are not whole.
+    /// Data objects that could not be decoded.
     broken: u64,
 }
 
@@ -46,7 +46,7 @@ impl Columns {
         }
     }
 
-    /// Takes up a data object.
+    /// Adds a data object.
     pub(super) fn add(&mut self, reading: &Reading) {
         if self.required.is_empty() {
             return;
@@ -97,7 +97,7 @@ impl Columns {
         });
     }
 
-    /// Takes up objects of which it was not looked at whether they are data.
+    /// Adds objects that may be data, but were not looked at.
     pub(super) fn add_untold(&mut self, objects: u64) {
         self.unseen += objects;
     }
@@ -151,7 +151,7 @@ impl Columns {
     }
 }
 
-/// A column's name as the decoders keep it.
+/// A column's name, cut as decoders cut it.
 fn kept_name(name: &str) -> String {
     name.chars()
         .take(MAX_COLUMN_NAME)

@@ -1,6 +1,7 @@
-//! `row_change`: whether the rows changed no more since the former export than the event expects.
+//! `row_change`: whether the number of rows changed no more since the last export than the event expects.
 //!
-//! What must stay true: if rows could not be counted, the expectation is violated; the rows of another request prove nothing.
+//! What must stay true: if the rows could not be counted, the expectation is violated. The rows of another request
+//! prove nothing.
 
 use landfall::expect::Expectations;
 
@@ -49,7 +50,7 @@ pub(super) fn judge(
     if before == 0 {
         return violated(&format!("{found}: of no rows any change is infinite"));
     }
-    // In hundredths of a percent, rounded up, so that what is beyond the bound does not look like it.
+    // In hundredths of a percent, rounded up, so that a change beyond the bound never looks equal to it.
     let hundredths = (difference * 10_000).div_ceil(u128::from(before));
     let found = format!("{found}: {}.{:02} % {direction}", hundredths / 100, hundredths % 100);
     if difference * 100 > u128::from(most) * u128::from(before) {

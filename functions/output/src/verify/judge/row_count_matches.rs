@@ -1,6 +1,6 @@
 //! `row_count_matches`: whether there are as many rows as somebody reports.
 //!
-//! What must stay true: a number that is reported is never matched by a part of the data.
+//! What must stay true: a part of the data never matches a reported number.
 
 use landfall_formats::Columns;
 

@@ -1,6 +1,7 @@
-//! `segment_estimate`: whether the rows are as near to the service's own estimate as the event expects.
+//! `segment_estimate`: whether the number of rows is as near to the service's own estimate as the event expects.
 //!
-//! What must stay true: an estimate that is not there is no difference, so the check is skipped with the reason.
+//! What must stay true: if there is no estimate, there is no difference. The check is then skipped, and the reason says
+//! why there is none.
 
 use landfall::{expect::Expectations, job::Estimate};
 

@@ -1,7 +1,7 @@
-//! `service_echo`: whether what the service says of the job is what was asked for.
+//! `service_echo`: whether the service says that the job has the request that was sent.
 //!
-//! What must stay true: a job that answers with another destination, key or format than was asked for is not ours, or was
-//! changed on its way, so it fails; what a service does not tell is no difference.
+//! What must stay true: if the service names another destination, key or format than was asked for, the job is not ours
+//! or was changed, so the check fails. If the service does not say, that is no difference.
 
 use landfall::job::Echo;
 

@@ -1,6 +1,6 @@
 //! `service_failures`: whether the service reports rows that failed.
 //!
-//! What must stay true: one failed row fails the job; a service that reports nothing proves nothing.
+//! What must stay true: one failed row fails the job. If the service reports nothing, that proves nothing.
 
 use super::{
     asker::Words,
