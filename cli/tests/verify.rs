@@ -983,7 +983,7 @@ async fn a_bucket_is_verified_and_held_against_its_receipt() {
     let (status, verdict, reason) = checksum().await;
     assert_eq!((status, verdict.as_str()), (0, "pass"), "{reason}");
     let of_all =
-        "the checksum (CRC32: 1, CRC32C: 1, CRC64NVME: 1) that S3 keeps of 3 of 3 data objects is that of the bytes";
+        "the checksum (CRC32: 1, CRC32C: 1, CRC64NVME: 1) that S3 keeps of 3 of 3 data objects matches the bytes";
     assert!(reason.starts_with(of_all), "{reason}");
     // That of other bytes, which moto takes as it comes.
     with("run=2/a.csv", ROWS, ChecksumAlgorithm::Crc64Nvme, Some("rosUhgp5mIg=")).await;

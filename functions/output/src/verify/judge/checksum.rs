@@ -49,11 +49,11 @@ impl Checksums {
         let mut open = Vec::new();
         if !of_parts.is_empty() {
             open.push(format!(
-                "S3 keeps one of the checksums of their parts only, which tells nothing of the whole ({of_parts})"
+                "S3 keeps only checksums of their parts, which say nothing about the whole ({of_parts})"
             ));
         }
         if !not_computed.is_empty() {
-            open.push(format!("S3 keeps one that was not computed ({not_computed})"));
+            open.push(format!("S3 keeps checksums that were not computed ({not_computed})"));
         }
         if self.same.is_empty() {
             return skipped(match (open.is_empty(), below_full) {
@@ -76,7 +76,7 @@ impl Checksums {
             _ => format!("checksum ({})", counts(&self.same)),
         };
         pass(format!(
-            "the {same} that S3 keeps of {compared} of {} is that of the bytes read{others}",
+            "the {same} that S3 keeps of {compared} of {} matches the bytes that were read{others}",
             objects(data, "data object")
         ))
     }
@@ -120,19 +120,19 @@ mod tests {
             (
                 vec![crc.clone(), crc.clone()],
                 CheckVerdict::Pass,
-                "the CRC64NVME that S3 keeps of 2 of 2 data objects is that of the bytes read",
+                "the CRC64NVME that S3 keeps of 2 of 2 data objects matches the bytes that were read",
             ),
             (
                 vec![crc.clone(), sha, parts.clone(), None],
                 CheckVerdict::Pass,
-                "the checksum (CRC64NVME: 1, SHA-256: 1) that S3 keeps of 2 of 4 data objects is that of the bytes read; \
-                 of others S3 keeps one of the checksums of their parts only, which tells nothing of the whole (CRC32: 1)",
+                "the checksum (CRC64NVME: 1, SHA-256: 1) that S3 keeps of 2 of 4 data objects matches the bytes that were \
+                 read; of others S3 keeps only checksums of their parts, which say nothing about the whole (CRC32: 1)",
             ),
             (
                 vec![parts, other],
                 CheckVerdict::Skipped,
-                "no checksum could be compared: S3 keeps one of the checksums of their parts only, which tells nothing of \
-                 the whole (CRC32: 1); S3 keeps one that was not computed (SHA-1: 1); the SHA-256 of the objects is ours",
+                "no checksum could be compared: S3 keeps only checksums of their parts, which say nothing about the whole \
+                 (CRC32: 1); S3 keeps checksums that were not computed (SHA-1: 1); the SHA-256 of the objects is ours",
             ),
             (
                 vec![None],

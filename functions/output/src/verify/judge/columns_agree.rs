@@ -134,7 +134,7 @@ impl Agreement {
             });
         }
         if !is_one {
-            return skipped("each file is one that is asked for by itself, and may have columns of its own");
+            return skipped("each file was asked for separately, so it may have columns of its own");
         }
         let columns = self.groups.first().map_or(0, |group| group.shape.columns);
         pass(match self.tables {

@@ -23,6 +23,7 @@ pub(super) struct Extras {
     pub(super) untold: u64,
     /// How many of them have at least one byte.
     filled: u64,
+    /// Whether one of them cannot be a test file.
     odd: bool,
 }
 

@@ -77,7 +77,8 @@ impl Formats {
             let empty = match empty_lines {
                 0 => String::new(),
                 lines => format!(
-                    "has {}, nulls of its one column to some writers and nothing to others, which are not counted",
+                    "has {}, which are not counted as rows: some writers write a null of a single column that way, others \
+                     mean nothing",
                     objects(lines, "empty line")
                 ),
             };
@@ -148,7 +149,7 @@ impl Formats {
         }
         if !self.uncounted.is_empty() {
             return warn(format!(
-                "{} decoded as {asked}, of which by their structure only, because they are large or encrypted: {}",
+                "{} decoded as {asked}; of some only the structure was decoded, because they are large or encrypted: {}",
                 objects(counts.whole, "data object"),
                 self.uncounted
             ));

@@ -30,7 +30,7 @@ pub(super) fn judge(asked: &Expectation, settling: &Stability) -> Judgement {
             changed(&settling.last)
         };
         return fail(format!(
-            "{} listings, each at least {seconds} s after the one before, did not come to a rest; at last: {last}. \
+            "after {} listings, each at least {seconds} s after the one before, the objects still change; last: {last}. \
              Something still writes beneath {}: find out what, and verify again",
             settling.listings, asked.prefix
         ));

@@ -65,7 +65,7 @@ impl Named {
         let uris: BTreeSet<_> = files.iter().filter_map(|file| file.uri.as_ref()).collect();
         if uris.len() < files.len() {
             return warn(format!(
-                "{all}, and some of them are one and the same object: {} in all. Look whether each of them holds what \
+                "{all}, and some of them are one and the same object: {} in all. Check that each of them holds what \
                  was asked for",
                 objects(uris.len() as u64, "object")
             ));
@@ -83,7 +83,7 @@ impl Named {
             return Some(format!("{label} failed with {}", shown(error)));
         }
         let Some(uri) = &file.uri else {
-            return Some(format!("{label} has neither a place nor an error"));
+            return Some(format!("{label} has neither a URI nor an error"));
         };
         let place = shown(&uri.to_string());
         if !uri.is_within(prefix) {
@@ -92,6 +92,6 @@ impl Named {
             ));
         }
         let is_there = self.named.get(&uri.key) == Some(&true);
-        (!is_there).then(|| format!("{label} is to lie at {place}, and nothing does"))
+        (!is_there).then(|| format!("{label} should be at {place}, but nothing is there"))
     }
 }

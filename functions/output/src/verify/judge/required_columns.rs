@@ -136,7 +136,7 @@ impl Columns {
             return match self.without {
                 0 => skipped("there is no data object with a row or a heading"),
                 _ => warn(format!(
-                    "nothing that landed has columns to hold against those that {}: {without}",
+                    "no file has columns to compare with those that {}: {without}",
                     words.expects
                 )),
             };

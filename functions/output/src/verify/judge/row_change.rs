@@ -31,8 +31,8 @@ pub(super) fn judge(
     let former = shown(&previous.job_key);
     if !previous.same_request {
         return warn(format!(
-            "the newest receipt there is of another request, that of {former}, so that its rows prove nothing; give each \
-             request a destination of its own"
+            "the newest success in this destination, {former}, is of another request, so its rows prove nothing; give \
+             each request a destination of its own"
         ));
     }
     let violated = |reason: &str| violated(expected.on_violation, "Change", reason, words);
@@ -48,7 +48,7 @@ pub(super) fn judge(
     }
     let direction = if rows < before { "fewer" } else { "more" };
     if before == 0 {
-        return violated(&format!("{found}: of no rows any change is infinite"));
+        return violated(&format!("{found}: any change from 0 rows is infinite"));
     }
     // In hundredths of a percent, rounded up, so that a change beyond the bound never looks equal to it.
     let hundredths = (difference * 10_000).div_ceil(u128::from(before));

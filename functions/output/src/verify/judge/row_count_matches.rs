@@ -16,7 +16,7 @@ pub(super) fn judge(case: &Case<'_>) -> Judgement {
         let reason = case.words().no_count;
         return if strict {
             warn(format!(
-                "{reason}, which {} wants the decoded rows held against",
+                "{reason}, but {} asks to compare it with the decoded rows",
                 case.words().who
             ))
         } else {

@@ -15,12 +15,12 @@ pub(super) fn judge(echo: Option<&Echo>) -> Judgement {
         None => skipped("the service does not say what it was asked for"),
         Some(echo) if echo.compared.is_empty() => skipped("the service does not say what it was asked for"),
         Some(echo) if echo.differs.is_empty() => pass(format!(
-            "what the service says of the job is what was asked for: {}",
+            "the service describes the job as it was asked for: {}",
             echo.compared.join(", ")
         )),
         Some(echo) => fail(format!(
-            "what the service says of the job is not what was asked for, in {}: {}. It may be another job than the one that \
-             was started; do not load these files, look at the job in the service, and run the export again",
+            "the service describes the job otherwise than it was asked for, in {}: {}. It may be another job than the one \
+             that was started; do not load these files, look at the job in the service, and run the export again",
             objects(echo.differs.len() as u64, "member"),
             echo.differs.join(", ")
         )),

@@ -13,7 +13,7 @@ pub(super) fn judge(failed: Option<u64>, words: &Words) -> Judgement {
         Some(0) => pass("the service reports no failed row"),
         Some(failed) => fail(format!(
             "the job completed with failures: the service reports {failed} failed rows. The receipt names the first of \
-             them, as far as the service does; mend them and run it again"
+             them, if the service does; correct them and run it again"
         )),
     }
 }
