@@ -1,14 +1,14 @@
 //! Runs of integers, in the two versions in which ORC writes them.
 //!
-//! What must stay true: a run is decoded once it is whole, and never has more numbers than [`MAX_RUN`]; a number that does
-//! not fit is a fault.
+//! What must stay true: a run is decoded when it is complete, and never has more numbers than [`MAX_RUN`]. A number
+//! that does not fit is a fault.
 
 use super::fault::Fault;
 
-/// The most values of a run of integers.
+/// Most values in a run of integers.
 pub(super) const MAX_RUN: usize = 512;
 
-/// A number of at most 64 bits, and the bytes that it takes; `None` if it is not whole.
+/// A number of at most 64 bits, and how many bytes it takes; `None` if it is not complete.
 fn varint(bytes: &[u8]) -> Result<Option<(u64, usize)>, Fault> {
     let mut number = 0;
     for (index, byte) in bytes.iter().take(10).enumerate() {
@@ -27,8 +27,8 @@ const fn from_zigzag(number: u64) -> i64 {
     (number >> 1) as i64 ^ -((number & 1) as i64)
 }
 
-/// A number as it would be stored. One that is unsigned may be negative all the same: some writers store nanoseconds
-/// before 1970 so.
+/// A number as it is stored. An unsigned number may be negative, because some writers store nanoseconds before 1970
+/// that way.
 const fn stored(number: i64, signed: bool) -> u64 {
     if signed {
         ((number << 1) ^ (number >> 63)) as u64
@@ -43,7 +43,7 @@ const fn read(number: u64, signed: bool) -> i64 {
 
 const OVERFLOW: Fault = "a number is out of range";
 
-/// Decodes a run of the first version: the bytes and the numbers that it has; `None` if it is not whole.
+/// Decodes a run of the first version: how many bytes and how many numbers it has; `None` if it is not complete.
 pub(super) fn run_v1(
     bytes: &[u8],
     signed: bool,
@@ -111,7 +111,7 @@ const fn stored_width(bits: usize) -> usize {
     }
 }
 
-/// Decodes a run of the second version: the bytes and the numbers that it has; `None` if it is not whole.
+/// Decodes a run of the second version: how many bytes and how many numbers it has; `None` if it is not complete.
 pub(super) fn run_v2(
     bytes: &[u8],
     signed: bool,
@@ -168,7 +168,7 @@ fn patched(bytes: &[u8], signed: bool, width: usize, numbers: &mut [u64]) -> Res
     let Some((base, rest)) = rest.split_at_checked(base_length) else {
         return Ok(None);
     };
-    // Its first bit is the sign.
+    // The first bit is the sign.
     let (base, sign) = (big_endian(base), 1_u64 << (8 * base_length - 1));
     let magnitude = (base & !sign) as i64;
     let base = if base & sign == 0 { magnitude } else { -magnitude };
@@ -236,7 +236,7 @@ fn big_endian(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// Unpacks numbers of `width` bits, those of the highest value first; whether there are enough bytes.
+/// Unpacks numbers of `width` bits, beginning with the highest bit. Answers whether there are enough bytes.
 fn unpack(bytes: &[u8], width: usize, numbers: &mut [u64]) -> bool {
     let packed = (width * numbers.len()).div_ceil(8);
     if bytes.len() < packed {
@@ -253,7 +253,7 @@ fn unpack(bytes: &[u8], width: usize, numbers: &mut [u64]) -> bool {
         64 => whole_bytes::<8>(bytes, numbers),
         _ => {
             let mask = (1 << width) - 1;
-            // As many as can be taken out of eight bytes at once.
+            // As many numbers as can be read with eight bytes each.
             let fast = ((bytes.len() * 8).saturating_sub(64) / width).min(numbers.len());
             let (fast, slow) = numbers.split_at_mut(fast);
             let mut bit = 0;
