@@ -405,13 +405,13 @@ fn what_cannot_be_checked_says_why() {
     );
     for (arguments, expected) in [
         (vec![missing.as_str()], "there is no such folder; for a prefix in S3"),
-        (vec![&a_file], "is a file; name the folder"),
+        (vec![&a_file], "is a file: name the folder"),
         (vec![path(&nothing)], "nothing lies here"),
         (vec![path(&unknown)], "say it with --format"),
         (vec![path(&file), "--kms-key", "k"], "leave --kms-key out"),
         (
             vec![path(&file), "--expect", "{\"Rows\": {\"Least\": 3}}"],
-            "--expect: it is not what Landfall.Verification.Expect of an event may be, see docs/kinds.md",
+            "--expect: this is not what Landfall.Verification.Expect of an event may be, see docs/kinds.md",
         ),
         // As an event is refused for it.
         (
