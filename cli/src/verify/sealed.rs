@@ -110,7 +110,7 @@ impl Sealed {
             .map_err(|error| invalid(format!("it is not a receipt as {} has it: {error}", receipt::SCHEMA)))?;
         let Some(output) = outline.output else {
             return Err(invalid(format!(
-                "it is the receipt of {} {}, which {} without an output that something could be held against",
+                "it is the receipt of {} {}, which {} without an output to compare with",
                 outline.kind,
                 outline.job_key,
                 outline.verdict.name()
@@ -129,7 +129,7 @@ impl Sealed {
             Some(list) => sealed.read_list(receipt, list).await?,
             None if output.objects_omitted > 0 => {
                 return Err(invalid(format!(
-                    "it leaves {} objects out and names no list of all, so nothing can be held against it as a whole; \
+                    "it leaves {} objects out and names no list of all, so a whole output cannot be compared with it; \
                      the report that it names in verification.report has no more",
                     output.objects_omitted
                 )));
