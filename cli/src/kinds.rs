@@ -1,6 +1,6 @@
 //! The kinds of jobs, as far as this program tells them apart.
 //!
-//! What must stay true: nothing is read from the machine. The published schemas are compiled in, so the installed
+//! What must stay true: nothing of the machine's own is read: the published schemas are compiled in, so that the installed
 //! program checks events outside of a checkout.
 
 use landfall::{
@@ -12,19 +12,19 @@ use serde_json::{Value, json};
 /// What this program knows of a kind of job.
 pub struct Kind {
     pub name: &'static str,
-    /// Its name for narrow places: nine letters at most.
+    /// Its name where there is little room: nine letters at most.
     pub short: &'static str,
     /// The published schema of its events.
     schema: &'static str,
     /// What a first event asks for.
     pub questions: &'static [Question],
-    /// The `detail` of a first event. The places of the answers are empty.
+    /// The `detail` of a first event, with nothing in the places of the answers.
     pub detail: fn() -> Value,
-    /// The resources that a `detail` names and that the gate has to look at.
+    /// What a `detail` names that the gate has to see.
     pub named: fn(&Value) -> NamedResources,
 }
 
-/// Every kind. A new kind is one more row.
+/// Every kind. A new one is one row.
 const ROWS: [Kind; 4] = [
     Kind {
         name: "segment-snapshot",
@@ -137,21 +137,21 @@ const DASHBOARD: &[Question] = &[
     ),
 ];
 
-/// The JSON pointer to the bucket of a dashboard's files.
+/// Where the bucket of a dashboard's files is named.
 const BUCKET: &str = "/SnapshotConfiguration/DestinationConfiguration/S3Destinations/0/BucketConfiguration";
 const BUCKET_PATH: &str =
     "$.detail.SnapshotConfiguration.DestinationConfiguration.S3Destinations[0].BucketConfiguration";
 
-/// A question about a first event.
+/// Something that is asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Question {
-    /// Its name, also for `--set NAME=VALUE`.
+    /// What it is called, and given with on the command line.
     pub name: &'static str,
-    /// What is asked for, in words.
+    /// What it is.
     pub what: &'static str,
-    /// The answer if none is given.
+    /// What it is if nothing is said.
     pub default: Option<&'static str>,
-    /// The place of the answer in `detail`, as a JSON pointer.
+    /// Where it stands in `detail`, as a JSON pointer.
     pub(crate) place: &'static str,
 }
 
@@ -186,7 +186,7 @@ pub fn row(kind: &str) -> Option<&'static Kind> {
     ALL.iter().find(|row| row.name == kind)
 }
 
-/// The name of batches, beside the kinds of jobs.
+/// The name of batches among the kinds of events.
 pub const BATCH: &str = "export-batch";
 
 /// The published schema of the events of a kind, as JSON.
@@ -202,7 +202,7 @@ pub fn detail_type(kind: &str) -> String {
     job::Kind::new(kind).detail_type()
 }
 
-/// The name of a kind in the stack's outputs, such as `SegmentSnapshot`.
+/// What the stack's outputs call a kind: `SegmentSnapshot`.
 pub fn in_template(kind: &str) -> String {
     let name = detail_type(kind);
     name.trim_end_matches(" Requested").replace(' ', "")

@@ -1,7 +1,7 @@
-//! Builds the function binaries with cargo.
+//! The function binaries, built by cargo.
 //!
-//! What must stay true: only what a kind needs is built. The binaries that run are those that cargo names: no folder is
-//! guessed.
+//! What must stay true: only what a kind needs is built, and the binaries that run are those that cargo says it built:
+//! no folder is guessed.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +26,7 @@ const BATCH_PACKAGE: &str = "landfall-batch";
 /// The name of the function that plans a batch.
 pub const PLAN: &str = "batch-plan";
 
-/// The name of the function that writes a batch's summary.
+/// The name of the function that sums a batch up.
 pub const SUMMARY: &str = "batch-summary";
 
 /// The name of the function that verifies output.
@@ -35,7 +35,7 @@ pub const VERIFY: &str = "verify-output";
 /// The name of the function that writes the receipt.
 pub const SEAL: &str = "seal-receipt";
 
-/// The names of all functions of these kinds, and of batches if asked for.
+/// The names of all functions of some kinds, and of batches of them.
 pub fn functions(kinds: &[Kind], batches: bool) -> Vec<String> {
     let own = kinds.iter().flat_map(|kind| [kind.start(), kind.poll()]);
     let of_batches = [PLAN, SUMMARY].into_iter().filter(|_| batches);
@@ -46,16 +46,15 @@ pub fn functions(kinds: &[Kind], batches: bool) -> Vec<String> {
 /// Paths of the binaries by function name.
 pub type Binaries = BTreeMap<String, PathBuf>;
 
-/// Builds the functions of these kinds, and of batches if asked for, with the dev profile. Cargo's progress goes to
-/// stderr.
+/// Builds the functions of some kinds, and of batches of them, with the dev profile. Cargo's progress goes to stderr.
 pub fn build(workspace: &Path, kinds: &[Kind], batches: bool) -> Result<Binaries> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
         .current_dir(workspace)
         .args(["build", "--message-format=json-render-diagnostics"])
-        // This builds nothing of this crate. But because it is named, cargo gives the dependencies the same features as
-        // this program's, and need not build them a second time.
+        // Builds nothing of this crate; but with it named, cargo gives the dependencies the features that this program
+        // was built with, and need not build them a second time.
         .args(["-p", env!("CARGO_PKG_NAME"), "-p", SHARED_PACKAGE]);
     let mut packages: Vec<&str> = kinds.iter().map(|kind| kind.package).collect();
     packages.extend(batches.then_some(BATCH_PACKAGE));
@@ -82,17 +81,17 @@ pub fn build(workspace: &Path, kinds: &[Kind], batches: bool) -> Result<Binaries
     }
     let status = child.wait().context("cannot wait for cargo")?;
     if !status.success() {
-        bail!("the functions do not build ({status}): see cargo's messages above");
+        bail!("the functions do not build; cargo's words are above ({status})");
     }
     for name in &names {
         if !binaries.contains_key(name) {
-            bail!("cargo says that it built everything, but not where {name} is");
+            bail!("cargo says that it built all, but not where {name} is");
         }
     }
     Ok(binaries)
 }
 
-/// The binary that a line of cargo's JSON messages names.
+/// The binary that a line of cargo's JSON messages tells of.
 fn executable(line: &str) -> Option<(String, PathBuf)> {
     let message: Value = serde_json::from_str(line).ok()?;
     let is_binary = message["reason"] == "compiler-artifact" && message["target"]["kind"] == serde_json::json!(["bin"]);

@@ -1,10 +1,8 @@
 //! `landfall verify`: the verification of the deployed function, over any prefix or folder.
 //!
-//! What must stay true:
-//! * What is verified is only read.
-//! * The checks are the function's own. The expectation that they get says no more than what was asked here.
-//! * What was found wrong is in [`Verified`]. An error says why the verification could not be made.
-//! * Messages name keys with their control characters escaped, and hold no value of the data.
+//! What must stay true: what is verified is only read; the checks are the function's own, called with an expectation
+//! that says no more than what was asked here; what was found wrong is in [`Verified`], and an error says what kept the
+//! verification from being made. Messages name keys with their control characters escaped, and no value of the data.
 
 pub mod folder;
 pub mod kept;
@@ -53,21 +51,21 @@ use crate::document::{Failure, failures};
 /// The schema of [`Verified`].
 pub const SCHEMA: &str = "landfall.verification/1";
 
-/// How to see what the level listing does not show.
+/// How what the level listing does not show can be seen.
 pub const TO_LOOK_INTO: &str =
     "ask for --level full, or for --level structure, which sees what headers and footers tell";
-/// The bucket's name that the verification gets for a folder.
+/// Stands for a folder where the verification wants a bucket's name.
 const FOLDER: &str = "folder";
-/// How many objects are verified at most at once. What is listed and found is kept in memory, at about 1 KiB for each
-/// object. The function has less memory and keeps this in the ledger bucket.
+/// Most objects that are verified at once. What is listed and found is kept in memory, at about 1 KiB an object; the
+/// function, whose memory is smaller, keeps it in the ledger bucket.
 const MAX_OBJECTS: usize = 10_000_000;
 
 /// A prefix of a bucket, or a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In a bucket. For a receipt this is its whole key.
+    /// Of a bucket; for a receipt its whole key.
     S3(S3Uri),
-    /// On this machine. For a receipt this is the file.
+    /// Of this machine; for a receipt the file.
     Local(PathBuf),
 }
 
@@ -84,7 +82,7 @@ impl FromStr for Place {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // Somebody who writes another letter case, or https, means S3 and not a folder.
+        // Somebody who writes another letter case, or https, means S3 and no folder.
         let scheme = text.split_once("://").map(|(scheme, _)| scheme);
         match scheme {
             None if text.is_empty() => Err("it is empty".to_owned()),
@@ -98,29 +96,29 @@ impl FromStr for Place {
     }
 }
 
-/// What is verified, and what it is compared with.
+/// What is to be verified, and against what.
 #[derive(Clone, Debug)]
 pub struct Ask {
-    /// Where it lies, or `None` for the place that the receipt names. Of a folder that `cargo local --out` wrote, its
-    /// one output or the receipt's output is verified, and is compared with the receipt.
+    /// Where it lies; that of the receipt when `None`. Of a folder that `cargo local --out` wrote, its one output, or that
+    /// of the receipt, is verified and held against the receipt.
     pub place: Option<Place>,
-    /// The format of the data. `None` recognises it.
+    /// The format of the data; recognised when `None`.
     pub format: Option<Format>,
     /// How much is looked at.
     pub level: Level,
-    /// No object may be older than this. `None` does not judge it.
+    /// Nothing may be older; not judged when `None`.
     pub started_at: Option<DateTime<Utc>>,
-    /// How many rows there must be.
+    /// The rows that there must be.
     pub rows: Option<u64>,
     /// Whether data without a row is good.
     pub allow_empty: bool,
-    /// The KMS key with which every object must be encrypted.
+    /// The KMS key by which everything must be encrypted.
     pub kms_key: Option<String>,
-    /// The time between the two listings. `None` is no time for a folder, and 5 s for a bucket.
+    /// Time between the two listings; none for a folder and 5 s for a bucket when `None`.
     pub settle: Option<Duration>,
-    /// What else is expected.
+    /// What is expected beyond that.
     pub expect: Expectations,
-    /// The receipt to compare with. `None` takes the receipt that lies beside the objects, if there is one.
+    /// A receipt to hold what is there against; the one that lies beside the objects, if there is one, when `None`.
     pub receipt: Option<Place>,
     /// How S3 is reached.
     pub access: Access,
@@ -144,16 +142,16 @@ impl Default for Ask {
     }
 }
 
-/// An object, or a folder of objects, in the store that holds it.
+/// An object, or a folder of them, in the store that holds it.
 #[derive(Clone)]
 pub struct Location {
     /// The store.
     pub store: Arc<dyn ObjectStore>,
     /// The bucket.
     pub bucket: String,
-    /// The key, or a prefix, which is empty or ends with a slash.
+    /// The key, or a prefix that is empty or ends with a slash.
     pub key: String,
-    /// The path of the folder that the store reads, as the user named it.
+    /// The folder that the store is of, as the user named it.
     pub folder: Option<PathBuf>,
 }
 
@@ -240,7 +238,7 @@ impl Location {
         }
     }
 
-    /// The text, with this place as the user named it.
+    /// The text with this place as the user named it.
     fn reword(&self, text: &str) -> String {
         match &self.folder {
             Some(folder) => {
@@ -256,19 +254,19 @@ impl Location {
 }
 
 impl Ask {
-    /// Whether the user asked for a comparison: a receipt was named, or a folder that a run kept.
+    /// Whether it is asked for what a receipt tells: one was named, or a folder that a run kept.
     fn is_compared(&self) -> bool {
         let is_kept = matches!(&self.place, Some(Place::Local(folder)) if kept::is_kept(folder));
         self.receipt.is_some() || is_kept
     }
 
-    /// Whether more is asked than a comparison with a receipt.
+    /// Whether more is asked than what a receipt tells.
     fn expects_more(&self) -> bool {
         self.started_at.is_some() || self.kms_key.is_some() || self.settle.is_some() || !self.expect.is_empty()
     }
 }
 
-/// The result of a verification.
+/// What came of it.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Verified {
     /// `landfall.verification/1`.
@@ -278,41 +276,40 @@ pub struct Verified {
     pub landfall: &'static str,
     /// What was verified.
     pub place: String,
-    /// The worst verdict of the checks. It is `failed` too if anything differs from the receipt, or if the receipt is
-    /// that of a failed job.
+    /// The worst of the checks, and `failed` if anything differs from the receipt, or if that is of a failed job.
     pub verdict: Verdict,
-    /// The format that the data was decoded as. `None` if each file has its own.
+    /// The format that the data was held to; `None` if each file has its own.
     pub format: Option<Format>,
     /// How much was looked at.
     pub level: Level,
-    /// How long it took, in seconds, including the time between the listings.
+    /// How long it took, in seconds, with the time between the listings.
     pub seconds: f64,
-    /// How long of that the verification listed, read and decoded, in seconds.
+    /// Of that the time in which the verification listed, read and decoded, in seconds.
     pub working_seconds: f64,
-    /// How many bytes it read. Each byte counts once.
+    /// Bytes that it read, each counted once.
     pub bytes_read: u64,
-    /// What is wrong: one item for each check that failed or warned, and one for each faulty object.
+    /// What is wrong: one for each check that failed or warned, and one for each faulty object.
     pub failures: Vec<Failure>,
-    /// What the verification reports. `None` if only the listing was compared with a receipt.
+    /// What the verification says; `None` if only the listing was held against a receipt.
     pub report: Option<Report>,
-    /// The comparison with the receipt. `None` if there is no receipt.
+    /// What the receipt says; `None` if there is none.
     pub comparison: Option<Comparison>,
-    /// Why a receipt that lies beside the objects was not used. Absent if there is none, or if it was used.
+    /// Why the receipt that lies beside the objects was not used, if there is one that was not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt_not_used: Option<String>,
 }
 
 impl Verified {
-    /// Whether the output may be used: it is not rejected, and it is what the receipt of a success sealed.
+    /// Whether the output may be used: it is not rejected, and is what the receipt of a success sealed.
     pub fn is_good(&self) -> bool {
         self.verdict != Verdict::Failed
     }
 }
 
-/// Verifies. `progress` shows how far it is.
+/// Verifies. `progress` tells how far it is.
 ///
-/// Fails with `InvalidEvent` if the arguments do not fit together, with `OutputRejected` if something changed during
-/// the comparison, and as the store fails.
+/// Fails with `InvalidEvent` for what cannot be asked so, with `OutputRejected` if something changed under the
+/// comparison, and with what the store fails with.
 pub async fn verify(ask: &Ask, progress: &Arc<Progress>) -> Result<Verified> {
     let kept = match &ask.place {
         Some(Place::Local(folder)) if kept::is_kept(folder) => Some(folder),
@@ -336,7 +333,7 @@ pub async fn verify(ask: &Ask, progress: &Arc<Progress>) -> Result<Verified> {
         _ => {
             return Err(Error::new(
                 ErrorKind::InvalidEvent,
-                "name the prefix or folder to verify: only a receipt in S3 says where its output lies",
+                "name the prefix or folder to verify; only a receipt in S3 says itself where its output lies",
             ));
         }
     };
@@ -364,12 +361,11 @@ pub async fn verify(ask: &Ask, progress: &Arc<Progress>) -> Result<Verified> {
     Ok(verified)
 }
 
-/// The receipt that lies beside the objects, or why it cannot be used. `None` if there is none. Fails as the store
-/// fails, because the next attempt could have another result.
+/// The receipt that lies beside the objects, or why it cannot be used; `None` if none is there. Fails with what the store
+/// fails with, which would come to another result next time.
 async fn beside(location: &Location) -> Result<Option<Result<Sealed, String>>> {
     let receipt = location.beside(receipt::NAME);
-    // Listed, like everything that is verified: to somebody who may not list, S3 answers 403 for an object that does
-    // not exist.
+    // Listed, as all that is verified is: whoever may not list is refused for what is not there, too.
     let page = receipt.store.list_page(&receipt.bucket, &receipt.key, None).await?;
     if !page.objects.iter().any(|listed| listed.key == receipt.key) {
         return Ok(None);
@@ -383,7 +379,7 @@ async fn beside(location: &Location) -> Result<Option<Result<Sealed, String>>> {
 
 fn reworded(location: &Location, error: Error) -> Error {
     let mut message = location.reword(&error.message);
-    // The words of S3 for a bucket in another region.
+    // S3's words for a bucket of another region.
     if [
         "PermanentRedirect",
         "AuthorizationHeaderMalformed",
@@ -397,7 +393,7 @@ fn reworded(location: &Location, error: Error) -> Error {
     Error::new(error.kind, message)
 }
 
-/// Does what [`verify`] does, in a store that is given.
+/// [`verify`] in a store that is given; `ask` says the rest.
 pub async fn verify_in(
     ask: &Ask,
     location: Location,
@@ -409,7 +405,7 @@ pub async fn verify_in(
     if ask.kms_key.is_some() && location.folder.is_some() {
         return Err(Error::new(
             ErrorKind::InvalidEvent,
-            format!("{location} is a folder, and no KMS key encrypts its files: leave --kms-key out"),
+            format!("{location} is a folder, whose files no KMS key encrypts: leave --kms-key out"),
         ));
     }
     if ask.rows.is_some() && ask.level == Level::Listing {
@@ -424,7 +420,8 @@ pub async fn verify_in(
         ..location
     };
 
-    // With a receipt that was named, the lowest level needs nothing but the listing, unless more is expected.
+    // With a receipt that was named, the listing is all that its lowest level asks for, unless it is to be held against
+    // more.
     let only_compared = sealed.is_some() && ask.is_compared() && ask.level == Level::Listing && !ask.expects_more();
     let mut working = Duration::ZERO;
     let (format, mut report) = if only_compared {
@@ -475,13 +472,13 @@ pub async fn verify_in(
     })
 }
 
-/// Calls the verification.
+/// The one call of the verification.
 async fn run(location: &Location, clock: Arc<dyn Clock>, expectation: &Expectation) -> Result<Report> {
     let limits = Limits {
         objects: MAX_OBJECTS,
         ..Limits::default()
     };
-    // There is no invocation that could run out of time.
+    // Nobody waits for an invocation's end.
     let deadline = clock.now() + TimeDelta::days(365);
     verify::verify_within(Arc::clone(&location.store), clock, expectation, deadline, &limits).await
 }
@@ -523,26 +520,24 @@ async fn expectation(ask: &Ask, location: &Location, sealed: Option<&Sealed>) ->
     })
 }
 
-/// Rewords what is said about names that nobody gave: each file is decoded as its own format, and each was listed.
+/// Takes back what is said of names that nobody gave: each file is held to its own format, and is one that was listed.
 fn reword_named(report: &mut Report) {
     for check in &mut report.checks {
         if check.name == "named_files" && check.verdict == CheckVerdict::Pass {
             check.verdict = CheckVerdict::Skipped;
-            check.reason = "nothing names the files: each file that lies here was decoded as its own format".to_owned();
+            check.reason = "nothing names the files; each that lies here was held to its own format".to_owned();
         }
     }
 }
 
-/// Names places in a check's reason as the user named them. Takes back what was compared with a start that nobody
-/// named.
+/// Names places in a check's reason as the user did, and takes back what was held against a start that nobody named.
 fn reword(check: &mut verify::Check, ask: &Ask, location: &Location) {
     if check.name == "newer_than_start" && ask.started_at.is_none() && check.verdict == CheckVerdict::Pass {
         check.verdict = CheckVerdict::Skipped;
-        check.reason = "the time of the start is not known: --started-at TIME names it".to_owned();
+        check.reason = "no time of a start is known; --started-at TIME names it".to_owned();
     }
     if check.name == "checksum" && location.folder.is_some() && check.verdict == CheckVerdict::Skipped {
-        check.reason =
-            "a folder keeps no checksums of its files: the SHA-256 of each file was computed here".to_owned();
+        check.reason = "a folder keeps no checksums of its files; the SHA-256 of the files is ours".to_owned();
     }
     check.reason = location.reword(&check.reason);
 }
@@ -567,13 +562,12 @@ async fn compare(ask: &Ask, location: &Location, sealed: &Sealed, report: Option
     Ok(sealed::compare(sealed, &now, in_place))
 }
 
-/// Whether a part of a key beneath a prefix begins with `_` or `.`. Such a key is not data, by the verification's own
-/// rule.
+/// Whether a part of a key beneath a prefix begins with `_` or `.`, so that it is no data: the verification's own rule.
 fn is_hidden(beneath: &str) -> bool {
     classify::plan("", beneath, 0, None, None) == Plan::Ignore
 }
 
-/// A key that is safe to show: without control characters and characters that turn the direction of text.
+/// A key as it can be shown: without control characters and such as turn the direction of a text.
 pub fn escaped(key: &str) -> String {
     let mut text = String::with_capacity(key.len());
     for c in key.chars() {
@@ -588,7 +582,7 @@ pub fn escaped(key: &str) -> String {
     text
 }
 
-/// A text that is safe to show, as [`escaped`], with its line breaks.
+/// A text as it can be shown, as [`escaped`], with its line breaks.
 pub fn printable(text: &str) -> String {
     text.lines().map(escaped).collect::<Vec<_>>().join("\n")
 }

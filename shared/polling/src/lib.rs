@@ -1,12 +1,12 @@
-//! Plans when to poll a job again.
+//! When to look again.
 //!
-//! What must stay true: a wait is a pure function of what is known. Whatever the history says, no wait goes beyond the
-//! deadline. None is longer than the upper bound, except for the spread and for [`FLOOR_GROWTH`]. Only the first wait,
-//! and the last one before the deadline, may be shorter than the lower bound. A job is polled at most [`MAX_POLLS`]
-//! times, so that an execution stays within the 25,000 events of a Step Functions history. Without a history, the wait
-//! grows with the job's age.
+//! What must stay true: a wait is a pure function of what is known. Whatever the history of earlier runs says, no wait passes
+//! the deadline or, but for its spread, the upper bound, none but the first is shorter than the lower bound, and a job is
+//! polled at most [`MAX_POLLS`] times, so that an execution stays within the 25,000 events of a Step Functions history.
+//! Without a history the wait grows with the job's age.
 //!
-//! This is a crate of its own, without an SDK, so that `cargo polling` can try it over traces of jobs in a second.
+//! This is a crate of its own, which knows no SDK, so that it can be tried over traces of jobs in a second
+//! (`cargo polling`).
 
 mod forecast;
 mod plan;
@@ -18,32 +18,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::{forecast::Forecast, plan::Limits};
 
-/// The wait as a share of the job's age. On average, the end is then seen late by half of this share.
+/// The share of the job's age that is waited before the next look. A job's end is then seen late by about half of it.
 const GROWTH: f64 = 0.10;
 
-/// No wait is shorter than this share of the job's age, whatever the upper bound says. This limits the number of polls.
+/// The share below which no wait falls, whatever the upper bound says: it is what bounds the number of polls.
 const FLOOR_GROWTH: f64 = 0.03;
 
-/// The longest wait that the service's progress may lead to, as a share of the job's age. If the progress stands still
-/// and then jumps, the end is seen late by at most half of the duration.
+/// The share of the job's age that the service's word on its progress may lengthen a wait to. Progress that stands still
+/// and then jumps so makes the end seen late by half at most.
 const PROGRESS_GROWTH: f64 = 0.5;
 
-/// The waits of jobs that started together are spread by up to this share, in both directions.
+/// How far the waits of jobs that started together are spread, to either side.
 const SPREAD: f64 = 0.10;
 
-/// Most polls of one job. A day takes fewer, because each wait lasts at least a second and at least [`FLOOR_GROWTH`].
+/// Most polls of one job. With a wait of at least a second and [`FLOOR_GROWTH`], a day takes fewer.
 pub const MAX_POLLS: u32 = 400;
 
-/// Most earlier runs that are used, the newest ones.
+/// Most earlier runs that are looked at; of more, the newest.
 pub const MAX_HISTORY: usize = 20;
 
-/// The shortest and the longest wait between two polls. Both are at least a second.
+/// Shortest and longest wait between two polls, both at least a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Bounds {
+    /// Shortest wait.
     #[serde(rename = "min_seconds", with = "seconds")]
     #[schemars(with = "u64")]
     pub min: Duration,
-    /// The longest wait. Waits may be longer if there would otherwise be too many polls.
+    /// Longest wait, as long as the number of polls allows it.
     #[serde(rename = "max_seconds", with = "seconds")]
     #[schemars(with = "u64")]
     pub max: Duration,
@@ -64,14 +65,14 @@ mod seconds {
     }
 }
 
-/// Between which ages an earlier run ended. In JSON `[after, by]`.
+/// How long an earlier run took, as far as looking at it told. In JSON `[after, by]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "(f64, f64)", into = "(f64, f64)")]
 #[schemars(with = "(f64, f64)")]
 pub struct Ran {
-    /// Seconds from its start until it was last seen running; 0 if it never was.
+    /// Seconds after its start at which it was last seen running; 0 if it never was.
     pub after: f64,
-    /// Seconds from its start until it was seen to have ended.
+    /// Seconds after its start at which it was seen to have ended.
     pub by: f64,
 }
 
@@ -90,24 +91,23 @@ impl From<Ran> for (f64, f64) {
 /// What is known of a running job.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sight<'a> {
-    /// Time since the service gave the job its id.
+    /// Since the service was asked to start.
     pub elapsed: Duration,
-    /// Time until the deadline.
+    /// Until the deadline.
     pub remaining: Duration,
-    /// Whether nobody has polled yet. The first wait may be below the lower bound, which is the distance between two
-    /// polls.
+    /// Whether nobody has looked yet: the lower bound is the distance between two looks, and this is the first.
     pub is_first: bool,
-    /// Share of the work that is done, from 0 to 1, if the service says so.
+    /// Share of the work that is done, 0 to 1, where the service says it.
     pub progress: Option<f64>,
-    /// Polls in a row that brought no news, for whatever reason.
+    /// Polls in a row that brought no news because the service throttled or did not answer.
     pub quiet_polls: u32,
-    /// A number from 0 to 1 that spreads jobs which started together. It is always the same for one job and poll.
+    /// Spreads jobs that started together: any number from 0 to 1, the same for the same job and poll.
     pub spread: f64,
     /// Earlier runs of the same request, newest last.
     pub history: &'a [Ran],
 }
 
-/// Seconds to wait until the next poll, at least 1.
+/// Whole seconds to wait before the next poll, at least 1.
 pub fn next_wait(bounds: Bounds, sight: Sight<'_>) -> u32 {
     let min = bounds.min.as_secs_f64();
     let max = bounds.max.as_secs_f64().max(min);
@@ -122,34 +122,34 @@ pub fn next_wait(bounds: Bounds, sight: Sight<'_>) -> u32 {
     let aimed = Forecast::of(sight.history).and_then(|forecast| plan::wait(&forecast, elapsed, limits, spread));
     let mut wait = aimed.unwrap_or(grown).min(max);
     if let Some(left) = sight.progress.and_then(|progress| time_left(elapsed, progress)) {
-        // Half of what is left, so that a wrong estimate is corrected on the way.
+        // Half of what is left, so that an estimate that is too long is corrected on the way.
         let least = (left / 2.0).min(elapsed * PROGRESS_GROWTH).min(max);
-        // The progress of this run says more than earlier runs do, but the last percent may take long.
+        // What this run says of itself counts for more than earlier ones, but its last percent may take long.
         let most = left.max(grown).max(least);
         wait = wait.clamp(least, most);
     }
     if sight.quiet_polls > 0 {
-        // Double the wait for each poll in a row without news, within the upper bound.
+        // The service asks for rest: double the wait for each refusal in a row, within the bound.
         let rest = min * f64::from(2u32.saturating_pow(sight.quiet_polls.min(16)));
         wait = wait.max(rest.min(max));
     }
     let (whole, least) = if aimed == Some(wait) {
-        // The plan has spread the wait already.
+        // Spread as the plan allows.
         (wait.round(), limits.first)
     } else {
-        // Round up before spreading, so that on average the spread adds nothing.
+        // Rounded up before it is spread, so that on the average the spread adds nothing.
         wait = wait.ceil() * (1.0 + SPREAD * (2.0 * spread - 1.0));
         (wait.round(), min)
     };
     let least = least.max(elapsed * FLOOR_GROWTH).max(1.0).ceil();
     let remaining = sight.remaining.as_secs_f64().ceil().max(1.0);
-    // At most a day, in whole seconds, so the cast is exact.
+    // Whole and at most a day, so the cast is exact.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let seconds = whole.max(least).min(remaining) as u32;
     seconds
 }
 
-/// Time until the end, if the work goes on at the same speed.
+/// Time until the end if the work goes on as fast as it did.
 fn time_left(elapsed: f64, progress: f64) -> Option<f64> {
     (progress > 0.0 && progress < 1.0).then(|| elapsed * (1.0 - progress) / progress)
 }

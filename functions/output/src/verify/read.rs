@@ -1,13 +1,13 @@
 //! Reads one object.
 //!
-//! What must stay true: each read names the ETag that was listed. No S3 call outlasts the invocation. No object is
-//! begun before there is memory for all that it may hold. If an object is read in several invocations, its checksum is
-//! of all its bytes.
+//! What must stay true: every read is pinned to the listed ETag. No S3 call outlasts the invocation. No object is begun
+//! before there is memory for what it can hold. The checksum of an object that was read in several invocations is that of
+//! all its bytes.
 //!
-//! [`Reader::read`] first reads the beginning of an object, and its end if the format has a footer, to open the
-//! decoder. Then it fetches a few ranges ahead, hashes and decodes each on a thread that may block, and asks the
-//! decoder to finish. When the time is up, it keeps the decoder's checkpoint and the state of the checksum, so that a
-//! later invocation can go on from there.
+//! [`Reader::read`] first looks at the beginning of an object, and at its end if the format has a footer, to open its
+//! decoder. Then it fetches a few ranges ahead, hashes and decodes each on a thread that may block, and asks the decoder to
+//! finish. When the time is up, it keeps the decoder's checkpoint and the state of the checksum; a later invocation goes on
+//! from there.
 
 mod content;
 
@@ -44,80 +44,79 @@ use landfall_formats::{
     TAIL_GUESS,
 };
 
-/// How many first bytes are used to recognise a format.
+/// First bytes by which a format is recognised.
 const SNIFFED: u64 = 64 * 1024;
-/// How often a range may break off, if some bytes came each time.
+/// How often a range may break off, if something of it came each time.
 const MAX_BREAKS: usize = 16;
-/// Memory is given out in units of this size.
+/// The unit in which memory is given out.
 const UNIT: u64 = 1 << 20;
-/// Objects are read at least this fast, in bytes a second. An object that is too large for the time left may be
-/// interrupted.
+/// Bytes a second at which an object is read at least. What is larger than the time left allows may be interrupted.
 const SLOWEST: u64 = 16 << 20;
-/// How often a file's tail may have to be read from an earlier byte. For a sound file, two reads are enough.
+/// How often the tail of a file may turn out to begin earlier. Two times are enough for a sound file.
 const OPENINGS: usize = 4;
 
-/// An object to read.
+/// An object that is to be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Task {
-    /// The object as it was listed.
+    /// As it was listed.
     pub(super) listed: Listed,
-    /// What to do with the object.
+    /// What is to be done with it.
     pub(super) plan: Plan,
 }
 
-/// An object that was not read to its end, because time was up.
+/// An object whose reading stopped because time was up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Paused {
     pub key: String,
-    /// Where to continue.
+    /// Where it goes on.
     pub at: Resume,
 }
 
 /// An object that was replaced or removed before it was read to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disturbed {
-    /// The object as it was listed.
+    /// As it was listed.
     pub listed: Listed,
-    /// Whether it counted as data.
+    /// Whether it was taken for data.
     pub data: bool,
 }
 
 impl Disturbed {
-    /// Whether the listing still has the object as it was.
+    /// Whether it is listed as it was.
     pub(super) fn is_of(&self, listed: &Listed) -> bool {
         self.listed == *listed
     }
 }
 
-/// The result of reading an object.
+/// What became of reading an object.
 pub(super) enum ReadResult {
     Read(Box<Reading>),
-    /// The object was replaced or removed since it was listed.
+    /// It was replaced or removed since it was listed.
     Disturbed(Disturbed),
     /// Time was up.
     Paused {
         key: String,
-        /// Where to continue; `None` if from where this reading began.
+        /// Where it can go on; `None` if where it began this time.
         at: Option<Box<Resume>>,
     },
 }
 
-/// Where the reading of an object continues.
+/// Where the reading of an object goes on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Resume {
-    /// The decoder's checkpoint; `None` to begin again.
+    /// Of the decoder; `None` if it begins again.
     checkpoint: Option<Checkpoint>,
-    /// How many bytes were hashed. At least as many as the checkpoint's offset.
+    /// Bytes that were hashed: as many as the checkpoint's offset, or more.
     hashed: u64,
-    /// The state of SHA-256 after these bytes; `None` if there are none.
+    /// The state of SHA-256 after them; `None` before the first.
     hash: Option<State>,
-    /// The state of the CRC that S3 keeps of the object; `None` if none is computed.
+    /// That of the CRC that S3 keeps of the object; `None` if none is computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     crc: Option<CrcState>,
 }
 
 impl Resume {
-    /// Offset of the first byte to decode.
+    /// Offset of the first byte that is to be decoded.
     pub(super) fn offset(&self) -> u64 {
         self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.offset)
     }
@@ -141,14 +140,14 @@ pub(super) struct Reader {
     clock: Arc<dyn Clock>,
     bucket: String,
     level: Level,
-    /// Whether the names of columns are needed.
+    /// Whether anybody asks for the names of columns.
     columns: bool,
-    /// What empty lines of a CSV with one column are, if the event says so.
+    /// What empty lines of a CSV of one column are, if anybody says.
     empty_lines: Option<EmptyLines>,
     stop_at: DateTime<Utc>,
     range: u64,
     ranges: usize,
-    /// How many bytes of a range may wait to be decoded.
+    /// Bytes that a range on its way may hold.
     held: u32,
     memory: Arc<Semaphore>,
     units: u32,
@@ -156,15 +155,15 @@ pub(super) struct Reader {
     stopped: AtomicBool,
 }
 
-/// Why the reading of an object stopped.
+/// Why reading stopped.
 enum Stop {
-    /// The object is no longer the one that was listed.
+    /// The object is not what was listed any more.
     Disturbed,
     /// The object is not what it should be.
     Found(Finding),
-    /// Time is up. Where to continue, unless from where this reading began.
+    /// There is no time left. Where it goes on, if not where it began.
     Paused(Option<Box<Resume>>),
-    /// The object could not be read.
+    /// It could not be read.
     Failed(Error),
 }
 
@@ -203,16 +202,17 @@ impl Reader {
         }
     }
 
-    /// Makes all objects that are being read pause, as if time were up.
+    /// Lets all that is being read pause, as if time were up.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
+    /// Bytes that were hashed and decoded so far.
     pub(super) fn bytes_read(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// How many bytes of an object can be read for sure in the time that is left.
+    /// Bytes of an object that can be read in the time that is left, at the least.
     fn readable(&self) -> u64 {
         let left = (self.stop_at - self.clock.now()).num_seconds();
         u64::try_from(left).unwrap_or(0).saturating_mul(SLOWEST)
@@ -223,12 +223,12 @@ impl Reader {
         !self.stopped.load(Ordering::Relaxed) && self.clock.now() < self.stop_at
     }
 
-    /// Whether there is time to decode this many bytes.
+    /// Whether there is time to look at so many bytes before the reserve begins.
     fn has_time_for(&self, bytes: u64) -> bool {
         self.has_time() && (bytes == 0 || bytes < self.readable())
     }
 
-    /// Waits for S3 while there is time. Otherwise an answer that hangs would leave no time to keep what was read.
+    /// Waits for S3 as long as there is time. Otherwise an answer that hangs would leave no time to keep what was read.
     async fn in_time<T>(&self, answer: impl Future<Output = T>) -> Result<T, Stop> {
         if !self.has_time() {
             return Err(Stop::Paused(None));
@@ -240,7 +240,7 @@ impl Reader {
         }
     }
 
-    /// Reads an object, from its beginning or from where it stopped.
+    /// Reads an object, from where it stopped if it was begun.
     pub(super) async fn read(self: Arc<Self>, task: Task, resume: Option<Resume>) -> Result<ReadResult> {
         let Task { listed, plan } = task;
         let mut object = VerifiedObject {
@@ -278,8 +278,7 @@ impl Reader {
             object.role = Role::Data;
         }
         let shape = finding.shape();
-        // If a file has no line of headings, which is possible, the first row looks like names, but it is exported
-        // data.
+        // Without a line of headings, which nothing promises, what is taken for names is somebody's data.
         if !self.columns
             && let Finding::Whole(Decoded { columns, .. }) | Finding::Framed(Framed { columns, .. }) = &mut finding
         {
@@ -370,7 +369,7 @@ impl Reader {
         }
     }
 
-    /// Looks at the beginning and the end of an object.
+    /// Looks at the ends of an object.
     async fn frame(&self, format: Format, content: &Content, listed: &Listed) -> Result<Finding, Stop> {
         let size = listed.size;
         let head = content.get(0, size.min(SNIFFED)).await?;
@@ -413,7 +412,7 @@ impl Reader {
         }
     }
 
-    /// Opens the decoder, and reserves the memory that it and its ranges may hold.
+    /// The decoder, and the memory that it and its ranges may take.
     async fn decoder(
         &self,
         format: Format,
@@ -426,7 +425,7 @@ impl Reader {
             Access::Tail(open) => self.open_by_tail(content, open).await,
         };
         let decoder = match opened {
-            // The first bytes may show what the object is instead.
+            // Its first bytes may tell more of what it is instead.
             Err(Stop::Found(finding)) => {
                 let first = content.get(0, content.size.min(SNIFFED)).await?;
                 let foreign = classify::foreign(head_of(&first, listed), format);
@@ -456,7 +455,7 @@ impl Reader {
         Err(Defect::new("has a tail whose begin cannot be found").into())
     }
 
-    /// Hashes and decodes the object, from its beginning or from a checkpoint.
+    /// Decodes and hashes all ranges, or those from a checkpoint on.
     async fn decode(
         &self,
         mut decoder: Box<dyn Decoder>,
@@ -491,7 +490,7 @@ impl Reader {
                 break;
             }
             let length: u64 = frames.iter().map(|frame| frame.len() as u64).sum();
-            // Bytes after the checkpoint that were hashed before a pause are only decoded again.
+            // What was hashed before a pause is decoded again.
             let mut known = hashed.saturating_sub(offset);
             let pushed;
             (decoder, checksums, pushed) = blocking(move || {
@@ -519,7 +518,7 @@ impl Reader {
                 format!("{offset} of {} bytes came", content.size),
             )));
         }
-        // The decoder cannot be interrupted once it finishes.
+        // What has begun to finish cannot be stopped.
         if !self.has_time_for(decoder.deferred()) {
             return Err(paused(&*decoder, &checksums, hashed));
         }
@@ -527,7 +526,7 @@ impl Reader {
         Ok((decoded, checksums))
     }
 
-    /// Fetches a range in parts. If the answer breaks off, fetches the rest again.
+    /// Brings a range, part by part. What breaks off is asked for again from there on.
     async fn bring(
         &self,
         key: &str,
@@ -544,7 +543,7 @@ impl Reader {
             while let Some(frame) = frames.next().await {
                 let mut frame = match frame {
                     Ok(frame) => frame,
-                    // The parts that came are good, so it is no failure as long as some come each time.
+                    // Parts that came are good, so it is no failure while some do.
                     Err(error) if error.kind == ErrorKind::Unavailable && at > begun && breaks < MAX_BREAKS => {
                         tracing::debug!(
                             code = error.code,
@@ -602,7 +601,7 @@ impl Reader {
     }
 }
 
-/// A pause that keeps what was decoded and hashed, as far as possible.
+/// A pause in which what was decoded and hashed is kept, as far as it can be.
 fn paused(decoder: &dyn Decoder, checksums: &Checksums, hashed: u64) -> Stop {
     Stop::Paused(decoder.checkpoint().map(|checkpoint| {
         Box::new(match checksums.states() {
@@ -612,8 +611,8 @@ fn paused(decoder: &dyn Decoder, checksums: &Checksums, hashed: u64) -> Stop {
                 hash: Some(sha256),
                 crc,
             },
-            // Reading took longer than expected, and the state of this hash cannot be stored. The next reading begins
-            // again, with a hash whose state can be stored.
+            // Reading took longer than expected, with a hash whose state cannot be kept. Next time it begins with one that
+            // can.
             None => Resume {
                 checkpoint: None,
                 hashed: 0,
@@ -632,16 +631,16 @@ fn head_of<'a>(first: &'a Bytes, listed: &Listed) -> Head<'a> {
     }
 }
 
-/// What an error of the store means for the object.
+/// Sorts the errors of the store.
 fn stop(error: Error) -> Stop {
     match error.kind {
-        // The bucket existed when it was listed, so it is the object that was not found.
+        // The bucket was there when it was listed, so what is not found is the object.
         ErrorKind::OutputRejected | ErrorKind::NotFound => Stop::Disturbed,
         _ => Stop::Failed(error),
     }
 }
 
-/// Runs work that keeps a processor busy, so that other tasks go on.
+/// Runs what takes the processor for a while where other tasks do not wait for it.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stop> {
     heavy(work)
         .await

@@ -1,6 +1,6 @@
-//! What the beginning and the end of JSON lines show.
+//! What the ends of JSON lines show.
 //!
-//! What must stay true: a text that decodes to its end is never refused because of its ends.
+//! What must stay true: a text that decodes to its end is never refused by its ends.
 
 use super::decoder::JsonlDecoder;
 use crate::{
@@ -11,8 +11,8 @@ use crate::{
     text::text_tail,
 };
 
-/// Checks the first and the last bytes of an object, at most 64 KiB each. Both are the whole object if it is not
-/// larger. All complete lines in them are decoded.
+/// Looks at the first and the last bytes of an object, at most 64 KiB each; both are the whole object if it is not
+/// larger. All lines that they hold whole are decoded.
 pub(crate) fn frame(head: Head<'_>, tail: &[u8]) -> Result<Framed, Defect> {
     let mut decoder = Box::new(JsonlDecoder::new());
     decoder.push(head.bytes)?;
@@ -28,7 +28,7 @@ pub(crate) fn frame(head: Head<'_>, tail: &[u8]) -> Result<Framed, Defect> {
         if let Some(first) = memchr::memchr(b'\n', tail) {
             let mut last = Box::new(JsonlDecoder::new());
             let result = last.push(&tail[first + 1..]).and_then(|()| last.finish());
-            // The number of the line is not known.
+            // Which line it is, is not known.
             result.map_err(|defect| Defect::new(format!("has a line near its end that {}", defect.what)))?;
         }
         decoder.so_far()
