@@ -127,8 +127,8 @@ impl Ended {
                 next: &[Next::Redrive],
             },
             Self::Rejected => Advice {
-                what: "Only this delivery of the event failed. Fix what the error names, then send the event again: it \
-                       adopts the job, if there is one.",
+                what: "This delivery failed for itself. Fix what the error names, then send the event again: it adopts the \
+                       job, if there is one.",
                 next: &[Next::Check, Next::Send],
             },
         }
@@ -187,16 +187,16 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
                       start that is throttled waits in line until its deadline, and ends as `Landfall.TimedOut`.",
             what_to_do: "",
             unstarted: Advice {
-                what: "Rerun it when the service no longer throttles.",
+                what: "Rerun it when the service has calm again.",
                 next: &[Next::Rerun],
             },
             started: Advice {
-                what: "Pick it up when S3 or the service no longer throttles: no second export.",
+                what: "Pick it up when S3 or the service has calm again: no second export.",
                 next: &[Next::PickUp],
             },
         },
         ErrorKind::Busy => Remedy {
-            meaning: "Another delivery held the claim, or all slots were taken, until the retries were spent, which takes \
+            meaning: "Another delivery held the claim, or the line was full, until the retries were spent, which takes \
                       more than a day.",
             what_to_do: "If the line is too long, see [Jobs stand in line](#jobs-stand-in-line). An import whose function died \
                          is `Busy` for up to 15 minutes.",
