@@ -1,4 +1,4 @@
-//! Runs of integers, in the two versions in which ORC writes them.
+//! Runs of integers, in both of ORC's run-length encodings.
 //!
 //! What must stay true: a run is decoded when it is complete, and never has more numbers than [`MAX_RUN`]. A number
 //! that does not fit is a fault.

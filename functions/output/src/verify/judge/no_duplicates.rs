@@ -18,7 +18,7 @@ use super::{
 };
 use crate::verify::report::Reading;
 
-/// How many data objects are kept with their keys.
+/// Of how many data objects the keys are kept.
 const MAX_KEYS: usize = 10_000;
 /// How many data objects are compared with each other.
 const MAX_COMPARED: usize = 1_000_000;

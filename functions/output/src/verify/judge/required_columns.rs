@@ -1,6 +1,7 @@
 //! `required_columns`: whether each table has the columns that the event expects.
 //!
-//! What must stay true: if the columns could not be looked at, the expectation is violated.
+//! What must stay true: if the columns of a data object were not looked at, the expectation is violated. If an object
+//! could not be decoded, the check is skipped, because other checks say so.
 
 use std::collections::BTreeMap;
 
