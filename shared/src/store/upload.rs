@@ -83,7 +83,7 @@ impl<'a> Upload<'a> {
         };
         if written == Written::Refused && read_back(self.store, &self.place).await? != Some(uploaded.clone()) {
             return Err(Error::internal(format!(
-                "{} is taken by something else; move it away and try again",
+                "another object is at {}: move it away and try again",
                 self.place
             )));
         }

@@ -38,7 +38,7 @@ impl Sealer<'_> {
             Err(error) => return self.refuse(&failure, error).await,
         };
         let Some(current) = self.ledger.load(kind, &job_key).await? else {
-            let message = format!("there is no {kind} {job_key} to cancel; `landfall jobs` lists what there is");
+            let message = format!("there is no {kind} {job_key} to cancel; `landfall jobs` lists the jobs");
             return self.refuse(&failure, Error::new(ErrorKind::NotFound, message)).await;
         };
         let changed = self.ledger.change(current, |entry| self.changed(entry)).await?;

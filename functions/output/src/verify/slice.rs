@@ -1,6 +1,6 @@
 //! Reads the objects of a slice, as far as time allows.
 //!
-//! What must stay true: when time is up, what was read is kept. An object that was begun goes on where it stopped, in
+//! What must stay true: when time is up, what was read is kept. Reading of a begun object continues where it stopped, in
 //! any process. Objects are read side by side, within limited memory. A slice that makes no progress is an error, never
 //! an endless loop.
 
@@ -148,7 +148,7 @@ impl SliceState {
             ErrorKind::TimedOut,
             format!(
                 "{} objects cannot be read within one invocation of the function, and cannot go on in a next one: {}, …; \
-                 give the function more memory, which brings more processor, or ask for Landfall.Verification.Level \
+                 give the function more memory, which makes it faster, or ask for Landfall.Verification.Level \
                  \"structure\"",
                 left.len(),
                 which.escape_debug()

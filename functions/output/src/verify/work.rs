@@ -518,7 +518,7 @@ impl<'a> Work<'a> {
             ErrorKind::TimedOut,
             format!(
                 "the verification of {} did not end before the function's deadline: {how_far}; give the function more \
-                 time or memory (which brings more processor)",
+                 time or memory (which makes it faster)",
                 self.expectation.prefix
             ),
         )
