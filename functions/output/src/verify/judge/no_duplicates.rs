@@ -34,6 +34,7 @@ pub(super) struct Duplicates {
     further: HashSet<u64>,
     compared: u64,
     left_out: u64,
+    /// Data objects that hold the bytes of an earlier one.
     found: Examples,
 }
 

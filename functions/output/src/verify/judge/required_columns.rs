@@ -22,10 +22,11 @@ pub(super) struct Columns {
     required: BTreeMap<String, usize>,
     /// Data objects that have columns.
     tables: u64,
+    /// Data objects that lack a required column.
     lacking: Examples,
     /// Data objects without rows and without a heading.
     bare: u64,
-    /// Documents and workbooks.
+    /// Documents and workbooks, which have no columns.
     without: u64,
     /// Data objects whose columns were not looked at.
     unseen: u64,
@@ -56,10 +57,10 @@ impl Columns {
         match &reading.finding {
             Finding::Whole(decoded) if has_none || decoded.document.is_some() => self.without += 1,
             Finding::Whole(decoded) if decoded.column_count == 0 && decoded.rows == 0 => self.bare += 1,
-            Finding::Whole(decoded) => self.hold(reading, &decoded.columns, decoded.column_count),
+            Finding::Whole(decoded) => self.compare(reading, &decoded.columns, decoded.column_count),
             Finding::Framed(framed) if has_none || framed.document.is_some() => self.without += 1,
             Finding::Framed(framed) if framed.column_count == 0 => self.unseen += 1,
-            Finding::Framed(framed) => self.hold(reading, &framed.columns, framed.column_count),
+            Finding::Framed(framed) => self.compare(reading, &framed.columns, framed.column_count),
             Finding::Listed if has_none => self.without += 1,
             Finding::Listed => self.unseen += 1,
             Finding::Defective(_) | Finding::Foreign(_) | Finding::Empty => self.broken += 1,
@@ -67,7 +68,8 @@ impl Columns {
         }
     }
 
-    fn hold(&mut self, reading: &Reading, columns: &[String], count: u64) {
+    /// Compares the columns of a data object with the required ones. `columns` may hold only the first of `count` names.
+    fn compare(&mut self, reading: &Reading, columns: &[String], count: u64) {
         self.tables += 1;
         let mut found = vec![false; self.required.len()];
         for column in columns {
