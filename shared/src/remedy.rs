@@ -103,9 +103,9 @@ impl Ended {
     /// The row's name in the runbook, as Markdown.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::InSeal => "the execution failed in `Seal`, `Announce` or, of a batch, `Summary`",
+            Self::InSeal => "the execution failed in `Seal`, `Announce` or a batch's `Summary`",
             Self::Stopped => "the execution was aborted or timed out",
-            Self::Unsealed => "the execution failed elsewhere than in `Failed`",
+            Self::Unsealed => "the execution failed in a state other than `Failed`",
             Self::Rejected => "the key of its receipt begins with `rejected-`",
         }
     }
@@ -113,13 +113,13 @@ impl Ended {
     pub const fn advice(self) -> Advice {
         match self {
             Self::InSeal => Advice {
-                what: "Fix what the error names (permissions of S3 or EventBridge, an outage), then redrive it within 14 days. \
-                       Do not rerun it: the export may be good.",
+                what: "Fix what the error names (permissions of S3 or EventBridge, an outage), then redrive it within \
+                       14 days. Do not rerun it: the export may be good.",
                 next: &[Next::Redrive],
             },
             Self::Stopped => Advice {
-                what: "The job is open, and the service goes on with it. Redrive the execution within 14 days, or send the \
-                       same event again: it adopts the job and starts nothing twice.",
+                what: "The job is open, and the service goes on with it. Redrive the execution within 14 days, or \
+                       send the same event again: it adopts the job and starts nothing twice.",
                 next: &[Next::Redrive, Next::Send],
             },
             Self::Unsealed => Advice {
@@ -127,8 +127,8 @@ impl Ended {
                 next: &[Next::Redrive],
             },
             Self::Rejected => Advice {
-                what: "This delivery failed for itself. Fix what the error names, then send the event again: it adopts the \
-                       job, if there is one.",
+                what: "Only this delivery failed. Fix what the error names, then send the event again: it adopts the \
+                       job if there is one.",
                 next: &[Next::Check, Next::Send],
             },
         }
@@ -140,12 +140,12 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
     match kind {
         ErrorKind::InvalidEvent => Remedy {
             meaning: "The event is not a request that Landfall or the service accepts.",
-            what_to_do: "If the event has an `IdempotencyKey`, correct it and add `\"Rerun\": 1`: the failure may be sealed \
-                         under the job's key. Customer Profiles gives this name also to [an export role that does not \
-                         fit](#customer-profiles-cannot-use-the-export-role).",
+            what_to_do: "If the event has an `IdempotencyKey`, correct it and add `\"Rerun\": 1`: the failure may be \
+                         sealed under the job's key. Customer Profiles also answers so to [an export role that does \
+                         not fit](#customer-profiles-cannot-use-the-export-role).",
             unstarted: Advice {
-                what: "Nothing was started. Correct what the error lists and send the event again. If what was wrong lies \
-                   outside of the event (a role, a key, the file of an import), fix it and rerun.",
+                what: "Nothing was started. Correct what the error lists and send the event again. If the fault is \
+                       outside the event (a role, a key, the file of an import), fix it and rerun.",
                 next: &[Next::Check, Next::Send, Next::Rerun],
             },
             started: Advice {
@@ -154,11 +154,11 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
             },
         },
         ErrorKind::Forbidden => Remedy {
-            meaning: "The allow list, IAM, a bucket policy or the expected bucket owner refuses it.",
-            what_to_do: "The allow lists are `AllowedDestinations` (each with its bucket in `AllowedDestinationBuckets`), \
-                         `AllowedRoles`, `AllowedKmsKeys`, `AllowedDomains`, `AllowedDashboards` and \
-                         `AllowedQuickSightUsers`. If a service cannot use its role or the bucket, see \
-                         [Permissions](#permissions). A poll that is refused ends no job: see [A job has \
+            meaning: "An allow list, IAM, a bucket policy or the expected bucket owner refused it.",
+            what_to_do: "The allow lists are `AllowedDestinations` (each with its bucket in \
+                         `AllowedDestinationBuckets`), `AllowedRoles`, `AllowedKmsKeys`, `AllowedDomains`, \
+                         `AllowedDashboards` and `AllowedQuickSightUsers`. If a service cannot use its role or the \
+                         bucket, see [Permissions](#permissions). A poll that is refused ends no job: see [A job has \
                          stalled](#a-job-has-stalled).",
             unstarted: Advice {
                 what: "Nothing was started. Fix what the error names (the allow list or a policy), then rerun it.",
@@ -171,10 +171,10 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
         },
         ErrorKind::NotFound => Remedy {
             meaning: "A domain, segment, dashboard, application, job, source or bucket does not exist in this account \
-                      and region; Customer Profiles says the same where access is denied.",
-            what_to_do: "A segment goes by its identifier, not its display name.",
+                      and region. Customer Profiles says the same when it denies access.",
+            what_to_do: "Name a segment by its identifier, not its display name.",
             unstarted: Advice {
-                what: "Nothing was started. Correct the name that the error names, or the function's role, then rerun it.",
+                what: "Nothing was started. Correct the name in the error, or the function's role, then rerun it.",
                 next: &[Next::Rerun],
             },
             started: Advice {
@@ -183,23 +183,23 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
             },
         },
         ErrorKind::Throttled => Remedy {
-            meaning: "The service or S3 asked to slow down, through 6 retries of a verification or 12 of a seal. A \
-                      start that is throttled waits in line until its deadline, and ends as `Landfall.TimedOut`.",
+            meaning: "The service or S3 throttled the call through 6 retries of a verification, or 12 of a seal. A \
+                      throttled start waits in the queue until its deadline and ends as `Landfall.TimedOut`.",
             what_to_do: "",
             unstarted: Advice {
-                what: "Rerun it when the service has calm again.",
+                what: "Rerun it when the service no longer throttles.",
                 next: &[Next::Rerun],
             },
             started: Advice {
-                what: "Pick it up when S3 or the service has calm again: no second export.",
+                what: "Pick it up when the service and S3 no longer throttle: no second export.",
                 next: &[Next::PickUp],
             },
         },
         ErrorKind::Busy => Remedy {
-            meaning: "Another delivery held the claim, or the line was full, until the retries were spent, which takes \
-                      more than a day.",
-            what_to_do: "If the line is too long, see [Jobs stand in line](#jobs-stand-in-line). An import whose function died \
-                         is `Busy` for up to 15 minutes.",
+            meaning: "Another delivery held the claim, or the queue was full, through all retries, which take more \
+                      than a day.",
+            what_to_do: "If the queue is too long, see [Jobs stand in line](#jobs-stand-in-line). An import whose \
+                         function died is `Busy` for up to 15 minutes.",
             unstarted: Advice {
                 what: "Look for the other execution of the same job key. If there is none, rerun it.",
                 next: &[Next::Rerun],
@@ -210,8 +210,8 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
             },
         },
         ErrorKind::Unavailable => Remedy {
-            meaning: "A service or S3 did not answer: in Start through 100 retries, which are hours, or until the \
-                      deadline; in a verification through 6; in a seal through 12.",
+            meaning: "A service or S3 did not answer: in Start through 100 retries (hours) or until the deadline, in \
+                      a verification through 6, in a seal through 12.",
             what_to_do: "",
             unstarted: Advice {
                 what: "Look at the AWS Health Dashboard, then rerun it.",
@@ -223,13 +223,13 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
             },
         },
         ErrorKind::Unreachable => Remedy {
-            meaning: "No request reached the service for five minutes, and no job was made. Mostly, the service is not \
-                      in the stack's region.",
-            what_to_do: "The cause names the region and where the service is; [kinds.md](kinds.md#where-the-services-are) \
-                         says how to look it up.",
+            meaning: "No request reached the service for five minutes, and no job was made. Mostly, the service is \
+                      not in the stack's region.",
+            what_to_do: "The cause names the region and where the service is; \
+                         [kinds.md](kinds.md#where-the-services-are) says how to look it up.",
             unstarted: Advice {
-                what: "Nothing was started. Deploy the stack in a region that has the service. If this one has it, look at \
-                   the function's network, then rerun it.",
+                what: "Nothing was started. Deploy the stack in a region that has the service. If this one has it, \
+                       look at the function's network, then rerun it.",
                 next: &[Next::Rerun],
             },
             started: Advice {
@@ -239,82 +239,81 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
         },
         ErrorKind::Retired => Remedy {
             meaning: "The service no longer offers this job.",
-            what_to_do: "The cause holds the service's own code. Of Pinpoint, see \
+            what_to_do: "The cause has the service's own code. For Pinpoint, see \
                          [kinds.md](kinds.md#pinpoint-endpoint-exports-and-imports).",
             unstarted: Advice {
-                what: "The service no longer offers this job. The error says what to use instead.",
+                what: "The error says what to use instead.",
                 next: &[],
             },
             started: Advice {
-                what: "The service no longer offers this job. The error says what to use instead.",
+                what: "The error says what to use instead.",
                 next: &[],
             },
         },
         ErrorKind::JobFailed => Remedy {
-            meaning: "The service itself says that the job failed.",
-            what_to_do: "The receipt holds the service's message; of Quick Sight the code alone, because its words may \
-                         quote values: DescribeDashboardSnapshotJobResult tells them. Of an import whose start call was \
-                         lost, the cause names the jobs to look at before a rerun.",
+            meaning: "The service itself reports that the job failed.",
+            what_to_do: "The receipt has the service's message. For Quick Sight it has only the code, because the \
+                         message may quote values: ask DescribeDashboardSnapshotJobResult. For an import whose start \
+                         call was lost, the cause names the jobs to look at before a rerun.",
             unstarted: Advice {
-                what: "The service itself failed the job. Read its message, fix the cause, then rerun it.",
+                what: "Read the service's message, fix the cause, then rerun it.",
                 next: &[Next::Rerun],
             },
             started: Advice {
-                what: "The service itself failed the job. Read its message, fix the cause (most often the export role, the \
-                   bucket or the key), then rerun it.",
+                what: "Read the service's message, fix the cause (most often the export role, the bucket or the key), \
+                       then rerun it.",
                 next: &[Next::Rerun],
             },
         },
         ErrorKind::TimedOut => Remedy {
-            meaning: "The job did not end before its deadline, stood in line until then, or its verification did not \
-                      end. The cause says which. A job that is merely slow may still end, and its files are then not \
-                      sealed.",
-            what_to_do: "`DeadlineSeconds` may be a day at most, in the event or the stack. If jobs wait for long, see [Jobs \
-                         stand in line](#jobs-stand-in-line). If the cause names an object that `cannot be read within \
-                         one invocation of the function, and cannot go on in a next one` (gzip of a single member, a PDF \
-                         or a workbook), give verify-output more memory, which brings more processor (`MemorySize` of \
+            meaning: "The job did not end before its deadline, waited in the queue until then, or its verification \
+                      did not end. The cause says which. A slow job may still end, but its files are not sealed.",
+            what_to_do: "`DeadlineSeconds` is at most a day, in the event and the stack. If jobs wait long, see [Jobs \
+                         stand in line](#jobs-stand-in-line). If the cause says that an object `cannot be read within \
+                         one invocation of the function, and cannot go on in a next one` (gzip of a single member, a \
+                         PDF or a workbook), give verify-output more memory and so more processor (`MemorySize` of \
                          `VerifyOutputFunction` in `template.yaml`, then deploy), or ask for \
-                         `Landfall.Verification.Level` `structure`; then pick it up. Or have the service write smaller \
+                         `Landfall.Verification.Level` `structure`, and pick it up. Or have the service write smaller \
                          files, and rerun.",
             unstarted: Advice {
-                what: "It was never started, because it stood in line until its deadline. Rerun it, and give the next ones \
-                   a longer DeadlineSeconds or a higher limit.",
+                what: "It waited in the queue until its deadline and was never started. Rerun it, and give the next \
+                       ones a longer DeadlineSeconds or a higher limit.",
                 next: &[Next::Rerun],
             },
             started: Advice {
-                what: "It may have ended since. Pick it up: it is awaited, verified and sealed without another export.",
+                what: "It may have ended since. Pick it up: Landfall waits for it, verifies it and seals it without \
+                       another export.",
                 next: &[Next::PickUp],
             },
         },
         ErrorKind::OutputRejected => Remedy {
-            meaning: "Files landed, and they do not prove a complete export.",
-            what_to_do: "Rightly empty: `landfall pick-up {job} --allow-empty`. If the check `format` says `not supported`, \
-                         `encrypted` or `the most that is taken`, the file is [beyond what Landfall \
-                         decodes](guarantees.md#what-cannot-be-promised), and a rerun gives the same: pick it up with \
-                         `--level structure` or `--level listing`, or have the service write other files. Keep the \
-                         prefix for the people who look into it.",
+            meaning: "Files landed, but they do not prove a complete export.",
+            what_to_do: "If the export is rightly empty: `landfall pick-up {job} --allow-empty`. If the check \
+                         `format` says `not supported`, `encrypted` or `the most that is taken`, the file is [beyond \
+                         what Landfall decodes](guarantees.md#what-cannot-be-promised), and a rerun gives the same: \
+                         pick it up with `--level structure` or `--level listing`, or have the service write other \
+                         files. Keep the prefix for the investigation.",
             unstarted: Advice {
                 what: "Read the failed checks, then rerun it.",
                 next: &[Next::Rerun],
             },
             started: Advice {
-                what: "Read the failed checks, and do not load the files. If the checks ask for too much (an export that is \
-                   rightly empty, a file beyond what Landfall decodes), pick it up with other options in \
-                   Landfall.Verification. If the files are broken, rerun it.",
+                what: "Do not load the files. Read the failed checks. If they ask for too much (an export that is \
+                       rightly empty, a file beyond what Landfall decodes), pick it up with other options in \
+                       Landfall.Verification. If the files are broken, rerun it.",
                 next: &[Next::PickUp, Next::Rerun],
             },
         },
         ErrorKind::Cancelled => Remedy {
-            meaning: "Somebody cancelled the job; the cause names the execution that did. No service has a call that stops \
-                      a job, so one that was started works on, and what it writes is not sealed.",
+            meaning: "Somebody cancelled the job; the cause names the execution that did. No service can stop a job: \
+                      a started job goes on, and its files are not sealed.",
             what_to_do: "See [Cancel a job](#cancel-a-job).",
             unstarted: Advice {
-                what: "Somebody cancelled it, and it was never started. If the export is wanted after all, rerun it.",
+                what: "It was never started. If the export is wanted after all, rerun it.",
                 next: &[Next::Rerun],
             },
             started: Advice {
-                what: "Somebody cancelled it, and the service works on. If the export is wanted after all, pick it up: no \
-                   second export.",
+                what: "The service goes on with it. If the export is wanted after all, pick it up: no second export.",
                 next: &[Next::PickUp],
             },
         },
@@ -333,12 +332,12 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
         ErrorKind::Internal => Remedy {
             meaning: "A defect of Landfall or of its deployment, or Lambda ended a function (the cause then names \
                       Lambda's own error).",
-            what_to_do: "`Sandbox.Timedout` in endpoint-import-start: 15 minutes do not suffice to decode the data. \
-                         `Lambda.TooManyRequestsException`: other functions used up the account's concurrency for most \
-                         of an hour or longer while the job was verified; raise it. `States.ItemReaderFailed`: the \
+            what_to_do: "`Sandbox.Timedout` in endpoint-import-start: the data cannot be decoded in 15 minutes. \
+                         `Lambda.TooManyRequestsException`: other functions used up the account's concurrency for \
+                         most of an hour or longer during the verification; raise it. `States.ItemReaderFailed`: the \
                          state machine's role could not read `verifications/` in the ledger bucket. \
-                         `States.ExceedToleratedFailureThreshold`: more than 50 slices ended in a way that the \
-                         definition does not know, such as being stopped; look at the Map Run.",
+                         `States.ExceedToleratedFailureThreshold`: more than 50 slices ended unexpectedly, such as by \
+                         being stopped; look at the Map Run.",
             unstarted: Advice {
                 what: "Read the error and the function's log, fix what they name, then rerun it.",
                 next: &[Next::Rerun],

@@ -97,7 +97,7 @@ pub const OF_SNAPSHOTS: &[ServiceError] = &[
         "PreconditionNotMetException",
         ErrorKind::Unavailable,
         "One or more preconditions aren't met.",
-        "the job is not at its end yet",
+        "the job has not ended yet",
     ),
     THROTTLED,
     FAILED,
@@ -111,7 +111,7 @@ pub const OF_REGISTERED_USERS: &[ServiceError] = &[row(
     "The credentials have expired, or the user has no access to the dashboard, or may not export one of the formats; of a \
      poll also: the job was started by a different user.",
     "share the dashboard with the user, let the user export the formats that the event asks for, and give the session role \
-     the quicksight actions on the dashboard",
+     the quicksight actions on the dashboard; a poll is also denied if another user started the job",
 )];
 
 /// The errors of GetIdentityContext, which gives the token of a registered user.
@@ -120,18 +120,15 @@ pub const OF_IDENTITY: &[ServiceError] = &[
         "InvalidParameterValueException",
         ErrorKind::InvalidEvent,
         "One or more parameters has a value that isn't valid.",
-        "check the user, the namespace and the region of the identities. Native users, users federated by IAM and those of \
-         Active Directory have such a token. A user of IAM Identity Center has none: AWS gives one for a token of that \
-         person's own sign-in (CreateTokenWithIAM with a trusted token issuer), which an event does not have, so take the \
-         snapshot for a user of another sort, or for an anonymous reader",
+        "check the user, the namespace and the region of the identities. Users of IAM Identity Center have no such token",
     ),
     row(
         "PreconditionNotMetException",
         ErrorKind::InvalidEvent,
         "One or more preconditions aren't met.",
-        "the user must be native, federated by IAM or of Active Directory, and active. A user of IAM Identity Center has no \
-         such token: AWS gives one for a token of that person's own sign-in (CreateTokenWithIAM with a trusted token \
-         issuer), which an event does not have, so take the snapshot for a user of another sort, or for an anonymous reader",
+        "the user must be active, and native, federated by IAM or of Active Directory. A user of IAM Identity Center has no \
+         such token without that person's own sign-in (CreateTokenWithIAM), which an event does not have: take the snapshot \
+         for another user, or for an anonymous reader",
     ),
     row(
         "AccessDeniedException",
@@ -143,8 +140,8 @@ pub const OF_IDENTITY: &[ServiceError] = &[
         "ResourceNotFoundException",
         ErrorKind::NotFound,
         "One or more resources can't be found.",
-        "check the user and the namespace, and the region of the identities, which may be another one than the dashboard's: \
-         an ARN names it, else IdentityRegion does",
+        "check the user, the namespace and the region of the identities (of the ARN, or IdentityRegion), which may differ from \
+         the dashboard's",
     ),
     THROTTLED,
     FAILED,
@@ -157,14 +154,14 @@ pub const OF_SESSIONS: &[ServiceError] = &[
         "AccessDenied",
         ErrorKind::Forbidden,
         "The caller may not assume the role with this context.",
-        "the session role's trust policy must let the function's role do sts:AssumeRole and sts:SetContext, and the \
-         function's role must be allowed both",
+        "the session role's trust policy must allow the function's role sts:AssumeRole and sts:SetContext, and so must the \
+         function's own role",
     ),
     row(
         "ExpiredTokenException",
         ErrorKind::Unavailable,
         "The token that was passed is expired or is not valid.",
-        "the token is asked for anew; the call is tried again",
+        "Landfall asks for a new token and tries the call again",
     ),
     row(
         "MalformedPolicyDocument",
@@ -216,7 +213,7 @@ pub const OF_JOBS: &[ServiceError] = &[
         "DATASET_DELETED",
         ErrorKind::OutputRejected,
         "The dataset has been deleted.",
-        "see to it that the dataset is there, then rerun",
+        "restore the dataset, then rerun",
     ),
 ];
 
