@@ -4,7 +4,7 @@
 //! nothing else.
 //!
 //! 1. The ledger is listed. The listing says when each entry was last written. An entry is written when its job begins,
-//!   so only entries that were written in the period can belong to it. These are read, many at a time.
+//!    so only entries that were written in the period can belong to it. These are read, many at a time.
 //! 2. Executions are listed. If no entry names an execution, its input is read, which shows its job.
 
 use std::{

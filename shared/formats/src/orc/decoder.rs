@@ -45,9 +45,9 @@ const NAME: &str = "orc";
 /// How to call it:
 /// 1. [`OrcDecoder::open`] with the last [`TAIL_GUESS`] bytes, and again with more if it answers [`Opened::Needs`].
 /// 2. [`Decoder::resume`] to continue where another decoder stopped. The next byte to push is then at the checkpoint's
-///   offset.
+///    offset.
 /// 3. Before each push, [`Decoder::wanted`]. Read each of the ranges and give it to [`Decoder::supply`]. For small
-///   stripes there are none; for others there are some once in several stripes.
+///    stripes there are none; for others there are some once in several stripes.
 /// 4. [`Decoder::push`] with the next bytes, at most 32 MiB at a time.
 /// 5. [`Decoder::finish`].
 ///
