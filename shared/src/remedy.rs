@@ -1,31 +1,31 @@
 //! What to do about an error.
 //!
-//! What must stay true: this is the one place that says it. The runbook's tables (`docs/operations.md`) are written from it
-//! and held against it by a test, and programs that show a job print it, so they cannot differ. A job whose export may
-//! still be good is never told to export again before it was picked up.
+//! What must stay true: advice is written here and nowhere else. A test writes the tables of the runbook
+//! (`docs/operations.md`) from it and compares them, and the programs that show a job print it. If the export of a job
+//! may still be good, the advice is to pick the job up before exporting again.
 //!
-//! Our own errors stand here, by their kind. The errors that a service gives stand in the service's crate, as rows of
-//! [`ServiceError`]: the same rows name the error when a call fails.
+//! Landfall's own errors are here, by kind. The errors of a service are in its crate, as rows of [`ServiceError`]; the
+//! same rows name the error of a failed call.
 
 use crate::error::ErrorKind;
 
-/// What may be done next.
+/// A command that may help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Next {
     /// Look at the event, without sending it.
     Check,
-    /// Send the event again, corrected or as it was.
+    /// Send the event again, corrected or unchanged.
     Send,
     /// Export again, as another job of the same event.
     Rerun,
-    /// Go on with the export that was made: wait for it, verify it and seal it.
+    /// Continue the export that was made: wait for it, verify it and seal it.
     PickUp,
-    /// Let the execution go on in the state in which it failed.
+    /// Resume the execution in the state in which it failed.
     Redrive,
 }
 
 impl Next {
-    /// The command, with `{job}` for the job's key and `{event}` for a file that holds the event.
+    /// The command line. `{job}` stands for the job's key, `{event}` for a file that holds the event.
     pub const fn command(self) -> &'static str {
         match self {
             Self::Check => "landfall check {event}",
@@ -37,71 +37,70 @@ impl Next {
     }
 }
 
-/// What to do, in a few plain sentences and in commands.
+/// What to do, in a few plain sentences and as commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Advice {
-    /// In words, without markup.
+    /// Plain text without markup.
     pub what: &'static str,
-    /// The commands, the most likely one first; none where no command helps.
+    /// The commands, the most likely one first; empty if no command helps.
     pub next: &'static [Next],
 }
 
 /// What an error means and what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remedy {
-    /// What happened, as Markdown of `docs/operations.md`.
+    /// What happened, as Markdown for `docs/operations.md`.
     pub meaning: &'static str,
-    /// What else to do in special cases, as Markdown of `docs/operations.md`; empty if there are none.
+    /// What to do in special cases, as Markdown for `docs/operations.md`; empty if there are none.
     pub what_to_do: &'static str,
-    /// What to do in short, if the service has no job of it.
+    /// What to do, in short, if the service has no job.
     pub unstarted: Advice,
-    /// What to do in short, if the service made a job: its files may be good.
+    /// What to do, in short, if the service made a job, whose files may be good.
     pub started: Advice,
 }
 
 impl Remedy {
-    /// The advice for a job, by whether the service gave it an id.
+    /// The advice for a job. `was_started` says whether the service gave it an id.
     pub const fn advice(&self, was_started: bool) -> Advice {
         if was_started { self.started } else { self.unstarted }
     }
 }
 
-/// An error that a service answers a call with, or tells of a job or of one of its files.
+/// An error of a service: it answers a call with it, or reports it of a job or a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServiceError {
     /// The service's own code, such as `AccessDeniedException`.
     pub code: &'static str,
-    /// The name that we give it.
+    /// The name that Landfall gives the error.
     pub kind: ErrorKind,
-    /// What the service's documentation says of it.
+    /// What the service's documentation says about the error.
     pub meaning: &'static str,
-    /// What to do.
     pub remedy: &'static str,
 }
 
-/// The row of a code.
+/// The row with this code.
 pub fn find<'a>(errors: &'a [ServiceError], code: &str) -> Option<&'a ServiceError> {
     errors.iter().find(|error| error.code == code)
 }
 
-/// Where an execution ended that tells more than the name of its error.
+/// How an execution ended, where that says more than the name of its error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ended {
-    /// It failed in Seal, in Announce or, of a batch, in Summary. The export may be good.
+    /// It failed in Seal, in Announce or, for a batch, in Summary. The export may be good.
     InSeal,
-    /// Somebody stopped it, or it ran over its time. The job is open.
+    /// Somebody stopped it, or it timed out. The job is open.
     Stopped,
-    /// It failed before an outcome was sealed, in another state.
+    /// It failed in another state before an outcome was sealed.
     Unsealed,
-    /// This delivery of the event failed for itself: its receipt's key begins with `rejected-`.
+    /// This delivery of the event failed, and the job, if there is one, goes on. The key of its receipt begins with
+    /// `rejected-`.
     Rejected,
 }
 
 impl Ended {
-    /// Every way.
     pub const ALL: [Self; 4] = [Self::InSeal, Self::Stopped, Self::Unsealed, Self::Rejected];
 
-    /// What it is called in the runbook, as Markdown.
+    /// The row's name in the runbook, as Markdown.
     pub const fn name(self) -> &'static str {
         match self {
             Self::InSeal => "the execution failed in `Seal`, `Announce` or a batch's `Summary`",
@@ -111,7 +110,6 @@ impl Ended {
         }
     }
 
-    /// What to do.
     pub const fn advice(self) -> Advice {
         match self {
             Self::InSeal => Advice {
@@ -137,7 +135,7 @@ impl Ended {
     }
 }
 
-/// What an error of ours means and what to do about it.
+/// What an error of Landfall means and what to do about it.
 pub const fn remedy(kind: ErrorKind) -> Remedy {
     match kind {
         ErrorKind::InvalidEvent => Remedy {

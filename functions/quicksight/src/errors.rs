@@ -1,7 +1,8 @@
 //! The errors of Quick Sight, what they mean and what to do.
 //!
-//! What must stay true: every error of the API model of each operation that is called has a row, and every code that its
-//! descriptions give to a job or a file; the same rows name a failed call and stand in `docs/operations.md`.
+//! What must stay true: each error that the API model has for an operation that is called here has a row, and so has
+//! each code that the descriptions give for a job or a file. The same rows name the error of a failed call and are
+//! printed in `docs/operations.md`.
 
 use aws_sdk_quicksight::error::{ProvideErrorMetadata, SdkError};
 use landfall::{
@@ -23,7 +24,7 @@ const fn row(code: &'static str, kind: ErrorKind, meaning: &'static str, remedy:
 
 const AGAIN: &str = "the call is tried again";
 
-/// Of a call that brought no answer, or one that says no more.
+/// The advice if there was no answer, or the answer has no known code.
 const UNSAID: &str = "the service says no more";
 
 const NO_SIGNATURE: ServiceError = row(
@@ -47,7 +48,7 @@ const FAILED: ServiceError = row(
     AGAIN,
 );
 
-/// Of StartDashboardSnapshotJob, DescribeDashboardSnapshotJob and DescribeDashboardSnapshotJobResult.
+/// The errors of StartDashboardSnapshotJob, DescribeDashboardSnapshotJob and DescribeDashboardSnapshotJobResult.
 pub const OF_SNAPSHOTS: &[ServiceError] = &[
     row(
         "InvalidParameterValueException",
@@ -103,7 +104,7 @@ pub const OF_SNAPSHOTS: &[ServiceError] = &[
     NO_SIGNATURE,
 ];
 
-/// The codes that differ where a call is made for a registered user.
+/// The errors that differ if a call is made for a registered user.
 pub const OF_REGISTERED_USERS: &[ServiceError] = &[row(
     "AccessDeniedException",
     ErrorKind::Forbidden,
@@ -113,7 +114,7 @@ pub const OF_REGISTERED_USERS: &[ServiceError] = &[row(
      the quicksight actions on the dashboard; a poll is also denied if another user started the job",
 )];
 
-/// Of GetIdentityContext, which gives the token of a registered user.
+/// The errors of GetIdentityContext, which gives the token of a registered user.
 pub const OF_IDENTITY: &[ServiceError] = &[
     row(
         "InvalidParameterValueException",
@@ -147,7 +148,7 @@ pub const OF_IDENTITY: &[ServiceError] = &[
     NO_SIGNATURE,
 ];
 
-/// Of AssumeRole, which makes the session of a registered user.
+/// The errors of AssumeRole, which makes the session of a registered user.
 pub const OF_SESSIONS: &[ServiceError] = &[
     row(
         "AccessDenied",
@@ -182,7 +183,7 @@ pub const OF_SESSIONS: &[ServiceError] = &[
     ),
 ];
 
-/// Codes of jobs and of files, as the result tells them: of registered users all of them.
+/// The codes of jobs and files in the result. All concern registered users.
 pub const OF_JOBS: &[ServiceError] = &[
     row(
         "DASHBOARD_ACCESS_DENIED",
@@ -216,7 +217,7 @@ pub const OF_JOBS: &[ServiceError] = &[
     ),
 ];
 
-/// The named error of a failed call, told apart by the service's code. `tables` are looked through in their order.
+/// The named error of a failed call, chosen by the service's code. `tables` are searched in order.
 pub(crate) fn named<E>(operation: &str, resource: &str, tables: &[&[ServiceError]], error: &SdkError<E>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -235,7 +236,7 @@ where
                 Some(401 | 403) => (ErrorKind::Forbidden, "check the function's role"),
                 Some(404) => (ErrorKind::NotFound, "check the account, the dashboard and the region"),
                 Some(429) => (ErrorKind::Throttled, AGAIN),
-                // A conflict that is not known may be a job of ours.
+                // An unknown conflict may be a job of ours.
                 Some(408 | 409 | 500..=599) => (ErrorKind::Unavailable, AGAIN),
                 _ => (transport_kind(error), UNSAID),
             },
