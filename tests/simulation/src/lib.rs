@@ -11,6 +11,7 @@ pub mod edge;
 pub mod faults;
 pub mod invocation;
 pub mod kinds;
+pub mod load;
 pub mod log;
 pub mod machine;
 pub mod plan;

@@ -24,7 +24,7 @@ use landfall::{
     ledger::Entry,
     store::{ObjectStore, layer::Layered},
 };
-use landfall_local::{account, functions, kinds, template::template};
+use landfall_local::{account, functions, kinds, simulated::SimulatedService, template::template};
 use landfall_output::{
     seal::seal,
     step::{verify_job_within, verify_slice_within},
@@ -38,15 +38,16 @@ use crate::{
     aftermath::{Aftermath, Announced, Ended, Passed},
     broken::Careless,
     dice::Dice,
-    edge::{Edge, Service},
+    edge::{Edge, Open, Service},
     faults::{Budget, Mishap, StalledBy, Weather},
     invocation::{Birth, Call},
     kinds::{EXPORTS, Handlers, Kind, LEDGER, Landing, Simulated},
+    load::{CountingLedger, CountingService, Tally},
     log::Log,
     machine::{End, Machine},
     plan::{Broken, Meddling, Plan},
     starts::{Start, Starts},
-    time::{BEGINNING, MachineClock, Timeline},
+    time::{BEGINNING, MOST_EVENTS, MachineClock, Timeline},
 };
 
 /// How often a broken execution is redriven.
@@ -115,15 +116,28 @@ fn timeouts() -> Result<BTreeMap<String, Duration>> {
 
 /// Runs a plan to its end.
 pub fn run(plan: Plan, keep_log: bool) -> Result<Aftermath> {
-    Timeline::run(|timeline| async move {
-        let (world, landing) = World::build(plan, timeline, keep_log)?;
-        let ended = world.live().await;
-        Ok(world.aftermath(ended, landing))
-    })?
+    Timeline::run(MOST_EVENTS, |timeline| live(plan, timeline, keep_log, None))?
+}
+
+/// Runs a plan to its end and counts what is asked of the ledger and the service.
+pub fn run_counted(plan: Plan, tally: &Arc<Tally>) -> Result<Aftermath> {
+    let most_events = MOST_EVENTS.saturating_mul(plan.deliveries.len() as u64);
+    Timeline::run(most_events, |timeline| live(plan, timeline, false, Some(tally)))?
+}
+
+async fn live(plan: Plan, timeline: Timeline, keep_log: bool, tally: Option<&Arc<Tally>>) -> Result<Aftermath> {
+    let (world, landing) = World::build(plan, timeline, keep_log, tally)?;
+    let ended = world.live().await;
+    Ok(world.aftermath(ended, landing))
 }
 
 impl World {
-    fn build(plan: Plan, timeline: Timeline, keep_log: bool) -> Result<(Arc<Self>, Arc<Landing>)> {
+    fn build(
+        plan: Plan,
+        timeline: Timeline,
+        keep_log: bool,
+        tally: Option<&Arc<Tally>>,
+    ) -> Result<(Arc<Self>, Arc<Landing>)> {
         let clock = Arc::new(MachineClock {
             timeline: timeline.clone(),
             skew: chrono::TimeDelta::zero(),
@@ -138,6 +152,10 @@ impl World {
             }
             _ => Arc::clone(&store) as Arc<_>,
         };
+        let edge = match tally {
+            Some(tally) => Arc::new(Layered::new(edge, CountingLedger(Arc::clone(tally)))),
+            None => edge,
+        };
         let log = Arc::new(Log::new(timeline.clone(), keep_log));
         log.tell_of_world(|| plan.describe());
         let weak: Arc<Mutex<Weak<Self>>> = Arc::default();
@@ -150,6 +168,17 @@ impl World {
         });
         let simulated = plan.kind.simulate(&plan.character, plan.seed, &landing, clock)?;
         let starts = Arc::new(Starts::default());
+        let answers: Arc<dyn SimulatedService> = match tally {
+            Some(tally) => Arc::new(CountingService {
+                service: Arc::clone(&simulated.service),
+                tally: Arc::clone(tally),
+            }),
+            None => Arc::clone(&simulated.service),
+        };
+        let open: Option<Open> = match tally {
+            Some(_) => None,
+            None => Some(Box::new(open(&plan, &store)?)),
+        };
         let world = Arc::new(Self {
             machine: machine(&plan.kind)?,
             config: Config {
@@ -158,8 +187,8 @@ impl World {
                 ..config()?
             },
             service: Arc::new(Service {
-                simulated: Arc::clone(&simulated.service),
-                open: Box::new(open(&plan, &store)?),
+                simulated: answers,
+                open,
                 triggers: plan.deliveries.iter().map(|delivery| delivery.trigger).collect(),
                 starts,
                 twice: plan.broken == Some(Broken::StartsTwice),
