@@ -462,6 +462,84 @@ fn import_received() -> Result<landfall::start::Received> {
     Ok(Harness::<EndpointImports, pinpoint::Pinpoint>::received("one", &event))
 }
 
+/// A start call and what records it need 25 s. If S3 has left less of the function's minute, the call is not begun.
+#[tokio::test]
+async fn no_start_call_is_begun_that_may_not_be_recorded() -> Result<()> {
+    for (seconds, is_begun) in [(34, true), (35, false)] {
+        let harness = harness(Scenario::Success);
+        let clock = harness.clock.clone();
+        let passes = Duration::from_secs(seconds);
+        harness.store.before(Op::Put, 0, move |_| clock.advance(passes));
+        let received = <Harness>::received("one", &event());
+        let started = harness.start(&received).await;
+        assert_eq!(started.is_ok(), is_begun, "{seconds} s");
+        assert_eq!(harness.simulated.starts(), usize::from(is_begun), "{seconds} s");
+        if let Err(error) = started {
+            assert_eq!(error.kind, ErrorKind::Unavailable);
+            assert!(error.message.contains("too little time is left"), "{error}");
+            // Nothing was asked of the service, so the attempt is not lost.
+            assert_eq!(harness.start(&received).await?.attempt, 1);
+        }
+    }
+    // A retry would spend the same time on reading the source.
+    let harness = imports(pinpoint::Scenario::Success)?;
+    let clock = harness.clock.clone();
+    let passes = Duration::from_secs(40);
+    harness.store.before(Op::Read, 0, move |_| clock.advance(passes));
+    harness.start(&import_received()?).await?;
+    assert_eq!(harness.simulated.starts(), 1);
+    Ok(())
+}
+
+/// Whatever loses all answers: nine start calls are made of a job, and no more.
+#[tokio::test]
+async fn nine_start_calls_that_bring_no_id_are_the_last() -> Result<()> {
+    for (number, next) in [(8, Some(9)), (9, None)] {
+        // The start call has its effect, and its function dies.
+        let harness = <Harness>::new(settings(Scenario::Success), Faults::at(1, Moment::After, Harm::Die))?;
+        let mut event = event();
+        event["detail"]["Landfall"] = json!({"DeadlineSeconds": 86_400});
+        let received = <Harness>::received("one", &event);
+        harness.start(&received).await.unwrap_err();
+        harness.faults.revive();
+        let is_entry = |key: &String| key.starts_with("jobs/");
+        let key = harness.store.keys(LEDGER).into_iter().find(is_entry).context("no entry")?;
+        let mut entry = harness.json(&format!("s3://{LEDGER}/{key}"))?;
+        entry["attempts"][0]["number"] = json!(number);
+        harness.store.insert(LEDGER, &key, entry.to_string());
+        harness.clock.advance(Duration::from_secs(13 * 3600));
+        let started = harness.start(&received).await;
+        match next {
+            Some(next) => assert_eq!(started?.attempt, next),
+            None => {
+                let error = started.unwrap_err();
+                assert_eq!(error.kind, ErrorKind::JobFailed);
+                assert!(error.message.contains("9 start calls were made"), "{error}");
+            }
+        }
+        assert_eq!(harness.simulated.starts(), 1 + usize::from(next.is_some()));
+    }
+    Ok(())
+}
+
+/// The state machine compares deadlines as texts, so they are whole seconds; none is earlier than was asked for.
+#[tokio::test]
+async fn a_deadline_is_a_whole_second_and_not_too_early() -> Result<()> {
+    let mut event = event();
+    event["detail"]["Landfall"] = json!({"DeadlineSeconds": 100});
+    for (milliseconds, deadline) in [
+        (0, "2026-11-01T05:01:42Z"),
+        (1, "2026-11-01T05:01:43Z"),
+        (999, "2026-11-01T05:01:43Z"),
+    ] {
+        let harness = harness(Scenario::Success);
+        harness.clock.advance(Duration::from_millis(milliseconds));
+        let job = harness.start(&<Harness>::received("one", &event)).await?;
+        assert_eq!(json!(job.deadline_at), deadline, "{milliseconds} ms");
+    }
+    Ok(())
+}
+
 /// What was right when the job got in line is checked again before it is started.
 #[tokio::test]
 async fn a_source_that_changed_in_line_is_checked_again() -> Result<()> {

@@ -119,6 +119,25 @@ async fn a_job_that_ends_late_is_sealed_without_another_export() -> Result<()> {
     Ok(())
 }
 
+/// What is written beside the receipt is for the event of the pick-up to say; its name is that of the first one if it has
+/// none of its own.
+#[tokio::test]
+async fn a_pick_up_goes_by_its_own_options() -> Result<()> {
+    for manifest in [true, false] {
+        let harness = segments(Scenario::Success, Faults::none())?;
+        let options = json!({"DeadlineSeconds": 20, "Name": "nightly", "Manifest": !manifest});
+        let first = job_key(&harness.run("first", &segment("first", options)).await?)?;
+        harness.pass(DURATION).await;
+        let event = segment("pick-up", json!({"PickUp": first, "Manifest": manifest}));
+        let sealed = harness.run("second", &event).await?;
+        assert_eq!(sealed["outcome"]["verdict"], "succeeded", "{sealed:#}");
+        assert_eq!(sealed["name"], "nightly");
+        let is_manifest = |key: &String| key.ends_with("/_manifest.json");
+        assert_eq!(harness.store.keys(EXPORTS).iter().any(is_manifest), manifest);
+    }
+    Ok(())
+}
+
 /// Nothing to pick up: the error says why, and what to do.
 #[tokio::test]
 async fn what_cannot_be_picked_up_is_refused_with_what_to_do() -> Result<()> {
