@@ -184,6 +184,60 @@ async fn an_orphan_that_is_noted_during_a_failed_start_call_hides_no_failure() -
     Ok(())
 }
 
+/// Somebody changes the attempts of the entry while the start call is made.
+fn change_during_start_call<S, M>(harness: &Harness<S, M>, change: fn(&mut Vec<Value>)) {
+    harness.store.before(Op::Put, 1, move |store| {
+        let jobs = store.keys(LEDGER).into_iter().filter(|key| key.starts_with("jobs/"));
+        for key in jobs {
+            let mut entry: Value = serde_json::from_slice(&store.body(LEDGER, &key).unwrap()).unwrap();
+            change(entry["attempts"].as_array_mut().unwrap());
+            store.insert(LEDGER, &key, entry.to_string());
+        }
+    });
+}
+
+/// The job of whoever took the claim over counts, and the receipt will name ours.
+#[tokio::test]
+async fn a_job_whose_claim_was_taken_over_is_noted_as_an_orphan() -> Result<()> {
+    let harness = harness(Scenario::Success);
+    change_during_start_call(&harness, |attempts| {
+        let mut second = attempts[0].clone();
+        second["number"] = json!(2);
+        second["state"] = json!("started");
+        second["service_id"] = json!("another");
+        attempts.push(second);
+    });
+    let job = harness.start(&<Harness>::received("one", &event())).await?;
+    assert_eq!(
+        (job.attempt, job.service_id.as_str(), job.adopted),
+        (2, "another", true)
+    );
+    let entry = harness.json(&format!("s3://{LEDGER}/{}", Ledger::entry_key(&job.kind, &job.job_key)))?;
+    let orphans = entry["orphans"].as_array().context("no orphan")?;
+    assert_eq!(orphans.len(), 1, "{entry:#}");
+    assert_eq!(orphans[0]["attempt"], 1);
+    assert_eq!(orphans[0]["prefix"], entry["attempts"][0]["prefix"]);
+    assert_ne!(orphans[0]["service_id"], "another");
+    Ok(())
+}
+
+/// Where the id is ours to choose, whoever took the claim over has found the very job that we made.
+#[tokio::test]
+async fn a_job_that_another_one_has_recorded_is_no_orphan() -> Result<()> {
+    let harness = Harness::dashboards(quicksight::Settings::default(), Faults::none())?;
+    change_during_start_call(&harness, |attempts| {
+        attempts[0]["state"] = json!("started");
+        attempts[0]["service_id"] = attempts[0]["key"].clone();
+    });
+    let event = serde_json::from_str(include_str!("../../events/dashboard-snapshot.json"))?;
+    let received = Harness::<DashboardSnapshots, quicksight::QuickSight>::received("one", &event);
+    let job = harness.start(&received).await?;
+    assert!(job.adopted);
+    let entry = harness.json(&format!("s3://{LEDGER}/{}", Ledger::entry_key(&job.kind, &job.job_key)))?;
+    assert_eq!(entry["orphans"], Value::Null, "{entry:#}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_is_not_allowed_is_never_started() -> Result<()> {
     let harness = harness(Scenario::Success);
@@ -503,7 +557,12 @@ async fn nine_start_calls_that_bring_no_id_are_the_last() -> Result<()> {
         harness.start(&received).await.unwrap_err();
         harness.faults.revive();
         let is_entry = |key: &String| key.starts_with("jobs/");
-        let key = harness.store.keys(LEDGER).into_iter().find(is_entry).context("no entry")?;
+        let key = harness
+            .store
+            .keys(LEDGER)
+            .into_iter()
+            .find(is_entry)
+            .context("no entry")?;
         let mut entry = harness.json(&format!("s3://{LEDGER}/{key}"))?;
         entry["attempts"][0]["number"] = json!(number);
         harness.store.insert(LEDGER, &key, entry.to_string());

@@ -131,7 +131,10 @@ async fn an_entry_that_cannot_be_used_is_named() -> Result<()> {
     assert_eq!(ledger.load(&world.kind, "job").await?, None);
     let error = ledger.reload(&world.kind, "job").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Internal);
-    assert!(error.message.contains(&format!("s3://{LEDGER}/{KEY} was deleted")), "{error}");
+    assert!(
+        error.message.contains(&format!("s3://{LEDGER}/{KEY} was deleted")),
+        "{error}"
+    );
 
     let current = world.created("job").await?;
     assert_eq!(ledger.reload(&world.kind, "job").await?, current);
@@ -303,20 +306,22 @@ async fn a_call_counts_once_for_its_day_until_it_is_taken_back() -> Result<()> {
     assert!(!quota.is_left().await?);
     assert!(!quota.count("c").await?);
     assert!(quota.count("b").await?);
-    // What was not counted is not taken back.
+    // What was not counted is not taken back, and nothing is written for it.
+    let key = "starts/segment-snapshot/shop/2026-11-01.json";
+    let versions = world.store.versions(LEDGER, key);
     quota.take_back("c").await?;
+    assert_eq!(world.store.versions(LEDGER, key), versions);
     assert!(!quota.is_left().await?);
     quota.take_back("a").await?;
     assert!(quota.is_left().await?);
-    let key = "starts/segment-snapshot/shop/2026-11-01.json";
     assert_eq!(world.json(key)?["calls"], json!(["b"]));
     assert_eq!(world.json(key)?["scope"], "shop");
     assert!(quota.count("c").await?);
     world.clock.advance(Duration::from_secs(600));
     assert!(quota.count("d").await?);
-    assert_eq!(
-        world.json("starts/segment-snapshot/shop/2026-11-02.json")?["calls"],
-        json!(["d"])
-    );
+    let next = "starts/segment-snapshot/shop/2026-11-02.json";
+    assert_eq!(world.json(next)?["calls"], json!(["d"]));
+    quota.take_back("d").await?;
+    assert_eq!(world.json(next)?["calls"], json!([]));
     Ok(())
 }

@@ -1,6 +1,6 @@
 use chrono::TimeDelta;
 use landfall::{
-    job::{ReportPointer, Verdict},
+    job::ReportPointer,
     ledger::{Attempt, Cancel},
     s3_uri::S3Uri,
     trigger::rejected_trigger,
@@ -182,7 +182,11 @@ fn an_error_is_one_executions_own_if_another_one_may_get_further() {
         assert_eq!(is_local(&job), local, "{status} {error}");
         // Without news nobody knows what became of the job.
         job.missed.in_a_row = 1;
-        assert_eq!(is_local(&job), local || status == "timed_out", "{status} {error}, no news");
+        assert_eq!(
+            is_local(&job),
+            local || status == "timed_out",
+            "{status} {error}, no news"
+        );
         job.missed.in_a_row = 0;
         // What was verified is no one's own.
         job.report = Some(ReportPointer {

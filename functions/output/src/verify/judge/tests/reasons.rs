@@ -85,7 +85,10 @@ fn missing_rows_may_be_empty_lines() {
         let found = format!("3 rows were decoded and the service reports {reported}: {amount}");
         assert!(reason.starts_with(&found), "{reason}");
     };
-    beginning(5, "2 are missing, as many as there are empty lines in files of one column. ");
+    beginning(
+        5,
+        "2 are missing, as many as there are empty lines in files of one column. ",
+    );
     beginning(4, "1 are missing. ");
     beginning(6, "3 are missing. ");
     beginning(1, "2 are too many. ");
