@@ -89,6 +89,27 @@ async fn a_run_without_faults() -> Result<()> {
     assert_sealed_once(&harness, &sealed, "no fault").await
 }
 
+#[tokio::test]
+async fn a_manifest_is_written_unless_the_event_says_otherwise() -> Result<()> {
+    for (manifest, is_written) in [(None, true), (Some(true), true), (Some(false), false)] {
+        let harness = harness(Scenario::Success);
+        let mut event = event();
+        event["detail"]["Landfall"] = match manifest {
+            None => json!({}),
+            Some(manifest) => json!({"Manifest": manifest}),
+        };
+        let sealed = harness.run("one", &event).await?;
+        assert_eq!(sealed["outcome"]["verdict"], "succeeded", "{sealed:#}");
+        let is_manifest = |key: &String| key.ends_with("/_manifest.json");
+        assert_eq!(
+            harness.store.keys(EXPORTS).iter().any(is_manifest),
+            is_written,
+            "{manifest:?}"
+        );
+    }
+    Ok(())
+}
+
 /// Whoever meets a claim whose owner may still be at it waits, and takes it over once the owner cannot be.
 #[tokio::test]
 async fn a_claim_is_taken_over_only_after_its_lease() -> Result<()> {
