@@ -9,7 +9,7 @@ use aws_sdk_quicksight::{
 };
 use landfall::job::Echo;
 
-use crate::{Ids, request::Recorded};
+use crate::{ids::Ids, request::Recorded};
 
 /// In what two configurations differ: in their files, or in where these go.
 pub(crate) fn differences(wanted: &Configuration, told: &Configuration) -> Vec<&'static str> {

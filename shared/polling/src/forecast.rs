@@ -3,7 +3,7 @@
 //! What must stay true: every history gives a proper distribution, in which no age is impossible: a run may end sooner
 //! than any before it, and outlast them all.
 
-use crate::{MAX_HISTORY, Ran};
+use crate::ran::{MAX_HISTORY, Ran};
 
 /// Weight of a run against that of the next newer one: a request whose runs become longer is followed.
 const FADING: f64 = 0.85;

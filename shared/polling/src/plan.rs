@@ -3,7 +3,10 @@
 //! What must stay true: a look and the delay until an end is seen are weighed by one price. The plan is made anew at each
 //! look, and only its first step is ever taken.
 
-use crate::{FLOOR_GROWTH, GROWTH, forecast::Forecast};
+use crate::{
+    forecast::Forecast,
+    growth::{FLOOR_GROWTH, GROWTH},
+};
 
 /// What a look costs, in delay as a share of the duration. Of runs of which nothing is known (half of those that last some
 /// time last twice as long), waits that grow by [`GROWTH`] are the best ones at 0.005; whoever knows more looks a little
