@@ -24,7 +24,7 @@ use landfall::{
     store::{Condition, Frames, Head, Listed, ObjectStore, Page, Stored, Written},
 };
 
-use super::{escaped, is_hidden};
+use super::names::{escaped, is_hidden};
 
 /// Most objects of a page.
 const PAGE: usize = 10_000;

@@ -12,7 +12,7 @@ use landfall::{
 use landfall_output::receipt;
 use serde_json::Value;
 
-use super::{MAX_OBJECTS, escaped, folder::FolderStore};
+use super::{folder::FolderStore, names::escaped, place::MAX_OBJECTS};
 
 /// The bucket of exports of the local world, and so its folder.
 pub const EXPORTS: &str = "landfall-exports";

@@ -25,7 +25,7 @@ use landfall::{
     },
 };
 
-use super::is_hidden;
+use super::names::is_hidden;
 
 /// How far a verification is; what is read of objects that were listed. Objects whose name hides them do not count.
 #[derive(Debug, Default)]

@@ -14,7 +14,10 @@ use landfall::{
 use landfall_formats::{Content, Format, Head, sniff};
 use landfall_output::verify::classify::{self, Plan};
 
-use super::{Location, escaped, is_hidden};
+use super::{
+    names::{escaped, is_hidden},
+    place::Location,
+};
 
 /// First files by which the format is recognised.
 const RECOGNISED_BY: usize = 16;
