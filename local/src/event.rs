@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     account::{ACCOUNT, REGION},
-    edge::new_id,
+    edge::ids::new_id,
 };
 
 /// Adds what EventBridge adds to every event that is put on a bus, where the file leaves it out. Gives the names of what
