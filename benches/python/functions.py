@@ -11,6 +11,7 @@ Prints one line of JSON for each contestant: medians, and the quartiles around t
 import argparse
 import json
 import os
+import shutil
 import socket
 import statistics
 import subprocess
@@ -54,6 +55,40 @@ JOB = {
 # What Customer Profiles answers to GetSegmentSnapshot.
 SNAPSHOT = {"SnapshotId": JOB["service_id"], "Status": "IN_PROGRESS", "DataFormat": "CSV"}
 
+# What the ledger holds of it: a poll looks whether somebody cancelled the job.
+ENTRY = {
+    "schema": "landfall.ledger/1",
+    "kind": JOB["kind"],
+    "trigger": {
+        "job_key": JOB["job_key"],
+        "event_id": "6a7e8feb-b491-4cf7-a9f1-bf3703467718",
+        "source": "com.example",
+        "time": instant(-121),
+        "schedule": None,
+        "account": "111122223333",
+        "region": "eu-central-1",
+        "request_sha256": JOB["request_sha256"],
+    },
+    "name": None,
+    "request": JOB["request"],
+    "created_at": instant(-121),
+    "deadline_at": JOB["deadline_at"],
+    "attempts": [
+        {
+            "number": 1,
+            "key": JOB["job_key"],
+            "prefix": f"s3://exports/gold/run={JOB['job_key']}/",
+            "state": "started",
+            "owner": f"{JOB['execution']}/00000000-0000-4000-8000-000000000000",
+            "claimed_at": instant(-121),
+            "lease_until": instant(-61),
+            "service_id": JOB["service_id"],
+            "started_at": JOB["accepted_at"],
+        }
+    ],
+    "written_by": "00000000-0000-4000-8000-000000000001",
+}
+
 EVENTS = {"poll": JOB, "echo": {"echo": True}}
 
 
@@ -86,6 +121,9 @@ class Lambda:
                 self.wfile.flush()
 
             def do_GET(self):
+                if self.path.startswith("/ledger/"):
+                    self.reply(json.dumps(ENTRY).encode(), headers=[("etag", '"1"')])
+                    return
                 if not self.path.endswith("/invocation/next"):
                     self.reply(json.dumps(SNAPSHOT).encode())
                     return
@@ -159,8 +197,8 @@ class Lambda:
             self.ended.set()
             log.seek(0)
             failed = [body for kind, body in self.answers if kind != "response"]
-            if failed or len(self.answers) != (warm + 1 if contestant.event else 0):
-                raise SystemExit(f"{contestant.name} did not answer: {failed} {log.read().decode(errors='replace')}")
+            if failed or b"WARN" in (told := log.read()) or len(self.answers) != (warm + 1 if contestant.event else 0):
+                raise SystemExit(f"{contestant.name} did not answer: {failed} {told.decode(errors='replace')}")
         of = {"next": self.times[0] - begun, "memory": memory}
         if contestant.event:
             of["first"] = self.times[1] - begun
@@ -201,6 +239,7 @@ def main():
     parser.add_argument("--binaries", type=Path, required=True, help="a folder of function binaries")
     parser.add_argument("--echo", type=Path, required=True, help="a function that answers what it is given")
     parser.add_argument("--python", action="store_true", help="this interpreter's boto3 and awslambdaric take part")
+    parser.add_argument("--node", type=Path, help="the folder of a poll.mjs whose packages are installed takes part")
     parser.add_argument("names", nargs="+")
     arguments = parser.parse_args()
 
@@ -216,6 +255,9 @@ def main():
         here = Path(__file__).absolute().parent
         command = [sys.executable, "-m", "awslambdaric", "poll_handler.handler"]
         contestants.append(Contestant("python", command, "poll", here, "poll_handler.handler"))
+    if arguments.node:
+        folder = arguments.node.absolute()
+        contestants.append(Contestant("node", [shutil.which("node"), "poll.mjs"], "poll", folder))
 
     server = Lambda()
     for turn in range(arguments.rounds + 1):

@@ -1,4 +1,5 @@
-//! What a function takes to start and to answer, beside the least function there is and beside one in Python.
+//! What a function takes to start and to answer, beside the least function there is and beside those in
+//! Python and Node that do the same.
 //!
 //! What must stay true: the functions are built as they are deployed, without the features that other packages ask for;
 //! they are timed by `benches/python/functions.py`, which knows all of them as processes and nothing of what is in them.
@@ -19,6 +20,13 @@ use landfall_local::{
 use serde::{Deserialize, Serialize};
 
 const REQUIREMENTS: &str = include_str!("../python/requirements-functions.txt");
+
+/// What the peer in Node is made of: its packages, their pinned versions, and its code.
+const NODE: [(&str, &str); 3] = [
+    ("package.json", include_str!("../node/package.json")),
+    ("package-lock.json", include_str!("../node/package-lock.json")),
+    ("poll.mjs", include_str!("../node/poll.mjs")),
+];
 
 /// What is measured, and what becomes of it.
 #[derive(Clone, Debug)]
@@ -43,7 +51,7 @@ pub struct Spread {
 /// What one of them took: milliseconds and bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timed {
-    /// The function, `echo` or `python`.
+    /// The function, `echo`, `python` or `node`.
     pub name: String,
     /// From the start of the process until it asks for its first event.
     pub next: Spread,
@@ -78,6 +86,7 @@ pub fn run(plan: &Plan) -> Result<()> {
         REQUIREMENTS,
         "boto3 and the runtime of Lambda for Python",
     )?;
+    let node = node(&places::own_folder(&workspace)?)?;
     let names = functions(&KINDS, true);
     build(&workspace, &names)?;
     let release = places::build_folder(&workspace).join("release");
@@ -89,6 +98,8 @@ pub fn run(plan: &Plan) -> Result<()> {
         .arg(&release)
         .arg("--echo")
         .arg(release.join("echo"))
+        .arg("--node")
+        .arg(node)
         .args(&names)
         .stderr(std::process::Stdio::inherit())
         .output()
@@ -106,6 +117,30 @@ pub fn run(plan: &Plan) -> Result<()> {
         fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
+}
+
+/// The folder of the peer in Node, with its packages installed.
+fn node(own: &Path) -> Result<PathBuf> {
+    let folder = own.join("benches-node");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    for (name, text) in NODE {
+        let path = folder.join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    eprintln!(
+        "benchmark: installing the AWS SDK for JavaScript into {}",
+        folder.display()
+    );
+    let installed = Command::new("npm")
+        .arg("ci")
+        .args(["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
+        .current_dir(&folder)
+        .status()
+        .context("cannot start npm; install Node.js 20 or newer")?;
+    if !installed.success() {
+        bail!("npm could not install the AWS SDK for JavaScript: {installed}");
+    }
+    Ok(folder)
 }
 
 /// Two builds, so that what the benchmark itself is made of does not meet the functions.

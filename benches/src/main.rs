@@ -56,7 +56,8 @@ struct Options {
     /// A few megabytes, one round, no judgement of times: only that everything runs and finds the same rows.
     #[arg(long, conflicts_with_all = ["megabytes", "files", "rounds"])]
     quick: bool,
-    /// Times the functions instead: how long each takes to start and to answer, beside an echo and one in Python.
+    /// Times the functions instead: how long each takes to start and to answer, beside an echo and
+    /// the same poll in Python and Node.
     #[arg(long, conflicts_with_all = ["quick", "build", "svg"])]
     functions: bool,
     /// With --functions: the file that an earlier run wrote, to be shown beside this one.

@@ -1,7 +1,7 @@
 //! How AWS, or another server, is reached.
 //!
-//! What must stay true: credentials come from where the AWS tools look for them and are never shown; what is missing is
-//! said before the first call, with what to do.
+//! What must stay true: credentials come from where the AWS tools look for them. They are never shown. If something is
+//! missing, this is said before the first call, together with what to do.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,22 +15,22 @@ use landfall::{
     store::{ObjectStore, s3::S3Store},
 };
 
-/// Which AWS, and as whom; what is absent is looked up as every AWS tool does.
+/// Which AWS is asked, and as whom. A member that is absent is looked up as every AWS tool looks it up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
     /// A profile of the AWS configuration.
     pub profile: Option<String>,
     /// The region.
     pub region: Option<String>,
-    /// Another address than that of AWS; buckets are named in the path there.
+    /// Another address than AWS's own. Requests to such an address name the bucket in the path.
     pub endpoint_url: Option<String>,
     /// The account that must own the bucket.
     pub bucket_owner: Option<String>,
 }
 
 impl Access {
-    /// The configuration of all clients, and whether it is of another server than AWS. Fails with `InvalidEvent` if there is
-    /// no region, with `Forbidden` if there are no credentials.
+    /// The configuration of all clients, and whether it points to another server than AWS. Fails with `InvalidEvent` if
+    /// no region is known, and with `Forbidden` if there are no credentials.
     pub async fn sdk(&self) -> Result<(SdkConfig, bool)> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
@@ -38,7 +38,8 @@ impl Access {
             .build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts);
         if let Some(profile) = &self.profile {
-            // By the SDK's own order, keys in the environment would stand above a profile that was asked for.
+            // The SDK itself prefers keys of the environment to a profile. Here a profile that was asked for comes
+            // first.
             let region = match &self.region {
                 Some(region) => Some(Region::new(region.clone())),
                 None => {
@@ -62,12 +63,12 @@ impl Access {
             loader = loader.endpoint_url(url);
         }
         let mut sdk = loader.load().await;
-        // The last one is read by the client itself, which does not tell of it.
+        // The S3 client reads this variable by itself, and the configuration does not show it.
         let of_environment = std::env::var_os("AWS_ENDPOINT_URL_S3").is_some_and(|url| !url.is_empty());
         let is_local = self.endpoint_url.is_some() || sdk.endpoint_url().is_some() || of_environment;
         match (sdk.region(), is_local) {
             (Some(_), _) => {}
-            // Another server than AWS has none, but a signature does.
+            // Another server than AWS needs no region, but a signature does.
             (None, true) => sdk = sdk.into_builder().region(Region::from_static("us-east-1")).build(),
             (None, false) => {
                 return Err(Error::new(
@@ -89,8 +90,8 @@ impl Access {
                 ErrorKind::Forbidden,
                 format!(
                     "there are no credentials ({why}). They are looked for in the environment, in the profile's \
-                     keys and roles, and at the container or instance. Of a profile that signs in by SSO or by a \
-                     process take them with: eval \"$(aws configure export-credentials --profile NAME --format env)\""
+                     keys and roles, and at the container or instance. If the profile signs in by SSO or by a \
+                     process, take them with: eval \"$(aws configure export-credentials --profile NAME --format env)\""
                 ),
             ));
         }

@@ -1,8 +1,8 @@
-//! A deployment in an account, or in the local world, and the clients that ask and act on it.
+//! A deployment in an account or in the local world, and the clients that ask it and act on it.
 //!
-//! What must stay true: a deployment is found by what its stack says of itself, or by its ledger; nothing is guessed where
-//! two deployments could be meant. Answers of Step Functions become the forms of [`crate::executions`]; every refusal
-//! becomes one of the named errors.
+//! What must stay true: a deployment is found by its stack or by its ledger. Where two deployments could be meant,
+//! nothing is guessed. Answers of Step Functions become the types of [`crate::executions`]. Every refusal becomes one
+//! of the named errors.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -34,12 +34,12 @@ use crate::{
 pub enum Named {
     /// By its stack.
     Stack(String),
-    /// By its ledger: a bucket.
+    /// By its ledger's bucket.
     Ledger(String),
 }
 
 impl Named {
-    /// The arguments that name it so, as a person would type them.
+    /// The arguments that name this deployment, as a person would type them.
     pub fn arguments(&self) -> String {
         match self {
             Self::Stack(name) => format!("--stack {name}"),
@@ -55,29 +55,28 @@ pub struct Deployment {
     pub named: Named,
     /// The bucket of its ledger.
     pub ledger: String,
-    /// The bucket of its exports, where its stack says so.
+    /// The bucket of its exports, if its stack names one.
     pub exports: Option<String>,
-    /// Its state machines by kind, that of batches included.
+    /// Its state machines by kind, including that of batches.
     pub machines: BTreeMap<String, String>,
     /// The parameters of its stack.
     pub parameters: BTreeMap<String, String>,
     /// The outputs of its stack.
     pub outputs: BTreeMap<String, String>,
-    /// The state of its stack, in the words of CloudFormation.
+    /// The status of its stack, in the words of CloudFormation.
     pub stack_status: Option<String>,
-    /// What could not be found out.
+    /// What could not be found out, and why.
     pub notes: Vec<String>,
     /// Objects in S3.
     pub store: Arc<dyn ObjectStore>,
     /// Step Functions.
     pub steps: Steps,
-    /// What all clients are made of.
+    /// The configuration of all its clients.
     pub sdk: SdkConfig,
 }
 
 impl Deployment {
-    /// Finds a deployment. Fails with `NotFound` if it is not there, and with `InvalidEvent` if it cannot be told which one is
-    /// meant.
+    /// Finds a deployment. Fails with `NotFound` if there is none, and with `InvalidEvent` if several could be meant.
     pub async fn find(access: &Access, named: Named) -> Result<Self> {
         let (sdk, is_local) = access.sdk().await?;
         let store = access.store_of(&sdk, is_local);
@@ -99,7 +98,7 @@ impl Deployment {
             Named::Stack(stack) => found.read_stack(&stack).await?,
             Named::Ledger(bucket) => {
                 found.ledger = bucket;
-                // Who may read the ledger alone sees what it has.
+                // Somebody may be allowed to read the ledger alone. Then they see what the ledger has.
                 match found.steps.machines().await {
                     Ok(machines) => found.machines = machines,
                     Err(error) => found
@@ -161,17 +160,17 @@ impl Deployment {
         Ok(())
     }
 
-    /// The machine of a kind. Fails with `NotFound` if the deployment has none.
+    /// The state machine of a kind. Fails with `NotFound` if none is known.
     pub fn machine(&self, kind: &str) -> Result<&str> {
         self.machines.get(kind).map(String::as_str).ok_or_else(|| {
             Error::new(
                 ErrorKind::NotFound,
-                format!("no state machine of {kind} was found: the kind may not be deployed, or several stacks have one, and --stack says which"),
+                format!("no state machine of {kind} was found: either the kind is not deployed, or several stacks have one. Name your stack with --stack"),
             )
         })
     }
 
-    /// The resources of the stack: their logical names with type and physical name.
+    /// The resources of the stack: type and physical name by logical name.
     pub async fn resources(&self) -> Result<BTreeMap<String, (String, String)>> {
         let Named::Stack(stack) = &self.named else {
             return Ok(BTreeMap::new());
@@ -194,7 +193,7 @@ impl Deployment {
         Ok(found)
     }
 
-    /// The ledger as a place.
+    /// The ledger's bucket as a URI.
     pub fn ledger_uri(&self) -> S3Uri {
         S3Uri {
             bucket: self.ledger.clone(),
@@ -208,8 +207,8 @@ impl Deployment {
 pub struct Steps(aws_sdk_sfn::Client);
 
 impl Steps {
-    /// The state machines of this account and region by the kinds that their names end with; one of a kind of which there
-    /// are several is left out.
+    /// The state machines of this account and region by the kind that their name ends with. A kind of which there are
+    /// several is left out.
     async fn machines(&self) -> Result<BTreeMap<String, String>> {
         let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut pages = self.0.list_state_machines().into_paginator().send();
@@ -229,7 +228,7 @@ impl Steps {
         Ok(found.into_iter().filter_map(only).collect())
     }
 
-    /// How a state machine is, and what the service finds wrong with its definition.
+    /// The status of a state machine, and what the service finds wrong with its definition.
     pub async fn machine(&self, arn: &str) -> Result<Machine> {
         let call = self.0.describe_state_machine().state_machine_arn(arn);
         let described = call
@@ -247,7 +246,8 @@ impl Steps {
                 .filter(|diagnostic| diagnostic.severity().as_str() == "ERROR")
                 .map(|diagnostic| format!("{}: {}", diagnostic.code(), diagnostic.message()))
                 .collect(),
-            // An answer without a code is not AWS's: the local world does not know the call, and runs the definition.
+            // An answer without a code is not from AWS. The local world does not know this call, but it runs the
+            // definition.
             Err(error @ (SdkError::ServiceError(_) | SdkError::ResponseError(_)))
                 if error.code().unwrap_or_default().is_empty() =>
             {
@@ -320,7 +320,7 @@ impl Executions for Steps {
                 started_at: time(answer.start_date()),
                 stopped_at: answer.stop_date().map(time),
             },
-            // What Landfall cannot read as JSON it refused, too.
+            // If the input is not JSON, Landfall refused it too.
             input: answer
                 .input()
                 .and_then(|text| serde_json::from_str(text).ok())
@@ -350,7 +350,7 @@ fn time(at: &SdkTime) -> DateTime<Utc> {
     DateTime::from_timestamp(at.secs(), at.subsec_nanos()).unwrap_or_default()
 }
 
-/// An event in the form of GetExecutionHistory, with the details that are told.
+/// An event in the form of GetExecutionHistory, with those details that this program shows.
 fn event(event: &HistoryEvent) -> Value {
     let at = event.timestamp();
     let mut value = json!({"type": event.r#type().as_str(), "timestamp": time(at).to_rfc3339()});
@@ -382,7 +382,7 @@ fn event(event: &HistoryEvent) -> Value {
     value
 }
 
-/// A refused or lost call under one of the named errors.
+/// Turns a refused or lost call into one of the named errors.
 pub fn refused<E, R>(call: &str, error: &SdkError<E, R>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,

@@ -1,7 +1,8 @@
 //! The events that run a job again.
 //!
-//! What must stay true: nothing here calls anybody. A rerun and a pick-up are the job's own event with one member of
-//! `Landfall` changed, so that a second delivery of either is the same job; a number that is taken is not taken again.
+//! What must stay true: nothing here calls a service. A rerun or a pick-up is the job's own event with some members of
+//! `Landfall` changed. A second delivery of it is therefore the same job. A generation that a job has already is not
+//! used again.
 
 use landfall::{
     error::{Error, ErrorKind, Result},
@@ -13,7 +14,7 @@ use landfall::{
 };
 use serde_json::{Map, Value, json};
 
-/// Most generations of a job that are looked through for a free one.
+/// How many generations of a job are looked through at most for a free one.
 const MAX_GENERATIONS: u32 = 100;
 
 /// How a job is run again.
@@ -21,7 +22,7 @@ const MAX_GENERATIONS: u32 = 100;
 pub enum Again {
     /// It is exported anew.
     Rerun,
-    /// The export of the job with this key is awaited, verified and sealed.
+    /// Landfall goes on with the export of the job with this key: it is awaited, verified and sealed.
     PickUp {
         /// The failed job.
         job_key: String,
@@ -32,20 +33,21 @@ pub enum Again {
     },
 }
 
-/// The event of a job that is run again, and the key that it gives.
+/// The event that runs a job again, and the key of the job that it asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Order {
-    /// What is delivered.
+    /// The event to deliver.
     pub event: Value,
-    /// The key of its job.
+    /// The key of the job that it asks for.
     pub job_key: String,
-    /// The generation; none if the event has none.
+    /// The generation, if the event has one.
     pub rerun: Option<u32>,
-    /// What makes it of the job's own event, as a filter of jq: an event may hold what is not to be shown.
+    /// A jq filter that turns the job's own event into this one. It is shown in place of the event, which may hold
+    /// secrets.
     pub filter: String,
 }
 
-/// The event of a job as it was delivered, without what Step Functions added.
+/// The event of a job as it was delivered, without the members that Step Functions added.
 #[must_use]
 pub fn event_of(input: &Value) -> Value {
     let mut event = input.clone();
@@ -55,8 +57,8 @@ pub fn event_of(input: &Value) -> Value {
     event
 }
 
-/// What is delivered to run a job again: the first generation that no job has yet. Fails with `Busy` if one is open, and
-/// with `InvalidEvent` if a pick-up has succeeded already.
+/// The event that runs a job again, with the first generation that no job has yet. Fails with `Busy` if such a job is
+/// open already, and with `InvalidEvent` if a pick-up has succeeded already.
 pub async fn order(store: &dyn ObjectStore, ledger: &str, kind: &str, event: &Value, again: &Again) -> Result<Order> {
     let kind = Kind::new(kind);
     let ledger = Ledger::new(store, ledger, "landfall");
@@ -83,13 +85,13 @@ pub async fn order(store: &dyn ObjectStore, ledger: &str, kind: &str, event: &Va
             (None, _) => {
                 return Err(Error::new(
                     ErrorKind::Busy,
-                    format!("{kind} {job_key} does that already, and is open: `landfall watch {job_key}` follows it"),
+                    format!("{kind} {job_key} does that already and is open: `landfall watch {job_key}` follows it"),
                 ));
             }
             (Some(Verdict::Succeeded), Again::PickUp { job_key: failed, .. }) => {
                 return Err(Error::new(
                     ErrorKind::InvalidEvent,
-                    format!("{kind} {failed} was picked up already, and succeeded as {job_key}"),
+                    format!("{kind} {failed} was picked up already: {job_key} succeeded with its export"),
                 ));
             }
             (Some(_), _) => {}
@@ -97,11 +99,11 @@ pub async fn order(store: &dyn ObjectStore, ledger: &str, kind: &str, event: &Va
     }
     Err(Error::new(
         ErrorKind::InvalidEvent,
-        format!("{MAX_GENERATIONS} jobs of this event have ended already; send an event of its own"),
+        format!("{MAX_GENERATIONS} jobs of this event have ended already: send a new event"),
     ))
 }
 
-/// The event with what makes it another generation, or a pick-up.
+/// The event of another generation, or of a pick-up.
 fn changed(event: &Value, again: &Again, rerun: Option<u32>) -> Result<Value> {
     let mut event = event.clone();
     let detail = event["detail"]
@@ -111,9 +113,12 @@ fn changed(event: &Value, again: &Again, rerun: Option<u32>) -> Result<Value> {
     if options.is_null() {
         *options = json!({});
     }
-    let options = options
-        .as_object_mut()
-        .ok_or_else(|| Error::new(ErrorKind::InvalidEvent, "$.detail.Landfall of the event is no object"))?;
+    let options = options.as_object_mut().ok_or_else(|| {
+        Error::new(
+            ErrorKind::InvalidEvent,
+            "$.detail.Landfall of the event is not an object",
+        )
+    })?;
     match rerun {
         Some(rerun) => options.insert("Rerun".to_owned(), json!(rerun)),
         None => options.remove("Rerun"),
@@ -141,7 +146,7 @@ fn changed(event: &Value, again: &Again, rerun: Option<u32>) -> Result<Value> {
     Ok(event)
 }
 
-/// The same change as a filter of jq.
+/// The change that [`changed`] makes, as a jq filter.
 fn filter(again: &Again, rerun: Option<u32>) -> String {
     let mut filter = match rerun {
         Some(rerun) => format!(".detail.Landfall.Rerun = {rerun}"),
@@ -166,7 +171,7 @@ fn filter(again: &Again, rerun: Option<u32>) -> String {
     filter
 }
 
-/// An argument of a shell.
+/// A text as one argument of a shell.
 pub fn quoted(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@+,".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {

@@ -1,7 +1,7 @@
 //! What a deployment allows an event to name.
 //!
-//! What must stay true: the parameters of a stack come to the allow list that its functions have, and an event's members to
-//! what the functions hold against it; tests compare both with theirs.
+//! What must stay true: the allow list that is made from a stack's parameters is the one that its functions have. An
+//! event's members are compared with it as the functions compare them. Tests compare both with the functions' own.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::kinds;
 
-/// The allow list of a stack, by its parameters and outputs.
+/// The allow list of a stack, made from its parameters and outputs.
 pub fn of_stack(parameters: &BTreeMap<String, String>, outputs: &BTreeMap<String, String>) -> AllowList {
     let list = |name: &str| {
         let text = parameters.get(name).map_or("", String::as_str);
@@ -49,7 +49,7 @@ pub fn of_stack(parameters: &BTreeMap<String, String>, outputs: &BTreeMap<String
     }
 }
 
-/// The account and the region that the functions of a deployment make their calls in.
+/// The account and the region in which a deployment's functions make their calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// Twelve digits.
@@ -59,7 +59,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Where the resource of an ARN is.
+    /// The account and region of an ARN.
     pub fn of_arn(arn: &str) -> Option<Self> {
         let mut parts = arn.split(':').skip(3);
         let (region, account) = (parts.next()?.to_owned(), parts.next()?.to_owned());
@@ -67,13 +67,14 @@ impl Place {
     }
 }
 
-/// What the event of a kind names that the gate has to see.
+/// The resources that an event of this kind names and that the gate has to look at.
 pub fn named(kind: &str, detail: &Value) -> NamedResources {
     let row = kinds::row(kind);
     row.map_or_else(NamedResources::default, |row| (row.named)(detail))
 }
 
-/// Adds what the deployment does not allow. What is wrong with a value in itself is not looked at.
+/// Adds a fault for each name that the deployment does not allow. Whether a value is right in itself is not looked at
+/// here.
 pub fn check(allowed: &AllowList, place: &Place, kind: &str, detail: &Value, faults: &mut Faults) {
     let named = named(kind, detail);
     let location = |named: &Named| match named.value.parse() {
@@ -101,7 +102,8 @@ pub fn check(allowed: &AllowList, place: &Place, kind: &str, detail: &Value, fau
     check_user(allowed, place, detail, faults);
 }
 
-/// Adds whether the deployment lets events act for the registered user. Nobody is to read who it is.
+/// Adds a fault if the deployment does not let events act for the registered user. The fault does not say who that user
+/// is.
 fn check_user(allowed: &AllowList, place: &Place, detail: &Value, faults: &mut Faults) {
     let given = detail[OPTIONS]["RegisteredUser"].clone();
     let Ok(user) = serde_json::from_value::<RegisteredUser>(given) else {

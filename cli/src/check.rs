@@ -1,7 +1,8 @@
-//! What is wrong with an event, without a world: by its published schema, and in options that exclude each other.
+//! What is wrong with an event, found without a deployment: by its published schema, and by options that exclude each
+//! other.
 //!
-//! What must stay true: nothing is built, installed or started, so that it can be asked before every commit. What only
-//! the function of a kind can tell, and what a deployment allows, is not looked at.
+//! What must stay true: nothing is built, installed or started, so this can run before every commit. What only the
+//! function of a kind can tell is not looked at. What a deployment allows is looked at by [`gate`] alone.
 
 use anyhow::{Context, Result};
 use landfall::{
@@ -20,8 +21,8 @@ use crate::{
 /// Where the `detail-type` stands.
 const DETAIL_TYPE: &str = "$.detail-type";
 
-/// All faults of an event that can be found without its deployment, those of a batch's requests included. An event whose
-/// `detail-type` is wrong is held to the kind that it may have meant.
+/// All faults of an event that can be found without its deployment, including those of a batch's requests. An event
+/// with a wrong `detail-type` is checked as the kind that it may have meant.
 pub fn faults(event: &Value) -> Result<Faults> {
     let mut faults = Faults::default();
     let kind = match event::kind(event) {
@@ -79,9 +80,9 @@ pub fn faults(event: &Value) -> Result<Faults> {
     Ok(faults)
 }
 
-/// Adds what a deployment does not allow an event to name, the requests of a batch included.
+/// Adds what a deployment does not allow an event to name. For a batch, its requests are looked at too.
 pub fn gate(event: &Value, allowed: &AllowList, place: &Place, faults: &mut Faults) {
-    // What asks for nothing is a fault of its own.
+    // [`faults`] reports an event that asks for nothing.
     let Ok(kind) = event::kind(event) else { return };
     let place = &Place {
         account: event["account"].as_str().unwrap_or(&place.account).to_owned(),

@@ -1,13 +1,14 @@
 //! What a job cost at Step Functions.
 //!
-//! What must stay true: it is computed of counts and sealed nowhere, so that a price that changes makes no receipt wrong.
+//! What must stay true: the cost is computed from counts and is never sealed. A change of prices therefore makes no
+//! receipt wrong.
 
 use landfall::{cost, ledger::Outcome};
 use landfall_output::receipt::Usage;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What the execution whose outcome stands cost: without tries that were made again, and without slices of a verification.
+/// What the execution that sealed the outcome cost. Retries of states and the slices of a verification are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Cost {
     /// States entered.
@@ -19,7 +20,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Of the counts of an outcome.
+    /// From the counts of an outcome.
     pub fn of(outcome: &Outcome) -> Self {
         let usage = Usage::of(outcome, outcome.report.as_ref().map(|_| 0));
         Self {
@@ -29,7 +30,7 @@ impl Cost {
         }
     }
 
-    /// Of several jobs.
+    /// Of several jobs together.
     #[must_use]
     pub fn sum(costs: impl Iterator<Item = Self>) -> Self {
         let (mut state_transitions, mut invocations) = (0, 0);
@@ -45,7 +46,7 @@ impl Cost {
     }
 }
 
-/// Rounded, or binary fractions would show.
+/// Rounded, because a binary fraction would show digits that mean nothing.
 fn usd(state_transitions: u64) -> f64 {
     let usage = cost::Usage {
         state_transitions,

@@ -1,7 +1,8 @@
-//! What `--json` prints of errors and of what verification found wrong.
+//! The documents that `--json` prints about errors, events and what verification found wrong.
 //!
-//! What must stay true: the serialised forms are published in `docs/schema/`: members are added, never changed, and the
-//! number in a schema's name moves when an old reader would misread a new document. Verdicts are the words of the screen.
+//! What must stay true: the serialised forms are published in `docs/schema/`. Members are added and never changed. The
+//! number in a schema's name rises if an old reader would misread a new document. Verdicts are written as on the
+//! screen.
 
 use std::fmt;
 
@@ -18,7 +19,8 @@ pub const ERROR_SCHEMA: &str = "landfall.error/1";
 /// An error by its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct NamedError {
-    /// Such as `Landfall.Forbidden`; `Local.Error` or `Landfall.CommandLine` for what kept the command from its work.
+    /// Such as `Landfall.Forbidden`. `Local.Error` or `Landfall.CommandLine` if the command itself could not do its
+    /// work.
     pub name: String,
     /// What happened, to which job, and what to do.
     pub message: String,
@@ -61,7 +63,7 @@ pub struct Checked {
     pub schema: &'static str,
     /// Landfall's version.
     pub landfall: &'static str,
-    /// Whether nothing is wrong with any.
+    /// Whether no event has a fault.
     pub right: bool,
     /// Each event.
     pub events: Vec<CheckedEvent>,
@@ -88,7 +90,7 @@ pub struct EventFault {
 }
 
 impl EventFault {
-    /// Of a fault.
+    /// From a fault.
     pub fn of(fault: &Fault) -> Self {
         Self {
             path: fault.path.clone(),
@@ -107,7 +109,7 @@ impl fmt::Display for EventFault {
 /// The schema of [`Held`].
 pub const HELD_SCHEMA: &str = "landfall.held/1";
 
-/// Receipts of a time, held against what lies there now.
+/// Receipts of a period, compared with what is there now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Held {
     /// `landfall.held/1`.
@@ -115,15 +117,15 @@ pub struct Held {
     pub schema: &'static str,
     /// Landfall's version.
     pub landfall: &'static str,
-    /// Receipts of jobs that began then or later.
+    /// Only receipts of jobs that began then or later.
     pub since: DateTime<Utc>,
     /// How much was looked at.
     pub level: Level,
-    /// Whether all is as it was sealed.
+    /// Whether everything is as it was sealed.
     pub good: bool,
     /// Each receipt that lies beside files.
     pub receipts: Vec<HeldReceipt>,
-    /// What could not be looked at.
+    /// What could not be looked at, and why.
     pub notes: Vec<String>,
 }
 
@@ -138,9 +140,9 @@ pub struct HeldReceipt {
     pub label: String,
     /// Where the receipt lies.
     pub receipt: String,
-    /// Whether all is as it was sealed.
+    /// Whether everything is as it was sealed.
     pub good: bool,
-    /// What is not, or why it could not be looked at.
+    /// What is not as it was sealed, or why it could not be looked at.
     pub what: Option<String>,
 }
 
@@ -155,11 +157,11 @@ pub struct Acted {
     pub schema: &'static str,
     /// Landfall's version.
     pub landfall: &'static str,
-    /// Whether it was done: nobody said no.
+    /// Whether it was done: somebody agreed.
     pub done: bool,
     /// The kind of job.
     pub kind: String,
-    /// The key of the job, where it is known.
+    /// The key of the job, if it is known.
     pub job_key: Option<String>,
     /// The execution that was started or redriven.
     pub execution: Option<String>,
@@ -174,20 +176,20 @@ pub struct Failure {
     pub check: String,
     /// `fail` or `warn`.
     pub verdict: CheckVerdict,
-    /// The object's whole key; absent if it is of the output as a whole.
+    /// The object's whole key. It is absent if the output as a whole is meant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
-    /// Line, from 1, at which the faulty record begins.
+    /// The line, from 1, at which the faulty record begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
-    /// Record, from 1; CSV's header is not counted.
+    /// The record, from 1. The header of CSV is not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<u64>,
     /// What is wrong.
     pub what: String,
 }
 
-/// What checks and objects say is wrong. Of more objects than a report lists it is what the first ones say.
+/// What is wrong by the checks and the objects. If more objects are wrong than a report lists, this has the first ones.
 pub fn failures(checks: &[Check], objects: &[VerifiedObject]) -> Vec<Failure> {
     let is_wrong = |check: &&Check| matches!(check.verdict, CheckVerdict::Fail | CheckVerdict::Warn);
     let of_check = |check: &Check| Failure {

@@ -1,6 +1,7 @@
 //! Event files.
 //!
-//! What must stay true: an event is delivered as its file has it, apart from what EventBridge itself adds to every event.
+//! What must stay true: an event is delivered as its file has it. Only the members that EventBridge adds to every event
+//! are added.
 
 use std::path::Path;
 
@@ -25,7 +26,7 @@ pub fn kind(event: &Value) -> Result<String> {
     let known: Vec<String> = names().map(|name| format!("{:?}", detail_type_of(name))).collect();
     let Some(detail_type) = event["detail-type"].as_str() else {
         bail!(
-            "the event has no text `detail-type`; it says what is asked for: {}",
+            "the event has no text `detail-type`, which says what is asked for: {}",
             known.join(", ")
         );
     };
@@ -34,15 +35,15 @@ pub fn kind(event: &Value) -> Result<String> {
     }
     if detail_type == "Scheduled Event" {
         bail!(
-            "the detail-type \"Scheduled Event\" asks for nothing: a rule with a schedule sends it unless its target has \
-             an input of its own, such as events/segment-snapshot-scheduled-rule.json"
+            "the detail-type \"Scheduled Event\" asks for nothing: a rule with a schedule sends it by itself. Give the \
+             rule's target an input, such as events/segment-snapshot-scheduled-rule.json"
         );
     }
     let hint =
         likely(detail_type).map_or_else(String::new, |name| format!(" Did you mean {:?}?", detail_type_of(name)));
     bail!(
         "the detail-type {detail_type:?} asks for nothing that Landfall runs.{hint} It is one of {}. The rules of a \
-         deployed stack match exactly these: it would not see this event, and nothing would tell you",
+         deployed stack match exactly these: no rule would match this event, and nothing would tell you",
         known.join(", ")
     );
 }
@@ -61,8 +62,8 @@ pub fn likely(detail_type: &str) -> Option<&'static str> {
         .map(|(_, name)| name)
 }
 
-/// Adds what EventBridge adds to every event that is put on a bus, where the file leaves it out: `id`, which no other event
-/// has, the time, the account and the region. Gives the names of what was added.
+/// Adds the members that EventBridge adds to every event, if the file leaves them out: an `id` that no other event has,
+/// the time, the account and the region. Gives the names of the members that were added.
 pub fn fill_in(event: &mut Value, now: DateTime<Utc>, id: &str, account: &str, region: &str) -> Vec<&'static str> {
     let Some(members) = event.as_object_mut() else {
         return Vec::new();
@@ -88,7 +89,7 @@ pub fn fill_in(event: &mut Value, now: DateTime<Utc>, id: &str, account: &str, r
 /// An id that no other event has.
 pub fn new_id() -> String {
     let mut bytes: [u8; 16] = std::array::from_fn(|_| fastrand::u8(..));
-    // That of a random UUID.
+    // The bits that mark a random UUID.
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex = hex::encode(bytes);
@@ -117,7 +118,7 @@ mod tests {
                 error.contains("Did you mean \"Segment Snapshot Requested\"?"),
                 "{error}"
             );
-            assert!(error.contains("would not see this event"), "{error}");
+            assert!(error.contains("no rule would match this event"), "{error}");
         }
         assert!(wrong(&event("Scheduled Event")).contains("events/segment-snapshot-scheduled-rule.json"));
     }

@@ -1,14 +1,14 @@
 //! Executions of the state machines, as far as this program needs them.
 //!
-//! What must stay true: an execution that is not there (any more) is `None` and no error, and a state machine that is not
-//! there has none.
+//! What must stay true: an execution that does not exist (any more) is `None`, not an error. A state machine that does
+//! not exist has no executions.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use landfall::error::Result;
 use serde_json::Value;
 
-/// How an execution is, in the words of Step Functions.
+/// The state of an execution, in the words of Step Functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// `RUNNING`, or about to be redriven.
@@ -35,7 +35,7 @@ impl State {
         }
     }
 
-    /// The state of a word of Step Functions; a word that is not known is taken for one that still runs.
+    /// The state that a word of Step Functions means. An unknown word counts as running.
     pub fn of(word: &str) -> Self {
         match word {
             "SUCCEEDED" => Self::Succeeded,
@@ -52,7 +52,7 @@ impl State {
 pub struct Listed {
     /// Its ARN.
     pub arn: String,
-    /// How it is.
+    /// Its state.
     pub state: State,
     /// When it was started.
     pub started_at: DateTime<Utc>,
@@ -60,25 +60,25 @@ pub struct Listed {
     pub stopped_at: Option<DateTime<Utc>>,
 }
 
-/// An execution with what went in.
+/// An execution with its input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Described {
-    /// What a list says of it.
+    /// The same as in a list.
     pub listed: Listed,
     /// Its input.
     pub input: Value,
-    /// The error's name, of a failure.
+    /// The error's name, if it failed.
     pub error: Option<String>,
-    /// The error's cause, of a failure.
+    /// The error's cause, if it failed.
     pub cause: Option<String>,
 }
 
-/// What is asked of Step Functions. Implemented by the account's client, and in tests by a list.
+/// What is asked of Step Functions. The account's client implements it, and in tests a list does.
 ///
-/// Every method fails with `NotFound`, `Forbidden`, `Throttled`, `Unavailable` or `Internal`, each for what its name says.
+/// Every method fails with `NotFound`, `Forbidden`, `Throttled`, `Unavailable` or `Internal`.
 #[async_trait]
 pub trait Executions: Send + Sync {
-    /// The executions of a state machine that are in a state, newest first, those started at `since` or later.
+    /// The executions of a state machine that are in a state and were started at `since` or later, newest first.
     async fn list(&self, machine: &str, state: State, since: DateTime<Utc>) -> Result<Vec<Listed>>;
 
     /// One execution.
@@ -88,7 +88,7 @@ pub trait Executions: Send + Sync {
     async fn history(&self, execution: &str) -> Result<Vec<Value>>;
 }
 
-/// The ARN of the state machine of an execution; `None` if it is no ARN of an execution.
+/// The ARN of an execution's state machine. `None` if the text is not the ARN of an execution.
 pub fn machine_of(execution: &str) -> Option<String> {
     let parts: Vec<&str> = execution.split(':').collect();
     match parts.as_slice() {
@@ -99,7 +99,7 @@ pub fn machine_of(execution: &str) -> Option<String> {
     }
 }
 
-/// The kind whose state machine an ARN names: the template calls it `<stack>-<kind>`.
+/// The kind of a state machine by its ARN. The template names each machine `<stack>-<kind>`.
 pub fn kind_of<'a>(machine: &str, kinds: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = machine.rsplit(':').next().unwrap_or_default();
     kinds
@@ -107,7 +107,7 @@ pub fn kind_of<'a>(machine: &str, kinds: impl IntoIterator<Item = &'a str>) -> O
         .find(|kind| name.strip_suffix(kind).is_some_and(|stack| stack.ends_with('-')))
 }
 
-/// The execution that owns an attempt or an entry: what comes before the invocation.
+/// The execution that owns an attempt or an entry. It stands before the invocation in the owner's name.
 pub fn of_owner(owner: &str) -> &str {
     owner.rsplit_once('/').map_or(owner, |(execution, _)| execution)
 }

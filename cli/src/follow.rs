@@ -10,11 +10,11 @@ use crate::{
     steps::Reader,
 };
 
-/// The first pause between two looks, and the longest: a job may take hours, and its history is read whole each time.
+/// The first pause between two looks, and the longest. A job may take hours, and each look reads its whole history.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
 
-/// Follows an execution: `tell` is given each line once, and what is being done now. Fails with what Step Functions fails
-/// with; a look that fails for a passing reason is made again.
+/// Follows an execution. `tell` gets each line once, and what is being done now. Fails as Step Functions does. A look
+/// that fails for a passing reason is repeated.
 pub async fn follow(
     executions: &dyn Executions,
     execution: &str,
@@ -26,7 +26,7 @@ pub async fn follow(
     loop {
         let seen = async {
             let described = executions.describe(execution).await?;
-            // Read after it, so that the history of an execution that has ended is whole.
+            // Read after the description, so that the history is whole if the execution has ended.
             let history = executions.history(execution).await?;
             Ok::<_, Error>((described, history))
         };

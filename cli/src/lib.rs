@@ -1,7 +1,8 @@
 //! What people see of jobs, and what they do about them.
 //!
-//! The program `landfall` asks a deployment (its ledger, its receipts, its executions) and acts on it. `cargo local` shows
-//! its runs with the same words and tables, and needs none of the clients, which are behind the feature `account`.
+//! The program `landfall` asks a deployment (its ledger, its receipts, its executions) and acts on it. `cargo local`
+//! shows its runs with the same words and tables. It needs none of the clients, so those are behind the feature
+//! `account`.
 
 pub mod access;
 #[cfg(feature = "account")]

@@ -1,4 +1,4 @@
-//! `landfall`: see, ask and act on the jobs of a deployment. See `--help`.
+//! `landfall`: shows the jobs of a deployment and acts on them. See `--help`.
 
 mod command;
 

@@ -1,7 +1,7 @@
 //! What to do about a job.
 //!
-//! What must stay true: it is a pure function of the job. What it says of an error stands in [`landfall::remedy`], from which
-//! the runbook is written too.
+//! What must stay true: the advice is a pure function of the job. What it says about an error stands in
+//! [`landfall::remedy`]. The runbook is written from the same place.
 
 use landfall::{
     error::ErrorKind,
@@ -21,8 +21,8 @@ pub struct Next {
     pub commands: Vec<String>,
 }
 
-/// What to do about a job. `ended_in` is the state in which its execution ended, if that failed; `target` are the
-/// arguments that name the deployment.
+/// What to do about a job. `ended_in` is the state in which its execution failed. `target` holds the arguments that
+/// name the deployment.
 pub fn next(job: &Row, ended_in: Option<&str>, target: &str) -> Next {
     if let Some("Seal" | "Announce") = ended_in {
         return advised(Ended::InSeal.advice(), job, target);
@@ -41,7 +41,7 @@ pub fn next(job: &Row, ended_in: Option<&str>, target: &str) -> Next {
         Status::Unsealed => advised(Ended::Unsealed.advice(), job, target),
         Status::Failed => match job.picked_up_by.last() {
             Some(by) => plain(
-                "Another job went on with its start call: look at that one.",
+                "Another job has taken over its start call: look at that one.",
                 Some(format!("landfall show {by} {target}")),
             ),
             None if job.job_key.starts_with("rejected-") => advised(Ended::Rejected.advice(), job, target),
@@ -62,7 +62,7 @@ fn advised(advice: Advice, job: &Row, target: &str) -> Next {
             .replace("{event}", "EVENT");
         match step {
             Step::Check => command,
-            // As it is, so that it is the same trigger: on a bus it would get another id.
+            // The event is started as it is, so that it is the same trigger. A bus would give it another id.
             Step::Send => format!("{command} --direct {target}").trim_end().to_owned(),
             Step::Rerun | Step::PickUp | Step::Redrive => format!("{command} {target}").trim_end().to_owned(),
         }

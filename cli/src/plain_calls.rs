@@ -1,10 +1,10 @@
 //! Calls of services for which no client is linked: Service Quotas, IAM and EventBridge Scheduler.
 //!
-//! What must stay true: only questions are asked, each is signed as the SDK's clients sign, and every refusal becomes one of
-//! the named errors, with the permission that the call takes.
+//! What must stay true: only questions are asked. Each is signed as the SDK's clients sign. Every refusal becomes one
+//! of the named errors and names the permission that the call needs.
 //!
-//! `landfall doctor` asks three questions of three services. Their clients would be the largest part of the program, so a
-//! request is made here, signed by the SDK's own signer and sent by its own client of HTTPS.
+//! `landfall doctor` asks three questions of three services. Their clients would be the largest part of the program.
+//! Instead a request is made here, signed by the SDK's own signer, and sent by its own HTTPS client.
 
 use std::time::{Duration, SystemTime};
 
@@ -31,19 +31,19 @@ use serde_json::{Value, json};
 /// How long an answer may take.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
 
-/// Most pages of a list.
+/// How many pages of a list are read at most.
 const MAX_PAGES: usize = 20;
 
-/// A quota, as the account has it.
+/// A quota of the account.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quota {
-    /// What Service Quotas calls it.
+    /// Its name at Service Quotas.
     pub name: String,
-    /// How much.
+    /// Its value.
     pub value: f64,
 }
 
-/// A caller of these services.
+/// Makes calls to these services.
 pub struct PlainCalls {
     sdk: SdkConfig,
     connector: Connector,
@@ -51,12 +51,12 @@ pub struct PlainCalls {
 
 /// One call.
 struct Call<'a> {
-    /// Its name, and what it takes.
+    /// Its name, and the permission that it needs.
     name: &'static str,
     permission: &'static str,
     /// The signing name of the service.
     service: &'static str,
-    /// The host at AWS, and the region that the signature names.
+    /// The host at AWS, and the region in the signature.
     host: String,
     region: String,
     method: &'static str,
@@ -66,7 +66,7 @@ struct Call<'a> {
 }
 
 impl PlainCalls {
-    /// A caller with the SDK's configuration.
+    /// Made from the SDK's configuration.
     pub fn new(sdk: &SdkConfig) -> Result<Self> {
         let tls = TlsContext::builder()
             .with_trust_store(TrustStore::empty().with_native_roots(true))
@@ -92,7 +92,7 @@ impl PlainCalls {
         self.sdk.region().map_or("us-east-1", AsRef::as_ref)
     }
 
-    /// The quotas of a service that the account has.
+    /// The quotas of a service in this account.
     pub async fn quotas(&self, service: &str) -> Result<Vec<Quota>> {
         let mut found = Vec::new();
         let mut next = Value::Null;
@@ -132,7 +132,7 @@ impl PlainCalls {
         Ok(found)
     }
 
-    /// What IAM decides of an action of a role: `allowed`, `explicitDeny` or `implicitDeny`.
+    /// Whether IAM allows a role an action: `allowed`, `explicitDeny` or `implicitDeny`.
     pub async fn decision(&self, role: &str, action: &str, resource: &str) -> Result<String> {
         let form = [
             ("Action", "SimulatePrincipalPolicy"),
@@ -154,13 +154,13 @@ impl PlainCalls {
             body: form.map(|(name, value)| format!("{name}={}", encoded(value))).join("&"),
         };
         let answer = self.send(&call).await?;
-        // One action on one resource has one decision.
+        // There is one decision for one action on one resource.
         element(&answer, "EvalDecision")
             .map(str::to_owned)
             .ok_or_else(|| unreadable(&call))
     }
 
-    /// The state of a schedule of the default group: `ENABLED` or `DISABLED`.
+    /// The state of a schedule in the default group: `ENABLED` or `DISABLED`.
     pub async fn schedule_state(&self, name: &str) -> Result<String> {
         let call = Call {
             name: "GetSchedule",
@@ -182,7 +182,7 @@ impl PlainCalls {
 
     /// Sends a call and gives the body of its answer.
     async fn send(&self, call: &Call<'_>) -> Result<String> {
-        let wrong = |why: &dyn std::fmt::Display| Error::internal(format!("{} cannot be asked: {why}", call.name));
+        let wrong = |why: &dyn std::fmt::Display| Error::internal(format!("{} could not be called: {why}", call.name));
         let base = match self.sdk.endpoint_url() {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => format!("https://{}", call.host),
@@ -244,7 +244,7 @@ fn read_json(call: &Call<'_>, body: &str) -> Result<Value> {
 fn unreadable(call: &Call<'_>) -> Error {
     Error::new(
         ErrorKind::Unavailable,
-        format!("{} was answered in a form that is not AWS's", call.name),
+        format!("the answer to {} is not in AWS's form", call.name),
     )
 }
 
@@ -285,7 +285,7 @@ fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
     Some(rest.split_once(&format!("</{name}>"))?.0)
 }
 
-/// A text in which every byte that a form or a path gives a meaning is written as its code.
+/// A text with percent encoding for every byte that has a meaning in a form or a path.
 fn encoded(text: &str) -> String {
     let byte = |byte: u8| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
@@ -294,7 +294,7 @@ fn encoded(text: &str) -> String {
     text.bytes().map(byte).collect()
 }
 
-/// What the names of hosts in a region end with.
+/// The end of host names in a region.
 pub fn suffix(region: &str) -> &'static str {
     if region.starts_with("cn-") {
         "amazonaws.com.cn"
@@ -303,7 +303,7 @@ pub fn suffix(region: &str) -> &'static str {
     }
 }
 
-/// The host of IAM, which a partition has one of, and the region that its signature names.
+/// The host of IAM, one for each partition, and the region in its signatures.
 fn of_iam(region: &str) -> (&'static str, &'static str) {
     match region {
         region if region.starts_with("cn-") => ("iam.cn-north-1.amazonaws.com.cn", "cn-north-1"),

@@ -1,6 +1,6 @@
 //! What is shown: progress on stderr, the result on stdout.
 //!
-//! What must stay true: a program that reads JSON reads no progress; whoever closes the pipe has read enough.
+//! What must stay true: a program that reads JSON reads no progress. If the reader closes the pipe, this is no error.
 #![allow(clippy::print_stderr)]
 
 use std::{
@@ -16,7 +16,7 @@ use landfall::job::Level;
 
 use crate::present::{self, Layout, Paint, Tone};
 
-/// Prints a result, the last thing on stdout. Whoever closes the pipe has read enough.
+/// Prints a result, the last thing on stdout. If the reader has closed the pipe, it has read enough.
 pub fn print(result: &str) -> Result<()> {
     match writeln!(std::io::stdout().lock(), "{result}") {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write the result"),
@@ -35,13 +35,13 @@ pub fn colours(is_terminal: bool) -> bool {
     is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// A path as a person would write it here.
+/// A path, relative to the current directory if it lies there.
 pub fn relative(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(here).unwrap_or(path).display().to_string()
 }
 
-/// Progress on stderr: lines, and on a terminal a last one that is drawn anew.
+/// Progress on stderr: lines, and on a terminal a last line that is drawn again and again.
 pub struct Screen {
     /// Its colours.
     pub paint: Paint,
@@ -50,7 +50,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// On this terminal; quiet for a program that reads JSON.
+    /// Quiet if a program reads JSON.
     pub fn new(json: bool) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
         let bar = is_terminal.then(|| {
@@ -62,13 +62,13 @@ impl Screen {
         });
         Self {
             paint: Paint(colours(is_terminal)),
-            // A program that reads JSON reads no progress.
+            // Progress is for people, and nobody looks on.
             quiet: json && !is_terminal,
             bar: Mutex::new(bar),
         }
     }
 
-    /// A line of its own above what follows.
+    /// A line above the lines that follow.
     pub fn heading(&self, text: &str) {
         self.line("");
         self.line(&self.paint.paint(Tone::Strong, text));
@@ -85,14 +85,14 @@ impl Screen {
         }
     }
 
-    /// What is being done, until something else is.
+    /// Shows what is being done, until the next call.
     pub fn doing(&self, text: &str) {
         if let Some(bar) = &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
             bar.set_message(text.to_owned());
         }
     }
 
-    /// Nothing is being done.
+    /// Shows nothing as being done.
     pub fn rest(&self) {
         self.doing("");
     }
@@ -106,17 +106,17 @@ impl Drop for Screen {
     }
 }
 
-/// How far a verification is, on stderr: a bar on a terminal, else a line now and then.
+/// How far a verification is, on stderr: a bar on a terminal, otherwise a line now and then.
 pub struct Meter {
     level: Level,
     bar: Option<ProgressBar>,
     quiet: bool,
-    /// When the first byte was seen to be read.
+    /// When a byte was first seen to have been read.
     reading: Option<Instant>,
 }
 
 impl Meter {
-    /// Of a verification at a level; quiet for a program that reads JSON.
+    /// For a verification at this level. Quiet if a program reads JSON.
     pub fn new(json: bool, level: Level) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
         let bar = is_terminal.then(|| {
@@ -131,13 +131,12 @@ impl Meter {
         Self {
             level,
             bar,
-            // A program that reads JSON reads no progress.
             quiet: json,
             reading: None,
         }
     }
 
-    /// How often it is to be shown.
+    /// How often to show it.
     pub fn every(&self) -> Duration {
         if self.bar.is_some() {
             Duration::from_millis(120)
@@ -170,7 +169,7 @@ impl Meter {
         }
     }
 
-    /// Takes it off the terminal.
+    /// Removes the bar from the terminal.
     pub fn end(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -184,11 +183,11 @@ impl Drop for Meter {
     }
 }
 
-/// How many of how many are done, on stderr of a terminal.
+/// How many of how many are done, on stderr if that is a terminal.
 pub struct Counter(Option<ProgressBar>);
 
 impl Counter {
-    /// Of things that are `what`; quiet for a program that reads JSON.
+    /// Counts things that `what` names. Quiet if a program reads JSON.
     pub fn new(json: bool, what: &'static str) -> Self {
         let is_shown = std::io::stderr().is_terminal() && !json;
         Self(is_shown.then(|| {
@@ -206,7 +205,7 @@ impl Counter {
         }
     }
 
-    /// Takes it off the terminal.
+    /// Removes the counter from the terminal.
     pub fn end(&self) {
         if let Some(bar) = &self.0 {
             bar.finish_and_clear();

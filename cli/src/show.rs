@@ -1,7 +1,7 @@
 //! One job: what happened to it, what its checks say, and what to do.
 //!
-//! What must stay true: a job is found by all that people have of it (its key or the end of it, an execution, a receipt, an
-//! event); what is shown is a pure function of the ledger's entry, the receipt and the execution.
+//! What must stay true: a job is found by all that people may have of it: its key or the end of its key, an execution,
+//! a receipt, an event. What is shown is a pure function of the ledger's entry, the receipt and the execution.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
@@ -33,10 +33,10 @@ use crate::{
 /// The schema of [`Shown`].
 pub const SCHEMA: &str = "landfall.show/1";
 
-/// How long an execution that has ended can be redriven, and so how far back jobs are looked for that are in no ledger.
+/// How long an execution that has ended can be redriven. Jobs that are in no ledger are looked for this far back.
 const REDRIVABLE: TimeDelta = TimeDelta::days(14);
 
-/// What a job is named by.
+/// How a job is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// Its key, or the end of it.
@@ -50,7 +50,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// What a text names. A file is one that is there.
+    /// What a text names. A text that is the path of a file is an event file.
     pub fn of(text: &str) -> Result<Self> {
         if machine_of(text).is_some() {
             return Ok(Self::Execution(text.to_owned()));
@@ -83,25 +83,25 @@ pub struct Finder<'a> {
     pub now: DateTime<Utc>,
 }
 
-/// A job as it was found.
+/// A job, with what was found of it.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// In short.
+    /// Its row in the list of jobs.
     pub row: Row,
-    /// Its entry; none of a delivery that no job was made of.
+    /// Its entry. A delivery of which no job was made has none.
     pub entry: Option<Entry>,
     /// Its receipt, once it is sealed.
     pub receipt: Option<Receipt>,
-    /// The execution whose outcome stands, or that works on it.
+    /// The execution that sealed the outcome, or that works on the job.
     pub execution: Option<Described>,
-    /// The state in which that execution ended, if it failed, was stopped or ran over its time.
+    /// The state in which that execution failed, was stopped or ran out of time.
     pub ended_in: Option<String>,
-    /// What could not be looked at.
+    /// What could not be looked at, and why.
     pub notes: Vec<String>,
 }
 
 impl Finder<'_> {
-    /// Finds a job. Fails with `NotFound` if there is none, and with `InvalidEvent` if several are meant.
+    /// Finds a job. Fails with `NotFound` if there is none, and with `InvalidEvent` if several could be meant.
     pub async fn find(&self, target: &Target) -> Result<Job> {
         match target {
             Target::Key(key) => self.by_key(key, None).await,
@@ -138,7 +138,7 @@ impl Finder<'_> {
         if let Ok(key) = cancel::job_key_of(&described.input)
             && let Some(mut job) = self.of_kind(kind, &key).await?
         {
-            // What is done to this execution is done to the cancel.
+            // This execution cancelled the job. What is done to it next is done to the cancel.
             job.execution = Some(described);
             job.ended_in = None;
             self.see_its_end(&mut job).await;
@@ -146,7 +146,7 @@ impl Finder<'_> {
         }
         let rejected = trigger::rejected_key(&of, &described.input)?;
         let key = trigger::identify(&of, &described.input).map_or_else(|_| rejected.clone(), |trigger| trigger.job_key);
-        // A delivery that failed for itself is sealed beneath a key of its own.
+        // A delivery that failed because of its own fault is sealed under a key of its own.
         let found = match self.of_kind(kind, &key).await? {
             Some(job) => Some(job),
             None => self.of_kind(kind, &rejected).await?,
@@ -281,7 +281,7 @@ impl Finder<'_> {
         let owner = entry.attempts.last().map(|attempt| of_owner(&attempt.owner));
         let cancelled_by = entry.cancel.as_ref().map(|cancel| cancel.by.as_str());
         let arn = match &entry.outcome {
-            // The execution that cancelled it has not its event.
+            // The execution that cancelled the job does not have its event.
             Some(outcome) if cancelled_by == Some(&outcome.sealed_by) => owner,
             Some(outcome) => Some(outcome.sealed_by.as_str()),
             None => owner,
@@ -318,7 +318,7 @@ impl Finder<'_> {
         Ok(Some(receipt))
     }
 
-    /// Looks where an execution ended that did not succeed.
+    /// Finds the state in which an execution ended that did not succeed.
     async fn see_its_end(&self, job: &mut Job) {
         let (Some(executions), Some(execution)) = (self.executions, &job.execution) else {
             return;
@@ -343,12 +343,12 @@ fn missing(why: String) -> Error {
     Error::new(ErrorKind::NotFound, why)
 }
 
-/// What happened when.
+/// Something that happened, and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Moment {
     /// When.
     pub at: DateTime<Utc>,
-    /// What.
+    /// What happened.
     pub what: String,
 }
 
@@ -360,26 +360,26 @@ pub struct Shown {
     pub schema: &'static str,
     /// Landfall's version.
     pub landfall: &'static str,
-    /// The job in short.
+    /// The job's row in the list of jobs.
     pub job: Row,
-    /// The state in which its execution ended, if that failed, was stopped or ran over its time.
+    /// The state in which its execution failed, was stopped or ran out of time.
     pub ended_in: Option<String>,
     /// What happened, oldest first.
     pub timeline: Vec<Moment>,
     /// What is wrong with the output: failures first, then warnings.
     pub failures: Vec<Failure>,
-    /// Checks that hold.
+    /// How many checks passed.
     pub passed: usize,
-    /// Checks that do not apply.
+    /// How many checks do not apply.
     pub skipped: usize,
     /// What to do.
     pub next: Next,
-    /// What could not be looked at.
+    /// What could not be looked at, and why.
     pub notes: Vec<String>,
 }
 
 impl Shown {
-    /// A job as it is shown; `target` are the arguments that name its deployment.
+    /// A job as it is shown. `target` holds the arguments that name its deployment.
     pub fn of(job: &Job, target: &str) -> Self {
         let verification = job.receipt.as_ref().and_then(|receipt| receipt.verification.as_ref());
         let checks = verification.map_or(&[][..], |verification| &verification.checks);
@@ -592,7 +592,7 @@ pub fn shown(shown: &Shown, layout: Layout) -> String {
     lines.join("\n")
 }
 
-/// A text behind a heading, in lines as wide as the layout.
+/// A text after a heading, broken into lines as wide as the layout. Later lines are indented.
 fn hanging(heading: &str, text: &str, layout: Layout, paint: Paint) -> Vec<String> {
     let indent = heading.chars().count();
     let width = usize::from(layout.width.unwrap_or(u16::MAX));
@@ -606,7 +606,7 @@ fn hanging(heading: &str, text: &str, layout: Layout, paint: Paint) -> Vec<Strin
     lines
 }
 
-/// How much later, in seven columns.
+/// How much later something happened, in seven columns.
 fn since(at: DateTime<Utc>, before: DateTime<Utc>) -> String {
     let seconds = (at - before).num_seconds();
     match seconds {

@@ -1,7 +1,7 @@
-//! What an execution does, as it does it.
+//! What an execution does, step by step.
 //!
-//! What must stay true: each event of the history is told once and in order, and the end of the execution is told
-//! last, unless the execution is redriven.
+//! What must stay true: each event of the history is told once and in order. The end of the execution is told last,
+//! unless the execution is redriven.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use serde_json::Value;
 pub struct Step {
     /// When.
     pub at: DateTime<Utc>,
-    /// In which state; empty for what concerns the whole execution.
+    /// In which state. It is empty if the whole execution is meant.
     pub state: String,
     /// What.
     pub what: What,
@@ -22,7 +22,7 @@ pub struct Step {
 pub enum What {
     /// The execution has begun.
     Started,
-    /// The execution, which had ended, goes on in the state in which it ended.
+    /// An execution that had ended goes on in the state in which it ended.
     Redriven,
     /// A state was entered.
     Entered {
@@ -43,7 +43,7 @@ pub enum What {
         /// How often it has been tried, this time included.
         attempt: u32,
     },
-    /// The executions that this one started are further than before.
+    /// The executions that this one started have moved on.
     Jobs {
         /// Those that run.
         running: u64,
@@ -79,7 +79,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// The steps that a history has and the ones before had not.
+    /// The steps that are new in this history.
     pub fn read(&mut self, history: &[Value]) -> Vec<Step> {
         let new = history.get(self.seen..).unwrap_or_default();
         self.seen = self.seen.max(history.len());
@@ -148,7 +148,7 @@ impl Reader {
     }
 }
 
-/// The message for people in a cause: the `errorMessage` of a function's error, else the cause itself.
+/// The message for people in a cause: the `errorMessage` of a function's error, otherwise the cause itself.
 pub fn message_of(cause: &str) -> String {
     serde_json::from_str::<Value>(cause)
         .ok()
@@ -164,14 +164,14 @@ fn details(event: &Value) -> &Value {
         .map_or(&Value::Null, |(_, details)| details)
 }
 
-/// A state's input or output, which a history has as text.
+/// A state's input or output. A history holds it as text.
 fn document(text: &Value) -> Value {
     text.as_str()
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_else(|| text.clone())
 }
 
-/// AWS gives seconds with a fraction; moto may give a text.
+/// AWS gives seconds with a fraction. moto may give a text.
 #[allow(clippy::cast_possible_truncation)]
 fn time(timestamp: &Value) -> DateTime<Utc> {
     let number = timestamp

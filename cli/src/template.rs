@@ -1,6 +1,6 @@
 //! A first event of a kind.
 //!
-//! What must stay true: only what a kind cannot do without is asked for; an event made of right answers is right.
+//! What must stay true: only what a kind cannot do without is asked for. Right answers make a right event.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::kinds;
 pub use crate::kinds::Question;
 
-/// What a kind asks for.
+/// The questions of a kind.
 pub fn questions(kind: &str) -> &'static [Question] {
     kinds::row(kind).map_or(&[], |kind| kind.questions)
 }

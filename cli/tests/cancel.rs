@@ -51,7 +51,7 @@ async fn jobs_are_cancelled_while_they_wait_and_while_they_run() {
 
     // While it waits. Nothing is done without a yes, and what it does is said.
     let asked = here.run(&["cancel", &waits]).await;
-    assert!(asked.status == 2 && asked.said.contains("say --yes"), "{asked:?}");
+    assert!(asked.status == 2 && asked.said.contains("add --yes"), "{asked:?}");
     assert!(asked.said.contains("Nothing is started at the service"), "{asked:?}");
     let cancelled = here.run(&["cancel", &waits, "--yes", "--follow", "--json"]).await;
     assert_eq!(cancelled.status, 0, "{cancelled:?}");

@@ -111,7 +111,7 @@ async fn jobs_are_sent_seen_and_run_again() {
 
     // Nothing is done without a yes; the failed one is exported again with its own event, mended where it was wrong.
     let asked = here.run(&["rerun", short]).await;
-    assert!(asked.status == 2 && asked.said.contains("say --yes"), "{asked:?}");
+    assert!(asked.status == 2 && asked.said.contains("add --yes"), "{asked:?}");
     let again = here.run(&["rerun", short, "--yes", "--json"]).await;
     assert_eq!(again.status, 0, "{again:?}");
     let again = again.json();

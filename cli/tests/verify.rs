@@ -390,13 +390,13 @@ fn what_cannot_be_checked_says_why() {
     );
     for (arguments, expected) in [
         (vec![missing.as_str()], "there is no such folder; for a prefix in S3"),
-        (vec![&a_file], "is a file; name the folder"),
+        (vec![&a_file], "is a file: name the folder"),
         (vec![path(&nothing)], "nothing lies here"),
         (vec![path(&unknown)], "say it with --format"),
         (vec![path(&file), "--kms-key", "k"], "leave --kms-key out"),
         (
             vec![path(&file), "--expect", "{\"Rows\": {\"Least\": 3}}"],
-            "--expect: it is not what Landfall.Verification.Expect of an event may be, see docs/kinds.md",
+            "--expect: this is not what Landfall.Verification.Expect of an event may be, see docs/kinds.md",
         ),
         // As an event is refused for it.
         (
@@ -968,7 +968,7 @@ async fn a_bucket_is_verified_and_held_against_its_receipt() {
     let (status, verdict, reason) = checksum().await;
     assert_eq!((status, verdict.as_str()), (0, "pass"), "{reason}");
     let of_all =
-        "the checksum (CRC32: 1, CRC32C: 1, CRC64NVME: 1) that S3 keeps of 3 of 3 data objects is that of the bytes";
+        "the checksum (CRC32: 1, CRC32C: 1, CRC64NVME: 1) that S3 keeps of 3 of 3 data objects matches the bytes";
     assert!(reason.starts_with(of_all), "{reason}");
     // That of other bytes, which moto takes as it comes.
     with("run=2/a.csv", ROWS, ChecksumAlgorithm::Crc64Nvme, Some("rosUhgp5mIg=")).await;

@@ -1,4 +1,4 @@
-//! The names of the local account and of what the stack makes there.
+//! The names of the local account and of what the stack creates there.
 
 pub use landfall_cli::verify::kept::{EXPORTS, LEDGER};
 

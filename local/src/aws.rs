@@ -1,7 +1,7 @@
-//! The few AWS calls that a local run makes itself.
+//! The few AWS calls that a local run makes by itself.
 //!
-//! What must stay true: these calls go to moto or to the edge on this machine, never to AWS: the address is given, no
-//! environment variable is read, and the signature is a dummy that AWS would refuse.
+//! What must stay true: these calls go to moto or to the edge on this machine, never to AWS. The address is given, no
+//! environment variable is read, and AWS would refuse the signature.
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr};
 
@@ -26,13 +26,13 @@ impl Http {
     /// A client of one address.
     pub fn new(address: SocketAddr) -> Self {
         let client = Client::builder(TokioExecutor::new())
-            // moto closes each connection after its answer; a kept one could be closed under a request.
+            // moto closes each connection after its answer. A connection that is kept could be closed during a request.
             .pool_max_idle_per_host(0)
             .build_http();
         Self { client, address }
     }
 
-    /// Sends a request and reads its whole answer, whatever its status.
+    /// Sends a request and reads its whole answer, whatever the status is.
     pub async fn send(
         &self,
         method: Method,
@@ -63,7 +63,7 @@ impl Http {
     }
 }
 
-/// What a service answered instead of a result.
+/// A service's answer that is an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceError {
     /// HTTP status.
@@ -89,18 +89,18 @@ pub struct Aws {
     region: String,
 }
 
-/// What DescribeExecution says.
+/// The answer of DescribeExecution.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Description {
     /// `RUNNING`, `SUCCEEDED`, `FAILED`, `TIMED_OUT` or `ABORTED`.
     pub status: String,
     /// The input.
     pub input: Value,
-    /// The output, of a success.
+    /// The output, if it succeeded.
     pub output: Option<Value>,
-    /// The error's name, of a failure.
+    /// The error's name, if it failed.
     pub error: Option<String>,
-    /// The error's cause, of a failure.
+    /// The error's cause, if it failed.
     pub cause: Option<String>,
 }
 
@@ -114,7 +114,7 @@ impl Aws {
     }
 
     /// One call. `service` is the signing name, `target` the whole `X-Amz-Target`. Fails with [`ServiceError`] if the
-    /// service says so.
+    /// service answers with an error.
     pub async fn call(&self, service: &str, target: &str, input: &Value) -> Result<Value> {
         let authorization = format!(
             "AWS4-HMAC-SHA256 Credential=local/20000101/{}/{service}/aws4_request, SignedHeaders=host, Signature=0",
@@ -147,7 +147,8 @@ impl Aws {
         Err(error).with_context(|| format!("{target} failed"))
     }
 
-    /// One call of a service that speaks AWS's query protocol. Fails with [`ServiceError`] if the service says so.
+    /// One call of a service that speaks AWS's query protocol. Fails with [`ServiceError`] if the service answers with
+    /// an error.
     pub async fn query(&self, service: &str, version: &str, action: &str, members: &[(&str, &str)]) -> Result<()> {
         let encoded =
             |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
@@ -193,7 +194,7 @@ impl Aws {
         text(&self.states("StartExecution", &input).await?, "executionArn")
     }
 
-    /// How an execution is.
+    /// The state of an execution.
     pub async fn describe_execution(&self, execution: &str) -> Result<Description> {
         let found = self
             .states("DescribeExecution", &json!({"executionArn": execution}))
@@ -242,8 +243,8 @@ impl Aws {
         }
     }
 
-    /// Lets an execution that did not succeed go on in the state in which it ended. Fails with [`ServiceError`]
-    /// `ExecutionNotRedrivable` if it runs or succeeded.
+    /// Redrives an execution: it goes on in the state in which it ended. Fails with the [`ServiceError`]
+    /// `ExecutionNotRedrivable` if the execution runs or succeeded.
     pub async fn redrive_execution(&self, execution: &str) -> Result<()> {
         self.states("RedriveExecution", &json!({"executionArn": execution}))
             .await?;

@@ -1,8 +1,8 @@
 //! Child processes that cannot outlive this one.
 //!
 //! What must stay true: every process started here ends when its owner drops it, when the [`Guard`] is dropped, and
-//! when this process itself is killed. For the last a small shell reads process ids from a pipe; the pipe closes with
-//! this process however it ends, and the shell then kills what is still on its list. Only processes on the list are
+//! when this process itself is killed. For the last case a small shell reads process ids from a pipe. The pipe closes
+//! with this process, however it ends. Then the shell kills what is still on its list. Only processes on the list are
 //! ever killed, by their id.
 
 use std::{
@@ -16,7 +16,8 @@ use std::{
 use anyhow::{Context, Result};
 use tokio::process::{Child, Command};
 
-/// Reads `started PID` and `ended PID` lines; at the end of its input kills those that started and did not end.
+/// Reads `started PID` and `ended PID` lines. At the end of its input it kills the processes that started and did not
+/// end.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 pids=' '
@@ -30,7 +31,7 @@ for pid in $pids; do kill -9 "$pid"; done 2>/dev/null
 exit 0
 "#;
 
-/// Sees to it that the children end. Cheap to clone; the last clone that is dropped ends them.
+/// Makes sure that the children end. Cheap to clone. Dropping the last clone ends them.
 #[derive(Clone, Debug)]
 pub struct Guard(Arc<Shell>);
 
@@ -51,7 +52,7 @@ impl Guard {
             .stderr(Stdio::null());
         #[cfg(unix)]
         {
-            // A group of its own, so that Ctrl-C on the terminal reaches this process only, which then ends the others.
+            // A process group of its own, so that Ctrl-C reaches this process only, which then ends the children.
             std::os::unix::process::CommandExt::process_group(&mut command, 0);
         }
         let mut process = command
@@ -70,7 +71,8 @@ impl Guard {
         #[cfg(unix)]
         command.process_group(0);
         let mut child = command.spawn();
-        // The fork of another thread may still hold a script open that was written a moment ago, until its exec.
+        // The script may have been written a moment ago. Until its exec, another thread's fork may still hold the file
+        // open.
         for _ in 0..10 {
             if !matches!(&child, Err(error) if error.kind() == ErrorKind::ExecutableFileBusy) {
                 break;
@@ -95,7 +97,7 @@ impl Guard {
 
     fn tell(&self, what: &str, id: u32) {
         let mut input = self.0.input.lock().unwrap_or_else(PoisonError::into_inner);
-        // A shell that is gone cannot be told; `kill_on_drop` still holds.
+        // A shell that is gone cannot be told. `kill_on_drop` still works then.
         if let Some(input) = input.as_mut() {
             let _ = input.write_all(format!("{what} {id}\n").as_bytes());
         }
@@ -128,7 +130,7 @@ impl Guarded {
 
     /// Kills it and waits for its end.
     pub async fn kill(&mut self) -> std::io::Result<std::process::ExitStatus> {
-        // Fails only if it has ended already.
+        // Fails only if the process has ended already.
         let _ = self.child.start_kill();
         self.wait().await
     }
@@ -156,7 +158,8 @@ impl Guarded {
 
 impl Drop for Guarded {
     fn drop(&mut self) {
-        // The id stays on the list: whether the process has ended is not known here, and the guard kills the rest.
+        // The id stays on the list, because it is not known here whether the process has ended. The guard kills the
+        // rest.
         let _ = self.child.start_kill();
     }
 }
@@ -200,7 +203,7 @@ mod tests {
         let ended = guard.spawn(&mut Command::new("true")).unwrap().wait().await.unwrap();
         assert!(ended.success());
         let mut children = [0, 1].map(|_| guard.spawn(Command::new("sleep").arg("60")).unwrap());
-        // What closes the pipe is the end of this process; taking the input away is the same to the shell.
+        // The pipe closes when this process ends. For the shell, taking away the input is the same.
         drop(guard.0.input.lock().unwrap().take());
         for child in &mut children {
             assert!(!child.wait().await.unwrap().success());

@@ -1,7 +1,7 @@
 //! Deploys into the local world what the template deploys into an account.
 //!
-//! What must stay true: the definition that runs is the deployed file, with its substitutions and nothing else
-//! replaced; a substitution that is left over is an error.
+//! What must stay true: the definition that runs is the deployed file, with only its substitutions replaced. A
+//! substitution that is left over is an error.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -29,18 +29,18 @@ use crate::{
 
 const QUEUE: &str = "landfall-announcements";
 
-/// What a state machine is deployed with.
+/// How the pauses of a deployed state machine are set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Retries {
     /// As in the definition.
     #[default]
     AsDeployed,
-    /// Every pause before a retry is at most a second, and the rests after missed polls do not grow: for tests that fail on
-    /// purpose.
+    /// Every pause before a retry is at most a second, and the rests after missed polls do not grow. For tests that
+    /// fail on purpose.
     Short,
 }
 
-/// The environment variables that every function gets, as the template would set them, but for shorter times.
+/// The environment variables of every function. They are the template's, with shorter times.
 pub fn variables() -> BTreeMap<String, String> {
     [
         ("LANDFALL_LEDGER_BUCKET", LEDGER.to_owned()),
@@ -75,8 +75,8 @@ pub fn variables() -> BTreeMap<String, String> {
     .into()
 }
 
-/// What only one function gets: where exports of its kind go that name no destination, and how many of its jobs run at a
-/// time and are started in a day, as the template has it.
+/// The environment variables of one function alone, as the template has them: where exports of its kind go if they name
+/// no destination, how many of its jobs run at a time, and how many are started in a day.
 pub fn variables_of(function: &str, kinds: &[Kind]) -> Result<BTreeMap<String, String>> {
     let template = template()?;
     let mut variables = template.settings(function)?;
@@ -142,7 +142,7 @@ pub async fn buckets(s3: &S3) -> Result<()> {
     Ok(())
 }
 
-/// Creates the event bus, with a rule that keeps announcements in a queue. Gives the queue's URL.
+/// Creates the event bus, and a rule that keeps announcements in a queue. Gives the queue's URL.
 pub async fn bus(aws: &Aws) -> Result<String> {
     aws.call("events", "AWSEvents.CreateEventBus", &json!({"Name": BUS}))
         .await?;
@@ -161,7 +161,7 @@ pub async fn bus(aws: &Aws) -> Result<String> {
     Ok(url)
 }
 
-/// Takes what is in a queue out of it.
+/// Takes all messages out of a queue.
 pub async fn take_messages(aws: &Aws, queue: &str) -> Result<Vec<Value>> {
     let mut bodies = Vec::new();
     loop {
@@ -180,7 +180,7 @@ pub async fn take_messages(aws: &Aws, queue: &str) -> Result<Vec<Value>> {
     }
 }
 
-/// What only the function that plans batches gets: which state machine serves which kind.
+/// The environment variables of the function that plans batches alone: which state machine runs which kind.
 fn batch_variables(kinds: &[Kind]) -> BTreeMap<String, String> {
     let machine = |kind: &Kind| {
         let name = machine_name(kind.name);
@@ -269,7 +269,7 @@ fn substitute(text: &str, values: &BTreeMap<&str, String>) -> Result<String> {
     Ok(replaced)
 }
 
-/// Bounds every pause before a retry by a second, wherever it is in the definition, and lets no rest grow.
+/// Limits every pause before a retry to a second, wherever it is in the definition, and lets no rest grow.
 fn shorten(value: &mut Value) {
     match value {
         Value::Object(members) => {

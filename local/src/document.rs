@@ -1,7 +1,8 @@
-//! What `--json` prints of a run.
+//! What `--json` prints about a run.
 //!
-//! What must stay true: the serialised forms are published in `docs/schema/`: members are added, never changed, and the
-//! number in a schema's name moves when an old reader would misread a new document. Verdicts are the words of the screen.
+//! What must stay true: the serialised forms are published in `docs/schema/`. Members are added and never changed. The
+//! number in a schema's name rises if an old reader would misread a new document. Verdicts are written as on the
+//! screen.
 
 pub use landfall_cli::document::{ERROR_SCHEMA, Failure, NamedError, Refusal, failures, failures_of};
 use schemars::JsonSchema;
@@ -23,7 +24,7 @@ pub struct Run {
     pub sealed_success: bool,
     /// Each delivery, in the order in which they were made.
     pub deliveries: Vec<Delivery>,
-    /// What kept the other deliveries from being made or followed.
+    /// Why the other deliveries could not be made or followed.
     pub error: Option<NamedError>,
     /// The folder of the logs.
     pub logs: String,
@@ -54,16 +55,16 @@ pub struct Delivery {
     pub job_key: Option<String>,
     /// Whether another delivery had started the job.
     pub adopted: Option<bool>,
-    /// The named error; absent for a sealed success.
+    /// The named error. Absent for a sealed success.
     pub error: Option<NamedError>,
-    /// What verification found wrong: one for each check that failed or warned, and one for each faulty object.
+    /// What verification found wrong: one item for each check that failed or warned, and one for each faulty object.
     pub failures: Vec<Failure>,
-    /// The states that were entered, in their order.
+    /// The states that were entered, in order.
     pub states: Vec<String>,
-    /// Where the receipt or the summary lies.
+    /// The URI of the receipt or of the summary.
     pub receipt_uri: Option<String>,
-    /// The receipt, see `receipt.schema.json`; of a batch its summary, see `batch-summary.schema.json`.
+    /// The receipt, see `receipt.schema.json`. For a batch this is its summary, see `batch-summary.schema.json`.
     pub receipt: Option<Value>,
-    /// What became of each request of a batch.
+    /// What became of each request, for a batch.
     pub results: Option<Vec<Value>>,
 }

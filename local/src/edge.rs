@@ -1,7 +1,7 @@
 //! The edge: one loopback port for every AWS client of a run.
 //!
-//! What must stay true: it listens on loopback only; every answer carries `x-amzn-RequestId`, without which the
-//! interpreter of state machines stops; an unknown request goes to moto and is never answered with invented success.
+//! What must stay true: it listens on loopback only. Every answer carries `x-amzn-RequestId`, because the interpreter
+//! of state machines stops without it. An unknown request goes to moto and never gets an invented success.
 
 pub(crate) mod ids;
 pub mod lambda;
@@ -32,7 +32,7 @@ use self::{
     service::{ConnectionCut, SimulatedService},
 };
 
-/// More than any request that is held in memory needs: Lambda takes 6 MB.
+/// How many bytes of a request are held in memory at most. Lambda takes 6 MB.
 const HELD: usize = 16 << 20;
 
 /// A running edge. Dropping it stops the server.
@@ -83,7 +83,7 @@ impl Edge {
             }
         });
         tasks.spawn(async move {
-            // It ends only by being dropped.
+            // It ends only when it is dropped.
             if let Err(error) = axum::serve(listener, router).await {
                 tracing::error!(%error, "the edge stopped");
             }
@@ -123,12 +123,12 @@ impl Edge {
         &self.shared.lambda
     }
 
-    /// What it was asked.
+    /// The requests that it got.
     pub fn log(&self) -> &RequestLog {
         &self.shared.log
     }
 
-    /// Answers a service with a simulated one from now on, instead of one that was added before.
+    /// From now on a simulated service answers, in place of one that was added before for the same name.
     pub fn add_service(&self, service: Arc<dyn SimulatedService>) {
         self.shared
             .services
@@ -169,7 +169,7 @@ impl Shared {
                         headers: parts.headers.clone(),
                         body: body.clone(),
                     });
-                    // In a task of its own: a service does its work even if the caller hangs up.
+                    // In a task of its own, because a service does its work even if the caller hangs up.
                     let answer = tokio::spawn(async move { service.0.handle(Request::from_parts(parts, body)).await });
                     match answer.await {
                         Ok(response) => explained(response, &name).map(Body::from),
@@ -203,7 +203,7 @@ impl Shared {
             status: (!lost).then(|| response.status()),
         });
         if lost {
-            // Ends this connection's task, and with it the connection, without an answer and without a panic message.
+            // Ends the task of this connection, and so the connection, without an answer and without a panic message.
             std::panic::resume_unwind(Box::new(ConnectionCut));
         }
         if !response.headers().contains_key(&REQUEST_ID)
@@ -215,8 +215,8 @@ impl Shared {
     }
 }
 
-/// An operation that a simulated service does not know is refused as AWS refuses one that does not exist, without a word.
-/// Here it may exist at AWS, and somebody may have tried it.
+/// Adds a message to the refusal of an unknown operation. AWS refuses an operation that does not exist without a
+/// message. Here the operation may exist at AWS, and only the simulation does not know it.
 fn explained(mut response: Response<Bytes>, service: &str) -> Response<Bytes> {
     let is_unknown = response
         .headers()
@@ -224,7 +224,7 @@ fn explained(mut response: Response<Bytes>, service: &str) -> Response<Bytes> {
         .is_some_and(|code| code == "UnknownOperationException");
     if is_unknown && response.body().as_ref() == b"{}" {
         let message = format!(
-            "the local world simulates of {service} only what Landfall calls, and this operation is not among it"
+            "the local world simulates only those operations of {service} that Landfall calls, and this is not one of them"
         );
         *response.body_mut() = json!({"Message": message, "message": message}).to_string().into();
         response.headers_mut().remove(header::CONTENT_LENGTH);
@@ -232,7 +232,7 @@ fn explained(mut response: Response<Bytes>, service: &str) -> Response<Bytes> {
     response
 }
 
-/// Path and query, but without the query of a presigned link, which is as good as a credential.
+/// The path and the query. A presigned link's query is left out, because it is as good as a credential.
 fn log_path(uri: &http::Uri) -> String {
     match uri.query() {
         Some(query) if !query.to_ascii_lowercase().contains("x-amz-signature") => format!("{}?{query}", uri.path()),

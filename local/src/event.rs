@@ -1,8 +1,8 @@
 //! Event files.
 //!
-//! What must stay true: an event is delivered as its file has it, apart from what the user asks to change on the
-//! command line and from what EventBridge itself adds to every event. Whether it is a good request is for the functions
-//! to say.
+//! What must stay true: an event is delivered as its file has it. Only what the user asks to change on the command line
+//! is changed, and only what EventBridge adds to every event is added. The functions decide whether it is a good
+//! request.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -16,13 +16,13 @@ use crate::{
     edge::ids::new_id,
 };
 
-/// Adds what EventBridge adds to every event that is put on a bus, where the file leaves it out. Gives the names of what
-/// was added.
+/// Adds the members that EventBridge adds to every event, if the file leaves them out. Gives the names of the members
+/// that were added.
 pub fn fill_in(event: &mut Value, now: DateTime<Utc>) -> Vec<&'static str> {
     landfall_cli::event::fill_in(event, now, &new_id(), ACCOUNT, REGION)
 }
 
-/// What was filled in, in a line.
+/// The members that were filled in, as one line.
 pub fn filled_in(event: &Value, added: &[&str]) -> String {
     let words: Vec<String> = added
         .iter()
@@ -34,19 +34,19 @@ pub fn filled_in(event: &Value, added: &[&str]) -> String {
     format!("filled in, as EventBridge does: {}", words.join(", "))
 }
 
-/// A list of requests that an event of a batch names by where it lies in S3.
+/// A list of requests in S3 that the event of a batch names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List {
     /// The bucket.
     pub bucket: String,
     /// The key.
     pub key: String,
-    /// What a file of that name beside the event's holds.
+    /// The content of the file of that name beside the event's file.
     pub body: Vec<u8>,
 }
 
-/// The list that an event names, if a file of its name lies beside that of the event: so it need not be put into S3 by
-/// hand. `None` without such a file.
+/// The list that an event names, if a file of its name lies beside the event's file. Then nobody needs to put it into
+/// S3 by hand. `None` if there is no such file.
 pub fn list_beside(event: &Value, path: &Path) -> Result<Option<List>> {
     let uri = event["detail"]["RequestsUri"].as_str().unwrap_or_default();
     let Some((bucket, key)) = uri.strip_prefix("s3://").and_then(|rest| rest.split_once('/')) else {
@@ -65,7 +65,7 @@ pub fn list_beside(event: &Value, path: &Path) -> Result<Option<List>> {
     }))
 }
 
-/// The requests of a batch: those of the event, then those of the list.
+/// The requests of a batch: first those of the event, then those of the list.
 fn requests_of_batch(event: &Value, list: Option<&List>) -> Vec<Value> {
     let mut requests = event["detail"]["Requests"].as_array().cloned().unwrap_or_default();
     let body = list.map_or(&[][..], |list| &list.body);
@@ -82,7 +82,7 @@ fn requests_of_batch(event: &Value, list: Option<&List>) -> Vec<Value> {
     requests
 }
 
-/// What the requests of a batch are called by people: their names and the texts that their services know them by.
+/// The names of a batch's requests for people: the user's own names, and the texts by which their services know them.
 pub fn labels_of_batch(event: &Value, list: Option<&List>) -> Vec<String> {
     let label = |request: &Value| {
         let detail = &request["Detail"];
@@ -97,7 +97,7 @@ pub fn labels_of_batch(event: &Value, list: Option<&List>) -> Vec<String> {
     requests_of_batch(event, list).iter().map(label).collect()
 }
 
-/// The kinds of jobs that the requests of a batch ask for, each once, whether they exist or not.
+/// The kinds of jobs that the requests of a batch ask for, each once. Some may not exist.
 pub fn kinds_of_batch(event: &Value, list: Option<&List>) -> Vec<String> {
     let requests = requests_of_batch(event, list);
     let kinds: BTreeSet<&str> = requests.iter().filter_map(|request| request["Kind"].as_str()).collect();

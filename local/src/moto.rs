@@ -24,7 +24,7 @@ use crate::{
 /// The server, as it is started.
 const SERVER: &str = include_str!("moto_server.py");
 
-/// How long it may take to answer. A first start writes Python's caches, and the machine may be busy with others.
+/// How long it may take to answer. A first start writes Python's caches, and the machine may be busy.
 const START_LIMIT: Duration = Duration::from_secs(300);
 
 /// A running server. Dropping it ends it.
@@ -36,7 +36,7 @@ pub struct Moto {
 }
 
 impl Moto {
-    /// Starts it and waits until it answers. `edge` is where its interpreter sends its own calls.
+    /// Starts it and waits until it answers. Its interpreter sends its own calls to `edge`.
     pub async fn start(
         python: &Environment,
         guard: &Guard,
@@ -49,7 +49,7 @@ impl Moto {
         let again = file.try_clone().context("cannot open moto's log twice")?;
         let mut command = Command::new(python.python());
         command
-            // Port 0: it takes a free one and says which, so no other process can take it in between.
+            // With port 0 it takes a free port and prints it. No other process can take the port in between.
             .args(["-c", SERVER, "-H", "127.0.0.1", "-p", "0"])
             .stdout(file)
             .stderr(again)
@@ -57,10 +57,10 @@ impl Moto {
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("LANG", "C.UTF-8")
             .env("PYTHONUNBUFFERED", "1")
-            // Where the interpreter calls Lambda and EventBridge; its own port is told by `-p`.
+            // Its interpreter calls Lambda and EventBridge at this port. The server's own port is given by `-p`.
             .env("MOTO_PORT", edge.port().to_string())
             .env("MOTO_ACCOUNT_ID", account)
-            // Or it would read a bucket's name out of the address.
+            // Without this it would read a bucket's name out of the address.
             .env("S3_IGNORE_SUBDOMAIN_BUCKETNAME", "true")
             .env("AWS_ACCESS_KEY_ID", "local")
             .env("AWS_SECRET_ACCESS_KEY", "local")

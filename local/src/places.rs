@@ -1,7 +1,7 @@
 //! Where things lie on this machine.
 //!
 //! What must stay true: everything that a run writes lies under the build folder or under the folder that the user
-//! named, so that `cargo clean` removes it.
+//! named. `cargo clean` therefore removes it from the build folder.
 
 use std::{
     env,
@@ -12,8 +12,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-/// The folder of the workspace: the nearest folder from the current one upwards that holds the state machine's
-/// definition, else the folder that this program was built from.
+/// The folder of the workspace: the nearest folder that holds the state machine's definition, from the current folder
+/// upwards. If there is none, the folder that this program was built from.
 pub fn workspace() -> Result<PathBuf> {
     let here = env::current_dir().context("cannot read the current folder")?;
     let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
@@ -21,9 +21,7 @@ pub fn workspace() -> Result<PathBuf> {
         .chain(built_from)
         .find(|folder| folder.join(DEFINITION).is_file())
         .map(Path::to_owned)
-        .with_context(|| {
-            format!("no {DEFINITION} here or above; run this inside a checkout of Landfall, whose folder it needs")
-        })
+        .with_context(|| format!("no {DEFINITION} here or above: run this inside a checkout of Landfall"))
 }
 
 /// The state machine's definition, beneath the workspace.
@@ -32,7 +30,7 @@ pub const DEFINITION: &str = "statemachine/export-job.asl.json";
 /// The definition of the state machine of batches, beneath the workspace.
 pub const BATCH_DEFINITION: &str = "statemachine/export-batch.asl.json";
 
-/// The build folder: `CARGO_TARGET_DIR`, else `target` in the workspace.
+/// The build folder: `CARGO_TARGET_DIR`, otherwise `target` in the workspace.
 pub fn build_folder(workspace: &Path) -> PathBuf {
     match env::var_os("CARGO_TARGET_DIR") {
         Some(folder) if !folder.is_empty() => workspace.join(folder),
@@ -40,15 +38,15 @@ pub fn build_folder(workspace: &Path) -> PathBuf {
     }
 }
 
-/// Our own folder in the build folder; created.
+/// The folder of `cargo local` in the build folder. It is created.
 pub fn own_folder(workspace: &Path) -> Result<PathBuf> {
     create(build_folder(workspace).join("landfall"))
 }
 
-/// What the run of a folder holds locked while it goes on.
+/// The file in a run's folder that is locked while the run goes on.
 const LOCK: &str = "running.lock";
 
-/// The folder of a run, which is not removed before this is dropped.
+/// The folder of a run. It is not removed before this is dropped.
 #[derive(Debug)]
 pub struct RunFolder {
     /// Its path.
@@ -56,7 +54,7 @@ pub struct RunFolder {
     _lock: File,
 }
 
-/// A new folder for one run, `runs/<time>-<process>-<number>` in our own folder; created.
+/// Creates a new folder for one run, `runs/<time>-<process>-<number>`.
 pub fn run_folder(own: &Path) -> Result<RunFolder> {
     let runs = create(own.join("runs"))?;
     let time = chrono::Utc::now().format("%Y%m%dT%H%M%SZ");
@@ -68,7 +66,7 @@ pub fn run_folder(own: &Path) -> Result<RunFolder> {
             Err(error) => return Err(error).with_context(|| format!("cannot create {}", folder.display())),
         }
     }
-    bail!("{} has a thousand folders of this second; remove some", runs.display())
+    bail!("{} has a thousand folders of this second: remove some", runs.display())
 }
 
 fn hold(path: PathBuf) -> Result<RunFolder> {
@@ -79,7 +77,7 @@ fn hold(path: PathBuf) -> Result<RunFolder> {
     Ok(RunFolder { path, _lock: lock })
 }
 
-/// Whether the run of a folder goes on. One that was made a moment ago may have no lock yet.
+/// Whether the run of a folder goes on. A folder that was made a moment ago may have no lock yet.
 fn is_held(folder: &Path) -> bool {
     match File::open(folder.join(LOCK)) {
         Ok(lock) => lock.try_lock().is_err(),
@@ -90,8 +88,8 @@ fn is_held(folder: &Path) -> bool {
     }
 }
 
-/// Removes run folders beyond the newest `keep` whose runs have ended, so that the build folder does not grow without end.
-/// Best effort: a folder that another process removes at the same time is no fault.
+/// Removes the folders of ended runs except the newest `keep`, so that the build folder does not grow without end. It
+/// is no error if another process removes a folder at the same time.
 pub fn prune_runs(own: &Path, keep: usize) {
     let Ok(entries) = std::fs::read_dir(own.join("runs")) else {
         return;

@@ -1,7 +1,7 @@
 //! Python tools in virtual environments of their own.
 //!
-//! What must stay true: an environment that carries the stamp of its requirements is whole. The stamp is written last,
-//! under a lock that every process takes, so an interrupted installation is begun anew and two runs at once install
+//! What must stay true: an environment with the stamp of its requirements is whole. The stamp is written last, under a
+//! lock that every process takes. An interrupted installation is therefore begun anew, and two runs at once install
 //! once. Nothing is installed outside of the build folder.
 
 use std::{
@@ -26,10 +26,10 @@ pub const REQUIREMENTS: &str = include_str!("../requirements.txt");
 /// The oldest Python that the pinned packages support.
 const OLDEST: (u32, u32) = (3, 10);
 
-/// The newest Python that all pinned packages have wheels for. For a newer one, pip would have to compile some.
+/// The newest Python for which all pinned packages have wheels. For a newer one, pip would have to compile some.
 const NEWEST: (u32, u32) = (3, 14);
 
-/// How often pip is called. A package index, or the way to it, may fail for longer than pip itself tries again.
+/// How often pip is called. A package index, or the network, may fail for longer than pip itself retries.
 const TRIES: u32 = 3;
 
 /// The pause between two calls of pip.
@@ -43,7 +43,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Its Python. Modules are run with `-m`: the scripts beside it break when the folder moves.
+    /// Its Python. Modules are run with `-m`, because the scripts beside it break when the folder moves.
     pub fn python(&self) -> PathBuf {
         self.bin("python")
     }
@@ -58,7 +58,7 @@ impl Environment {
     }
 }
 
-/// The environment of `cargo local`, installed if need be.
+/// The environment of `cargo local`. It is installed if it is not whole.
 pub fn ensure(workspace: &Path) -> Result<Environment> {
     ensure_requirements(
         workspace,
@@ -68,8 +68,8 @@ pub fn ensure(workspace: &Path) -> Result<Environment> {
     )
 }
 
-/// An environment `target/landfall/<name>` with the packages of a requirements file, installed if need be. `purpose`
-/// completes the sentence "installing …" and says what for.
+/// An environment `target/landfall/<name>` with the packages of a requirements file. It is installed if it is not
+/// whole. `purpose` completes the sentence "installing …" and says what the packages are for.
 pub fn ensure_requirements(workspace: &Path, name: &str, requirements: &str, purpose: &str) -> Result<Environment> {
     ensure_in(&places::own_folder(workspace)?, name, requirements, purpose)
 }
@@ -88,7 +88,7 @@ fn ensure_in(own: &Path, name: &str, requirements: &str, purpose: &str) -> Resul
         lock.lock()
             .with_context(|| format!("cannot lock {}", lock_path.display()))?;
     }
-    // Whoever held the lock may have installed it.
+    // The process that held the lock may have installed it.
     if is_whole(&environment, &stamp) {
         return Ok(environment);
     }
@@ -113,8 +113,9 @@ fn stamp_path(environment: &Environment) -> PathBuf {
     environment.folder.join("landfall-stamp")
 }
 
-/// The packages lie in a folder that is named by the version of Python that they were installed for, so it is asked for
-/// its own: it may have been taken away, or replaced by a newer one, since.
+/// Whether an environment can be used. Its packages lie in a folder that is named after the Python version they were
+/// installed for. So its Python is asked for its version: it may have been removed or replaced by a newer one since
+/// then.
 fn is_whole(environment: &Environment, stamp: &str) -> bool {
     let is_stamped = fs::read_to_string(stamp_path(environment)).is_ok_and(|found| found == stamp);
     is_stamped && version_of(environment).is_some_and(|version| has_packages_for(environment, version))
@@ -149,8 +150,8 @@ fn install(environment: &Environment, python: &OsStr, requirements: &str, file: 
         pip.args(["--quiet", "--progress-bar", "off"]);
     }
     pip.arg("-r").arg(file);
-    let remedy = "pip could not install the packages; its own words are above. It needs a package index that it can \
-                  reach, or a mirror of one set in pip's configuration; run the command again to try again";
+    let remedy = "pip could not install the packages: see its messages above. It needs a package index that it can \
+                  reach, or a mirror of one in pip's configuration. Then run the command again";
     for number in 1..TRIES {
         if run(&mut pip, remedy).is_ok() {
             return Ok(());
@@ -164,7 +165,7 @@ fn install(environment: &Environment, python: &OsStr, requirements: &str, file: 
     run(&mut pip, remedy)
 }
 
-/// Takes away what would make Python or pip look or write elsewhere.
+/// Removes the variables that would make Python or pip look or write elsewhere.
 fn clean(mut command: Command) -> Command {
     for variable in [
         "PYTHONHOME",
@@ -179,7 +180,7 @@ fn clean(mut command: Command) -> Command {
     command
 }
 
-/// Runs a command whose whole output belongs on stderr: stdout is kept for what a caller reads.
+/// Runs a command and sends its whole output to stderr. stdout is kept for the caller's result.
 fn run(command: &mut Command, remedy: &str) -> Result<()> {
     let status = command
         .stdin(Stdio::null())
@@ -192,8 +193,8 @@ fn run(command: &mut Command, remedy: &str) -> Result<()> {
     Ok(())
 }
 
-/// The first Python that is new enough and can make virtual environments: `LANDFALL_PYTHON` if set, else the usual
-/// names. One that is newer than the pinned packages is taken only if there is no other.
+/// The first Python that is new enough and can make virtual environments: `LANDFALL_PYTHON` if set, otherwise the usual
+/// names. A Python that is newer than the pinned packages is taken only if there is no other.
 fn find_python() -> Result<OsString> {
     let named = env::var_os("LANDFALL_PYTHON").filter(|name| !name.is_empty());
     let usual = [
@@ -261,9 +262,9 @@ struct Found {
     has_venv: bool,
 }
 
-/// What a Python says of itself; `None` if it is not there or does not answer.
+/// A Python's answer about itself. `None` if it is missing or does not answer.
 fn ask(python: &OsStr) -> Option<Found> {
-    // Debian ships `venv` without `ensurepip`, and only the latter says whether it will work.
+    // Debian ships `venv` without `ensurepip`. Only `ensurepip` shows whether `venv` will work.
     let question = "import sys, importlib.util as u\n\
                     print(*sys.version_info[:2], int(all(u.find_spec(m) for m in ('venv', 'ensurepip'))))";
     let output = clean(Command::new(python))

@@ -1,8 +1,8 @@
-//! The stack of the local world, as CloudFormation tells of it.
+//! The stack of the local world, as CloudFormation describes it.
 //!
-//! What must stay true: outputs are those of `template.yaml` by name, and parameters say what the functions of this world
-//! allow, so that whoever asks the stack (the program `landfall`) sees what is there. The stack itself makes nothing that a job
-//! needs: buckets, machines and buses are made by [`crate::deploy`].
+//! What must stay true: outputs have the names of `template.yaml`. Parameters say what the functions of this world
+//! allow. Whoever asks the stack, such as the program `landfall`, therefore sees what is there. The stack itself
+//! creates nothing that a job needs: [`crate::deploy`] makes buckets, machines and buses.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::{
     template::template,
 };
 
-/// Makes the stack. `machines` has the ARNs of the state machines by kind.
+/// Creates the stack. `machines` has the ARNs of the state machines by kind.
 pub async fn deploy(aws: &Aws, machines: &BTreeMap<&'static str, String>) -> Result<()> {
     let body = stack(machines)?.to_string();
     let members = [("StackName", STACK), ("TemplateBody", &body)];

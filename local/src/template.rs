@@ -1,10 +1,10 @@
-//! What `template.yaml` says of the functions and the rules, for those who deploy them here.
+//! What `template.yaml` says about the functions and the rules, for the local deployment.
 //!
-//! What must stay true: the file is the only place that says it, and what is not found there is an error.
+//! What must stay true: the file is the only place that says it. What is not found there is an error.
 //!
-//! The file is read once. Its short forms (`!Ref`, `!Sub`) become the long ones, its loops (`Fn::ForEach`) one resource for
-//! each member, and what a loop looks up in `Mappings` is put in its place. Nothing else is resolved before it is asked
-//! for: a value of a parameter is its default, and a pseudo parameter is one of the local world.
+//! The file is read once. Its short forms (`!Ref`, `!Sub`) become the long ones. Each loop (`Fn::ForEach`) becomes one
+//! resource for each member. What a loop looks up in `Mappings` is put in its place. Everything else is resolved only
+//! when it is asked for: a parameter then has its default, and a pseudo parameter has the local world's value.
 
 use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 
@@ -30,13 +30,13 @@ pub struct Size {
 pub struct Rule {
     /// Its name in the template.
     pub name: String,
-    /// The events that it hears.
+    /// The pattern of the events that it matches.
     pub pattern: Value,
     /// The name of the machine.
     pub machine: String,
 }
 
-/// The template, without its loops.
+/// The template, with its loops unrolled.
 #[derive(Debug)]
 pub struct Template {
     resources: BTreeMap<String, Value>,
@@ -91,7 +91,7 @@ impl Template {
         })
     }
 
-    /// The variables that a function alone gets and whose values are known: those of parameters with their defaults.
+    /// The variables that only this function gets and whose values are known. Parameters have their defaults.
     pub fn settings(&self, function: &str) -> Result<BTreeMap<String, String>> {
         let variables = self.function(function)?["Environment"]["Variables"].as_object();
         let default = |value: &Value| {
@@ -113,12 +113,12 @@ impl Template {
             .collect())
     }
 
-    /// Whether a function gets a variable that not all of them get.
+    /// Whether a function gets a variable that not all functions get.
     pub fn is_told(&self, function: &str, variable: &str) -> Result<bool> {
         Ok(!self.function(function)?["Environment"]["Variables"][variable].is_null())
     }
 
-    /// The parameter that deploys a kind, or batches, by the name that its resources begin with.
+    /// The parameter that deploys a kind, or batches. It is found by the name that its resources begin with.
     pub fn switch(&self, kind: &str) -> Result<&str> {
         let parameter = &self.conditions[kind]["Fn::Equals"][0]["Ref"];
         parameter
@@ -141,7 +141,7 @@ impl Template {
         of_kind.map(|(name, resource)| (name, &resource["Properties"]))
     }
 
-    /// The rules that start state machines. Another one may only count events, or tell somebody.
+    /// The rules that start state machines. Other rules may only count events, or notify somebody.
     pub fn rules(&self) -> Result<Vec<Rule>> {
         let mut rules = Vec::new();
         for (name, properties) in self.of("AWS::Events::Rule") {
@@ -169,7 +169,7 @@ impl Template {
     }
 }
 
-/// `!Sub x` as `{"Fn::Sub": x}`, and so on.
+/// Turns `!Sub x` into `{"Fn::Sub": x}`, and so on.
 fn long_forms(value: yaml_serde::Value) -> Result<Value> {
     use yaml_serde::Value as Yaml;
     Ok(match value {
@@ -198,7 +198,7 @@ fn long_forms(value: yaml_serde::Value) -> Result<Value> {
     })
 }
 
-/// Each `Fn::ForEach` as what it makes: for a loop over a parameter that is a list, for its default.
+/// Unrolls each `Fn::ForEach`. A loop over a parameter that is a list uses its default.
 fn without_loops(resources: Map<String, Value>, parameters: &Value) -> Result<Map<String, Value>> {
     let mut made = Map::new();
     for (name, resource) in resources {
@@ -229,7 +229,7 @@ fn without_loops(resources: Map<String, Value>, parameters: &Value) -> Result<Ma
     Ok(made)
 }
 
-/// A member of a loop in place of its variable.
+/// Replaces a loop's variable by a member.
 fn put(value: &Value, variable: &str, member: &str) -> Value {
     match value {
         Value::String(text) => json!(text.replace(&format!("${{{variable}}}"), member)),
@@ -245,7 +245,7 @@ fn put(value: &Value, variable: &str, member: &str) -> Value {
     }
 }
 
-/// What stands in `Mappings`, and texts that were made of it, in the place of the functions that give them.
+/// Replaces functions by the values in `Mappings` that they look up, and by the texts made of these.
 fn looked_up(value: Value, mappings: &Value) -> Result<Value> {
     let value = match value {
         Value::Array(items) => items
@@ -289,7 +289,7 @@ fn looked_up(value: Value, mappings: &Value) -> Result<Value> {
     }
 }
 
-/// A value of which the pseudo parameters are those of the local world.
+/// A value with the pseudo parameters of the local world.
 fn resolved(value: &Value) -> Result<Value> {
     let pseudo = |name: &str| match name {
         "AWS::AccountId" => Ok(ACCOUNT),

@@ -36,13 +36,14 @@ impl Watcher {
     }
 }
 
-/// Follows the executions that one started: the jobs of a batch, of which its own history tells nothing.
+/// Follows the executions that another execution started: the jobs of a batch. The batch's own history does not tell
+/// about them.
 #[derive(Clone, Debug)]
 pub struct Jobs {
     aws: Aws,
     machines: Vec<String>,
     parent: String,
-    /// Whether an execution was started by the parent.
+    /// Whether the parent started an execution.
     is_own: BTreeMap<String, bool>,
     told: (u64, u64, u64),
 }
@@ -59,7 +60,7 @@ impl Jobs {
         }
     }
 
-    /// How far they are, if that is news.
+    /// How far they are, if that has changed.
     pub async fn news(&mut self) -> Result<Option<Step>> {
         let (mut running, mut succeeded, mut failed) = (0, 0, 0);
         for machine in self.machines.clone() {

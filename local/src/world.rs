@@ -1,7 +1,7 @@
 //! The whole local world: edge, moto, functions and what is deployed.
 //!
-//! What must stay true: a world shares nothing with another one but the built binaries and the Python environment;
-//! when it is dropped or shut down, all its processes end.
+//! What must stay true: a world shares only the built binaries and the Python environment with another world. When it
+//! is dropped or shut down, all its processes end.
 
 use std::{
     any::Any,
@@ -48,34 +48,35 @@ use crate::{
     watch::{Jobs, Step, Watcher, What},
 };
 
-/// The pause between two readings of an execution's history, of which one costs moto some milliseconds.
+/// The pause between two readings of an execution's history. A reading costs moto some milliseconds.
 const PAUSE: Duration = Duration::from_millis(150);
 
-/// How many executions may be followed at once before the pauses grow, so that moto can still run them.
+/// How many executions may be followed at once before the pauses grow. Longer pauses leave moto time to run the
+/// executions.
 const UNHURRIED: u32 = 4;
 
-/// How a world is to be.
+/// What a world is made of.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The kinds of jobs to deploy.
     pub kinds: Vec<Kind>,
     /// Whether batches of them are deployed too.
     pub batches: bool,
-    /// Binaries to use; built when `None`.
+    /// Binaries to use. `None` builds them.
     pub binaries: Option<Binaries>,
-    /// Environment variables for every function, over the default ones. An empty value takes a variable away.
+    /// Environment variables for every function, in place of the default ones. An empty value removes a variable.
     pub variables: BTreeMap<String, String>,
-    /// Environment variables by function, over all others. An empty value takes a variable away.
+    /// Environment variables by function, in place of all others. An empty value removes a variable.
     pub function_variables: BTreeMap<String, BTreeMap<String, String>>,
     /// Timeouts by function.
     pub timeouts: BTreeMap<String, Duration>,
     /// Pauses of the state machine.
     pub retries: Retries,
-    /// How simulated services behave; one that is not here behaves as usual.
+    /// How simulated services behave. A service that is not named here behaves as usual.
     pub services: Vec<Recipe>,
-    /// The edge's port; 0 for a free one.
+    /// The edge's port. 0 takes a free one.
     pub port: u16,
-    /// Where logs are kept; a new folder in the build folder when `None`.
+    /// The folder of the logs. `None` makes a new folder in the build folder.
     pub folder: Option<PathBuf>,
     /// Whether whole requests to simulated services are kept.
     pub capture: bool,
@@ -107,7 +108,7 @@ impl Options {
 
 /// A running world. Dropping it ends all its processes.
 pub struct World {
-    // In the order in which they end: functions with the edge, then moto, then whatever is left.
+    // In the order in which they end: the functions with the edge, then moto, then the rest.
     edge: Edge,
     moto: Moto,
     aws: Aws,
@@ -139,11 +140,11 @@ pub struct Execution {
 pub struct Finished {
     /// `SUCCEEDED`, `FAILED`, `TIMED_OUT` or `ABORTED`.
     pub status: String,
-    /// The output, of a success.
+    /// The output, if it succeeded.
     pub output: Option<Value>,
-    /// The error's name, of a failure.
+    /// The error's name, if it failed.
     pub error: Option<String>,
-    /// The error's cause, of a failure.
+    /// The error's cause, if it failed.
     pub cause: Option<String>,
     /// All events, oldest first.
     pub history: Vec<Value>,
@@ -179,7 +180,7 @@ impl World {
     /// Builds, installs and starts whatever is needed.
     pub async fn start(options: Options) -> Result<Self> {
         let workspace = places::workspace()?;
-        // Both may take minutes, the first time; neither is async.
+        // Both may take minutes the first time, and neither is async.
         let (kinds, batches) = (options.kinds.clone(), options.batches);
         let (binaries, python) = tokio::task::spawn_blocking({
             let (workspace, given) = (workspace.clone(), options.binaries.clone());
@@ -284,12 +285,12 @@ impl World {
         })
     }
 
-    /// Lets events that are put on a bus start executions by the rules of the template.
+    /// Deploys the template's rules, so that events on a bus start executions.
     pub async fn deploy_rules(&self) -> Result<()> {
         rules::deploy(&self.aws, &self.machines).await
     }
 
-    /// Lets CloudFormation tell of this world as it does of the deployed stack.
+    /// Creates the stack, so that CloudFormation describes this world like a deployed one.
     pub async fn deploy_stack(&self) -> Result<()> {
         stack::deploy(&self.aws, &self.machines).await
     }
@@ -334,9 +335,9 @@ impl World {
                 tell(&step);
             }
             steps.iter().for_each(&mut tell);
-            // An earlier end is one after which it was redriven.
+            // After an earlier end the execution was redriven.
             let has_ended = steps.last().is_some_and(|step| matches!(step.what, What::Ended { .. }));
-            // Only now and then: a stopped execution may have no last event.
+            // Asked only now and then. The history of a stopped execution may have no last event.
             if has_ended || turn.is_multiple_of(10) {
                 let described = self.described(execution, has_ended).await?;
                 if described.status != "RUNNING" {
@@ -362,7 +363,8 @@ impl World {
         bail!("{} never ended", execution.arn)
     }
 
-    /// How an execution is. The status follows the last event of the history by a moment, which is waited for.
+    /// The state of an execution. Its status changes a moment after the last event of the history, so this waits for
+    /// it.
     async fn described(&self, execution: &Execution, has_ended: bool) -> Result<Description> {
         for _ in 0..100 {
             let described = self.aws.describe_execution(&execution.arn).await?;
@@ -377,8 +379,8 @@ impl World {
         )
     }
 
-    /// Redrives an execution, as somebody on call does: it goes on in the state in which it failed or was stopped, with
-    /// the input of that state.
+    /// Redrives an execution, as somebody on call does. It goes on in the state in which it failed or was stopped, with
+    /// that state's input.
     pub async fn redrive(&self, execution: &Execution) -> Result<()> {
         self.aws.redrive_execution(&execution.arn).await
     }
@@ -418,7 +420,7 @@ impl World {
         list(&self.s3, bucket, prefix).await
     }
 
-    /// Writes an object, as somebody else would.
+    /// Writes an object, as somebody outside of Landfall would.
     pub async fn put(&self, bucket: &str, key: &str, body: impl Into<Bytes>) -> Result<()> {
         S3Sink(self.s3.clone()).put(bucket, key, body.into(), None).await
     }
@@ -474,7 +476,7 @@ impl World {
     }
 }
 
-/// Counts as following while it lives.
+/// Counts as following while it exists.
 struct Following<'a>(&'a AtomicU32);
 
 impl<'a> Following<'a> {
@@ -531,7 +533,7 @@ async fn list(s3: &S3, bucket: &str, prefix: &str) -> Result<Vec<String>> {
     Ok(keys)
 }
 
-/// Puts the simulated services' files into S3, and gets what they read.
+/// Puts the files of the simulated services into S3, and gets what they read.
 struct S3Sink(S3);
 
 #[async_trait]
@@ -562,7 +564,8 @@ impl Sink for S3Sink {
             .put_object()
             .bucket(bucket)
             .key(key)
-            // S3 computes it of every object whose writer names no other; moto keeps only what a writer names.
+            // S3 computes this checksum for every object whose writer names no other. moto keeps only what a writer
+            // names.
             .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
             .body(ByteStream::from(body))
             .set_server_side_encryption(encryption)

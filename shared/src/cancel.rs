@@ -1,14 +1,14 @@
 //! Cancelling a job.
 //!
-//! What must stay true: a cancel is a member of the job's ledger entry, written by compare-and-set. Once it stands there,
-//! no attempt is claimed any more, and the only outcome that the job can get is `Landfall.Cancelled`. A job that has an
-//! outcome cannot be cancelled, and no job is sealed while a start call of it may be under way.
+//! What must stay true: a cancel is a member of the job's ledger entry and is written by compare-and-set. Once it is
+//! there, no attempt is claimed any more, and the job can only end as `Landfall.Cancelled`. A job that has an outcome
+//! cannot be cancelled. A cancel does not seal a job while a start call may be under way.
 //!
-//! A cancel is an execution of the kind's state machine whose input is `{"cancel": {"job_key": …}}` in place of an event.
-//! The machine leads it to the seal, which writes the cancel and the outcome in one change of the entry. If a start call
-//! may be under way, the seal writes the cancel alone and tries again; the job's own executions may be first to seal it.
-//! The start step looks before each claim, and the poll step after each look at the service, so the job's executions end
-//! by themselves.
+//! To cancel a job, an execution of its kind's state machine is started with `{"cancel": {"job_key": …}}` instead of an
+//! event. The machine leads it to Seal, which writes the cancel and the outcome in one change of the entry. If a start
+//! call may be under way, Seal writes only the cancel and is retried; meanwhile the job's own execution may seal it.
+//! Start looks for a cancel before each claim, and Poll after it has asked the service, so the job's executions end by
+//! themselves.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,8 +19,8 @@ use crate::{
     trigger::STARTED_BY,
 };
 
-/// The member of an execution's input that asks for a cancel; the definition says the same. EventBridge hands over an
-/// envelope of its own, in which a sender of events cannot set it.
+/// The member of an execution's input that asks for a cancel; the definition has the same name. A sender of events
+/// cannot set it, because EventBridge puts each event into an envelope of its own.
 pub const MEMBER: &str = "cancel";
 
 #[derive(Deserialize)]
@@ -35,12 +35,12 @@ struct Named {
     job_key: String,
 }
 
-/// Whether the input of an execution asks for a cancel rather than for a job.
+/// Whether the input of an execution asks to cancel a job.
 pub fn is_asked(input: &Value) -> bool {
     input.get(MEMBER).is_some()
 }
 
-/// The key of the job that an input asks to cancel. Fails with `InvalidEvent` if it asks for something else.
+/// The key of the job that an input asks to cancel. Fails with `InvalidEvent` if the input has anything else.
 pub fn job_key_of(input: &Value) -> Result<String> {
     let mut input = input.clone();
     if let Some(members) = input.as_object_mut() {
@@ -55,7 +55,7 @@ pub fn job_key_of(input: &Value) -> Result<String> {
     Ok(asked.cancel.job_key)
 }
 
-/// What a cancelled job fails with.
+/// The error of a cancelled job.
 pub fn cancelled(entry: &Entry, cancel: &Cancel) -> Error {
     let last = entry.attempts.last();
     let started = last.filter(|attempt| attempt.state == AttemptState::Started);

@@ -1,7 +1,7 @@
 //! The configuration of a deployment.
 //!
-//! What must stay true: this is the only module that reads the environment (the AWS SDK reads its own variables), it
-//! names every fault of it at once, and what is not configured is not allowed.
+//! What must stay true: only this module reads the environment (apart from the AWS SDK, which reads its own variables).
+//! It reports all faults of the environment at once. What is not configured is not allowed.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -23,55 +23,56 @@ use crate::{
 pub struct Config {
     /// `LANDFALL_LEDGER_BUCKET`: the bucket of the ledger, the reports and the receipts of failures.
     pub ledger_bucket: String,
-    /// `AWS_REGION`, which Lambda sets: the region that the services are called in.
+    /// `AWS_REGION`, which Lambda sets: the region whose services are called.
     pub region: Option<String>,
-    /// `LANDFALL_EXPECTED_BUCKET_OWNER`: the account, 12 digits, that every bucket must belong to.
+    /// `LANDFALL_EXPECTED_BUCKET_OWNER`: the account, 12 digits, that owns all buckets.
     pub bucket_owner: Option<String>,
     /// `LANDFALL_ALLOWED_DESTINATIONS`, `LANDFALL_ALLOWED_ROLES`, `LANDFALL_ALLOWED_KEYS`, `LANDFALL_ALLOWED_DOMAINS`,
-    /// `LANDFALL_ALLOWED_DASHBOARDS`, `LANDFALL_ALLOWED_QUICK_SIGHT_USERS`: each a list separated by blanks or commas.
+    /// `LANDFALL_ALLOWED_DASHBOARDS`, `LANDFALL_ALLOWED_QUICK_SIGHT_USERS`: each a list, separated by blanks or commas.
     pub allowed: AllowList,
-    /// `LANDFALL_DEFAULT_DESTINATION`: where exports go whose request names no destination.
+    /// `LANDFALL_DEFAULT_DESTINATION`: the destination of requests that name none.
     pub default_destination: Option<S3Uri>,
     /// `LANDFALL_DEFAULT_ROLE_ARN`: the role of requests that name none.
     pub default_role: Option<String>,
-    /// `LANDFALL_USER_SESSION_ROLE_ARN`: the role whose sessions act for registered users.
+    /// `LANDFALL_USER_SESSION_ROLE_ARN`: the role that is assumed to act for a registered user.
     pub user_session_role: Option<String>,
     /// `LANDFALL_DEADLINE_SECONDS`: how long a job may take. 6 hours when unset.
     pub deadline: Duration,
-    /// `LANDFALL_POLL_MIN_SECONDS` and `LANDFALL_POLL_MAX_SECONDS`: bounds of the waits between polls. 15 and 1800
-    /// when unset.
+    /// `LANDFALL_POLL_MIN_SECONDS` and `LANDFALL_POLL_MAX_SECONDS`: the shortest and the longest wait between polls. 15
+    /// and 1800 when unset.
     pub polling: Bounds,
-    /// `LANDFALL_SETTLE_SECONDS`: time between the two listings of the output. 5 when unset.
+    /// `LANDFALL_SETTLE_SECONDS`: seconds between the two listings of the output. 5 when unset.
     pub settle: Duration,
-    /// `LANDFALL_VERIFY_CONCURRENCY`: slices of one verification that run at a time. 5 when unset.
+    /// `LANDFALL_VERIFY_CONCURRENCY`: how many slices of one verification run at a time. 5 when unset.
     pub verify_concurrency: u64,
-    /// `LANDFALL_MACHINES`: the state machines that batches may start, `<kind>=<ARN>` each, separated by blanks or commas.
+    /// `LANDFALL_MACHINES`: the state machines that batches may start, each as `<kind>=<ARN>`, separated by blanks or
+    /// commas.
     pub machines: BTreeMap<Kind, String>,
-    /// `LANDFALL_BATCH_CONCURRENCY`: most jobs of one batch that run at a time. 10 when unset.
+    /// `LANDFALL_BATCH_CONCURRENCY`: how many jobs of one batch run at a time. 10 when unset.
     pub batch_concurrency: u64,
-    /// `LANDFALL_MAX_RUNNING`: jobs of the function's kind that run at a time; the others stand in line. 0, no limit,
-    /// when unset.
+    /// `LANDFALL_MAX_RUNNING`: how many jobs of the function's kind run at a time; other jobs wait. 0 when unset, which
+    /// is no limit.
     pub max_running: u64,
-    /// `LANDFALL_MAX_STARTS_PER_DAY`: start calls a day, of each part of the service that has such a quota. 0, no limit,
-    /// when unset.
+    /// `LANDFALL_MAX_STARTS_PER_DAY`: how many start calls are made a day, for each resource that the service counts
+    /// them by. 0 when unset, which is no limit.
     pub max_starts_per_day: u64,
-    /// `LANDFALL_METRICS`: the namespace of the stack's metrics. None are kept when unset.
+    /// `LANDFALL_METRICS`: the namespace of the stack's metrics. When unset, there are no metrics.
     pub metrics: Option<String>,
 }
 
-/// A variable of the process's environment. An unset and an empty one are the same: CloudFormation cannot leave one out.
+/// A variable of the environment; `None` also if it is empty, because CloudFormation cannot leave a variable out.
 pub(crate) fn variable(name: &str) -> Option<String> {
     let value = std::env::var(name).ok()?.trim().to_owned();
     (!value.is_empty()).then_some(value)
 }
 
 impl Config {
-    /// Reads the process's environment. Fails with `Internal`, naming every variable that is missing or wrong.
+    /// Reads the environment. Fails with `Internal`, naming each variable that is missing or wrong.
     pub fn from_env() -> Result<Self> {
         Self::read(variable)
     }
 
-    /// Reads variables from anywhere.
+    /// Reads the variables through `variable`.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let mut reader = Reader {
             variable,
@@ -114,32 +115,32 @@ impl Config {
     }
 }
 
-/// How AWS is reached: what Lambda gives every function, and what AWS's SDKs read in every language.
+/// How AWS is reached, as Lambda's environment and the variables of AWS's SDKs say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     /// `AWS_REGION`, which Lambda sets.
     pub region: String,
-    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`: the function's role. Lambda sets them anew for
-    /// every environment, which ends before they do.
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`: the credentials of the function's role.
+    /// Lambda sets them for each execution environment, which ends before they expire.
     pub credentials: Credentials,
-    /// `AWS_ENDPOINT_URL`: where all services are, instead of their own endpoints.
+    /// `AWS_ENDPOINT_URL`: the endpoint of all services, instead of their own.
     pub endpoint_url: Option<String>,
     /// `AWS_USE_FIPS_ENDPOINT`.
     pub use_fips: Option<bool>,
     /// `AWS_USE_DUALSTACK_ENDPOINT`.
     pub use_dual_stack: Option<bool>,
-    /// `LANDFALL_TRUST`: `amazon`, `system` or `automatic`. Unset, it is `automatic`: `amazon` in the commercial regions,
-    /// unless `SSL_CERT_FILE` or `SSL_CERT_DIR` says what the system trusts.
+    /// `LANDFALL_TRUST`: `amazon`, `system` or `automatic`, which it is when unset. `automatic` means `amazon` in the
+    /// commercial regions, unless `SSL_CERT_FILE` or `SSL_CERT_DIR` says what the system trusts.
     pub trust: Trust,
 }
 
 impl Access {
-    /// Reads the process's environment. Fails with `Internal`, naming every variable that is missing or wrong.
+    /// Reads the environment. Fails with `Internal`, naming each variable that is missing or wrong.
     pub fn from_env() -> Result<Self> {
         Self::read(variable)
     }
 
-    /// Reads variables from anywhere.
+    /// Reads the variables through `variable`.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let mut reader = Reader {
             variable,
@@ -164,30 +165,30 @@ impl Access {
     }
 }
 
-/// Whether AWS's own partition has a region, rather than that of a country or a government, whose endpoints may have
-/// certificates of somebody else.
+/// Whether a region is in AWS's commercial partition. Endpoints in the partitions of countries and governments may have
+/// certificates from somebody else.
 fn is_commercial(region: &str) -> bool {
     let parts: Vec<_> = region.split('-').collect();
     parts.len() == 3 && parts[0].len() == 2 && parts[0] != "cn"
 }
 
-/// The daemon that Lambda runs beside the function, of `AWS_XRAY_DAEMON_ADDRESS`. `None` where there is none.
+/// The X-Ray daemon that Lambda runs beside the function, from `AWS_XRAY_DAEMON_ADDRESS`.
 #[must_use]
 pub fn xray_daemon() -> Option<Daemon> {
     variable("AWS_XRAY_DAEMON_ADDRESS")?.parse().ok().map(Daemon)
 }
 
-/// What is written to the log, which Lambda's own settings say.
+/// What is logged, as Lambda's own settings say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logging {
-    /// `AWS_LAMBDA_LOG_LEVEL`, else `RUST_LOG`: INFO when unset.
+    /// `AWS_LAMBDA_LOG_LEVEL`, or else `RUST_LOG`. INFO when both are unset.
     pub level: tracing::level_filters::LevelFilter,
-    /// `AWS_LAMBDA_LOG_FORMAT`: whether a line is a JSON object.
+    /// `AWS_LAMBDA_LOG_FORMAT`: whether each line is a JSON object.
     pub json: bool,
 }
 
 impl Logging {
-    /// Reads the process's environment. What cannot be read is as if it were unset.
+    /// Reads the environment. A value that cannot be read counts as unset.
     #[must_use]
     pub fn from_env() -> Self {
         Self::read(variable)
@@ -221,7 +222,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         )))
     }
 
-    /// An unset and an empty variable are the same: CloudFormation cannot leave one out.
+    /// As [`variable`]: an empty variable counts as unset.
     fn text(&self, name: &str) -> Option<String> {
         (self.variable)(name)
             .map(|value| value.trim().to_owned())

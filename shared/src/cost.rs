@@ -1,10 +1,10 @@
 //! What work costs at AWS.
 //!
-//! What must stay true: nothing that is sealed holds a price. Prices change and counts do not, so receipts keep counts, and
-//! whoever shows them to a person multiplies.
+//! What must stay true: nothing that is sealed holds a price. Receipts hold counts, because prices change and counts do
+//! not. Programs that show a cost multiply the counts themselves.
 
-// Prices of us-east-1 in US dollars, without free tiers: from stored copies of the pricing pages of Lambda and Step
-// Functions, and from S3's price list.
+// Prices of us-east-1 in US dollars, without free tiers. The sources are stored copies of the pricing pages of Lambda
+// and Step Functions, and S3's price list.
 
 /// A state transition of a Standard workflow.
 pub const TRANSITION_USD: f64 = 25.0 / 1e6;
@@ -19,7 +19,7 @@ pub const READ_USD: f64 = 0.000_4 / 1e3;
 /// A LIST or PUT request to S3.
 pub const WRITE_USD: f64 = 0.005 / 1e3;
 
-/// What was counted. What is not known is 0.
+/// Counted work. A count that is not known is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// States entered.
@@ -33,7 +33,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// What it costs in US dollars, besides the time that functions run.
+    /// The price in US dollars, without the time that functions run.
     #[allow(clippy::cast_precision_loss)]
     pub fn usd(self) -> f64 {
         self.state_transitions as f64 * TRANSITION_USD
@@ -43,7 +43,7 @@ impl Usage {
     }
 }
 
-/// An amount of US dollars for a person: at least two digits of it, and at least the cents.
+/// An amount of US dollars for a person, with at least two decimal places.
 pub fn dollars(usd: f64) -> String {
     match usd {
         usd if usd >= 0.1 => format!("${usd:.2}"),

@@ -1,8 +1,8 @@
 //! The named errors.
 //!
-//! What must stay true: the state machine branches on [`ErrorKind::name`], never on a Rust type name, so every handler
-//! returns [`Error`] and nothing boxed. A message says what happened, to which job, and what the user can do; it never
-//! holds personal data, a presigned link or a credential.
+//! What must stay true: the state machine branches on [`ErrorKind::name`], never on the name of a Rust type. So each
+//! handler returns [`Error`] and never a boxed error. A message says what happened, to which job, and what the user can
+//! do. It holds no personal data, no presigned link and no credential.
 
 use std::fmt;
 
@@ -10,27 +10,27 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use lambda_runtime::Diagnostic;
 use serde::{Deserialize, Serialize};
 
-/// A time as messages have it: to the second, in the form of an event's own `time`.
+/// A time as messages show it: to the second, in the form that an event's `time` has.
 pub fn moment(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// Why something failed: the part of an error that the state machine, alarms and callers branch on.
+/// Why something failed. The state machine, alarms and callers branch on this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ErrorKind {
     /// The event is not a request that Landfall or the service accepts. Trying again does not help.
     InvalidEvent,
-    /// The deployment's allow list, IAM or a bucket policy refuses it.
+    /// The deployment's allow list, IAM or a bucket policy refuses the call.
     Forbidden,
     /// A domain, segment, job, bucket or key does not exist.
     NotFound,
     /// A service or S3 asked to slow down.
     Throttled,
-    /// Somebody else holds the claim, or a service limit says to wait in line. Trying later helps.
+    /// Another delivery holds the claim, or a limit lets no more jobs run. Trying later helps.
     Busy,
     /// A service or S3 did not answer, or answered with a server error.
     Unavailable,
-    /// No request reached the service for some minutes: mostly, it is not in this region.
+    /// No request reached the service for some minutes. Most often the service is not in this region.
     Unreachable,
     /// The service no longer offers this job.
     Retired,
@@ -38,7 +38,7 @@ pub enum ErrorKind {
     JobFailed,
     /// The job did not end before its deadline.
     TimedOut,
-    /// The files that landed do not prove a complete export.
+    /// The files that were written do not prove a complete export.
     OutputRejected,
     /// Somebody cancelled the job.
     Cancelled,
@@ -49,7 +49,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Every kind, in the order of the documentation.
+    /// All kinds, in the order of the documentation.
     pub const ALL: [Self; 14] = [
         Self::InvalidEvent,
         Self::Forbidden,
@@ -67,7 +67,7 @@ impl ErrorKind {
         Self::Internal,
     ];
 
-    /// The published name, used as Lambda's `errorType` and in `ErrorEquals` of the state machine.
+    /// The published name: Lambda's `errorType`, and `ErrorEquals` in the state machine.
     pub const fn name(self) -> &'static str {
         match self {
             Self::InvalidEvent => "Landfall.InvalidEvent",
@@ -87,12 +87,12 @@ impl ErrorKind {
         }
     }
 
-    /// The kind of a published name; `None` for a name that is not ours, such as one of Lambda's own.
+    /// The kind with a published name; `None` for names that are not Landfall's, such as Lambda's own.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Whether the same call may succeed later without anybody changing anything.
+    /// Whether the same call may succeed later without a change by anybody.
     pub const fn is_transient(self) -> bool {
         matches!(self, Self::Throttled | Self::Busy | Self::Unavailable)
     }
@@ -107,20 +107,17 @@ impl fmt::Display for ErrorKind {
 /// A named error with a message for the person who has to act on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
-    /// What the state machine branches on.
     pub kind: ErrorKind,
-    /// What happened, to which job, and what can be done. It may quote what a service said or what an event holds, so it is
-    /// not logged: it goes to the execution, and from there into the receipt.
+    /// What happened, to which job, and what can be done. A message may quote a service or an event, so it is not
+    /// logged. The execution gets it, and from there the receipt.
     pub message: String,
-    /// The code and the status of a service's answer, for the log.
+    /// Code and status of the service's answer, for the log.
     pub code: Option<String>,
 }
 
-/// The result of everything in Landfall that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error of a kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -129,7 +126,7 @@ impl Error {
         }
     }
 
-    /// The same error with the code of a service's answer.
+    /// Adds the code of a service's answer.
     #[must_use]
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
         self.code = Some(code.into());
@@ -141,7 +138,7 @@ impl Error {
         Self::new(ErrorKind::Internal, message)
     }
 
-    /// The same error with what was being done put before its message.
+    /// Puts what was being done before the message.
     #[must_use]
     pub fn context(mut self, doing: impl fmt::Display) -> Self {
         self.message = format!("{doing}: {}", self.message);

@@ -1,6 +1,6 @@
-//! From an event to what it asks for.
+//! Reads an event into a request.
 //!
-//! What must stay true: unknown members are faults; all faults of an event are reported at once.
+//! What must stay true: unknown members are faults, and all faults of an event are reported at once.
 
 mod schema;
 mod validate;
@@ -21,19 +21,18 @@ use crate::{
     trigger::{IDENTITY, Options, Trigger, identify, is_schedule, split_detail},
 };
 
-/// An event that was read and found right.
+/// An event that was read and has no faults.
 #[derive(Clone, Debug)]
 pub struct Requested<R> {
-    /// What set it off.
+    /// What set the job off.
     pub trigger: Trigger,
-    /// The API request.
     pub request: R,
     pub options: Options,
     /// The destination that the event names, or the deployment's default; `None` for kinds that write nothing.
     pub destination: Option<S3Uri>,
 }
 
-/// Reads an event of a service's kind. Fails with `InvalidEvent`, naming every fault.
+/// Reads an event of a service's kind. Fails with `InvalidEvent`, naming each fault.
 pub fn parse<S: JobService>(event: &Value, default_destination: Option<&S3Uri>) -> Result<Requested<S::Request>> {
     let (destination, faults) = check::<S>(event, default_destination)?;
     faults.into_result()?;
@@ -50,7 +49,7 @@ pub fn parse<S: JobService>(event: &Value, default_destination: Option<&S3Uri>) 
     })
 }
 
-/// Adds a fault for an event that nothing tells from others, so that two deliveries of it could not be known as one.
+/// Adds a fault if nothing identifies the event, because two deliveries of it could not be recognised as the same.
 pub fn check_identity(event: &Value, faults: &mut Faults) {
     let has = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
     let options = &event["detail"][OPTIONS];
@@ -63,14 +62,15 @@ pub fn check_identity(event: &Value, faults: &mut Faults) {
     }
 }
 
-/// Refuses an event that could not be read whole, with `InvalidEvent` and every fault of what could be.
+/// Refuses an event that could not be read completely. Fails with `InvalidEvent`, naming each fault of what could be
+/// read.
 pub fn refuse<S: JobService>(event: &Value, default_destination: Option<&S3Uri>, unreadable: &Faults) -> Result<()> {
     let (_, mut faults) = check::<S>(event, default_destination)?;
     faults.put_over(unreadable);
     faults.into_result()
 }
 
-/// The faults of an event, with the destination of its output.
+/// Finds the faults of an event, and the destination of its output.
 fn check<S: JobService>(event: &Value, default_destination: Option<&S3Uri>) -> Result<(Option<S3Uri>, Faults)> {
     let mut faults = Faults::default();
     shape_of::<S>()?.check(event, &mut faults);
@@ -116,7 +116,7 @@ fn check_destination<S: JobService>(detail: &Value, default: Option<&S3Uri>, fau
             "must not lie in the prefix of another run (run=…), or the outputs of two runs would mix",
         );
     }
-    // The service is given `<destination>/run=<job key>-<attempt>/`.
+    // The service gets `<destination>/run=<job key>-<attempt>/`.
     let key_length = identify(
         &S::kind(),
         &json!({"detail-type": "", "source": "", "id": "", "time": "2000-01-01T00:00:00Z", "detail": detail}),
@@ -148,8 +148,8 @@ fn check_source<S: JobService>(detail: &Value, faults: &mut Faults) {
     }
 }
 
-/// Adds what is wrong with Landfall's own options beyond what the schema says: bounds that cross, and what a level of
-/// verification never looks at.
+/// Adds the faults in Landfall's own options that the schema cannot express, such as a lower bound above the upper
+/// bound, or an expectation that the level of verification cannot check.
 pub fn check_options(detail: &Value, faults: &mut Faults) {
     check_poll_options(detail, faults);
     check_expectations(detail, faults);
@@ -184,8 +184,8 @@ fn check_expectations(detail: &Value, faults: &mut Faults) {
     }
 }
 
-/// What is expected has to be possible, and the level has to look at it: `remedy` says what to do where that is the level
-/// listing.
+/// Checks that each expectation is possible. `remedy` is set if the level is `listing`, which reads no object: it says
+/// what to do about expectations that need more.
 fn check_expected(expect: &Value, place: &str, remedy: Option<&str>, faults: &mut Faults) {
     let rows = &expect["Rows"];
     let bound = |name: &str| rows.get(name).filter(|value| !value.is_null());
@@ -211,7 +211,7 @@ fn check_expected(expect: &Value, place: &str, remedy: Option<&str>, faults: &mu
     }
 }
 
-/// What the level listing can never show is not asked for at it.
+/// Adds a fault for an expectation that the level `listing` cannot check.
 fn check_level(asked: &Value, place: String, remedy: Option<&str>, faults: &mut Faults) {
     if let Some(remedy) = remedy
         && !asked.is_null()
@@ -224,9 +224,8 @@ fn check_level(asked: &Value, place: String, remedy: Option<&str>, faults: &mut 
     }
 }
 
-/// What an event would be refused for if this stood in its `Verification.Expect`, each fault at its place beneath `$`.
-/// `remedy` says what to do if the output is looked at as the level listing does. Fails with `Internal` if the schema is
-/// wrong.
+/// The faults of a value for `Verification.Expect`, each at its place beneath `$`. `remedy` is set if the output is
+/// checked as the level `listing` does. Fails with `Internal` if the schema is wrong.
 pub fn expectation_faults(expect: &Value, remedy: Option<&str>) -> Result<Faults> {
     let mut faults = Faults::default();
     EventSchema::new(inline_schema::<Expectations>())?.check(expect, &mut faults);

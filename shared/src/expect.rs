@@ -1,7 +1,7 @@
-//! What a user expects of an output, beyond what every output must be.
+//! What a user expects of an output, in addition to the checks of every output.
 //!
-//! What must stay true: the same types stand in events, under `Landfall.Verification.Expect`, and in the job; each
-//! expectation says for itself what its violation does.
+//! What must stay true: events (`Landfall.Verification.Expect`) and jobs hold the same types. Each expectation has its
+//! own member that says what a violation does.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,39 +17,38 @@ pub enum OnViolation {
     Fail,
 }
 
-/// All that may be expected. What is absent is not expected.
+/// All expectations. An absent one is not checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Expectations {
-    /// Columns that every data object has.
+    /// Columns that each data object has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<ExpectedColumns>,
-    /// Rows of the whole output.
+    /// How many rows the whole output has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<ExpectedRows>,
-    /// Change of the rows since the newest sealed success.
+    /// How much the number of rows changed since the newest sealed success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<ExpectedChange>,
-    /// Age of the data.
+    /// How old the data are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age: Option<ExpectedAge>,
-    /// The service's own estimate of the rows, where it gives one.
+    /// How near the number of rows is to the service's own estimate, if it gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segment_estimate: Option<ExpectedEstimate>,
 }
 
 impl Expectations {
-    /// Whether nothing is expected.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Columns that every data object has.
+/// Columns that each data object has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct ExpectedColumns {
-    /// Their names, as in CSV's header, the keys of the first JSON line, or ORC's top-level fields.
+    /// Their names, as in the header of a CSV, the keys of the first JSON line, or the top-level fields of an ORC file.
     #[schemars(length(min = 1, max = 100), extend("uniqueItems" = true), inner(length(min = 1, max = 128)))]
     pub required: Vec<String>,
     /// `fail` when absent.
@@ -57,17 +56,18 @@ pub struct ExpectedColumns {
     pub on_violation: OnViolation,
 }
 
-/// Rows of the whole output: at least one of the bounds.
+/// How many rows the whole output has. At least one of the bounds is given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct ExpectedRows {
-    /// The fewest.
+    /// The smallest allowed number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<u64>,
-    /// The most.
+    /// The largest allowed number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<u64>,
-    /// Whether the empty lines of a CSV of one column are rows. When absent, the bounds hold with them and without.
+    /// Whether empty lines of a CSV with one column are rows. When absent, the bounds must hold with them and without
+    /// them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub empty_lines: Option<EmptyLines>,
     /// `fail` when absent.
@@ -75,21 +75,21 @@ pub struct ExpectedRows {
     pub on_violation: OnViolation,
 }
 
-/// What empty lines of a CSV of one column are. Some writers mean a null by one, and others nothing.
+/// What empty lines of a CSV with one column are. Some writers write a null as an empty line, others write nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EmptyLines {
-    /// Rows without a value.
+    /// Each is a row without a value.
     Count,
-    /// Nothing.
+    /// They are no rows.
     Skip,
 }
 
-/// Change of the rows since the newest sealed success in the same destination.
+/// How much the number of rows changed since the newest sealed success in the same destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct ExpectedChange {
-    /// The largest change in either direction, in percent of the rows before.
+    /// The largest change in either direction, in percent of the earlier number.
     #[schemars(range(min = 0, max = 1_000_000))]
     pub max_percent: u32,
     /// `fail` when absent.
@@ -97,11 +97,11 @@ pub struct ExpectedChange {
     pub on_violation: OnViolation,
 }
 
-/// How near the rows of the output are to what the service estimates.
+/// How near the number of rows is to the service's estimate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct ExpectedEstimate {
-    /// The largest difference in either direction, in percent of the estimate: `5%`.
+    /// The largest difference in either direction, in percent of the estimate, such as `5%`.
     #[schemars(regex(pattern = r"^(100|[0-9]{1,2})%$"))]
     pub within: String,
     /// What a larger difference does: `warn` when absent.
@@ -110,19 +110,19 @@ pub struct ExpectedEstimate {
     pub otherwise: OnViolation,
 }
 
-/// An estimate proves little: the segment is counted anew for each export.
+/// The default, because an estimate proves little: the service counts the segment anew for each export.
 const fn warn() -> OnViolation {
     OnViolation::Warn
 }
 
 impl ExpectedEstimate {
-    /// The largest difference, in percent; `None` for a text that the schema does not take.
+    /// The largest difference in percent; `None` for a text that the schema refuses.
     pub fn percent(&self) -> Option<u64> {
         self.within.strip_suffix('%')?.parse().ok()
     }
 }
 
-/// Age of the data when it is verified.
+/// How old the data are when they are verified.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct ExpectedAge {

@@ -1,6 +1,6 @@
-//! What is wrong with an event, all of it at once.
+//! Faults: everything that is wrong with an event.
 //!
-//! What must stay true: a fault names the place as a JSON path, what was found and what is allowed; it never quotes a
+//! What must stay true: a fault names its place as a JSON path, what was found, and what is allowed. It never quotes a
 //! value that the schema marks as sensitive (`writeOnly`).
 
 use std::fmt;
@@ -9,20 +9,20 @@ use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// How much of a found value a message shows, in characters.
+/// How many characters of a found value a message shows.
 const SHOWN: usize = 80;
 
-/// How much of all faults an error lists, in bytes, and of each, in characters: 32,768 characters of an error go through a
-/// state machine, as JSON within JSON.
+/// How many bytes of faults an error lists in all, and how many characters of each fault. A state machine passes on
+/// 32,768 characters of an error, and escapes them as JSON within JSON.
 const LISTED: usize = 12_000;
 const LINE: usize = 600;
 
-/// One thing that is wrong.
+/// One fault.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {
     /// JSON path, such as `$.detail.DataFormat`.
     pub path: String,
-    /// What was found there.
+    /// The value that was found, or a description of it.
     pub found: String,
     /// What is allowed, or what to do.
     pub allowed: String,
@@ -39,7 +39,7 @@ impl fmt::Display for Fault {
 pub struct Faults(Vec<Fault>);
 
 impl Faults {
-    /// Adds a fault. `found` is cut to a readable length.
+    /// Adds a fault once. `found` is cut to [`SHOWN`] characters.
     pub fn add(&mut self, path: impl Into<String>, found: impl fmt::Display, allowed: impl Into<String>) {
         let found = shorten(&found.to_string(), SHOWN);
         let fault = Fault {
@@ -52,23 +52,21 @@ impl Faults {
         }
     }
 
-    /// Whether anything was found at this path.
+    /// Whether there is a fault at this path.
     pub fn has(&self, path: &str) -> bool {
         self.0.iter().any(|fault| fault.path == path)
     }
 
-    /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The same faults of a document that stands at `place` in another one: `$.Kind` at `$.detail.Requests[3]` is
-    /// `$.detail.Requests[3].Kind`.
+    /// The same faults for a document that is part of another one, at `place`: `$.Kind` at `$.detail.Requests[3]`
+    /// becomes `$.detail.Requests[3].Kind`.
     #[must_use]
     pub fn beneath(mut self, place: &str) -> Self {
         for fault in &mut self.0 {
@@ -78,7 +76,7 @@ impl Faults {
         self
     }
 
-    /// Takes out the faults of the document that stands at `place` in this one: the opposite of [`Faults::beneath`].
+    /// Takes out the faults beneath `place`, with paths that begin there: the opposite of [`Faults::beneath`].
     #[must_use]
     pub fn split_off(&mut self, place: &str) -> Self {
         let rest = |path: &str| path.strip_prefix(place).map(str::to_owned);
@@ -90,7 +88,7 @@ impl Faults {
         within
     }
 
-    /// Takes out the faults at some paths.
+    /// Takes out the faults whose path `is_meant`.
     #[must_use]
     pub fn take_if(&mut self, is_meant: impl Fn(&str) -> bool) -> Self {
         let (taken, left) = std::mem::take(&mut self.0)
@@ -100,19 +98,19 @@ impl Faults {
         Self(taken)
     }
 
-    /// Adds faults, each of which stands for all that was found at its path before.
+    /// Adds faults. At each of their paths they replace the faults that were there.
     pub fn put_over(&mut self, others: &Self) {
         self.0.retain(|fault| !others.has(&fault.path));
         self.0.extend(others.0.iter().cloned());
         self.0.sort();
     }
 
-    /// The faults, in the order of their paths.
+    /// In the order of the paths.
     pub fn iter(&self) -> impl Iterator<Item = &Fault> {
         self.0.iter()
     }
 
-    /// `Ok` without faults, else one [`ErrorKind::InvalidEvent`] that lists them, one a line.
+    /// `Ok` if there are no faults, otherwise an [`ErrorKind::InvalidEvent`] that lists them, one on each line.
     pub fn into_result(self) -> Result<()> {
         if self.0.is_empty() {
             return Ok(());
@@ -137,7 +135,7 @@ impl Faults {
     }
 }
 
-/// A text cut to so many characters.
+/// The first `most` characters of a text.
 fn shorten(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
@@ -146,7 +144,7 @@ fn shorten(text: &str, most: usize) -> String {
     format!("{head}… ({} characters)", text.chars().count())
 }
 
-/// The path of a member of what stands at `path`.
+/// The path of a member of the object at `path`.
 pub(crate) fn member_path(path: &str, name: &str) -> String {
     let is_letter = |c: char| c.is_ascii_alphabetic() || c == '_';
     if name.starts_with(is_letter) && name.chars().all(|c| is_letter(c) || c.is_ascii_digit() || c == '-') {
@@ -156,7 +154,7 @@ pub(crate) fn member_path(path: &str, name: &str) -> String {
     }
 }
 
-/// A text as JSON writes it.
+/// A text as a JSON string.
 pub(crate) fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }

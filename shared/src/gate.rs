@@ -1,8 +1,8 @@
-//! The gate: what an event may name.
+//! The gate: which values an event may name.
 //!
-//! Whoever can put an event could otherwise send data elsewhere, or take what is not meant for them. What must stay true:
-//! this is decided before any service is called, an empty list allows nothing, a prefix is compared by whole path segments,
-//! and a name matches its pattern as a whole, with the case that it has.
+//! Anyone who can put an event could otherwise send data elsewhere, or read data that is not meant for them. What must
+//! stay true: the gate decides before any service is called; an empty list allows nothing; a prefix is compared by
+//! whole path segments; a name is compared with a pattern as a whole, and case matters.
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -13,13 +13,13 @@ use crate::{
 /// What a deployment allows events to name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowList {
-    /// Folders that exports may be written beneath, or read from.
+    /// Folders that exports may write to and imports may read from.
     pub destinations: Vec<S3Uri>,
-    /// ARNs of roles that a service may be given; one that ends in `*` allows all that begin so.
+    /// ARNs of roles that a service may be given. One that ends in `*` allows all ARNs with that beginning.
     pub roles: Vec<String>,
     /// ARNs of KMS keys, by the same rule.
     pub keys: Vec<String>,
-    /// Names of domains whose segments may be exported; `*` stands for any characters, anywhere and more than once.
+    /// Names of domains whose segments may be exported. Each `*` stands for any characters, and may be anywhere.
     pub domains: Vec<String>,
     /// Ids of dashboards that snapshots may be taken of, by the same rule.
     pub dashboards: Vec<String>,
@@ -28,7 +28,7 @@ pub struct AllowList {
 }
 
 impl AllowList {
-    /// Whether data may lie here; `what` names the member for the message.
+    /// Whether data may be written to or read from this location. `what` is the location's name in the message.
     pub fn check_location(&self, what: &str, uri: &S3Uri) -> Result<()> {
         if self.destinations.iter().any(|folder| uri.is_within(folder)) {
             return Ok(());
@@ -61,11 +61,12 @@ impl AllowList {
         check_name(what, id, "AllowedDashboards", &self.dashboards)
     }
 
-    /// Whether an event may act for this user. `given_by` names the member, since nobody is to read who it is.
+    /// Whether an event may act for this user. The message names the event's member, `given_by`, and not the user, who
+    /// is personal data.
     pub fn check_user(&self, given_by: &str, actor: &Actor) -> Result<()> {
         let is_allowed = |pattern: &String| match actor {
             Actor::One(arn) => matches_name(pattern, arn),
-            // What ends in a star and matches the head alone matches whatever follows it.
+            // A pattern that ends in `*` and matches the head also matches whatever follows the head.
             Actor::AnyOf(head) => pattern.ends_with('*') && matches_name(pattern, head),
         };
         if self.users.iter().any(is_allowed) {
@@ -95,9 +96,9 @@ fn check_name(what: &str, name: &str, parameter: &str, patterns: &[String]) -> R
     Err(refusal(what, name, parameter, patterns.iter().cloned()))
 }
 
-/// Whether a whole name matches a pattern in which each `*` stands for any characters, also for none. IAM matches the
-/// resources of the functions' roles in the same way. The text between two stars is taken where it comes first, which
-/// leaves the most for what follows.
+/// Whether a pattern matches the whole name. Each `*` stands for any characters or none; IAM matches the resources of
+/// the functions' roles in the same way. The text between two stars is taken at its first place in the name, which
+/// leaves the most for the rest of the pattern.
 fn matches_name(pattern: &str, name: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else {
         return pattern == name;

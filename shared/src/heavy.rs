@@ -1,7 +1,7 @@
-//! Work that takes the processor for a while.
+//! Runs work that keeps a processor busy for a while.
 //!
-//! What must stay true: where a runtime has several threads, other tasks do not wait for it; a runtime of one thread does
-//! it on the spot, so that the order of everything there stays the same every time; and a panic in it is an error.
+//! What must stay true: in a runtime with several threads, other tasks go on meanwhile. In a runtime with one thread,
+//! the work runs at once, so that tests repeat the same order each time. A panic in the work is an error.
 
 use std::{
     error, fmt,
@@ -11,7 +11,7 @@ use std::{
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tracing::Span;
 
-/// The work panicked.
+/// The error if the work panicked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Panicked;
 
@@ -23,7 +23,7 @@ impl fmt::Display for Panicked {
 
 impl error::Error for Panicked {}
 
-/// Does `work` where other tasks do not wait for it. To be called on a tokio runtime.
+/// Runs `work` so that other tasks go on. Must be called on a tokio runtime.
 pub async fn heavy<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Panicked> {
     if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
         return catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked);

@@ -1,7 +1,8 @@
 //! How long earlier runs of a request took.
 //!
-//! What must stay true: a history only makes waits better. One that cannot be read or written fails no job; it is changed
-//! by compare-and-set and holds each run once, however often that is sealed, and only the newest ones.
+//! What must stay true: a history only improves the waits, so no job fails because its history cannot be read or
+//! written. The history is changed by compare-and-set. It holds the newest runs, and each run once, however often the
+//! run is sealed.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -16,40 +17,40 @@ use crate::{
 /// The schema of [`History`].
 pub const SCHEMA: &str = "landfall.history/1";
 
-/// How much later than planned a look may come: retries, and a function that starts slowly.
+/// How much later than planned a poll may come, because of retries or a slow start of the function.
 const LATENESS: TimeDelta = TimeDelta::seconds(60);
 
-/// One run that ended well.
+/// A run that succeeded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
-    /// The job key: a job is in a history once.
+    /// Each job is in a history at most once.
     pub job_key: String,
     /// When the service gave the id.
     pub accepted_at: DateTime<Utc>,
-    /// Seconds after that at which it was last seen running; 0 if it never was.
+    /// Seconds from `accepted_at` until the job was last seen running; 0 if it never was.
     pub after_seconds: f64,
-    /// Seconds after that at which it was seen to have ended; the same where the service itself says when it ended.
+    /// Seconds from `accepted_at` until the job was seen to have ended. Both numbers are the same if the service itself
+    /// says when it ended.
     pub by_seconds: f64,
 }
 
 impl Run {
-    /// What a job that ended well tells; `None` if it is not known well enough when it began or
-    /// ended.
+    /// The run of a job that succeeded. `None` if its beginning or its end is not known well enough.
     pub fn of(job: &Job, attempt: &Attempt) -> Option<Self> {
-        // A start call whose answer was lost: the id was found some time after the service had given it.
+        // If the start call's answer was lost, the id was found some time after the service had made the job.
         if attempt.started_at.is_none_or(|started| started > attempt.lease_until) {
             return None;
         }
         let since = |time: DateTime<Utc>| time - job.accepted_at;
         let by = since(job.ended_at?);
         let after = job.running_at.map_or(TimeDelta::zero(), since).max(TimeDelta::zero());
-        // The service's clock is not ours: what it says counts within what was seen.
+        // The service's clock differs from ours, so its time counts only if it lies between our two polls.
         let told = job
             .service_ended_at
             .map(since)
             .filter(|told| (after..=by).contains(told));
-        // A job that nobody looked at for longer than was planned, such as one that was adopted, redriven or picked up, may
-        // have ended long before.
+        // If the job was not polled for longer than planned, because it was adopted, redriven or picked up, it may have
+        // ended long before the poll.
         let planned = TimeDelta::seconds(i64::from(job.wait_seconds) * 3 / 2) + LATENESS;
         if told.is_none() && by - after > planned {
             return None;
@@ -69,7 +70,7 @@ fn seconds(duration: TimeDelta) -> f64 {
     duration.num_milliseconds() as f64 / 1000.0
 }
 
-/// The newest runs of one request, as they stand in the ledger bucket.
+/// The newest runs of one request, as stored in the ledger bucket.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct History {
     /// [`SCHEMA`].
@@ -82,7 +83,7 @@ pub struct History {
 }
 
 impl History {
-    /// Adds a run, unless it is there or older than all that are kept. Whether that changed anything.
+    /// Adds a run, unless it is there already or older than all runs that are kept. Says whether the history changed.
     pub fn add(&mut self, run: Run) -> bool {
         let before = self.runs.clone();
         if self.runs.iter().all(|other| other.job_key != run.job_key) {
@@ -95,13 +96,13 @@ impl History {
     }
 }
 
-/// Where the history of a request lies.
+/// Key of a request's history in the ledger bucket.
 pub fn key(kind: &Kind, request_sha256: &str) -> String {
     format!("history/{kind}/{request_sha256}.json")
 }
 
-/// How long the newest runs of a request took, oldest first. Empty where there are none, or where they cannot be read,
-/// which is logged.
+/// How long the newest runs of a request took, oldest first. Empty if there are none. If they cannot be read, that is
+/// logged, and it is empty too.
 pub async fn recall(ledger: &Ledger<'_>, kind: &Kind, request_sha256: &str) -> Vec<Ran> {
     match ledger.read(&key(kind, request_sha256)).await {
         Ok(stored) => read(kind, request_sha256, stored.as_deref())
@@ -123,7 +124,7 @@ pub async fn recall(ledger: &Ledger<'_>, kind: &Kind, request_sha256: &str) -> V
     }
 }
 
-/// Adds a run. What goes wrong is logged: the next run is polled without it.
+/// Adds a run. If that fails, it is only logged, and later runs are planned without this one.
 pub async fn record(ledger: &Ledger<'_>, clock: &dyn Clock, kind: &Kind, request_sha256: &str, run: Run) {
     let add = |stored: Option<&[u8]>| {
         let mut history = read(kind, request_sha256, stored);
@@ -143,7 +144,7 @@ pub async fn record(ledger: &Ledger<'_>, clock: &dyn Clock, kind: &Kind, request
     }
 }
 
-/// A history as it is stored. Nothing depends on it, so one that cannot be read is begun anew.
+/// Reads a stored history. If it cannot be read, an empty one replaces it, because nothing depends on it.
 fn read(kind: &Kind, request_sha256: &str, stored: Option<&[u8]>) -> History {
     let empty = History {
         schema: SCHEMA.to_owned(),
@@ -155,7 +156,10 @@ fn read(kind: &Kind, request_sha256: &str, stored: Option<&[u8]>) -> History {
     match serde_json::from_slice::<History>(stored) {
         Ok(history) if history.schema == SCHEMA => history,
         _ => {
-            tracing::warn!("{} is not of {SCHEMA} and is begun anew", key(kind, request_sha256));
+            tracing::warn!(
+                "{} is not of {SCHEMA}; an empty history replaces it",
+                key(kind, request_sha256)
+            );
             empty
         }
     }

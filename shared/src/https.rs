@@ -1,11 +1,11 @@
 //! The HTTPS client that all AWS clients of a function share.
 //!
-//! What must stay true: only certificates of [`Trust`] are accepted; proxies of the environment are followed, as every AWS
-//! SDK does; and nothing is read or built before the first request needs it.
+//! What must stay true: only certificates of [`Trust`] are accepted. Proxies in the environment are used, as in each
+//! AWS SDK. Nothing is read or built before the first request.
 //!
-//! The SDK's own client reads every root certificate of the system while a client is made. That takes more time than all
-//! else that a function does before its first call. This one is given to the SDK instead. It builds the same connector of
-//! the same parts when the first request asks for it, so a client that is never used costs nothing.
+//! The SDK's own client reads all root certificates of the system when it is made. That takes longer than all other
+//! work before a function's first call. This client replaces it: it builds the same connector from the same parts, but
+//! only at the first request, so a client that is never used costs nothing.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -25,17 +25,17 @@ use aws_smithy_runtime_api::client::{
 
 use crate::error::{Error, Result};
 
-/// The roots of Amazon Trust Services, which the endpoints of AWS have certificates of, as
-/// <https://www.amazontrust.com/repository/> publishes them.
+/// The root certificates of Amazon Trust Services, which signs the certificates of AWS's endpoints, as published at
+/// <https://www.amazontrust.com/repository/>.
 const AMAZON_TRUST_SERVICES: &[u8] = include_bytes!("https/amazon-trust-services.pem");
 
 /// Which root certificates are accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Trust {
-    /// Amazon Trust Services and nobody else.
+    /// Only those of Amazon Trust Services.
     #[default]
     Amazon,
-    /// What the system trusts, which `SSL_CERT_FILE` and `SSL_CERT_DIR` can replace.
+    /// Those that the system trusts. `SSL_CERT_FILE` and `SSL_CERT_DIR` can replace them.
     System,
 }
 
@@ -48,10 +48,10 @@ impl Trust {
     }
 }
 
-/// The time-outs that a connector is built for.
+/// A connector's time-outs: for connecting, and for reading.
 type Settings = (Option<Duration>, Option<Duration>);
 
-/// The client. Each connector keeps its connections open for all who share it.
+/// The client. A connector's connections stay open for all clients that share it.
 #[derive(Debug)]
 pub struct Https {
     tls: TlsContext,
@@ -59,7 +59,6 @@ pub struct Https {
 }
 
 impl Https {
-    /// A client that accepts these certificates.
     pub fn new(trust: Trust) -> Result<Self> {
         let tls = TlsContext::builder()
             .with_trust_store(trust.store())
@@ -71,7 +70,7 @@ impl Https {
         })
     }
 
-    /// The connector that the SDK's own client would build, but for the certificates.
+    /// Builds the connector that the SDK's own client would build, except for the certificates.
     fn connect(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         let mut connector = Connector::builder()
             .tls_provider(Provider::Rustls(CryptoMode::AwsLc))

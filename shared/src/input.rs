@@ -1,13 +1,14 @@
-//! What a function is given, read by ourselves.
+//! Reads the input of a function.
 //!
-//! What must stay true: every JSON text is read, whatever is in it. EventBridge and Step Functions pass on numbers that
-//! no float holds, half surrogate pairs, any depth and members that stand twice; serde_json refuses each of them, also in
-//! members that nobody looks at. Here such a place keeps its JSON text, so that two events that differ stay different,
-//! and is named as a fault with its path. So a function refuses it under one of our names, and the seal still finds the
-//! kind and the execution.
+//! What must stay true: each JSON text is read, whatever it contains. EventBridge and Step Functions pass on numbers
+//! that no float holds, half surrogate pairs, any nesting, and members that occur twice. serde_json refuses a text with
+//! any of these, even in a member that nobody reads. Here such a place keeps its JSON text as a string, so that two
+//! different events stay different, and it is reported as a fault with its path. So a function can refuse the event
+//! with an error of Landfall, and Seal still finds the kind and the execution.
 //!
-//! The runtime is asked for a [`Payload`], which takes any text. [`Input::read`] goes through it level by level: an
-//! object is split into its members and an array into its items without looking into them, then each is read in turn.
+//! The Lambda runtime is asked for a [`Payload`], which accepts any text. [`Input::read`] goes through it level by
+//! level: it splits an object into its members and an array into its items without reading them, and then reads one
+//! after the other.
 
 use std::fmt;
 
@@ -23,14 +24,13 @@ use crate::{
     hash::sha256_hex,
 };
 
-/// Deepest nesting that is read. The events of all kinds have about ten levels; what is read here is written to the ledger
-/// and read again by serde_json, which takes 128.
+/// The deepest nesting that is read. The events of all kinds have about ten levels. What is read here is written to the
+/// ledger and read again by serde_json, whose limit is 128.
 pub const MAX_DEPTH: usize = 64;
 
-/// Most faults that are listed.
 const MAX_FAULTS: usize = 100;
 
-/// A payload as it came: the runtime hands over whatever it is.
+/// A payload as Lambda sent it. The runtime passes on any text.
 #[derive(Debug)]
 pub struct Payload(Result<Box<RawValue>, String>);
 
@@ -40,23 +40,23 @@ impl<'de> Deserialize<'de> for Payload {
     }
 }
 
-/// A JSON value, and what of it could not be read.
+/// A JSON value, with the places that could not be read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Input {
-    /// The value. What could not be read is its JSON text there.
+    /// A place that could not be read holds its JSON text as a string.
     pub value: Value,
-    /// What could not be read.
+    /// The places that could not be read.
     pub faults: Faults,
-    /// The whole text, if something could not be read.
+    /// The whole text; empty if everything could be read.
     text: String,
 }
 
-/// An event that could not be read.
+/// Why an event could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
-    /// What of it.
+    /// The places that could not be read.
     pub faults: Faults,
-    /// SHA-256 of its text, hex.
+    /// SHA-256 of the event's text, in hex.
     pub sha256: String,
 }
 
@@ -72,7 +72,7 @@ impl From<Value> for Input {
 impl TryFrom<Payload> for Input {
     type Error = Error;
 
-    /// Fails with `InvalidEvent` if it is no JSON.
+    /// Fails with `InvalidEvent` if the payload is not JSON.
     fn try_from(Payload(text): Payload) -> Result<Self> {
         text.map(|text| Self::of(&text))
             .map_err(|why| Error::new(ErrorKind::InvalidEvent, format!("the input is not JSON: {why}")))
@@ -80,7 +80,7 @@ impl TryFrom<Payload> for Input {
 }
 
 impl Input {
-    /// Reads a text. Fails if it is no JSON.
+    /// Reads a text. Fails if it is not JSON.
     pub fn read(text: &[u8]) -> serde_json::Result<Self> {
         serde_json::from_slice(text).map(Self::of)
     }
@@ -96,7 +96,7 @@ impl Input {
         }
     }
 
-    /// What could not be read of the whole, if anything.
+    /// What could not be read of the input; `None` if everything could.
     pub fn unreadable(self) -> Option<Unreadable> {
         (!self.faults.is_empty()).then(|| Unreadable {
             sha256: sha256_hex(self.text.as_bytes()),
@@ -104,7 +104,7 @@ impl Input {
         })
     }
 
-    /// What could not be read of one member, with paths that begin there.
+    /// What could not be read of one member, with paths that begin at it; `None` if all of it could.
     pub fn unreadable_member(mut self, name: &str) -> Option<Unreadable> {
         let faults = self.faults.split_off(&format!("$.{name}"));
         if faults.is_empty() {
@@ -120,8 +120,9 @@ impl Input {
     }
 }
 
-/// Reads a handler's input. Fails with `Internal`: what a state hands on was written by Landfall itself. Only the cause of
-/// an error was not: Step Functions cuts it, and that may be within a surrogate pair.
+/// Reads a handler's input. Fails with `Internal` if it cannot be read, because Landfall itself wrote the output of the
+/// state before. Faults in `error` are ignored: Step Functions cuts the cause of an error, possibly within a surrogate
+/// pair.
 pub fn read_input<T: DeserializeOwned>(input: impl Into<Input>) -> Result<T> {
     let mut input = input.into();
     let _ = input.faults.split_off("$.error");
@@ -131,7 +132,7 @@ pub fn read_input<T: DeserializeOwned>(input: impl Into<Input>) -> Result<T> {
     read_value(input.value)
 }
 
-/// [`read_input`] of a value, whatever of the input could not be read.
+/// Like [`read_input`], for a value whose faults do not matter.
 pub fn read_value<T: DeserializeOwned>(value: Value) -> Result<T> {
     serde_json::from_value(value).map_err(foreign)
 }
@@ -140,7 +141,7 @@ fn foreign(why: impl fmt::Display) -> Error {
     Error::internal(format!("the input is not what the state before this one gives: {why}"))
 }
 
-/// The members of an object in their order, unread.
+/// The members of an object in their order, not read yet.
 #[derive(Default)]
 struct Members<'a>(Vec<(&'a RawValue, &'a RawValue)>);
 
@@ -166,7 +167,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// Where the reader is.
+/// The place that is being read.
 enum Path<'a> {
     Root,
     Member(&'a Self, &'a str),
@@ -238,7 +239,7 @@ impl Reader {
         })
     }
 
-    /// A number, true, false or null.
+    /// Reads a number, `true`, `false` or `null`.
     fn plain(&mut self, text: &RawValue, path: &Path<'_>) -> Option<Value> {
         let read = serde_json::from_str(text.get()).ok();
         if read.is_none() {
@@ -254,12 +255,11 @@ impl Reader {
     }
 }
 
-/// The name of a member.
 fn name_of(key: &RawValue) -> String {
     serde_json::from_str(key.get()).unwrap_or_else(|_| spelled_out(key.get()))
 }
 
-/// The text of a JSON string in which halves of surrogate pairs stay the escapes that they are.
+/// The text of a JSON string. Each half of a surrogate pair stays an escape.
 fn spelled_out(json: &str) -> String {
     let unit = |escape: &str| u16::from_str_radix(escape.strip_prefix("\\u")?.get(..4)?, 16).ok();
     let mut mended = String::with_capacity(json.len() + 8);

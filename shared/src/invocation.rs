@@ -1,4 +1,4 @@
-//! What a handler is given besides its input.
+//! What a handler gets besides its input.
 
 use std::sync::Arc;
 
@@ -9,12 +9,10 @@ use crate::{
     store::{Clock, ObjectStore},
 };
 
-/// What is built once in `main` and passed to every invocation.
+/// What `main` builds once and passes to each invocation.
 #[derive(Clone)]
 pub struct Deployment {
-    /// The configuration.
     pub config: Config,
-    /// Objects in S3.
     pub store: Arc<dyn ObjectStore>,
     pub clock: Arc<dyn Clock>,
 }
@@ -24,7 +22,7 @@ pub struct Deployment {
 pub struct Invocation {
     /// Lambda's request id.
     pub request_id: String,
-    /// When Lambda ends the function.
+    /// When Lambda ends the invocation.
     pub deadline: DateTime<Utc>,
 }
 

@@ -1,7 +1,8 @@
-//! The one value that goes through the state machine.
+//! The value that goes through the state machine.
 //!
-//! What must stay true: a [`Job`] stays a few KB (lists and reports lie in S3, it carries pointers and counts), holds no
-//! value that a service marks as sensitive, and whatever a state needs to know is in it or in the ledger.
+//! What must stay true: a [`Job`] stays a few KB, because lists and reports are in S3 and the job holds only pointers
+//! and counts. It holds no value that a service marks as sensitive. What a state needs to know is in the job or in the
+//! ledger.
 
 use std::fmt;
 
@@ -21,10 +22,10 @@ use crate::{
 /// The schema of [`Job`]; its number changes when a reader of the old one would misread the new one.
 pub const SCHEMA: &str = "landfall.job/1";
 
-/// Longest cause that goes on through the state machine, in characters.
+/// The longest cause of an error in a job, in characters.
 const MAX_CAUSE: usize = 4_000;
 
-/// Longest cause of a missed poll, in characters.
+/// The longest cause of a missed poll, in characters.
 const MAX_SHORT_CAUSE: usize = 1_000;
 
 /// The kind of a job, such as `segment-snapshot`.
@@ -32,7 +33,7 @@ const MAX_SHORT_CAUSE: usize = 1_000;
 pub struct Kind(String);
 
 impl Kind {
-    /// A kind by its name: lower-case letters and hyphens.
+    /// Takes a name of lower-case letters and hyphens.
     pub fn new(name: impl Into<String>) -> Self {
         Self(name.into())
     }
@@ -52,7 +53,6 @@ impl Kind {
         format!("{} Requested", words.join(" "))
     }
 
-    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -64,24 +64,24 @@ impl fmt::Display for Kind {
     }
 }
 
-/// How far a job is: what the state machine branches on.
+/// How far a job is. The state machine branches on this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// The service works on it.
+    /// The service works on the job.
     Running,
-    /// The service says that it is done.
+    /// The service says that the job is done.
     Succeeded,
-    /// The service says that it failed.
+    /// The service says that the job failed.
     Failed,
-    /// It did not end before its deadline.
+    /// The job did not end before its deadline.
     TimedOut,
-    /// Its outcome is decided and stands in the ledger.
+    /// The outcome is decided and recorded in the ledger.
     Sealed,
 }
 
 impl Status {
-    /// The name that a job and the log have.
+    /// The name in the job and in the log.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -93,21 +93,21 @@ impl Status {
     }
 }
 
-/// How much of the output is looked at.
+/// How thoroughly the output is checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// Only the listing: keys, sizes and times.
     Listing,
-    /// Also the metadata of every object, and its ends: headers, footers, directories.
+    /// Also the metadata of each object, and its headers, footers or directory.
     Structure,
-    /// Every byte, hashed and decoded.
+    /// Each byte, hashed and decoded.
     #[default]
     Full,
 }
 
 impl Level {
-    /// The name that events and receipts use.
+    /// The name in events and receipts.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Listing => "listing",
@@ -123,45 +123,42 @@ impl fmt::Display for Level {
     }
 }
 
-/// Parts of the work that are done, as the service counts them.
+/// How many parts of its work the service has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
-    /// Parts done.
     pub done: u64,
-    /// All parts.
+    /// Parts in all.
     pub total: u64,
 }
 
 impl Progress {
-    /// The share that is done, 0 to 1; `None` while the total is unknown.
+    /// The share that is done, from 0 to 1; `None` while the total is unknown.
     #[allow(clippy::cast_precision_loss)]
     pub fn share(self) -> Option<f64> {
         (self.total > 0).then(|| (self.done as f64 / self.total as f64).min(1.0))
     }
 }
 
-/// What the service says it handled.
+/// The rows that the service says it handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
-    /// Rows handled.
     pub processed: u64,
-    /// Rows that failed.
     pub failed: u64,
 }
 
-/// An error as Step Functions carries it: its name and its cause.
+/// An error as Step Functions hands it on: its name and its cause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskError {
-    /// The name, such as `Landfall.TimedOut` or one of Lambda's own.
+    /// `Landfall.TimedOut`, say, or a name of Lambda's own.
     #[serde(rename = "Error")]
     pub error: String,
-    /// For an error of a function the JSON of `errorType` and `errorMessage`, else a text.
+    /// JSON with `errorType` and `errorMessage` if a function failed, otherwise a text.
     #[serde(rename = "Cause", default)]
     pub cause: String,
 }
 
 impl TaskError {
-    /// The message for a person: the function's own `errorMessage` where the cause is Lambda's JSON.
+    /// The message for a person: the function's `errorMessage` if the cause is Lambda's JSON, otherwise the cause.
     pub fn message(&self) -> String {
         let payload = serde_json::from_str::<Value>(&self.cause).ok();
         let message = payload
@@ -171,7 +168,7 @@ impl TaskError {
         message.unwrap_or(&self.cause).to_owned()
     }
 
-    /// The first line of the message; where that only leads up to a list, what the list begins with.
+    /// The first line of the message; the second if the first ends with a colon and so only introduces a list.
     pub fn gist(&self) -> String {
         let message = self.message();
         let mut lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -180,7 +177,7 @@ impl TaskError {
         next.unwrap_or(first).to_owned()
     }
 
-    /// The error with its message alone, cut to what a job carries along and a receipt tells.
+    /// The error with its plain message, short enough for a job and a receipt.
     #[must_use]
     pub fn short(&self) -> Self {
         Self {
@@ -189,7 +186,8 @@ impl TaskError {
         }
     }
 
-    /// What the state machine says of a failed step, under one of our names and with a message for a person.
+    /// The error of a failed step, as the state machine hands it on, under a name of Landfall's and with a message for
+    /// a person.
     pub fn named(error: Option<&Self>) -> Self {
         let Some(error) = error else {
             return Error::internal("the first step failed without an error").into();
@@ -218,41 +216,42 @@ impl From<Error> for TaskError {
     }
 }
 
-/// Polls that brought no news: the service did not answer or refused to, or the function that asks it could not run or
-/// died. None of them says anything about the job.
+/// Polls that brought no news. The service did not answer or refused the call, or the poll function could not run or
+/// died. No such poll says anything about the job.
 ///
-/// The state machine counts those whose function gave no answer, the function counts the others.
+/// The state machine counts the polls whose function gave no answer; the poll function counts the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Missed {
-    /// All of them, by this execution.
+    /// All polls of this execution that brought no news.
     pub count: u32,
-    /// Those whose function gave no answer.
+    /// Polls whose function gave no answer.
     pub unanswered: u32,
-    /// Those since the last news.
+    /// Polls without news since the last news.
     pub in_a_row: u32,
-    /// Seconds to wait after the next one whose function gives no answer. It grows with each of them, for good.
+    /// Seconds to wait after the next poll whose function gives no answer. Each such poll makes it longer; it never
+    /// gets shorter.
     pub rest_seconds: u32,
-    /// Why the last one brought none.
+    /// Why the last of them brought no news.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<TaskError>,
-    /// Whether the last poll brought news of a job that was announced as stalled, and nobody was told of it yet.
+    /// Whether the job was announced as stalled and the last poll brought news. The news is not announced yet.
     pub resumed: bool,
 }
 
-/// What an outcome keeps of the polls that brought no news.
+/// The polls that brought no news, as an outcome records them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MissedPolls {
-    /// All of them.
+    /// All polls that brought no news.
     pub count: u32,
-    /// Those whose function could not run or died.
+    /// Polls whose function could not run or died.
     pub unanswered: u32,
-    /// Why the last one brought no news.
+    /// Why the last of them brought no news.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<TaskError>,
 }
 
 impl Missed {
-    /// What an outcome keeps; nothing if no poll was missed.
+    /// What the outcome records; `None` if each poll brought news.
     pub fn summary(&self) -> Option<MissedPolls> {
         (self.count > 0).then(|| MissedPolls {
             count: self.count,
@@ -262,95 +261,95 @@ impl Missed {
     }
 }
 
-/// What the output of a job must be.
+/// What the job writes, and what must hold of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Output {
-    /// The folder of this attempt; everything the service writes lies beneath it.
+    /// The folder of this attempt. Everything that the service writes is beneath it.
     pub prefix: S3Uri,
-    /// The format asked for; absent where the service names each file with its own.
+    /// The format that was asked for; absent if the service names each file with its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
-    /// ARN of the KMS key asked for.
+    /// ARN of the KMS key that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kms_key: Option<String>,
     /// Whether a complete export may have no rows.
     pub allow_empty: bool,
-    /// Whether another number of rows than the service reports makes the job fail.
+    /// Whether the job fails if the number of rows differs from the number that the service reports.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub strict_row_count: bool,
     /// Seconds between the two listings.
     pub settle_seconds: u64,
-    /// How much of it is looked at.
+    /// How thoroughly the output is checked.
     #[serde(default)]
     pub level: Level,
-    /// What the event expects of it, beyond what every output must be.
+    /// What the event expects of the output, in addition to the checks of every output.
     #[serde(default, skip_serializing_if = "Expectations::is_empty")]
     pub expect: Expectations,
 }
 
-/// Where an object lies, in the form that a state machine can take apart.
+/// An object in S3, in the form that a state machine can take apart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ObjectRef {
-    /// The bucket.
     pub bucket: String,
-    /// The key.
     pub key: String,
 }
 
-/// A verification that goes on in slices: while it stands in the job, the state machine runs them and verifies again.
+/// A verification that goes on in slices. While the job has this member, the state machine runs the slices and then
+/// verifies again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verifying {
-    /// The list of slices to run: a JSON array whose items are each the input of one invocation.
+    /// The list of slices to run: a JSON array, in which each item is the input of one invocation.
     pub manifest: ObjectRef,
-    /// How far the verification is: an object in the ledger bucket.
+    /// Key in the ledger bucket of the object that says how far the verification is.
     pub work: String,
-    /// Slices of the manifest.
+    /// Number of slices in the list.
     #[serde(alias = "batches")]
     pub slices: u64,
-    /// Most slices that run at a time.
+    /// How many slices may run at a time.
     pub concurrency: u64,
 }
 
 /// A file that the service names as its output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NamedFile {
-    /// What was asked for, such as `FileGroups[0] CSV`.
+    /// What the file was asked for as, such as `FileGroups[0] CSV`.
     pub label: String,
-    /// The format asked for.
+    /// The format that was asked for.
     pub format: Format,
-    /// Where the service says it lies; never a presigned link.
+    /// Where the service says that the file is; never a presigned link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<S3Uri>")]
     pub uri: Option<S3Object>,
-    /// The service's code and words for why there is none.
+    /// If there is no file: the service's code and words for the reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// Whether a service said this itself: where an answer lacks a text or a word that its model requires, the SDK puts one in.
+/// Whether the service itself gave this word. If an answer lacks a text or a word that the service's model requires,
+/// the SDK fills in its own.
 #[must_use]
 pub fn is_told(word: &str) -> bool {
     !["", "no value was set"].contains(&word)
 }
 
-/// What the service says that it was asked for, held against what it was asked for.
+/// Members of the service's answer that repeat the request, compared with the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Echo {
-    /// Members that were compared, by their names.
+    /// Names of the members that were compared.
     pub compared: Vec<String>,
-    /// Those of them that differ. Their values are not kept.
+    /// Names of the members that differ. Their values are not kept.
     pub differs: Vec<String>,
 }
 
 impl Echo {
-    /// Compares a member, unless the request leaves it to the service or the service does not tell it.
+    /// Compares a member. Leaves it out if the request does not set it, or if the service does not tell it.
     pub fn compare(&mut self, name: &str, asked: Option<&str>, told: Option<&str>) {
         if let (Some(asked), Some(told)) = (asked, told.filter(|told| is_told(told))) {
             self.note(name, asked == told);
         }
     }
 
-    /// Notes whether a member is what was asked for.
+    /// Notes whether the service has the value that was asked for.
     pub fn note(&mut self, name: &str, is_same: bool) {
         self.compared.push(name.to_owned());
         if !is_same {
@@ -363,70 +362,66 @@ impl Echo {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum Estimate {
-    /// It was asked for.
+    /// The service was asked for an estimate.
     Asked {
-        /// The service's id of it.
+        /// The service's id of the estimate.
         id: String,
     },
-    /// It is known.
-    Known {
-        /// Rows.
-        rows: u64,
-    },
-    /// There is none.
+    /// The service gave an estimate.
+    Known { rows: u64 },
+    /// There is no estimate.
     Missing {
-        /// Why not.
+        /// Why there is none.
         reason: String,
     },
 }
 
-/// What a job reads.
+/// The objects that a job reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Source {
-    /// Where.
+    /// Where the objects are.
     pub uri: S3Uri,
-    /// The format that it was found to have.
+    /// The format that reading them showed.
     pub format: Format,
-    /// Objects.
+    /// Number of objects.
     pub objects: u64,
-    /// Bytes in them.
+    /// Bytes in all objects.
     pub bytes: u64,
-    /// Rows in them.
+    /// Rows in all objects.
     pub rows: u64,
 }
 
-/// Where the report of the verification lies, with what it found in short.
+/// Where the report of the verification is, and its main figures.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportPointer {
-    /// Key in the ledger bucket.
+    /// The key in the ledger bucket.
     pub key: String,
     /// SHA-256 of the report's bytes, hex.
     pub sha256: String,
     /// `passed`, `passed_with_warnings` or `failed`.
     pub verdict: String,
-    /// Data objects; those of the source, of a job that writes nothing.
+    /// Number of data objects; if the job writes nothing, the number of objects in its source.
     pub objects: u64,
-    /// Rows in them.
+    /// Rows in these objects.
     pub rows: u64,
-    /// Bytes in them.
+    /// Bytes in these objects.
     pub bytes: u64,
 }
 
-/// How a job ended, for good.
+/// How a job ended. This never changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Outcome {
-    /// `succeeded` or `failed`.
     pub verdict: Verdict,
-    /// Why it failed; the name is one of ours.
+    /// Why the job failed; the name is one of Landfall's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskError>,
-    /// Where the receipt lies.
+    /// Where the receipt is.
     pub receipt: S3Uri,
-    /// Whether this execution is the one that announces it.
+    /// Whether this execution announces the outcome.
     pub announce: bool,
-    /// The execution that decided it.
+    /// The execution that decided the outcome.
     pub sealed_by: String,
-    /// When it was decided.
+    /// When the outcome was decided.
     pub sealed_at: DateTime<Utc>,
 }
 
@@ -434,14 +429,14 @@ pub struct Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The output is complete and proved.
+    /// The output is complete, and that is proved.
     Succeeded,
-    /// Anything else.
+    /// The job ended in any other way.
     Failed,
 }
 
 impl Verdict {
-    /// The word for it, as in receipts.
+    /// The word in receipts.
     pub fn name(self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",
@@ -450,15 +445,15 @@ impl Verdict {
     }
 }
 
-/// The event that says how a job ended.
+/// The event that tells how a job ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Announcement {
     /// `Export Job Succeeded` or `Export Job Failed`.
     pub detail_type: String,
-    /// Empty: Step Functions itself adds the execution and its state machine to the event's resources. Executions that an
-    /// earlier deployment started read this member.
+    /// Always empty, because Step Functions adds the execution and its state machine to the resources of the event.
+    /// Executions that an earlier deployment started read this member.
     pub resources: Vec<String>,
-    /// Kind, job key, receipt and, for a failure, the error.
+    /// Kind, job key and receipt; for a failure also the error.
     pub detail: Value,
 }
 
@@ -467,98 +462,95 @@ pub struct Announcement {
 pub struct Job {
     /// `landfall.job/1`.
     pub schema: String,
-    /// The kind.
     pub kind: Kind,
-    /// `<trigger time>-<hash>`; the same trigger gives the same key.
+    /// `<trigger time>-<hash>`. The same trigger gives the same key.
     pub job_key: String,
-    /// The user's own name for it. Null without one, since the state machine reads it.
+    /// The name that the user gave the job. Null without one, because the state machine reads this member.
     #[serde(default)]
     pub name: Option<String>,
-    /// ARN of the execution that carries this value.
+    /// ARN of the execution that holds this value.
     pub execution: String,
-    /// How far it is.
     pub status: Status,
-    /// The request as the service was given it, without what is sensitive.
+    /// The request that was sent to the service, without sensitive values.
     pub request: Value,
-    /// SHA-256 of the canonical request, hex: runs of the same request have the same.
+    /// SHA-256 of the canonical request, in hex. All runs of one request have the same.
     #[serde(default)]
     pub request_sha256: String,
-    /// The service's id of the attempt that counts.
+    /// The service's id for the attempt that counts.
     pub service_id: String,
-    /// Number of that attempt, from 1.
+    /// Number of the attempt that counts, from 1.
     pub attempt: u32,
-    /// How this execution came to it.
+    /// Whether another invocation made the start call of this job.
     pub adopted: bool,
-    /// When the attempt was claimed, right before its start call: nothing that it writes is older.
+    /// When the attempt was claimed, right before its start call. Nothing that the attempt writes is older.
     pub started_at: DateTime<Utc>,
     /// When the service gave the id.
     pub accepted_at: DateTime<Utc>,
-    /// When the job is given up.
+    /// When the job is given up, if it has not ended.
     pub deadline_at: DateTime<Utc>,
-    /// What must come out; absent for kinds that write nothing.
+    /// What the job writes; absent for kinds that write nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Output>,
-    /// What goes in; absent for kinds that read nothing.
+    /// What the job reads; absent for kinds that read nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    /// Waits between polls.
+    /// The shortest and the longest wait between polls.
     pub polling: Bounds,
-    /// How long earlier runs of the request took, newest last, while the job runs: at most 20.
+    /// How long earlier runs of the request took, newest last, at most 20. Emptied when the job ends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Ran>,
     /// Seconds until the next poll.
     pub wait_seconds: u32,
-    /// Polls so far, by this execution.
+    /// Polls by this execution so far.
     pub polls: u32,
-    /// Polls that brought no news.
     #[serde(default)]
     pub missed: Missed,
-    /// The service's own word for the state.
+    /// The service's own word for the state of the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_status: Option<String>,
     /// The service's own message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_message: Option<String>,
-    /// How far the work is, where the service says it.
+    /// How far the service's work is, if the service says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
-    /// Rows, where the service counts them.
+    /// The rows that the service counts, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
     /// The first failures that the service names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<String>,
-    /// The files that the service names.
+    /// The files that the service names as its output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<NamedFile>>,
-    /// What the service says that it was asked for, held against the request.
+    /// What the service says it was asked for, compared with the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub echo: Option<Echo>,
-    /// The service's own estimate of the rows, where the event expects one.
+    /// The service's own estimate of the rows, if the event expects the rows to be near it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimate: Option<Estimate>,
-    /// When it was last seen running.
+    /// When the service last said that the job runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_at: Option<DateTime<Utc>>,
-    /// When the end was seen.
+    /// When a poll saw that the job had ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<DateTime<Utc>>,
-    /// When it ended by the service's own clock, where the service says it.
+    /// When the job ended by the service's clock, if the service says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_ended_at: Option<DateTime<Utc>>,
-    /// A verification that is larger than one invocation, until it has ended.
+    /// A verification that needs more than one invocation, until it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verifying: Option<Verifying>,
-    /// What verification found.
+    /// Where the report of the verification is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportPointer>,
-    /// What went wrong on the way.
+    /// The error that the job will be sealed with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskError>,
-    /// How it ended.
+    /// How the job ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// What is told to the event bus.
+    /// The event that Announce sends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub announcement: Option<Announcement>,
 }
@@ -575,7 +567,7 @@ impl Job {
         (now - self.accepted_at).num_seconds().max(0)
     }
 
-    /// Names the job in a message: kind, key and the service's id.
+    /// How messages name the job: kind, key and the service's id.
     pub fn label(&self) -> String {
         format!("{} {} (service id {})", self.kind, self.job_key, self.service_id)
     }

@@ -1,13 +1,15 @@
 //! The durable record of jobs.
 //!
-//! What must stay true: an entry is created with `If-None-Match: *` before the service is called and changed with
-//! `If-Match` only, so that of two writers one wins and the other knows it. Each write carries a token of its own: a
-//! write that S3 refuses because an earlier try of the very same write had succeeded is recognised by it. An outcome,
-//! once there, never changes.
+//! What must stay true: an entry is created with `If-None-Match: *` before the service is called, and is changed only
+//! with `If-Match`. So if two invocations write, one of them wins and the other one knows that it lost. An outcome,
+//! once recorded, never changes.
 //!
-//! Whoever changes an entry reads it, decides by what stands there, and writes it back if nobody else wrote meanwhile.
-//! [`Ledger::change`] is that loop, for entries; [`Ledger::change_value`] is the same for the small objects that many
-//! jobs share. Both give up after [`MAX_TURNS`] lost races, as `Busy`, which the state machine retries.
+//! To change an entry, an invocation reads it, decides from what it read, and writes it back if nobody else wrote
+//! meanwhile. [`Ledger::change`] is that loop for entries; [`Ledger::change_value`] is the same loop for the small
+//! objects that many jobs share. After [`MAX_TURNS`] lost races both fail with `Busy`, which the state machine retries.
+//!
+//! Each write has a token of its own. If the client repeats a write whose answer was lost, S3 refuses the repetition
+//! because the first try succeeded; the token shows that.
 
 mod change;
 
@@ -35,70 +37,70 @@ pub const SCHEMA: &str = "landfall.ledger/1";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptState {
-    /// Somebody is about to make the start call, is making it, or died doing so.
+    /// The owner is about to make the start call, is making it, or died while making it.
     Claimed,
     /// The service gave an id.
     Started,
-    /// The call was made and brought no id: a job may exist.
+    /// The call brought no id, but may have made a job.
     Uncertain,
-    /// The service refused the call: no job exists.
+    /// The service refused the call, so there is no job.
     Refused,
-    /// The job stands in line, ours or the service's: no job exists, and the call is made later.
+    /// The job waits for a slot of ours or for room at the service. There is no job at the service yet; the call is
+    /// made later.
     Waiting,
 }
 
 /// One start call at the service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// From 1.
+    /// Counted from 1.
     pub number: u32,
-    /// Unique to the attempt; used as the service's job id where the caller chooses it.
+    /// Unique to the attempt. Services that let the caller choose a job's id get this one.
     pub key: String,
-    /// The attempt's own prefix.
+    /// The folder of this attempt alone.
     pub prefix: S3Uri,
-    /// How far it is.
     pub state: AttemptState,
-    /// Who makes the call: an execution and an invocation.
+    /// The execution and the invocation that make the call.
     pub owner: String,
-    /// When it was claimed.
+    /// When the attempt was claimed.
     pub claimed_at: DateTime<Utc>,
-    /// Until when the owner may still be at it.
+    /// Until when the owner may still be making the call.
     pub lease_until: DateTime<Utc>,
-    /// The service's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_id: Option<String>,
     /// When the service gave the id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<DateTime<Utc>>,
-    /// Why there is none.
+    /// Why there is no id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskError>,
-    /// Since when no request of it has reached the service; absent once one has, or while it stands in line.
+    /// Since when no request of this attempt has reached the service. Absent once one has reached it, or while the job
+    /// waits in the queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreachable_since: Option<DateTime<Utc>>,
 }
 
-/// How a job ended: all that its receipt is made of, apart from the report.
+/// How a job ended. The receipt is made of this and of the report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     pub verdict: Verdict,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskError>,
-    /// Where the receipt lies.
+    /// Where the receipt is.
     pub receipt: S3Uri,
     /// The execution whose outcome stands.
     pub sealed_by: String,
-    /// When it was decided.
+    /// When the outcome was decided.
     pub sealed_at: DateTime<Utc>,
     /// Number of the attempt that counts, if one was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
-    /// Polls of the execution whose outcome stands.
+    /// Polls by the execution whose outcome stands.
     pub polls: u32,
     /// When the end of the job was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<DateTime<Utc>>,
-    /// The service's last word.
+    /// The service's last word for the state of the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_status: Option<String>,
     /// The service's last message.
@@ -110,21 +112,21 @@ pub struct Outcome {
     /// The first failures that the service names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<String>,
-    /// Polls of that execution that brought no news, if there were any.
+    /// Polls by that execution that brought no news, if there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed_polls: Option<MissedPolls>,
-    /// What verification found.
+    /// Where the report of the verification is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportPointer>,
-    /// The version of Landfall that decided it.
+    /// The version of Landfall that decided the outcome.
     pub landfall: String,
 }
 
-/// Somebody asked that the job ends ([`crate::cancel`]).
+/// Somebody cancelled the job ([`crate::cancel`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancel {
     pub at: DateTime<Utc>,
-    /// The execution that asked for it.
+    /// The execution that wrote the cancel.
     pub by: String,
 }
 
@@ -134,51 +136,50 @@ pub struct Entry {
     /// [`SCHEMA`].
     pub schema: String,
     pub kind: Kind,
-    /// What set it off, with the job key.
+    /// What set the job off, with the job key.
     pub trigger: Trigger,
-    /// The user's own name for it.
+    /// The name that the user gave the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The request, without what is sensitive; null if the job was never started.
+    /// The request without sensitive values; null if the job was never started.
     pub request: Value,
-    /// The format asked for.
+    /// The format that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
-    /// What the job reads, as it was found before the start call.
+    /// What the job reads, as it was before the start call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    /// When the entry was created.
     pub created_at: DateTime<Utc>,
-    /// When the job is given up.
+    /// When the job is given up, if it has not ended.
     pub deadline_at: DateTime<Utc>,
-    /// Start calls, oldest first. The last one counts.
+    /// The start calls, oldest first. The last one counts.
     pub attempts: Vec<Attempt>,
-    /// Whether the job takes a slot of its kind ([`crate::queue`]), which the seal gives back.
+    /// Whether the job takes a slot of its kind ([`crate::queue`]). Seal gives the slot back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub takes_place: bool,
-    /// Whether no manifest of the data objects is to stand beside the receipt.
+    /// Whether the event asked for no manifest of the data objects beside the receipt.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skips_manifest: bool,
-    /// The key of the job whose start call this one goes on with, instead of making one of its own.
+    /// The key of the job whose start call this job continues, instead of making its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub picks_up: Option<String>,
-    /// The keys of the jobs that went on with this one's start call after it had failed, oldest first.
+    /// The keys of the jobs that continued this job's start call after this job had failed, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub picked_up_by: Vec<String>,
-    /// Jobs that were started and do not count: their output is never sealed.
+    /// Jobs at the service that do not count. Their output is never sealed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<Orphan>,
-    /// Once there, it stays: the job is not started any more, and can only end as cancelled.
+    /// Once written, it stays: no attempt is claimed any more, and the job ends as cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel: Option<Cancel>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// Token of the write that made this version.
+    /// Token of the write that made this version of the entry.
     pub written_by: String,
 }
 
 impl Entry {
-    /// An entry without a start call.
+    /// An entry without an attempt.
     pub fn new(kind: Kind, trigger: Trigger, now: DateTime<Utc>) -> Self {
         Self {
             schema: SCHEMA.to_owned(),
@@ -209,14 +210,13 @@ impl Entry {
         is_claimed.then_some(last.lease_until)
     }
 
-    /// The attempt with this number.
     pub fn attempt(&self, number: u32) -> Option<&Attempt> {
         self.attempts.iter().find(|attempt| attempt.number == number)
     }
 }
 
 impl From<&Outcome> for job::Outcome {
-    /// The outcome as a job carries it, for an execution that announces nothing.
+    /// The outcome of a job whose execution announces nothing.
     fn from(outcome: &Outcome) -> Self {
         Self {
             verdict: outcome.verdict,
@@ -229,38 +229,38 @@ impl From<&Outcome> for job::Outcome {
     }
 }
 
-/// A job at the service that lost to another attempt.
+/// A job at the service that does not count, because another attempt does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Orphan {
     /// The attempt that started it.
     pub attempt: u32,
     /// The service's id.
     pub service_id: String,
-    /// Where it writes.
+    /// Where the orphan writes.
     pub prefix: S3Uri,
 }
 
-/// An entry and the ETag it was read or written with.
+/// An entry with the ETag that it was read or written with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Versioned {
     pub entry: Entry,
-    /// For the next change.
+    /// What the next change of the entry passes as `If-Match`.
     pub etag: String,
 }
 
-/// What a conditional write of an entry came to.
+/// The result of a conditional write of an entry.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cas {
-    /// It was written.
+    /// The entry was written.
     Won(Versioned),
-    /// Another version stands there.
+    /// The object holds another version, which this is.
     Lost(Versioned),
-    /// Nothing stands there: the entry was deleted.
+    /// The entry was deleted.
     Vanished,
 }
 
 impl Cas {
-    /// The entry as it was written, if it was.
+    /// The entry as it was written; `None` if it was not.
     pub fn won(self) -> Option<Versioned> {
         match self {
             Self::Won(written) => Some(written),
@@ -269,7 +269,7 @@ impl Cas {
     }
 }
 
-/// The ledger of one deployment, as one invocation sees it.
+/// The ledger of a deployment. Each invocation makes its own.
 pub struct Ledger<'a> {
     store: &'a dyn ObjectStore,
     bucket: &'a str,
@@ -278,7 +278,7 @@ pub struct Ledger<'a> {
 }
 
 impl<'a> Ledger<'a> {
-    /// A ledger whose writes are marked with `owner`, which no other invocation has.
+    /// A ledger that marks its writes with `owner`. No other invocation may use the same owner.
     pub fn new(store: &'a dyn ObjectStore, bucket: &'a str, owner: impl Into<String>) -> Self {
         Self {
             store,
@@ -292,12 +292,12 @@ impl<'a> Ledger<'a> {
         self.bucket
     }
 
-    /// Where the entry of a job lies.
+    /// Key of a job's entry in the ledger bucket.
     pub fn entry_key(kind: &Kind, job_key: &str) -> String {
         format!("jobs/{kind}/{job_key}.json")
     }
 
-    /// The entry of a job, if there is one.
+    /// Reads the entry of a job, if there is one.
     pub async fn load(&self, kind: &Kind, job_key: &str) -> Result<Option<Versioned>> {
         let key = Self::entry_key(kind, job_key);
         let Some(stored) = self.store.get(self.bucket, &key).await? else {
@@ -316,23 +316,23 @@ impl<'a> Ledger<'a> {
         }))
     }
 
-    /// The entry of a job that must have one. Fails with `Internal` if it was deleted.
+    /// Reads the entry of a job that must have one. Fails with `Internal` if it was deleted.
     pub async fn reload(&self, kind: &Kind, job_key: &str) -> Result<Versioned> {
         let current = self.load(kind, job_key).await?;
         current.ok_or_else(|| self.deleted(kind, job_key))
     }
 
-    /// Creates an entry, unless the job has one.
+    /// Creates an entry. Changes nothing if the job has one.
     pub async fn create(&self, entry: Entry) -> Result<Cas> {
         self.write(entry, Condition::Absent).await
     }
 
-    /// Replaces an entry, unless somebody else changed it since it was read.
+    /// Replaces an entry. Changes nothing if somebody else wrote since it was read.
     pub async fn update(&self, entry: Entry, etag: String) -> Result<Cas> {
         self.write(entry, Condition::Unchanged(etag)).await
     }
 
-    /// The error of an entry that was there and is not any more.
+    /// The error for an entry that was deleted while its job ran.
     pub fn deleted(&self, kind: &Kind, job_key: &str) -> Error {
         Error::internal(format!(
             "the ledger entry s3://{}/{} was deleted while the job ran",
@@ -341,7 +341,7 @@ impl<'a> Ledger<'a> {
         ))
     }
 
-    /// Writes a value that is named by its content or written once; `false` if the key is taken.
+    /// Writes a value under a key that is written only once. `false` if there is an object already.
     pub async fn put_once<T: Serialize>(&self, key: &str, value: &T) -> Result<bool> {
         let body = encode(value)?;
         Ok(self.store.put(self.bucket, key, body, Condition::Absent).await? != Written::Refused)
@@ -352,7 +352,7 @@ impl<'a> Ledger<'a> {
         body.map(|body| self.decode(key, &body)).transpose()
     }
 
-    /// Reads an object as it is.
+    /// Reads an object without decoding it.
     pub async fn read(&self, key: &str) -> Result<Option<Bytes>> {
         let stored = self.store.get(self.bucket, key).await?;
         Ok(stored.map(|stored| stored.body))
@@ -363,8 +363,8 @@ impl<'a> Ledger<'a> {
         let key = Self::entry_key(&entry.kind, &entry.trigger.job_key);
         match self.store.put(self.bucket, &key, encode(&entry)?, condition).await? {
             Written::Done { etag } => Ok(Cas::Won(Versioned { entry, etag })),
-            // The client tries a PUT again whose answer it lost. If the first try had succeeded, the second is refused
-            // by its own success.
+            // The client repeats a PUT whose answer was lost. If the first try succeeded, S3 refuses the second one
+            // because of the first.
             Written::Refused => Ok(match self.load(&entry.kind, &entry.trigger.job_key).await? {
                 Some(current) if current.entry.written_by == entry.written_by => Cas::Won(current),
                 Some(current) => Cas::Lost(current),
@@ -383,7 +383,7 @@ impl<'a> Ledger<'a> {
     }
 }
 
-/// JSON as it is stored: indented, since people read it too.
+/// The JSON of a stored value, indented because people read it too.
 pub fn encode<T: Serialize>(value: &T) -> Result<Bytes> {
     serde_json::to_vec_pretty(value)
         .map(Bytes::from)

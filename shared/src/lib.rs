@@ -1,9 +1,9 @@
-//! What every Landfall function shares.
+//! The library that all functions share.
 //!
 //! Landfall starts export jobs of AWS services that offer neither a `.sync` integration nor a completion event, waits
-//! for them, and proves that their files landed in S3. This crate holds what is the same for every kind of job: the
+//! for them, and proves that their files landed in S3. This crate holds what is the same for each kind of job: the
 //! event, the job key, the gate, the ledger, the poll policy, S3 access and the named errors. It knows no export
-//! service; a service joins by implementing [`service::JobService`].
+//! service. A service joins by implementing [`service::JobService`].
 
 pub mod cancel;
 pub mod config;

@@ -1,11 +1,11 @@
-//! What the functions write to the log.
+//! What the functions log.
 //!
-//! What must stay true: no personal data, no link and no credential is logged, at any level. A line holds our own words,
-//! identifiers, numbers, and the names of errors with the codes of services. The message of an error is not logged: it may
-//! quote what a service said, or what an event or an object holds. It goes to the execution instead.
+//! What must stay true: no personal data, no link and no credential is logged, at any level. A line holds Landfall's
+//! own words, identifiers, numbers, the names of errors and the codes of services. The message of an error is not
+//! logged, because it may quote a service, an event or an object. The execution gets it instead.
 //!
-//! Only crates of Landfall log. The Lambda runtime would write inputs at TRACE and messages of errors at ERROR, and the SDK
-//! would write requests at DEBUG. Of a panic only the place is logged, since its message may quote data.
+//! Only Landfall's crates log. The Lambda runtime would log inputs at TRACE and messages of errors at ERROR, and the
+//! SDK would log requests at DEBUG. For a panic, only the place is logged, because its message may quote data.
 
 use std::panic::{self, PanicHookInfo};
 
@@ -17,11 +17,11 @@ use crate::{
     error::{Error, ErrorKind},
 };
 
-/// What the targets of our own crates begin with.
+/// The targets of Landfall's crates begin with this.
 const OURS: &str = "landfall";
 
-/// What writes the log, as Lambda's own settings ask for. Filters of single modules, which would bring regular expressions
-/// into every function, are not read.
+/// Writes the log as Lambda's settings ask. Filters for single modules are not supported, because they would bring
+/// regular expressions into each function.
 pub fn dispatch<W>(logging: &Logging, writer: W) -> Dispatch
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -39,7 +39,7 @@ where
     }
 }
 
-/// Has panics logged, by their places alone.
+/// Makes panics log their place, and nothing else.
 pub fn log_panics() {
     panic::set_hook(Box::new(log_panic));
 }
@@ -49,7 +49,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     tracing::error!(place, "a panic: this is a defect of Landfall");
 }
 
-/// Logs that a step raises an error. What is raised for a passing reason is no failure: the state machine tries it again.
+/// Logs that a step fails with an error. A transient error is no failure, because the state machine retries the step.
 pub fn log_error(error: &Error) {
     let (name, code) = (error.kind.name(), error.code.as_deref());
     match error.kind {

@@ -1,4 +1,4 @@
-//! Names that Landfall gave to members of an event.
+//! Names of members that Landfall adds to an event.
 
-/// The member of `detail` that holds our own options.
+/// The member of `detail` that holds Landfall's options.
 pub const OPTIONS: &str = "Landfall";

@@ -1,11 +1,11 @@
-//! The step that looks.
+//! The poll step: it reads the status of a job at its service.
 //!
-//! What must stay true: one status read and never a sleep; only the service, or somebody who cancels it, ends a job before its
-//! deadline. A read that fails, whatever the reason, is no news about the job: it comes back as a running job with a longer
-//! wait, and with the reason. A job that is past its deadline is given up.
+//! What must stay true: a poll reads the status once and never sleeps. Before its deadline a job is ended only by the
+//! service or by a cancel. A read that fails, for whatever reason, is no news about the job: the job goes on running,
+//! with a longer wait and with the reason. A job that is past its deadline is given up.
 //!
-//! After the service the ledger is asked whether the job was cancelled. Nothing else depends on the ledger here: if it does
-//! not answer, the job goes on.
+//! After the service, the poll asks the ledger whether the job was cancelled. If the ledger does not answer, the job
+//! goes on.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
@@ -26,18 +26,17 @@ use crate::{
     trigger::{Options, identify, split_detail},
 };
 
-/// How many polls in a row without news are announced as a stall; the definition says the same.
+/// A job is announced as stalled after this many polls in a row without news. The definition has the same number.
 pub const STALLED: u32 = 4;
 
-/// How long a poll waits for the ledger.
+/// How long a poll waits for the ledger's answer.
 const LEDGER_LIMIT: TimeDelta = TimeDelta::seconds(5);
 
-/// What the state machine hands over.
+/// The input of the step.
 #[derive(Clone, Deserialize)]
 pub struct Looking {
-    /// The job.
     pub job: Job,
-    /// The event of the execution. It says for whom the job acts, which no job holds.
+    /// The event of the execution. It names the user for whom the job acts, which the job itself never holds.
     #[serde(default)]
     pub event: Option<Value>,
 }
@@ -49,7 +48,7 @@ impl From<Job> for Looking {
 }
 
 impl Looking {
-    /// Reads the input of the step: a job with its event or, as `cargo lambda invoke` sends it, a job alone.
+    /// Reads the input of the step: a job with its event, or a job alone, as `cargo lambda invoke` sends it.
     pub fn read(input: impl Into<Input>) -> Result<Self> {
         let input = input.into();
         match input.value.get("job") {
@@ -59,7 +58,7 @@ impl Looking {
     }
 }
 
-/// The user that the event has a job of it act for.
+/// The user for whom the job acts, as the event says. Fails if the event does not belong to the job.
 fn user_of<S: JobService>(deployment: &Deployment, looking: &Looking) -> Result<Option<RegisteredUser>> {
     let Some(event) = looking.event.as_ref().filter(|_| S::ACTS_FOR_USERS) else {
         return Ok(None);
@@ -79,7 +78,6 @@ fn user_of<S: JobService>(deployment: &Deployment, looking: &Looking) -> Result<
     Ok(options.registered_user)
 }
 
-/// Runs the step.
 pub async fn poll<S: JobService>(
     deployment: &Deployment,
     service: &S,
@@ -107,7 +105,7 @@ pub async fn poll<S: JobService>(
         }
         Err(error) => Some(miss(&mut job, error)),
     };
-    // On the heap, since few polls are of a job that was cancelled.
+    // Boxed, so that the future of a poll stays small: few jobs are cancelled.
     if let Some(error) = Box::pin(cancelled(deployment, &job)).await {
         job.error = Some(error.into());
         job.status = Status::Failed;
@@ -120,7 +118,7 @@ pub async fn poll<S: JobService>(
             job.error = Some(past_deadline(&job).into());
             job.status = Status::TimedOut;
         }
-        // One more look at the deadline.
+        // Wait for the deadline, and look once more then.
         Status::Running if job.polls >= MAX_POLLS => {
             let left = (job.deadline_at - now).num_seconds();
             job.wait_seconds = u32::try_from(left).unwrap_or(u32::MAX).max(1);
@@ -146,7 +144,7 @@ pub async fn poll<S: JobService>(
     Ok(job)
 }
 
-/// What the job fails with if it was cancelled. A ledger that does not answer at once tells it at the next poll.
+/// The error of a job that was cancelled. If the ledger does not answer in time, the next poll asks it again.
 async fn cancelled(deployment: &Deployment, job: &Job) -> Option<Error> {
     let ledger = Ledger::new(
         deployment.store.as_ref(),
@@ -175,7 +173,7 @@ async fn cancelled(deployment: &Deployment, job: &Job) -> Option<Error> {
     }
 }
 
-/// Logs what the step decided. While the job runs, the line says how old it is, of which the template makes metrics.
+/// Logs what the step decided. While the job runs, the line has the job's age, of which the template makes metrics.
 fn log_decision(job: &Job, unanswered: Option<&Error>, now: DateTime<Utc>) {
     let is_running = job.status == Status::Running;
     let age = is_running.then(|| job.age(now));
@@ -201,7 +199,7 @@ fn log_decision(job: &Job, unanswered: Option<&Error>, now: DateTime<Utc>) {
     }
 }
 
-/// Takes in what the service said when it was asked.
+/// Copies what the service said into the job.
 fn see(job: &mut Job, observation: Observation, asked_at: DateTime<Utc>) {
     job.missed.resumed = job.missed.in_a_row >= STALLED;
     job.missed.in_a_row = 0;
@@ -230,7 +228,7 @@ fn see(job: &mut Job, observation: Observation, asked_at: DateTime<Utc>) {
     }
 }
 
-/// Takes in that there was no news, and gives the reason.
+/// Counts a poll without news, and returns its error with the job's name.
 fn miss(job: &mut Job, error: Error) -> Error {
     let error = error.context(format!("polling {}", job.label()));
     let missed = &mut job.missed;
@@ -240,7 +238,7 @@ fn miss(job: &mut Job, error: Error) -> Error {
     error
 }
 
-/// The end of a running job that is past its deadline.
+/// The error of a running job whose deadline has passed.
 pub fn past_deadline(job: &Job) -> Error {
     let missed = match &job.missed {
         Missed { in_a_row: 0, .. } => String::new(),

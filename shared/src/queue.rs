@@ -1,12 +1,13 @@
 //! The queue of a kind: how many of its jobs run at a time, and how many are started in a day.
 //!
-//! What must stay true: a slot belongs to a job, not to whoever starts it, so a crash leaks none and a job has one at
-//! most. It is free again when its job gave it back, has an outcome, or is past its deadline by [`GRACE`]. All slots of
-//! a kind stand in one object, and all calls of a day in another, each changed by compare-and-set: so no two jobs get the
-//! same slot, and whoever finds none has read one small object and written nothing.
+//! What must stay true: a slot belongs to a job, not to the invocation that starts the job. So a crash loses no slot,
+//! and a job has one slot at most. A slot is free again when its job gave it back, when its job has an outcome, or when
+//! [`GRACE`] has passed since its job's deadline. All slots of a kind are in one object, and all start calls of a day
+//! in another one; both are changed by compare-and-set. So no two jobs get the same slot, and a job that finds no slot
+//! has read one small object and written nothing.
 //!
-//! A job that was given up has no slot any more, although the service may still work on it: the service's own limit
-//! counts besides.
+//! A job that was given up has no slot any more, although the service may still be working on it. The service's own
+//! limit on running jobs applies in addition.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -25,30 +26,30 @@ pub const SLOTS_SCHEMA: &str = "landfall.slots/1";
 /// The schema of [`Calls`].
 pub const CALLS_SCHEMA: &str = "landfall.starts/1";
 
-/// How long after its deadline a job that never was sealed keeps its slot: longer than a start call that was begun in
-/// the last moment, and the seal after it.
+/// How long a job without an outcome keeps its slot after its deadline. This is longer than a start call begun at the
+/// last moment and the seal after it take.
 pub const GRACE: TimeDelta = TimeDelta::minutes(20);
 
-/// How many jobs of a full queue are looked up each time, in case they have ended and could not give their slot back.
+/// A job that ended may have failed to give its slot back. So each time the queue is full, this many jobs in it are
+/// looked up.
 const LOOKS: usize = 2;
 
-/// Who has a slot.
+/// A slot with the job that has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slot {
     pub job_key: String,
-    /// Since when.
+    /// When the job got the slot.
     pub since: DateTime<Utc>,
-    /// Until when at most.
+    /// When the slot is free again at the latest.
     pub until: DateTime<Utc>,
 }
 
-/// The jobs of a kind that have a slot, in the order in which they got it.
+/// The slots of a kind that are taken, in the order in which the jobs got them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slots {
     /// [`SLOTS_SCHEMA`].
     pub schema: String,
     pub kind: Kind,
-    /// One for each job.
     pub slots: Vec<Slot>,
 }
 
@@ -60,20 +61,19 @@ pub struct Queue<'a> {
 }
 
 impl<'a> Queue<'a> {
-    /// The queue of a kind.
     pub fn new(ledger: &'a Ledger<'a>, clock: &'a dyn Clock, kind: &'a Kind) -> Self {
         Self { ledger, clock, kind }
     }
 
-    /// Where it lies.
+    /// Key of the slots' object in the ledger bucket.
     pub fn key(kind: &Kind) -> String {
         format!("slots/{kind}.json")
     }
 
-    /// Gives a job one of `limit` slots, to keep until `until` at most; `false` if all are taken. A job that has one
-    /// keeps it.
+    /// Gives a job one of `limit` slots, which it keeps until `until` at most. `false` if all slots are taken. A job
+    /// that has a slot keeps it.
     ///
-    /// Fails with `Busy` if others keep changing the queue, and with what the store fails with.
+    /// Fails with `Busy` if others keep changing the queue, and with the errors of the store.
     pub async fn enter(&self, limit: u64, job_key: &str, until: DateTime<Utc>) -> Result<bool> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         match self.try_to_enter(limit, job_key, until, &[]).await? {
@@ -91,7 +91,7 @@ impl<'a> Queue<'a> {
 
     /// Takes a job's slot back, if it has one.
     ///
-    /// Fails as [`Queue::enter`] does. A slot that could not be taken back is free once somebody looks its job up.
+    /// Fails as [`Queue::enter`] does. The slot then becomes free when another job looks this one up.
     pub async fn leave(&self, job_key: &str) -> Result<()> {
         let key = Self::key(self.kind);
         let leave = |found: Option<Slots>| {
@@ -107,7 +107,7 @@ impl<'a> Queue<'a> {
         Ok(())
     }
 
-    /// Enters the queue, leaving out the jobs that have `ended`.
+    /// Enters the queue, and takes back the slots of the jobs in `ended`.
     async fn try_to_enter(
         &self,
         limit: usize,
@@ -145,7 +145,7 @@ impl<'a> Queue<'a> {
         }
     }
 
-    /// Looks up some of the jobs of a full queue, others each time, and gives those that no longer need their slot.
+    /// Looks up [`LOOKS`] jobs of a full queue, different ones each time. Answers those that need their slot no longer.
     async fn ended(&self, slots: &[Slot], job_key: &str) -> Result<Vec<String>> {
         let seed = sha256_hex(format!("{job_key}/{}", self.clock.now()).as_bytes());
         let first = usize::from_str_radix(&seed[..8], 16).unwrap_or_default();
@@ -153,7 +153,7 @@ impl<'a> Queue<'a> {
         let mut ended = Vec::new();
         for slot in looked_at.take(LOOKS.min(slots.len())) {
             let entry = self.ledger.load(self.kind, &slot.job_key).await?;
-            // A job gets its slot after its entry, so one without was deleted.
+            // A job's entry is created before the job gets a slot, so a job without an entry was deleted.
             if entry.is_none_or(|current| current.entry.outcome.is_some()) {
                 ended.push(slot.job_key.clone());
             }
@@ -162,58 +162,58 @@ impl<'a> Queue<'a> {
     }
 }
 
-/// What trying to enter the queue came to.
+/// The result of trying to enter the queue.
 enum Entered {
     Yes,
-    /// All slots are taken, by these.
+    /// All slots are taken, by these jobs.
     Full(Vec<Slot>),
 }
 
-/// The start calls of a day.
+/// The start calls of one day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Calls {
     /// [`CALLS_SCHEMA`].
     pub schema: String,
     pub kind: Kind,
-    /// What the quota is of, such as a domain.
+    /// What the service counts start calls by, such as a domain.
     pub scope: String,
     /// The day, UTC.
     pub day: NaiveDate,
-    /// The key of each attempt whose call was about to be made.
+    /// The keys of the attempts, each noted before its start call.
     pub calls: Vec<String>,
 }
 
-/// A service's quota of start calls a day, as far as this deployment uses it.
+/// The daily quota of start calls that a deployment sets for a service.
 ///
-/// An attempt counts once, before its call: so a service with such a quota makes each call an attempt of its own
-/// ([`crate::service::Found::Unknowable`]). When the service's own day begins is not documented; here it is UTC's.
+/// An attempt is counted once, before its call. So for a service with such a quota each call must be an attempt of its
+/// own ([`crate::service::Found::Unknowable`]). AWS does not document when the service's day begins; this quota uses
+/// the day of UTC.
 pub struct Quota<'a> {
     pub ledger: &'a Ledger<'a>,
     pub clock: &'a dyn Clock,
     pub kind: &'a Kind,
-    /// What the quota is of: letters, digits, `-` and `_`.
+    /// What the calls are counted by: letters, digits, `-` and `_`.
     pub scope: &'a str,
-    /// Calls a day.
+    /// The most calls of a day.
     pub limit: u64,
 }
 
 impl Quota<'_> {
-    /// Where the calls of a day stand.
+    /// Key of a day's calls in the ledger bucket.
     pub fn key(kind: &Kind, scope: &str, day: NaiveDate) -> String {
         format!("starts/{kind}/{scope}/{day}.json")
     }
 
-    /// Whether another call could be counted now.
+    /// Whether another call may be made today.
     pub async fn is_left(&self) -> Result<bool> {
         let (_, key) = self.today();
         let found = self.ledger.get::<Calls>(&key).await?;
         Ok(found.is_none_or(|found| (found.calls.len() as u64) < self.limit))
     }
 
-    /// Counts the call of an attempt; `false` if the day's are used up. An attempt that was counted today is not counted
-    /// again.
+    /// Counts the call of an attempt. `false` if the day's calls are used up. An attempt is counted once a day.
     ///
-    /// Fails with `Busy` if others keep counting, and with what the store fails with.
+    /// Fails with `Busy` if others keep counting, and with the errors of the store.
     pub async fn count(&self, attempt_key: &str) -> Result<bool> {
         let (day, key) = self.today();
         let count = |found: Option<Calls>| {
@@ -239,7 +239,7 @@ impl Quota<'_> {
 
     /// Takes back the count of an attempt whose call never left, if it was counted today.
     ///
-    /// Fails as [`Quota::count`] does. Then the attempt counts, and is not counted again.
+    /// Fails as [`Quota::count`] does. The attempt then stays counted, and a further call of it is not counted again.
     pub async fn take_back(&self, attempt_key: &str) -> Result<()> {
         let (_, key) = self.today();
         let take_back = |found: Option<Calls>| match found {
@@ -255,15 +255,14 @@ impl Quota<'_> {
         Ok(())
     }
 
-    /// The day, and where its calls stand.
     fn today(&self) -> (NaiveDate, String) {
         let day = self.clock.now().date_naive();
         (day, Self::key(self.kind, self.scope, day))
     }
 }
 
-/// Logs how much of the time that it has a job has stood in line. The template makes a metric of `waited_percent`, and an
-/// alarm that rings while the oldest job may still get its turn.
+/// Logs which part of the time until its deadline a job has waited. The template makes a metric of `waited_percent`,
+/// with an alarm that rings while the oldest job may still get a slot.
 pub fn log_wait(entry: &Entry, now: DateTime<Utc>) {
     tracing::info!(
         kind = %entry.kind,
@@ -273,7 +272,7 @@ pub fn log_wait(entry: &Entry, now: DateTime<Utc>) {
     );
 }
 
-/// Which part of the time until its deadline has passed, in percent.
+/// The part of the time from `created` to `deadline` that has passed, in percent.
 fn waited_percent(created: DateTime<Utc>, deadline: DateTime<Utc>, now: DateTime<Utc>) -> u64 {
     let has = (deadline - created).num_milliseconds().max(1);
     let waited = (now - created).num_milliseconds().clamp(0, has);

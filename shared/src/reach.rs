@@ -1,8 +1,8 @@
 //! Whether a request left at all.
 //!
-//! What must stay true: a request counts as one that never left only if no connection was made for it, so that not a byte
-//! of it was sent: its host was not found, the connection was refused, reset or not made in time, or TLS failed on it. A
-//! connection that breaks later, and a call that takes too long, say nothing about what the service did.
+//! What must stay true: a request counts as one that never left only if no connection was made for it, so that not one
+//! byte of it was sent. Its host was not found, the connection was refused, reset or not made in time, or TLS failed.
+//! If a connection breaks later, or a call takes too long, nothing is known about what the service did.
 
 use std::error::Error as StdError;
 
@@ -15,23 +15,24 @@ use crate::{
     store::s3::describe,
 };
 
-/// A service, for messages about not reaching it.
+/// A service that cannot be reached, for the message.
 #[derive(Clone, Copy, Debug)]
 pub struct Service {
-    /// What people call it.
+    /// The name that people use.
     pub name: &'static str,
-    /// A sentence that says in which regions it is, or where that is said.
+    /// A sentence that says in which regions the service is, or where to look that up.
     pub regions: &'static str,
 }
 
-/// Whether a failed request never left, so that the service cannot have done anything.
+/// Whether a failed request never left. Then the service cannot have done anything.
 pub fn never_left<E>(error: &SdkError<E, HttpResponse>) -> bool {
     let SdkError::DispatchFailure(failure) = error else {
         return false;
     };
     let mut cause: Option<&(dyn StdError + 'static)> = failure.as_connector_error().map(|error| error as _);
     while let Some(error) = cause {
-        // A connection is made before the request is written to it. What waits for a free connection is not told apart.
+        // The request is written only after its connection was made. This does not recognise a request that waited for
+        // a free connection.
         if error.downcast_ref::<HttpError>().is_some_and(HttpError::is_connect) || error.is::<ResolveDnsError>() {
             return true;
         }
@@ -40,7 +41,7 @@ pub fn never_left<E>(error: &SdkError<E, HttpResponse>) -> bool {
     false
 }
 
-/// What a job fails with whose requests never leave.
+/// The error of a job if its requests never leave.
 pub fn unreachable<E>(
     service: Service,
     region: Option<&str>,

@@ -1,9 +1,11 @@
-//! The registered user of the service that a job acts for.
+//! The registered user of the service for whom a job acts.
 //!
-//! What must stay true: a name and an address are never shown, recorded or sealed. What a record keeps is the user's ARN
-//! if the event gave it, or that the user was given in another way, and in which namespace: each poll reads the event
-//! anew. Whether a deployment lets an event act for a user is decided over ARNs, before any call: a name makes an ARN, and
-//! an address could be anybody's of its namespace, so it takes a pattern that allows them all.
+//! What must stay true: a user's name and address are never shown, recorded or sealed. A record keeps the user's ARN if
+//! the event gave it, otherwise how the user was given and in which namespace. So each poll reads the user from the
+//! event again.
+//!
+//! The gate compares ARNs, before any call. A name gives an ARN. An address could belong to any user of its namespace,
+//! so only a pattern that allows the whole namespace allows it.
 
 use std::fmt;
 
@@ -13,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{fault::Faults, members::OPTIONS};
 
-/// The registered user that a job acts for: an ARN, or a name or an address in a namespace.
+/// The registered user for whom a job acts: an ARN, or a namespace with a name or an address.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct RegisteredUser {
@@ -25,11 +27,11 @@ pub struct RegisteredUser {
     )]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_arn: Option<String>,
-    /// The user's name; needs a namespace.
+    /// The user's name. It needs a namespace.
     #[schemars(length(min = 1, max = 512), extend("writeOnly" = true))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_name: Option<String>,
-    /// The user's address; needs a namespace.
+    /// The user's address. It needs a namespace.
     #[schemars(length(min = 1, max = 512), extend("writeOnly" = true))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
@@ -37,7 +39,7 @@ pub struct RegisteredUser {
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[a-zA-Z0-9._-]*$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// The region of the identities, of a user who is given by name or address; that of the call when absent.
+    /// The region of the user's identity, if the user is given by name or address; the region of the call when absent.
     #[schemars(regex(pattern = r"^[a-z]+(-[a-z]+)+-[0-9]$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_region: Option<String>,
@@ -49,17 +51,17 @@ impl fmt::Debug for RegisteredUser {
     }
 }
 
-/// Whom a job acts for, as the gate sees it.
+/// For whom a job acts, as the gate sees it.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Actor {
     /// The user with this ARN.
     One(String),
-    /// Some user whose ARN begins so.
+    /// Any user whose ARN begins with this.
     AnyOf(String),
 }
 
 impl RegisteredUser {
-    /// The member that says who it is.
+    /// The member that identifies the user.
     pub const fn given_by(&self) -> &'static str {
         match self {
             Self { user_arn: Some(_), .. } => "UserArn",
@@ -68,7 +70,7 @@ impl RegisteredUser {
         }
     }
 
-    /// Whom the gate has to see, in a call of `account` in `region`.
+    /// For whom a call of `account` in `region` acts.
     pub fn actor(&self, account: &str, region: &str) -> Actor {
         if let Some(arn) = &self.user_arn {
             return Actor::One(arn.clone());
@@ -83,13 +85,13 @@ impl RegisteredUser {
         }
     }
 
-    /// The region of the identities, for a call in `region`.
+    /// The region of the user's identity, for a call in `region`.
     pub fn identity_region<'a>(&'a self, region: &'a str) -> &'a str {
         let of_arn = self.user_arn.as_deref().and_then(|arn| arn.split(':').nth(3));
         of_arn.or(self.identity_region.as_deref()).unwrap_or(region)
     }
 
-    /// What a record keeps: the ARN, or how else the user was given.
+    /// What a record keeps: the ARN, or how the user was given.
     pub fn recorded(&self) -> Value {
         match &self.user_arn {
             Some(arn) => json!({ "UserArn": arn }),
@@ -97,14 +99,13 @@ impl RegisteredUser {
         }
     }
 
-    /// What no message may show.
+    /// The values that no message may show.
     pub fn secrets(&self) -> impl Iterator<Item = &String> {
-        // The end of an ARN is the user's name.
+        // The ARN is among them, because it ends with the user's name.
         self.user_arn.iter().chain(&self.user_name).chain(&self.email)
     }
 }
 
-/// The partition of a region.
 fn partition(region: &str) -> &'static str {
     match region {
         region if region.starts_with("cn-") => "aws-cn",
@@ -113,7 +114,7 @@ fn partition(region: &str) -> &'static str {
     }
 }
 
-/// Rules that the schema cannot express.
+/// Checks what the schema cannot express.
 pub(crate) fn check(detail: &Value, faults: &mut Faults) {
     let Some(user) = detail[OPTIONS]["RegisteredUser"].as_object() else {
         return;

@@ -1,31 +1,31 @@
 //! What to do about an error.
 //!
-//! What must stay true: this is the one place that says it. The runbook's tables (`docs/operations.md`) are written from it
-//! and held against it by a test, and programs that show a job print it, so they cannot differ. A job whose export may
-//! still be good is never told to export again before it was picked up.
+//! What must stay true: advice is written here and nowhere else. A test writes the tables of the runbook
+//! (`docs/operations.md`) from it and compares them, and the programs that show a job print it. If the export of a job
+//! may still be good, the advice is to pick the job up before exporting again.
 //!
-//! Our own errors stand here, by their kind. The errors that a service gives stand in the service's crate, as rows of
-//! [`ServiceError`]: the same rows name the error when a call fails.
+//! Landfall's own errors are here, by kind. The errors of a service are in its crate, as rows of [`ServiceError`]; the
+//! same rows name the error of a failed call.
 
 use crate::error::ErrorKind;
 
-/// What may be done next.
+/// A command that may help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Next {
     /// Look at the event, without sending it.
     Check,
-    /// Send the event again, corrected or as it was.
+    /// Send the event again, corrected or unchanged.
     Send,
     /// Export again, as another job of the same event.
     Rerun,
-    /// Go on with the export that was made: wait for it, verify it and seal it.
+    /// Continue the export that was made: wait for it, verify it and seal it.
     PickUp,
-    /// Let the execution go on in the state in which it failed.
+    /// Resume the execution in the state in which it failed.
     Redrive,
 }
 
 impl Next {
-    /// The command, with `{job}` for the job's key and `{event}` for a file that holds the event.
+    /// The command line. `{job}` stands for the job's key, `{event}` for a file that holds the event.
     pub const fn command(self) -> &'static str {
         match self {
             Self::Check => "landfall check {event}",
@@ -37,91 +37,89 @@ impl Next {
     }
 }
 
-/// What to do, in a few plain sentences and in commands.
+/// What to do, in a few plain sentences and as commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Advice {
-    /// In words, without markup.
+    /// Plain text without markup.
     pub what: &'static str,
-    /// The commands, the most likely one first; none where no command helps.
+    /// The commands, the most likely one first; empty if no command helps.
     pub next: &'static [Next],
 }
 
 /// What an error means and what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remedy {
-    /// What happened, as Markdown of `docs/operations.md`.
+    /// What happened, as Markdown for `docs/operations.md`.
     pub meaning: &'static str,
-    /// What else to do in special cases, as Markdown of `docs/operations.md`; empty if there are none.
+    /// What to do in special cases, as Markdown for `docs/operations.md`; empty if there are none.
     pub what_to_do: &'static str,
-    /// What to do in short, if the service has no job of it.
+    /// What to do, in short, if the service has no job.
     pub unstarted: Advice,
-    /// What to do in short, if the service made a job: its files may be good.
+    /// What to do, in short, if the service made a job, whose files may be good.
     pub started: Advice,
 }
 
 impl Remedy {
-    /// The advice for a job, by whether the service gave it an id.
+    /// The advice for a job. `was_started` says whether the service gave it an id.
     pub const fn advice(&self, was_started: bool) -> Advice {
         if was_started { self.started } else { self.unstarted }
     }
 }
 
-/// An error that a service answers a call with, or tells of a job or of one of its files.
+/// An error of a service: it answers a call with it, or reports it of a job or a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServiceError {
     /// The service's own code, such as `AccessDeniedException`.
     pub code: &'static str,
-    /// The name that we give it.
+    /// The name that Landfall gives the error.
     pub kind: ErrorKind,
-    /// What the service's documentation says of it.
+    /// What the service's documentation says about the error.
     pub meaning: &'static str,
-    /// What to do.
     pub remedy: &'static str,
 }
 
-/// The row of a code.
+/// The row with this code.
 pub fn find<'a>(errors: &'a [ServiceError], code: &str) -> Option<&'a ServiceError> {
     errors.iter().find(|error| error.code == code)
 }
 
-/// Where an execution ended that tells more than the name of its error.
+/// How an execution ended, where that says more than the name of its error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ended {
-    /// It failed in Seal, in Announce or, of a batch, in Summary. The export may be good.
+    /// It failed in Seal, in Announce or, for a batch, in Summary. The export may be good.
     InSeal,
-    /// Somebody stopped it, or it ran over its time. The job is open.
+    /// Somebody stopped it, or it timed out. The job is open.
     Stopped,
-    /// It failed before an outcome was sealed, in another state.
+    /// It failed in another state before an outcome was sealed.
     Unsealed,
-    /// This delivery of the event failed for itself: its receipt's key begins with `rejected-`.
+    /// This delivery of the event failed, and the job, if there is one, goes on. The key of its receipt begins with
+    /// `rejected-`.
     Rejected,
 }
 
 impl Ended {
-    /// Every way.
     pub const ALL: [Self; 4] = [Self::InSeal, Self::Stopped, Self::Unsealed, Self::Rejected];
 
-    /// What it is called in the runbook, as Markdown.
+    /// The row's name in the runbook, as Markdown.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::InSeal => "the execution failed in `Seal`, `Announce` or, of a batch, `Summary`",
+            Self::InSeal => "the execution failed in `Seal`, `Announce` or a batch's `Summary`",
             Self::Stopped => "the execution was aborted or timed out",
-            Self::Unsealed => "the execution failed elsewhere than in `Failed`",
+            Self::Unsealed => "the execution failed in a state other than `Failed`",
             Self::Rejected => "the key of its receipt begins with `rejected-`",
         }
     }
 
-    /// What to do.
     pub const fn advice(self) -> Advice {
         match self {
             Self::InSeal => Advice {
-                what: "Fix what the error names (permissions of S3 or EventBridge, an outage), then redrive it within 14 days. \
-                       Do not rerun it: the export may be good.",
+                what: "Fix what the error names (permissions of S3 or EventBridge, an outage), then redrive it within \
+                       14 days. Do not rerun it: the export may be good.",
                 next: &[Next::Redrive],
             },
             Self::Stopped => Advice {
-                what: "The job is open, and the service goes on with it. Redrive the execution within 14 days, or send the \
-                       same event again: it adopts the job and starts nothing twice.",
+                what: "The job is open, and the service goes on with it. Redrive the execution within 14 days, or \
+                       send the same event again: it adopts the job and starts nothing twice.",
                 next: &[Next::Redrive, Next::Send],
             },
             Self::Unsealed => Advice {
@@ -129,25 +127,25 @@ impl Ended {
                 next: &[Next::Redrive],
             },
             Self::Rejected => Advice {
-                what: "This delivery failed for itself. Fix what the error names, then send the event again: it adopts the \
-                       job, if there is one.",
+                what: "Only this delivery failed. Fix what the error names, then send the event again: it adopts the \
+                       job if there is one.",
                 next: &[Next::Check, Next::Send],
             },
         }
     }
 }
 
-/// What an error of ours means and what to do about it.
+/// What an error of Landfall means and what to do about it.
 pub const fn remedy(kind: ErrorKind) -> Remedy {
     match kind {
         ErrorKind::InvalidEvent => Remedy {
             meaning: "The event is not a request that Landfall or the service accepts.",
-            what_to_do: "If the event has an `IdempotencyKey`, correct it and add `\"Rerun\": 1`: the failure may be sealed \
-                         under the job's key. Customer Profiles gives this name also to [an export role that does not \
-                         fit](#customer-profiles-cannot-use-the-export-role).",
+            what_to_do: "If the event has an `IdempotencyKey`, correct it and add `\"Rerun\": 1`: the failure may be \
+                         sealed under the job's key. Customer Profiles also answers so to [an export role that does \
+                         not fit](#customer-profiles-cannot-use-the-export-role).",
             unstarted: Advice {
-                what: "Nothing was started. Correct what the error lists and send the event again. If what was wrong lies \
-                   outside of the event (a role, a key, the file of an import), fix it and rerun.",
+                what: "Nothing was started. Correct what the error lists and send the event again. If the fault is \
+                       outside the event (a role, a key, the file of an import), fix it and rerun.",
                 next: &[Next::Check, Next::Send, Next::Rerun],
             },
             started: Advice {
@@ -156,11 +154,11 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
             },
         },
         ErrorKind::Forbidden => Remedy {
-            meaning: "The allow list, IAM, a bucket policy or the expected bucket owner refuses it.",
-            what_to_do: "The allow lists are `AllowedDestinations` (each with its bucket in `AllowedDestinationBuckets`), \
-                         `AllowedRoles`, `AllowedKmsKeys`, `AllowedDomains`, `AllowedDashboards` and \
-                         `AllowedQuickSightUsers`. If a service cannot use its role or the bucket, see \
-                         [Permissions](#permissions). A poll that is refused ends no job: see [A job has \
+            meaning: "An allow list, IAM, a bucket policy or the expected bucket owner refused it.",
+            what_to_do: "The allow lists are `AllowedDestinations` (each with its bucket in \
+                         `AllowedDestinationBuckets`), `AllowedRoles`, `AllowedKmsKeys`, `AllowedDomains`, \
+                         `AllowedDashboards` and `AllowedQuickSightUsers`. If a service cannot use its role or the \
+                         bucket, see [Permissions](#permissions). A poll that is refused ends no job: see [A job has \
                          stalled](#a-job-has-stalled).",
             unstarted: Advice {
                 what: "Nothing was started. Fix what the error names (the allow list or a policy), then rerun it.",
@@ -173,10 +171,10 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
         },
         ErrorKind::NotFound => Remedy {
             meaning: "A domain, segment, dashboard, application, job, source or bucket does not exist in this account \
-                      and region; Customer Profiles says the same where access is denied.",
-            what_to_do: "A segment goes by its identifier, not its display name.",
+                      and region. Customer Profiles says the same when it denies access.",
+            what_to_do: "Name a segment by its identifier, not its display name.",
             unstarted: Advice {
-                what: "Nothing was started. Correct the name that the error names, or the function's role, then rerun it.",
+                what: "Nothing was started. Correct the name in the error, or the function's role, then rerun it.",
                 next: &[Next::Rerun],
             },
             started: Advice {
@@ -185,23 +183,23 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
             },
         },
         ErrorKind::Throttled => Remedy {
-            meaning: "The service or S3 asked to slow down, through 6 retries of a verification or 12 of a seal. A \
-                      start that is throttled waits in line until its deadline, and ends as `Landfall.TimedOut`.",
+            meaning: "The service or S3 throttled the call through 6 retries of a verification, or 12 of a seal. A \
+                      throttled start waits in the queue until its deadline and ends as `Landfall.TimedOut`.",
             what_to_do: "",
             unstarted: Advice {
-                what: "Rerun it when the service has calm again.",
+                what: "Rerun it when the service no longer throttles.",
                 next: &[Next::Rerun],
             },
             started: Advice {
-                what: "Pick it up when S3 or the service has calm again: no second export.",
+                what: "Pick it up when the service and S3 no longer throttle: no second export.",
                 next: &[Next::PickUp],
             },
         },
         ErrorKind::Busy => Remedy {
-            meaning: "Another delivery held the claim, or the line was full, until the retries were spent, which takes \
-                      more than a day.",
-            what_to_do: "If the line is too long, see [Jobs stand in line](#jobs-stand-in-line). An import whose function died \
-                         is `Busy` for up to 15 minutes.",
+            meaning: "Another delivery held the claim, or the queue was full, through all retries, which take more \
+                      than a day.",
+            what_to_do: "If the queue is too long, see [Jobs stand in line](#jobs-stand-in-line). An import whose \
+                         function died is `Busy` for up to 15 minutes.",
             unstarted: Advice {
                 what: "Look for the other execution of the same job key. If there is none, rerun it.",
                 next: &[Next::Rerun],
@@ -212,8 +210,8 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
             },
         },
         ErrorKind::Unavailable => Remedy {
-            meaning: "A service or S3 did not answer: in Start through 100 retries, which are hours, or until the \
-                      deadline; in a verification through 6; in a seal through 12.",
+            meaning: "A service or S3 did not answer: in Start through 100 retries (hours) or until the deadline, in \
+                      a verification through 6, in a seal through 12.",
             what_to_do: "",
             unstarted: Advice {
                 what: "Look at the AWS Health Dashboard, then rerun it.",
@@ -225,13 +223,13 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
             },
         },
         ErrorKind::Unreachable => Remedy {
-            meaning: "No request reached the service for five minutes, and no job was made. Mostly, the service is not \
-                      in the stack's region.",
-            what_to_do: "The cause names the region and where the service is; [kinds.md](kinds.md#where-the-services-are) \
-                         says how to look it up.",
+            meaning: "No request reached the service for five minutes, and no job was made. Mostly, the service is \
+                      not in the stack's region.",
+            what_to_do: "The cause names the region and where the service is; \
+                         [kinds.md](kinds.md#where-the-services-are) says how to look it up.",
             unstarted: Advice {
-                what: "Nothing was started. Deploy the stack in a region that has the service. If this one has it, look at \
-                   the function's network, then rerun it.",
+                what: "Nothing was started. Deploy the stack in a region that has the service. If this one has it, \
+                       look at the function's network, then rerun it.",
                 next: &[Next::Rerun],
             },
             started: Advice {
@@ -241,82 +239,81 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
         },
         ErrorKind::Retired => Remedy {
             meaning: "The service no longer offers this job.",
-            what_to_do: "The cause holds the service's own code. Of Pinpoint, see \
+            what_to_do: "The cause has the service's own code. For Pinpoint, see \
                          [kinds.md](kinds.md#pinpoint-endpoint-exports-and-imports).",
             unstarted: Advice {
-                what: "The service no longer offers this job. The error says what to use instead.",
+                what: "The error says what to use instead.",
                 next: &[],
             },
             started: Advice {
-                what: "The service no longer offers this job. The error says what to use instead.",
+                what: "The error says what to use instead.",
                 next: &[],
             },
         },
         ErrorKind::JobFailed => Remedy {
-            meaning: "The service itself says that the job failed.",
-            what_to_do: "The receipt holds the service's message; of Quick Sight the code alone, because its words may \
-                         quote values: DescribeDashboardSnapshotJobResult tells them. Of an import whose start call was \
-                         lost, the cause names the jobs to look at before a rerun.",
+            meaning: "The service itself reports that the job failed.",
+            what_to_do: "The receipt has the service's message. For Quick Sight it has only the code, because the \
+                         message may quote values: ask DescribeDashboardSnapshotJobResult. For an import whose start \
+                         call was lost, the cause names the jobs to look at before a rerun.",
             unstarted: Advice {
-                what: "The service itself failed the job. Read its message, fix the cause, then rerun it.",
+                what: "Read the service's message, fix the cause, then rerun it.",
                 next: &[Next::Rerun],
             },
             started: Advice {
-                what: "The service itself failed the job. Read its message, fix the cause (most often the export role, the \
-                   bucket or the key), then rerun it.",
+                what: "Read the service's message, fix the cause (most often the export role, the bucket or the key), \
+                       then rerun it.",
                 next: &[Next::Rerun],
             },
         },
         ErrorKind::TimedOut => Remedy {
-            meaning: "The job did not end before its deadline, stood in line until then, or its verification did not \
-                      end. The cause says which. A job that is merely slow may still end, and its files are then not \
-                      sealed.",
-            what_to_do: "`DeadlineSeconds` may be a day at most, in the event or the stack. If jobs wait for long, see [Jobs \
-                         stand in line](#jobs-stand-in-line). If the cause names an object that `cannot be read within \
-                         one invocation of the function, and cannot go on in a next one` (gzip of a single member, a PDF \
-                         or a workbook), give verify-output more memory, which brings more processor (`MemorySize` of \
+            meaning: "The job did not end before its deadline, waited in the queue until then, or its verification \
+                      did not end. The cause says which. A slow job may still end, but its files are not sealed.",
+            what_to_do: "`DeadlineSeconds` is at most a day, in the event and the stack. If jobs wait long, see [Jobs \
+                         stand in line](#jobs-stand-in-line). If the cause says that an object `cannot be read within \
+                         one invocation of the function, and cannot go on in a next one` (gzip of a single member, a \
+                         PDF or a workbook), give verify-output more memory and so more processor (`MemorySize` of \
                          `VerifyOutputFunction` in `template.yaml`, then deploy), or ask for \
-                         `Landfall.Verification.Level` `structure`; then pick it up. Or have the service write smaller \
+                         `Landfall.Verification.Level` `structure`, and pick it up. Or have the service write smaller \
                          files, and rerun.",
             unstarted: Advice {
-                what: "It was never started, because it stood in line until its deadline. Rerun it, and give the next ones \
-                   a longer DeadlineSeconds or a higher limit.",
+                what: "It waited in the queue until its deadline and was never started. Rerun it, and give the next \
+                       ones a longer DeadlineSeconds or a higher limit.",
                 next: &[Next::Rerun],
             },
             started: Advice {
-                what: "It may have ended since. Pick it up: it is awaited, verified and sealed without another export.",
+                what: "It may have ended since. Pick it up: Landfall waits for it, verifies it and seals it without \
+                       another export.",
                 next: &[Next::PickUp],
             },
         },
         ErrorKind::OutputRejected => Remedy {
-            meaning: "Files landed, and they do not prove a complete export.",
-            what_to_do: "Rightly empty: `landfall pick-up {job} --allow-empty`. If the check `format` says `not supported`, \
-                         `encrypted` or `the most that is taken`, the file is [beyond what Landfall \
-                         decodes](guarantees.md#what-cannot-be-promised), and a rerun gives the same: pick it up with \
-                         `--level structure` or `--level listing`, or have the service write other files. Keep the \
-                         prefix for the people who look into it.",
+            meaning: "Files landed, but they do not prove a complete export.",
+            what_to_do: "If the export is rightly empty: `landfall pick-up {job} --allow-empty`. If the check \
+                         `format` says `not supported`, `encrypted` or `the most that is taken`, the file is [beyond \
+                         what Landfall decodes](guarantees.md#what-cannot-be-promised), and a rerun gives the same: \
+                         pick it up with `--level structure` or `--level listing`, or have the service write other \
+                         files. Keep the prefix for the investigation.",
             unstarted: Advice {
                 what: "Read the failed checks, then rerun it.",
                 next: &[Next::Rerun],
             },
             started: Advice {
-                what: "Read the failed checks, and do not load the files. If the checks ask for too much (an export that is \
-                   rightly empty, a file beyond what Landfall decodes), pick it up with other options in \
-                   Landfall.Verification. If the files are broken, rerun it.",
+                what: "Do not load the files. Read the failed checks. If they ask for too much (an export that is \
+                       rightly empty, a file beyond what Landfall decodes), pick it up with other options in \
+                       Landfall.Verification. If the files are broken, rerun it.",
                 next: &[Next::PickUp, Next::Rerun],
             },
         },
         ErrorKind::Cancelled => Remedy {
-            meaning: "Somebody cancelled the job; the cause names the execution that did. No service has a call that stops \
-                      a job, so one that was started works on, and what it writes is not sealed.",
+            meaning: "Somebody cancelled the job; the cause names the execution that did. No service can stop a job: \
+                      a started job goes on, and its files are not sealed.",
             what_to_do: "See [Cancel a job](#cancel-a-job).",
             unstarted: Advice {
-                what: "Somebody cancelled it, and it was never started. If the export is wanted after all, rerun it.",
+                what: "It was never started. If the export is wanted after all, rerun it.",
                 next: &[Next::Rerun],
             },
             started: Advice {
-                what: "Somebody cancelled it, and the service works on. If the export is wanted after all, pick it up: no \
-                   second export.",
+                what: "The service goes on with it. If the export is wanted after all, pick it up: no second export.",
                 next: &[Next::PickUp],
             },
         },
@@ -335,12 +332,12 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
         ErrorKind::Internal => Remedy {
             meaning: "A defect of Landfall or of its deployment, or Lambda ended a function (the cause then names \
                       Lambda's own error).",
-            what_to_do: "`Sandbox.Timedout` in endpoint-import-start: 15 minutes do not suffice to decode the data. \
-                         `Lambda.TooManyRequestsException`: other functions used up the account's concurrency for most \
-                         of an hour or longer while the job was verified; raise it. `States.ItemReaderFailed`: the \
+            what_to_do: "`Sandbox.Timedout` in endpoint-import-start: the data cannot be decoded in 15 minutes. \
+                         `Lambda.TooManyRequestsException`: other functions used up the account's concurrency for \
+                         most of an hour or longer during the verification; raise it. `States.ItemReaderFailed`: the \
                          state machine's role could not read `verifications/` in the ledger bucket. \
-                         `States.ExceedToleratedFailureThreshold`: more than 50 slices ended in a way that the \
-                         definition does not know, such as being stopped; look at the Map Run.",
+                         `States.ExceedToleratedFailureThreshold`: more than 50 slices ended unexpectedly, such as by \
+                         being stopped; look at the Map Run.",
             unstarted: Advice {
                 what: "Read the error and the function's log, fix what they name, then rerun it.",
                 next: &[Next::Rerun],

@@ -1,10 +1,10 @@
-//! What every function's `main` does: configuration, clients, and the handler under the Lambda runtime.
+//! The `main` of each function: configuration, clients, and the handler under the Lambda runtime.
 //!
-//! What must stay true: clients are built once, before the first invocation, and passed as arguments; an input that a
-//! handler cannot read is an error with one of our names. So the runtime is not asked to read it ([`crate::input`]).
+//! What must stay true: clients are built once, before the first invocation, and passed as arguments. An input that a
+//! handler cannot read gives an error of Landfall, so [`crate::input`] reads it and not the Lambda runtime.
 //!
-//! A handler is boxed, and its answer is JSON by then. So the runtime is compiled once, with this library, and a handler
-//! with the library of its function: the twelve binaries have nothing left but to be linked.
+//! A handler is boxed, and its answer is already JSON. So the runtime code is compiled once, with this library, and
+//! each handler with its function's library. The twelve binaries then only need to be linked.
 
 use std::{
     future::Future,
@@ -38,13 +38,13 @@ use crate::{
     trace::Segment,
 };
 
-/// What becomes of an invocation: the answer as JSON, or an error.
+/// The result of an invocation: the answer as JSON, or an error.
 pub type Handled = Pin<Box<dyn Future<Output = Result<Box<RawValue>>> + Send>>;
 
-/// What a function does with an invocation.
+/// Handles an invocation.
 pub type Handler = Box<dyn Fn(Input, Invocation) -> Handled + Send + Sync>;
 
-/// The handler of a state of the definition, which calls `handle` with what is built once.
+/// The handler for a state of the definition. It calls `handle` with `parts`, which are built once.
 pub fn handler<P, F, O>(
     state: &'static str,
     parts: P,
@@ -81,8 +81,8 @@ pub fn poll_handler<S: JobService + 'static>(deployment: Deployment, service: S)
     })
 }
 
-/// How long the clients of a function wait. What hangs is lost: an attempt that is tried again beats an invocation that is
-/// used up by one call.
+/// The time-outs of all clients. It is better to give up a request that hangs and repeat it than to spend the whole
+/// invocation on it.
 #[must_use]
 pub fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
@@ -91,8 +91,8 @@ pub fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// The configuration for the client of a kind's service. It makes each call once: a start call must not be tried again
-/// behind the ledger's back, and a poll that fails is tried again by the state machine.
+/// The configuration for a service's client, which makes each call once. The SDK must not repeat a start call, because
+/// the ledger would not know of it. The state machine repeats a poll that fails.
 #[must_use]
 pub fn calling_once(sdk: &SdkConfig) -> SdkConfig {
     let timeouts = timeouts().to_builder().operation_timeout(CALL_LIMIT);
@@ -103,16 +103,16 @@ pub fn calling_once(sdk: &SdkConfig) -> SdkConfig {
         .build()
 }
 
-/// How many threads a function works with.
+/// How many threads a function has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Threads {
-    /// One, for functions that mostly wait. It starts sooner and takes less memory.
+    /// One, for functions that mostly wait. They start sooner and take less memory.
     One,
-    /// One a processor, for functions that read whole files.
+    /// One for each processor, for functions that read whole files.
     Many,
 }
 
-/// `main` of a function whose handler `build` makes of the deployment and the SDK's configuration.
+/// Runs a function. `build` makes its handler from the deployment and the SDK's configuration.
 pub fn serve(threads: Threads, build: fn(Deployment, &SdkConfig) -> Handler) -> Result<(), lambda_runtime::Error> {
     let mut runtime = match threads {
         Threads::One => Builder::new_current_thread(),

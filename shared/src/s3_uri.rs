@@ -1,26 +1,28 @@
-//! `s3://bucket/prefix/`: where jobs write and receipts lie, and where services say that an object lies.
+//! S3 URIs, `s3://bucket/prefix/`: the places where jobs write, where receipts are, and where services say that an
+//! object is.
 //!
-//! What must stay true: a parsed [`S3Uri`], which somebody asks for, has one reading. Dot segments, empty segments, percent
-//! signs, backslashes and control characters are refused, because S3, the export service and the allow list could each
-//! read them differently. An [`S3Object`], which a service made, is taken as it is: any key that S3 allows.
+//! What must stay true: an [`S3Uri`], which comes from a user, can be read in one way only. Dot segments, empty
+//! segments, percent signs, backslashes and control characters are refused, because S3, the export service and the
+//! allow list could each read them differently. An [`S3Object`], which comes from a service, may have any key that S3
+//! allows.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// A bucket and a key or key prefix in it.
+/// A bucket with a key or a key prefix in it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct S3Uri {
     /// The bucket's name, 3 to 63 characters.
     pub bucket: String,
-    /// The key or prefix without a leading slash; may be empty.
+    /// The key or prefix, without a leading slash. May be empty.
     pub key: String,
 }
 
 impl S3Uri {
-    /// The URI as a folder: its key is empty or ends with a slash.
+    /// The URI of a folder: its key is empty or ends with a slash.
     #[must_use]
     pub fn as_folder(&self) -> Self {
         let mut folder = self.clone();
@@ -30,7 +32,7 @@ impl S3Uri {
         folder
     }
 
-    /// A key beneath this folder. `name` is appended after a slash.
+    /// The key `name` in this folder.
     #[must_use]
     pub fn join(&self, name: &str) -> Self {
         let mut joined = self.as_folder();
@@ -38,7 +40,7 @@ impl S3Uri {
         joined
     }
 
-    /// Whether `self` lies in `folder` or is it, compared by bucket and by whole path segments.
+    /// Whether `self` is `folder` or is in it, compared by bucket and by whole path segments.
     pub fn is_within(&self, folder: &Self) -> bool {
         self.bucket == folder.bucket && self.as_folder().key.starts_with(&folder.as_folder().key)
     }
@@ -64,7 +66,7 @@ impl JsonSchema for S3Uri {
     }
 }
 
-/// An object that a service says it wrote: `s3://bucket/key`, with the key as S3 has it, nothing in it encoded.
+/// An object that a service says it wrote: `s3://bucket/key`. The key is the one in S3, without any encoding.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct S3Object {
@@ -75,7 +77,7 @@ pub struct S3Object {
 }
 
 impl S3Object {
-    /// Whether it lies beneath a folder, compared byte for byte as S3 does.
+    /// Whether the object is beneath a folder, compared byte for byte as S3 does.
     #[must_use]
     pub fn is_within(&self, folder: &S3Uri) -> bool {
         self.bucket == folder.bucket && self.key.starts_with(&folder.as_folder().key)
@@ -162,7 +164,6 @@ impl FromStr for S3Uri {
     }
 }
 
-/// Bucket and key.
 fn split(text: &str) -> Result<(&str, &str), InvalidS3Uri> {
     let rest = text
         .strip_prefix("s3://")
@@ -170,7 +171,7 @@ fn split(text: &str) -> Result<(&str, &str), InvalidS3Uri> {
     Ok(rest.split_once('/').unwrap_or((rest, "")))
 }
 
-/// General purpose bucket naming rules, as far as they exclude a second reading of the name.
+/// The naming rules of general purpose buckets, as far as they ensure that the name can be read in one way only.
 fn check_bucket(bucket: &str) -> Result<(), InvalidS3Uri> {
     let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-' || c == b'.';
     let edge = |c: Option<&u8>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());

@@ -1,11 +1,11 @@
 //! The configuration of the AWS SDK in a function.
 //!
-//! What must stay true: credentials are those of the function's role, which Lambda puts into its environment, and nothing
-//! else is asked for any; the configuration comes from [`Access`] alone, and no file is read.
+//! What must stay true: the credentials are those of the function's role, which Lambda puts into the environment; no
+//! other source of credentials is asked. The configuration comes only from [`Access`], and no file is read.
 //!
-//! `aws-config` would give the same after it has looked for profiles, containers, web identities and the metadata of an
-//! instance, none of which a function has. What it does for a function is done here: credentials, region, endpoints, and
-//! the client of HTTPS that all clients share.
+//! `aws-config` would give the same configuration, but would first look for profiles, containers, web identities and
+//! instance metadata, which a function does not have. This module does the part that a function needs: credentials,
+//! region, endpoints, and the shared HTTPS client.
 
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_types::timeout::TimeoutConfig;
@@ -22,7 +22,6 @@ use crate::{
     https::Https,
 };
 
-/// The SDK's configuration for a function that reaches AWS in this way.
 pub fn sdk_config(access: &Access, timeouts: TimeoutConfig) -> Result<SdkConfig> {
     let mut sdk = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -37,7 +36,7 @@ pub fn sdk_config(access: &Access, timeouts: TimeoutConfig) -> Result<SdkConfig>
     Ok(sdk.build())
 }
 
-/// Variables of one service, such as `AWS_ENDPOINT_URL_S3`, which a client asks for while it is made.
+/// Reads the variables of one service, such as `AWS_ENDPOINT_URL_S3`, which a client asks for when it is made.
 #[derive(Debug)]
 struct OfEnvironment;
 

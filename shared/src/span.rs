@@ -1,12 +1,11 @@
-//! What an invocation belongs to: the fields of every line that is logged in it, and the annotations of its trace.
+//! What an invocation belongs to: the fields of each line that it logs, and the annotations of its trace.
 //!
-//! What must stay true: they are identifiers alone. Nothing of what is exported, no request and no link is among them. What
-//! runs beside the handler's own task is given the span, so that its lines have it too.
+//! What must stay true: all fields are identifiers. No exported data, no request and no link is among them. Work that
+//! runs outside of the handler's own task gets the span too, so that its lines have the fields.
 //!
-//! A step that is given a job knows its fields from there. The first step derives the job's key from the event, and adds it
-//! as soon as it has done so. The subscriber writes the span beside the fields of each line, so that
-//! `span.job_key = "…"` finds all lines of a job, of whichever function. [`Known`] keeps the same fields until the invocation
-//! ends.
+//! A step that gets a job reads the fields from it. The first step derives the job's key from the event, and then adds
+//! it. The log shows the span beside the fields of each line, so `span.job_key = "…"` finds all lines of a job, from
+//! all functions. [`Known`] keeps the same fields until the invocation ends.
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +27,7 @@ task_local! {
 pub struct Known(Arc<Mutex<BTreeMap<&'static str, String>>>);
 
 impl Known {
-    /// What is known by now, by the names of the fields.
+    /// The fields so far, by name.
     pub fn fields(&self) -> BTreeMap<&'static str, String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -39,9 +38,9 @@ impl Known {
     }
 }
 
-/// Does the work of an invocation with an input within its span. Gives what came to be known of it, too.
+/// Runs an invocation's work within its span, and returns the fields that became known.
 pub async fn within<T>(input: &Value, invocation: &Invocation, work: impl Future<Output = T>) -> (T, Known) {
-    // Poll is given the job beside the event of its execution.
+    // Poll gets the job together with the event of its execution.
     let job = input.get("job").unwrap_or(input);
     let text = |name: &str| job.get(name).and_then(Value::as_str);
     let span = tracing::info_span!(
@@ -76,28 +75,28 @@ pub async fn within<T>(input: &Value, invocation: &Invocation, work: impl Future
 fn record(field: &'static str, value: Option<&str>) {
     let Some(value) = value else { return };
     Span::current().record(field, value);
-    // Outside of an invocation, as in a test of one step, nobody wants to know.
+    // Outside of an invocation, as in a test of one step, there is nothing to add to.
     let _ = KNOWN.try_with(|known| known.add(field, value));
 }
 
-/// Names the state of the definition that the invocation works for.
+/// Adds the state of the definition that the invocation runs.
 pub fn is_for_state(state: &'static str) {
     record("state", Some(state));
 }
 
-/// Adds a job that an event was found to ask for.
+/// Adds the job that an event asks for.
 pub fn is_of(job_key: &str, export: Option<&str>) {
     record("job_key", Some(job_key));
     record("export", export);
 }
 
-/// Adds a batch of requests.
+/// Adds a batch.
 pub fn is_of_batch(batch_key: &str, export: Option<&str>) {
     record("batch_key", Some(batch_key));
     record("export", export);
 }
 
-/// Adds the kind of a job, where the input does not name it.
+/// Adds the kind of a job, if the input does not name it.
 pub fn is_of_kind(kind: &str) {
     record("kind", Some(kind));
 }

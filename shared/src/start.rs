@@ -1,13 +1,15 @@
-//! The first step: parse, authorise, claim in the ledger, start or adopt.
+//! The first step: it reads the event, lets it through the gate, claims the job in the ledger, and starts or adopts it.
 //!
-//! What must stay true: no start call is made without a claim that is in the ledger first, nor, where the deployment has a
-//! limit, without a slot in the queue. Whoever finds a claim with an id adopts the job. Whoever finds a claim without an id
-//! waits until its owner's invocation is over, and then asks the service before it starts again. Where the service cannot
-//! say, a new attempt with a prefix of its own is made, so outputs never mix. A job that was cancelled is not claimed.
+//! What must stay true: before a start call is made, the claim is in the ledger and, if the deployment has a limit, the
+//! job has a slot in the queue. If an entry has an id, the job is adopted. If it has a claim without an id, nothing is
+//! started until the owner's invocation is over; then the service is asked what became of the call. If the service
+//! cannot say, the job gets a new attempt with a prefix of its own, so the outputs of two attempts never mix. A job
+//! that was cancelled is not claimed.
 //!
-//! The event is read and let through the gate ([`admit`]). Then the job's ledger entry is created, or, if it is there,
-//! [`decision`] says what to do about it. Whoever holds a claim waits for a slot, reads the source, counts the call and
-//! makes it ([`Starter::launch`]). What came of it is recorded ([`record`]) and becomes the [`Job`] ([`job`]).
+//! [`admit`] reads the event and lets it through the gate. Then the job's ledger entry is created; if it is there
+//! already, [`decision`] says what to do. An invocation that holds the claim takes a slot, reads the source, counts the
+//! call and makes it ([`Starter::launch`]). It records the result ([`record`]) and makes the [`Job`] from the entry
+//! ([`job`]).
 
 mod admit;
 mod capacity;
@@ -41,13 +43,12 @@ use crate::{
     trigger::identify,
 };
 
-/// How often a lost race in the ledger is followed by another look within one invocation.
+/// How many versions of the entry one invocation looks at before it gives up.
 const MAX_TURNS: usize = 8;
 
-/// Added to the owner's deadline: clocks differ, and Lambda ends a function a little late.
+/// Added to the owner's deadline, because clocks differ and Lambda ends a function a little late.
 const LEASE_MARGIN: TimeDelta = TimeDelta::seconds(5);
 
-/// Runs the first step.
 pub async fn start<S: JobService>(
     deployment: &Deployment,
     service: &S,
@@ -59,7 +60,7 @@ pub async fn start<S: JobService>(
         event::refuse::<S>(&received.event, config.default_destination.as_ref(), &unreadable.faults)?;
     }
     let requested = admit::<S>(config, &received.event).inspect_err(|_| {
-        // What is refused may still be known by its key.
+        // If the event is refused, the log can still say which job it asked for.
         if let Ok(trigger) = identify(&received.kind, &received.event) {
             span::is_of(&trigger.job_key, None);
         }
@@ -82,7 +83,7 @@ pub async fn start<S: JobService>(
     Ok(job)
 }
 
-/// Logs what the step decided. While the job runs, the line says how old it is, of which the template makes metrics.
+/// Logs what the step decided. While the job runs, the line has the job's age, of which the template makes metrics.
 fn log_decision(job: &Job, now: DateTime<Utc>) {
     span::is_of_attempt(job.attempt);
     let decided = match job.status {
@@ -111,27 +112,27 @@ struct Starter<'a, S: JobService> {
     owner: String,
 }
 
-/// Whether an entry is as this invocation wrote it.
+/// Whether the entry is as this invocation wrote it.
 enum Claim {
-    /// It is: the claim in it is ours.
+    /// It is, so the claim in it is ours.
     Held(Versioned),
-    /// Somebody else changed it.
+    /// Somebody else changed the entry.
     Lost(Versioned),
 }
 
-/// What making a start call came to.
+/// The result of making a start call.
 enum Launched {
-    /// The job is started, and its id recorded.
+    /// The service made the job, and its id is recorded.
     Started(Versioned),
     /// Somebody else changed the entry.
     Overtaken(Versioned),
 }
 
-/// What looking for a lost start call came to.
+/// The result of looking for a lost start call.
 enum Resolved {
     /// The service made the job, and its id is recorded.
     Started(Versioned),
-    /// A start call is to be made, if the claim is held.
+    /// The attempt is to be called, if we hold the claim.
     Claimed(Claim),
     /// Somebody else changed the entry.
     Overtaken(Versioned),
@@ -150,7 +151,7 @@ impl<S: JobService> Starter<'_, S> {
                 Claim::Held(current) => match self.launch(current, has_slot).await? {
                     Launched::Started(started) => {
                         let mut job = self.job(&started.entry, false).await?;
-                        // The job is recorded: whatever becomes of this, it is not lost.
+                        // The job is recorded, so it is not lost if the estimate fails.
                         if job.status == Status::Running && job.expects_estimate() {
                             job.estimate = self.service.estimate(&self.requested.request).await;
                         }
@@ -198,7 +199,7 @@ impl<S: JobService> Starter<'_, S> {
         Err(Error::new(ErrorKind::Busy, "others keep changing its ledger entry"))
     }
 
-    /// Finds out what became of a start call that was lost, or whose owner was.
+    /// Finds out what became of a start call whose answer or whose owner was lost.
     async fn resolve_lost(&self, current: Versioned) -> Result<Resolved> {
         let Some(attempt) = current.entry.attempts.last() else {
             return Ok(Resolved::Overtaken(current));
@@ -222,17 +223,17 @@ impl<S: JobService> Starter<'_, S> {
         }
     }
 
-    /// Claims an attempt, new or lost.
+    /// Claims an attempt: a new one, or one whose call was lost.
     async fn claim(&self, current: Versioned, number: u32) -> Result<Claim> {
         let mut entry = current.entry;
         in_time(&entry, self.now())?;
         let mut attempt = self.attempt(number);
-        // The first call of the attempt may have made a job, which is not to be taken for an older one.
+        // The first call of the attempt may have made a job. It must not look older than the claim.
         if let Some(first) = entry.attempt(number) {
             attempt.claimed_at = first.claimed_at;
             attempt.unreachable_since = first.unreachable_since;
         }
-        // Each attempt has a prefix of its own, and the role and the account may be others by now.
+        // Each attempt has its own prefix, and the role and the account may have changed since.
         entry.request = S::record(&self.call(&attempt).request)?;
         entry.attempts.retain(|attempt| attempt.number != number);
         entry.attempts.push(attempt);
@@ -250,19 +251,20 @@ impl<S: JobService> Starter<'_, S> {
         }
     }
 
-    /// Makes the start call of a claim that is ours.
+    /// Makes the start call of a claim that we hold.
     async fn launch(&self, current: Versioned, has_slot: bool) -> Result<Launched> {
         let Some(attempt) = current.entry.attempts.last().cloned() else {
             return Err(Error::internal("a claim was written without an attempt"));
         };
         span::is_of_attempt(attempt.number);
         let (recorder, capacity) = (self.recorder(), self.capacity());
-        // Once the lease has passed, we were paused and somebody else may be making the call.
+        // After the lease another invocation may be making the call. We get here late if Lambda paused us.
         let is_ours = || self.now() <= attempt.lease_until;
         if !is_ours() {
             return self.reload().await.map(Launched::Overtaken);
         }
-        // Take a slot first: reading the source may take minutes, and is repeated after waiting.
+        // Take a slot first. Reading the source may take minutes, and would have to be repeated after waiting for a
+        // slot.
         if !has_slot && let Err(error) = capacity.enter_queue(&current.entry).await {
             return recorder.put_off(current, error).await;
         }
@@ -276,8 +278,8 @@ impl<S: JobService> Starter<'_, S> {
         if !is_ours() {
             return self.reload().await.map(Launched::Overtaken);
         }
-        // Don't start a call that Lambda could kill before its id is recorded. Jobs with a source are exempt: a retry
-        // would spend the same minutes again.
+        // Don't start a call that Lambda could kill before its id is recorded. Jobs with a source are exempt, because a
+        // retry would spend the same minutes again.
         if current.entry.source.is_none() && self.now() + CALL_LIMIT + RESERVE >= self.invocation.deadline {
             let error = Error::new(
                 ErrorKind::Unavailable,
@@ -294,9 +296,9 @@ impl<S: JobService> Starter<'_, S> {
         }
     }
 
-    /// Records the job that the service made: with the attempt, or as an orphan if somebody else took the claim over.
+    /// Records the job that the service made: in its attempt, or as an orphan if somebody else took the claim over.
     async fn record(&self, current: Versioned, attempt: &Attempt, service_id: String) -> Result<Launched> {
-        // Whatever happens to the ledger, the id stands in the log.
+        // If the ledger cannot be written, the id is at least in the log.
         tracing::info!(attempt = attempt.key, service_id, "the service started the job");
         let recorder = self.recorder();
         let started = || recorder.started(current.clone(), service_id.clone());
@@ -309,7 +311,7 @@ impl<S: JobService> Starter<'_, S> {
         }
     }
 
-    /// Checks what the job reads, before the service sees it.
+    /// Reads what the job reads, before the service does.
     async fn read_source(&self, current: Versioned) -> Result<Claim> {
         if current.entry.source.is_some() {
             return Ok(Claim::Held(current));
@@ -373,7 +375,7 @@ impl<S: JobService> Starter<'_, S> {
         let asked = self.requested.options.deadline_seconds;
         let seconds = asked.unwrap_or(self.deployment.config.deadline.as_secs());
         let deadline = now + TimeDelta::seconds(i64::try_from(seconds).unwrap_or(i64::from(u32::MAX)));
-        // Whole seconds, since the state machine compares it as a text.
+        // Whole seconds, because the state machine compares the deadline as a text.
         match deadline.trunc_subsecs(0) {
             whole if whole < deadline => whole + TimeDelta::seconds(1),
             whole => whole,
@@ -428,7 +430,7 @@ impl<S: JobService> Starter<'_, S> {
         }
     }
 
-    /// The job as the ledger has it.
+    /// The job as this delivery hands it on.
     async fn job(&self, entry: &Entry, adopted: bool) -> Result<Job> {
         let history = match &entry.outcome {
             Some(_) => Vec::new(),

@@ -1,11 +1,11 @@
-//! What X-Ray is told of an invocation.
+//! Tells X-Ray about an invocation.
 //!
-//! What must stay true: annotations are the fields that the log has ([`crate::span`]), and nothing else is sent. No
-//! invocation waits for X-Ray or fails because of it, and one that is not traced sends nothing.
+//! What must stay true: the annotations are the fields of the log ([`crate::span`]), and nothing else is sent. No
+//! invocation waits for X-Ray or fails because of it. An invocation that is not traced sends nothing.
 //!
-//! Lambda makes a segment of each invocation by itself, but only the function can annotate. So the function sends one
-//! subsegment of Lambda's segment, as one datagram, to the daemon that Lambda runs beside it. Traces can then be searched
-//! by `annotation.job_key`.
+//! Lambda makes a segment for each invocation, but only the function can add annotations. So the function sends a
+//! subsegment of Lambda's segment, as one datagram, to the daemon that Lambda runs beside it. Traces can then be
+//! searched by `annotation.job_key`.
 
 use std::{
     collections::BTreeMap,
@@ -17,17 +17,17 @@ use serde_json::{Value, json};
 
 use crate::hash::sha256_hex;
 
-/// What every datagram begins with.
+/// Each datagram begins with this.
 const HEADER: &str = "{\"format\": \"json\", \"version\": 1}\n";
 
-/// Most characters of an annotation that X-Ray takes.
+/// The longest annotation that X-Ray accepts, in characters.
 const MAX_ANNOTATION: usize = 1000;
 
-/// The daemon that segments are sent to.
+/// The daemon that gets the segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Daemon(pub SocketAddr);
 
-/// The segment that Lambda made of an invocation.
+/// The segment that Lambda made for an invocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment<'a> {
     trace: &'a str,
@@ -45,7 +45,7 @@ impl<'a> Segment<'a> {
         (value("Sampled=") == Some("1")).then_some(segment)
     }
 
-    /// The subsegment of an invocation.
+    /// The invocation's subsegment.
     pub fn document(
         self,
         began: SystemTime,
@@ -75,7 +75,7 @@ impl<'a> Segment<'a> {
 }
 
 impl Daemon {
-    /// Sends a subsegment. What cannot be sent is logged, and missed by nobody but X-Ray.
+    /// Sends a subsegment. If that fails, it is only logged, because nothing but the trace needs it.
     pub fn send(self, document: &Value) {
         let datagram = format!("{HEADER}{document}");
         let sent = UdpSocket::bind(("0.0.0.0", 0)).and_then(|socket| socket.send_to(datagram.as_bytes(), self.0));

@@ -370,7 +370,7 @@ fn essence(summary: Summary) -> Summary {
         planned_at: DateTime::<Utc>::UNIX_EPOCH,
         results: None,
         error: summary.error.map(|error| TaskError {
-            cause: error.cause.split(" What became").next().unwrap_or_default().to_owned(),
+            cause: error.cause.split(" The results").next().unwrap_or_default().to_owned(),
             ..error
         }),
         ..summary

@@ -541,7 +541,11 @@ async fn nothing_that_an_object_holds_is_logged() -> Result<()> {
     let sealed = execution(&harness, &event).await?;
     assert_eq!(sealed["outcome"]["verdict"], "succeeded", "{sealed:#}");
     nothing_planted_is_logged("a pointer");
-    assert!(logged().contains("what lies there is not Landfall's"), "{}", logged());
+    assert!(
+        logged().contains("the object there was not written by Landfall"),
+        "{}",
+        logged()
+    );
     Ok(())
 }
 

@@ -57,7 +57,7 @@ fn rows(tables: &[(&str, &[ServiceError])]) -> Vec<Vec<String>> {
     let row = |(names, error): (Vec<&str>, ServiceError)| {
         let code = format!("`{}`", error.code);
         let name = format!("`{}`", error.kind.name().trim_start_matches("Landfall."));
-        [names.join(", ").as_str(), &code, &name, error.meaning, error.remedy]
+        [names.join(", ").as_str(), &code, &name, error.remedy]
             .map(str::to_owned)
             .to_vec()
     };
@@ -87,7 +87,7 @@ fn the_runbook_says_what_the_code_says() -> Result<()> {
         .filter(|kind| !remedy(*kind).what_to_do.is_empty())
         .map(|kind| format!("* `{kind}`: {}\n", remedy(kind).what_to_do))
         .collect();
-    let head = ["of", "the service's code", "error", "the service says", "what to do"];
+    let head = ["of", "the service's code", "error", "what to do"];
     let of_services = table(
         &head,
         rows(&[

@@ -1,7 +1,7 @@
 //! `landfall rerun`, `landfall pick-up` and `landfall redrive`.
 //!
-//! What must stay true: each says what it will do and what that costs, asks, does it, and shows the AWS command that does the
-//! same. A job whose export may be good is not rerun without being told so.
+//! What must stay true: each command says what it will do and what that costs, asks, does it, and shows the AWS command
+//! that does the same. A rerun of a job whose export may be good is only done after a warning.
 
 use anyhow::{Context, Result, bail};
 use landfall::cancel::is_asked;
@@ -22,7 +22,7 @@ use super::{
     show::find,
 };
 
-/// What a poll loop costs, for people.
+/// What awaiting and verifying an export costs, in words for people.
 const COST: &str = "about 40 to 150 state transitions (0.1 to 0.4 US cents), and a verification of what lands";
 
 pub(super) async fn rerun(common: &Common, options: &Rerun) -> Result<Outcome> {
@@ -63,14 +63,14 @@ pub(super) async fn rerun(common: &Common, options: &Rerun) -> Result<Outcome> {
             .is_some_and(|error| error.name == "Landfall.TimedOut");
     let warning = if may_be_good {
         format!(
-            "\nIts first export may have ended since: `landfall pick-up {}` seals that one without another.",
+            "\nIts first export may have ended since then: `landfall pick-up {}` seals that one without another export.",
             row.job_key
         )
     } else {
         String::new()
     };
     let what = format!(
-        "Reruns {} {} as {} (Rerun {}): another job at the service, which writes into a prefix of its own.\nIt costs what the \
+        "Reruns {} {} as {} (Rerun {}): the service makes another job, which writes into a prefix of its own.\nIt costs what the \
          service takes for it, {COST}.{warning}",
         row.kind,
         row.job_key,
@@ -135,7 +135,7 @@ pub(super) async fn redrive(common: &Common, options: &Redrive) -> Result<Outcom
     let row = &job.row;
     let Some(execution) = &job.execution else {
         bail!(
-            "no execution of {} {} is there any more: Step Functions keeps them 90 days",
+            "Step Functions has no execution of {} {} any more: it keeps them 90 days",
             row.kind,
             row.job_key
         );
@@ -178,13 +178,13 @@ fn event_of_job(job: &Job, target: &Target) -> Result<Value> {
     }
     let execution = job.execution.as_ref().with_context(|| {
         format!(
-            "no execution of {} {} is there any more (Step Functions keeps them 90 days): name the file of its event instead",
+            "Step Functions has no execution of {} {} any more (it keeps them 90 days): name the file of its event instead",
             job.row.kind, job.row.job_key
         )
     })?;
     if is_asked(&execution.input) {
         bail!(
-            "that execution cancelled {} {}, and has not its event: name the job by its key",
+            "that execution cancelled {} {} and does not have its event: name the job by its key",
             job.row.kind,
             job.row.job_key
         );
@@ -201,7 +201,7 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
-    /// Starts an execution with the event of an order, if somebody agrees.
+    /// Starts an execution with the order's event, if somebody agrees.
     async fn deliver(&self, order: &Order, what: &str, act: Act) -> Result<Outcome> {
         let machine = self.deployment.machine(&self.job.row.kind)?;
         let deed = Deed {
@@ -215,7 +215,7 @@ impl Found<'_> {
         deed.follow_or_say(what, Step::Start { machine, input }, act).await
     }
 
-    /// The AWS commands that do the same. The event itself may hold what is not to be shown, so they fetch it.
+    /// The AWS commands that do the same. They fetch the event, because it may hold something that must not be shown.
     fn commands(&self, order: &Order, machine: &str) -> Vec<String> {
         let aws = self.common.for_aws();
         let file = match self.target {

@@ -1,6 +1,6 @@
-//! What the command line takes.
+//! The arguments of the command line.
 //!
-//! What must stay true: a value that cannot be meant is refused here, before anything is asked.
+//! What must stay true: a value that makes no sense is refused here, before anything is asked.
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
@@ -14,7 +14,7 @@ use landfall::{job::Level, s3_uri::S3Uri};
 use landfall_cli::{access::Access, account::Named, jobs::Status, kinds::KINDS, verify::Place};
 use landfall_formats::Format as DataFormat;
 
-/// What the exit status means.
+/// What the exit status means, for `--help`.
 const HELP: &str = "\
 Exit status:
   0    done, and what was looked at is well
@@ -36,10 +36,10 @@ pub(super) struct Cli {
     pub(super) command: Command,
 }
 
-/// Which deployment, and how it is reached.
+/// Which deployment is meant, and how it is reached.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Common {
-    /// The deployment by its CloudFormation stack [default: landfall]
+    /// The deployment's CloudFormation stack [default: landfall]
     #[arg(
         long,
         value_name = "NAME",
@@ -49,7 +49,7 @@ pub(super) struct Common {
         conflicts_with = "ledger"
     )]
     pub(super) stack: Option<String>,
-    /// The deployment by its ledger
+    /// The deployment's ledger, in place of its stack
     #[arg(
         long,
         value_name = "s3://BUCKET/",
@@ -58,16 +58,16 @@ pub(super) struct Common {
         help_heading = "Deployment"
     )]
     pub(super) ledger: Option<S3Uri>,
-    /// Profile of the AWS configuration
+    /// The profile of the AWS configuration
     #[arg(long, value_name = "NAME", global = true, help_heading = "Deployment")]
     pub(super) profile: Option<String>,
-    /// Region of the deployment
+    /// The region of the deployment
     #[arg(long, value_name = "REGION", global = true, help_heading = "Deployment")]
     pub(super) region: Option<String>,
-    /// Another server than AWS, such as that of cargo local serve
+    /// Another server than AWS, such as the one that cargo local serve starts
     #[arg(long, value_name = "URL", global = true, help_heading = "Deployment", value_parser = url)]
     pub(super) endpoint_url: Option<String>,
-    /// Prints one JSON document instead of text, whose schema is in docs/schema/; error.schema.json with status 2
+    /// Prints one JSON document instead of text. Its schema is in docs/schema/; with status 2 that is error.schema.json
     #[arg(long, global = true)]
     pub(super) json: bool,
 }
@@ -83,7 +83,7 @@ impl Common {
         }
     }
 
-    /// Which deployment.
+    /// How the deployment is named.
     pub(super) fn named(&self) -> Named {
         match &self.ledger {
             Some(ledger) => Named::Ledger(ledger.bucket.clone()),
@@ -91,7 +91,7 @@ impl Common {
         }
     }
 
-    /// The options of the AWS CLI that reach it, with a space before them.
+    /// The options with which the AWS CLI reaches it, with a space before them.
     pub(super) fn for_aws(&self) -> String {
         let options = [
             ("profile", &self.profile),
@@ -120,54 +120,56 @@ impl Common {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Lists jobs, newest first: what was exported, rows, time, outcome, and what open ones wait for.
+    /// Lists jobs, newest first: what was exported, rows, time, outcome, and what open jobs wait for.
     Jobs(Jobs),
     /// Shows one job: its timeline, its failed checks, and what to do next.
     Show(Show),
-    /// Writes a page about the jobs of a time, to send to a colleague, or a table of them.
+    /// Writes a page about the jobs of a period, to send to a colleague, or a table of them.
     Report(Report),
-    /// Delivers an event, and follows what it starts.
+    /// Delivers an event and follows the job that it starts.
     Send(Send),
     /// Follows a job to its end.
     Watch(Watch),
-    /// Exports again: another job, with a prefix of its own.
+    /// Exports again, as another job with a prefix of its own.
     Rerun(Rerun),
-    /// Goes on with the export of a failed job: awaits, verifies and seals it, without another export.
+    /// Goes on with the export of a failed job: awaits, verifies and seals it without another export.
     PickUp(PickUp),
     /// Lets the execution of a job go on in the state in which it was stopped or failed.
     Redrive(Redrive),
     /// Ends a job that waits or runs: it is sealed as Landfall.Cancelled, and its slot is free at once.
     Cancel(Cancel),
-    /// Says all that is wrong with events, without asking anybody.
+    /// Says all that is wrong with event files, without asking a deployment unless --stack names one.
     Check(Check),
-    /// Writes an event of a kind, asking only for what is needed.
+    /// Writes an event of a kind, and asks only for what is needed.
     New(New),
-    /// Verifies any prefix or folder as the deployed function does, and holds it against its receipt.
+    /// Verifies any prefix or folder as the deployed function does, and compares it with its receipt.
     Verify(Box<Verify>),
-    /// Looks at a deployment: its stack, state machines, rules, alarms, schedules, jobs and exports; each finding with its remedy.
+    /// Examines a deployment: its stack, state machines, rules, alarms, schedules, jobs and exports. Each finding has
+    /// its remedy.
     Doctor,
-    /// Prints the completions of a shell.
+    /// Prints the completions for a shell.
     Completions(Completions),
 }
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct Jobs {
-    /// Jobs that began since then, and all that are open: 90m, 36h, 7d, or a time such as 2026-11-01 or 2026-11-01T05:00:00Z
+    /// Jobs that began since then, and all open ones: 90m, 36h, 7d, or a time such as 2026-11-01 or
+    /// 2026-11-01T05:00:00Z
     #[arg(long, value_name = "TIME", default_value = "7d")]
     pub(super) since: Since,
-    /// Of this kind; may be given several times
+    /// Only jobs of this kind; may be given several times
     #[arg(long = "kind", value_name = "KIND", value_parser = PossibleValuesParser::new(KINDS))]
     pub(super) kinds: Vec<String>,
-    /// Whose name, job key, or what they export contains this
+    /// Only jobs whose name or job key contains this, or that export something whose name does
     #[arg(long, value_name = "TEXT")]
     pub(super) name: Option<String>,
-    /// That are so; may be given several times
+    /// Only jobs with this status; may be given several times
     #[arg(long = "status", value_name = "STATUS", value_parser = status())]
     pub(super) statuses: Vec<Status>,
-    /// Only those that failed, were aborted, or are not sealed
+    /// Only jobs that failed, were aborted, or are not sealed
     #[arg(long)]
     pub(super) failed: bool,
-    /// More columns than fit on a terminal of 80: bytes, polls, cost and whole job keys
+    /// More columns than fit on a terminal of 80 columns: bytes, polls, cost and whole job keys
     #[arg(long)]
     pub(super) wide: bool,
 }
@@ -184,13 +186,13 @@ pub(super) struct Report {
     /// Jobs that began since then: 7d, 30d, or a time such as 2026-11-01
     #[arg(long, value_name = "TIME", default_value = "30d")]
     pub(super) since: Since,
-    /// Of this kind; may be given several times
+    /// Only jobs of this kind; may be given several times
     #[arg(long = "kind", value_name = "KIND", value_parser = PossibleValuesParser::new(KINDS))]
     pub(super) kinds: Vec<String>,
-    /// Whose name, job key, or what they export contains this
+    /// Only jobs whose name or job key contains this, or that export something whose name does
     #[arg(long, value_name = "TEXT")]
     pub(super) name: Option<String>,
-    /// The page, which needs nothing but itself
+    /// The page; it needs no other file
     #[arg(long, value_name = "FILE.html", required_unless_present_any = ["csv", "json"])]
     pub(super) out: Option<PathBuf>,
     /// The jobs as a table
@@ -198,7 +200,7 @@ pub(super) struct Report {
     pub(super) csv: Option<PathBuf>,
 }
 
-/// Whether somebody is asked before something is done.
+/// Whether somebody is asked first.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Consent {
     /// Does not ask
@@ -206,7 +208,7 @@ pub(super) struct Consent {
     pub(super) yes: bool,
 }
 
-/// How much is shown of a job that is followed.
+/// How much is shown while a job is followed.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Detail {
     /// Shows every wait and every poll
@@ -214,10 +216,10 @@ pub(super) struct Detail {
     pub(super) all: bool,
 }
 
-/// How something is done to a job.
+/// How a command acts on a job.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Act {
-    /// Follows what it starts, to its end
+    /// Follows the execution that it starts to its end
     #[arg(long)]
     pub(super) follow: bool,
     #[command(flatten)]
@@ -231,7 +233,7 @@ pub(super) struct Send {
     /// An event file
     #[arg(value_name = "EVENT")]
     pub(super) event: PathBuf,
-    /// Starts an execution with the event as it is, in place of putting it on a bus: id and time of the file stay
+    /// Starts an execution with the event instead of putting it on a bus: the file's id and time stay
     #[arg(long)]
     pub(super) direct: bool,
     /// The bus [default: that of the stack, or default]
@@ -269,10 +271,10 @@ pub(super) struct PickUp {
     /// The failed job: its key or the end of it, the ARN of an execution, the URI of its receipt, or its event file
     #[arg(value_name = "JOB")]
     pub(super) job: String,
-    /// An export without a single row is a success now
+    /// Accepts an export without a single row
     #[arg(long)]
     pub(super) allow_empty: bool,
-    /// How much of the output is looked at now
+    /// How much of the output is looked at this time
     #[arg(long, value_name = "LEVEL", value_parser = level())]
     pub(super) level: Option<Level>,
     #[command(flatten)]
@@ -309,10 +311,10 @@ pub(super) struct New {
     /// The kind of job
     #[arg(value_name = "KIND", value_parser = PossibleValuesParser::new(KINDS))]
     pub(super) kind: String,
-    /// An answer, so that it is not asked for; may be given several times
+    /// An answer to one of the questions; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     pub(super) set: Vec<String>,
-    /// The file; its schema is written beside it. Printed if not given
+    /// The file to write; its schema is written beside it. Without this the event is printed
     #[arg(long, value_name = "FILE.json")]
     pub(super) out: Option<PathBuf>,
 }
@@ -323,7 +325,7 @@ pub(super) struct Completions {
     pub(super) shell: Shell,
 }
 
-/// How the exit status of a verification is to be read.
+/// What the exit status of a verification means, for `--help`.
 const VERIFY_HELP: &str = "\
 Exit status:
   0  the output passed, with or without warnings, and is what the receipt sealed
@@ -335,42 +337,43 @@ It takes s3:ListBucket and s3:GetObject (and kms:Decrypt for a key of one's own)
 #[derive(Debug, Args)]
 #[command(after_help = VERIFY_HELP)]
 pub(super) struct Verify {
-    /// What to verify: s3://bucket/prefix/ or a folder, also one that cargo local --out wrote; the receipt's own prefix if
-    /// only --receipt s3://… is given
+    /// What to verify: s3://bucket/prefix/ or a folder, such as one that cargo local --out wrote. With --receipt s3://…
+    /// alone it is the receipt's own prefix
     #[arg(value_name = "PREFIX|FOLDER", required_unless_present_any = ["receipt", "since"], conflicts_with = "since")]
     pub(super) place: Option<Place>,
-    /// Holds every receipt that the deployment sealed since then against what lies there now: 1d, or a time
+    /// Compares every receipt that the deployment sealed since then with what is there now: 1d, or a time
     #[arg(long, value_name = "TIME", conflicts_with = "receipt")]
     pub(super) since: Option<Since>,
-    /// The format that was asked for; recognised by the first files if not given
+    /// The format that was asked for; recognised from the first files if not given
     #[arg(long, value_name = "FORMAT", ignore_case = true, value_parser = data_format())]
     pub(super) format: Option<DataFormat>,
-    /// How much is looked at: keys, sizes and times; also headers, footers and directories; every byte. With a receipt,
-    /// listing makes no checks unless more is asked for [default: full; listing with --since]
+    /// How much is looked at. listing: keys, sizes and times. structure: also headers, footers and directories. full:
+    /// every byte. With a receipt, listing makes no checks unless more is asked for [default: full; listing with
+    /// --since]
     #[arg(long, value_name = "LEVEL", value_parser = level())]
     pub(super) level: Option<Level>,
-    /// When the job was started, such as 2026-11-01T05:00:00Z; nothing may be older
+    /// When the job was started, such as 2026-11-01T05:00:00Z; no object may be older
     #[arg(long, value_name = "TIME")]
     pub(super) started_at: Option<DateTime<Utc>>,
-    /// The number of rows that there must be
+    /// How many rows there must be
     #[arg(long, value_name = "N")]
     pub(super) rows: Option<u64>,
-    /// Data without a row is good
+    /// Accepts data without a single row
     #[arg(long)]
     pub(super) allow_empty: bool,
-    /// The KMS key by which everything must be encrypted: ARN, id or alias
+    /// The KMS key with which every object must be encrypted: ARN, id or alias
     #[arg(long, value_name = "KEY")]
     pub(super) kms_key: Option<String>,
-    /// Time between the two listings that must be equal; 5 for S3 and 0 for a folder if not given
+    /// Time between the two listings, which must be equal; if not given, 5 for S3 and 0 for a folder
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(super) settle: Option<Duration>,
-    /// What else is expected, as Landfall.Verification.Expect of an event has it: a file, or the JSON itself
+    /// What else is expected, in the form of an event's Landfall.Verification.Expect: a file, or the JSON itself
     #[arg(long, value_name = "FILE|JSON")]
     pub(super) expect: Option<String>,
-    /// Holds what is there against this receipt: what changed, vanished or was added
+    /// Compares what is there with this receipt: what changed, vanished or was added
     #[arg(long, value_name = "FILE|s3://…")]
     pub(super) receipt: Option<Place>,
-    /// Shows the checks that do not apply
+    /// Also shows the checks that do not apply
     #[arg(long)]
     pub(super) all: bool,
     /// The account that must own the bucket
@@ -383,12 +386,12 @@ pub(super) struct Verify {
 pub(super) enum Since {
     /// That long ago.
     Ago(TimeDelta),
-    /// Then.
+    /// At that time.
     At(DateTime<Utc>),
 }
 
 impl Since {
-    /// The time that is meant.
+    /// The time that is meant, if it is `now`.
     pub(super) fn before(self, now: DateTime<Utc>) -> DateTime<Utc> {
         match self {
             Self::Ago(ago) => now - ago,
@@ -419,7 +422,7 @@ impl FromStr for Since {
             _ => return Err(wrong()),
         };
         let number: i64 = number.parse().map_err(|_| wrong())?;
-        // A hundred years: longer than anything lasts, and no date goes over.
+        // A hundred years is longer than any job lasts, and no date overflows by it.
         if !(0..=36_500 * 86_400 / seconds).contains(&number) {
             return Err(wrong());
         }

@@ -1,7 +1,7 @@
 //! `landfall cancel`.
 //!
-//! What must stay true: it says what the service does with the job, which nobody can stop there, and what can be done
-//! afterwards. A job that is sealed is not cancelled.
+//! What must stay true: the command says that the service goes on with the job, because nobody can stop it there, and
+//! what can be done afterwards. A sealed job is not cancelled.
 
 use anyhow::{Result, bail};
 use landfall::{
@@ -25,16 +25,16 @@ use super::{
     watch::ended,
 };
 
-/// What the execution costs that does it, for people.
+/// What the execution that cancels costs, in words for people.
 const COST: &str = "7 state transitions (0.02 US cents)";
 
-/// When the job's executions notice.
-const BY_THEMSELVES: &str = "Its executions end by themselves: within five minutes in line, else at their next poll or after a \
-                             verification that has begun.";
+/// When the job's own executions notice.
+const BY_THEMSELVES: &str = "Its executions end by themselves: within five minutes if they wait in line, else at their next poll, or \
+                             after a verification that has begun.";
 
-/// What is said of a start call of which nothing is known yet.
-const UNDER_WAY: &str = "A start call of it may be under way: then it is sealed when that is over, after 15 minutes at most, \
-                         and the service works on a job that it made.";
+/// What is said if a start call is claimed and its answer is not known yet.
+const UNDER_WAY: &str = "A start call of it may be under way. Then the job is sealed when that call is over, after 15 minutes at \
+                         most, and the service works on a job that the call made.";
 
 pub(super) async fn cancel(common: &Common, options: &Cancel) -> Result<Outcome> {
     let deployment = Deployment::find(&common.access(), common.named()).await?;
@@ -93,14 +93,14 @@ fn is_cancelled(job: &Job) -> bool {
     error.is_some_and(|error| error.name == ErrorKind::Cancelled.name())
 }
 
-/// What a cancel does with a job as it is now, and what that costs.
+/// What a cancel does with a job in its present state, and what that costs.
 fn what_it_does(job: &Job, entry: &Entry) -> String {
     let row = &job.row;
     let last = entry.attempts.last();
     let service_id = last.and_then(|attempt| attempt.service_id.as_deref());
     let at_the_service = match (service_id, last.map(|attempt| attempt.state)) {
         (Some(service_id), _) => format!(
-            "The service has no call that stops {service_id}: it works on, it costs what it costs, and what it makes is not \
+            "The service has no call that stops {service_id}: it works on and costs what it costs. What it makes is not \
              sealed. `landfall pick-up {}` goes on with it afterwards, without another export.\n{BY_THEMSELVES}",
             row.job_key
         ),
@@ -109,7 +109,7 @@ fn what_it_does(job: &Job, entry: &Entry) -> String {
     };
     let unsealed = match row.status {
         Status::Aborted | Status::Unsealed => format!(
-            "\nNo execution goes on with it, and its export may be good: `landfall redrive {}` goes on with it instead.",
+            "\nNo execution works on it any more, and its export may be good: `landfall redrive {}` goes on with it instead.",
             row.job_key
         ),
         _ => String::new(),

@@ -18,7 +18,7 @@ use super::{
 };
 
 pub(super) async fn check(common: &Common, options: &Check) -> Result<Outcome> {
-    // Only a stack says what it allows, and only who names one wants to know.
+    // Only a stack says what it allows. It is asked only if somebody named it.
     let allowed = match &common.stack {
         Some(_) => {
             let deployment = Deployment::find(&common.access(), common.named()).await?;

@@ -9,14 +9,14 @@ use anyhow::{Context, Result, bail};
 
 use super::arguments::Consent;
 
-/// Says what will be done, and asks. Fails if nobody can be asked.
+/// Says what will be done and asks for a yes. Fails if nobody can be asked.
 pub(super) fn agreed(what: &str, consent: Consent) -> Result<bool> {
     eprintln!("{what}");
     if consent.yes {
         return Ok(true);
     }
     if !std::io::stdin().is_terminal() {
-        bail!("nobody can be asked here: say --yes if it shall be done");
+        bail!("nobody can be asked here: add --yes if it should be done");
     }
     eprint!("Go on? [y/N] ");
     std::io::stderr().flush().context("cannot ask")?;

@@ -1,6 +1,6 @@
-//! Something that is done to a job: it is said, asked, done and shown.
+//! Something that is done to a job.
 //!
-//! What must stay true: nothing is done without a yes; the AWS commands that do the same are shown before.
+//! What must stay true: nothing is done without a yes. The AWS commands that do the same are shown first.
 
 use anyhow::Result;
 use landfall_cli::{
@@ -22,7 +22,7 @@ pub(super) struct Deed<'a> {
     pub(super) common: &'a Common,
     pub(super) deployment: &'a Deployment,
     pub(super) kind: &'a str,
-    /// The job that it is done to, or that comes of it.
+    /// The job that it is done to, or the job that comes of it.
     pub(super) job_key: &'a str,
     /// The AWS commands that do the same.
     pub(super) commands: Vec<String>,
@@ -37,7 +37,8 @@ pub(super) enum Step<'a> {
 }
 
 impl Deed<'_> {
-    /// Does it, if somebody agrees to `what` it says. Gives the execution that goes on; `None` if nobody agreed.
+    /// Says `what` will be done, and does it if somebody agrees. Gives the execution that goes on, or `None` if nobody
+    /// agreed.
     pub(super) async fn done(&self, what: &str, step: Step<'_>, consent: Consent) -> Result<Option<String>> {
         let commands: Vec<String> = self.commands.iter().map(|command| format!("  {command}\n")).collect();
         if !agreed(&format!("{what}\n\n{}", commands.concat()), consent)? {
@@ -53,7 +54,7 @@ impl Deed<'_> {
         }))
     }
 
-    /// Does it, and follows the execution or says which one it is.
+    /// Does it. Then follows the execution, or says which one it is.
     pub(super) async fn follow_or_say(self, what: &str, step: Step<'_>, act: Act) -> Result<Outcome> {
         let execution = self.done(what, step, act.consent).await?;
         match execution {

@@ -1,7 +1,7 @@
 //! From the command line to its exit status.
 //!
-//! What must stay true: progress goes to stderr and the result to stdout; a command that could not do its work says why, with
-//! status 2.
+//! What must stay true: progress goes to stderr and the result to stdout. A command that could not do its work says why
+//! and ends with status 2.
 #![allow(clippy::print_stderr)]
 
 use std::process::ExitCode;
@@ -28,7 +28,7 @@ const INTERRUPTED: u8 = 130;
 pub(crate) async fn main() -> ExitCode {
     // Usage errors end the process here, with status 2.
     let cli = Cli::parse();
-    // Whichever ends first.
+    // The command and an interrupt: whichever comes first.
     let ended = tokio::select! {
         ended = run(&cli) => ended,
         () = interrupted() => return ExitCode::from(INTERRUPTED),
@@ -59,7 +59,7 @@ async fn run(cli: &Cli) -> Result<Outcome> {
     }
 }
 
-/// Says why a command could not do its work: on stderr, and on stdout for a program that reads JSON.
+/// Says why a command could not do its work: on stderr, and also on stdout for a program that reads JSON.
 fn refuse(json: bool, error: &anyhow::Error) -> ExitCode {
     let message = printable(&message_of(error));
     eprintln!("landfall: {message}");

@@ -1,7 +1,7 @@
 //! `landfall verify --since`.
 //!
-//! What must stay true: every success that sealed files is held against what lies there now; one that cannot be looked at is
-//! named and makes the result bad.
+//! What must stay true: every success that sealed files is compared with what is there now. One that cannot be compared
+//! is named, and makes the result bad.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use super::{
     outcome::Outcome,
 };
 
-/// How many receipts are held at a time.
+/// How many receipts are compared at the same time.
 const AT_ONCE: usize = 8;
 
 pub(super) async fn held(common: &Common, options: &Verify, since: Since) -> Result<Outcome> {
@@ -40,7 +40,7 @@ pub(super) async fn held(common: &Common, options: &Verify, since: Since) -> Res
     let jobs = document(common, &deployment, &asked).await?;
     let level = options.level.unwrap_or(Level::Listing);
     let sealed: Vec<&Row> = jobs.jobs.iter().filter(|row| is_beside_data(row)).collect();
-    let counter = Counter::new(common.json, "receipts held against what is there");
+    let counter = Counter::new(common.json, "receipts compared with what is there");
     let (mut receipts, all) = (Vec::new(), sealed.len());
     let mut held = stream::iter(sealed)
         .map(|row| one(&deployment, row, level))
@@ -69,7 +69,7 @@ pub(super) async fn held(common: &Common, options: &Verify, since: Since) -> Res
     Ok(Outcome::good_if(good))
 }
 
-/// Whether the receipt lies beside files: an import writes none.
+/// Whether the receipt lies beside the files that it lists. An import writes no files.
 fn is_beside_data(row: &Row) -> bool {
     row.receipt
         .as_ref()
@@ -94,7 +94,7 @@ async fn one(deployment: &Deployment, row: &Row, level: Level) -> HeldReceipt {
     }
 }
 
-/// What is not as it was sealed; nothing if all is.
+/// What is not as it was sealed, or nothing if all is.
 async fn difference(deployment: &Deployment, row: &Row, level: Level) -> Result<Option<String>> {
     let uri: S3Uri = row
         .receipt
@@ -112,7 +112,7 @@ async fn difference(deployment: &Deployment, row: &Row, level: Level) -> Result<
     let place = at(sealed.prefix.as_folder());
     let ask = Ask {
         level,
-        // A receipt in hand makes the level listing a comparison alone.
+        // With a receipt, the level `listing` only compares.
         receipt: Some(landfall_cli::verify::Place::S3(place_of(&place))),
         ..Ask::default()
     };

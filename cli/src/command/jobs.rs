@@ -1,6 +1,6 @@
 //! `landfall jobs`.
 //!
-//! What must stay true: the status tells of no job: a list of failures is what was asked for.
+//! What must stay true: failed jobs do not change the exit status, because a list of them is what was asked for.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ pub(super) async fn jobs(common: &Common, options: &Jobs) -> Result<Outcome> {
     Ok(Outcome::Good)
 }
 
-/// The jobs that were asked for, with progress on stderr.
+/// The jobs that were asked for. Progress goes to stderr.
 pub(super) async fn document(common: &Common, deployment: &Deployment, options: &Jobs) -> Result<Document> {
     let now = Utc::now();
     let since = options.since.before(now);
@@ -66,9 +66,9 @@ pub(super) async fn document(common: &Common, deployment: &Deployment, options: 
     counter.end();
     let mut notes = [deployment.notes.clone(), found.notes].concat();
     for kind in kinds.iter().filter(|kind| !machines.contains_key(**kind)) {
-        // Of a kind that is not deployed there is nothing to say, unless its jobs are there.
+        // If a kind is not deployed, a note would say nothing. If it has jobs here, its machine should have been found.
         if deployment.notes.is_empty() && found.rows.iter().any(|row| row.kind == **kind) {
-            notes.push(format!("no state machine of {kind} was found, so its executions were not looked at; --stack says which is meant"));
+            notes.push(format!("no state machine of {kind} was found, so its executions were not looked at. Name your stack with --stack"));
         }
     }
     let of_batches = match batches(&deployment.store, &deployment.ledger, since, &mut notes).await {

@@ -1,6 +1,6 @@
 //! `landfall new`.
 //!
-//! What must stay true: what is written is an event that `landfall check` finds right; a file that is there is not replaced.
+//! What must stay true: the event that is written is right by `landfall check`. A file that exists is not replaced.
 #![allow(clippy::print_stderr)]
 
 use std::{
@@ -74,7 +74,7 @@ fn ask(question: &template::Question) -> Result<String> {
         return Ok(default.to_owned());
     }
     if !std::io::stdin().is_terminal() {
-        bail!("nobody can be asked here: say --set {}=VALUE", question.name);
+        bail!("nobody can be asked here: add --set {}=VALUE", question.name);
     }
     let default = question
         .default

@@ -1,6 +1,6 @@
-//! What a command comes to, and so its exit status.
+//! What a command found, and its exit status.
 //!
-//! What must stay true: 0 is only said where all is well; 2 is said of what could not be found out.
+//! What must stay true: the status is 0 only if all is well. It is 2 if that could not be found out.
 
 use std::process::ExitCode;
 
@@ -16,7 +16,7 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    /// Good or bad.
+    /// `Good` or `Bad`.
     pub(super) const fn good_if(is_good: bool) -> Self {
         if is_good { Self::Good } else { Self::Bad }
     }
@@ -31,14 +31,14 @@ impl From<Outcome> for ExitCode {
     }
 }
 
-/// The name of an error for a program: one of ours, or that of this program.
+/// The name of an error for a program: a named error of Landfall, or that of this program.
 pub(super) fn name_of(error: &anyhow::Error) -> &'static str {
     error
         .downcast_ref::<Error>()
         .map_or("Landfall.CommandLine", |error| error.kind.name())
 }
 
-/// The message for a person, without the name.
+/// The message for people, without the name.
 pub(super) fn message_of(error: &anyhow::Error) -> String {
     match error.downcast_ref::<Error>() {
         Some(error) => error.message.clone(),

@@ -1,6 +1,6 @@
 //! `landfall report`.
 //!
-//! What must stay true: a file that is there is replaced only by a whole page.
+//! What must stay true: a file that exists is replaced only by a whole page.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ use super::{
     outcome::Outcome,
 };
 
-/// Most receipts of failures that are read for the checks that failed.
+/// How many receipts of failed jobs are read at most for the checks that failed.
 const RECEIPTS: usize = 500;
 
 pub(super) async fn report(common: &Common, options: &Report) -> Result<Outcome> {
@@ -68,13 +68,13 @@ fn said(jobs: &Document, options: &Report) -> String {
     lines.join("\n")
 }
 
-/// The checks that failed, one for each job and check. A receipt that cannot be read is a note.
+/// The checks that failed, one item for each job and check. A receipt that cannot be read becomes a note.
 async fn failed_checks(deployment: &Deployment, jobs: &[Row], notes: &mut Vec<String>) -> Vec<String> {
     let failed = jobs.iter().filter(|row| row.verification.as_deref() == Some("failed"));
     let uris: Vec<S3Uri> = failed.filter_map(|row| row.receipt.as_ref()?.parse().ok()).collect();
     if uris.len() > RECEIPTS {
         notes.push(format!(
-            "of {} jobs whose checks failed the newest {RECEIPTS} were looked into",
+            "of {} jobs whose checks failed, only the newest {RECEIPTS} were looked into",
             uris.len()
         ));
     }
@@ -106,7 +106,7 @@ async fn checks_of(deployment: &Deployment, receipt: &S3Uri) -> Result<Vec<Strin
     Ok(failed.map(|check| check.name).collect())
 }
 
-/// Writes a file beside its place and moves it there.
+/// Writes to a temporary file beside the path, then moves it there.
 fn write(path: &Path, text: &str) -> Result<()> {
     let place = || format!("cannot write {}", path.display());
     let mut name = path.file_name().with_context(place)?.to_owned();

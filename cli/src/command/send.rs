@@ -1,7 +1,7 @@
 //! `landfall send`.
 //!
-//! What must stay true: an event with a fault is not sent. What was sent is found again by the id that EventBridge gave it, so
-//! that an event which no rule takes is noticed.
+//! What must stay true: an event with a fault is not sent. An event that was sent is looked for by the id that
+//! EventBridge gave it, so an event that no rule matches is noticed.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(super) async fn send(common: &Common, options: &Send) -> Result<Outcome> {
     if !found.is_empty() {
         let lines: Vec<String> = found.iter().map(|fault| format!("\n  {fault}")).collect();
         bail!(
-            "{} is not sent, because of what is wrong with it:{}",
+            "{} is not sent, because something is wrong with it:{}",
             options.event.display(),
             lines.concat()
         );
@@ -60,7 +60,7 @@ pub(super) async fn send(common: &Common, options: &Send) -> Result<Outcome> {
     let detail = event["detail"].to_string();
     let source = event["source"].as_str().context("the event has no source")?;
     let detail_type = event["detail-type"].as_str().context("the event has no detail-type")?;
-    // By a filter, since the event may hold what is not to be shown.
+    // The command shows a filter, because the event may hold something that must not be shown.
     let entry = format!(
         "[{{EventBusName: \"{bus}\", Source: .source, DetailType: .\"detail-type\", Detail: (.detail | tostring)}}]"
     );
@@ -70,7 +70,7 @@ pub(super) async fn send(common: &Common, options: &Send) -> Result<Outcome> {
         common.for_aws()
     );
     let id_of_file = if event.get("id").is_some() || event.get("time").is_some() {
-        "\nEventBridge gives it an id and a time of its own, so it is another job than one with those of the file (--direct keeps \
+        "\nEventBridge gives it an id and a time of its own, so it is another job than the one with those of the file (--direct keeps \
          them)."
     } else {
         ""
@@ -91,10 +91,7 @@ pub(super) async fn send(common: &Common, options: &Send) -> Result<Outcome> {
         .build();
     let answer = client.put_events().entries(sent).send().await;
     let answer = answer.map_err(|error| landfall_cli::account::refused("PutEvents", &error))?;
-    let result = answer
-        .entries()
-        .first()
-        .context("EventBridge answered with no result")?;
+    let result = answer.entries().first().context("EventBridge's answer has no result")?;
     let Some(id) = result.event_id() else {
         bail!(
             "EventBridge did not take the event: {}: {}",
@@ -169,8 +166,8 @@ async fn started(deployment: &Deployment, kind: &str, id: &str, at: chrono::Date
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     bail!(
-        "EventBridge took the event {id}, and it started no execution within {} s. Look whether the rule of {kind} is there, \
-         enabled, and on that bus (`landfall doctor`), and into the dead-letter queue of the stack",
+        "EventBridge took the event {id}, but it started no execution within {} s. Look whether the rule of {kind} exists, \
+         is enabled and belongs to that bus (`landfall doctor`), and into the dead-letter queue of the stack",
         TO_START.as_secs()
     )
 }

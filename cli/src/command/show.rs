@@ -1,6 +1,6 @@
 //! `landfall show`.
 //!
-//! What must stay true: the status is 0 for a job that is well, and 1 for one that somebody has to look at.
+//! What must stay true: the status is 0 for a job that is well, and 1 for a job that somebody has to look at.
 
 use anyhow::Result;
 use chrono::Utc;

@@ -1,7 +1,7 @@
 //! `landfall verify`.
 //!
-//! What must stay true: the exit status is 0 only if the output may be used, 1 if it may not, and 2 if that could not be
-//! found out.
+//! What must stay true: the exit status is 0 only if the output may be used. It is 1 if it may not be used, and 2 if
+//! that could not be found out.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ pub(super) async fn verify(common: &Common, options: &Verify) -> Result<Outcome>
     };
     let progress = Arc::new(Progress::default());
     let mut meter = Meter::new(common.json, level);
-    // Not at once: what ends sooner needs no progress.
+    // A verification that ends sooner shows no progress.
     let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + meter.every(), meter.every());
     let verified = {
         let work = verify::verify(&ask, &progress);
@@ -75,7 +75,7 @@ pub(super) async fn verify(common: &Common, options: &Verify) -> Result<Outcome>
     Ok(Outcome::good_if(verified.is_good()))
 }
 
-/// What is expected at a level, as JSON or in a file of it; held to what an event is.
+/// What is expected, given as JSON or as a file of it. It must be what an event may hold.
 fn expectations(text: &str, level: Level) -> Result<Expectations> {
     let (json, place) = if text.trim_start().starts_with('{') {
         (text.to_owned(), "--expect".to_owned())
@@ -90,7 +90,7 @@ fn expectations(text: &str, level: Level) -> Result<Expectations> {
     if !faults.is_empty() {
         let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
         bail!(
-            "{place}: it is not what Landfall.Verification.Expect of an event may be, see docs/kinds.md; {}",
+            "{place}: this is not what Landfall.Verification.Expect of an event may be, see docs/kinds.md; {}",
             faults.join("; ")
         );
     }

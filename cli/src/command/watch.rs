@@ -1,6 +1,6 @@
-//! `landfall watch`, and following what another command started.
+//! `landfall watch`, and how another command follows what it started.
 //!
-//! What must stay true: lines of progress go to stderr; the job as it ended is the result.
+//! What must stay true: progress goes to stderr. The result is the job as it ended.
 
 use anyhow::{Context, Result};
 use landfall_cli::{

@@ -1,7 +1,7 @@
-//! The batches of a time, from their records and summaries in the ledger bucket.
+//! The batches of a period, from their records and summaries in the ledger bucket.
 //!
-//! What must stay true: a batch is one row; its counts are those of its summary, and one without a summary is open. The
-//! requests of a batch are jobs, which have rows of their own.
+//! What must stay true: a batch is one row. Its counts are those of its summary. A batch without a summary is open. The
+//! requests of a batch are jobs and have rows of their own.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,7 @@ use landfall_batch::record::{Counts, Plan, Record, Summary, record_key, summary_
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// How many objects are read at a time.
+/// How many objects are read at the same time.
 const AT_ONCE: usize = 32;
 
 /// One batch.
@@ -25,17 +25,17 @@ pub struct BatchRow {
     pub batch_key: String,
     /// The user's own name for it.
     pub name: Option<String>,
-    /// `succeeded` only if every request was; absent while it runs.
+    /// `succeeded` only if every request succeeded. Absent while the batch runs.
     pub verdict: Option<String>,
     /// When it was planned.
     pub planned_at: DateTime<Utc>,
-    /// When it was summed up.
+    /// When its summary was written.
     pub sealed_at: Option<DateTime<Utc>>,
-    /// How many requests came to what; of an open batch only their number is known.
+    /// How many requests ended in which way. For an open batch only their number is known.
     pub counts: Counts,
     /// Rows of all jobs that succeeded.
     pub rows: Option<u64>,
-    /// Bytes of them.
+    /// Bytes of all jobs that succeeded.
     pub bytes: Option<u64>,
 }
 
@@ -78,7 +78,7 @@ impl BatchRow {
         self.batch_key.rsplit('-').next().unwrap_or(&self.batch_key)
     }
 
-    /// What did not succeed.
+    /// How many requests did not succeed, and how they ended.
     pub fn shortfall(&self) -> Option<String> {
         let Counts {
             failed,
@@ -100,7 +100,8 @@ impl BatchRow {
     }
 }
 
-/// The batches that were planned at a time or later, and all that are open, newest first. What cannot be read is a note.
+/// The batches that were planned at a time or later, and all open ones, newest first. What cannot be read becomes a
+/// note.
 pub async fn batches(
     store: &Arc<dyn ObjectStore>,
     ledger: &str,
@@ -114,7 +115,7 @@ pub async fn batches(
         .collect();
     let keys: BTreeSet<&str> = named.keys().filter_map(|key| key.split('/').nth(1)).collect();
     let reader = &Ledger::new(store.as_ref(), ledger, "landfall");
-    // S3 gives whole seconds.
+    // S3 gives times in whole seconds.
     let is_recent = |at: &&i64| **at >= since.timestamp();
     let read = async |key: &str| -> Result<Option<BatchRow>> {
         let summary = summary_key(key);

@@ -1,9 +1,11 @@
-//! All jobs of a time, from the ledger, from the receipts of what was rejected, and from the executions.
+//! All jobs of a period: from the ledger, from the receipts of what was rejected, and from the executions.
 //!
-//! What must stay true: a job is one row, however many executions it had; what cannot be read is a note and hides nothing
-//! else. The listing of the ledger says when each entry was last written, so only those are read that can belong to the time:
-//! an entry is written when its job begins. Entries are read many at a time. Then executions are listed, and of those that no
-//! entry names the input is read, which tells the job that they were for.
+//! What must stay true: a job is one row, however many executions it had. What cannot be read becomes a note and hides
+//! nothing else.
+//!
+//! 1. The ledger is listed. The listing says when each entry was last written. An entry is written when its job begins,
+//!    so only entries that were written in the period can belong to it. These are read, many at a time.
+//! 2. Executions are listed. If no entry names an execution, its input is read, which shows its job.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,11 +31,11 @@ use crate::{
     steps::message_of,
 };
 
-/// How many objects are read at a time.
+/// How many objects are read at the same time.
 const AT_ONCE: usize = 64;
-/// How many executions are described at a time: Step Functions answers 20 a second, after a first burst.
+/// How many executions are described at the same time. Step Functions answers 20 a second after a first burst.
 const DESCRIBED_AT_ONCE: usize = 8;
-/// Most executions of a kind that are described because no entry names them.
+/// How many executions of a kind are described at most because no entry names them.
 const MAX_DESCRIBED: usize = 500;
 
 /// Where jobs are looked for.
@@ -42,17 +44,17 @@ pub struct Sources<'a> {
     pub store: &'a Arc<dyn ObjectStore>,
     /// The bucket of the ledger.
     pub ledger: &'a str,
-    /// Step Functions; without it only the ledger is read.
+    /// Step Functions. Without it only the ledger is read.
     pub executions: Option<&'a dyn Executions>,
     /// State machines by kind.
     pub machines: &'a BTreeMap<String, String>,
     /// The kinds that are wanted.
     pub kinds: &'a [&'a str],
-    /// Jobs that began at this time or later.
+    /// Jobs that began at this time or later are wanted.
     pub since: DateTime<Utc>,
     /// The time.
     pub now: DateTime<Utc>,
-    /// Told how many entries of how many are read.
+    /// Is told how many entries have been read, and of how many.
     pub progress: &'a (dyn Fn(usize, usize) + Sync),
 }
 
@@ -61,11 +63,11 @@ pub struct Sources<'a> {
 pub struct Found {
     /// The jobs, newest first.
     pub rows: Vec<Row>,
-    /// What could not be looked at.
+    /// What could not be looked at, and why.
     pub notes: Vec<String>,
 }
 
-/// All jobs. Fails if the ledger cannot be listed.
+/// Finds all jobs. Fails if the ledger cannot be listed.
 pub async fn collect(sources: &Sources<'_>) -> Result<Found> {
     let mut listed = Vec::new();
     for kind in sources.kinds {
@@ -112,7 +114,7 @@ pub async fn collect(sources: &Sources<'_>) -> Result<Found> {
     Ok(found)
 }
 
-/// What the ledger has of a kind that was written at the time or later.
+/// What the ledger has of a kind that was written in the period.
 struct Listing<'a> {
     kind: &'a str,
     entries: Vec<Object>,
@@ -135,7 +137,7 @@ impl<'a> Listing<'a> {
 
 async fn list(sources: &Sources<'_>, prefix: String) -> Result<Vec<Object>> {
     let objects = sources.store.list(sources.ledger, &prefix, usize::MAX).await?;
-    // S3 gives whole seconds.
+    // S3 gives times in whole seconds.
     let since = sources.since.timestamp();
     Ok(objects
         .into_iter()
@@ -143,7 +145,7 @@ async fn list(sources: &Sources<'_>, prefix: String) -> Result<Vec<Object>> {
         .collect())
 }
 
-/// Reads objects, each with its key; one that cannot be read is a note.
+/// Reads objects, each with its key. An object that cannot be read becomes a note.
 async fn read<T: serde::de::DeserializeOwned>(
     sources: &Sources<'_>,
     objects: &[Object],
@@ -161,7 +163,7 @@ async fn read<T: serde::de::DeserializeOwned>(
         (sources.progress)(done + count, all);
         match value {
             Ok(Some(value)) => values.push((key.clone(), value)),
-            // It expired since it was listed.
+            // It expired after it was listed.
             Ok(None) => {}
             Err(error) => unread.push(error.message),
         }
@@ -180,7 +182,7 @@ struct OfKind<'a> {
     kind: &'a str,
     entries: BTreeMap<String, Entry>,
     rejected: Vec<(String, Receipt)>,
-    /// The execution that works, or last worked, on an open job.
+    /// The execution that works on an open job, or that last worked on it.
     working: BTreeMap<String, Listed>,
     /// Executions that left nothing in the ledger.
     alone: Vec<Row>,
@@ -199,7 +201,7 @@ impl OfKind<'_> {
         let listed = [running, failed, aborted, late].concat();
         let by_arn: BTreeMap<&str, &Listed> = listed.iter().map(|listed| (listed.arn.as_str(), listed)).collect();
 
-        // What the entries themselves say.
+        // The executions that the entries name.
         let mut known: BTreeSet<&str> = self
             .rejected
             .iter()
@@ -218,7 +220,7 @@ impl OfKind<'_> {
                 Some(listed) => {
                     self.working.insert(job_key.clone(), (*listed).clone());
                 }
-                // It began before the time.
+                // It began before the period.
                 None => asked.push((job_key.clone(), owner.to_owned())),
             }
         }
@@ -247,12 +249,13 @@ impl OfKind<'_> {
             .try_collect()
             .await?;
         for described in described.into_iter().flatten() {
-            // It is of a job that its own executions stand for.
+            // This execution asks for a cancel. The executions of the job itself are listed too.
             if is_asked(&described.input) {
                 continue;
             }
             let kind = Kind::new(self.kind);
-            // An event that names no job is sealed under a key of its own, so what is left of it is in the executions alone.
+            // An event that names no job is sealed under another key. What is left of it here is in the executions
+            // alone.
             let job_key = match identify(&kind, &described.input) {
                 Ok(trigger) => trigger.job_key,
                 Err(_) => rejected_key(&kind, &described.input)?,
@@ -287,7 +290,7 @@ impl OfKind<'_> {
                     });
                     let now = self.sources.now;
                     let row = Row::of_execution(&listed, self.kind, &job_key, &described.input, error, now);
-                    // Several executions of one event that left nothing are one row: the newest, which comes first.
+                    // Several executions of one event that left nothing are one row. The newest comes first.
                     if !self.alone.iter().any(|other| other.job_key == row.job_key) {
                         self.alone.push(row);
                     }

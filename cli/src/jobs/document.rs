@@ -1,6 +1,6 @@
 //! What `landfall jobs --json` prints.
 //!
-//! What must stay true: members are added, never changed, and the number in [`SCHEMA`] moves when an old reader would
+//! What must stay true: members are added and never changed. The number in [`SCHEMA`] rises if an old reader would
 //! misread a new document.
 
 use chrono::{DateTime, Utc};
@@ -16,7 +16,7 @@ use crate::cost::Cost;
 /// The schema of [`Jobs`].
 pub const SCHEMA: &str = "landfall.jobs/1";
 
-/// Jobs of a time.
+/// Jobs of a period.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Jobs {
     /// `landfall.jobs/1`.
@@ -26,43 +26,43 @@ pub struct Jobs {
     pub landfall: &'static str,
     /// The ledger that was read.
     pub ledger: String,
-    /// Jobs that began at this time or later, and all that are open.
+    /// Jobs that began at this time or later, and all open ones.
     pub since: DateTime<Utc>,
-    /// When it was asked.
+    /// When the question was asked.
     pub asked_at: DateTime<Utc>,
-    /// What they come to.
+    /// The sums over these jobs.
     pub totals: Totals,
     /// The jobs, newest first.
     pub jobs: Vec<Row>,
     /// The batches, newest first. Their requests are among the jobs.
     pub batches: Vec<BatchRow>,
-    /// What could not be looked at.
+    /// What could not be looked at, and why.
     pub notes: Vec<String>,
 }
 
-/// What jobs come to.
+/// Sums over jobs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Totals {
-    /// All of them.
+    /// How many there are.
     pub jobs: usize,
-    /// Sealed as a success.
+    /// How many were sealed as a success.
     pub succeeded: usize,
-    /// Failed, aborted or not sealed.
+    /// How many failed, were aborted or are not sealed.
     pub failed: usize,
-    /// Those that go on.
+    /// How many go on.
     pub open: usize,
     /// Rows of the successes.
     pub rows: u64,
     /// Bytes of the successes.
     pub bytes: u64,
-    /// Polls.
+    /// How often the service was polled.
     pub polls: u64,
-    /// What they cost.
+    /// What they cost together.
     pub cost: Cost,
 }
 
 impl Totals {
-    /// Of rows.
+    /// Over these rows.
     pub fn of(rows: &[Row]) -> Self {
         let succeeded = || rows.iter().filter(|row| row.status == Status::Succeeded);
         Self {

@@ -5,16 +5,17 @@ use super::{
     row::{Row, Status},
 };
 
-/// Which jobs are wanted; what is empty wants all.
+/// Which jobs are wanted. A member that is empty excludes none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Of these kinds.
+    /// Only jobs of these kinds.
     pub kinds: Vec<String>,
-    /// Whose name, or what they export, contains this, whatever the case.
+    /// Only jobs whose name or job key contains this, or that export something whose name does. Upper and lower case
+    /// are the same.
     pub name: Option<String>,
-    /// That are so.
+    /// Only jobs with one of these statuses.
     pub statuses: Vec<Status>,
-    /// That somebody has to look at.
+    /// Only jobs that somebody has to look at.
     pub failed: bool,
 }
 
@@ -30,7 +31,7 @@ impl Filter {
             && (!self.failed || row.status.is_bad())
     }
 
-    /// Whether a batch is wanted. It is of no kind, and has no status of a job.
+    /// Whether a batch is wanted. It belongs to no kind and has no status of a job.
     pub fn wants_batch(&self, batch: &BatchRow) -> bool {
         let is_named =
             |part: &String| holds(batch.name.as_deref().unwrap_or_default(), part) || holds(&batch.batch_key, part);

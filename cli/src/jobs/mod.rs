@@ -1,4 +1,4 @@
-//! The jobs of a deployment: what the ledger and the executions say of them, one row each.
+//! The jobs of a deployment, one row each, from the ledger and the executions.
 
 mod batches;
 mod collect;

@@ -1,7 +1,7 @@
 //! One job in a list.
 //!
-//! What must stay true: a row is a pure function of the ledger's entry, of what is known of its execution, and of the time;
-//! it says nothing of a job that its entry does not show.
+//! What must stay true: a row is a pure function of the ledger's entry, of what is known of its execution, and of the
+//! time. It says nothing about the job that these do not show.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
@@ -19,11 +19,11 @@ use crate::{
     executions::{Listed, State, of_owner},
 };
 
-/// How a job is.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// It waits for a place, or for its service.
+    /// It waits for a slot, or for its service.
     Queued,
     /// Its start call is being made, or was lost.
     Starting,
@@ -33,9 +33,9 @@ pub enum Status {
     Succeeded,
     /// It is sealed as a failure.
     Failed,
-    /// Its execution was stopped or ran over its time: nobody goes on with it.
+    /// Its execution was stopped or ran out of time. Nothing goes on with it.
     Aborted,
-    /// Its execution failed before the outcome was sealed and announced: a redrive finishes it.
+    /// Its execution failed before the outcome was sealed and announced. A redrive finishes it.
     Unsealed,
 }
 
@@ -64,12 +64,12 @@ impl Status {
         }
     }
 
-    /// Whether somebody has to look at it.
+    /// Whether somebody has to look at the job.
     pub const fn is_bad(self) -> bool {
         matches!(self, Self::Failed | Self::Aborted | Self::Unsealed)
     }
 
-    /// Whether it goes on by itself.
+    /// Whether the job goes on by itself.
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Queued | Self::Starting | Self::Running)
     }
@@ -80,27 +80,27 @@ impl Status {
 pub struct Row {
     /// The kind.
     pub kind: String,
-    /// The job key; of an event that no job was made of `rejected-…`.
+    /// The job key. It is `rejected-…` for an event of which no job was made.
     pub job_key: String,
     /// The user's own name for it.
     pub name: Option<String>,
     /// What was exported or imported: a segment, a dashboard, an application.
     pub what: String,
-    /// How it is.
+    /// Its state.
     pub status: Status,
-    /// The trigger's own time: of a schedule the planned one.
+    /// The trigger's own time. For a schedule this is the planned time.
     pub triggered_at: DateTime<Utc>,
-    /// When the job was claimed, or the execution was started that never came so far.
+    /// When the job was claimed. If it never was, when the execution was started.
     pub began_at: DateTime<Utc>,
     /// When its outcome was decided.
     pub sealed_at: Option<DateTime<Utc>>,
-    /// When it is given up.
+    /// When Landfall gives it up.
     pub deadline_at: Option<DateTime<Utc>>,
     /// Seconds from its begin to its seal, or until now.
     pub seconds: f64,
-    /// Start calls.
+    /// How many start calls were made.
     pub attempts: usize,
-    /// Polls.
+    /// How often the service was polled.
     pub polls: u32,
     /// Data objects that were verified.
     pub objects: Option<u64>,
@@ -110,7 +110,7 @@ pub struct Row {
     pub bytes: Option<u64>,
     /// The verdict of the checks: `passed`, `passed_with_warnings` or `failed`.
     pub verification: Option<String>,
-    /// What it cost; only of a sealed job.
+    /// What it cost. Only a sealed job has this.
     pub cost: Option<Cost>,
     /// Why it failed, or why its execution ended.
     pub error: Option<NamedError>,
@@ -118,22 +118,23 @@ pub struct Row {
     pub waits_for: Option<String>,
     /// The service's id.
     pub service_id: Option<String>,
-    /// The execution whose outcome stands, or that works on it.
+    /// The execution that sealed the outcome, or that works on the job.
     pub execution: Option<String>,
     /// Where the receipt lies.
     pub receipt: Option<String>,
     /// Where the service writes.
     pub prefix: Option<String>,
-    /// SHA-256 of the request: jobs of the same request have the same.
+    /// SHA-256 of the request. Jobs with the same request have the same.
     pub request_sha256: String,
-    /// The failed job whose start call this one goes on with.
+    /// The failed job whose start call this job goes on with.
     pub picks_up: Option<String>,
-    /// The jobs that went on with this one's start call.
+    /// The jobs that went on with this job's start call.
     pub picked_up_by: Vec<String>,
 }
 
 impl Row {
-    /// The row of an entry of the ledger. `execution` is the newest one that is known to work, or to have worked, on it.
+    /// The row of an entry of the ledger. `execution` is the newest execution that is known to work, or to have worked,
+    /// on it.
     pub fn of_entry(entry: &Entry, execution: Option<&Listed>, now: DateTime<Utc>) -> Self {
         let last = entry.attempts.last();
         let outcome = entry.outcome.as_ref();
@@ -188,7 +189,8 @@ impl Row {
         }
     }
 
-    /// The row of a delivery that failed for itself: of its event no job was made, or another delivery has it.
+    /// The row of a delivery that failed because of its own fault: no job was made of its event, or another delivery
+    /// has the job.
     pub fn of_rejected(receipt: &Receipt, place: &str) -> Self {
         Self {
             kind: receipt.kind.as_str().to_owned(),
@@ -223,7 +225,7 @@ impl Row {
         }
     }
 
-    /// The row of an execution that left nothing in the ledger: it was stopped, or failed, before its job was claimed or
+    /// The row of an execution that left nothing in the ledger. It was stopped or failed before its job was claimed or
     /// sealed, or it has only begun.
     pub fn of_execution(
         execution: &Listed,
@@ -276,12 +278,12 @@ impl Row {
         }
     }
 
-    /// What people type of the job key: its hash, which one job of a thousand times as many as a day has shares.
+    /// The part of the job key that people type: its hash. It is nearly always enough to tell jobs apart.
     pub fn short(&self) -> &str {
         self.job_key.rsplit('-').next().unwrap_or(&self.job_key)
     }
 
-    /// What a command names it by: its key, or its execution if that left nothing in the ledger.
+    /// How a command names the job: by its key, or by its execution if that left nothing in the ledger.
     pub fn reference(&self) -> &str {
         match (&self.execution, &self.receipt, self.deadline_at) {
             (Some(execution), None, None) => execution,
@@ -289,7 +291,7 @@ impl Row {
         }
     }
 
-    /// What people call it: its name, or what was exported.
+    /// What people call the job: its name, or what was exported.
     pub fn label(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.what)
     }
@@ -302,7 +304,7 @@ fn status(entry: &Entry, execution: Option<State>) -> Status {
             Verdict::Failed => Status::Failed,
         },
         (None, Some(State::Aborted | State::TimedOut)) => Status::Aborted,
-        // A success whose outcome is not there can only be one that was read a moment too early.
+        // A success whose outcome is missing was read a moment too early.
         (None, Some(State::Failed)) => Status::Unsealed,
         (None, Some(State::Running | State::Succeeded) | None) => {
             match entry.attempts.last().map(|attempt| attempt.state) {
@@ -317,11 +319,7 @@ fn status(entry: &Entry, execution: Option<State>) -> Status {
 fn waits_for(entry: &Entry, status: Status) -> Option<String> {
     let last = entry.attempts.last()?;
     match status {
-        Status::Queued => Some(
-            last.error
-                .as_ref()
-                .map_or_else(|| "a place".to_owned(), TaskError::gist),
-        ),
+        Status::Queued => Some(last.error.as_ref().map_or_else(|| "a slot".to_owned(), TaskError::gist)),
         Status::Starting => Some(match last.state {
             AttemptState::Uncertain => "what became of a start call whose answer was lost".to_owned(),
             _ if last.unreachable_since.is_some() => "the service, which no request reaches".to_owned(),
@@ -334,7 +332,7 @@ fn waits_for(entry: &Entry, status: Status) -> Option<String> {
 
 fn aborted(state: Option<State>) -> NamedError {
     let (name, message) = match state {
-        Some(State::TimedOut) => ("TIMED_OUT", "its execution ran over its time"),
+        Some(State::TimedOut) => ("TIMED_OUT", "its execution ran out of time"),
         _ => ("ABORTED", "its execution was stopped"),
     };
     NamedError {
@@ -355,7 +353,7 @@ fn seconds(delta: TimeDelta) -> f64 {
     (delta.num_milliseconds().max(0) as f64) / 1_000.0
 }
 
-/// What a request asks for, as people know it. A request of a kind that is not known shows its first text.
+/// What a request asks for, in words that people know. A request of an unknown kind shows its first text.
 pub fn what(request: &Value) -> String {
     let text = |name: &str| request[name].as_str();
     let import = request["ImportJobRequest"]["S3Url"].as_str();

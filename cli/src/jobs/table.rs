@@ -1,7 +1,7 @@
 //! Jobs as a table for a terminal of 80 columns.
 //!
-//! What must stay true: no line of the table is wider than [`WIDTH`]; every job has its line, and what needs a look has a
-//! second one that says why.
+//! What must stay true: no line of the table is wider than [`WIDTH`]. Every job has a line. A job that needs a look has
+//! a second line that says why.
 
 use std::fmt::Write as _;
 
@@ -19,10 +19,10 @@ use crate::{
 /// The widest line, in columns.
 pub const WIDTH: usize = 80;
 
-/// What stands before the second line of a job.
+/// The indent of a job's second line.
 const INDENT: &str = "         ";
 
-/// Jobs as lines, and what they come to. `wide` adds what does not fit: bytes, polls, cost and the whole job key.
+/// Jobs as lines, and their sums. `wide` adds what does not fit: bytes, polls, cost and the whole job key.
 pub fn table(rows: &[Row], totals: &Totals, paint: Paint, wide: bool) -> String {
     let mut text = String::new();
     if rows.is_empty() {
@@ -134,7 +134,7 @@ fn line(text: &mut String, line: &str) {
     text.push('\n');
 }
 
-/// The second line of a job.
+/// The second line of a job: why it needs a look.
 fn why(row: &Row) -> Option<String> {
     if row.status.is_open() {
         return row.waits_for.as_ref().map(|what| format!("waits for {what}"));
@@ -179,7 +179,7 @@ fn kind(kind: &str) -> String {
     kinds::row(kind).map_or_else(|| clipped(kind, 9), |row| row.short.to_owned())
 }
 
-/// How long in five columns.
+/// How long it took, in five columns.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn took(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;
@@ -191,7 +191,7 @@ fn took(seconds: f64) -> String {
     }
 }
 
-/// A number that has no room for its digits.
+/// A number in few digits, for a narrow column.
 #[allow(clippy::cast_precision_loss)]
 fn compact(n: u64) -> String {
     match n {
@@ -200,7 +200,7 @@ fn compact(n: u64) -> String {
     }
 }
 
-/// A text in that many columns at most.
+/// A text, cut to that many columns.
 fn clipped(text: &str, columns: usize) -> String {
     if text.chars().count() <= columns {
         return text.to_owned();

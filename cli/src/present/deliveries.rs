@@ -12,7 +12,7 @@ use super::paint::{Layout, Tone, cell};
 /// What became of one delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// From 1.
+    /// The delivery's number, from 1.
     pub number: usize,
     /// The event's file.
     pub event: String,
@@ -20,7 +20,7 @@ pub struct Delivery {
     pub status: String,
     /// `started it`, `adopted it`, `found it sealed`, or the error.
     pub became: String,
-    /// The job's key, where there is one.
+    /// The job's key, if there is a job.
     pub job_key: String,
     /// How long it took.
     pub took: Duration,

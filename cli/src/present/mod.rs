@@ -1,8 +1,8 @@
 //! What a run looks like to a person.
 //!
 //! What must stay true: everything here is a pure function from steps and receipts to text, so it looks the same
-//! wherever it is shown. It reads the general members of jobs and receipts and shows less where one is missing: it
-//! never fails, and it knows no export service.
+//! wherever it is shown. It reads only members that all jobs and receipts share. If one is missing it shows less, and
+//! it never fails. It knows no service.
 
 mod deliveries;
 mod narrator;

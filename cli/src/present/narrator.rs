@@ -1,6 +1,6 @@
 //! The steps of an execution as lines.
 //!
-//! What must stay true: each line is told once, when it is complete; times only grow.
+//! What must stay true: each line is told once, when it is complete. Times never go back.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,15 +17,15 @@ use crate::steps::{Step, What};
 /// One line of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Since the execution began.
+    /// How long after the execution began.
     pub since: Duration,
     /// The state.
     pub state: String,
     /// What became of it.
     pub text: String,
-    /// How that is meant.
+    /// How the text is meant.
     pub tone: Tone,
-    /// The state that was chosen then.
+    /// The state that was chosen next.
     pub next: Option<String>,
 }
 
@@ -49,8 +49,8 @@ impl Line {
     }
 }
 
-/// Turns steps into lines. A state's line is shown when it is left and the next one is known, an error's at once. Of
-/// waits and polls only those are shown that bring something new, and at the end how many there were.
+/// Turns steps into lines. A state's line is shown when the state has been left and the next one is known. An error's
+/// line is shown at once. Of waits and polls only those with news are shown, and at the end how many there were.
 #[derive(Clone, Debug, Default)]
 pub struct Narrator {
     /// Whether every wait and every poll is shown.
@@ -67,7 +67,7 @@ pub struct Narrator {
 #[derive(Clone, Debug)]
 struct Held {
     line: Line,
-    /// What the service said, of a poll.
+    /// The status that the service gave, if the state was a poll.
     status: Option<String>,
 }
 
@@ -87,7 +87,7 @@ impl Polls {
         self.waits = Some((shortest.min(seconds), longest.max(seconds)));
     }
 
-    /// How many there were, if there were several.
+    /// How many polls there were, if there were several.
     fn words(&self) -> String {
         let waits = match self.waits {
             Some((shortest, longest)) if shortest < longest => format!(", every {shortest} to {longest} s"),
@@ -102,19 +102,19 @@ impl Polls {
     }
 }
 
-/// A job that stands in line.
+/// A job that waits in line.
 #[derive(Clone, Debug)]
 struct InLine {
     since: DateTime<Utc>,
     /// When it asked last.
     until: DateTime<Utc>,
-    /// Why it stands there, as it was told last.
+    /// The reason for waiting that was told last.
     why: String,
     asked: u32,
 }
 
 impl Narrator {
-    /// A narrator that shows every wait and every poll, or only news.
+    /// A narrator that shows every wait and every poll (`all`), or only news.
     pub fn new(all: bool) -> Self {
         Self { all, ..Self::default() }
     }
@@ -136,7 +136,7 @@ impl Narrator {
             What::Entered { state_type, input } => {
                 self.now = Some(doing(state_type, &step.state, input));
                 self.inputs.insert(step.state.clone(), (input.clone(), step.at));
-                // A choice is told as what it chose.
+                // A choice is told by the state that it chose.
                 if state_type != "Choice"
                     && let Some(mut held) = self.held.take()
                 {
@@ -164,7 +164,7 @@ impl Narrator {
                     asked: 1,
                 });
                 self.now = Some(format!("{} waits, asked {}", step.state, times(in_line.asked)));
-                // Asking again brings the same answer, often many times.
+                // Asking again often brings the same answer.
                 let first = message.lines().next().unwrap_or_default();
                 if in_line.why != first {
                     first.clone_into(&mut in_line.why);
@@ -174,7 +174,7 @@ impl Narrator {
             What::TaskFailed { error, message } => {
                 lines.extend(self.out_of_line(step));
                 let first = message.lines().next().unwrap_or_default();
-                // What follows is told with its own time, so that times only grow.
+                // The next line has its own time, so that times never go back.
                 if let Some((_, entered)) = self.inputs.get_mut(&step.state) {
                     *entered = step.at;
                 }
@@ -232,7 +232,7 @@ impl Narrator {
         lines
     }
 
-    /// The line, unless it is that of a poll which says what the one before said and after which the job is waited for.
+    /// The line, unless a poll gave the same status as the poll before and the job waits again.
     fn unless_repeated(&mut self, held: Held, waits: bool) -> Option<Line> {
         let Held { mut line, status } = held;
         let Some(status) = status else { return Some(line) };
@@ -249,7 +249,7 @@ impl Narrator {
         Some(line)
     }
 
-    /// How long a job stood in line that does so no more.
+    /// How long a job waited in line that does not wait any more.
     fn out_of_line(&mut self, step: &Step) -> Option<Line> {
         let in_line = self.line.take()?;
         let waited = (in_line.until - in_line.since).to_std().unwrap_or_default();
@@ -262,7 +262,7 @@ impl Narrator {
         })
     }
 
-    /// What is going on now, for a line that is drawn anew.
+    /// What is going on now, for the line that is drawn again and again.
     pub fn now(&self) -> Option<&str> {
         self.now.as_deref()
     }
@@ -355,7 +355,7 @@ fn status(polled: &Value) -> &str {
     polled["service_status"].as_str().unwrap_or("no news")
 }
 
-/// How long a job has until it is given up.
+/// How long until the job's deadline.
 fn deadline(job: &Value, now: DateTime<Utc>) -> String {
     let deadline = job["deadline_at"]
         .as_str()
@@ -365,13 +365,13 @@ fn deadline(job: &Value, now: DateTime<Utc>) -> String {
     })
 }
 
-/// What a batch is about to run.
+/// What a batch is going to run.
 fn planned(batch: &Value) -> String {
     let number = |name: &str| batch[name].as_u64().unwrap_or_default();
     let round = number("round");
     if round > 1 {
         return format!(
-            "some have no outcome: run again, {}",
+            "some have no outcome: they are run again, {}",
             ordinal(u32::try_from(round).unwrap_or(u32::MAX))
         );
     }

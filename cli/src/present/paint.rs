@@ -1,6 +1,6 @@
 //! Colours and tables.
 //!
-//! What must stay true: without colours a text is unchanged; on a terminal of unknown width lines are whole.
+//! What must stay true: without colours a text is unchanged. If the terminal's width is unknown, lines are not broken.
 
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 
@@ -9,7 +9,7 @@ use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 pub enum Tone {
     /// As it is.
     Plain,
-    /// Beside the point.
+    /// Less important.
     Faint,
     /// It went well.
     Good,
@@ -44,22 +44,22 @@ impl Paint {
     }
 }
 
-/// Colours and lines of what is shown.
+/// The colours and the line width of what is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// The colours.
     pub paint: Paint,
-    /// Columns after which a line is broken; whole lines for whoever reads them with a program when `None`.
+    /// After how many columns a line is broken. `None` leaves lines whole, for a program that reads them.
     pub width: Option<u16>,
     /// Whether checks that were skipped are shown with their reasons.
     pub all: bool,
 }
 
-/// Columns below which no table can be read. A terminal that says less does not know its own width.
+/// In fewer columns no table can be read. A terminal that reports fewer does not know its own width.
 const NARROWEST: u16 = 20;
 
 impl Layout {
-    /// On a terminal as wide as that, with colours or without; else with whole lines.
+    /// For a terminal of the current width, or with whole lines if there is no terminal.
     pub fn new(paint: Paint, is_terminal: bool, all: bool) -> Self {
         let width = if is_terminal { Table::new().width() } else { None };
         Self {

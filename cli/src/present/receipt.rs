@@ -1,6 +1,6 @@
 //! Receipts and summaries of batches as short tables.
 //!
-//! What must stay true: a member that is missing shows less and never fails.
+//! What must stay true: if a member is missing, less is shown. Nothing here fails.
 
 use chrono::{DateTime, Utc};
 use comfy_table::{Cell, CellAlignment};
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::verify::escaped;
 
-/// Most objects that a table shows.
+/// How many objects a table shows at most.
 pub(super) const SHOWN_OBJECTS: usize = 12;
 
 /// A receipt as short tables: the job, its checks, its objects.
@@ -65,11 +65,11 @@ pub fn receipt(receipt: &Value, layout: Layout) -> String {
     parts.join("\n\n")
 }
 
-/// Most requests that a summary's table shows.
+/// How many requests a summary's table shows at most.
 const SHOWN_REQUESTS: usize = 20;
 
-/// A batch's summary as short tables: the batch, and what became of its requests, which `results` has one a line.
-/// `labels` has what each request is called, by its index.
+/// A batch's summary as short tables: the batch, and what became of its requests. `results` has one item for each
+/// request. `labels` has the name of each request, by its index.
 pub fn summary(summary: &Value, results: &[Value], labels: &[String], layout: Layout) -> String {
     let paint = layout.paint;
     let mut facts = layout.table(&[]);
@@ -101,7 +101,7 @@ pub fn summary(summary: &Value, results: &[Value], labels: &[String], layout: La
             let index = result["index"].as_u64().and_then(|index| usize::try_from(index).ok());
             index.and_then(|index| labels.get(index)).map_or("", String::as_str)
         };
-        // Those that need a look first.
+        // Requests that need a look come first.
         let (good, other): (Vec<&Value>, Vec<&Value>) =
             results.iter().partition(|result| result["became"] == "succeeded");
         for result in other.iter().chain(&good).take(SHOWN_REQUESTS) {
@@ -163,7 +163,7 @@ pub(super) fn checks_table(checks: &[Value], layout: Layout) -> String {
     table
 }
 
-/// Objects with their keys beneath a prefix.
+/// Objects, with their keys beneath a prefix.
 pub(super) fn objects_table(objects: &[&Value], prefix: &str, layout: Layout) -> String {
     let mut rows = layout.table(&["object", "", "rows", "bytes"]);
     for object in objects {
@@ -182,7 +182,7 @@ pub(super) fn objects_table(objects: &[&Value], prefix: &str, layout: Layout) ->
     rows.trim_fmt()
 }
 
-/// The key of an `s3://` URI; empty for a folder, beneath which all keys begin.
+/// The key of an `s3://` URI. It is empty for a folder, so that all keys begin with it.
 pub(super) fn key_of(uri: &str) -> &str {
     let key = uri.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
     key.map_or("", |(_, key)| key)

@@ -295,7 +295,7 @@ fn a_batch_is_told_state_by_state() {
         [
             "   0.0 s  Plan       4 requests, 1 rejected, 2 at a time  → Requests",
             "   0.9 s  Requests   1 running, 2 succeeded",
-            "   1.0 s  Summary    some have no outcome: run again, second time  → Summary",
+            "   1.0 s  Summary    some have no outcome: they are run again, second time  → Summary",
             "   2.0 s  Summary    succeeded  → Announce",
         ]
     );

@@ -1,6 +1,6 @@
 //! A verification as short tables.
 //!
-//! What must stay true: the verdict comes first; keys are shown escaped.
+//! What must stay true: the verdict comes first. Keys are shown escaped.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ pub fn verified(verified: &Verified, layout: Layout) -> String {
         });
         let vanished = comparison.vanished.iter().map(|lone| of("vanished", lone));
         let added = comparison.added.iter().map(|lone| of("added", lone));
-        // Some of each kind, however many there are of another.
+        // Some of each sort, however many there are of another sort.
         for (key, found, what) in changed
             .take(SHOWN_OBJECTS)
             .chain(vanished.take(SHOWN_OBJECTS))
@@ -110,7 +110,7 @@ pub fn verified(verified: &Verified, layout: Layout) -> String {
     }
 
     if let Some(report) = &verified.report {
-        // The members that the tables show are those of the published form.
+        // The tables show members of the published form.
         let report = serde_json::to_value(report).unwrap_or_default();
         if let Some(checks) = report["checks"].as_array() {
             parts.push(checks_table(checks, layout));
@@ -120,7 +120,7 @@ pub fn verified(verified: &Verified, layout: Layout) -> String {
     parts.join("\n\n")
 }
 
-/// The objects of which something is wrong, else the first ones.
+/// The objects with a fault, or the first objects if there is none.
 fn objects_shown(verified: &Verified, report: &Value, layout: Layout) -> Option<String> {
     let objects = report["objects"].as_array().filter(|objects| !objects.is_empty())?;
     let is_unproved = |object: &&Value| {
@@ -217,7 +217,7 @@ fn against(comparison: &Comparison) -> String {
 }
 
 fn difference(difference: &Difference) -> String {
-    // As much of a hash as tells two apart.
+    // Enough of a hash to tell two apart.
     let short = |value: &str| {
         let value = value.trim_matches('"');
         if value.chars().count() > 14 {
@@ -235,7 +235,7 @@ fn difference(difference: &Difference) -> String {
     format!("{name} {sealed} → {now}")
 }
 
-/// How far a verification is, in a line. The numbers are those of [`crate::verify::Progress::now`].
+/// How far a verification is, in one line. The numbers are those of [`crate::verify::Progress::now`].
 pub fn verifying([objects, of_objects, read, of_bytes]: [u64; 4], level: Level, since: Duration) -> String {
     let seconds = since.as_secs_f64();
     if of_objects == 0 {

@@ -1,4 +1,4 @@
-//! Numbers and names in the words of a person.
+//! Numbers and names in people's words.
 //!
 //! What must stay true: every function is pure and total.
 
@@ -46,7 +46,7 @@ pub fn bytes(n: u64) -> String {
     format!("{n} B")
 }
 
-/// A number of things.
+/// A number and a noun, such as `2 rows`.
 pub fn counted(n: u64, noun: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", grouped(n))
@@ -76,7 +76,7 @@ pub(super) fn text(value: &Value) -> String {
     }
 }
 
-/// Objects, rows and bytes of a report or of a receipt's output.
+/// The objects, rows and bytes of a report or of a receipt's output.
 pub(super) fn amounts(of: &Value) -> String {
     let number = |names: [&str; 2]| names.iter().find_map(|name| of[name].as_u64());
     let mut parts = Vec::new();
@@ -92,7 +92,7 @@ pub(super) fn amounts(of: &Value) -> String {
     parts.join(", ")
 }
 
-/// A rate, where the time is long enough to say one.
+/// A rate, if the time is long enough for one.
 #[allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -105,8 +105,8 @@ pub(super) fn per_second(n: u64, seconds: f64) -> String {
     format!(" at {}/s", bytes((n as f64 / seconds) as u64))
 }
 
-/// A text in lines of at most that many characters, broken between words; what is longer without a space stays whole. Line
-/// breaks of the text stay.
+/// A text in lines of at most that many characters, broken between words. A longer word stays whole. Line breaks of the
+/// text stay.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.lines() {

@@ -1,7 +1,7 @@
 //! The charts of a report, as SVG.
 //!
-//! What must stay true: a chart has the colours of the page that holds it, light or dark: each colour here stands for a
-//! variable of the page's style.
+//! What must stay true: a chart has the colours of the page that holds it, light or dark. Each colour here therefore
+//! stands for a variable of the page's style.
 
 use std::fmt::Display;
 
@@ -38,7 +38,7 @@ const FONT: &str = "system-ui, sans-serif";
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// Draws a chart of that size; `title` is what a reader who does not see it is told.
+/// Draws a chart of that size. `title` is read to people who do not see the chart.
 fn drawn(title: &str, (width, height): (u32, u32), draw: impl FnOnce(&Area<'_>) -> Result<()>) -> Result<String> {
     let mut svg = String::new();
     {
@@ -50,7 +50,7 @@ fn drawn(title: &str, (width, height): (u32, u32), draw: impl FnOnce(&Area<'_>) 
         svg = svg.replace(&literal.to_lowercase(), variable);
     }
     let named = format!("<svg role=\"img\" aria-label=\"{title}\" viewBox=\"0 0 {width} {height}\" ");
-    // Its size is the page's to say.
+    // The page sets its size.
     let start = svg.find("<svg ").unwrap_or_default();
     Ok(svg[start..].replacen("<svg ", &named, 1))
 }
@@ -63,7 +63,7 @@ fn text(size: u32) -> TextStyle<'static> {
     (FONT, size).into_font().color(&INK)
 }
 
-/// How jobs ended, a bar for each day.
+/// How jobs ended, one bar a day.
 #[allow(clippy::cast_precision_loss)]
 pub(super) fn outcomes(digest: &Digest) -> Result<String> {
     let days: Vec<_> = digest.days.iter().collect();
@@ -125,7 +125,7 @@ pub(super) fn outcomes(digest: &Digest) -> Result<String> {
     })
 }
 
-/// How long each success of the requests took, over time, in minutes.
+/// How long each success took over time, in minutes.
 #[allow(clippy::cast_precision_loss)]
 pub(super) fn durations(digest: &Digest) -> Result<String> {
     let (from, to) = span(digest.since, digest.until);

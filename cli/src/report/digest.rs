@@ -1,7 +1,7 @@
-//! What a report says, in numbers.
+//! The numbers of a report.
 //!
-//! What must stay true: it is a pure function of the jobs and the time. Runs of the same request are one line, known by the
-//! request's hash; a request is called late only if it came regularly before.
+//! What must stay true: they are a pure function of the jobs and the time. Runs of the same request are one line, known
+//! by the request's hash. A request is called late only if it came regularly before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,17 +12,17 @@ use crate::{
     jobs::{Row, Status, Totals},
 };
 
-/// Fewest runs of a request from which a rhythm is taken.
+/// How many runs of a request it takes to know its rhythm.
 const RHYTHM: usize = 4;
 
 /// The jobs of a day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Day {
-    /// Sealed as a success.
+    /// How many were sealed as a success.
     pub succeeded: u32,
-    /// Failed, aborted or not sealed.
+    /// How many failed, were aborted or are not sealed.
     pub failed: u32,
-    /// Those that go on.
+    /// How many go on.
     pub open: u32,
 }
 
@@ -33,25 +33,25 @@ pub struct Request {
     pub label: String,
     /// The kind.
     pub kind: String,
-    /// All runs.
+    /// How many runs there were.
     pub runs: usize,
-    /// Those that succeeded.
+    /// How many of them succeeded.
     pub succeeded: usize,
-    /// Rows of each success, oldest first.
+    /// The rows of each success, oldest first.
     pub rows: Vec<(DateTime<Utc>, u64)>,
-    /// Seconds that each success took, oldest first.
+    /// How many seconds each success took, oldest first.
     pub took: Vec<(DateTime<Utc>, f64)>,
-    /// The median of them.
+    /// The median of these seconds.
     pub median_seconds: Option<f64>,
     /// The longest time from a trigger to the claim of its job, in seconds.
     pub longest_delay: f64,
     /// How much more or fewer rows the last success has than the one before, in percent.
     pub change: Option<f64>,
-    /// What the successes and failures cost.
+    /// What its sealed runs cost.
     pub cost: Cost,
 }
 
-/// What is late.
+/// Something that is late.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Late {
     /// What it is called.
@@ -62,20 +62,20 @@ pub struct Late {
     pub why: String,
 }
 
-/// What a report says.
+/// The numbers of a report.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Digest {
-    /// Jobs since then.
+    /// Jobs that began at this time or later.
     pub since: DateTime<Utc>,
-    /// Until then.
+    /// Jobs until this time.
     pub until: DateTime<Utc>,
-    /// What all come to.
+    /// The sums over all jobs.
     pub totals: Totals,
-    /// Every day of the time, also one without a job.
+    /// Every day of the period, including days without a job.
     pub days: BTreeMap<NaiveDate, Day>,
     /// The requests, most rows first.
     pub requests: Vec<Request>,
-    /// What somebody has to look at, newest first.
+    /// The jobs that somebody has to look at, newest first.
     pub failures: Vec<Row>,
     /// How often each check failed.
     pub failed_checks: BTreeMap<String, u32>,
@@ -83,12 +83,12 @@ pub struct Digest {
     pub late: Vec<Late>,
     /// Jobs and cost by kind.
     pub kinds: BTreeMap<String, (usize, Cost)>,
-    /// What could not be looked at.
+    /// What could not be looked at, and why.
     pub notes: Vec<String>,
 }
 
 impl Digest {
-    /// Of jobs, newest first. `checks` are the names of the checks that failed, one for each job in which one did.
+    /// From jobs, newest first. `checks` holds the name of each failed check once for each job.
     pub fn of(rows: &[Row], checks: &[String], since: DateTime<Utc>, until: DateTime<Utc>, notes: Vec<String>) -> Self {
         let mut days: BTreeMap<NaiveDate, Day> = BTreeMap::new();
         let mut day = since.date_naive();
@@ -134,7 +134,7 @@ impl Digest {
 fn requests(rows: &[Row], until: DateTime<Utc>) -> (Vec<Request>, Vec<Late>) {
     let mut groups: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
     for row in rows.iter().rev().filter(|row| !row.request_sha256.is_empty()) {
-        // What is rejected is known by the whole event.
+        // A rejected event has the hash of the whole event, not of a request.
         if !row.job_key.starts_with("rejected-") {
             groups.entry(&row.request_sha256).or_default().push(row);
         }
@@ -172,7 +172,7 @@ fn request(rows: &[&Row]) -> Option<Request> {
     })
 }
 
-/// Whether a request that came regularly did not come again.
+/// Says so if a request that came regularly did not come again.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 fn overdue(rows: &[&Row], until: DateTime<Utc>) -> Option<Late> {
     let times: BTreeSet<DateTime<Utc>> = rows.iter().map(|row| row.triggered_at).collect();
@@ -204,7 +204,7 @@ fn overdue(rows: &[&Row], until: DateTime<Utc>) -> Option<Late> {
     })
 }
 
-/// Whether an open job has used more than half of its time.
+/// Says so if an open job has used more than half of its time.
 #[allow(clippy::cast_precision_loss)]
 fn dragging(row: &Row, until: DateTime<Utc>) -> Option<Late> {
     let deadline = row.deadline_at.filter(|_| row.status.is_open())?;

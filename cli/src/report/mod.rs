@@ -1,4 +1,4 @@
-//! A page about the jobs of a time, to send to a colleague.
+//! A page about the jobs of a period, to send to a colleague.
 
 mod charts;
 mod digest;

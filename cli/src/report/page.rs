@@ -1,7 +1,6 @@
 //! A report as one page of HTML.
 //!
-//! What must stay true: the page needs nothing but itself (no script, no picture, no font from elsewhere), and every text of
-//! a job is escaped.
+//! What must stay true: the page needs no other file (no script, no picture, no font). Every text of a job is escaped.
 
 use anyhow::Result;
 
@@ -15,12 +14,12 @@ use crate::{
     present::{bytes, grouped},
 };
 
-/// Most requests that have a line of their own.
+/// How many requests have a line of their own at most.
 const REQUESTS: usize = 40;
-/// Most failures that are shown.
+/// How many failures are shown at most.
 const FAILURES: usize = 100;
 
-/// The page. `target` are the arguments that name the deployment, for the commands.
+/// The page. `target` holds the arguments that name the deployment, for the commands.
 pub fn page(digest: &Digest, ledger: &str, target: &str) -> Result<String> {
     let totals = &digest.totals;
     let ended = totals.succeeded + totals.failed;
@@ -231,7 +230,7 @@ fn notes(digest: &Digest) -> String {
 
 #[allow(clippy::cast_precision_loss)]
 fn percent(part: usize, of: usize) -> String {
-    // Never rounded up to all of them.
+    // Rounded down, so that it is 100 % only if it is all.
     let share = (part as f64 / of as f64 * 1_000.0).floor() / 10.0;
     format!("{share} %")
 }
@@ -246,7 +245,7 @@ fn short(n: u64) -> String {
     }
 }
 
-/// A text as HTML has it.
+/// A text, escaped for HTML.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

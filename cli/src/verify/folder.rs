@@ -1,12 +1,13 @@
-//! A folder as the objects of a bucket, to be read only.
+//! A folder, read as if it were a bucket.
 //!
 //! What must stay true:
-//! * Keys are paths beneath the folder with `/` between their parts, listed in the byte order of the whole key as S3
-//!   lists them, and a listing is complete or an error: what cannot be an object (a name that is no text, a link that
-//!   leads out of the folder, a device) is named, unless its name hides it.
+//! * Keys are paths beneath the folder with `/` between their parts. They are listed in the byte order of the whole
+//!   key, as S3 lists them.
+//! * A listing is complete, or it is an error. Something that cannot be an object (a name that is not text, a link that
+//!   leads out of the folder, a device) is an error that names it, unless its name hides it.
 //! * Nothing outside of the folder is read, and nothing is ever written.
-//! * A file that changed since it was listed is not read: its ETag is of its size, its time of change and its inode, and
-//!   is compared before and after each read.
+//! * A file that changed after it was listed is not read. Its ETag is made from its size, its time of change and its
+//!   inode, and is compared before and after each read.
 
 use std::{
     fs::{self, File, Metadata},
@@ -26,9 +27,9 @@ use landfall::{
 
 use super::names::{escaped, is_hidden};
 
-/// Most objects of a page.
+/// How many objects a page has at most.
 const PAGE: usize = 10_000;
-/// Bytes of a part of a stream.
+/// How many bytes a part of a stream has.
 const FRAME: u64 = 1 << 20;
 
 /// The objects of a folder. Cheap to clone.
@@ -38,12 +39,13 @@ pub struct FolderStore(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     root: PathBuf,
-    /// Where the page that was given last ended, so that the next one needs not begin at the front.
+    /// The walk at the end of the last page, so that the next page need not begin at the front.
     paused: Mutex<Option<Walk>>,
 }
 
 impl FolderStore {
-    /// The objects of a folder. Fails with `NotFound` if there is none, with `InvalidEvent` if it is no folder.
+    /// The objects of a folder. Fails with `NotFound` if it does not exist, and with `InvalidEvent` if it is not a
+    /// folder.
     pub fn open(folder: &Path) -> Result<Self> {
         let place = folder.display();
         let root = folder.canonicalize().map_err(|error| match error.kind() {
@@ -56,7 +58,7 @@ impl FolderStore {
         if !root.is_dir() {
             return Err(Error::new(
                 ErrorKind::InvalidEvent,
-                format!("{place} is a file; name the folder that it lies in"),
+                format!("{place} is a file: name the folder that it is in"),
             ));
         }
         Ok(Self(Arc::new(Inner {
@@ -65,7 +67,7 @@ impl FolderStore {
         })))
     }
 
-    /// The folder, with every link in its path followed.
+    /// The folder. All links in its path have been followed.
     pub fn root(&self) -> &Path {
         &self.0.root
     }
@@ -124,7 +126,7 @@ impl ObjectStore for FolderStore {
 
     async fn stream(&self, _: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Frames> {
         let (store, key, etag) = (self.clone(), key.to_owned(), etag.to_owned());
-        // It ends with its first error.
+        // The stream ends with its first error.
         let frames = stream::try_unfold(start, move |start| {
             let (store, key, etag) = (store.clone(), key.clone(), etag.clone());
             async move {
@@ -184,7 +186,7 @@ impl Inner {
         Ok(Page { objects, next })
     }
 
-    /// The path of a key; fails for a key that no listing of ours gives.
+    /// The path of a key. Fails for a key that no listing gives.
     fn path(&self, key: &str) -> Result<PathBuf> {
         let relative = Path::new(key);
         if key.is_empty() || !relative.components().all(|part| matches!(part, Component::Normal(_))) {
@@ -193,7 +195,7 @@ impl Inner {
         Ok(self.root.join(relative))
     }
 
-    /// The file of a key; `None` if there is none.
+    /// The file of a key, or `None` if there is none.
     fn find(&self, key: &str) -> Result<Option<Metadata>> {
         let path = self.path(key)?;
         match fs::metadata(&path) {
@@ -245,13 +247,13 @@ impl Inner {
     }
 }
 
-/// A listing on its way.
+/// A listing that is under way.
 #[derive(Debug)]
 struct Walk {
     prefix: String,
-    /// The key behind which it goes on.
+    /// The key after which it goes on.
     after: Option<String>,
-    /// What is left of every folder that was begun, from the outermost; each in reverse order.
+    /// What is left of every folder that was entered, from the outermost. Each is in reverse order.
     left: Vec<Vec<String>>,
 }
 
@@ -266,13 +268,13 @@ impl Walk {
         Ok(walk)
     }
 
-    /// Takes up what lies in a folder, whose key is empty or ends with a slash, as far as it is asked for.
+    /// Reads the names in a folder, as far as they are asked for. The folder's key is empty or ends with a slash.
     fn enter(&mut self, folder: &str, inner: &Inner) -> Result<()> {
         let path = inner.root.join(folder);
         let mut keys = Vec::new();
         let entries = match fs::read_dir(&path) {
             Ok(entries) => entries,
-            // It went after it was seen: a later listing shows that.
+            // It vanished after it was seen. A later listing shows that.
             Err(error) if is_gone(&error) && !folder.is_empty() => return Ok(()),
             Err(error) => return Err(failure(&error, &path)),
         };
@@ -286,7 +288,7 @@ impl Walk {
                 return Err(Error::new(
                     ErrorKind::InvalidEvent,
                     format!(
-                        "{}: its name is not UTF-8, as that of an object is; rename it",
+                        "{}: its name is not UTF-8, but the key of an object must be; rename it",
                         entry.path().display()
                     ),
                 ));
@@ -313,7 +315,7 @@ impl Walk {
                 keys.push(key);
             }
         }
-        // With the slash behind a folder's name this is the order of whole keys.
+        // With a slash after the name of a folder, this is the order of whole keys.
         keys.sort_unstable_by(|a, b| b.cmp(a));
         self.left.push(keys);
         Ok(())
@@ -382,7 +384,7 @@ fn etag(found: &Metadata) -> String {
 }
 
 fn modified(found: &Metadata) -> DateTime<Utc> {
-    // Fails only where a system keeps no times.
+    // Fails only if the system keeps no times.
     found.modified().map(DateTime::from).unwrap_or_default()
 }
 

@@ -1,6 +1,7 @@
-//! A folder that `cargo local --out` wrote: each bucket as a folder, and beside them what the deliveries came to.
+//! A folder that `cargo local --out` wrote. It has a folder for each bucket, and beside them what became of the
+//! deliveries.
 //!
-//! What must stay true: which output is meant is never guessed. There is one, or each is named.
+//! What must stay true: nobody guesses which output is meant. There is only one, or all are named.
 
 use std::path::{Path, PathBuf};
 
@@ -14,15 +15,15 @@ use serde_json::Value;
 
 use super::{folder::FolderStore, names::escaped, place::MAX_OBJECTS};
 
-/// The bucket of exports of the local world, and so its folder.
+/// The bucket of exports in the local world, and the name of its folder.
 pub const EXPORTS: &str = "landfall-exports";
-/// The bucket of the ledger of the local world, and so its folder.
+/// The bucket of the ledger in the local world, and the name of its folder.
 pub const LEDGER: &str = "landfall-ledger";
-/// The folder of what deliveries came to: one for each, by its number from 1.
+/// The folder with a folder for each delivery, named by its number from 1.
 pub const DELIVERIES: &str = "deliveries";
-/// How a delivery ended, in its folder.
+/// The file in a delivery's folder that says how it ended.
 pub const DELIVERY: &str = "delivery.json";
-/// Receipts that are named where one is to be chosen.
+/// How many receipts are named at most if the user must choose one.
 const NAMED: usize = 8;
 
 /// Whether `cargo local --out` wrote the folder.
@@ -30,13 +31,13 @@ pub fn is_kept(folder: &Path) -> bool {
     first_delivery(folder).is_file()
 }
 
-/// Where in the folder that lies which lay at a URI.
+/// The path in the folder for an object's URI.
 pub(super) fn place_of(folder: &Path, uri: &S3Uri) -> PathBuf {
     folder.join(&uri.bucket).join(&uri.key)
 }
 
-/// The one receipt of an output in the folder: beside the data or, of a failure, in the ledger bucket. Fails with
-/// `NotFound` if there is none, and with `InvalidEvent` if there are several.
+/// The one receipt of an output in the folder. It lies beside the data or, for a failed job, in the ledger bucket.
+/// Fails with `NotFound` if there is none, and with `InvalidEvent` if there are several.
 pub(super) async fn receipt(folder: &Path) -> Result<PathBuf> {
     let store = FolderStore::open(folder)?;
     let mut found = Vec::new();
@@ -64,7 +65,7 @@ pub(super) async fn receipt(folder: &Path) -> Result<PathBuf> {
         return Err(Error::new(
             ErrorKind::InvalidEvent,
             format!(
-                "{} was written by cargo local --out and holds {} outputs; choose one by its receipt: {}{more}",
+                "{} was written by cargo local --out and holds {} outputs. Choose one by its receipt: {}{more}",
                 folder.display(),
                 found.len(),
                 named.join(", ")
@@ -75,7 +76,7 @@ pub(super) async fn receipt(folder: &Path) -> Result<PathBuf> {
         Error::new(
             ErrorKind::NotFound,
             format!(
-                "{} was written by cargo local --out, and no job in it sealed an output; {} says how its first delivery \
+                "{} was written by cargo local --out, but no job in it sealed an output. {} says how its first delivery \
                  ended",
                 folder.display(),
                 first_delivery(folder).display()

@@ -1,8 +1,8 @@
-//! How far a verification is, seen from the store that it reads.
+//! How far a verification is, counted at the store that it reads.
 //!
-//! What must stay true: a byte counts once, however often it is read, and only when it was read; so what is shown never
-//! runs ahead of what was done, and never beyond the whole. What is remembered of an object that was read whole is a
-//! number.
+//! What must stay true: a byte counts once, however often it is read, and only after it was read. What is shown
+//! therefore never runs ahead of what was done, and never exceeds the whole. Of an object that was read whole, only one
+//! number is remembered.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -27,21 +27,22 @@ use landfall::{
 
 use super::names::is_hidden;
 
-/// How far a verification is; what is read of objects that were listed. Objects whose name hides them do not count.
+/// How far a verification is. It counts what is read of objects that were listed. Objects that their name hides do not
+/// count.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// Objects of the newest listing so far, whether or not they turn out to be data.
+    /// Objects in the newest listing so far, whether or not they turn out to be data.
     pub objects_total: AtomicU64,
-    /// Objects that were looked at: of which all bytes were read, or at the lower levels the metadata.
+    /// Objects that are done: all of their bytes were read, or at the lower levels their metadata.
     pub objects_done: AtomicU64,
     /// Bytes in the objects of the newest listing so far.
     pub bytes_total: AtomicU64,
-    /// Bytes that were read, each of them once.
+    /// Bytes that were read. Each byte counts once.
     pub bytes_done: AtomicU64,
 }
 
 impl Progress {
-    /// The numbers now: objects done, of how many, bytes done, of how many.
+    /// Objects done, of how many, bytes done, of how many.
     pub fn now(&self) -> [u64; 4] {
         [
             &self.objects_done,
@@ -53,7 +54,7 @@ impl Progress {
     }
 }
 
-/// The layer of a store that counts what is read of it.
+/// A layer around a store that counts what is read of it.
 pub(super) struct Watched {
     prefix: String,
     /// Whether an object is done when its metadata was read.
@@ -69,18 +70,18 @@ struct Count {
 
 #[derive(Default)]
 struct Seen {
-    /// Objects and bytes of the listing that is being taken.
+    /// Objects and bytes of the listing that is under way.
     listing: (u64, u64),
     /// Sizes of all objects that were listed.
     sizes: HashMap<u64, u64>,
-    /// Of the objects that are being read the parts that were: their ends by their begins.
+    /// The parts that were read of each object that is being read: the end of each part by its begin.
     begun: HashMap<u64, BTreeMap<u64, u64>>,
     /// Objects that are done.
     done: HashSet<u64>,
 }
 
 impl Watched {
-    /// Watches what is read beneath a prefix.
+    /// Counts what is read beneath a prefix.
     pub(super) fn new(prefix: &str, by_head: bool, progress: Arc<Progress>) -> Self {
         Self {
             prefix: prefix.to_owned(),
@@ -113,7 +114,7 @@ impl Count {
             }
         }
         let (objects, bytes) = seen.listing;
-        // While a later listing is on its way the former one tells more.
+        // While a later listing is under way, the former one tells more.
         let newer = |total: &AtomicU64, now: u64| {
             if page.next.is_none() {
                 total.store(now, Relaxed);
@@ -139,7 +140,7 @@ impl Count {
     }
 }
 
-/// A clock that sums up how long was waited by it.
+/// A clock that adds up how long it was waited on.
 pub(super) struct Waiting {
     clock: Arc<dyn Clock>,
     waited: Mutex<Duration>,
@@ -153,7 +154,7 @@ impl Waiting {
         }
     }
 
-    /// How long was waited.
+    /// How long was waited in all.
     pub(super) fn waited(&self) -> Duration {
         *self.waited.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -171,13 +172,13 @@ impl Clock for Waiting {
     }
 }
 
-/// Adds a part and says how many bytes of it were not in any before.
+/// Adds a part. Gives the number of its bytes that no part before had.
 fn cover(parts: &mut BTreeMap<u64, u64>, start: u64, end: u64) -> u64 {
     if start >= end {
         return 0;
     }
     let (mut from, mut to, mut known) = (start, end, 0);
-    // Parts do not touch, so those that meet the new one stand beside each other, before its end.
+    // Parts do not touch each other. Those that meet the new part are neighbours and begin before its end.
     while let Some((&other, &other_end)) = parts.range(..=end).next_back() {
         if other_end < start {
             break;
@@ -190,7 +191,7 @@ fn cover(parts: &mut BTreeMap<u64, u64>, start: u64, end: u64) -> u64 {
     end - start - known
 }
 
-/// What tells a content from every other, in a number.
+/// A number for a content that hardly any other content has.
 fn number(key: &str, etag: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     (key, etag).hash(&mut hasher);

@@ -1,7 +1,7 @@
-//! Which format the files of a place have, where nobody says it.
+//! Which format the files of a place have, if nobody says it.
 //!
-//! What must stay true: content decides before names; files of several formats are held each to its own; what no decoder
-//! reads is named for what it is, with what can be done.
+//! What must stay true: content decides before names. If the files have several formats, each is decoded as its own. A
+//! file that no decoder reads is named for what it is, together with what can be done.
 
 use std::collections::BTreeMap;
 
@@ -19,20 +19,20 @@ use super::{
     place::Location,
 };
 
-/// First files by which the format is recognised.
+/// How many first files are looked at to recognise the format.
 const RECOGNISED_BY: usize = 16;
-/// Most files of several formats that are verified at once, each by its own.
+/// How many files of several formats are verified at most at once, each as its own format.
 const MAX_BY_THEMSELVES: usize = 10_000;
-/// First bytes of them.
+/// How many first bytes of each file are looked at.
 const SNIFFED: u64 = 64 << 10;
 
-/// The formats that the first files have.
+/// The formats of the first files.
 pub(super) enum Recognised {
     One(Format),
     Several,
 }
 
-/// The format that the first files have, by their content or, where that says nothing, by their names.
+/// The formats of the first files, by their content or, if that says nothing, by their names.
 pub(super) async fn recognise(location: &Location) -> Result<Recognised> {
     let (bucket, prefix) = (&location.bucket, &location.key);
     let mut found: BTreeMap<&str, Format> = BTreeMap::new();
@@ -74,8 +74,8 @@ pub(super) async fn recognise(location: &Location) -> Result<Recognised> {
         (Some(_), Some(_)) => Ok(Recognised::Several),
         (None, _) if seen == 0 => refuse(
             ErrorKind::NotFound,
-            "nothing lies here but what a name with _ or . in front hides; look whether it is the right place, or say \
-             with --format what was to land"
+            "nothing lies here except what is hidden by a name with _ or . in front. Look whether it is the right \
+             place, or say with --format what should have landed here"
                 .to_owned(),
         ),
         (None, _) => refuse(
@@ -85,7 +85,7 @@ pub(super) async fn recognise(location: &Location) -> Result<Recognised> {
                 None => {
                     let formats: Vec<&str> = Format::ALL.into_iter().map(Format::name).collect();
                     format!(
-                        "of {seen} files none shows its format by its first bytes or its name; say it with --format, if \
+                        "none of {seen} files shows its format by its first bytes or its name. Say it with --format if \
                          it is one of {}",
                         formats.join(", ")
                     )
@@ -95,7 +95,7 @@ pub(super) async fn recognise(location: &Location) -> Result<Recognised> {
     }
 }
 
-/// Every file with a format as one that is asked for by itself, as the files of a dashboard are.
+/// Every file of a known format as a named file of its own, like the files of a dashboard.
 pub(super) async fn each_by_itself(location: &Location) -> Result<Vec<NamedFile>> {
     let (bucket, prefix) = (&location.bucket, &location.key);
     let mut files = Vec::new();
@@ -122,7 +122,7 @@ pub(super) async fn each_by_itself(location: &Location) -> Result<Vec<NamedFile>
 /// What a file shows of its format.
 enum Shown {
     Format(Format),
-    /// What no decoder reads.
+    /// Something that no decoder reads.
     Unread(Content),
     Nothing,
 }
@@ -135,7 +135,7 @@ async fn format_of(location: &Location, listed: &Listed) -> Result<Shown> {
         .await;
     let bytes = match read {
         Ok(bytes) => bytes,
-        // What changes meanwhile is for the verification to say.
+        // A change during the verification is the verification's to report.
         Err(error) if matches!(error.kind, ErrorKind::OutputRejected | ErrorKind::NotFound) => {
             return Ok(Shown::Nothing);
         }

@@ -1,9 +1,11 @@
-//! What is there now, held against what a receipt sealed.
+//! What is there now, compared with what a receipt sealed.
 //!
-//! What must stay true: [`compare`] is a pure function. Keys are compared beneath the prefix, so that a copy elsewhere
-//! can be held against the receipt of the original. Equal sizes with equal ETags or equal SHA-256 are one content; a
-//! SHA-256 outweighs an ETag, which a copy changes; what neither proves is counted as unproven and never as unchanged.
-//! A receipt that does not list everything is refused, not compared in part.
+//! What must stay true:
+//! * [`compare`] is a pure function.
+//! * Keys are compared beneath the prefix, so that a copy elsewhere can be compared with the receipt of the original.
+//! * Equal sizes with equal ETags or equal SHA-256 mean the same content. A SHA-256 outweighs an ETag, which a copy
+//!   changes. What neither proves counts as unproven, never as unchanged.
+//! * A receipt that does not list all objects is refused. It is not compared in part.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -27,16 +29,16 @@ use super::{
     place::Location,
 };
 
-/// The name of the list of all objects, beside a receipt that does not hold them itself.
+/// The name of the list of all objects. It lies beside a receipt that does not hold them itself.
 pub const OBJECTS_NAME: &str = "_objects.jsonl";
-/// Bytes of one read.
+/// How many bytes one read has.
 const RANGE: u64 = 8 << 20;
-/// Longest line of a list of objects. A key has at most 1,024 bytes.
+/// The longest line of a list of objects. A key has at most 1,024 bytes.
 const MAX_LINE: usize = 64 << 10;
-/// Objects that are hashed side by side.
+/// How many objects are hashed side by side.
 const SIDE_BY_SIDE: usize = 4;
 
-/// The members of a receipt that count here; others may come and go.
+/// The members of a receipt that are needed here. Others may come and go.
 #[derive(Debug, Deserialize)]
 struct Outline {
     verdict: Verdict,
@@ -78,7 +80,7 @@ pub struct Sealed {
     pub job_key: String,
     /// Where the output lay.
     pub prefix: S3Uri,
-    /// The format of the whole output; `None` if every file has its own.
+    /// The format of the whole output. `None` if every file has its own.
     pub format: Option<Format>,
     /// Rows of the whole output.
     pub rows: u64,
@@ -87,8 +89,8 @@ pub struct Sealed {
 }
 
 impl Sealed {
-    /// Reads a receipt, and the list of objects beside it where it has one. Fails with `NotFound` if either is missing,
-    /// with `InvalidEvent` if it is no receipt that something can be held against.
+    /// Reads a receipt, and the list of objects beside it if it has one. Fails with `NotFound` if either is missing,
+    /// and with `InvalidEvent` if nothing can be compared with it.
     pub async fn read(receipt: &Location) -> Result<Self> {
         let place = receipt.to_string();
         let invalid = |what: String| Error::new(ErrorKind::InvalidEvent, format!("{place}: {what}"));
@@ -97,7 +99,7 @@ impl Sealed {
             .await?
             .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("{place}: there is no such receipt")))?;
         let outline: serde_json::Value = serde_json::from_slice(&body)
-            .map_err(|error| invalid(format!("it is not JSON ({error}), so no receipt")))?;
+            .map_err(|error| invalid(format!("it is not JSON ({error}), so it is not a receipt")))?;
         let schema = outline["schema"].as_str().unwrap_or_default();
         if schema != receipt::SCHEMA {
             return Err(invalid(format!(
@@ -111,7 +113,7 @@ impl Sealed {
             .map_err(|error| invalid(format!("it is not a receipt as {} has it: {error}", receipt::SCHEMA)))?;
         let Some(output) = outline.output else {
             return Err(invalid(format!(
-                "it is the receipt of {} {}, which {} without an output that something could be held against",
+                "it is the receipt of {} {}, which {} without an output to compare with",
                 outline.kind,
                 outline.job_key,
                 outline.verdict.name()
@@ -130,7 +132,7 @@ impl Sealed {
             Some(list) => sealed.read_list(receipt, list).await?,
             None if output.objects_omitted > 0 => {
                 return Err(invalid(format!(
-                    "it leaves {} objects out and names no list of all, so nothing can be held against it as a whole; \
+                    "it leaves {} objects out and names no list of all, so a whole output cannot be compared with it; \
                      the report that it names in verification.report has no more",
                     output.objects_omitted
                 )));
@@ -161,12 +163,12 @@ impl Sealed {
         Ok(())
     }
 
-    /// Reads the list of all objects, which must have the SHA-256 that the receipt holds.
+    /// Reads the list of all objects. It must have the SHA-256 that the receipt names.
     async fn read_list(&mut self, receipt: &Location, named: &ListOutline) -> Result<()> {
         let name = named.uri.as_ref().and_then(|uri| uri.key.rsplit('/').next());
         let mut list = receipt.beside(name.filter(|name| !name.is_empty()).unwrap_or(OBJECTS_NAME));
         let mut head = list.store.head(&list.bucket, &list.key).await?;
-        // A receipt that is not beside the data may name a list that is not beside itself.
+        // A receipt that is not beside the data may name a list elsewhere.
         if let (None, Some(uri), true) = (&head, &named.uri, receipt.folder.is_none()) {
             list.bucket.clone_from(&uri.bucket);
             list.key.clone_from(&uri.key);
@@ -189,7 +191,7 @@ impl Sealed {
                 head.size, self.place, named.bytes
             )));
         }
-        // Checked before anything in it is believed: it is read twice, pinned to the same ETag.
+        // Checked before anything in the list is believed. It is read twice, both times with the same ETag.
         let sha256 = hash(&*list.store, &list.bucket, &list.key, &head.etag, head.size).await?;
         if !sha256.eq_ignore_ascii_case(&named.sha256) {
             return Err(wrong(format!(
@@ -220,7 +222,7 @@ impl Sealed {
         Ok(())
     }
 
-    /// The data files, as those that a service would name, beneath another prefix; `None` if one format is that of all.
+    /// The data files as named files beneath another prefix. `None` if all have the same format.
     pub(super) fn named_files(&self, prefix: &S3Uri) -> Option<Vec<NamedFile>> {
         if self.format.is_some() {
             return None;
@@ -245,7 +247,7 @@ fn line<T: DeserializeOwned>(line: &[u8]) -> Result<T, String> {
     serde_json::from_slice(line).map_err(|error| format!("it is not an object of a receipt: {error}"))
 }
 
-/// SHA-256 of an object that has this ETag, hex. Fails with `OutputRejected` if it changed.
+/// The SHA-256 in hex of an object that has this ETag. Fails with `OutputRejected` if the object changed.
 async fn hash(store: &dyn ObjectStore, bucket: &str, key: &str, etag: &str, size: u64) -> Result<String> {
     let mut hasher = Sha256::new();
     for start in (0..size).step_by(RANGE as usize) {
@@ -265,9 +267,9 @@ async fn hash(store: &dyn ObjectStore, bucket: &str, key: &str, etag: &str, size
 pub struct Now {
     /// As it was listed, with its whole key.
     pub listed: Listed,
-    /// SHA-256 of its bytes, hex, where they were read.
+    /// SHA-256 of its bytes in hex, if they were read.
     pub sha256: Option<String>,
-    /// Rows, where they were counted.
+    /// Its rows, if they were counted.
     pub rows: Option<u64>,
 }
 
@@ -278,20 +280,20 @@ pub struct Difference {
     pub what: &'static str,
     /// What the receipt says.
     pub sealed: String,
-    /// What is there.
+    /// What is there now.
     pub now: String,
 }
 
-/// An object that is not what was sealed.
+/// An object that is not as it was sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Change {
     /// Its key beneath the prefix.
     pub key: String,
-    /// In what it differs.
+    /// How it differs.
     pub differences: Vec<Difference>,
 }
 
-/// An object that is only on one side.
+/// An object that only one side has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Lone {
     /// Its key beneath the prefix.
@@ -300,12 +302,12 @@ pub struct Lone {
     pub size: u64,
 }
 
-/// What is there now against a receipt.
+/// What is there now, compared with a receipt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Comparison {
     /// Where the receipt lies.
     pub receipt: String,
-    /// How its job ended: what a failed one left is not to be used, even if nothing has changed since.
+    /// How its job ended. The output of a failed job must not be used, even if nothing has changed since.
     pub verdict: Verdict,
     /// Its job's key.
     pub job_key: String,
@@ -313,22 +315,22 @@ pub struct Comparison {
     pub prefix: String,
     /// Whether nothing changed, vanished or was added.
     pub same: bool,
-    /// Objects of the same content.
+    /// How many objects have the same content.
     pub unchanged: u64,
-    /// Of those, objects that were written again since in their place.
+    /// How many of them were written again since then.
     pub rewritten: u64,
-    /// Objects of the same size whose content was not compared.
+    /// How many have the same size, but their content was not compared.
     pub unproven: u64,
-    /// Objects of other content, in key order.
+    /// Objects with another content, in key order.
     pub changed: Vec<Change>,
-    /// Sealed objects that are not there, in key order.
+    /// Sealed objects that are missing, in key order.
     pub vanished: Vec<Lone>,
     /// Objects that were not sealed, in key order.
     pub added: Vec<Lone>,
 }
 
-/// The objects of a listing that a comparison looks at, by their keys beneath the prefix: neither those that their name
-/// hides, unless they were sealed, nor the markers of folders, which a copy does not keep.
+/// The objects of a listing that a comparison looks at, by their keys beneath the prefix. Objects that their name hides
+/// are left out, unless they were sealed. So are the markers of folders, because a copy does not keep them.
 pub fn present(listing: Vec<Listed>, prefix: &str, sealed: &Sealed) -> BTreeMap<String, Now> {
     let beneath = |listed: Listed| {
         let key = listed.key.strip_prefix(prefix).unwrap_or(&listed.key).to_owned();
@@ -350,7 +352,7 @@ fn is_marker(key: &str, size: u64) -> bool {
     size == 0 && (key.is_empty() || key.ends_with('/'))
 }
 
-/// Reads and hashes those objects whose content only a SHA-256 can tell. Fails with `OutputRejected` if one changes.
+/// Reads and hashes the objects whose content only a SHA-256 can tell. Fails with `OutputRejected` if one changes.
 pub async fn read_unproven(
     store: &Arc<dyn ObjectStore>,
     bucket: &str,
@@ -387,7 +389,7 @@ pub async fn read_unproven(
     Ok(())
 }
 
-/// Compares. `in_place` says that the objects lie where they were sealed, so that an ETag tells a change.
+/// Compares. `in_place` says that the objects lie where they were sealed, so that another ETag means a change.
 pub fn compare(sealed: &Sealed, now: &BTreeMap<String, Now>, in_place: bool) -> Comparison {
     let mut comparison = Comparison {
         receipt: sealed.place.clone(),
@@ -451,7 +453,7 @@ fn differences(sealed: &VerifiedObject, now: &Now, in_place: bool) -> Vec<Differ
     match hashes {
         Some((sealed_hash, now_hash)) => {
             hold("sha256", sealed_hash, now_hash);
-            // One content has one number of rows, whatever another version of the decoder counts.
+            // The same content has the same number of rows, whatever another version of the decoder counts.
             if sealed_hash == now_hash {
                 return differences;
             }

@@ -1,8 +1,8 @@
-//! From an event to the batch that it asks for.
+//! Reads an event into the batch that it asks for.
 //!
-//! What must stay true: the batch key is derived and never random, so the same trigger gives the same key. What is wrong
-//! with the batch itself is reported at once and refuses it; what is wrong with one of its requests is that request's
-//! own, and the others go on.
+//! What must stay true: the batch key is derived and never random, so the same trigger gives the same key. If the batch
+//! itself is wrong, all its faults are reported at once and the batch is refused. If one request is wrong, only that
+//! request is refused, and the others go on.
 
 use std::sync::OnceLock;
 
@@ -21,24 +21,23 @@ use serde_json::{Map, Value, json};
 
 use crate::limits::MAX_REQUESTS;
 
-/// The name of batches among the kinds: what `Export Batch Requested` asks for.
+/// The kind of batches: `Export Batch Requested` asks for it.
 pub const KIND: &str = "export-batch";
 
-/// The kind of [`KIND`].
 pub fn kind() -> Kind {
     Kind::new(KIND)
 }
 
-/// The `detail` of an event that asks for a batch: either its requests or where they lie.
+/// The `detail` of an event that asks for a batch: its requests, or where they are.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Detail {
-    /// The requests themselves.
+    /// The requests.
     #[schemars(length(min = 1, max = MAX_REQUESTS))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<Vec<Request>>,
-    /// Where the requests lie: an object s3://bucket/key of at most 32 MiB, a JSON array of requests or one request a
-    /// line.
+    /// Where the requests are: an object s3://bucket/key of at most 32 MiB, with a JSON array of requests or one
+    /// request on each line.
     #[schemars(length(min = 1, max = 1_100))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_uri: Option<String>,
@@ -47,14 +46,14 @@ pub struct Detail {
     pub landfall: Option<Options>,
 }
 
-/// One request of a batch.
+/// A request of a batch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Request {
     /// The kind of job, such as segment-snapshot.
     #[schemars(length(min = 1, max = 64))]
     pub kind: String,
-    /// The detail of an event that asks for one job of this kind, with Landfall's options for that job.
+    /// The detail of an event that would ask for this job alone, with Landfall's options for the job.
     pub detail: Map<String, Value>,
 }
 
@@ -62,20 +61,20 @@ pub struct Request {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Options {
-    /// A name for people; it stands in the summary and in the announcement.
+    /// A name for people. It is in the summary and in the announcement.
     #[schemars(length(min = 1, max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Two events with the same key are one trigger, whatever their ids and times. Shorter than a job's own, since the
-    /// jobs' keys are made of it.
+    /// Events with the same key are one trigger, whatever their ids and times. Shorter than a job's key may be, because
+    /// the keys of the batch's jobs begin with it.
     #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,48}$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
-    /// The generation of a rerun, from 1: the same trigger with another generation is another batch of other jobs.
+    /// The number of a rerun, from 1. The same trigger with another number is another batch of other jobs.
     #[schemars(range(min = 1, max = 1_000_000), extend("default" = 1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun: Option<u32>,
-    /// How many jobs run at a time, within what the deployment allows, which is also the default.
+    /// How many jobs run at a time, at most as many as the deployment allows, which is also the default.
     #[schemars(range(min = 1, max = 10_000), extend("default" = 10))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrency: Option<u64>,
@@ -90,13 +89,13 @@ pub enum Requests {
     At(S3Uri),
 }
 
-/// A batch that was read and found right, apart from its requests.
+/// A batch that was read and has no faults, apart from its requests.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Asked {
-    /// What set it off; its key is the batch key.
+    /// What set the batch off. Its job key is the batch key.
     pub trigger: Trigger,
     pub options: Options,
-    /// The requests, unread.
+    /// The requests, not read yet.
     pub requests: Requests,
 }
 
@@ -120,7 +119,7 @@ pub fn schema() -> Value {
     )
 }
 
-/// What the schema says of one request.
+/// The part of the schema for one request.
 fn request_schema() -> Value {
     schema()
         .pointer("/properties/detail/properties/Requests/items")
@@ -128,7 +127,7 @@ fn request_schema() -> Value {
         .unwrap_or_default()
 }
 
-/// What the schema says of all but the requests.
+/// The schema without the part for requests.
 fn batch_schema() -> Value {
     let mut schema = schema();
     if let Some(items) = schema.pointer_mut("/properties/detail/properties/Requests/items") {
@@ -141,12 +140,12 @@ fn batch_schema() -> Value {
 pub struct RequestShape(EventSchema);
 
 impl RequestShape {
-    /// Prepares what is the same for all requests.
+    /// Prepares the schema, which is the same for all requests.
     pub fn new() -> Result<Self> {
         EventSchema::new(request_schema()).map(Self)
     }
 
-    /// Reads a request that stands at `place`, such as `$.detail.Requests[3]`. The error names every fault.
+    /// Reads the request at `place`, such as `$.detail.Requests[3]`. The error names each fault.
     pub fn read(&self, place: &str, value: &Value) -> Result<Request, Faults> {
         let mut faults = Faults::default();
         self.0.check(value, &mut faults);
@@ -160,8 +159,8 @@ impl RequestShape {
     }
 }
 
-/// Reads an event, apart from the requests themselves, of which some things could not be read. Fails with `InvalidEvent`,
-/// naming every fault.
+/// Reads an event without its requests. `unreadable` has the places that could not be read. Fails with `InvalidEvent`,
+/// naming each fault.
 pub fn parse(event: &Value, unreadable: &Faults) -> Result<Asked> {
     static SHAPE: OnceLock<Option<EventSchema>> = OnceLock::new();
     let shape = SHAPE
@@ -218,7 +217,7 @@ pub fn parse(event: &Value, unreadable: &Faults) -> Result<Asked> {
     })
 }
 
-/// The trigger of an event, with our options: enough to find its batch. Fails with `InvalidEvent` if the envelope or our
+/// The trigger and the options of an event: enough to find its batch. Fails with `InvalidEvent` if the envelope or the
 /// options cannot be read.
 pub fn identify(event: &Value) -> Result<(Trigger, Options)> {
     let (request, options) = split_detail(event)?;

@@ -1,4 +1,4 @@
-//! The functions of this crate, each as its `main` serves it.
+//! The functions of this crate.
 
 use landfall::{
     invocation::Deployment,
@@ -7,14 +7,12 @@ use landfall::{
 
 use crate::{plan, summary};
 
-/// `batch-plan`.
 pub fn plan(deployment: Deployment, _: &SdkConfig) -> Handler {
     handler("Plan", deployment, |deployment, input, invocation| async move {
         plan::plan(&deployment, input, &invocation).await
     })
 }
 
-/// `batch-summary`.
 pub fn summary(deployment: Deployment, _: &SdkConfig) -> Handler {
     handler("Summary", deployment, |deployment, input, invocation| async move {
         summary::summarise(&deployment, input, &invocation).await

@@ -1,8 +1,9 @@
 //! Batches: many requests in one event.
 //!
-//! A batch is a list of requests of any kinds. [`plan`] makes one event of each, as if it had come by itself, and writes
-//! the list that the state machine runs, each as an execution of its kind's own machine; [`summary`] reads in the ledger
-//! what became of them. This crate knows no export service: what a request means is for the functions of its kind.
+//! A batch is a list of requests of any kinds. [`plan`] makes an event of each request, as if it had come by itself,
+//! and writes the list that the state machine runs. The machine runs each request as an execution of its kind's own
+//! machine. [`summary`] reads in the ledger how each job ended. This crate knows no export service; only the functions
+//! of a kind know what its requests mean.
 
 pub mod event;
 pub mod functions;

@@ -1,9 +1,9 @@
-//! The first step: makes one event of each request, once.
+//! The first step of a batch: it makes an event of each request, once.
 //!
-//! What must stay true: the record is written last, by one conditional write, and all that it points to is there by
-//! then; who finds a record goes by it. The event of a request follows from the batch key and the request's number, so
-//! that its job is the same however often the batch is delivered, and two equal requests are two jobs. A request that is
-//! wrong is recorded as such and stops no other.
+//! What must stay true: the record is written by one conditional write, after everything that it points to. A delivery
+//! that finds a record goes by it. The event of a request follows from the batch key and the request's number. So its
+//! job is the same, however often the batch is delivered, and two equal requests are two jobs. A wrong request is
+//! recorded as wrong, and the others go on.
 
 use std::collections::BTreeMap;
 
@@ -35,12 +35,12 @@ use crate::{
     source::{self, Source, Unread},
 };
 
-/// Members of the batch's event that the events of its requests have too.
+/// Members of the batch's event that the events of its requests get too.
 const INHERITED: [&str; 5] = ["version", "source", "account", "time", "region"];
 
 pub async fn plan(deployment: &Deployment, input: impl Into<Input>, invocation: &Invocation) -> Result<Batch> {
     let received = Received::of(kind(), input, invocation);
-    // What cannot be read of a single request is that request's own fault.
+    // If a single request could not be read completely, only that request has a fault.
     let mut unreadable = received.unreadable.as_ref().map(|unreadable| unreadable.faults.clone());
     let in_requests = unreadable.as_mut().map(source::take_faults).unwrap_or_default();
     let asked = admit_what_was_read(&deployment.config, &received.event, &unreadable.unwrap_or_default())?;
@@ -72,7 +72,7 @@ pub async fn plan(deployment: &Deployment, input: impl Into<Input>, invocation: 
     Ok(batch)
 }
 
-/// Reads an event and lets it through the gate. Nothing is called.
+/// Reads an event and lets it through the gate. Calls no service.
 pub fn admit(config: &Config, event: &Value) -> Result<Asked> {
     admit_what_was_read(config, event, &Faults::default())
 }
@@ -85,7 +85,7 @@ fn admit_what_was_read(config: &Config, event: &Value, unreadable: &Faults) -> R
     Ok(asked)
 }
 
-/// The value that goes on from a record.
+/// The value that goes through the state machine, made from a record.
 pub(crate) fn batch(record: &Record, execution: &str, is_sealed: bool) -> Batch {
     let mut batch = Batch {
         schema: SCHEMA.to_owned(),
@@ -129,7 +129,7 @@ struct Planner<'a> {
     deployment: &'a Deployment,
     received: &'a Received,
     asked: &'a Asked,
-    /// What could not be read of the requests in the event.
+    /// The places in the event's requests that could not be read.
     in_requests: Faults,
     ledger: Ledger<'a>,
     invocation: &'a str,
@@ -146,7 +146,7 @@ impl Planner<'_> {
                 if self.ledger.put_once(&key, &record).await? {
                     record
                 } else {
-                    // Another delivery was quicker, or an earlier try of this very write.
+                    // Another delivery has written the record, or an earlier try of this write has.
                     self.ledger.get(&key).await?.ok_or_else(|| {
                         Error::new(
                             ErrorKind::Busy,
@@ -192,7 +192,7 @@ impl Planner<'_> {
         })
     }
 
-    /// Writes the two lists of a batch.
+    /// Writes the two lists of a batch: all requests, and those that are run.
     async fn plan(&self, source: Option<Source>, unread: source::Requests<'_>) -> Result<Plan> {
         let batch_key = &self.asked.trigger.job_key;
         let (list_key, items_key) = (
@@ -238,7 +238,7 @@ impl Planner<'_> {
         Upload::new(self.deployment.store.as_ref(), place)
     }
 
-    /// Writes a line for each request, and an item for each that is run. Gives the numbers of both.
+    /// Writes a line for each request, and an item for each request that is run. Answers the numbers of both.
     async fn write(
         &self,
         unread: source::Requests<'_>,
@@ -271,13 +271,13 @@ impl Planner<'_> {
     }
 }
 
-/// Makes events of requests, one by one.
+/// Makes the events of requests.
 struct Reader<'a> {
     config: &'a Config,
     event: &'a Value,
     batch_key: &'a str,
     shape: RequestShape,
-    /// The request of each job so far.
+    /// The job keys of earlier requests, each with the hash of its request.
     taken: BTreeMap<(Kind, String), String>,
 }
 
@@ -317,7 +317,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The job of a request and what runs it. The inner error says why there is none.
+    /// The job of a request, and the item that runs it. The inner error says why there is none.
     fn item(&mut self, index: u64, place: &str, value: &Value) -> Result<Result<(JobKeys, Item), String>> {
         let request = match self.shape.read(place, value) {
             Ok(request) => request,
@@ -368,7 +368,7 @@ impl Reader<'_> {
         Ok(Ok((job, Item { index, machine, event })))
     }
 
-    /// The event that asks for the job of a request, as if it had come by itself.
+    /// The event that would ask for the request's job alone.
     fn event_of(&self, index: u64, kind: &Kind, request: Request) -> Value {
         let inherited = INHERITED
             .iter()
@@ -379,8 +379,8 @@ impl Reader<'_> {
         if options.is_null() {
             *options = json!({});
         }
-        // All requests have the time of the batch, and the few digits of a hash that tell jobs of one time apart are too
-        // few for ten thousand of them. A schedule would stand for all of them together.
+        // All requests have the batch's time, and the eight hex digits that tell jobs of one time apart are too few for
+        // ten thousand of them. The event has no schedule, because one schedule would make all requests one trigger.
         if let Some(options) = options.as_object_mut()
             && options.get("IdempotencyKey").is_none_or(Value::is_null)
         {
@@ -399,7 +399,7 @@ impl Reader<'_> {
     }
 }
 
-/// A short text that a request names something by, whatever else is wrong with it.
+/// A name in a request, cut to 128 characters. It is read even if other members of the request are wrong.
 fn named(value: Option<&Value>) -> Option<String> {
     let text = value?.as_str()?;
     Some(text.chars().take(128).collect())
@@ -425,7 +425,7 @@ fn not_json(error: serde_json::Error) -> Error {
     Error::internal(format!("cannot write JSON: {error}"))
 }
 
-/// Gives an upload up. What is left of it the bucket's lifecycle removes.
+/// Deletes the parts of an upload. If that fails, the lifecycle rule of the bucket removes them.
 pub(crate) async fn give_up(upload: Upload<'_>) {
     if let Err(error) = upload.abort().await {
         tracing::warn!(

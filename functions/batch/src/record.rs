@@ -1,8 +1,8 @@
-//! What is kept of a batch, and what goes through the state machine.
+//! What is recorded of a batch, and what goes through its state machine.
 //!
-//! What must stay true: the record of a batch is written once, and whoever finds it goes by it, so that however often an
-//! event arrives, its requests are the same. What goes through the state machine stays a few KB; requests may hold what
-//! a service marks as sensitive, so they lie in `batch-items/` alone, which expires.
+//! What must stay true: the record of a batch is written once, and each delivery goes by it. So the requests are the
+//! same, however often the event arrives. The value in the state machine stays a few KB. Requests may hold values that
+//! a service marks as sensitive, so they are only in `batch-items/`, where objects expire.
 
 use chrono::{DateTime, Utc};
 use landfall::{
@@ -24,130 +24,128 @@ pub const RECORD_SCHEMA: &str = "landfall.batch-record/1";
 /// The schema of [`Summary`].
 pub const SUMMARY_SCHEMA: &str = "landfall.batch-summary/1";
 
-/// Where the record of a batch lies in the ledger bucket.
+/// Key of a batch's record in the ledger bucket.
 pub fn record_key(batch_key: &str) -> String {
     format!("batches/{batch_key}/batch.json")
 }
 
-/// Where its summary lies.
+/// Key of a batch's summary.
 pub fn summary_key(batch_key: &str) -> String {
     format!("batches/{batch_key}/summary.json")
 }
 
-/// Where an invocation writes the list of all requests.
+/// Key of the list of all requests that an invocation writes.
 pub fn requests_key(batch_key: &str, invocation: &str) -> String {
     format!("batches/{batch_key}/{invocation}.requests.jsonl")
 }
 
-/// Where an invocation writes the list of all results.
+/// Key of the list of all results that an invocation writes.
 pub fn results_key(batch_key: &str, invocation: &str) -> String {
     format!("batches/{batch_key}/{invocation}.results.jsonl")
 }
 
-/// Where an invocation writes what a map is to run.
+/// Key of the items for the map that an invocation writes.
 pub fn items_key(batch_key: &str, invocation: &str) -> String {
     format!("batch-items/{batch_key}/{invocation}.json")
 }
 
-/// How far a batch is: what the state machine branches on.
+/// How far a batch is. The state machine branches on this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// The items are to be run.
+    /// The items must be run.
     Running,
-    /// There is nothing to run, or nothing any more.
+    /// Nothing is left to run.
     Ended,
-    /// Its summary stands.
+    /// The summary is written.
     Sealed,
 }
 
-/// The one value that goes through the state machine of batches.
+/// The value that goes through the state machine of batches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Batch {
     /// `landfall.batch/1`.
     pub schema: String,
-    /// `<trigger time>-<hash>`; the same trigger gives the same key.
+    /// `<trigger time>-<hash>`. The same trigger gives the same key.
     pub batch_key: String,
-    /// The user's own name for it.
+    /// The name that the user gave the batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// ARN of the execution that carries this value.
+    /// ARN of the execution that holds this value.
     pub execution: String,
-    /// How far it is.
     pub status: Status,
-    /// All requests.
+    /// Number of all requests.
     pub requests: u64,
-    /// Those that are run.
+    /// Number of requests that are run.
     pub accepted: u64,
-    /// What a map is to run: a JSON array.
+    /// The items for the map: a JSON array.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<ObjectRef>,
-    /// Most jobs that run at a time.
+    /// How many jobs run at a time.
     pub concurrency: u64,
-    /// How often requests of this batch were run by this execution, this time included.
+    /// How often this execution has run requests of the batch, with the current run.
     pub round: u32,
-    /// Seconds until they are run again.
+    /// Seconds to wait before they are run again.
     pub wait_seconds: u64,
-    /// What went wrong on the way.
+    /// The error that the batch ended with in an earlier step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskError>,
-    /// How it ended; the receipt of a batch is its summary.
+    /// How the batch ended. Its receipt is the summary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// What is told to the event bus.
+    /// The event that Announce sends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub announcement: Option<Announcement>,
 }
 
-/// What one child of the map is given.
+/// The input of one child of the map.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Item {
     /// The number of the request, from 0.
     pub index: u64,
-    /// ARN of the state machine of its kind.
+    /// ARN of the state machine of the request's kind.
     pub machine: String,
-    /// The event that its execution gets.
+    /// The event for the execution.
     pub event: Box<RawValue>,
 }
 
-/// How the job of a request is found in the ledger.
+/// How to find the job of a request in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobKeys {
-    /// The key of its job.
     pub job_key: String,
-    /// SHA-256 of the canonical request, hex: another one under the same key is another job.
+    /// SHA-256 of the canonical request, in hex. If the entry has another one, it belongs to another request.
     pub request_sha256: String,
-    /// The key that stands for it if no job was made of its event, or if its delivery failed for itself.
+    /// The key of the entry if no job was made of the event, or if only this delivery failed.
     pub rejected_key: String,
 }
 
-/// One request, as it was planned: a line of the list of all requests.
+/// A request as it was planned: a line of the list of all requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Planned {
     /// The number of the request, from 0.
     pub index: u64,
-    /// The kind that it names.
+    /// The kind that the request names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<Kind>,
-    /// The user's own name for its job.
+    /// The name that the user gave the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// How its job is found; absent if none is made.
+    /// How to find the job; absent if none is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobKeys>,
-    /// Why none is made.
+    /// Why no job is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskError>,
 }
 
-/// A list in the ledger bucket, one JSON object a line.
+/// A list in the ledger bucket, one JSON object on each line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Lines {
-    /// Its key.
+    /// The list's key.
     pub key: String,
-    /// Its bytes.
+    /// The list's size in bytes.
     pub bytes: u64,
-    /// SHA-256 of these, hex.
+    /// SHA-256 of the list, in hex.
     pub sha256: String,
 }
 
@@ -156,144 +154,143 @@ pub struct Lines {
 pub struct Record {
     /// [`RECORD_SCHEMA`].
     pub schema: String,
-    /// What set it off, with the batch key.
+    /// What set the batch off, with the batch key.
     pub trigger: Trigger,
-    /// The user's own name for it.
+    /// The name that the user gave the batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The execution that planned it, or could not.
+    /// The execution that planned the batch, or failed to.
     pub planned_by: String,
     pub planned_at: DateTime<Utc>,
-    /// What came of it.
     pub plan: Plan,
 }
 
-/// What came of planning a batch.
+/// The result of planning a batch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Plan {
-    /// Its requests are these.
+    /// The batch was planned.
     Planned {
-        /// The object that they were read from; absent if they stood in the event.
+        /// The object with the requests; absent if they were in the event.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         source: Option<Source>,
-        /// All requests.
+        /// Number of all requests.
         requests: u64,
-        /// Those that are run.
+        /// Number of requests that are run.
         accepted: u64,
-        /// The list of all: lines of [`Planned`].
+        /// The list of all requests: lines of [`Planned`].
         list: Lines,
-        /// Those that are run: a JSON array of [`Item`]. It expires.
+        /// The requests that are run: a JSON array of [`Item`]. It expires.
         items: ObjectRef,
-        /// Most jobs that run at a time.
+        /// How many jobs run at a time.
         concurrency: u64,
     },
-    /// It could not be planned, and nothing of it was started.
+    /// The batch could not be planned, and nothing was started.
     Failed(TaskError),
 }
 
-/// What became of one request.
+/// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Became {
-    /// Its job succeeded.
+    /// The job succeeded.
     Succeeded,
-    /// Its job failed.
+    /// The job failed.
     Failed,
-    /// No job was made of it, because it is wrong.
+    /// The request is wrong, so no job was made.
     Rejected,
-    /// Its job has no outcome, although it was run as often as may be.
+    /// The job has no outcome, although it was run as often as allowed.
     Unknown,
 }
 
-/// What became of one request: a line of the list of all results.
+/// The result of a request: a line of the list of all results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Outturn {
     /// The number of the request, from 0.
     pub index: u64,
-    /// The kind that it names.
+    /// The kind that the request names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<Kind>,
-    /// The user's own name for its job.
+    /// The name that the user gave the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The key of its job, or what stands for it.
+    /// The key of the job, or the key in its place if no job was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_key: Option<String>,
-    /// What became of it.
+    /// What became of the request.
     pub became: Became,
-    /// Why it did not succeed.
+    /// Why the request did not succeed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskError>,
-    /// Where the receipt of its job lies.
+    /// Where the job's receipt is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<landfall::s3_uri::S3Uri>,
-    /// Data objects, as its receipt counts them.
+    /// Number of data objects, by the receipt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objects: Option<u64>,
-    /// Rows in them.
+    /// Rows in the data objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
-    /// Bytes in them.
+    /// Bytes in the data objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
 }
 
-/// How many requests came to what.
+/// How many requests ended in which way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     /// All requests.
     pub requests: u64,
-    /// Those whose job succeeded.
+    /// Requests whose job succeeded.
     pub succeeded: u64,
-    /// Those whose job failed.
+    /// Requests whose job failed.
     pub failed: u64,
-    /// Those that no job was made of, because they are wrong.
+    /// Requests that are wrong, so that no job was made.
     pub rejected: u64,
-    /// Those whose job has no outcome, although they were run as often as may be.
+    /// Requests whose job has no outcome, although they were run as often as allowed.
     pub unknown: u64,
 }
 
-/// What became of a batch: the receipt of a batch, written once.
+/// How a batch ended. This is the batch's receipt, and is written once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// `landfall.batch-summary/1`.
     pub schema: String,
-    /// What set it off, with the batch key as the job key.
+    /// What set the batch off, with the batch key as the job key.
     pub trigger: Trigger,
-    /// The user's own name for it.
+    /// The name that the user gave the batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `succeeded` only if every request was.
+    /// `succeeded` if each request succeeded.
     pub verdict: Verdict,
-    /// Why it failed.
+    /// Why the batch failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskError>,
-    /// The object that the requests were read from; absent if they stood in the event.
+    /// The object with the requests; absent if they were in the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    /// How many requests came to what.
+    /// How many requests ended in which way.
     pub counts: Counts,
-    /// Data objects of all jobs that succeeded.
+    /// Number of data objects of all jobs that succeeded.
     pub objects: u64,
-    /// Rows in them.
+    /// Rows in these objects.
     pub rows: u64,
-    /// Bytes in them.
+    /// Bytes in these objects.
     pub bytes: u64,
     /// The first requests that did not succeed.
     pub unsuccessful: Vec<Outturn>,
-    /// The list of all results in the ledger bucket: what became of each request, one a line. Absent if the batch could
-    /// not be planned.
+    /// The list of all results in the ledger bucket, one request on each line. Absent if the batch could not be
+    /// planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub results: Option<Lines>,
-    /// How often requests were run by the execution that wrote this.
+    /// How often the execution that wrote this summary ran requests.
     pub rounds: u32,
     /// When the batch was planned.
     pub planned_at: DateTime<Utc>,
-    /// When this was written.
+    /// When this summary was written.
     pub sealed_at: DateTime<Utc>,
-    /// The execution that wrote this.
+    /// The execution that wrote this summary.
     pub sealed_by: String,
-    /// Landfall's version.
+    /// The version of Landfall.
     pub landfall: String,
 }

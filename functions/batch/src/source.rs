@@ -1,7 +1,7 @@
-//! The list of requests, from the event or from S3.
+//! Reads the list of requests, from the event or from S3.
 //!
-//! What must stay true: an object is read at one version; of a list that can be told apart into requests one bad request
-//! spoils no other; one that cannot be told apart is refused whole.
+//! What must stay true: one version of the object is read. If the list can be split into requests, a bad request does
+//! not affect the others. If it cannot be split, it is refused as a whole.
 
 use bytes::{Bytes, BytesMut};
 use landfall::{
@@ -21,40 +21,38 @@ use crate::limits::{MAX_REQUESTS, MAX_SOURCE_BYTES};
 /// Bytes of one read.
 const PART: u64 = 8 << 20;
 
-/// The object that a batch was read from.
+/// The object that the requests of a batch were read from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Source {
-    /// Where.
     pub uri: S3Uri,
-    /// The entity tag that it was read with.
+    /// The ETag that was read.
     pub etag: String,
-    /// Bytes.
     pub bytes: u64,
-    /// SHA-256 of the bytes, hex.
+    /// SHA-256 of the object, in hex.
     pub sha256: String,
 }
 
-/// One request, unread.
+/// A request that was not read yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unread {
-    /// Where it stands, in the form that faults begin with: `$.detail.Requests[3]`, `$[3]`, or `line 4: $`.
+    /// The place of the request, with which its faults begin: `$.detail.Requests[3]`, `$[3]` or `line 4: $`.
     pub place: String,
-    /// The request, or why it is no JSON.
+    /// The request, or why it is not JSON.
     pub value: Result<Input, String>,
 }
 
-/// Requests in their order, read one by one.
+/// Requests in order, read one after the other.
 pub type Requests<'a> = Box<dyn Iterator<Item = Unread> + Send + 'a>;
 
-/// Where the requests of an event stand.
+/// The place of the requests in an event.
 const INLINE: &str = "$.detail.Requests";
 
-/// Takes the faults of single requests out of those of an event. What is wrong with the list itself stays.
+/// Takes the faults of single requests out of an event's faults. Faults of the list itself stay.
 pub fn take_faults(faults: &mut Faults) -> Faults {
     faults.take_if(|path| path.strip_prefix(INLINE).is_some_and(|rest| rest.starts_with('[')))
 }
 
-/// The requests of an event, and what could not be read of them.
+/// The requests of an event, with what could not be read of each.
 pub fn inline(requests: &[Value], mut faults: Faults) -> Requests<'_> {
     Box::new(requests.iter().enumerate().map(move |(index, value)| {
         let place = format!("{INLINE}[{index}]");
@@ -67,8 +65,8 @@ pub fn inline(requests: &[Value], mut faults: Faults) -> Requests<'_> {
     }))
 }
 
-/// Reads a list of requests. Fails with `NotFound`, with `InvalidEvent` if it is too large, and with what the store fails
-/// with.
+/// Reads a list of requests. Fails with `NotFound`, with `InvalidEvent` if the list is too large, and with the errors
+/// of the store.
 pub async fn fetch(store: &dyn ObjectStore, uri: &S3Uri) -> Result<(Source, Bytes)> {
     let S3Uri { bucket, key } = uri;
     let head = store.head(bucket, key).await?.ok_or_else(|| {
@@ -91,7 +89,7 @@ pub async fn fetch(store: &dyn ObjectStore, uri: &S3Uri) -> Result<(Source, Byte
     while start < head.size {
         let end = head.size.min(start + PART);
         let part = match store.read(bucket, key, &head.etag, start, end).await {
-            // Written anew meanwhile: the next try reads the new one.
+            // The object was replaced meanwhile. The next try reads the new one.
             Err(error) if error.kind == ErrorKind::OutputRejected => {
                 return Err(Error::new(ErrorKind::Unavailable, error.message));
             }
@@ -110,10 +108,10 @@ pub async fn fetch(store: &dyn ObjectStore, uri: &S3Uri) -> Result<(Source, Byte
     Ok((source, body))
 }
 
-/// The requests of a list: of a JSON array its items, else one a line. Fails with `InvalidEvent` if it is neither, is
-/// empty or too long.
+/// Splits a list into requests: the items of a JSON array, or one request on each line. Fails with `InvalidEvent` if
+/// the list is neither, empty or too long.
 pub fn listed<'a>(uri: &S3Uri, body: &'a [u8]) -> Result<Requests<'a>> {
-    // What some editors put before a text says nothing.
+    // Some editors put a byte order mark before a text.
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
     if first == Some(&b'[') {

@@ -1,9 +1,9 @@
-//! The last step: reads in the ledger what became of each request, and writes the summary, once.
+//! The last step of a batch: it reads in the ledger how each request ended, and writes the summary, once.
 //!
-//! What must stay true: what is summed up are outcomes that stand in the ledger, never what the executions gave back, so
-//! it does not matter who ran a job or how often. Requests whose job has no outcome are run again a bounded number of
-//! times, then counted as unknown. The summary is decided by one conditional write: every delivery of the batch ends with
-//! it, and only the execution that wrote it announces it.
+//! What must stay true: a summary counts the outcomes in the ledger, never what the executions returned. So it does not
+//! matter who ran a job or how often. Requests whose job has no outcome are run again a limited number of times and
+//! then count as unknown. One conditional write decides the summary: each delivery of the batch ends with it, and only
+//! the execution that wrote it announces it.
 
 use std::collections::BTreeSet;
 
@@ -34,10 +34,10 @@ use crate::{
     },
 };
 
-/// Ledger entries that are read at a time.
+/// How many ledger entries are read at a time.
 const AT_A_TIME: usize = 32;
 
-/// Requests that the summary's own error spells out.
+/// How many requests the summary's error lists.
 const IN_ERROR: usize = 5;
 
 pub async fn summarise(deployment: &Deployment, input: impl Into<Input>, invocation: &Invocation) -> Result<Batch> {
@@ -80,11 +80,11 @@ async fn sum_up_input(deployment: &Deployment, input: Input, invocation: &Invoca
     }
 }
 
-/// What is known of one request.
+/// What is known of a request.
 enum Known {
-    /// What became of it.
+    /// The request has ended.
     Became(Box<Outturn>),
-    /// Its job has no outcome yet.
+    /// The job has no outcome yet.
     Open(Box<Outturn>),
 }
 
@@ -96,11 +96,11 @@ struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    /// An execution whose first step failed.
+    /// Sums up an execution whose first step failed.
     async fn unplanned(&self, received: &Received) -> Result<Batch> {
         let error = TaskError::named(received.error.as_ref());
         let known = match identify(&received.event) {
-            // The corrected event may well have the same key.
+            // The event may be corrected and sent again, with the same batch key.
             Ok(known) if received.unreadable.is_none() && error.error != ErrorKind::InvalidEvent.name() => Some(known),
             _ => None,
         };
@@ -108,19 +108,19 @@ impl Desk<'_> {
             let standing = self.record_failure(trigger.clone(), options.name, &error).await?;
             let is_ours = standing.planned_by == self.execution;
             match standing.plan {
-                // It was planned after all, and the answer was lost.
+                // The batch was planned, but the answer of Plan was lost.
                 Plan::Planned { .. } if is_ours => {
                     let batch = plan::batch(&standing, &self.execution, false);
                     return match batch.status {
                         Status::Running => Ok(batch),
-                        // None of its requests is right, so nothing is left to run.
+                        // All requests are wrong, so there is nothing to run.
                         _ => self.sum_up(batch).await,
                     };
                 }
                 Plan::Failed(_) if standing.trigger.request_sha256 == trigger.request_sha256 => {
                     return self.sum_up(plan::batch(&standing, &self.execution, false)).await;
                 }
-                // Another delivery runs it: this one failed for itself.
+                // Another delivery runs the batch, so only this delivery has failed.
                 _ => {}
             }
         }
@@ -129,7 +129,7 @@ impl Desk<'_> {
         self.sum_up(plan::batch(&standing, &self.execution, false)).await
     }
 
-    /// Notes that a batch could not be planned, unless a record of it stands. Gives the record that stands.
+    /// Records that a batch could not be planned, unless it has a record. Answers the record in the ledger.
     async fn record_failure(&self, trigger: Trigger, name: Option<String>, error: &TaskError) -> Result<Record> {
         let key = record_key(&trigger.job_key);
         let record = Record {
@@ -172,12 +172,12 @@ impl Desk<'_> {
             }
         };
         self.ledger.put_once(&key, &summary).await?;
-        // Whichever delivery wrote it.
+        // Read it back, because another delivery may have written it first.
         let standing: Summary = self.standing(&key).await?;
         Ok(self.sealed(batch, &standing))
     }
 
-    /// The list of all requests. Fails with `Internal` if it is not what its record says.
+    /// The list of all requests. Fails with `Internal` if it differs from what the record says.
     async fn planned(&self, list: &Lines) -> Result<Vec<Planned>> {
         let bucket = self.ledger.bucket();
         let broken = |what: &str| {
@@ -198,7 +198,7 @@ impl Desk<'_> {
             .collect()
     }
 
-    /// What is known of each request, in their order.
+    /// Looks up each request, in order.
     async fn look(&self, planned: Vec<Planned>) -> Result<Vec<Known>> {
         stream::iter(planned)
             .map(|planned| self.look_at(planned))
@@ -231,16 +231,16 @@ impl Desk<'_> {
                 outturn.job_key = Some(keys.rejected_key);
                 Ok(Known::Became(Box::new(told(outturn, &outcome))))
             }
-            // The delivery that failed for itself may have come too early to adopt the job.
+            // Another execution may still make the job: the delivery that failed may have been too early to adopt it.
             (Job::Absent | Job::Open, _) => Ok(Known::Open(Box::new(outturn))),
         }
     }
 
-    /// The outcome of a request's job, and that of a delivery of it that made no job.
+    /// The outcome of a request's job, and the outcome of a delivery that made no job.
     async fn outcomes(&self, kind: &Kind, keys: &JobKeys) -> Result<(Job, Option<ledger::Outcome>)> {
         let entry = self.ledger.load(kind, &keys.job_key).await?;
         let job = match entry.map(|found| found.entry) {
-            // Another request took the same idempotency key before.
+            // An earlier request used the same idempotency key.
             Some(entry) if entry.trigger.request_sha256 != keys.request_sha256 => Job::Absent,
             Some(entry) => match entry.outcome {
                 Some(outcome) => return Ok((Job::Sealed(Box::new(outcome)), None)),
@@ -252,7 +252,7 @@ impl Desk<'_> {
         Ok((job, delivery.and_then(|found| found.entry.outcome)))
     }
 
-    /// Writes the items of the requests that are open. `None` if the items have expired.
+    /// Writes the items of the open requests again. `None` if the items have expired.
     async fn items_again(&self, batch: &Batch, items: &ObjectRef, open: &BTreeSet<u64>) -> Result<Option<ObjectRef>> {
         let Some(stored) = self.deployment.store.get(&items.bucket, &items.key).await? else {
             return Ok(None);
@@ -358,7 +358,7 @@ impl Desk<'_> {
         }
     }
 
-    /// The value that leaves the step, with the summary that stands.
+    /// The value that leaves the step, with the summary from the ledger.
     fn sealed(&self, mut batch: Batch, standing: &Summary) -> Batch {
         let place = S3Uri {
             bucket: self.ledger.bucket().to_owned(),
@@ -391,7 +391,7 @@ impl Desk<'_> {
         upload.finish().await
     }
 
-    /// What was written once, whoever wrote it.
+    /// Reads a value that was written once, by any delivery.
     async fn standing<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<T> {
         self.ledger.get(key).await?.ok_or_else(|| {
             Error::internal(format!(
@@ -406,18 +406,18 @@ impl Desk<'_> {
     }
 }
 
-/// The job of a request, as the ledger has it.
+/// A request's job in the ledger.
 enum Job {
-    /// It has an outcome.
+    /// The job has an outcome.
     Sealed(Box<ledger::Outcome>),
-    /// It has none yet.
+    /// The job has no outcome yet.
     Open,
-    /// There is none.
+    /// There is no job.
     Absent,
 }
 
 impl Summary {
-    /// With the verdict that follows from the error.
+    /// The verdict follows from the error.
     fn judged(mut self) -> Self {
         self.verdict = match self.error {
             None => Verdict::Succeeded,
@@ -427,7 +427,7 @@ impl Summary {
     }
 }
 
-/// What an outcome tells of a request.
+/// Adds an outcome to a request's result.
 fn told(outturn: Outturn, outcome: &ledger::Outcome) -> Outturn {
     let invalid = outcome
         .error
@@ -452,7 +452,7 @@ fn told(outturn: Outturn, outcome: &ledger::Outcome) -> Outturn {
     }
 }
 
-/// What is said of a request in the end.
+/// The final result of a request. An open one is unknown.
 fn settle(known: Known, batch: &Batch) -> Outturn {
     match known {
         Known::Became(outturn) => *outturn,
@@ -506,7 +506,7 @@ fn complaint(counts: Counts, unsuccessful: &[&Outturn], bucket: &str, results: &
         Error::new(
             ErrorKind::BatchFailed,
             format!(
-                "{} of {} requests did not succeed: {}. What became of each stands in s3://{bucket}/{}{lines}{more}",
+                "{} of {} requests did not succeed: {}. The results of all are in s3://{bucket}/{}{lines}{more}",
                 unsuccessful.len(),
                 counts.requests,
                 parts.join(", "),

@@ -1,7 +1,7 @@
 //! The errors of Customer Profiles, what they mean and what to do.
 //!
-//! What must stay true: every error of the API model of each operation that is called has a row; the same rows name a
-//! failed call and stand in `docs/operations.md`.
+//! What must stay true: each error that the API model has for an operation that is called here has a row. The same rows
+//! name the error of a failed call and are printed in `docs/operations.md`.
 
 use aws_sdk_customerprofiles::error::{ProvideErrorMetadata, SdkError};
 use landfall::{
@@ -12,10 +12,10 @@ use landfall::{
 
 const AGAIN: &str = "the call is tried again";
 
-/// Of a call that brought no answer, or one that says no more.
+/// The advice if there was no answer, or the answer has no known code.
 const UNSAID: &str = "the service says no more";
 
-/// Of every operation: they all have these.
+/// Each operation has these errors.
 pub const OF_CALLS: &[ServiceError] = &[
     ServiceError {
         code: "BadRequestException",
@@ -49,7 +49,7 @@ pub const OF_CALLS: &[ServiceError] = &[
     },
 ];
 
-/// The named error of a failed call, told apart by the service's code.
+/// The named error of a failed call, chosen by the service's code.
 pub(crate) fn named<E>(operation: &str, resource: &str, error: &SdkError<E>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,

@@ -1,10 +1,11 @@
-//! The service's own estimate of a segment.
+//! The service's own estimate of a segment's rows.
 //!
-//! What must stay true: nothing here fails or delays a job. Whatever cannot be had becomes a reason, at most three short
-//! calls are made in a step, and the definition, which the service marks as sensitive, is passed on and never kept.
+//! What must stay true: nothing here fails or delays a job. If an estimate cannot be had, the reason is kept instead. A
+//! step makes at most three short calls. The segment's definition, which the service marks as sensitive, is passed on
+//! and never kept.
 //!
-//! An estimate is asked for by a query and not by a segment's name. So the definition is read first, and its groups or
-//! its SQL are sent back. The estimate comes later, as a text.
+//! The service estimates a query, not a named segment. So this reads the segment's definition first and sends its
+//! groups or its SQL back. The estimate comes later, as a text.
 
 use std::time::Duration;
 
@@ -20,10 +21,10 @@ use landfall::{
 
 use crate::{CreateSegmentSnapshot, errors};
 
-/// How long each call may take: none is waited for.
+/// How long each call may take, so that a step is not held up.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Longest reason that is kept, in characters.
+/// The longest reason that is kept, in characters.
 const REASON_MAX: usize = 300;
 
 /// Asks for estimates and reads them.
@@ -39,7 +40,7 @@ fn missing(reason: impl AsRef<str>) -> Estimate {
 }
 
 impl Estimates {
-    /// With a client of its own. `sdk` calls once.
+    /// Makes its own client. `sdk` must not repeat calls.
     pub(crate) fn new(sdk: &SdkConfig) -> Self {
         let limits = sdk.timeout_config().cloned().unwrap_or_else(timeouts);
         let limits = limits.to_builder().operation_timeout(LIMIT).build();
@@ -57,7 +58,7 @@ impl Estimates {
         }
     }
 
-    /// The id of a new estimate; `None` for a definition that tells no query.
+    /// Asks for an estimate and answers its id; `None` if the definition has no query.
     async fn create(&self, domain: &str, segment: &str) -> Result<Option<String>, Error> {
         let definition = self
             .client
@@ -93,7 +94,7 @@ impl Estimates {
         Ok(answer.estimate_id)
     }
 
-    /// What is known of the estimate by now. It is asked for here if nobody has.
+    /// What is known of the estimate now. Asks for an estimate if nobody has yet.
     pub(crate) async fn read(&self, request: &CreateSegmentSnapshot, known: Option<&Estimate>) -> Option<Estimate> {
         let domain = &request.domain_name;
         let asked = match known {
@@ -112,7 +113,8 @@ impl Estimates {
             .await;
         let told = match answer {
             Ok(told) => told,
-            // The next poll looks again. If there is none, the check says that it was not there in time.
+            // The next poll asks again. If there is no next poll, the check reports that the estimate did not come in
+            // time.
             Err(error) => {
                 let error = errors::named("GetSegmentEstimate", &format!("domain {domain}"), &error);
                 tracing::warn!(error = error.kind.name(), code = error.code, "no news of the estimate");
@@ -124,7 +126,7 @@ impl Estimates {
                 Some(Ok(rows)) => Estimate::Known { rows },
                 _ => missing("the service's estimate is no whole number"),
             },
-            // Its words may quote the query.
+            // The service's message may quote the query.
             Some(EstimateStatus::Failed) => missing("the service says that it failed"),
             _ => asked,
         })

@@ -1,4 +1,4 @@
-//! The functions of this crate, each as its `main` serves it.
+//! The functions of this crate.
 
 use landfall::{
     invocation::Deployment,
@@ -7,12 +7,10 @@ use landfall::{
 
 use crate::SegmentSnapshots;
 
-/// `segment-snapshot-start`.
 pub fn start(deployment: Deployment, sdk: &SdkConfig) -> Handler {
     start_handler(deployment, SegmentSnapshots::new(sdk))
 }
 
-/// `segment-snapshot-poll`.
 pub fn poll(deployment: Deployment, sdk: &SdkConfig) -> Handler {
     poll_handler(deployment, SegmentSnapshots::new(sdk))
 }

@@ -1,10 +1,10 @@
 //! Segment snapshots of Amazon Connect Customer Profiles.
 //!
-//! What must stay true: CreateSegmentSnapshot has no client token, and a snapshot can be neither named nor listed, so
-//! the call is never tried again by the SDK, and a lost answer means a new attempt with a prefix of its own.
+//! What must stay true: CreateSegmentSnapshot has no client token, and a snapshot can be neither named nor listed. So
+//! the SDK must never repeat the call, and after a lost answer the job gets a new attempt with its own prefix.
 //!
-//! An event may expect the rows to be near the service's own estimate. Then the start function asks for one once the job
-//! is recorded, and the polls read it ([`estimate`]). No job fails or waits for want of it.
+//! An event may expect the rows to be near the service's own estimate. Then the start function asks for an estimate
+//! once the job is recorded, and the polls read it ([`estimate`]). No job fails or waits because there is no estimate.
 
 use aws_sdk_customerprofiles::{Client, types::SegmentSnapshotStatus};
 use landfall::{
@@ -26,15 +26,14 @@ pub mod request;
 use estimate::Estimates;
 pub use request::{CreateSegmentSnapshot, SnapshotFormat};
 
-/// The service, and the regions that botocore 1.43 knows of it.
+/// The service, with the regions that botocore 1.43 lists.
 const SERVICE: Service = Service {
     name: "Amazon Connect Customer Profiles",
-    regions: "It is in af-south-1, ap-northeast-1, ap-northeast-2, ap-southeast-1, ap-southeast-2, ca-central-1, \
-              eu-central-1, eu-west-2, us-east-1 and us-west-2, as botocore 1.43 has it; docs/kinds.md says how to look up \
-              whether others have joined",
+    regions: "botocore 1.43 lists it in af-south-1, ap-northeast-1, ap-northeast-2, ap-southeast-1, ap-southeast-2, \
+              ca-central-1, eu-central-1, eu-west-2, us-east-1 and us-west-2; docs/kinds.md says how to look up whether there \
+              are more",
 };
 
-/// The kind `segment-snapshot`.
 #[derive(Clone, Debug)]
 pub struct SegmentSnapshots {
     client: Client,
@@ -42,7 +41,7 @@ pub struct SegmentSnapshots {
 }
 
 impl SegmentSnapshots {
-    /// The service by clients of its own.
+    /// Makes its own clients.
     pub fn new(sdk: &SdkConfig) -> Self {
         let sdk = calling_once(sdk);
         Self {
@@ -71,7 +70,8 @@ impl JobService for SegmentSnapshots {
     }
 
     fn check(detail: &Value, faults: &mut Faults) {
-        // The model allows any text up to 255 characters; its description says ARN, and verification compares ARNs.
+        // The model allows any text up to 255 characters. Its description says that the key is an ARN, and the
+        // verification compares ARNs.
         if let Some(key) = detail.get("EncryptionKey").and_then(Value::as_str)
             && !key.is_empty()
             && !(key.starts_with("arn:aws") && key.contains(":kms:"))
@@ -116,7 +116,7 @@ impl JobService for SegmentSnapshots {
             .send()
             .await;
         match answer {
-            // The SDK fills a missing id with an empty one.
+            // If the answer has no id, the SDK fills in an empty one.
             Ok(started) if started.snapshot_id.is_empty() => Err(StartError::Uncertain(Error::new(
                 ErrorKind::Unavailable,
                 "CreateSegmentSnapshot succeeded, but its answer names no snapshot",
@@ -134,7 +134,7 @@ impl JobService for SegmentSnapshots {
                 }
                 let error = errors::named("CreateSegmentSnapshot", &resource, &error);
                 Err(match error.kind {
-                    // Busy is a refusal of the claim, not of the call, and is not raised here.
+                    // Busy never comes from a call; only claims are refused with it.
                     ErrorKind::Throttled | ErrorKind::Unavailable => StartError::Uncertain(error),
                     _ => StartError::Refused(error),
                 })
@@ -171,12 +171,12 @@ impl JobService for SegmentSnapshots {
         let state = match &snapshot.status {
             SegmentSnapshotStatus::Completed => ServiceState::Succeeded,
             SegmentSnapshotStatus::Failed => ServiceState::Failed,
-            // A word that is not known is no end.
+            // An unknown word does not mean that the job has ended.
             _ => ServiceState::Running,
         };
         let status = snapshot.status.as_str();
         let estimate = match job.expects_estimate() {
-            // Boxed, since the calls of a client are deep types.
+            // Boxed, because the futures of a client's calls are large.
             true => Box::pin(self.estimates.read(&request, job.estimate.as_ref())).await,
             false => None,
         };
@@ -192,7 +192,7 @@ impl JobService for SegmentSnapshots {
             Some(snapshot.data_format.as_str()),
         );
         let mut compare = |name, asked: &Option<String>, told| echo.compare(name, asked.as_deref(), told);
-        // It is not documented whether a prefix comes back with its last slash.
+        // AWS does not document whether the prefix comes back with its last slash.
         let without_slash = |uri: &str| uri.trim_end_matches('/').to_owned();
         let destination = request.destination_uri.as_deref().map(without_slash);
         let told = snapshot.destination_uri().map(without_slash);

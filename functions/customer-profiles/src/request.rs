@@ -10,24 +10,25 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct CreateSegmentSnapshot {
-    /// The unique name of the domain.
+    /// The domain's name.
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[a-zA-Z0-9_-]+$"))]
     pub domain_name: String,
-    /// The name of the segment definition: its generated identifier, not the display name of the console.
+    /// The name of the segment definition. This is the identifier that was generated, not the display name in the
+    /// console.
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[a-zA-Z0-9_-]+$"))]
     pub segment_definition_name: String,
     /// The format of the export.
     pub data_format: SnapshotFormat,
-    /// ARN of the KMS key that the export is encrypted with.
+    /// ARN of the KMS key that encrypts the export.
     #[schemars(length(max = 255))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption_key: Option<String>,
-    /// ARN of the role that Customer Profiles assumes for S3 and KMS; the deployment's export role when absent.
-    // The model spells the partition `aws` only; whether the service insists on it elsewhere is not documented.
+    /// ARN of the role that Customer Profiles assumes for S3 and KMS. The deployment's export role when absent.
+    // In the model the partition is always `aws`. AWS does not document whether the service insists on it elsewhere.
     #[schemars(length(max = 512), regex(pattern = r"^arn:aws[a-z-]*:iam:.*:[0-9]+:.*$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role_arn: Option<String>,
-    /// The S3 folder to export beneath; the deployment's default when absent.
+    /// The S3 folder for the export. The deployment's default destination when absent.
     #[schemars(length(min = 1, max = 255))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination_uri: Option<String>,
@@ -49,7 +50,7 @@ impl fmt::Debug for CreateSegmentSnapshot {
 pub enum SnapshotFormat {
     /// Comma-separated values with a header row.
     Csv,
-    /// One JSON object a line.
+    /// One JSON object on each line.
     Jsonl,
     /// Apache ORC.
     Orc,

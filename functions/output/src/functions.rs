@@ -1,4 +1,4 @@
-//! The functions of this crate, each as its `main` serves it.
+//! The functions of this crate.
 
 use landfall::{
     invocation::Deployment,
@@ -7,14 +7,12 @@ use landfall::{
 
 use crate::{seal, step::verify_step};
 
-/// `verify-output`.
 pub fn verify(deployment: Deployment, _: &SdkConfig) -> Handler {
     handler("Verify", deployment, |deployment, input, invocation| async move {
         verify_step(&deployment, input, &invocation).await
     })
 }
 
-/// `seal-receipt`.
 pub fn seal(deployment: Deployment, _: &SdkConfig) -> Handler {
     handler("Seal", deployment, |deployment, input, invocation| async move {
         seal::seal(&deployment, input, &invocation).await

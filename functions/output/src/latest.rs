@@ -1,9 +1,11 @@
-//! The pointer to the newest sealed success of a destination.
+//! The pointer of a destination to its newest sealed success.
 //!
-//! What must stay true: it is written after the receipt that it points to, and only moves forward, whoever writes it in
-//! whichever order: a conditional write, ordered by the trigger's time, then that of the seal, then the job key. It is a
-//! convenience: what is not ours there is left alone, and is read only if it is small; no success is held up by it, unless
-//! another try may help.
+//! What must stay true: the pointer is written after the receipt that it points to, and moves only forward, in whatever
+//! order executions write it. For that, it is written under a condition, and successes are ordered by the trigger's
+//! time, then the time of the seal, then the job key.
+//!
+//! The pointer is a convenience. An object that Landfall did not write is left alone in its place, and is read only if
+//! it is small. A success fails because of the pointer only if a retry may help.
 
 use std::cmp::Ordering;
 
@@ -26,63 +28,61 @@ pub const SCHEMA: &str = "landfall.latest/1";
 /// The object's name in the destination. Athena, Spark and Hive skip names that begin with an underscore.
 pub const NAME: &str = "_latest.json";
 
-/// The largest object that may be a [`Latest`], in bytes.
+/// The largest object that is read as a [`Latest`], in bytes.
 const MAX_SIZE: u64 = 64 * 1024;
 
-/// How often a lost race is followed by another look within one invocation.
+/// How many versions of the pointer one invocation looks at before it gives up.
 const MAX_TURNS: usize = 8;
 
-/// The newest sealed success, as it stands in S3.
+/// The newest sealed success of a destination, as stored in S3.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Latest {
     /// `landfall.latest/1`.
     pub schema: String,
-    /// The kind.
     pub kind: Kind,
-    /// The job key.
     pub job_key: String,
-    /// The user's own name for it.
+    /// The name that the user gave the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Where the receipt lies.
+    /// Where the receipt is.
     pub receipt: S3Uri,
-    /// The prefix that holds the output.
+    /// The folder of the output.
     pub prefix: S3Uri,
-    /// The trigger's own time: of a schedule the planned one.
+    /// The trigger's time; for a schedule the planned time.
     pub triggered_at: DateTime<Utc>,
     /// When the outcome was decided.
     pub sealed_at: DateTime<Utc>,
-    /// Data objects.
+    /// Number of data objects.
     pub objects: u64,
-    /// Rows in them; absent if they were not counted, or if nothing has rows.
+    /// Rows in the data objects; absent if they were not counted, or if the objects have no rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
-    /// Bytes in them.
+    /// Bytes in the data objects.
     pub bytes: u64,
-    /// SHA-256 of the canonical request, hex: runs of the same request have the same.
+    /// SHA-256 of the canonical request, in hex. All runs of one request have the same.
     pub request_sha256: String,
 }
 
 impl Latest {
-    /// Which of two is newer.
+    /// Which of two successes is newer.
     fn age(&self, other: &Self) -> Ordering {
         let order = |latest: &Self| (latest.triggered_at, latest.sealed_at, latest.job_key.clone());
         order(self).cmp(&order(other))
     }
 }
 
-/// What became of moving the pointer.
+/// The result of moving the pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moved {
-    /// It points to this success.
+    /// The pointer points to this success.
     Here,
-    /// A newer success stands there.
+    /// The pointer points to a newer success.
     Newer,
-    /// It could not be moved, which is logged with what to do.
+    /// The pointer could not be moved. The reason and the remedy are in the log.
     Not,
 }
 
-/// The destination of a run: the folder that its own prefix, `run=…/`, lies in. `None` of a prefix of another form.
+/// The destination of a run: the folder that contains its prefix `run=…/`. `None` for a prefix of another form.
 #[must_use]
 pub fn destination(prefix: &S3Uri) -> Option<S3Uri> {
     let key = prefix.key.strip_suffix('/')?;
@@ -94,10 +94,10 @@ pub fn destination(prefix: &S3Uri) -> Option<S3Uri> {
     })
 }
 
-/// Points a destination to a success, unless a newer one stands there.
+/// Points a destination to a success, unless it points to a newer one.
 ///
-/// Fails with `Busy` if others keep changing it, and with what passes by itself. Any other error of the store, and an
-/// object that is not ours, is logged and left alone.
+/// Fails with `Busy` if others keep changing the pointer, and with transient errors of the store. Other errors, and an
+/// object that Landfall did not write, are logged, and nothing is changed.
 pub async fn advance(store: &dyn ObjectStore, destination: &S3Uri, latest: &Latest) -> Result<Moved> {
     let place = destination.join(NAME);
     match turn(store, &place, latest).await {
@@ -105,8 +105,8 @@ pub async fn advance(store: &dyn ObjectStore, destination: &S3Uri, latest: &Late
             tracing::warn!(
                 error = error.kind.name(),
                 code = error.code,
-                "{place} is not moved to {}; let seal-receipt read and write it, and use the key of what lies there, or \
-                 move that away",
+                "{place} is not moved to {}; let seal-receipt read and write it and use its KMS key, or move the object \
+                 that is there away",
                 latest.receipt
             );
             Ok(Moved::Not)
@@ -119,7 +119,7 @@ async fn turn(store: &dyn ObjectStore, place: &S3Uri, latest: &Latest) -> Result
     let body = encode(latest)?;
     let mut condition = Condition::Absent;
     for _ in 0..MAX_TURNS {
-        // Written before it is read: whoever may not list a bucket is refused to read what is not there.
+        // Write before reading: S3 refuses to read an object that does not exist unless the reader may list the bucket.
         if store
             .put(&place.bucket, &place.key, body.clone(), condition.clone())
             .await?
@@ -137,8 +137,8 @@ async fn turn(store: &dyn ObjectStore, place: &S3Uri, latest: &Latest) -> Result
             Found::Foreign(why) => {
                 tracing::warn!(
                     why,
-                    "{place} is not moved to {}: what lies there is not Landfall's; move it away, and the next success, or \
-                     the same event again, writes it",
+                    "{place} is not moved to {}: the object there was not written by Landfall; move it away, and the next \
+                     success, or the same event again, writes it",
                     latest.receipt
                 );
                 return Ok(Moved::Not);
@@ -157,9 +157,11 @@ fn busy(place: &S3Uri) -> Error {
     Error::new(ErrorKind::Busy, format!("others keep changing {place}"))
 }
 
-/// The newest sealed success of a destination, as far as its rows are known, for a run of the request with this SHA-256.
+/// The newest sealed success of a destination, for a run of the request with this SHA-256. `None` if there is none or
+/// its rows are not known.
 ///
-/// What is not ours there, or cannot be read, is logged and is none. Fails with what passes by itself.
+/// An object that Landfall did not write, or that cannot be read, is logged and counts as none. Fails with transient
+/// errors of the store.
 pub async fn previous(store: &dyn ObjectStore, destination: &S3Uri, request_sha256: &str) -> Result<Option<Previous>> {
     let place = destination.join(NAME);
     for _ in 0..MAX_TURNS {
@@ -170,7 +172,7 @@ pub async fn previous(store: &dyn ObjectStore, destination: &S3Uri, request_sha2
             Ok(Found::Foreign(why)) => {
                 tracing::warn!(
                     why,
-                    "{place} cannot be compared with: what lies there is not Landfall's"
+                    "the rows cannot be compared with {place}: the object there was not written by Landfall"
                 );
                 return Ok(None);
             }
@@ -178,7 +180,7 @@ pub async fn previous(store: &dyn ObjectStore, destination: &S3Uri, request_sha2
                 tracing::warn!(
                     error = error.kind.name(),
                     code = error.code,
-                    "{place} cannot be compared with"
+                    "the rows cannot be compared with {place}"
                 );
                 return Ok(None);
             }
@@ -194,14 +196,14 @@ pub async fn previous(store: &dyn ObjectStore, destination: &S3Uri, request_sha2
     Err(busy(&place))
 }
 
-/// What stands at the place of the pointer.
+/// The object at the place of the pointer.
 enum Found {
     Nothing,
-    /// A pointer, and its entity tag.
+    /// A pointer, and its ETag.
     Ours(String, Box<Latest>),
-    /// Something else, and by what it is seen.
+    /// Something that Landfall did not write, and what shows that.
     Foreign(String),
-    /// Somebody replaced or removed it between two looks.
+    /// Somebody replaced or removed the object while it was read.
     Changed,
 }
 
@@ -224,7 +226,7 @@ async fn look(store: &dyn ObjectStore, place: &S3Uri) -> Result<Found> {
 
 fn read(body: &[u8]) -> Result<Latest, String> {
     let latest: Latest = serde_json::from_slice(body).map_err(|error| {
-        // The parser's own words may quote what is not ours.
+        // serde's message may quote the object, which may hold anything.
         format!("it cannot be read at line {}, column {}", error.line(), error.column())
     })?;
     if latest.schema == SCHEMA {

@@ -1,4 +1,4 @@
-//! Verifies what landed in S3 and seals it in a receipt.
+//! Verifies what landed in S3, and seals it in a receipt.
 
 pub mod functions;
 pub mod latest;

@@ -1,13 +1,13 @@
-//! What a sealed job adds to the metrics of the stack.
+//! Writes what a sealed job adds to the stack's metrics.
 //!
-//! What must stay true: one line a job, from the execution whose outcome stands; no value in it but numbers, the kind, the
-//! name that the event gave its export, and the name of the schedule that asked for it. A metric that cannot be written
-//! holds nothing up.
+//! What must stay true: there is one line for each job, written by the execution whose outcome stands. It holds
+//! numbers, the kind, the job key, the name of the error, the name that the event gave its export, and the name of its
+//! schedule, and nothing else. A metric that cannot be written holds nothing up.
 //!
-//! The line is CloudWatch's embedded metric format: a document on the standard output, from which CloudWatch makes metrics
-//! and which stays in the log with everything that it says. Each metric is kept by kind; whether the job succeeded also by
-//! name and by schedule, so that an alarm can tell that an export did not happen. What is not known, such as the delay of
-//! detection where the service does not say when a job ended, is left out.
+//! The line has CloudWatch's embedded metric format: CloudWatch makes metrics from it, and the line stays in the log.
+//! All metrics are kept by kind. `Succeeded` and `Failed` are also kept by name and by schedule, so that an alarm can
+//! tell that an export did not happen. A value that is not known is left out, such as the delay of detection if the
+//! service does not say when a job ended.
 
 use std::io::Write;
 
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::receipt::Receipt;
 
-/// Every metric of a kind, with its unit.
+/// All metrics of a kind, with their units.
 const METRICS: [(&str, &str); 11] = [
     ("Succeeded", "Count"),
     ("Failed", "Count"),
@@ -32,8 +32,8 @@ const METRICS: [(&str, &str); 11] = [
     ("Transitions", "Count"),
 ];
 
-/// Writes the line of a receipt, if the deployment keeps metrics and the receipt is that of this execution. `job` is what
-/// the execution saw, if it has a job.
+/// Writes the line of a receipt, if the stack has metrics and this execution decided the outcome. `job` is what the
+/// execution saw of the job, if it has one.
 pub fn write(namespace: Option<&str>, receipt: &Receipt, execution: &str, job: Option<&Job>) {
     let Some(namespace) = namespace.filter(|_| receipt.execution == execution) else {
         return;
@@ -44,7 +44,7 @@ pub fn write(namespace: Option<&str>, receipt: &Receipt, execution: &str, job: O
     }
 }
 
-/// The document of a receipt.
+/// The line of a receipt.
 pub fn document(namespace: &str, receipt: &Receipt, job: Option<&Job>) -> Value {
     let times = &receipt.times;
     let seconds = |from: DateTime<Utc>, to: DateTime<Utc>| (to - from).as_seconds_f64().max(0.0);
@@ -59,7 +59,7 @@ pub fn document(namespace: &str, receipt: &Receipt, job: Option<&Job>) -> Value 
         "TimeInLine" => times
             .started_at
             .map(|started| json!(seconds(times.claimed_at, started))),
-        // From the end that the service tells to the poll that saw it.
+        // From the end by the service's clock to the poll that saw it.
         "DetectionDelay" => job
             .and_then(|job| job.service_ended_at.zip(job.ended_at))
             .map(|(told, seen)| json!(seconds(told, seen))),
@@ -113,7 +113,7 @@ pub fn document(namespace: &str, receipt: &Receipt, job: Option<&Job>) -> Value 
     line
 }
 
-/// The name of a schedule: the end of its ARN. A rule asks for nobody's export in particular.
+/// The name of a schedule, from its ARN. `None` for a rule, which belongs to no particular export.
 fn schedule(arn: &str) -> Option<&str> {
     let (_, name) = arn.split_once(":schedule/")?;
     name.rsplit('/').next().filter(|name| !name.is_empty())

@@ -1,7 +1,8 @@
-//! The sealed proof of a finished job.
+//! The receipt: the sealed proof of how a job ended.
 //!
 //! What must stay true: a receipt is a pure function of the ledger entry, whose outcome is decided once, and of the
-//! report that the outcome points to. Whoever has to finish a seal that somebody else began writes the same receipt.
+//! report that the outcome points to. So an execution that finishes a seal which another one began writes the same
+//! receipt.
 
 use chrono::{DateTime, Utc};
 use landfall::{
@@ -23,128 +24,127 @@ pub const SCHEMA: &str = "landfall.receipt/1";
 /// The object's name in the run's prefix. Athena, Spark and Hive skip names that begin with an underscore.
 pub const NAME: &str = "_receipt.json";
 
-/// The name of the list of all objects, beside the receipt. JSON lines, each an object as in [`Output::objects`].
+/// The name of the list of all objects, beside the receipt. It has JSON lines; each line is an object as in
+/// [`Output::objects`].
 pub const OBJECTS_NAME: &str = "_objects.jsonl";
 
-/// The name of the list of data objects for Redshift's COPY, beside the receipt.
+/// The name of the manifest for Redshift's COPY, beside the receipt. It lists the data objects.
 pub const MANIFEST_NAME: &str = "_manifest.json";
 
-/// One start call.
+/// A start call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
-    /// From 1.
+    /// Counted from 1.
     pub number: u32,
-    /// How far it came.
+    /// How far the attempt is.
     pub state: AttemptState,
-    /// Where it writes.
+    /// Where the attempt writes.
     pub prefix: S3Uri,
-    /// When it was claimed.
+    /// When the attempt was claimed.
     pub claimed_at: DateTime<Utc>,
     /// When the service gave an id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<DateTime<Utc>>,
-    /// The service's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_id: Option<String>,
-    /// Why there is none.
+    /// Why there is no id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskError>,
 }
 
-/// When what happened.
+/// The times of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Times {
-    /// The trigger's own time: of a schedule the planned one.
+    /// The trigger's time; for a schedule the planned time.
     pub triggered_at: DateTime<Utc>,
-    /// The claim in the ledger.
+    /// When the job was first claimed in the ledger.
     pub claimed_at: DateTime<Utc>,
-    /// The service gave an id.
+    /// When the service gave an id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<DateTime<Utc>>,
-    /// The end was seen.
+    /// When a poll saw that the job had ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<DateTime<Utc>>,
-    /// The output was checked.
+    /// When the output was verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_at: Option<DateTime<Utc>>,
-    /// The outcome was decided.
+    /// When the outcome was decided.
     pub sealed_at: DateTime<Utc>,
     /// When the job would have been given up.
     pub deadline_at: DateTime<Utc>,
 }
 
-/// What the service said last.
+/// What the service last said about the job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Service {
-    /// Its id of the attempt that counts.
+    /// The service's id for the attempt that counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Its word for the state.
+    /// The service's word for the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// Its message.
+    /// The service's message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Rows as it counts them.
+    /// Rows as the service counts them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
-    /// The first failures that it names.
+    /// The first failures that the service names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<String>,
 }
 
-/// What landed.
+/// The output that landed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Output {
-    /// The prefix that holds it.
+    /// The folder of the output.
     pub prefix: S3Uri,
-    /// The format asked for.
+    /// The format that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
     /// Number of data objects.
     pub object_count: u64,
-    /// Rows in them.
+    /// Rows in the data objects.
     pub rows: u64,
-    /// Bytes in them.
+    /// Bytes in the data objects.
     pub bytes: u64,
-    /// The objects, at most 1,000.
+    /// The first 1,000 objects.
     pub objects: Vec<VerifiedObject>,
-    /// How many more there are, in `objects_file`.
+    /// How many further objects there are. `objects_file` lists them too.
     pub objects_omitted: u64,
-    /// All of them, if they are more than that.
+    /// The list of all objects, if there are more than 1,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objects_file: Option<Sidecar>,
 }
 
-/// The list of all objects, in a file of its own.
+/// A file that lists all objects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sidecar {
-    /// Where it lies: beside the receipt of a success; of a failure in the ledger bucket.
+    /// Where the file is: beside the receipt of a success; in the ledger bucket for a failure.
     pub uri: S3Uri,
-    /// Bytes.
     pub bytes: u64,
-    /// SHA-256 of the bytes, hex.
+    /// SHA-256 of the file, in hex.
     pub sha256: String,
 }
 
-/// What was checked.
+/// How the output was verified.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verification {
     /// `passed`, `passed_with_warnings` or `failed`.
     pub verdict: String,
-    /// How much of the output was looked at.
+    /// How thoroughly the output was checked.
     #[serde(default)]
     pub level: Level,
-    /// Every check with its verdict and reason.
+    /// All checks, with their verdicts and reasons.
     pub checks: Vec<Check>,
-    /// The whole report.
+    /// Where the whole report is.
     pub report: S3Uri,
-    /// SHA-256 of the report's bytes, hex.
+    /// SHA-256 of the report, in hex.
     pub report_sha256: String,
 }
 
-/// What the execution whose outcome stands used of Step Functions and Lambda: without retries, and as if each of its
-/// slices had been read in one round and by one invocation.
+/// How much of Step Functions and Lambda was used by the execution whose outcome stands. Retries are not counted, and
+/// each slice counts as read in one round and by one invocation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// States entered.
@@ -154,15 +154,16 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// What an outcome shows: Receive, Asked, Start, then Seal, Sealed, Announce, Outcome and the end; Status after each of
-    /// Start and the polls, which come with a Wait. Then Verify and Verified if there is a report, again after its `slices`, and
-    /// the slices: neither the report nor the entry says how many rounds and invocations they took.
+    /// Computes the usage from an outcome. Each job enters Receive, Asked, Start, Seal, Sealed, Announce, Outcome and
+    /// the last state. Status follows Start and each poll, and each poll has a Wait. If there is a report, Verify and
+    /// Verified are added, once more after the slices, and the slices themselves. Neither the report nor the entry says
+    /// how many rounds and invocations the slices took.
     pub fn of(outcome: &Outcome, slices: Option<u64>) -> Self {
         let (polls, verified) = (u64::from(outcome.polls), u64::from(slices.is_some()));
         let slices = slices.unwrap_or_default();
         let again = u64::from(slices > 0);
         let started = u64::from(outcome.attempt.is_some());
-        // Rest or Wait, Poll, Missed and Overdue of each poll that gave no answer.
+        // A poll that gave no answer adds Rest or Wait, Poll, Missed and Overdue.
         let unanswered = outcome
             .missed_polls
             .as_ref()
@@ -176,58 +177,56 @@ impl Usage {
     }
 }
 
-/// The proof, as it stands in S3.
+/// The receipt, as stored in S3.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Receipt {
     /// `landfall.receipt/1`.
     pub schema: String,
-    /// The version of Landfall that sealed it.
+    /// The version of Landfall that sealed the job.
     pub landfall: String,
     /// How the job ended.
     pub verdict: Verdict,
-    /// Why it failed.
+    /// Why the job failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskError>,
-    /// The kind.
     pub kind: Kind,
-    /// The job key.
     pub job_key: String,
-    /// The user's own name for it.
+    /// The name that the user gave the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What set it off.
+    /// What set the job off.
     pub trigger: Trigger,
-    /// The request, without what is sensitive; null for a job that was never started.
+    /// The request without sensitive values; null if the job was never started.
     pub request: Value,
-    /// What the service said last.
+    /// What the service last said about the job.
     pub service: Service,
-    /// When what happened.
+    /// The times of the job.
     pub times: Times,
-    /// Polls of the execution whose outcome stands.
+    /// Polls by the execution whose outcome stands.
     pub polls: u32,
-    /// Those that brought no news, with the reason of the last one; absent if there were none.
+    /// The polls among them that brought no news, with the last reason; absent if there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed_polls: Option<MissedPolls>,
-    /// Every start call.
+    /// All start calls.
     pub attempts: Vec<Attempt>,
-    /// The failed job that made the start call, if this one only went on with it.
+    /// The failed job that made the start call, if this job picked it up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub picks_up: Option<String>,
-    /// Jobs that were started and do not count.
+    /// Jobs at the service that do not count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<Orphan>,
-    /// What was read.
+    /// The objects that the job read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    /// What landed.
+    /// The output that landed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Output>,
-    /// What was checked.
+    /// How the output was verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
     /// The execution whose outcome stands.
     pub execution: String,
-    /// How much work it was. What it cost follows from the prices of the day. Receipts of earlier versions have a price
+    /// How much of AWS the job used. Its cost follows from current prices. Receipts of earlier versions have a price
     /// instead.
     #[serde(default)]
     pub usage: Usage,
@@ -242,11 +241,11 @@ impl Receipt {
         let parts = outcome.report.as_ref().zip(report);
         let (output, verification) = match parts {
             Some((pointer, report)) => {
-                // A report of an earlier version has no such number, and lists all.
+                // A report of an earlier version does not have this number. It lists all objects.
                 let all = report.all_objects.max(report.objects.len() as u64);
                 let omitted = all - report.objects.len().min(MAX_OBJECTS) as u64;
                 let objects_file = report.objects_file.as_ref();
-                // A job that writes nothing has a report of what it read.
+                // If the job writes nothing, the report is about its source.
                 let output = counted.filter(|_| report.source.is_none()).map(|attempt| Output {
                     prefix: attempt.prefix.clone(),
                     format: entry.format,
@@ -310,7 +309,8 @@ impl Receipt {
         }
     }
 
-    /// Whether `other` is of the same outcome, which is decided once: another version of Landfall may have written it.
+    /// Whether two receipts are of the same outcome. They may differ otherwise, because another version of Landfall may
+    /// have written one.
     pub fn is_of_same_outcome(&self, other: &Self) -> bool {
         (&self.kind, &self.job_key, &self.execution, self.times.sealed_at)
             == (&other.kind, &other.job_key, &other.execution, other.times.sealed_at)
@@ -329,12 +329,12 @@ fn attempt(attempt: &landfall::ledger::Attempt) -> Attempt {
     }
 }
 
-/// Whether the outcome is sealed beside the data: only that of a job that succeeded and writes output.
+/// Whether the receipt is beside the data. It is if the job succeeded and writes output.
 pub(crate) fn is_beside_data(outcome: &Outcome) -> bool {
     outcome.verdict == Verdict::Succeeded && outcome.receipt.key.rsplit('/').next() == Some(NAME)
 }
 
-/// Where the list of all objects lies, for whoever reads the receipt.
+/// Where readers of the receipt find the list of all objects.
 fn sidecar(outcome: &Outcome, file: &ObjectsFile, ledger_bucket: &str) -> Sidecar {
     let uri = if is_beside_data(outcome) {
         beside(&outcome.receipt, OBJECTS_NAME)
@@ -351,7 +351,7 @@ fn sidecar(outcome: &Outcome, file: &ObjectsFile, ledger_bucket: &str) -> Sideca
     }
 }
 
-/// The place of this name beside a receipt.
+/// The object `name` in the folder of a receipt.
 pub(crate) fn beside(receipt: &S3Uri, name: &str) -> S3Uri {
     let folder = receipt.key.rfind('/').map_or("", |slash| &receipt.key[..=slash]);
     S3Uri {

@@ -1,14 +1,14 @@
-//! The last step: decides a job's outcome, once, and writes its receipt.
+//! The last step: it decides a job's outcome, once, and writes the receipt.
 //!
-//! What must stay true: the outcome is decided by one conditional write in the ledger, and everything after it follows
-//! from what stands there. So any number of executions may seal the same job, and each step of a seal may be repeated:
-//! one outcome stands, one receipt is written, and only the execution whose outcome stands announces it. A failure never
+//! What must stay true: one conditional write in the ledger decides the outcome, and everything after it follows from
+//! what the ledger then holds. So several executions may seal the same job, and each part of a seal may be repeated.
+//! There is one outcome and one receipt, and only the execution whose outcome stands announces it. A failure never
 //! leaves a receipt beside the data.
 //!
-//! The seal drafts an outcome ([`outcome`]), and asks whether this failure may close the job ([`failure`]). If it may, the
-//! draft is written into the job's entry, unless an outcome stands there. If it may not, it is written into an entry of
-//! its own ([`rejection`]). An execution that only asks to cancel a job comes here too ([`cancel`]). Then the receipt is written with what belongs to it ([`publish`]), and the job carries the
-//! announcement to the state machine.
+//! The step drafts an outcome ([`outcome`]) and asks whether this failure may close the job ([`failure`]). If it may,
+//! the draft is written into the job's entry, unless that has an outcome. If it may not, the draft is written into an
+//! entry of its own ([`rejection`]). Then the receipt is written, with all that belongs to it ([`publish`]), and the
+//! job carries the announcement to the state machine. An execution that only cancels a job comes here too ([`cancel`]).
 
 mod announcement;
 mod cancel;
@@ -42,12 +42,12 @@ use self::{
     publish::Publisher,
 };
 
-/// What the step gives: a sealed job, or the outcome of an event that never became one.
+/// The answer of the step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Sealed {
     Job(Box<Job>),
-    /// An event that no job was made of.
+    /// The outcome of an event that no job was made of.
     Unstarted(Box<Unstarted>),
 }
 
@@ -64,24 +64,24 @@ impl Sealed {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Unstarted {
     pub kind: Kind,
-    /// The job key, or what stands for it where the event is too wrong to have one.
+    /// The job key, or a key derived from the event if it is too wrong to have one.
     pub job_key: String,
     pub execution: String,
     /// Always [`Status::Sealed`].
     pub status: Status,
     pub outcome: job::Outcome,
-    /// What is told to the event bus.
+    /// The event that Announce sends.
     pub announcement: Announcement,
 }
 
-/// The number of the attempt that the service gave an id.
+/// The number of the last attempt, if the service gave it an id.
 fn started(entry: &Entry) -> Option<u32> {
     let last = entry.attempts.last();
     let started = last.filter(|attempt| attempt.state == AttemptState::Started);
     started.map(|attempt| attempt.number)
 }
 
-/// What can be read of a job that cannot be read whole, such as one that another version wrote.
+/// What can be read of a job whose other members cannot be read, because another version wrote it, for example.
 #[derive(Deserialize)]
 struct Label {
     kind: Kind,
@@ -95,11 +95,11 @@ pub async fn seal(deployment: &Deployment, input: impl Into<Input>, invocation: 
     Ok(sealed)
 }
 
-/// Logs what the step decided, or found decided.
+/// Logs the outcome, whether this execution decided it or found it.
 fn log_decision(sealed: &Sealed) {
     let Some(outcome) = sealed.outcome() else { return };
     let (decided, announces) = (outcome.verdict.name(), outcome.announce);
-    // Of a delivery that goes on without a job: where its outcome stands.
+    // For an execution that has no job, the key of the entry with its outcome.
     let sealed_as = match sealed {
         Sealed::Job(_) => None,
         Sealed::Unstarted(unstarted) => Some(unstarted.job_key.as_str()),
@@ -147,7 +147,8 @@ impl<'a> Sealer<'a> {
     }
 
     async fn seal_job(&self, mut job: Job) -> Result<Sealed> {
-        // Its function could not run any more to give it up.
+        // The job is still running here only if its poll function could not run at the deadline, and so could not give
+        // it up.
         if job.status == Status::Running && job.error.is_none() {
             job.error = Some(past_deadline(&job).into());
             job.status = Status::TimedOut;
@@ -179,7 +180,7 @@ impl<'a> Sealer<'a> {
         Ok(Sealed::Job(Box::new(job)))
     }
 
-    /// Seals a job of which no more than its label can be read, as failed with `error`.
+    /// Seals a job of which only the label can be read, as failed with `error`.
     async fn seal_unread(&self, label: &Label, error: Error) -> Result<Sealed> {
         let Label { kind, job_key, .. } = label;
         let current = self.ledger.reload(kind, job_key).await?;
@@ -198,7 +199,7 @@ impl<'a> Sealer<'a> {
         self.unstarted(&entry).await
     }
 
-    /// Seals an execution whose first step failed.
+    /// Seals an execution whose first step failed, or that cancels a job.
     async fn seal_unstarted(&self, received: &Received) -> Result<Sealed> {
         let (kind, event) = (&received.kind, &received.event);
         if is_asked(event) {
@@ -206,7 +207,7 @@ impl<'a> Sealer<'a> {
         }
         let error = TaskError::named(received.error.as_ref());
         let invalid = error.error == ErrorKind::InvalidEvent.name();
-        // An event that was not read whole was refused before anything was looked up.
+        // If the event could not be read completely, it was refused before anything was looked up.
         let trigger = match &received.unreadable {
             None => identify(kind, event).ok(),
             Some(_) => None,
@@ -247,7 +248,7 @@ impl<'a> Sealer<'a> {
         self.unstarted(&entry).await
     }
 
-    /// Publishes a decided entry for an execution that goes on without a job.
+    /// Publishes a decided entry, for an execution that has no job.
     async fn unstarted(&self, entry: &Entry) -> Result<Sealed> {
         let outcome = self.publish(entry, None).await?;
         Ok(Sealed::Unstarted(Box::new(Unstarted {
@@ -260,8 +261,8 @@ impl<'a> Sealer<'a> {
         })))
     }
 
-    /// Gives the entry whose outcome is that of this delivery. It is the job's, with `draft` written into it unless an
-    /// outcome stands there; or a rejection, if this failure must not close the job.
+    /// Decides the outcome of this delivery, and answers the entry that holds it. As a rule that is the job's entry,
+    /// with `draft` or with the outcome that it has already. If this failure must not close the job, it is a rejection.
     async fn decide(&self, current: Versioned, draft: Outcome, local: Option<&LocalFailure<'_>>) -> Result<Entry> {
         let decided = self.ledger.change(current, |entry| {
             let error = draft.error.as_ref();
@@ -277,7 +278,7 @@ impl<'a> Sealer<'a> {
                 Some(cancel) => self.decider().cancelled(entry, cancel, draft.clone()),
                 None => draft.clone(),
             };
-            // What an execution that never saw the job start cannot know.
+            // The execution that drafted the outcome may never have seen the job start.
             if outcome.attempt.is_none() {
                 outcome.attempt = started(entry);
             }
@@ -311,10 +312,10 @@ impl<'a> Sealer<'a> {
         publisher.publish(entry).await
     }
 
-    /// Keeps how long the job took, for the polls of the request's next runs. Only the execution whose outcome stands does
-    /// so, because it saw the job end.
+    /// Records how long the job took, to plan the polls of later runs. Only the execution whose outcome stands does
+    /// this, because it saw the job end.
     async fn remember(&self, entry: &Entry, outcome: &Outcome, job: &Job) {
-        // Nobody knows when a job ended that was picked up.
+        // If a job was picked up, nobody knows when it ended.
         if outcome.verdict != Verdict::Succeeded || outcome.sealed_by != self.execution || entry.picks_up.is_some() {
             return;
         }
@@ -325,7 +326,7 @@ impl<'a> Sealer<'a> {
         }
     }
 
-    /// The outcome as this execution is told it: only the one that decided it announces it.
+    /// The outcome for the job. Only the execution that decided it announces it.
     fn as_seen_here(&self, outcome: &Outcome) -> job::Outcome {
         job::Outcome {
             announce: outcome.sealed_by == self.execution,

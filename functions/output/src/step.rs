@@ -1,8 +1,10 @@
-//! The step that verifies: from a job to its report.
+//! The verify step: from a job to its report.
 //!
-//! What must stay true: rejected output is a finding, written to the report and carried on to the seal; an error is
-//! raised only for what kept the check from being made. A job whose output does not fit in one invocation comes back
-//! with [`Job::verifying`]: the state machine has the slices read, each by [`verify_slice`], and enters the step again.
+//! What must stay true: wrong output is a finding. It is written to the report and goes on to Seal in the job. The step
+//! raises an error only if something kept it from checking the output.
+//!
+//! If the output does not fit in one invocation, the job comes back with [`Job::verifying`]. Then the state machine
+//! runs [`verify_slice`] for each slice, and enters the step again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,23 +24,23 @@ use crate::{
     verify::{self, Asker, Begin, Check, Desk, Expectation, Item, Limits, Previous, Report, Turn},
 };
 
-/// Most failed checks that an error message spells out; the report and the receipt have all.
+/// How many failed checks an error message lists. The report and the receipt have all.
 const SPELLED_OUT: usize = 5;
 
-/// What the function answers.
+/// The answer of the function.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Verified {
-    /// To a job.
+    /// To the input of a job.
     Job(Box<Job>),
-    /// To a slice.
+    /// To the input of a slice.
     Slice {
-        /// Whether it was read to its end, or is to be worked on again.
+        /// Whether the slice was read to its end. If not, it must be invoked again.
         done: bool,
     },
 }
 
-/// Runs the step, for a job or for a slice of one.
+/// Runs the step, for a job or for a slice.
 pub async fn verify_step(
     deployment: &Deployment,
     input: impl Into<Input>,
@@ -61,7 +63,7 @@ pub async fn verify_step(
     Ok(Verified::Job(Box::new(job)))
 }
 
-/// Adds the job of a slice to the span: its keys lie in the folder of the job ([`folder`]).
+/// Adds the job of a slice to the span. The slice's key begins with the job's folder ([`folder`]).
 fn name_job_of(item: &Item) {
     let mut parts = item.slice.split('/').skip(1);
     if let (Some(kind), Some(job_key)) = (parts.next(), parts.next()) {
@@ -70,12 +72,11 @@ fn name_job_of(item: &Item) {
     }
 }
 
-/// Where the work of a verification lies that this invocation begins.
+/// Where a verification that this invocation begins keeps its work.
 fn folder(job: &Job, invocation: &Invocation) -> String {
     format!("verifications/{}/{}/{}/", job.kind, job.job_key, invocation.request_id)
 }
 
-/// Logs what the step decided.
 fn log_decision(job: &Job) {
     match (&job.verifying, &job.report) {
         (Some(verifying), _) => tracing::info!(
@@ -93,12 +94,12 @@ fn log_decision(job: &Job) {
     }
 }
 
-/// Reads a slice as far as time goes, and says whether it was read to its end.
+/// Reads a slice for as long as the invocation lasts. Says whether it was read to its end.
 pub async fn verify_slice(deployment: &Deployment, item: &Item, invocation: &Invocation) -> Result<bool> {
     verify_slice_within(deployment, item, invocation, &Limits::default()).await
 }
 
-/// [`verify_slice`] with other limits than the default ones.
+/// Like [`verify_slice`], with other limits.
 pub async fn verify_slice_within(
     deployment: &Deployment,
     item: &Item,
@@ -113,12 +114,12 @@ pub async fn verify_slice_within(
         .map_err(|error| error.context(format!("reading the slice {}", item.slice)))
 }
 
-/// Verifies a job as far as it goes in one invocation.
+/// Verifies a job as far as one invocation can.
 pub async fn verify_job(deployment: &Deployment, job: Job, invocation: &Invocation) -> Result<Job> {
     verify_job_within(deployment, job, invocation, &Limits::default()).await
 }
 
-/// [`verify_job`] with other limits than the default ones.
+/// Like [`verify_job`], with other limits.
 pub async fn verify_job_within(
     deployment: &Deployment,
     mut job: Job,
@@ -162,7 +163,7 @@ pub async fn verify_job_within(
 
     job.verifying = None;
     let sha256 = sha256_hex(&encode(&report)?);
-    // Named by its content: a repeated step that finds the same writes nothing new.
+    // The key comes from the content, so a repeated step with the same result writes nothing new.
     let key = format!("reports/{}/{}/{}.json", job.kind, job.job_key, &sha256[..16]);
     let ledger = Ledger::new(
         deployment.store.as_ref(),
@@ -220,7 +221,7 @@ async fn turn(
     verify::turn(store, clock, begin, &desk, invocation.deadline, limits).await
 }
 
-/// The success that the output is compared with, where the event asks for that.
+/// The earlier success that the output is compared with, if the event asks for a comparison.
 async fn previous(deployment: &Deployment, job: &Job, output: &Output) -> Result<Option<Previous>> {
     let Some(destination) = latest::destination(&output.prefix).filter(|_| output.expect.change.is_some()) else {
         return Ok(None);

@@ -1,7 +1,7 @@
-//! Pinpoint through its SDK: calls, pages, records of jobs, named errors.
+//! Pinpoint's API: calls, pages, jobs, and named errors.
 //!
-//! What must stay true: no call is tried again by the SDK; members that the model calls required may be missing from an
-//! answer, since AWS's own samples lack them; every walk through pages is bounded.
+//! What must stay true: the SDK never repeats a call. Members that the model requires may be missing from an answer,
+//! because AWS's own samples lack them. The number of pages that are read is limited.
 
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -28,7 +28,7 @@ use crate::{
     retirement::{self, Answer, Judgement},
 };
 
-/// Pages of one walk. The service's own page size is not documented, and its jobs are few.
+/// Most pages that are read. AWS does not document the default page size; an application has few jobs.
 const MAX_PAGES: usize = 100;
 
 const SERVICE: Service = Service {
@@ -36,7 +36,7 @@ const SERVICE: Service = Service {
     regions: "docs/kinds.md says how to look up in which regions it is",
 };
 
-/// What the functions take from the world besides the SDK.
+/// What the functions need in addition to the SDK.
 #[derive(Clone)]
 pub struct Surroundings {
     /// When Pinpoint's support ends.
@@ -45,7 +45,7 @@ pub struct Surroundings {
 }
 
 impl Default for Surroundings {
-    /// What deployed functions have.
+    /// For deployed functions.
     fn default() -> Self {
         Self {
             end_of_support: retirement::END_OF_SUPPORT,
@@ -54,17 +54,17 @@ impl Default for Surroundings {
     }
 }
 
-/// The two directions in which endpoints go.
+/// Whether endpoints are exported or imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Export,
     Import,
 }
 
-/// What a job was asked to do, as far as the service tells it.
+/// What a job was asked to do, as far as the service says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Definition {
-    /// `S3UrlPrefix` or `S3Url`. Without it there is no definition at all.
+    /// `S3UrlPrefix` or `S3Url`. If it is missing, there is no definition.
     pub(crate) place: Option<String>,
     pub(crate) segment: Option<String>,
     pub(crate) segment_name: Option<String>,
@@ -73,15 +73,15 @@ pub(crate) struct Definition {
     pub(crate) register_endpoints: Option<bool>,
 }
 
-/// A job as the service tells it.
+/// A job as the service describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) id: String,
-    /// The service's word; empty where it is missing.
+    /// The service's word for the state; empty if it is missing.
     pub(crate) status: String,
-    /// `None` where it is missing or not a time.
+    /// `None` if it is missing or not a time.
     pub(crate) created: Option<DateTime<Utc>>,
-    /// `None` where it is missing or not a time.
+    /// `None` if it is missing or not a time.
     completed: Option<DateTime<Utc>>,
     pub(crate) definition: Definition,
     completed_pieces: Option<i32>,
@@ -92,7 +92,7 @@ pub(crate) struct Record {
     failures: Vec<String>,
 }
 
-/// Reads the members that the answers of both directions share.
+/// Reads the members that export and import jobs share.
 macro_rules! record {
     ($job:expr, $definition:expr) => {{
         let job = $job;
@@ -145,7 +145,7 @@ fn instant(text: &str) -> Option<DateTime<Utc>> {
 }
 
 impl Record {
-    /// What it says of the members that exports and imports share, held against what was asked for.
+    /// Compares the members that exports and imports share with what was asked for.
     pub(crate) fn echo_of(&self, id: &str, segment: Option<&str>) -> Echo {
         let mut echo = Echo::default();
         echo.compare("Id", Some(id), Some(self.id.as_str()));
@@ -153,13 +153,13 @@ impl Record {
         echo
     }
 
-    /// What a poll makes of it.
+    /// What a poll reports.
     pub(crate) fn observation(self) -> Observation {
         let state = match self.status.as_str() {
             "COMPLETED" => ServiceState::Succeeded,
             "FAILED" => ServiceState::Failed,
             // CREATED, PREPARING_FOR_INITIALIZATION, INITIALIZING, PROCESSING, PENDING_JOB, COMPLETING and FAILING are
-            // no end, and a word that is not known is none either.
+            // not an end, nor is an unknown word.
             _ => ServiceState::Running,
         };
         let number = |number: Option<i32>| number.and_then(|number| u64::try_from(number).ok());
@@ -194,18 +194,18 @@ impl Record {
     }
 }
 
-/// How a walk through pages ended.
+/// How reading the pages of a list ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Walk<T> {
-    /// The visitor had seen enough.
+    /// The visitor stopped.
     Stopped(T),
-    /// All was seen.
+    /// All jobs were read.
     Whole,
-    /// There is more than a walk may take.
+    /// The list has more pages than are read.
     CutShort,
 }
 
-/// What a failed call was.
+/// A failed call.
 #[derive(Clone, Copy, Debug)]
 struct Failed<'a> {
     operation: &'static str,
@@ -222,7 +222,6 @@ pub(crate) struct Pinpoint {
 }
 
 impl Pinpoint {
-    /// The service by a client of its own.
     pub(crate) fn new(sdk: &SdkConfig, surroundings: Surroundings) -> Self {
         Self {
             client: Client::new(&calling_once(sdk)),
@@ -234,7 +233,7 @@ impl Pinpoint {
         self.surroundings.clock.now()
     }
 
-    /// One job by its id.
+    /// Reads a job by its id.
     pub(crate) async fn job(&self, way: Way, application: &str, id: &str) -> Result<Record, Error> {
         let resource = format!("job {id} of application {application}");
         let failed = |operation| Failed {
@@ -262,7 +261,7 @@ impl Pinpoint {
         Ok(record.unwrap_or_default())
     }
 
-    /// Shows all jobs of a segment, or of an application where no segment is given, to `visit` until it has seen enough.
+    /// Shows all jobs of a segment, or of an application if there is no segment, to `visit` until that stops.
     pub(crate) async fn walk<T>(
         &self,
         way: Way,
@@ -280,7 +279,7 @@ impl Pinpoint {
             }
             match next.filter(|next| !next.is_empty()) {
                 None => return Ok(Walk::Whole),
-                // The same page for ever.
+                // The service returned the same page again.
                 next if next == token => return Ok(Walk::CutShort),
                 next => token = next,
             }
@@ -305,7 +304,7 @@ impl Pinpoint {
             way,
             application,
         };
-        /// Sends one of the four calls; they differ in names only.
+        /// Sends one of the four calls, which differ only in names.
         macro_rules! page {
             ($call:expr, $operation:literal, $body:ident) => {
                 match $call.application_id(application).set_token(token).send().await {
@@ -334,7 +333,8 @@ impl Pinpoint {
         }
     }
 
-    /// Reads a job's state: from its segment's list where there is a segment, else, or if the list lacks it, by its id.
+    /// Reads a job's state: from its segment's list if it has a segment, otherwise, or if the list does not have the
+    /// job, by its id.
     pub(crate) async fn look(
         &self,
         way: Way,
@@ -391,7 +391,7 @@ impl Pinpoint {
         }
     }
 
-    /// The named error of a failed call.
+    /// The named error of a failed call, with its code.
     async fn named_error<E>(&self, failed: Failed<'_>, error: &SdkError<E>) -> Error
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -399,7 +399,7 @@ impl Pinpoint {
         self.judged(failed, error).await.with_code(code_of(error))
     }
 
-    /// What a failed call means, while Pinpoint is supported and after.
+    /// What a failed call means, before and after the end of Pinpoint's support.
     async fn judged<E>(&self, failed: Failed<'_>, error: &SdkError<E>) -> Error
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -450,11 +450,11 @@ impl Pinpoint {
         }
     }
 
-    /// Whether Pinpoint still answers for this application: one look at its list of jobs.
+    /// Whether Pinpoint still answers for this application: asks for its list of jobs once.
     async fn is_alive(&self, failed: Failed<'_>) -> bool {
         let application = failed.application;
         let status = match failed.way {
-            // The list itself failed: another look would be the same.
+            // The list itself failed, and would fail again.
             _ if matches!(failed.operation, "GetExportJobs" | "GetImportJobs") => return false,
             Way::Export => {
                 let call = self.client.get_export_jobs().application_id(application).page_size("1");
@@ -465,7 +465,7 @@ impl Pinpoint {
                 call.send().await.map(drop).map_err(|error| status_of(&error))
             }
         };
-        // One who asks to slow down is there.
+        // A service that asks to slow down exists.
         matches!(status, Ok(()) | Err(Some(429)))
     }
 }
@@ -474,8 +474,8 @@ fn status_of<E>(error: &SdkError<E>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 
-/// Whether a message says that too many jobs run. The code that comes with it is not documented, the text of exports is
-/// known from the field only, and that of imports is not known at all.
+/// Whether a message says that too many jobs are running. AWS does not document its code. The text for exports is known
+/// only from users' reports, and the text for imports is not known.
 fn is_full(message: &str) -> bool {
     let message = message.to_lowercase();
     let has = |word: &str| message.contains(word);

@@ -1,7 +1,7 @@
 //! The errors of Pinpoint, what they mean and what to do.
 //!
-//! What must stay true: every error of the API model has a row; the same rows name a failed call and stand in
-//! `docs/operations.md`. Whether an error says that Pinpoint is gone is decided elsewhere ([`crate::retirement`]).
+//! What must stay true: each error of the API model has a row. The same rows name the error of a failed call and are
+//! printed in `docs/operations.md`. [`crate::retirement`] decides whether an error says that Pinpoint is gone.
 
 use landfall::{
     error::ErrorKind,
@@ -10,7 +10,7 @@ use landfall::{
 
 const AGAIN: &str = "the call is tried again";
 const FIT: &str = "correct the request, or let its role fit the S3 location and trust pinpoint.amazonaws.com";
-// The SDK sends the methods of the model, so a service that does not take them is not the one of the model.
+// The SDK sends the methods of the model. A service that refuses them is not the service of the model.
 const OUR_DEFECT: &str = "this version does not speak to this service";
 
 const fn row(code: &'static str, kind: ErrorKind, meaning: &'static str, remedy: &'static str) -> ServiceError {
@@ -22,7 +22,7 @@ const fn row(code: &'static str, kind: ErrorKind, meaning: &'static str, remedy:
     }
 }
 
-/// Of every operation: they all have these.
+/// Each operation has these errors.
 pub const OF_CALLS: &[ServiceError] = &[
     row(
         "BadRequestException",
@@ -68,9 +68,9 @@ pub const OF_CALLS: &[ServiceError] = &[
     ),
 ];
 
-/// The kind of an answer by its code, else by its status, and what helps; `None` where there was no answer.
+/// The kind of an answer and the advice, chosen by its code or else by its status; `None` if there was no answer.
 pub(crate) fn named(code: Option<&str>, status: Option<u16>) -> Option<(ErrorKind, &'static str)> {
-    // Codes that are not in the model mean what one of it means.
+    // These codes are not in the model, but mean the same as codes that are.
     let of_model = match code {
         Some("ValidationException") => Some("BadRequestException"),
         Some(

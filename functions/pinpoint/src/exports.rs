@@ -1,7 +1,7 @@
 //! Endpoint exports.
 //!
-//! What must stay true: the prefix of an attempt is in the request of that attempt alone, so a job that has it is ours;
-//! two jobs with one prefix are never sealed, since their files mix.
+//! What must stay true: only the request of one attempt has its prefix, so a job with this prefix is ours. If two jobs
+//! have the same prefix, nothing is sealed, because their files mix.
 
 use std::fmt;
 
@@ -28,8 +28,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct CreateExportJob {
-    /// The unique identifier of the application; the console calls it project ID.
-    // The model has no constraint. All ids that AWS shows are of 32 hex digits; placeholders and ARNs are not ids.
+    /// The application's identifier; the console calls it project ID.
+    // The model has no constraint. All ids that AWS shows have 32 hex digits; placeholders and ARNs are not ids.
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[a-zA-Z0-9_-]+$"))]
     pub application_id: String,
     /// The settings of the job.
@@ -40,19 +40,19 @@ pub struct CreateExportJob {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct ExportJobRequest {
-    /// ARN of the role that Pinpoint assumes for S3; the deployment's export role when absent.
+    /// ARN of the role that Pinpoint assumes for S3. The deployment's export role when absent.
     #[schemars(length(max = 512), regex(pattern = r"^arn:aws[a-z-]*:iam:.*:[0-9]+:.*$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role_arn: Option<String>,
-    /// The S3 folder to export beneath, `s3://bucket-name/folder-name/`; the deployment's default when absent.
+    /// The S3 folder for the export, `s3://bucket-name/folder-name/`. The deployment's default destination when absent.
     #[schemars(length(min = 1, max = 900))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub s3_url_prefix: Option<String>,
-    /// The segment to export; all endpoints of the application when absent.
+    /// The segment to export. All endpoints of the application when absent.
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[a-zA-Z0-9_-]+$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segment_id: Option<String>,
-    /// The version of the segment; the current one when absent.
+    /// The version of the segment. The current one when absent.
     #[schemars(range(min = 1, max = 2_147_483_647))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segment_version: Option<i32>,
@@ -65,19 +65,18 @@ impl fmt::Debug for ExportJobRequest {
     }
 }
 
-/// The kind `endpoint-export`.
 #[derive(Clone)]
 pub struct EndpointExports {
     pinpoint: Pinpoint,
 }
 
 impl EndpointExports {
-    /// The service of a deployed function.
+    /// For deployed functions.
     pub fn new(sdk: &SdkConfig) -> Self {
         Self::within(sdk, Surroundings::default())
     }
 
-    /// The same within surroundings that tests prepare.
+    /// For tests, which set the clock and the end of support.
     pub fn within(sdk: &SdkConfig, surroundings: Surroundings) -> Self {
         Self {
             pinpoint: Pinpoint::new(sdk, surroundings),
@@ -87,7 +86,7 @@ impl EndpointExports {
 
 impl JobService for EndpointExports {
     const KIND: &'static str = "endpoint-export";
-    /// The model has no limit. A key of S3 has 1,024 bytes, and Pinpoint puts names of its own behind the prefix.
+    /// The model has no limit. A key in S3 has at most 1,024 bytes, and Pinpoint adds names of its own to the prefix.
     const DESTINATION_MAX: usize = 900;
 
     type Request = CreateExportJob;
@@ -178,12 +177,12 @@ impl JobService for EndpointExports {
         .await?;
         match found.fitting.as_slice() {
             [id] => Ok(Found::Started(id.clone())),
-            // The files of two jobs lie mixed under one prefix. The next attempt has its own.
+            // The files of two jobs are mixed under one prefix. The next attempt has its own prefix.
             [_, _, ..] => Ok(Found::Unknowable),
             [] if found.cut_short || !found.unclear.is_empty() => Ok(Found::Unknowable),
             [] => {
                 lost::wait_for_lists(self.pinpoint.now(), call.over_at)?;
-                // Should it be listed later still, its files must not mix with those of the next call.
+                // If the job is listed later after all, its files must not mix with those of the next call.
                 Ok(Found::Unknowable)
             }
         }
@@ -207,7 +206,7 @@ impl JobService for EndpointExports {
     }
 }
 
-/// Whether a job writes to a prefix. The service may give it back without its last slash.
+/// Whether a job writes to this prefix. The service may return the prefix without its last slash.
 fn is_at(definition: &Definition, prefix: &S3Uri) -> bool {
     let without_slash = |text: &str| text.trim_end_matches('/').to_owned();
     definition
@@ -216,7 +215,7 @@ fn is_at(definition: &Definition, prefix: &S3Uri) -> bool {
         .is_some_and(|place| without_slash(place) == without_slash(&prefix.to_string()))
 }
 
-/// The id of a started job. An answer without it is as good as lost.
+/// The id of a started job. An answer without an id counts as lost.
 pub(crate) fn id_of(id: Option<String>, operation: &str) -> Result<String, StartError> {
     id.filter(|id| !id.is_empty()).ok_or_else(|| {
         StartError::Uncertain(Error::new(
@@ -226,7 +225,7 @@ pub(crate) fn id_of(id: Option<String>, operation: &str) -> Result<String, Start
     })
 }
 
-/// The refusal of a request that has a role from nowhere.
+/// The refusal of a request if neither it nor the deployment names a role.
 pub(crate) fn no_role(path: &str) -> Error {
     Error::new(
         ErrorKind::InvalidEvent,

@@ -1,15 +1,15 @@
-//! What may be told of the failures that a job names.
+//! Decides what may be shown of the failures that a job names.
 //!
-//! What must stay true: Pinpoint documents that `Failures` holds the entries that failed, hence addresses, names and
-//! attributes of people. What begins like an entry is not shown at all; of anything else only words of [`VOCABULARY`] and
-//! numbers of lines are kept, and the rest becomes `…`, whatever it is.
+//! What must stay true: Pinpoint documents that `Failures` holds the entries that failed, which contain addresses,
+//! names and attributes of people. A text that begins like an entry is not shown at all. Of any other text only words
+//! of [`VOCABULARY`] and numbers of lines are kept; everything else becomes `…`.
 
-/// Failures that are kept.
+/// How many failures are kept.
 const KEPT: usize = 10;
-/// Characters of one.
+/// The longest failure that is kept, in characters.
 const LONGEST: usize = 200;
 
-/// Technical words that say what is wrong, and the names of an endpoint's members. None of them is a value of a person.
+/// Technical words that say what is wrong, and names of an endpoint's members. No word is a value of a person.
 #[rustfmt::skip]
 const VOCABULARY: &[&str] = &[
     "a", "address", "addresses", "allowed", "already", "an", "and", "application", "are", "at", "attribute", "attributes",
@@ -27,7 +27,7 @@ const VOCABULARY: &[&str] = &[
     "validation", "value", "values", "was", "while", "with", "write",
 ];
 
-/// Words after which a number is a place and not a value.
+/// A number after one of these words is a position, not a value.
 const BEFORE_NUMBERS: &[&str] = &["column", "entry", "line", "number", "piece", "record", "row"];
 
 /// What is kept of all failures.
@@ -35,7 +35,7 @@ pub(crate) fn kept(failures: &[String]) -> Vec<String> {
     failures.iter().take(KEPT).map(|failure| safe(failure)).collect()
 }
 
-/// What is kept of one.
+/// What is kept of one failure.
 fn safe(failure: &str) -> String {
     let mut words: Vec<&str> = Vec::new();
     for word in failure.split_whitespace() {
@@ -52,7 +52,7 @@ fn safe(failure: &str) -> String {
             words.push("…");
         }
     }
-    // A sentence begins with a word of the service, an entry does not.
+    // The service's sentences begin with a known word; an entry does not.
     if words.first().is_none_or(|word| *word == "…") {
         return "an entry, which is not shown".to_owned();
     }

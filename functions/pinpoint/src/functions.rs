@@ -1,4 +1,4 @@
-//! The functions of this crate, each as its `main` serves it.
+//! The functions of this crate.
 
 use landfall::{
     invocation::Deployment,
@@ -7,22 +7,18 @@ use landfall::{
 
 use crate::{EndpointExports, EndpointImports};
 
-/// `endpoint-export-start`.
 pub fn start_export(deployment: Deployment, sdk: &SdkConfig) -> Handler {
     start_handler(deployment, EndpointExports::new(sdk))
 }
 
-/// `endpoint-export-poll`.
 pub fn poll_export(deployment: Deployment, sdk: &SdkConfig) -> Handler {
     poll_handler(deployment, EndpointExports::new(sdk))
 }
 
-/// `endpoint-import-start`.
 pub fn start_import(deployment: Deployment, sdk: &SdkConfig) -> Handler {
     start_handler(deployment, EndpointImports::new(sdk))
 }
 
-/// `endpoint-import-poll`.
 pub fn poll_import(deployment: Deployment, sdk: &SdkConfig) -> Handler {
     poll_handler(deployment, EndpointImports::new(sdk))
 }

@@ -1,7 +1,7 @@
 //! Endpoint imports.
 //!
-//! What must stay true: an import changes the users' data, so it is never started again unless it is sure that the lost
-//! call made none. Where that cannot be told, the job fails and says at which jobs a person has to look.
+//! What must stay true: an import changes the users' data. So it is started again only if it is certain that the lost
+//! call made no job. If that is not certain, the job fails, and its message says which jobs to look at.
 
 use std::fmt;
 
@@ -30,8 +30,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct CreateImportJob {
-    /// The unique identifier of the application; the console calls it project ID.
-    // The model has no constraint. All ids that AWS shows are of 32 hex digits; placeholders and ARNs are not ids.
+    /// The application's identifier; the console calls it project ID.
+    // The model has no constraint. All ids that AWS shows have 32 hex digits; placeholders and ARNs are not ids.
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[a-zA-Z0-9_-]+$"))]
     pub application_id: String,
     /// The settings of the job.
@@ -44,28 +44,28 @@ pub struct CreateImportJob {
 pub struct ImportJobRequest {
     /// The format of the files.
     pub format: ImportFormat,
-    /// ARN of the role that Pinpoint assumes for S3; the deployment's role when absent.
+    /// ARN of the role that Pinpoint assumes for S3. The deployment's role when absent.
     #[schemars(length(max = 512), regex(pattern = r"^arn:aws[a-z-]*:iam:.*:[0-9]+:.*$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role_arn: Option<String>,
-    /// The object to import, `s3://bucket-name/folder-name/file-name`, or the folder, which ends with a slash.
+    /// The object to import, `s3://bucket-name/folder-name/file-name`, or a folder, which ends with a slash.
     #[schemars(length(min = 1, max = 1092))]
     pub s3_url: String,
-    /// Whether a segment of the endpoints is made.
+    /// Whether to make a segment of the endpoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub define_segment: Option<bool>,
-    /// Whether the endpoints are stored in the application.
+    /// Whether to store the endpoints in the application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub register_endpoints: Option<bool>,
     /// The segment to add the endpoints to.
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[a-zA-Z0-9_-]+$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segment_id: Option<String>,
-    /// The name of the segment that is made.
+    /// The name of the new segment.
     #[schemars(length(min = 1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segment_name: Option<String>,
-    /// Deprecated by AWS: an external ID of the role's trust policy.
+    /// Deprecated by AWS: an external ID in the role's trust policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
 }
@@ -76,19 +76,18 @@ impl fmt::Debug for ImportJobRequest {
     }
 }
 
-/// The kind `endpoint-import`.
 #[derive(Clone)]
 pub struct EndpointImports {
     pinpoint: Pinpoint,
 }
 
 impl EndpointImports {
-    /// The service of a deployed function.
+    /// For deployed functions.
     pub fn new(sdk: &SdkConfig) -> Self {
         Self::within(sdk, Surroundings::default())
     }
 
-    /// The same within surroundings that tests prepare.
+    /// For tests, which set the clock and the end of support.
     pub fn within(sdk: &SdkConfig, surroundings: Surroundings) -> Self {
         Self {
             pinpoint: Pinpoint::new(sdk, surroundings),
@@ -116,8 +115,9 @@ impl JobService for EndpointImports {
         let Some(request) = detail.get("ImportJobRequest").and_then(Value::as_object) else {
             return;
         };
-        // AWS rejects both false. What an absent member means is not documented; AWS's own sample without DefineSegment
-        // comes back with false, and of RegisterEndpoints there is no such sample: so one of them has to be said.
+        // AWS rejects a request with both set to false. It does not document what an absent member means: its own
+        // sample without DefineSegment comes back with false, and there is no sample for RegisterEndpoints. So the
+        // event must set one of them to true.
         let says_no = |name: &str| matches!(request.get(name), None | Some(Value::Null | Value::Bool(false)));
         if says_no("DefineSegment") && says_no("RegisterEndpoints") {
             faults.add(
@@ -215,9 +215,8 @@ impl JobService for EndpointImports {
             does_the_same,
         )
         .await?;
-        // Several jobs that do the same work may be of several triggers. Each was made after this one was asked for, so
-        // any of them is the import that was asked for, and another one would import once more. The oldest is the one
-        // next to our call.
+        // Several jobs that do the same work may belong to several triggers. Each was made after this import was asked
+        // for, so each does its work, and another one would import once more. The oldest is nearest to our call.
         if let Some(id) = found.fitting.first() {
             return Ok(Found::Started(id.clone()));
         }
@@ -266,7 +265,7 @@ impl JobService for EndpointImports {
     }
 }
 
-/// Whether a job does the work of a request. What the service leaves out does not tell them apart.
+/// Whether a job does what a request asks for. Members that the service leaves out are not compared.
 fn is_same(definition: &Definition, request: &ImportJobRequest) -> bool {
     fn agree<T: PartialEq>(told: Option<T>, asked: Option<T>) -> bool {
         match (told, asked) {

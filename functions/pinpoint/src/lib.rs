@@ -1,14 +1,16 @@
 //! Endpoint exports and imports of Amazon Pinpoint.
 //!
 //! What must stay true:
-//! * CreateExportJob and CreateImportJob have no client token, so neither is ever tried again by the SDK. A lost answer is
-//!   settled by looking through the service's own lists: an export is known by its own prefix, an import by what it reads
-//!   and when it was made. An import that cannot be told is never started again, since it changes the users' data.
-//! * What Pinpoint calls failures are entries of the data. Of them only words of a fixed list leave this crate.
-//! * Pinpoint's support ended on 2026-10-30. What a retired endpoint may answer is named so, and never hides an error
-//!   that a living one may have given.
+//! * CreateExportJob and CreateImportJob have no client token, so the SDK must never repeat them. After a lost answer,
+//!   the service's own lists are searched: an export is recognised by its own prefix, an import by what it reads and
+//!   when it was made. If an import cannot be identified, it is never started again, because it changes the users'
+//!   data.
+//! * Pinpoint calls entries of the data failures. Only words of a fixed list leave this crate.
+//! * Pinpoint's support ended on 2026-10-30. An answer that may come from a retired endpoint is reported as retired,
+//!   and the error that it would otherwise mean is reported too.
 //!
-//! Source of the requests' shapes: the API model of 2016-12-01, and the last public text of the developer guide.
+//! The shapes of the requests come from the API model of 2016-12-01 and from the last public text of the developer
+//! guide.
 
 mod client;
 pub mod errors;

@@ -1,7 +1,7 @@
-//! Looking for the job of a start call whose answer was lost.
+//! Looks for the job of a start call whose answer was lost.
 //!
-//! What must stay true: a job that cannot be told apart is never taken for ours, nor for nobody's; and that a list lacks a
-//! job is believed only some time after the call, since AWS does not say how soon a new job is listed.
+//! What must stay true: a job that cannot be identified is never taken for ours, and never ignored. If a list does not
+//! have the job, that counts only some time after the call, because AWS does not say how soon a new job is listed.
 
 use std::ops::ControlFlow;
 
@@ -13,24 +13,24 @@ use crate::client::{Definition, Pinpoint, Record, Walk, Way};
 /// How far the service's clock may be behind ours.
 const SKEW: TimeDelta = TimeDelta::seconds(10);
 
-/// How long after the call a job may be missing from the lists.
+/// How long after the call the lists may not have the job.
 const LISTED_WITHIN: TimeDelta = TimeDelta::seconds(30);
 
-/// Jobs without a definition that are asked for one by one.
+/// How many jobs without a definition are looked up one by one.
 const MAX_ASKED: usize = 20;
 
-/// What the lists tell.
+/// The result of searching the lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Search {
     /// Jobs that fit, oldest first.
     pub(crate) fitting: Vec<String>,
-    /// Jobs of the time of the call that may fit.
+    /// Jobs from the time of the call that may fit.
     pub(crate) unclear: Vec<String>,
-    /// Whether jobs were left out.
+    /// Whether there are more jobs than were read.
     pub(crate) cut_short: bool,
 }
 
-/// Whether a job can be the one of a call, by its time.
+/// Whether a job's time allows that a call made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Age {
     Older,
@@ -47,7 +47,7 @@ fn age(record: &Record, claimed_at: DateTime<Utc>) -> Age {
 }
 
 /// Searches the jobs of a segment or an application for those that `fits` and that are not older than the claim.
-/// `unique` says that what fits is ours whatever its time: its place is the attempt's own.
+/// `unique` says that a job that fits is ours at any time, because only this attempt uses its location.
 pub(crate) async fn search(
     pinpoint: &Pinpoint,
     way: Way,
@@ -102,7 +102,7 @@ pub(crate) async fn search(
     Ok(search)
 }
 
-/// Says to come back while a job may be missing from the lists that a call made which was over at `over_at`.
+/// Fails with `Busy` while the lists may not yet have a job of a call that was over at `over_at`.
 pub(crate) fn wait_for_lists(now: DateTime<Utc>, over_at: DateTime<Utc>) -> Result<(), Error> {
     if now >= over_at + LISTED_WITHIN {
         return Ok(());

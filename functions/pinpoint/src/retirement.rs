@@ -1,46 +1,47 @@
-//! Whether an answer means that Pinpoint is gone.
+//! Decides whether an answer means that Pinpoint is gone.
 //!
-//! What must stay true: before the end of support every error keeps its own name, unless the service says by itself that
-//! it is gone. After it, what a retired endpoint may answer counts as retired unless the service is seen to live, since
-//! AWS does not document what callers get. The message always names the other reading, so that a genuine 403 is found.
+//! What must stay true: before the end of support each error keeps its own name, unless the service itself says that it
+//! is gone. After the end of support, an answer that a retired endpoint may give counts as retired, unless the service
+//! answers otherwise, because AWS does not document what callers get. The message always gives the other meaning too,
+//! so that a genuine 403 is found.
 
 use chrono::{DateTime, Utc};
 
-/// The day on which AWS ends its support, `2026-10-30T00:00:00Z`. AWS names no hour and no time zone.
+/// The day on which AWS ends the support, `2026-10-30T00:00:00Z`. AWS names no hour and no time zone.
 pub const END_OF_SUPPORT: DateTime<Utc> = match DateTime::from_timestamp(1_793_318_400, 0) {
     Some(day) => day,
     None => DateTime::<Utc>::MAX_UTC,
 };
 
-/// What a user can do instead.
+/// What users can do instead.
 pub const INSTEAD: &str = "keep and export profiles with Amazon Connect Customer Profiles (kind segment-snapshot) instead; \
                            the SMS, MMS, voice and push channels live on as AWS End User Messaging";
 
-/// A failed call, as far as the judgement goes.
+/// A failed call, as far as it matters here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answer<'a> {
     /// The error's code, such as `ForbiddenException`.
     pub code: Option<&'a str>,
     /// The HTTP status.
     pub status: Option<u16>,
-    /// The service's words.
+    /// The service's message.
     pub message: Option<&'a str>,
-    /// The request never left: there was no answer at all.
+    /// Whether the request never left, so that there was no answer.
     pub never_left: bool,
 }
 
 /// What an answer says about the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// The error is what its code says.
+    /// The error means what its code says.
     AtItsWord,
-    /// A living service may answer so, and a retired one too.
+    /// Both a living and a retired service may answer this.
     Unclear,
     /// The service, or this operation, is gone.
     Gone,
 }
 
-/// Codes of requests that were signed wrongly: they say nothing about what lies behind the signature.
+/// Codes for a wrong signature. They say nothing about the service behind the signature check.
 const OF_THE_SIGNATURE: [&str; 5] = [
     "ExpiredTokenException",
     "InvalidSignatureException",
@@ -49,14 +50,14 @@ const OF_THE_SIGNATURE: [&str; 5] = [
     "RequestExpired",
 ];
 
-/// Codes that no Pinpoint with these operations gives to a well-formed request.
+/// Codes that a Pinpoint with these operations does not give for a well-formed request.
 const OF_NO_SERVICE: [&str; 3] = [
     "MethodNotAllowedException",
     "UnknownOperationException",
     "MissingAuthenticationTokenException",
 ];
 
-/// Words in which AWS tells that a service has ended.
+/// Words with which AWS says that a service has ended.
 const FAREWELLS: [&str; 6] = [
     "end of support",
     "end of life",
@@ -66,7 +67,7 @@ const FAREWELLS: [&str; 6] = [
     "retired",
 ];
 
-/// Judges a failed call by its answer and by the calendar.
+/// Judges a failed call by its answer and the date.
 pub fn judge(answer: Answer<'_>, now: DateTime<Utc>, end_of_support: DateTime<Utc>) -> Judgement {
     if answer.status == Some(410) {
         return Judgement::Gone;
@@ -78,7 +79,7 @@ pub fn judge(answer: Answer<'_>, now: DateTime<Utc>, end_of_support: DateTime<Ut
     if answer.never_left {
         return Judgement::Unclear;
     }
-    // 429 and 5xx come from something that is there.
+    // A service that answers 429 or 5xx exists.
     let is_refusal = answer
         .status
         .is_some_and(|status| (400..500).contains(&status) && status != 429);
@@ -93,7 +94,7 @@ pub fn judge(answer: Answer<'_>, now: DateTime<Utc>, end_of_support: DateTime<Ut
     Judgement::Unclear
 }
 
-/// What is said besides of an endpoint that cannot be reached, once the support has ended.
+/// What to add to the error of an endpoint that cannot be reached, once the support has ended.
 pub fn of_unreachable(now: DateTime<Utc>, end_of_support: DateTime<Utc>) -> Option<String> {
     let answer = Answer {
         never_left: true,

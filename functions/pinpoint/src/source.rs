@@ -1,7 +1,8 @@
-//! What an import reads, checked before Pinpoint sees it.
+//! Checks what an import reads, before Pinpoint does.
 //!
-//! What must stay true: every file that Pinpoint would import was decoded to its last byte; what it may or may not take
-//! for a file of the format is refused rather than guessed; a message names the object and the place, never a value.
+//! What must stay true: each file that Pinpoint would import was decoded to its last byte. If it is unclear whether
+//! Pinpoint would take a file for its format, the import is refused. A message names the object and the place, never a
+//! value.
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -16,15 +17,15 @@ use landfall_formats::{Content, Decoded, Defect, Head, sniff};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Longest name of an attribute, in characters.
+/// The longest name of an attribute, in characters.
 const MAX_ATTRIBUTE_NAME: usize = 50;
-/// Bytes fetched at once.
+/// Bytes of one read.
 const RANGE: u64 = 8 << 20;
-/// Objects read at once.
+/// How many objects are read at a time.
 const READERS: usize = 8;
-/// Objects that a message names.
+/// How many objects a message names.
 const NAMED: usize = 10;
-/// Rows of a listing, files of other formats included.
+/// How many objects are listed, with those of other formats.
 const MAX_LISTED: usize = 100_000;
 
 /// The formats of an import.
@@ -33,12 +34,11 @@ const MAX_LISTED: usize = 100_000;
 pub enum ImportFormat {
     /// Comma-separated values with a header row.
     Csv,
-    /// One JSON object a line.
+    /// One JSON object on each line.
     Json,
 }
 
 impl ImportFormat {
-    /// The format of the files.
     pub const fn format(self) -> Format {
         match self {
             Self::Csv => Format::Csv,
@@ -46,7 +46,7 @@ impl ImportFormat {
         }
     }
 
-    /// The name that the API uses.
+    /// The name in the API.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Csv => "CSV",
@@ -55,12 +55,12 @@ impl ImportFormat {
     }
 }
 
-/// What one import may read.
+/// How much one import may read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Bytes of all files. AWS says 1 GB; of the two readings this is the smaller.
+    /// Bytes of all files. AWS says 1 GB; this is the smaller meaning of that.
     pub(crate) bytes: u64,
-    /// Files.
+    /// Number of files.
     pub(crate) files: usize,
 }
 
@@ -73,7 +73,7 @@ impl Default for Limits {
     }
 }
 
-/// The suffix by which a name is that of a compressed file.
+/// The suffix that says that a file is compressed, if the name has one.
 pub(crate) fn compressed_suffix(name: &str) -> Option<&'static str> {
     const SUFFIXES: [&str; 12] = [
         ".gz", ".gzip", ".tgz", ".zip", ".bz2", ".xz", ".zst", ".lz4", ".snappy", ".br", ".7z", ".z",
@@ -82,7 +82,7 @@ pub(crate) fn compressed_suffix(name: &str) -> Option<&'static str> {
     SUFFIXES.into_iter().find(|suffix| name.ends_with(suffix))
 }
 
-/// The format that a name tells; `None` for a name that tells none.
+/// The format that a name says; `None` if it says none.
 fn format_by_name(key: &str) -> Option<Named> {
     let name = key.rsplit('/').next().unwrap_or(key).to_ascii_lowercase();
     let (_, suffix) = name.rsplit_once('.')?;
@@ -96,11 +96,12 @@ fn format_by_name(key: &str) -> Option<Named> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Named {
     Format(Format),
-    /// One that Landfall does not decode.
+    /// A format that Landfall does not decode.
     Other,
 }
 
-/// Checks all that an import reads. Fails with `NotFound`, `InvalidEvent`, or `Busy` if it changes meanwhile.
+/// Checks everything that an import reads. Fails with `NotFound`, `InvalidEvent`, or `Busy` if an object changes
+/// meanwhile.
 pub(crate) async fn check(
     store: &dyn ObjectStore,
     uri: S3Uri,
@@ -113,7 +114,7 @@ pub(crate) async fn check(
     let checked = chosen
         .into_iter()
         .map(|object| check_object(store, &uri.bucket, object, format, is_alone));
-    // In the order of their keys, so that the same fault is reported each time.
+    // In key order, so that the same fault is reported each time.
     let checked: Vec<Option<(u64, u64)>> = stream::iter(checked).buffered(READERS).try_collect().await?;
     let (mut objects, mut bytes, mut rows) = (0, 0, 0);
     for (size, count) in checked.into_iter().flatten() {
@@ -140,7 +141,8 @@ fn is_folder(uri: &S3Uri) -> bool {
     uri.key.is_empty() || uri.key.ends_with('/')
 }
 
-/// The objects that the URL stands for. Pinpoint takes it for a prefix of keys, so it has to have one reading.
+/// The objects that the URL names. Pinpoint treats the URL as a prefix of keys, so this refuses a URL that could be
+/// read in two ways.
 async fn find(store: &dyn ObjectStore, uri: &S3Uri) -> Result<Vec<Listed>, Error> {
     let listed = store.list(&uri.bucket, &uri.key, MAX_LISTED).await?;
     if is_folder(uri) {
@@ -164,7 +166,7 @@ async fn find(store: &dyn ObjectStore, uri: &S3Uri) -> Result<Vec<Listed>, Error
     }
 }
 
-/// Leaves out what Pinpoint does not read, and refuses what it cannot.
+/// Leaves out files that Pinpoint does not read, and refuses those that it cannot.
 fn choose(uri: &S3Uri, found: Vec<Listed>, format: ImportFormat, limits: &Limits) -> Result<Vec<Listed>, Error> {
     let is_alone = !is_folder(uri);
     let (mut chosen, mut faults) = (Vec::new(), Vec::new());
@@ -206,7 +208,7 @@ fn choose(uri: &S3Uri, found: Vec<Listed>, format: ImportFormat, limits: &Limits
     Ok(chosen)
 }
 
-/// Decodes one object. Gives its size and rows; `None` for a file of another format, which Pinpoint passes over.
+/// Decodes an object and answers its size and rows; `None` for a file of another format, which Pinpoint ignores.
 async fn check_object(
     store: &dyn ObjectStore,
     bucket: &str,
@@ -261,7 +263,7 @@ async fn check_object(
     Ok(Some((object.size, decoded.rows)))
 }
 
-/// Whether an object counts, by its first bytes.
+/// Decides from the first bytes whether an object is imported.
 fn is_wanted(place: &str, object: &Listed, first: &Bytes, format: ImportFormat, is_alone: bool) -> Result<bool, Error> {
     let content = sniff(Head {
         bytes: first,
@@ -277,7 +279,7 @@ fn is_wanted(place: &str, object: &Listed, first: &Bytes, format: ImportFormat, 
                 "{place} holds {other}, and the request says {}",
                 format.name()
             ))),
-            // Too little to tell, such as one column: the decoder says more.
+            // There is too little to tell, such as a single column. The decoder finds out.
             None => Ok(true),
         },
         Some(_) => Ok(false),
@@ -289,9 +291,9 @@ fn is_wanted(place: &str, object: &Listed, first: &Bytes, format: ImportFormat, 
     }
 }
 
-/// Rules that need only the names of the columns.
+/// Checks what the names of the columns show.
 fn check_columns(place: &str, decoded: &Decoded, format: ImportFormat) -> Result<(), Error> {
-    // The members of a JSON line beneath the first level are not kept.
+    // Of JSON lines only the names at the first level are kept.
     if format == ImportFormat::Json {
         return Ok(());
     }
@@ -325,7 +327,7 @@ fn invalid(message: String) -> Error {
     Error::new(ErrorKind::InvalidEvent, message)
 }
 
-/// Runs what takes the processor for a while where other tasks do not wait for it.
+/// Runs work that keeps a processor busy, so that other tasks go on.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
     heavy(work).await.map_err(|_| Error::internal("a decoder gave up"))
 }

@@ -1,7 +1,7 @@
-//! What the service says of a job, held against what was asked for.
+//! Compares what the service says of a job with what was asked for.
 //!
-//! What must stay true: only what the service tells is compared, and what differs is told by its name and never by its
-//! value. Values of parameters are left out: the service need not tell them, and the id of a job holds a hash of them.
+//! What must stay true: only what the service says is compared. A difference is reported by name, never by value.
+//! Values of parameters are not compared: the service need not say them, and the id of the job holds a hash of them.
 
 use aws_sdk_quicksight::{
     operation::describe_dashboard_snapshot_job::DescribeDashboardSnapshotJobOutput,
@@ -11,7 +11,7 @@ use landfall::job::Echo;
 
 use crate::{ids::Ids, request::Recorded};
 
-/// In what two configurations differ: in their files, or in where these go.
+/// What differs between two configurations: the files, or the destination.
 pub(crate) fn differences(wanted: &Configuration, told: &Configuration) -> Vec<&'static str> {
     let mut differences = Vec::new();
     if files(wanted) != files(told) {
@@ -26,7 +26,7 @@ pub(crate) fn differences(wanted: &Configuration, told: &Configuration) -> Vec<&
 fn place(configuration: &Configuration) -> Option<(String, String, String)> {
     let destination = configuration.destination_configuration()?.s3_destinations().first()?;
     let bucket = destination.bucket_configuration()?;
-    // Whether the service keeps a slash at the end is not documented.
+    // AWS does not document whether the service keeps a slash at the end.
     let prefix = bucket.bucket_prefix().trim_matches('/').to_owned();
     Some((
         bucket.bucket_name().to_owned(),
@@ -51,7 +51,7 @@ fn files(configuration: &Configuration) -> impl PartialEq + use<> {
     selections.collect::<Vec<_>>()
 }
 
-/// What a description of a job says, held against the recorded request.
+/// Compares the description of a job with the recorded request.
 pub(crate) fn of(request: &Recorded, ids: Ids<'_>, told: &DescribeDashboardSnapshotJobOutput) -> Echo {
     let mut echo = Echo::default();
     echo.compare("SnapshotJobId", Some(ids.job), told.snapshot_job_id());

@@ -1,7 +1,8 @@
 //! The errors of Quick Sight, what they mean and what to do.
 //!
-//! What must stay true: every error of the API model of each operation that is called has a row, and every code that its
-//! descriptions give to a job or a file; the same rows name a failed call and stand in `docs/operations.md`.
+//! What must stay true: each error that the API model has for an operation that is called here has a row, and so has
+//! each code that the descriptions give for a job or a file. The same rows name the error of a failed call and are
+//! printed in `docs/operations.md`.
 
 use aws_sdk_quicksight::error::{ProvideErrorMetadata, SdkError};
 use landfall::{
@@ -30,7 +31,7 @@ const fn row(code: &'static str, kind: ErrorKind, meaning: &'static str, remedy:
 
 const AGAIN: &str = "the call is tried again";
 
-/// Of a call that brought no answer, or one that says no more.
+/// The advice if there was no answer, or the answer has no known code.
 const UNSAID: &str = "the service says no more";
 
 const NO_SIGNATURE: ServiceError = row(
@@ -54,7 +55,7 @@ const FAILED: ServiceError = row(
     AGAIN,
 );
 
-/// Of StartDashboardSnapshotJob, DescribeDashboardSnapshotJob and DescribeDashboardSnapshotJobResult.
+/// The errors of StartDashboardSnapshotJob, DescribeDashboardSnapshotJob and DescribeDashboardSnapshotJobResult.
 pub const OF_SNAPSHOTS: &[ServiceError] = &[
     row(
         "InvalidParameterValueException",
@@ -103,41 +104,38 @@ pub const OF_SNAPSHOTS: &[ServiceError] = &[
         "PreconditionNotMetException",
         ErrorKind::Unavailable,
         "One or more preconditions aren't met.",
-        "the job is not at its end yet",
+        "the job has not ended yet",
     ),
     THROTTLED,
     FAILED,
     NO_SIGNATURE,
 ];
 
-/// The codes that differ where a call is made for a registered user.
+/// The errors that differ if a call is made for a registered user.
 pub const OF_REGISTERED_USERS: &[ServiceError] = &[row(
     "AccessDeniedException",
     ErrorKind::Forbidden,
     "The credentials have expired, or the user has no access to the dashboard, or may not export one of the formats; of a \
      poll also: the job was started by a different user.",
     "share the dashboard with the user, let the user export the formats that the event asks for, and give the session role \
-     the quicksight actions on the dashboard",
+     the quicksight actions on the dashboard; a poll is also denied if another user started the job",
 )];
 
-/// Of GetIdentityContext, which gives the token of a registered user.
+/// The errors of GetIdentityContext, which gives the token of a registered user.
 pub const OF_IDENTITY: &[ServiceError] = &[
     row(
         "InvalidParameterValueException",
         ErrorKind::InvalidEvent,
         "One or more parameters has a value that isn't valid.",
-        "check the user, the namespace and the region of the identities. Native users, users federated by IAM and those of \
-         Active Directory have such a token. A user of IAM Identity Center has none: AWS gives one for a token of that \
-         person's own sign-in (CreateTokenWithIAM with a trusted token issuer), which an event does not have, so take the \
-         snapshot for a user of another sort, or for an anonymous reader",
+        "check the user, the namespace and the region of the identities. Users of IAM Identity Center have no such token",
     ),
     row(
         "PreconditionNotMetException",
         ErrorKind::InvalidEvent,
         "One or more preconditions aren't met.",
-        "the user must be native, federated by IAM or of Active Directory, and active. A user of IAM Identity Center has no \
-         such token: AWS gives one for a token of that person's own sign-in (CreateTokenWithIAM with a trusted token \
-         issuer), which an event does not have, so take the snapshot for a user of another sort, or for an anonymous reader",
+        "the user must be active, and native, federated by IAM or of Active Directory. A user of IAM Identity Center has no \
+         such token without that person's own sign-in (CreateTokenWithIAM), which an event does not have: take the snapshot \
+         for another user, or for an anonymous reader",
     ),
     row(
         "AccessDeniedException",
@@ -149,28 +147,28 @@ pub const OF_IDENTITY: &[ServiceError] = &[
         "ResourceNotFoundException",
         ErrorKind::NotFound,
         "One or more resources can't be found.",
-        "check the user and the namespace, and the region of the identities, which may be another one than the dashboard's: \
-         an ARN names it, else IdentityRegion does",
+        "check the user, the namespace and the region of the identities (of the ARN, or IdentityRegion), which may differ from \
+         the dashboard's",
     ),
     THROTTLED,
     FAILED,
     NO_SIGNATURE,
 ];
 
-/// Of AssumeRole, which makes the session of a registered user.
+/// The errors of AssumeRole, which makes the session of a registered user.
 pub const OF_SESSIONS: &[ServiceError] = &[
     row(
         "AccessDenied",
         ErrorKind::Forbidden,
         "The caller may not assume the role with this context.",
-        "the session role's trust policy must let the function's role do sts:AssumeRole and sts:SetContext, and the \
-         function's role must be allowed both",
+        "the session role's trust policy must allow the function's role sts:AssumeRole and sts:SetContext, and so must the \
+         function's own role",
     ),
     row(
         "ExpiredTokenException",
         ErrorKind::Unavailable,
         "The token that was passed is expired or is not valid.",
-        "the token is asked for anew; the call is tried again",
+        "Landfall asks for a new token and tries the call again",
     ),
     row(
         "MalformedPolicyDocument",
@@ -192,7 +190,7 @@ pub const OF_SESSIONS: &[ServiceError] = &[
     ),
 ];
 
-/// Codes of jobs and of files, as the result tells them: of registered users all of them.
+/// The codes of jobs and files in the result. All concern registered users.
 pub const OF_JOBS: &[ServiceError] = &[
     row(
         "DASHBOARD_ACCESS_DENIED",
@@ -222,11 +220,11 @@ pub const OF_JOBS: &[ServiceError] = &[
         "DATASET_DELETED",
         ErrorKind::OutputRejected,
         "The dataset has been deleted.",
-        "see to it that the dataset is there, then rerun",
+        "restore the dataset, then rerun",
     ),
 ];
 
-/// The named error of a failed call, told apart by the service's code. `tables` are looked through in their order.
+/// The named error of a failed call, chosen by the service's code. `tables` are searched in order.
 pub(crate) fn named<E>(operation: &str, resource: &str, tables: &[&[ServiceError]], error: &SdkError<E>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -245,7 +243,7 @@ where
                 Some(401 | 403) => (ErrorKind::Forbidden, "check the function's role"),
                 Some(404) => (ErrorKind::NotFound, "check the account, the dashboard and the region"),
                 Some(429) => (ErrorKind::Throttled, AGAIN),
-                // A conflict that is not known may be a job of ours.
+                // An unknown conflict may be a job of ours.
                 Some(408 | 409 | 500..=599) => (ErrorKind::Unavailable, AGAIN),
                 _ => (transport_kind(error), UNSAID),
             },

@@ -1,8 +1,8 @@
 //! The request of StartDashboardSnapshotJob.
 //!
-//! What must stay true: members and constraints are those of the API model of 2018-04-01, and rules that only its
-//! descriptions state are checked beside the schema; tag values and parameter values, which the model marks as
-//! sensitive, appear in no message, no `Debug` and no record.
+//! What must stay true: members and constraints come from the API model of 2018-04-01. Rules that only its descriptions
+//! state are checked in addition to the schema. Tag values and parameter values, which the model marks as sensitive,
+//! appear in no message, no `Debug` and no record.
 
 use std::fmt;
 
@@ -14,34 +14,34 @@ use serde_json::{Map, Number, Value, json};
 pub(crate) mod rules;
 mod sdk;
 
-/// Most file groups of one call, as the model has it: one PDF, one workbook and five CSVs. (A sentence of its descriptions
+/// Most file groups of one call, by the model: one PDF, one workbook and five CSVs. (One sentence of its descriptions
 /// still says 6.)
 const MAX_FILE_GROUPS: usize = 7;
 
-/// Most visuals of one workbook, over all of its sheet selections.
+/// Most visuals of one workbook, in all its sheet selections together.
 const MAX_EXCEL_VISUALS: usize = 5;
 
 /// The request of StartDashboardSnapshotJob, as AWS documents it.
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct StartDashboardSnapshotJob {
-    /// The account of the dashboard; the event's own when absent.
+    /// The account of the dashboard; the event's account when absent.
     #[schemars(regex(pattern = r"^[0-9]{12}$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws_account_id: Option<String>,
-    /// The id of the dashboard.
+    /// The dashboard's id.
     #[schemars(length(min = 1, max = 512), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
     pub dashboard_id: String,
-    /// Chosen by Landfall, so that an event does not give it: use Landfall.IdempotencyKey.
+    /// Landfall sets this member, so leave it out. To choose the id, use Landfall.IdempotencyKey.
     #[schemars(extend("readOnly" = true))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot_job_id: Option<String>,
     /// For whom the snapshot is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_configuration: Option<UserConfiguration>,
-    /// What the snapshot holds and where it goes.
+    /// What the snapshot contains, and where it is written.
     pub snapshot_configuration: SnapshotConfiguration,
-    /// The registered user that the call acts for. It stands in the event's options and is no member of the request.
+    /// The registered user for whom the call acts. It comes from the event's options and is not sent.
     #[serde(skip)]
     pub registered_user: Option<RegisteredUser>,
 }
@@ -56,43 +56,43 @@ impl fmt::Debug for StartDashboardSnapshotJob {
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct UserConfiguration {
-    /// Exactly one anonymous user; `{}` where the data has no row-level security.
+    /// Exactly one anonymous user; `{}` if the data has no row-level security.
     #[schemars(length(min = 1, max = 1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anonymous_users: Option<Vec<AnonymousUser>>,
 }
 
-/// A reader who is no user of Quick Sight.
+/// A reader who is not a user of Quick Sight.
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct AnonymousUser {
-    /// The tags that row-level security goes by.
+    /// The tags for row-level security.
     #[schemars(length(min = 1, max = 50), extend("writeOnly" = true))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row_level_permission_tags: Option<Vec<Tag>>,
 }
 
-/// A tag that row-level security goes by.
+/// A tag for row-level security.
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 #[schemars(extend("writeOnly" = true))]
 pub struct Tag {
-    /// Its key.
+    /// The tag's key.
     #[schemars(length(min = 1, max = 128))]
     pub key: String,
-    /// Its value, which may name a customer.
+    /// The tag's value, which may name a customer.
     #[schemars(length(min = 1, max = 256), extend("writeOnly" = true))]
     pub value: String,
 }
 
-/// What a snapshot holds and where it goes.
+/// What a snapshot contains, and where it is written.
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct SnapshotConfiguration {
-    /// The files: a group is one file. At most 1 PDF, 1 EXCEL and 5 CSV.
+    /// The files; each group is one file. At most 1 PDF, 1 EXCEL and 5 CSV.
     #[schemars(length(min = 1, max = MAX_FILE_GROUPS))]
     pub file_groups: Vec<FileGroup>,
-    /// Where the files go; the deployment's default when absent.
+    /// Where the files are written; the deployment's default destination when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination_configuration: Option<DestinationConfiguration>,
     /// Values of the dashboard's parameters.
@@ -100,11 +100,11 @@ pub struct SnapshotConfiguration {
     pub parameters: Option<Parameters>,
 }
 
-/// One file, as a list of one.
+/// One file, in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct FileGroup {
-    /// Exactly one file; a group without one asks for nothing.
+    /// Exactly one file. A group without a file asks for nothing.
     #[schemars(length(min = 1, max = 1))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<SnapshotFile>,
@@ -114,18 +114,18 @@ pub struct FileGroup {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct SnapshotFile {
-    /// The sheets, one for a PDF.
+    /// The sheets; one for a PDF.
     #[schemars(length(min = 1, max = 5))]
     pub sheet_selections: Vec<SheetSelection>,
     /// The format of the file.
     pub format_type: FileFormat,
 }
 
-/// A sheet of the dashboard, or visuals of it.
+/// A sheet of the dashboard, or visuals on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct SheetSelection {
-    /// The id of the sheet.
+    /// The sheet's id.
     #[schemars(length(min = 1, max = 512), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
     pub sheet_id: String,
     /// ALL_VISUALS for a PDF, SELECTED_VISUALS for CSV and EXCEL.
@@ -152,7 +152,7 @@ pub enum FileFormat {
 }
 
 impl FileFormat {
-    /// The format that the file is verified by.
+    /// The format that the file is verified as.
     pub const fn format(self) -> Format {
         match self {
             Self::Csv => Format::Csv,
@@ -168,11 +168,11 @@ impl FileFormat {
 pub enum SelectionScope {
     /// The whole sheet.
     AllVisuals,
-    /// Those that are named.
+    /// The visuals in VisualIds.
     SelectedVisuals,
 }
 
-/// Where the files go.
+/// Where the files are written.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct DestinationConfiguration {
@@ -199,11 +199,11 @@ pub struct BucketConfiguration {
     #[schemars(regex(pattern = r"\S"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bucket_name: Option<String>,
-    /// The prefix that the run's own prefix is put beneath; needs a bucket.
+    /// The prefix beneath which the run's own prefix is created. It needs a bucket.
     #[schemars(regex(pattern = r"\S"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bucket_prefix: Option<String>,
-    /// The bucket's region, which is that of the call; the event's own when absent.
+    /// The bucket's region, which must be the region of the call; the event's region when absent.
     #[schemars(regex(pattern = r"\S"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bucket_region: Option<String>,
@@ -213,19 +213,19 @@ pub struct BucketConfiguration {
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Parameters {
-    /// Texts.
+    /// Parameters of type string.
     #[schemars(length(max = 100), extend("writeOnly" = true))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub string_parameters: Option<Vec<Parameter<Text>>>,
-    /// Whole numbers.
+    /// Parameters of type integer.
     #[schemars(length(max = 100), extend("writeOnly" = true))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integer_parameters: Option<Vec<Parameter<Integer>>>,
-    /// Numbers.
+    /// Parameters of type decimal.
     #[schemars(length(max = 100), extend("writeOnly" = true))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decimal_parameters: Option<Vec<Parameter<Decimal>>>,
-    /// Times.
+    /// Parameters of type date and time.
     #[schemars(length(max = 100), extend("writeOnly" = true))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date_time_parameters: Option<Vec<Parameter<Time>>>,
@@ -236,25 +236,23 @@ pub struct Parameters {
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 #[schemars(extend("writeOnly" = true))]
 pub struct Parameter<V> {
-    /// Its name.
     #[schemars(regex(pattern = r"\S"))]
     pub name: String,
-    /// Its values.
     #[schemars(extend("writeOnly" = true))]
     pub values: Vec<V>,
 }
 
-/// A value that is a text.
+/// A value of type string.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("writeOnly" = true))]
 pub struct Text(pub String);
 
-/// A value that is a number.
+/// A value of type decimal.
 #[derive(Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("writeOnly" = true))]
 pub struct Decimal(pub f64);
 
-/// A value that is a whole number. `3.0` is one, as in JSON Schema.
+/// A value of type integer. As in JSON Schema, `3.0` is one.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Integer(pub i64);
 
@@ -286,7 +284,7 @@ impl<'de> Deserialize<'de> for Integer {
     }
 }
 
-/// A value that is a time: seconds since 1970, as the API has it, or a text such as `2026-11-01T05:00:00Z`.
+/// A value of type date and time: seconds since 1970, as in the API, or a text such as `2026-11-01T05:00:00Z`.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Time {
@@ -302,7 +300,7 @@ impl JsonSchema for Time {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        // The years 1 to 9999, beyond which there is no text for a time.
+        // The years 1 to 9999. Other times cannot be written as text.
         json_schema!({
             "type": ["string", "number"], "format": "date-time",
             "minimum": -62_135_596_800_i64, "maximum": 253_402_300_799_i64, "writeOnly": true
@@ -311,7 +309,7 @@ impl JsonSchema for Time {
 }
 
 impl StartDashboardSnapshotJob {
-    /// Where the files go, if the request says it.
+    /// Where the files are written, if the request says so.
     pub fn bucket(&self) -> Option<&BucketConfiguration> {
         self.snapshot_configuration.bucket()
     }
@@ -320,8 +318,8 @@ impl StartDashboardSnapshotJob {
     #[must_use]
     pub fn aimed(mut self, aim: &Aim<'_>) -> Self {
         let region = self.bucket().and_then(|bucket| bucket.bucket_region.clone());
-        // The key ends with a slash. How the service joins it with a file's name is not documented: with the slash,
-        // whatever it writes lies beneath the attempt's own prefix; without it, it might lie beside.
+        // The key ends with a slash. AWS does not document how the service joins it with a file's name. With the slash,
+        // all files are beneath the attempt's own prefix; without it, they might be beside it.
         let bucket_configuration = BucketConfiguration {
             bucket_name: Some(aim.prefix.bucket.clone()),
             bucket_prefix: Some(aim.prefix.as_folder().key),
@@ -336,14 +334,14 @@ impl StartDashboardSnapshotJob {
         self
     }
 
-    /// The request without tag values and parameter values; keys and names stay. Beside its members stands for whom the
-    /// call is made.
+    /// The request without tag values and parameter values. Keys and names stay. The registered user, if there is one,
+    /// is added.
     pub fn recorded(&self) -> serde_json::Result<Value> {
         let mut record = serde_json::to_value(self)?;
         let users = record.pointer_mut("/UserConfiguration/AnonymousUsers");
         for user in users.and_then(Value::as_array_mut).into_iter().flatten() {
             let Some(user) = user.as_object_mut() else { continue };
-            // As DescribeDashboardSnapshotJob shows them.
+            // In the form in which DescribeDashboardSnapshotJob shows tags.
             if let Some(tags) = user.remove("RowLevelPermissionTags") {
                 let keys = tags.as_array().into_iter().flatten().map(|tag| tag["Key"].clone());
                 user.insert("RowLevelPermissionTagKeys".to_owned(), keys.collect());
@@ -366,7 +364,7 @@ impl StartDashboardSnapshotJob {
         Ok(record)
     }
 
-    /// The values that no message may show, as text.
+    /// The values that no message may show, as texts.
     pub fn secrets(&self) -> Vec<String> {
         let users = self
             .user_configuration
@@ -403,7 +401,7 @@ impl SnapshotConfiguration {
     }
 }
 
-/// What a poll needs of a recorded request, which lacks what is sensitive.
+/// The part of a recorded request that a poll needs. It has no sensitive values.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Recorded {
@@ -417,7 +415,7 @@ pub(crate) struct Recorded {
 }
 
 impl Recorded {
-    /// The keys of each anonymous reader's tags, in order.
+    /// The tag keys of each anonymous reader, sorted.
     pub(crate) fn tag_keys(&self) -> Vec<Vec<String>> {
         let readers = self.user_configuration.anonymous_users.iter().map(|reader| {
             let mut keys = reader.row_level_permission_tag_keys.clone();
@@ -450,7 +448,7 @@ pub(crate) struct RecordedUser {
     pub(crate) user_arn: Option<String>,
 }
 
-/// The files of a recorded request, and where they go.
+/// The files of a recorded request, and where they are written.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct RecordedConfiguration {

@@ -1,7 +1,7 @@
-//! From the result of a snapshot job to the files that it names.
+//! Turns the result of a snapshot job into the files that it names.
 //!
-//! What must stay true: every requested file is in the list, with a place or with the reason why it has none; a file
-//! that the service does not tell of is an error and never silence; no text of the service brings a link along.
+//! What must stay true: each requested file is in the list, with a URI or with the reason why it has none. A file that
+//! the service does not mention has an error. No text of the service brings a link with it.
 
 use aws_sdk_quicksight::types::{SnapshotJobResult, SnapshotJobResultFileGroup, SnapshotJobS3Result};
 use landfall::{
@@ -12,14 +12,14 @@ use landfall::{
 
 use crate::{errors, request::FileGroup, s3_link, text::plain};
 
-/// Most files that are kept: a PDF, a workbook and 5 CSVs with 5 sheet selections each are 27. A job value has to stay a
-/// few KB.
+/// How many files are kept. A PDF, a workbook and 5 CSVs with 5 sheet selections each are 27. More would make the job
+/// larger than a few KB.
 const FILES_MAX: usize = 30;
 
-/// What a file is told to be when the service does not tell of it.
+/// The error of a file that the service does not mention.
 const UNNAMED: &str = "the service names no file";
 
-/// The files of a job, in the order of the request. `prefix` is the run's own: a file elsewhere is an error.
+/// The files of a job, in the order of the request. `prefix` is the run's own; a file elsewhere is an error.
 pub(crate) fn named_files(
     requested: &[FileGroup],
     result: &SnapshotJobResult,
@@ -35,7 +35,7 @@ pub(crate) fn named_files(
 
     let mut files = Vec::new();
     for (index, (group, matched)) in requested.iter().zip(matches).enumerate() {
-        // The list of files is optional in a result: a group without one is taken in the order of the request.
+        // In a result, a group's list of files is optional. Groups without one are matched in the order of the request.
         let matched = matched.or_else(|| take(&mut told, |other| other.files().is_empty()));
         let Some(file) = group.files.first() else { continue };
         let format = file.format_type.format();
@@ -117,8 +117,9 @@ fn named_file(label: String, format: Format, result: &SnapshotJobS3Result, prefi
     }
 }
 
-/// The code of an error, with what it means and what to do where that is documented. Its words may quote values of tags and parameters, which are gone by now and so cannot be
-/// masked: they stay at the service, where DescribeDashboardSnapshotJobResult tells them.
+/// The code of an error, with its meaning and remedy if these are documented. The service's message is left out: it may
+/// quote values of tags and parameters, which are no longer known here and so cannot be hidden.
+/// DescribeDashboardSnapshotJobResult shows it.
 pub(crate) fn error_text(code: Option<&str>, message: Option<&str>) -> String {
     match (code, message) {
         (Some(code), _) => match find(errors::OF_JOBS, code) {

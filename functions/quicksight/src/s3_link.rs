@@ -1,19 +1,19 @@
-//! Reads the places that Quick Sight names its files by.
+//! Reads the links by which Quick Sight names its files.
 //!
-//! What must stay true: a link is reduced to bucket and key at once, and neither its query, which may be a credential,
-//! nor the link itself appears in an error. Only hosts of S3 are read, so that no other host can pass for a bucket.
+//! What must stay true: a link is reduced to bucket and key at once. Neither the link nor its query, which may be a
+//! credential, appears in an error. Only hosts of S3 are accepted, so that no other host can look like a bucket.
 
 use std::borrow::Cow;
 
 use landfall::s3_uri::S3Object;
 use percent_encoding::percent_decode_str;
 
-/// Why a place cannot be read. Holds nothing of the link.
+/// Why a link cannot be read. Holds nothing of the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unreadable(pub(crate) &'static str);
 
-/// The object that `s3://bucket/key` or an `https://` link of S3 names: virtual-hosted or path style, plain, dual-stack,
-/// FIPS or accelerated, presigned or not.
+/// The object that `s3://bucket/key` or an `https://` link of S3 names. The link may be virtual-hosted or path style;
+/// plain, dual-stack, FIPS or accelerated; presigned or not.
 pub(crate) fn read(link: &str) -> Result<S3Object, Unreadable> {
     let place = match link.split_once("://") {
         Some((scheme, _)) if scheme.eq_ignore_ascii_case("s3") => format!("s3://{}", &link["s3://".len()..]),
@@ -29,7 +29,7 @@ pub(crate) fn read(link: &str) -> Result<S3Object, Unreadable> {
     if object.key.ends_with('/') {
         return Err(Unreadable("it names a folder and no object"));
     }
-    // A query of either signature would be a credential, and belongs to no key.
+    // In a query these would be part of a credential, and no key has them.
     let key = object.key.to_ascii_lowercase();
     if ["x-amz-", "signature="].iter().any(|part| key.contains(part)) {
         return Err(Unreadable("it has the query of a link"));
@@ -37,7 +37,7 @@ pub(crate) fn read(link: &str) -> Result<S3Object, Unreadable> {
     Ok(object)
 }
 
-/// Bucket and decoded key of what follows `https://`.
+/// Bucket and decoded key of a link without its `https://`.
 fn read_https(rest: &str) -> Result<(Cow<'_, str>, String), Unreadable> {
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -54,7 +54,7 @@ fn read_https(rest: &str) -> Result<(Cow<'_, str>, String), Unreadable> {
     Ok((bucket, key.into_owned()))
 }
 
-/// The bucket that a host of S3 begins with; `None` for the path style.
+/// The bucket that a host of S3 begins with; `None` for path style.
 fn bucket_of_host(host: &str) -> Result<Option<String>, Unreadable> {
     const FOREIGN: Unreadable = Unreadable("its host is none of S3's");
     let host = host.to_ascii_lowercase();
@@ -63,7 +63,7 @@ fn bucket_of_host(host: &str) -> Result<Option<String>, Unreadable> {
         .strip_suffix(".amazonaws.com")
         .or_else(|| host.strip_suffix(".amazonaws.com.cn"))
         .ok_or(FOREIGN)?;
-    // From the end, because a bucket's name may have dots, and labels that look like S3's own.
+    // Read from the end, because a bucket's name may have dots, and labels that look like S3's own.
     let mut labels: Vec<&str> = labels.split('.').collect();
     labels.pop_if(|label| is_region(label));
     labels.pop_if(|label| *label == "dualstack");
@@ -78,12 +78,12 @@ fn bucket_of_host(host: &str) -> Result<Option<String>, Unreadable> {
     Ok((!labels.is_empty()).then(|| labels.join(".")))
 }
 
-/// Whether a label has the shape of a region, such as `eu-central-1` or `us-gov-east-1`.
+/// Whether a label looks like a region, such as `eu-central-1` or `us-gov-east-1`.
 fn is_region(label: &str) -> bool {
     let mut parts: Vec<&str> = label.split('-').collect();
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit());
     let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_lowercase());
-    // The first word is short, unlike that of `s3-website-eu-central-1`, which answers without encryption.
+    // The first word is short. In `s3-website-eu-central-1`, which answers without encryption, it is not.
     parts.pop().is_some_and(is_number)
         && parts.len() >= 2
         && parts.iter().all(is_word)

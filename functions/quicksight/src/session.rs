@@ -1,11 +1,11 @@
 //! Sessions that act for a registered user.
 //!
-//! What must stay true: each step asks anew, since a session of a role that another role assumed lasts an hour at most; a
-//! token and a session make no job, so a failure of theirs leaves the attempt as it was; no message names the user.
+//! What must stay true: each step makes a new session, because a session that a role's own session makes lasts an hour
+//! at most. A token and a session make no job, so if they fail, the attempt stays as it was. No message names the user.
 //!
-//! A session is made of two calls. GetIdentityContext gives a token of the user, in the region of the identities.
-//! AssumeRole with that token gives credentials of the session role, and Quick Sight takes what is called with them for
-//! calls of the user.
+//! A session takes two calls. GetIdentityContext gives a token of the user, in the region of the user's identity.
+//! AssumeRole with the token gives credentials of the session role, and Quick Sight treats calls with them as calls of
+//! the user.
 
 use std::time::Duration;
 
@@ -30,13 +30,13 @@ use crate::{
 /// Who issued the token, as AWS documents it.
 const PROVIDER: &str = "arn:aws:iam::aws:contextProvider/QuickSight";
 
-/// How long the token and the session may take, each: a function has 60 s, and two calls of up to 20 s are to come.
+/// How long each of the two calls may take. A function has 60 s, and two calls of up to 20 s follow.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// How long a session lasts: the shortest that the API gives.
+/// How long a session lasts, in seconds: the shortest that the API allows.
 const LASTS: i32 = 900;
 
-/// Most characters of a session's name.
+/// The longest name of a session, in characters.
 const NAME_MAX: usize = 64;
 
 /// Why there is no session.
@@ -65,7 +65,7 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    /// With clients of its own. `sdk` calls once.
+    /// Makes its own clients. `sdk` must not repeat calls.
     pub(crate) fn new(sdk: &SdkConfig, role: Option<String>) -> Self {
         let timeouts = sdk
             .timeout_config()
@@ -83,7 +83,7 @@ impl Sessions {
         }
     }
 
-    /// Credentials that act for a user of the account; `about` names the job in their name.
+    /// Credentials that act for a user of the account. `about` is the job, which the session's name contains.
     pub(crate) async fn credentials(
         &self,
         account: &str,

@@ -1,11 +1,11 @@
-//! Texts of the service, made fit to be shown.
+//! Makes texts of the service safe to show.
 //!
-//! What must stay true: no link leaves here, since it may be presigned, and no secret of a request.
+//! What must stay true: no link, which may be presigned, and no secret of a request leaves this module.
 
-/// Most characters of a service's text that are kept.
+/// The longest text of the service that is kept, in characters.
 const TEXT_MAX: usize = 300;
 
-/// A text of the service on one line, without links and of bounded length.
+/// A text of the service on one line, without links and at most [`TEXT_MAX`] characters long.
 pub(crate) fn plain(text: &str) -> String {
     let mut line = without_links(text);
     if let Some((end, _)) = line.char_indices().nth(TEXT_MAX) {
@@ -15,7 +15,7 @@ pub(crate) fn plain(text: &str) -> String {
     line
 }
 
-/// A text on one line, with a mark in the place of each link: it may be presigned.
+/// A text on one line, with `<link>` in place of each link, because a link may be presigned.
 pub(crate) fn without_links(text: &str) -> String {
     let words = text.split_whitespace().map(|word| match word.find("://") {
         Some(_) => "<link>",
@@ -25,14 +25,14 @@ pub(crate) fn without_links(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// A text with a mark in the place of each secret, where it stands as a word of its own.
+/// A text with `<hidden>` in place of each secret that is a word of its own.
 pub(crate) fn without_secrets(text: &str, secrets: &[String]) -> String {
     let mut secrets: Vec<&str> = secrets
         .iter()
         .map(|secret| secret.trim())
         .filter(|secret| !secret.is_empty())
         .collect();
-    // The longest first, so that a secret that holds another goes as a whole.
+    // The longest first, so that a secret that contains another one is replaced as a whole.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     secrets.iter().fold(text.to_owned(), |text, secret| {
         let mut clean = String::with_capacity(text.len());

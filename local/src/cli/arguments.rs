@@ -1,6 +1,6 @@
-//! What the command line takes.
+//! The arguments of the command line.
 //!
-//! What must stay true: a value that cannot be meant is refused here, before anything is built or started.
+//! What must stay true: a value that makes no sense is refused here, before anything is built or started.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -11,7 +11,7 @@ use landfall_local::{
     simulated::simulator::{Asked, Recipe},
 };
 
-/// What a run and its exit status mean.
+/// What a run does and what its exit status means, for `--help`.
 const RUN_HELP: &str = "\
 A job has two minutes here, and six hours where it is deployed, unless its event says Landfall.DeadlineSeconds.
 Members that EventBridge gives to every event (id, time, account, region, …) may be left out of the file.
@@ -43,7 +43,7 @@ pub(super) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Keeps the local world up, for the aws command, boto3 and cargo lambda.
+    /// Keeps the local world running, for the aws command, boto3 and cargo lambda.
     Serve(Serve),
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Run {
     /// Delivers each event this many times at once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(super) repeat: u16,
-    /// Keeps exported files, receipts, execution histories and logs in this folder, in place of a run that it keeps
+    /// Keeps exported files, receipts, execution histories and logs in this folder, and replaces an earlier run there
     #[arg(long, value_name = "FOLDER")]
     pub(super) out: Option<PathBuf>,
     /// Prints one JSON document instead of tables: docs/schema/run.schema.json, or error.schema.json with status 2
@@ -73,13 +73,13 @@ pub(super) struct Run {
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// Kinds of job to serve; each one's functions are compiled
+    /// Kinds of job to serve; the functions of each are compiled
     #[arg(long = "kind", value_name = "KIND", value_parser = PossibleValuesParser::new(KINDS.iter().map(|kind| kind.name)),
           default_values_t = [KINDS[0].name.to_owned()])]
     pub(super) kinds: Vec<String>,
     #[command(flatten)]
     pub(super) simulation: Simulation,
-    /// Port to listen on; a free one if not given
+    /// Port to listen on; if not given, a free one
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub(super) port: u16,
 }
@@ -89,7 +89,7 @@ pub(super) struct Simulation {
     /// Profiles in the simulated segment
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(super) profiles: Option<u64>,
-    /// How long a simulated job runs
+    /// How long a simulated job takes
     #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub(super) duration: Option<Duration>,
     /// What goes wrong in the simulated service
@@ -108,7 +108,8 @@ pub(super) enum Format {
     Orc,
 }
 
-/// The command line as it is parsed: `--scenario` lists its scenarios once, in the help of a run.
+/// The command line as it is parsed. The help of a run lists the scenarios, and the help of `serve` does not repeat
+/// them.
 pub(super) fn command() -> clap::Command {
     Cli::command().mut_subcommand("serve", |serve| {
         serve.mut_arg("scenario", |scenario| {
@@ -117,7 +118,7 @@ pub(super) fn command() -> clap::Command {
     })
 }
 
-/// The names of all scenarios, of whatever service: each service knows some of them.
+/// The names of all scenarios. Each service knows some of them.
 fn scenarios() -> Vec<&'static str> {
     let mut names = Vec::new();
     for (name, _) in kinds::services(&KINDS).iter().flat_map(|service| (service.scenarios)()) {
@@ -150,8 +151,8 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl Simulation {
-    /// The services of some kinds as they are asked for: those that know the scenario play it. Fails if there is a scenario
-    /// and no service that runs knows it.
+    /// The simulated services of these kinds, as they were asked for. The services that know the scenario play it.
+    /// Fails if there is a scenario that no service here knows.
     pub(super) fn services(&self, kinds: &[Kind]) -> Result<Vec<Recipe>> {
         let asked = Asked {
             rows: self.profiles,

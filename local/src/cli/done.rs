@@ -1,7 +1,7 @@
 //! What became of one delivery.
 //!
-//! What must stay true: it is a sealed success only if the execution succeeded and its receipt, which could be read, says
-//! so.
+//! What must stay true: it is a sealed success only if the execution succeeded, its receipt could be read, and the
+//! receipt says so.
 
 use std::{
     path::{Path, PathBuf},
@@ -27,7 +27,7 @@ pub(super) struct Done {
     pub(super) job: Option<Value>,
     pub(super) receipt_uri: Option<String>,
     pub(super) receipt: Option<Value>,
-    /// What became of each request, of a batch.
+    /// What became of each request, for a batch.
     pub(super) results: Vec<Value>,
     pub(super) took: Duration,
 }
@@ -41,7 +41,7 @@ impl Done {
                 .is_some_and(|receipt| receipt["verdict"] == "succeeded")
     }
 
-    /// The named error and its message; `None` for a sealed success.
+    /// The named error and its message. `None` for a sealed success.
     pub(super) fn error(&self) -> Option<(String, String)> {
         if self.is_sealed_success() {
             return None;
@@ -70,7 +70,7 @@ impl Done {
         }
     }
 
-    /// Of the job or the batch.
+    /// The key of the job or of the batch.
     pub(super) fn key(&self) -> Option<&str> {
         let job = self.job.as_ref()?;
         job["job_key"].as_str().or(job["batch_key"].as_str())

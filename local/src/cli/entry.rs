@@ -1,6 +1,6 @@
 //! From the command line to its exit status.
 //!
-//! What must stay true: progress goes to stderr and the result to stdout; an interrupted run leaves no process behind.
+//! What must stay true: progress goes to stderr and the result to stdout. An interrupted run leaves no process behind.
 #![allow(clippy::print_stderr)]
 
 use std::process::ExitCode;
@@ -24,7 +24,7 @@ pub(crate) async fn main() -> ExitCode {
             None => run(&cli.run).await,
         }
     };
-    // Whichever ends first: dropping the work ends all child processes.
+    // Whichever ends first. Dropping the work ends all child processes.
     let ended = tokio::select! {
         ended = work => Some(ended),
         () = interrupted() => None,
@@ -38,10 +38,10 @@ pub(crate) async fn main() -> ExitCode {
         ),
         None => {
             eprintln!(
-                "landfall: interrupted; its processes were ended, but for an installation or a build, which may go on to \
-                 its end"
+                "landfall: interrupted; its processes were ended. Only an installation or a build that had begun may go \
+                 on to its end"
             );
-            // Not by returning: a build that still runs in a blocking thread would be waited for.
+            // Returning would wait for a build that still runs in a blocking thread.
             std::process::exit(130);
         }
     }

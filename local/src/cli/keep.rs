@@ -1,6 +1,7 @@
 //! The folder of `--out`.
 //!
-//! What must stay true: a folder keeps one run and nothing of somebody else; no key of an object leads out of it.
+//! What must stay true: the folder holds one run, and files of somebody else are never removed. No key of an object
+//! leads out of the folder.
 #![allow(clippy::print_stderr)]
 
 use std::{
@@ -20,8 +21,8 @@ use super::done::Done;
 /// What `keep` and the world write into a folder of `--out`.
 const KEPT: [&str; 4] = [EXPORTS, LEDGER, DELIVERIES, "logs"];
 
-/// Takes an earlier run out of a folder that is to keep another: of two runs that lie mixed, nothing could be verified.
-/// Fails if the folder holds something else.
+/// Removes an earlier run from the folder, because nothing could be verified if two runs were mixed there. Fails if the
+/// folder holds something else.
 pub(super) fn clear(folder: &Path) -> Result<()> {
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -31,15 +32,15 @@ pub(super) fn clear(folder: &Path) -> Result<()> {
     if names.is_empty() {
         return Ok(());
     }
-    // What a run leaves that broke off before it kept anything.
+    // A run that broke off before it kept anything leaves this.
     let only_logs = names.iter().all(|name| name == "logs") && folder.join("logs").join("moto.log").is_file();
     if !is_kept(folder) && !only_logs {
         bail!(
-            "--out {}: it holds something else than a run that was kept there; name another folder",
+            "--out {}: this folder holds something else than an earlier run; name another folder",
             folder.display()
         );
     }
-    eprintln!("landfall: what was kept in {} before is replaced", folder.display());
+    eprintln!("landfall: the earlier run in {} is replaced", folder.display());
     for name in KEPT {
         let path = folder.join(name);
         if path.exists() {
@@ -49,7 +50,7 @@ pub(super) fn clear(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Keeps what the world would forget: objects, receipts, histories. The logs are in the folder already.
+/// Keeps what the world would forget: objects, receipts and histories. The logs are in the folder already.
 pub(super) async fn keep(world: &World, all: &[Done], folder: &Path) -> Result<()> {
     for bucket in [EXPORTS, LEDGER] {
         for key in world.list(bucket, "").await? {
@@ -73,7 +74,7 @@ pub(super) async fn keep(world: &World, all: &[Done], folder: &Path) -> Result<(
     Ok(())
 }
 
-/// A path of a key beneath a folder; `None` if it would lead out of it.
+/// The path of a key beneath a folder, or `None` if it would lead out of the folder.
 pub(super) fn below(folder: &Path, key: &str) -> Option<PathBuf> {
     let relative = Path::new(key);
     let is_plain = relative.components().all(|part| matches!(part, Component::Normal(_)));

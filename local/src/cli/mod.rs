@@ -1,4 +1,4 @@
-//! The command line, one room for each command.
+//! The command line: one file for each command.
 
 mod arguments;
 mod done;

@@ -8,7 +8,7 @@ use landfall_cli::{document::Refusal, screen::print};
 /// The exit status of a command that could not do its work.
 const REFUSED: u8 = 2;
 
-/// Says why a command could not do its work: on stderr, and on stdout for a program that reads JSON.
+/// Says why a command could not do its work: on stderr, and also on stdout for a program that reads JSON.
 pub(super) fn refuse(json: bool, name: &str, message: &str) -> ExitCode {
     eprintln!("landfall: {message}");
     if json {

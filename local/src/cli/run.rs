@@ -1,7 +1,7 @@
 //! `cargo local EVENT`.
 //!
 //! What must stay true: the exit status is 0 only if every delivery ended in a sealed success whose receipt could be
-//! read; otherwise the named error is the last thing on stderr. Nothing is built before every event could be read.
+//! read. Otherwise the named error is the last thing on stderr. Nothing is built before all events have been read.
 #![allow(clippy::print_stderr)]
 
 use std::{
@@ -37,13 +37,13 @@ use super::{
 struct Order {
     path: PathBuf,
     event: Value,
-    /// What was filled in.
+    /// The members that were filled in.
     filled_in: Vec<&'static str>,
-    /// What the requests of a batch are called.
+    /// The names of a batch's requests.
     labels: Vec<String>,
 }
 
-/// The events as they are to be delivered, and what the world needs for them.
+/// The events to deliver, and what the world needs for them.
 #[derive(Default)]
 struct Orders {
     orders: Vec<Order>,
@@ -74,7 +74,7 @@ impl Orders {
             self.batches = true;
             let list = event::list_beside(&event, path)?;
             labels = event::labels_of_batch(&event, list.as_ref());
-            // Of a kind that does not exist a batch says so itself.
+            // If a kind does not exist, the batch itself reports it.
             let kinds = event::kinds_of_batch(&event, list.as_ref());
             self.lists.extend(list);
             kinds.iter().filter_map(|name| Kind::named(name).ok()).collect()
@@ -120,7 +120,7 @@ pub(super) async fn run(options: &Run) -> Result<ExitCode> {
 
     let screen = Screen::new(options.json);
     let mut all = Vec::new();
-    // What breaks off loses nothing of what was done before it.
+    // If a delivery breaks off, what was done before it is still reported.
     let mut broken = None;
     for order in &orders {
         let delivered = deliver(&world, order, options, &screen, &mut all).await;
@@ -141,11 +141,11 @@ pub(super) async fn run(options: &Run) -> Result<ExitCode> {
     drop(screen);
     let broken = broken.map(|error| format!("{error:#}"));
     let reported = report(options, &all, broken.as_deref(), &logs)?;
-    // What was done is told already.
+    // What was done has been told already.
     Ok(broken.map_or(reported, |error| refuse(false, "Local.Error", &error)))
 }
 
-/// Delivers an event as often as was asked for, at once, and adds what became of it to `all`. Fails with the first
+/// Delivers an event as often as was asked for, all at once, and adds what became of it to `all`. Fails with the first
 /// delivery that could not be made or followed.
 async fn deliver(world: &World, order: &Order, options: &Run, screen: &Screen, all: &mut Vec<Done>) -> Result<()> {
     let Order { path, event, .. } = order;
@@ -200,7 +200,7 @@ async fn follow(
     screen: &Screen,
 ) -> Result<Done> {
     let mut narrator = Narrator::new(options.all);
-    // Several deliveries tell much the same: the table at the end says what became of each.
+    // Several deliveries tell much the same. The table at the end says what became of each.
     let is_told = options.repeat == 1 || options.all;
     let finished = world
         .follow(&execution, |step| {
@@ -253,7 +253,7 @@ async fn follow(
     })
 }
 
-/// Prints the result and decides the exit status, which tells of success only if everything was delivered and kept.
+/// Prints the result and decides the exit status. It is success only if everything was delivered and kept.
 fn report(options: &Run, all: &[Done], broken: Option<&str>, logs: &Path) -> Result<ExitCode> {
     let succeeded = broken.is_none() && all.iter().all(Done::is_sealed_success);
     if options.json {
@@ -274,7 +274,7 @@ fn report(options: &Run, all: &[Done], broken: Option<&str>, logs: &Path) -> Res
         let layout = layout(options.all);
         let heading = |text: &str| layout.paint.paint(Tone::Strong, text);
         let mut parts = Vec::new();
-        // The same receipt once, however many deliveries led to it.
+        // Each receipt is shown once, however many deliveries led to it.
         let mut shown: Vec<&str> = Vec::new();
         for done in all {
             let (Some(receipt), Some(uri)) = (&done.receipt, &done.receipt_uri) else {
@@ -308,7 +308,7 @@ fn report(options: &Run, all: &[Done], broken: Option<&str>, logs: &Path) -> Res
     let mut said = Vec::new();
     for done in all {
         let Some((name, message)) = done.error() else { continue };
-        // Deliveries of one event mostly fail alike.
+        // Deliveries of one event often fail alike.
         let error = (file_name(&done.event), name, message);
         if said.contains(&error) {
             continue;

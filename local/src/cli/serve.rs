@@ -1,6 +1,6 @@
 //! `cargo local serve`.
 //!
-//! What must stay true: stdout holds nothing but what a shell can evaluate; what people read goes to stderr.
+//! What must stay true: stdout holds only what a shell can evaluate. What people read goes to stderr.
 #![allow(clippy::print_stderr)]
 
 use std::io::IsTerminal;
@@ -35,7 +35,7 @@ pub(super) async fn serve(options: &Serve) -> Result<()> {
     world.deploy_rules().await?;
     world.deploy_stack().await?;
     let (url, port) = (world.edge().url(), world.edge().address().port());
-    // A shell evaluates this, so nothing else stands on stdout.
+    // A shell evaluates this, so stdout holds nothing else.
     let exports: Vec<String> = [
         ("AWS_ENDPOINT_URL", url.as_str()),
         ("AWS_REGION", REGION),
@@ -81,7 +81,7 @@ pub(super) async fn serve(options: &Serve) -> Result<()> {
         "cargo lambda invoke {} --invoke-address 127.0.0.1 --invoke-port {port} --data-file {sample}",
         kind.start()
     );
-    // The environment that moto was installed into has boto3.
+    // The Python environment of moto has boto3.
     let python = python::ensure(&places::workspace()?)?.python();
     eprintln!(
         "{} -c 'import boto3; print(boto3.client(\"s3\").list_buckets()[\"Buckets\"])'",
@@ -91,5 +91,5 @@ pub(super) async fn serve(options: &Serve) -> Result<()> {
     std::future::pending().await
 }
 
-/// Makes an entry of PutEvents of an event, with jq.
+/// A jq filter that turns an event into an entry of PutEvents.
 const ENTRY: &str = "[{Source: .source, DetailType: .\"detail-type\", Detail: (.detail | tostring)}]";

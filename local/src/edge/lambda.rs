@@ -1,9 +1,9 @@
 //! Lambda's Invoke API over real function binaries.
 //!
-//! What must stay true: an execution environment, that is one child process, serves one invocation at a time; a second
-//! concurrent invocation starts another one. Whatever becomes of the process, its caller gets the answer that Lambda
-//! would give: a function's error is a 200 with `X-Amz-Function-Error`, an exit is `Runtime.ExitError`, a timeout ends
-//! the environment and is `Sandbox.Timedout`. An invocation runs to its end even if its caller hangs up.
+//! What must stay true: an execution environment is one child process, and it serves one invocation at a time. A second
+//! concurrent invocation starts another environment. Whatever becomes of the process, its caller gets the answer that
+//! Lambda would give. A function's error is a 200 with `X-Amz-Function-Error`. An exit is `Runtime.ExitError`. A
+//! timeout ends the environment and is `Sandbox.Timedout`. An invocation runs to its end even if its caller hangs up.
 
 pub(super) mod api;
 mod environment;
@@ -35,15 +35,15 @@ pub use self::environment::{Fault, FunctionConfig};
 use super::ids::new_id;
 use crate::children::Guard;
 
-/// How long a new environment may take to ask for its first invocation. Lambda gives 10 s; a busy machine that also
-/// compiles needs more.
+/// How long a new environment may take until it asks for its first invocation. Lambda gives 10 s. A busy machine that
+/// also compiles needs more.
 const INIT_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long an answer is held back until its environment asks for the next invocation or ends. It does so at once, but on
-/// a busy machine that takes its time.
+/// How long an answer is held back until its environment asks for the next invocation or ends. It does so at once, but
+/// this may take a moment on a busy machine.
 const RETURN_LIMIT: Duration = Duration::from_secs(2);
 
-/// The most that a synchronous invocation may carry, in and out.
+/// How many bytes a synchronous invocation may carry at most, in and out.
 const PAYLOAD_LIMIT: usize = 6 << 20;
 
 /// The one version that each function has.
@@ -59,10 +59,10 @@ pub struct Lambda {
     itself: Weak<Self>,
 }
 
-/// Where and as whom functions run.
+/// Where functions run, and in which account.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The edge, to which every AWS client of a function is pointed.
+    /// The edge. Every AWS client of a function calls it.
     pub endpoint: SocketAddr,
     /// The region.
     pub region: String,
@@ -70,7 +70,7 @@ pub struct Settings {
     pub account: String,
     /// Each function's output goes to `<name>.log` in this folder.
     pub logs: PathBuf,
-    /// Ends the processes with this one.
+    /// Ends the functions' processes when this process ends.
     pub guard: Guard,
 }
 
@@ -121,8 +121,8 @@ impl Lambda {
         format!("arn:aws:lambda:{region}:{account}:function:{name}")
     }
 
-    /// The ARN of a function's version, which definitions name: an execution goes on with the code it was started with.
-    /// Here each function has one version.
+    /// The ARN of a function's version. Definitions name versions, so that an execution goes on with the code with
+    /// which it was started. Here each function has one version.
     pub fn version_arn(&self, name: &str) -> String {
         format!("{}:{VERSION}", self.arn(name))
     }
@@ -143,13 +143,13 @@ impl Lambda {
             .map_or(0, |function| function.invocations.load(Ordering::SeqCst))
     }
 
-    /// Lets the `nth` invocation of a function, counted from 1, go wrong.
+    /// Makes the `nth` invocation of a function, counted from 1, go wrong.
     pub fn inject(&self, name: &str, nth: u64, fault: Fault) -> Result<()> {
         lock(&self.faulty(name)?.faults).insert(nth, fault);
         Ok(())
     }
 
-    /// Lets every invocation of a function go wrong until it is [mended](Self::mend).
+    /// Makes every invocation of a function go wrong until it is [mended](Self::mend).
     pub fn break_down(&self, name: &str, fault: Fault) -> Result<()> {
         *lock(&self.faulty(name)?.broken) = Some(fault);
         Ok(())
@@ -161,7 +161,7 @@ impl Lambda {
         Ok(())
     }
 
-    /// Kills the environments that a function has now, whatever they are at.
+    /// Kills the environments that a function has now, whatever they are doing.
     pub fn kill(&self, name: &str) {
         let environments: Vec<_> = lock(&self.environments).values().cloned().collect();
         for environment in environments {
@@ -239,7 +239,7 @@ impl Lambda {
 
         let limit = function.config.timeout;
         let fetched = async {
-            // Without a fetch it is the reply that says what happened.
+            // If nothing was fetched, the reply says what happened.
             if (&mut was_fetched).await.is_err() {
                 std::future::pending::<()>().await;
             }
@@ -263,7 +263,7 @@ impl Lambda {
                 }
             },
         };
-        // A caller that comes again at once then finds this environment idle, and not in need of another one.
+        // So that a caller that comes again at once finds this environment idle, and no new one is started.
         let _ = tokio::time::timeout(RETURN_LIMIT, environment.settled.notified()).await;
         match answer {
             Ok(Ok(body)) if body.len() > PAYLOAD_LIMIT => Outcome::FunctionError(error_document(
@@ -275,7 +275,7 @@ impl Lambda {
             )),
             Ok(Ok(body)) => Outcome::Answered(body),
             Ok(Err(error)) => Outcome::FunctionError(error),
-            // Only at shutdown.
+            // Happens only at shutdown.
             Err(_) => Outcome::FunctionError(exit_error(&id, None)),
         }
     }
@@ -307,7 +307,7 @@ impl Lambda {
             settled: Notify::new(),
         });
         let mut command = self.command(&environment)?;
-        // Before the process can ask for it.
+        // Added before the process can ask for it.
         lock(&self.environments).insert(environment.id.clone(), Arc::clone(&environment));
         let mut process = match self.settings.guard.spawn(&mut command) {
             Ok(process) => process,
@@ -319,7 +319,7 @@ impl Lambda {
         let lambda = Weak::clone(&self.itself);
         let watched = Arc::clone(&environment);
         let mut tasks = lock(&self.tasks);
-        // Those that ended are only kept for their results.
+        // Ended tasks stay in the set until somebody joins them.
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move {
             let status = tokio::select! {
@@ -334,7 +334,7 @@ impl Lambda {
         Ok(environment)
     }
 
-    /// The process of an environment, with what Lambda would give it and nothing else.
+    /// The process of an environment. It gets the variables that Lambda would set, and no others.
     fn command(&self, environment: &Environment) -> Result<Command> {
         let Settings { endpoint, region, .. } = &self.settings;
         let function = &environment.function;
@@ -370,7 +370,7 @@ impl Lambda {
             .env("AWS_LAMBDA_LOG_FORMAT", "JSON")
             .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{}", config.name))
             .env("AWS_LAMBDA_LOG_STREAM_NAME", &environment.id)
-            // With its scheme: without one, an address that has a path is not a URI.
+            // With a scheme, because an address with a path but without a scheme is not a URI.
             .env(
                 "AWS_LAMBDA_RUNTIME_API",
                 format!("http://{endpoint}/environment/{}", environment.id),

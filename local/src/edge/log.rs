@@ -1,6 +1,6 @@
-//! What the edge was asked.
+//! The requests that the edge got.
 //!
-//! What must stay true: neither headers nor bodies are kept unless a test asks for it, and then only those of
+//! What must stay true: headers and bodies are kept only if a test asks for it, and then only those of requests to
 //! simulated services.
 
 use std::{
@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri};
 
-/// More than any run or test makes; `serve` may run for days.
+/// How many requests are kept. No run or test makes more, but `serve` may run for days.
 const KEPT: usize = 20_000;
 
 /// One request and the status of its answer.
@@ -22,11 +22,11 @@ const KEPT: usize = 20_000;
 pub struct Record {
     /// The HTTP method.
     pub method: Method,
-    /// Path, with the query but for presigned links.
+    /// The path, with its query unless it is a presigned link.
     pub path: String,
-    /// The service it was meant for: a signing name, or `runtime`.
+    /// The service that was asked: a signing name, or `runtime`.
     pub service: String,
-    /// The status of the answer; `None` if it was lost on purpose.
+    /// The status of the answer. `None` if the answer was lost on purpose.
     pub status: Option<StatusCode>,
 }
 
@@ -69,7 +69,7 @@ impl RequestLog {
         lock(&self.captured).clone()
     }
 
-    /// How many requests a service got, such as `profile`, whose method and path satisfy `is`.
+    /// How many requests a service such as `profile` got whose method and path satisfy `is`.
     pub fn count(&self, service: &str, is: impl Fn(&Record) -> bool) -> usize {
         lock(&self.records)
             .iter()

@@ -1,7 +1,7 @@
-//! Everything that is not answered here goes to moto.
+//! Passes everything on to moto that is not answered here.
 //!
-//! What must stay true: method, path, query, headers (`Host` included) and body reach the backend byte for byte, since
-//! S3 paths and signatures depend on them. Bodies are streamed, not held.
+//! What must stay true: method, path, query, headers (including `Host`) and body reach the backend byte for byte,
+//! because S3 paths and signatures depend on them. Bodies are streamed and not held.
 
 use std::{net::SocketAddr, sync::OnceLock};
 
@@ -22,7 +22,7 @@ pub(super) struct Proxy {
 impl Proxy {
     pub(super) fn new() -> Self {
         let client = Client::builder(TokioExecutor::new())
-            // moto closes each connection after its answer; a kept one could be closed under a request.
+            // moto closes each connection after its answer. A connection that is kept could be closed during a request.
             .pool_max_idle_per_host(0)
             .build_http();
         Self {
@@ -45,7 +45,7 @@ impl Proxy {
             Ok(uri) => *request.uri_mut() = uri,
             Err(error) => return unavailable(&format!("the path cannot be passed on: {error}")),
         }
-        // These belong to the connection on which they came.
+        // These headers belong to the incoming connection.
         for name in [header::CONNECTION, header::EXPECT, header::TE, header::UPGRADE] {
             request.headers_mut().remove(name);
         }
@@ -68,7 +68,7 @@ impl Proxy {
     }
 }
 
-/// 503 in the shape that most clients read, so that they retry.
+/// A 503 in a form that most clients read, so that they retry.
 fn unavailable(message: &str) -> Response<Body> {
     let body = serde_json::json!({"__type": "ServiceUnavailable", "message": message}).to_string();
     let mut response = Response::new(Body::from(body));

@@ -1,7 +1,7 @@
-//! Lambda's Runtime API, which a function's process asks for its invocations.
+//! Lambda's Runtime API. A function's process asks it for invocations.
 //!
 //! What must stay true: each execution environment has a base path of its own,
-//! `/environment/<id>/2018-06-01/runtime/…`, so a process can only see and answer what was given to it.
+//! `/environment/<id>/2018-06-01/runtime/…`. A process can therefore only see and answer what was given to it.
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ async fn next(environment: &Arc<Environment>) -> Response<Body> {
         ("lambda-runtime-invoked-function-arn", arn),
         ("lambda-runtime-trace-id", trace),
     ] {
-        // A caller's trace id may hold what a header may not; then the function has none.
+        // A caller's trace id may hold something that a header may not. Then the function gets none.
         if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(name, value);
         }

@@ -1,7 +1,7 @@
 //! Which part of the edge answers a request.
 //!
-//! What must stay true: a signed request goes to the service that it is signed for, whatever its path looks like. Only
-//! unsigned ones are told by their path.
+//! What must stay true: a signed request goes to the service that it is signed for, whatever its path is. The path
+//! decides only for unsigned requests.
 
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
@@ -9,8 +9,8 @@ use percent_encoding::percent_decode_str;
 use crate::simulated::SERVICES;
 pub use crate::simulated::{ConnectionCut, SimulatedService};
 
-/// The name that a request is signed for, such as `s3` or `profile`: from the `Authorization` header, or from the
-/// query of a presigned link.
+/// The service that a request is signed for, such as `s3` or `profile`. It is read from the `Authorization` header, or
+/// from the query of a presigned link.
 pub fn signing_name(parts: &Parts) -> Option<String> {
     let header = parts
         .headers
@@ -37,14 +37,15 @@ pub fn signing_name(parts: &Parts) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// The signing name that an unsigned request's path belongs to, for the services that are never passed to moto.
+/// The signing name of the service that an unsigned request's path belongs to. Only services that are never passed to
+/// moto are known here.
 pub fn name_by_path(path: &str) -> Option<&'static str> {
     let simulated = SERVICES.iter().map(|service| (service.path, service.signing_name));
     let mut all = simulated.chain([("/2015-03-31/functions", "lambda"), ("/environment/", RUNTIME)]);
     all.find(|(prefix, _)| path.starts_with(prefix)).map(|(_, name)| name)
 }
 
-/// Stands for the Runtime API, whose requests are never signed.
+/// The name of the Runtime API. Its requests are never signed.
 pub(super) const RUNTIME: &str = "runtime";
 
 #[cfg(test)]

@@ -1,20 +1,20 @@
 //! ORC files of nullable texts, as Customer Profiles exports them.
 //!
-//! What must stay true: a file is what Apache ORC's specification, version 1, says, and readers that are not ours read it
-//! back (the tests of [`super::profiles`] and of the formats); memory holds one stripe, whatever the size of the file.
+//! What must stay true: a file follows version 1 of Apache ORC's specification. Readers that are not ours read it back,
+//! in the tests of [`super::profiles`] and of the formats. Memory holds one stripe, whatever the size of the file.
 //!
-//! Texts are all that an export of profiles has, so this writes what texts need and nothing else: per column a stream of
-//! bits that tell nulls from values, one of the values' bytes, one of their lengths; all of it deflated. A library that
-//! writes every type would be a tenth of what a first run compiles.
+//! An export of profiles has only texts, so this writes what texts need and nothing else. Each column has a stream of
+//! bits that tell nulls from values, one of the values' bytes, and one of their lengths. All are deflated. A library
+//! that writes every type would be a tenth of what a first run compiles.
 
 use std::io::{self, Write};
 
 use flate2::{Compression, write::DeflateEncoder};
 
-/// Bytes of values after which a stripe is written.
+/// A stripe is written after this many bytes of values.
 const STRIPE_BYTES: usize = 8 << 20;
 
-/// Most bytes that are deflated as one.
+/// How many bytes are deflated together at most.
 const BLOCK: usize = 256 << 10;
 
 /// Values of the specification's enums.
@@ -28,16 +28,16 @@ const LENGTH: u64 = 2;
 /// Writes a file row by row.
 pub(super) struct Writer<W> {
     out: W,
-    /// Bytes written so far.
+    /// How many bytes were written so far.
     at: u64,
     names: Vec<String>,
     columns: Vec<Column>,
-    /// Rows of the stripe that is held.
+    /// How many rows the stripe in memory has.
     rows: u64,
     stripes: Vec<Stripe>,
 }
 
-/// What a column has of the stripe that is held.
+/// A column of the stripe in memory.
 #[derive(Default)]
 struct Column {
     present: Vec<bool>,
@@ -142,7 +142,7 @@ impl<W: Write> Writer<W> {
         for (number, column) in (1..).zip(&mut self.columns) {
             let column = std::mem::take(column);
             let mut streams = vec![(DATA, column.data), (LENGTH, lengths(&column.lengths))];
-            // A column without a null has no stream of them.
+            // A column without nulls has no stream of them.
             if column.present.contains(&false) {
                 streams.insert(0, (PRESENT, bits(&column.present)));
             }
@@ -208,7 +208,7 @@ fn varint(mut value: u64) -> Vec<u8> {
     }
 }
 
-/// How a group of values that are not repeated begins.
+/// The first byte of a group of values that are not repeated.
 fn literals(count: usize) -> u8 {
     (count as u8).wrapping_neg()
 }
@@ -241,7 +241,7 @@ fn bits(values: &[bool]) -> Vec<u8> {
     bytes
 }
 
-/// The blocks of a stream: each with its length, and whether it is kept as it is.
+/// The blocks of a stream. Each has its length, and says whether it is stored without compression.
 fn deflated(bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut blocks = Vec::new();
     for block in bytes.chunks(BLOCK) {

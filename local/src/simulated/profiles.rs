@@ -1,10 +1,10 @@
 //! Invented customer profiles, and the files that an export makes of them.
 //!
-//! What must stay true: a profile follows from the seed, its number and the size of the segment alone, so that any part
-//! of a segment can be written by itself and in memory that does not grow with it. All people are invented: names are put together at
-//! random, mail goes to `example.com`, phones are `555-01xx`. Values hold what breaks careless readers: commas,
-//! quotes, line breaks, tabs, many scripts, emoji, empty and long texts. Each column of an export has a value in at
-//! least one of its profiles, as Customer Profiles exports only such attributes.
+//! What must stay true: a profile follows from the seed, its number and the size of the segment alone. Any part of a
+//! segment can therefore be written by itself, and memory does not grow with the segment. All people are invented:
+//! names are put together at random, mail goes to `example.com`, phone numbers are `555-01xx`. Values hold what breaks
+//! careless readers: commas, quotes, line breaks, tabs, many scripts, emoji, empty and long texts. Each column of an
+//! export has a value in at least one of its profiles, because Customer Profiles exports only such attributes.
 
 mod person;
 
@@ -40,12 +40,12 @@ impl DataFormat {
         }
     }
 
-    /// The format of a value of the model's enum, which is in capitals.
+    /// The format that a value of the model's enum means. These values are in capitals.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.name() == name)
     }
 
-    /// The end of a file's name. AWS documents none (reference CP1).
+    /// The extension of a file's name. AWS documents none (reference CP1).
     pub const fn extension(self) -> &'static str {
         match self {
             Self::Csv => "csv",
@@ -75,7 +75,7 @@ pub struct Profiles {
 pub type Row = Vec<Option<String>>;
 
 impl Profiles {
-    /// `total` profiles that follow from `seed`, as do the attributes that they have.
+    /// `total` profiles. They and their attributes follow from `seed`.
     pub fn new(seed: u64, total: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let columns = ATTRIBUTES
@@ -88,7 +88,7 @@ impl Profiles {
         }
     }
 
-    /// The attributes that at least one profile has a value of, in the order of a file's columns.
+    /// The attributes of which at least one profile has a value, in the order of a file's columns.
     pub fn columns(&self) -> impl ExactSizeIterator<Item = &'static str> + '_ {
         self.columns.iter().map(|attribute| attribute.name)
     }
@@ -97,7 +97,7 @@ impl Profiles {
     pub fn row(&self, number: u64) -> Row {
         let mut person = Person::new(self.seed, number);
         let value = |(column, attribute): (usize, &&'static Attribute)| {
-            // Each column has one profile that surely fills it.
+            // Each column has one profile that certainly fills it.
             let sure = self.total > 0 && column as u64 % self.total == number;
             if sure || person.chance(attribute.filled) {
                 Some((attribute.value)(&mut person))
@@ -124,7 +124,7 @@ impl Profiles {
         Ok(file)
     }
 
-    /// A file that ends in the middle: of a row in CSV and JSONL, before the footer in ORC.
+    /// A file that ends in the middle: within a row in CSV and JSONL, before the footer in ORC.
     pub(crate) fn encode_truncated(&self, format: DataFormat, numbers: Range<u64>) -> anyhow::Result<Vec<u8>> {
         /// Shorter than the first value of any row.
         const OF_THE_ROW: usize = 16;
@@ -145,7 +145,7 @@ impl Profiles {
         Ok(file)
     }
 
-    // The header row, the flattening and the absence of a null notation are not documented (reference CP4).
+    // AWS documents neither the header row, nor the flattening, nor that nulls have no notation (reference CP4).
     fn write_csv(&self, numbers: Range<u64>, header: bool, out: impl Write) -> anyhow::Result<()> {
         let mut writer = csv::Writer::from_writer(out);
         if header {
@@ -167,7 +167,8 @@ impl Profiles {
         Ok(())
     }
 
-    /// A profile in the shape that the API gives it: `Address` and `Attributes` as objects, absent members left out.
+    /// A profile in the form that the API gives it: `Address` and `Attributes` are objects, and absent members are left
+    /// out.
     fn nested(&self, row: Row) -> Map<String, Value> {
         let mut profile = Map::new();
         for (name, value) in self.columns().zip(row) {

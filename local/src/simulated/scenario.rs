@@ -1,14 +1,14 @@
 //! What the scenarios of all simulated services have in common.
 //!
-//! What must stay true: a scenario of a service is a variant of its enum, whose documentation is what the help says of
-//! it, and whose behaviour is made of the few parts that the service obeys. What several services can do goes by the same
-//! name there. No service asks which scenario it plays.
+//! What must stay true: a scenario of a service is a variant of its enum. The help shows the variant's doc comment. A
+//! scenario's behaviour is made of the few parts that the service obeys, and no service asks which scenario it plays.
+//! If several services can do the same, it has the same name in each.
 
 use std::fmt;
 
 use strum::{EnumMessage, VariantNames};
 
-/// A name that no scenario of a service has.
+/// The error for a name that no scenario of a service has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownScenario {
     name: String,
@@ -16,7 +16,7 @@ pub struct UnknownScenario {
 }
 
 impl UnknownScenario {
-    /// `name` is none of the scenarios `S`.
+    /// The error for a name that is not one of the scenarios `S`.
     pub fn of<S: VariantNames>(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -38,7 +38,7 @@ impl fmt::Display for UnknownScenario {
 
 impl std::error::Error for UnknownScenario {}
 
-/// What the help says of a scenario.
+/// The text of the help about a scenario.
 pub fn description(scenario: &impl EnumMessage) -> &'static str {
     scenario.get_documentation().unwrap_or_default()
 }

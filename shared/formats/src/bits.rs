@@ -1,6 +1,6 @@
-//! Bit masks of 64 bytes, by which the fast ways over CSV and JSON tell what stands where.
+//! Bit masks of 64 bytes. With them, the fast paths for CSV and JSON find quotes, commas and brackets.
 
-/// For each bit, whether an odd number of bits is set up to it.
+/// For each bit, whether the number of set bits up to it is odd.
 #[inline(always)]
 pub(crate) fn parity(mut bits: u64) -> u64 {
     for shift in [1, 2, 4, 8, 16, 32] {
@@ -9,11 +9,12 @@ pub(crate) fn parity(mut bits: u64) -> u64 {
     bits
 }
 
-/// The bytes behind backslashes that are not escaped themselves. `first`: whether the byte before these is one.
+/// The bytes after backslashes that are not escaped themselves. `first` says whether the byte before these 64 is such a
+/// backslash.
 #[inline(always)]
 pub(crate) fn escaped(backslashes: u64, first: bool) -> u64 {
     let mut escaped = u64::from(first);
-    // A backslash that is escaped itself escapes nothing: this goes over those that are not.
+    // Goes over the backslashes that are not escaped. An escaped one escapes nothing.
     let mut left = backslashes & !escaped;
     while left != 0 {
         let behind = (left & left.wrapping_neg()) << 1;

@@ -1,6 +1,6 @@
 //! What the first bytes of an object may show.
 //!
-//! What must stay true: what no decoder reads comes with what can be done about it.
+//! What must stay true: content that no decoder reads comes with advice.
 
 use std::fmt;
 
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Content {
-    /// A header of at least two columns and at least one record of the same width.
+    /// A header of at least two columns, and at least one record of the same width.
     Csv,
-    /// A JSON object at the begin of the first line.
+    /// A JSON object at the beginning of the first line.
     Json,
-    /// A JSON array of objects: one value over the whole file.
+    /// A JSON array of objects: one value for the whole file.
     JsonArray,
-    /// ORC's magic number, and what is no text behind it.
+    /// ORC's magic number, followed by bytes that are not text.
     Orc,
     /// gzip's magic number.
     Gzip,
@@ -24,16 +24,16 @@ pub enum Content {
     Pdf,
     /// A zip archive, such as an XLSX workbook.
     Zip,
-    /// HTML or XML, such as the page of an error.
+    /// HTML or XML, such as an error page.
     Markup,
     /// Apache Parquet.
     Parquet,
-    /// An Office file as they were before 2007, such as an `.xls` workbook.
+    /// An Office file in the format before 2007, such as an `.xls` workbook.
     OldOffice,
 }
 
 impl Content {
-    /// What it is that no decoder reads, and what can be done; `None` of what decoders read.
+    /// For content that no decoder reads: what it is and what to do about it. `None` for content that decoders read.
     #[must_use]
     pub const fn remedy(self) -> Option<&'static str> {
         match self {
@@ -68,8 +68,7 @@ impl fmt::Display for Content {
 /// The first bytes of an object.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
-    /// The bytes.
     pub bytes: &'a [u8],
-    /// Whether they are the whole object.
+    /// Whether these bytes are the whole object.
     pub whole: bool,
 }

@@ -1,38 +1,38 @@
 //! What an object holds, as far as it was decoded.
 //!
-//! What must stay true: what is kept of an object is bounded, whatever the object holds, and holds none of its values.
+//! What must stay true: what is kept of an object is limited, whatever it holds, and contains none of its values.
 
 use serde::{Deserialize, Serialize};
 
 use crate::remark::Remarks;
 
-/// The most column names that are kept of an object.
+/// Most column names that are kept of an object.
 pub const MAX_COLUMNS: usize = 1_024;
-/// The longest column name that is kept, in characters; longer ones are cut.
+/// The longest column name that is kept, in characters. Longer ones are cut.
 pub const MAX_COLUMN_NAME: usize = 128;
 
-/// What an object that decoded to its end holds.
+/// What an object holds that decoded to its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decoded {
-    /// Rows, without the header. Of a workbook the rows of all sheets, those of headings included.
+    /// Rows, without the header. For a workbook, the rows of all sheets, with those of headings.
     pub rows: u64,
-    /// Names of the columns in their order: CSV's header, the keys of the first JSON line, ORC's top-level fields.
-    /// Cut to [`MAX_COLUMNS`] names of [`MAX_COLUMN_NAME`] characters.
+    /// Names of the columns in order: the header of a CSV, the keys of the first JSON line, or the top-level fields of
+    /// an ORC file. At most [`MAX_COLUMNS`] names, each cut to [`MAX_COLUMN_NAME`] characters.
     pub columns: Vec<String>,
-    /// How many columns there are, those left out of `columns` included.
+    /// Number of columns, with those that `columns` leaves out.
     pub column_count: u64,
-    /// Of a document, which has pages and no rows.
+    /// For a document, which has pages and no rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<Document>,
-    /// Of a text, whether its last line has no line break. Nothing is wrong with that, but a file cut off within its
+    /// For a text, whether its last line has no line break. That is no defect, but a file that is cut off within its
     /// last value looks the same.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unterminated: bool,
-    /// Empty lines behind the header of a CSV of one column. They are no rows here: some writers mean a null by one, and
-    /// others nothing.
+    /// Empty lines after the header of a CSV with one column. They are not counted as rows: some writers write a null
+    /// as an empty line, others write nothing.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub empty_lines: u64,
-    /// What somebody should know of it, although it decodes.
+    /// What a person should know of the object, although it decodes.
     #[serde(default, skip_serializing_if = "Remarks::is_empty")]
     pub remarks: Remarks,
 }
@@ -42,19 +42,19 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// What the ends of an object show without decoding it.
+/// What the beginning and the end of an object show, without decoding it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Framed {
-    /// Names of the columns in their order, cut as those of [`Decoded`].
+    /// Names of the columns in order, cut as in [`Decoded`].
     pub columns: Vec<String>,
-    /// How many columns there are, those left out of `columns` included.
+    /// Number of columns, with those that `columns` leaves out.
     pub column_count: u64,
-    /// Rows, where the object says how many it has.
+    /// Rows, if the object itself says how many it has.
     pub rows: Option<u64>,
-    /// Of a document.
+    /// For a document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<Document>,
-    /// What somebody should know of it, as far as its ends show it.
+    /// What a person should know of the object, as far as its ends show it.
     #[serde(default, skip_serializing_if = "Remarks::is_empty")]
     pub remarks: Remarks,
 }
@@ -74,7 +74,8 @@ impl Framed {
 /// What a document holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
-    /// Its pages, at least one; `None` if it is too large to count them, or encrypted with a password.
+    /// Number of pages, at least one; `None` if the document is too large to count them, or is encrypted with a
+    /// password.
     pub pages: Option<u64>,
 }
 

@@ -1,9 +1,9 @@
-//! What every decoder can do, whatever its format.
+//! What each decoder can do, whatever its format.
 //!
-//! What must stay true: a decoder knows nothing of its caller, and its caller nothing of the format.
+//! What must stay true: a decoder knows nothing of its caller, and its caller knows nothing of the format.
 //!
-//! The caller opens a decoder by its row in the registry, pushes the bytes in order, and asks it to finish. A decoder
-//! that can go on in another process gives a checkpoint. One that needs bytes out of order says which.
+//! The caller opens a decoder as its row in the registry says, pushes the bytes in order, and asks it to finish. A
+//! decoder that can continue in another process gives a checkpoint. A decoder that needs bytes out of order says which.
 
 use std::{fmt, ops::Range};
 
@@ -19,90 +19,90 @@ use crate::{
 
 /// Decodes one object from bytes that are pushed in order.
 pub trait Decoder: fmt::Debug + Send {
-    /// Takes the next bytes. After a defect the decoder is spent: its other methods give no meaningful answer.
+    /// Takes the next bytes. After a defect, the other methods give no meaningful answer.
     fn push(&mut self, chunk: &[u8]) -> Result<(), Defect>;
 
-    /// Says that all bytes were pushed.
+    /// Must be called after all bytes were pushed. Answers what the object holds.
     fn finish(self: Box<Self>) -> Result<Decoded, Defect>;
 
-    /// Bytes of the object's content that are held between two pushes.
+    /// How many bytes of the object's content are held between two pushes.
     fn held(&self) -> usize;
 
-    /// The most bytes that it holds of an object of this size, whatever is pushed.
+    /// How many bytes the decoder holds of an object of this size at most.
     fn needs(&self, size: u64) -> u64;
 
-    /// Where decoding can go on in another process; `None` if only at the begin.
+    /// Where another process can continue; `None` if only at the beginning.
     fn checkpoint(&self) -> Option<Checkpoint> {
         None
     }
 
-    /// A decoder that was just opened, as one was at a checkpoint of the same object.
+    /// Continues from a checkpoint of the same object. `self` must have just been opened.
     fn resume(self: Box<Self>, _checkpoint: Checkpoint) -> Result<Box<dyn Decoder>, Defect> {
         Err(Checkpoint::of_another_format())
     }
 
-    /// Parts of the object that are to be read out of order, and to be [supplied](Self::supply) before more is pushed.
+    /// Parts of the object that must be read out of order and [supplied](Self::supply) before more is pushed.
     fn wanted(&self) -> Vec<Range<u64>> {
         Vec::new()
     }
 
-    /// Takes a part that was [wanted](Self::wanted). One that was not is a defect.
+    /// Takes a part that was [wanted](Self::wanted). Any other part is a defect.
     fn supply(&mut self, range: Range<u64>, _bytes: Bytes) -> Result<(), Defect> {
         Err(not_wanted(&range))
     }
 
-    /// Bytes that are looked at only when it finishes.
+    /// How many bytes are decoded only when it finishes.
     fn deferred(&self) -> u64 {
         0
     }
 
-    /// What a file that was opened by its end must hold at its begin; `None` of a text.
+    /// What a file that was opened from its end must have at its beginning; `None` for a text.
     fn begin(&self) -> Option<Begin> {
         None
     }
 
-    /// What opening the object by its end has shown.
+    /// What opening the object from its end has shown.
     fn frame(&self) -> Framed {
         Framed::default()
     }
 }
 
-/// The defect of bytes that were supplied and not wanted.
+/// The defect if bytes are supplied that were not wanted.
 pub(crate) fn not_wanted(range: &Range<u64>) -> Defect {
     Defect::new("was supplied with bytes that nobody wanted").at(range.start)
 }
 
-/// What came of opening a file by its tail.
+/// The result of opening a file from its tail.
 #[derive(Debug)]
 pub enum Opened<D: ?Sized> {
-    /// The tail begins earlier, at this offset: read from there to the end and open again.
+    /// The tail begins earlier, at this offset. Read from there to the end, and open again.
     Needs(u64),
-    /// All bytes of the file can be pushed now.
+    /// The bytes of the file can be pushed now, from the first one.
     Ready(Box<D>),
 }
 
-/// What stands at the begin of a file.
+/// What must be at the beginning of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Begin {
-    /// The bytes in which it has to stand.
+    /// The bytes in which it must be.
     pub within: Range<u64>,
     pub(crate) magic: &'static [u8],
-    /// What is wrong with a file in which it does not stand there.
+    /// The defect if it is not there.
     pub(crate) lacking: &'static str,
 }
 
 impl Begin {
-    /// Right at an offset.
+    /// Exactly at an offset.
     pub(crate) fn at(offset: u64, magic: &'static [u8], lacking: &'static str) -> Self {
         Self {
-            // A workbook's directory may say any offset, which nobody has held against the size of the file.
+            // A workbook's directory may name any offset; nobody has compared it with the file's size.
             within: offset..offset.saturating_add(magic.len() as u64),
             magic,
             lacking,
         }
     }
 
-    /// Looks at the bytes that were found there.
+    /// Checks the bytes that are there.
     pub fn look(&self, found: &[u8]) -> Result<Option<Remark>, Defect> {
         match memchr::memmem::find(found, self.magic) {
             None => Err(Defect::new(self.lacking).at(self.within.start)),
@@ -112,25 +112,25 @@ impl Begin {
     }
 }
 
-/// A remark on what stands before the header.
+/// The remark on bytes before the header.
 pub(crate) fn bytes_before_header(count: usize) -> Remark {
     Remark::new(format!("has {count} bytes before its header"))
 }
 
-/// Where the decoding of an object can go on in another process.
+/// Where another process can continue to decode an object.
 ///
-/// It is stored between two invocations, and a later version of this program may read it, so the names of decoders and the
-/// members of their states stay.
+/// A checkpoint is stored between two invocations, and a later version of this program may read it. So the names of
+/// decoders and the members of their states must not change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// Offset of the first byte that is to be pushed.
+    /// Offset of the next byte to push.
     pub offset: u64,
-    /// What the decoder needs to go on, by its name.
+    /// The state that the decoder needs, under the decoder's name.
     state: Map<String, Value>,
 }
 
 impl Checkpoint {
-    /// A checkpoint of the decoder of that name; `None` if its state cannot be written.
+    /// A checkpoint of the decoder with this name; `None` if its state cannot be serialised.
     pub(crate) fn new(decoder: &str, offset: u64, state: &impl Serialize) -> Option<Self> {
         let state = serde_json::to_value(state).ok()?;
         Some(Self {
@@ -139,7 +139,7 @@ impl Checkpoint {
         })
     }
 
-    /// The state of the decoder of that name.
+    /// The state of the decoder with this name.
     pub(crate) fn state<S: DeserializeOwned>(mut self, decoder: &str) -> Result<S, Defect> {
         let state = self.state.remove(decoder).ok_or_else(Self::of_another_format)?;
         serde_json::from_value(state).map_err(|_| Defect::new("cannot be read on from where it stopped"))

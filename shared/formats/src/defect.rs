@@ -1,8 +1,8 @@
 //! What is wrong with an object.
 //!
 //! What must stay true: a defect never quotes a value of the data, because messages end up in logs and receipts. It
-//! says what is wrong and where. If running the export again would give the same, it says what the object's writer
-//! has to do otherwise.
+//! says what is wrong and where. If another run of the export would give the same file, it says what the file's writer
+//! has to change.
 
 use std::fmt;
 
@@ -11,26 +11,26 @@ use serde::{Deserialize, Serialize};
 /// What is wrong with an object, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Defect {
-    /// What is wrong, without any of the object's values.
+    /// What is wrong, without any values of the object.
     pub what: String,
     /// Byte offset in the object, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
-    /// Line, from 1, at which the faulty record begins.
+    /// The line, from 1, at which the wrong record begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
-    /// Record, from 1; CSV's header is not counted.
+    /// The number of the record, from 1. The header of a CSV does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<u64>,
-    /// ORC stripe, from 1.
+    /// The number of the ORC stripe, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stripe: Option<u64>,
-    /// What its writer has to do otherwise, where writing it once more gives the same.
+    /// What the writer has to change, if writing the file again would give the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<Remedy>,
 }
 
-/// What the writer of an object has to do otherwise.
+/// What the writer of an object has to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Remedy {
@@ -41,7 +41,7 @@ pub enum Remedy {
 }
 
 impl Remedy {
-    /// It in words.
+    /// The advice in words.
     #[must_use]
     pub const fn advice(self) -> &'static str {
         match self {

@@ -11,7 +11,7 @@ pub enum Format {
     /// Comma-separated values with a header row.
     #[serde(rename = "CSV")]
     Csv,
-    /// One JSON object a line.
+    /// One JSON object on each line.
     #[serde(rename = "JSONL")]
     Jsonl,
     /// Apache ORC.
@@ -29,7 +29,6 @@ pub enum Format {
 }
 
 impl Format {
-    /// Every format.
     pub const ALL: [Self; 6] = [
         Self::Csv,
         Self::Jsonl,
@@ -39,7 +38,7 @@ impl Format {
         Self::Excel,
     ];
 
-    /// The name that requests and receipts use.
+    /// The name in requests and receipts.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Csv => "CSV",

@@ -2,15 +2,16 @@
 //!
 //! What must stay true:
 //! * Rows are counted by decoding them, never taken from a size, a line count or a footer alone.
-//! * What a decoder holds does not grow with the object: see [`Decoder::held`] and the bound that each module states.
+//! * What a decoder holds does not grow with the object: see [`Decoder::held`] and the limit in each module's text.
 //! * The result does not depend on how the bytes are cut into chunks.
-//! * A [`Defect`] never quotes a cell value: exports hold personal data, and messages end up in logs and receipts.
+//! * A [`Defect`] never quotes a value, because exports hold personal data and messages end up in logs and receipts.
 //! * Corrupt input is a [`Defect`], never a panic that leaves this crate.
-//! * What decodes and yet is not what every reader takes the same way is a [`Remark`]; the check `format` warns of it.
+//! * If an object decodes, but not every reader would read it in the same way, it gets a [`Remark`]; the check `format`
+//!   then warns.
 //!
-//! The registry has one row for each format. Its row says how the decoder is opened; the decoder takes the bytes in order
-//! and says at the end how many rows there are. Rooms stand in layers: the words at the bottom (`defect`, `decoded`,
-//! `decoder`), above them a room for each format, then `registry` and `sniff`.
+//! The registry has one row for each format. The row says how to open the decoder; the decoder takes the bytes in order
+//! and says at the end how many rows there are. The modules are in layers: at the bottom `defect`, `decoded` and
+//! `decoder`, above them a module for each format, then `registry` and `sniff`.
 
 mod bits;
 mod content;

@@ -1,7 +1,7 @@
-//! Keeps a panic of a foreign decoder inside.
+//! Turns a panic of a library's decoder into a defect.
 //!
-//! What must stay true: a panic while corrupt input is decoded becomes a defect. Its message is not printed, because
-//! it may quote the text that the decoder choked on.
+//! What must stay true: a panic while corrupt input is decoded becomes a defect. Its message is not printed, because it
+//! may quote the input.
 
 use std::{
     cell::Cell,
@@ -15,7 +15,7 @@ thread_local! {
 
 static HOOK: Once = Once::new();
 
-/// Runs `decode`; `None` if it panicked. Whatever it borrowed must not be used after that.
+/// Runs `decode`; `None` if it panicked. Values that it borrowed must not be used after a panic.
 pub(crate) fn caught<T>(decode: impl FnOnce() -> T) -> Option<T> {
     HOOK.call_once(|| {
         let before = take_hook();

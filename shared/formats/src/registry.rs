@@ -1,10 +1,10 @@
-//! The formats: one row for each, with all that anybody outside of its decoder has to know.
+//! The formats: one row for each, with everything that code outside of its decoder needs to know.
 //!
-//! What must stay true: nobody else compares suffixes or first bytes, opens a decoder by name, or asks which format
-//! it is to know how to treat it. A new format is a decoder, a variant of [`Format`] and a row.
+//! What must stay true: no other code compares suffixes or first bytes, opens a decoder by name, or asks which format
+//! it is to decide what to do. A new format is a decoder, a variant of [`Format`] and a row.
 //!
-//! A reader of objects looks up the row of the format that it was asked for, opens the decoder as [`Access`] says,
-//! pushes all bytes, and finishes it. The checks ask the row what the rows and the columns of such a file are.
+//! To read an object, the caller takes the row of its format, opens the decoder as [`Access`] says, pushes all bytes,
+//! and finishes it. The checks ask the row what the rows and the columns of such a file are.
 
 use bytes::Bytes;
 
@@ -22,64 +22,63 @@ use crate::{
     pdf::{self, PdfDecoder},
 };
 
-/// A format, as everything outside of its decoder sees it.
+/// What is known of a format outside of its decoder.
 #[derive(Debug)]
 pub struct Row {
     pub format: Format,
-    /// The suffixes of its files' names, in lower case. What is compressed has that of gzip behind one of these.
+    /// The suffixes of file names, in lower case. Compressed files have gzip's suffix after one of these.
     pub suffixes: &'static [&'static str],
-    /// What its first bytes show.
+    /// What the first bytes look like.
     pub content: Content,
-    /// What its files begin with; none of a text, which has to be recognised by more.
+    /// What files begin with; empty for texts, which need more than that to be recognised.
     pub magic: &'static [&'static [u8]],
-    /// Within how many first bytes it may begin: readers pass over what stands before.
+    /// Within how many first bytes the magic number may be. Readers skip what comes before it.
     pub begins_within: u64,
     pub access: Access,
     pub columns: Columns,
-    /// Whether it is text, compressed or not, whose last row may or may not end with a line break.
+    /// Whether it is text, compressed or not, so that its last row may or may not end with a line break.
     pub is_text: bool,
 }
 
-/// Opens a decoder by the last bytes of a file: given its size, where these bytes begin, and the bytes.
+/// Opens a decoder from the last bytes of a file. Gets the file's size, the offset of these bytes, and the bytes.
 pub type OpenByTail = fn(u64, u64, &Bytes) -> Result<Opened<dyn Decoder>, Defect>;
 
 /// How a decoder is opened.
 #[derive(Debug)]
 pub enum Access {
-    /// At the first byte.
+    /// From the first byte.
     Stream {
         new: fn() -> Box<dyn Decoder>,
         frame: Frame,
     },
-    /// By the last bytes.
+    /// From the last bytes.
     Tail(OpenByTail),
 }
 
-/// Looks at what the ends of a text show.
+/// Checks what the beginning and the end of a text show.
 #[derive(Debug)]
 pub enum Frame {
-    /// At the first bytes and the last ones, at most 64 KiB each; both are the whole text if it is not larger.
+    /// Gets the first bytes and the last ones, at most 64 KiB each. Both are the whole text if it is not larger.
     Ends(fn(Head<'_>, &[u8]) -> Result<Framed, Defect>),
-    /// At the first bytes alone, since the last ones tell nothing.
+    /// Gets only the first bytes, because the last ones show nothing.
     Begin(fn(Head<'_>) -> Result<Framed, Defect>),
 }
 
-/// What is known of the columns of a file, and so of its rows.
+/// What is known of a file's columns, and so of its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Columns {
-    /// A first line names them, which is no row. Nothing proves that it is a line of headings.
+    /// The first line names the columns and is not a row. Nothing proves that it is a line of headings.
     Headings,
-    /// The file itself says which they are.
+    /// The file itself has a schema.
     Schema,
-    /// Each row has its own.
+    /// Each row has keys of its own.
     Keys,
-    /// There are rows in tables, lines of headings among them; nothing says which row is one.
+    /// The rows are in tables and include lines of headings; nothing says which rows those are.
     Tables,
     /// There are pages, and no rows.
     Pages,
 }
 
-/// Every format.
 static ROWS: [Row; Format::ALL.len()] = [
     Row {
         format: Format::Csv,
@@ -160,14 +159,13 @@ fn any<D: Decoder + 'static>(opened: Opened<D>) -> Opened<dyn Decoder> {
 }
 
 impl Format {
-    /// All that has to be known of it.
     #[must_use]
     pub fn row(self) -> &'static Row {
-        // A test holds the order.
+        // A test checks the order.
         &ROWS[self as usize]
     }
 
-    /// The format whose files' names have this suffix, in lower case and without its dot.
+    /// The format whose file names have this suffix, in lower case and without its dot.
     #[must_use]
     pub fn of_suffix(suffix: &str) -> Option<Self> {
         let row = ROWS.iter().find(|row| row.suffixes.contains(&suffix));
@@ -176,7 +174,7 @@ impl Format {
 }
 
 impl Content {
-    /// The export format that this content fits, as far as first bytes tell; `None` if it fits none.
+    /// The export format of this content, as far as first bytes show; `None` if there is none.
     #[must_use]
     pub fn format(self) -> Option<Format> {
         let row = ROWS.iter().find(|row| row.content == self);
@@ -185,13 +183,13 @@ impl Content {
 }
 
 impl Row {
-    /// Whether its files are compressed as a whole.
+    /// Whether files are compressed as a whole.
     #[must_use]
     pub fn is_compressed(&self) -> bool {
         self.content == Content::Gzip
     }
 
-    /// Whether it begins in these first bytes of a file, behind others that its readers pass over.
+    /// Whether these first bytes have the magic number after others, which readers skip.
     #[must_use]
     pub fn begins_behind_others(&self, bytes: &[u8]) -> bool {
         let begins = |magic: &&[u8]| {
@@ -201,19 +199,19 @@ impl Row {
         self.begins_within > 0 && self.magic.iter().any(begins)
     }
 
-    /// Whether a file without a single byte is one of it: a text without a row.
+    /// Whether an empty file is of this format: a text without rows.
     #[must_use]
     pub const fn may_be_empty(&self) -> bool {
         self.magic.is_empty()
     }
 
-    /// Whether a file holds a table with columns that can be named.
+    /// Whether a file holds a table whose columns have names.
     #[must_use]
     pub const fn has_columns(&self) -> bool {
         matches!(self.columns, Columns::Headings | Columns::Schema | Columns::Keys)
     }
 
-    /// Whether its last bytes show something.
+    /// Whether the last bytes show anything.
     #[must_use]
     pub const fn shows_its_end(&self) -> bool {
         !matches!(
@@ -225,7 +223,7 @@ impl Row {
         )
     }
 
-    /// A decoder of the whole object, given all its bytes.
+    /// Opens a decoder for a whole object.
     pub fn open(&self, bytes: &Bytes) -> Result<Box<dyn Decoder>, Defect> {
         match self.access {
             Access::Stream { new, .. } => Ok(new()),

@@ -1,4 +1,4 @@
-//! What somebody should know of an object that decodes all the same.
+//! What a person should know of an object that decodes.
 //!
 //! What must stay true: a remark never quotes a value of the data, because messages end up in logs and receipts. An
 //! object has at most [`MAX_REMARKS`] of them, however often something occurs in it.
@@ -7,18 +7,18 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The most remarks that are kept of an object.
+/// Most remarks on one object.
 const MAX_REMARKS: usize = 4;
 
-/// Something that is no defect, and that not every reader of the object would take the same way.
+/// Something that is no defect, but that not all readers of the object would read in the same way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remark {
-    /// What was found, without any of the object's values: how a sentence goes on that begins with the object's name.
+    /// What was found, without any values of the object. It continues a sentence that begins with the object's name.
     pub what: String,
     /// Byte offset in the object, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
-    /// Line, from 1.
+    /// The line, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
 }
@@ -33,14 +33,14 @@ impl Remark {
         }
     }
 
-    /// The same, at a byte of the object.
+    /// Adds the offset of a byte in the object.
     #[must_use]
     pub fn at(mut self, offset: u64) -> Self {
         self.offset = Some(offset);
         self
     }
 
-    /// The same, on a line of the object.
+    /// Adds a line of the object.
     #[must_use]
     pub fn on_line(mut self, line: u64) -> Self {
         self.line = Some(line);
@@ -59,26 +59,24 @@ impl fmt::Display for Remark {
     }
 }
 
-/// The remarks on one object, in the order in which they were made.
+/// The remarks on an object, in the order in which they were made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Remarks(Vec<Remark>);
 
 impl Remarks {
-    /// Adds a remark, as long as there is room.
+    /// Adds a remark, unless there are [`MAX_REMARKS`] already.
     pub fn add(&mut self, remark: Remark) {
         if self.0.len() < MAX_REMARKS {
             self.0.push(remark);
         }
     }
 
-    /// Whether there is nothing to say.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The remarks.
     pub fn iter(&self) -> std::slice::Iter<'_, Remark> {
         self.0.iter()
     }

@@ -1,7 +1,7 @@
-//! Recognises a format by content.
+//! Recognises a format from the first bytes.
 //!
-//! What must stay true: a magic number decides before any guess. CSV has none and is only ever probable; what is
-//! recognised as something else is never taken for CSV.
+//! What must stay true: a magic number decides before any guess. CSV has none and is only ever probable; content that
+//! is recognised as something else is never taken for CSV.
 
 use std::io::Read as _;
 
@@ -14,15 +14,15 @@ use crate::{
     format::Format,
 };
 
-/// The magic numbers of what no decoder reads.
+/// The magic numbers of content that no decoder reads.
 const FOREIGN: [(&[u8], Content); 2] = [
     (b"PAR1", Content::Parquet),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Content::OldOffice),
 ];
-/// Bytes of what gzip holds by which it is recognised.
+/// How many inflated bytes of a gzip file are used to recognise its content.
 const INFLATED: u64 = 64 * 1024;
 
-/// What an object seems to hold, from its first bytes; a few KiB are enough.
+/// What an object seems to hold, from its first bytes. A few KiB are enough.
 #[must_use]
 pub fn sniff(head: Head<'_>) -> Option<Content> {
     let bytes = head.bytes;
@@ -32,7 +32,7 @@ pub fn sniff(head: Head<'_>) -> Option<Content> {
     });
     let mut magic = ours.chain(FOREIGN);
     if let Some((_, content)) = magic.find(|(magic, _)| bytes.starts_with(magic)) {
-        // The name of a CSV column may begin with the letters of ORC or PAR1, and that column may be the only one.
+        // The name of a CSV's first and only column may begin with the letters ORC or PAR1.
         if !matches!(content, Content::Orc | Content::Parquet) || !(is_text(head) || is_csv(head)) {
             return Some(content);
         }
@@ -46,18 +46,20 @@ pub fn sniff(head: Head<'_>) -> Option<Content> {
     is_csv(head).then_some(Content::Csv)
 }
 
-/// Whether it is UTF-8 without control characters, which binary formats have within their first bytes.
+/// Whether the bytes are UTF-8 without control characters. Binary formats have control characters within their first
+/// bytes.
 fn is_text(head: Head<'_>) -> bool {
     let is_utf8 = match std::str::from_utf8(head.bytes) {
         Ok(_) => true,
-        // The head may end within a character.
+        // The bytes may end within a character.
         Err(error) => !head.whole && error.error_len().is_none(),
     };
     let is_control = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\r' | b'\n');
     is_utf8 && !head.bytes.iter().any(is_control)
 }
 
-/// Whether it begins as HTML, as XML or as an error of AWS does. Any other `<` may begin the name of a CSV column.
+/// Whether the bytes begin as HTML, XML or an error of AWS does. Any other `<` may be the beginning of a CSV column's
+/// name.
 fn is_markup(bytes: &[u8]) -> bool {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     let begins = |with: &str, ignore_case: bool| {
@@ -74,11 +76,11 @@ fn is_markup(bytes: &[u8]) -> bool {
             .any(|with| begins(with, false))
 }
 
-/// What gzip holds, from its first bytes; `None` if that does not show, or is JSON lines.
+/// What a gzip file holds, from its first bytes; `None` if they do not show it, or if it is JSON lines.
 #[must_use]
 pub fn sniff_gzip(head: Head<'_>) -> Option<Content> {
     let mut inflated = Vec::new();
-    // The head may end anywhere, and what was inflated before that is there.
+    // The bytes may end anywhere. What was inflated before the end is used.
     let ended = MultiGzDecoder::new(head.bytes)
         .take(INFLATED)
         .read_to_end(&mut inflated);
@@ -87,7 +89,7 @@ pub fn sniff_gzip(head: Head<'_>) -> Option<Content> {
     sniff(Head { bytes, whole }).filter(|content| *content != Content::Json)
 }
 
-/// An object, or an array of objects.
+/// A JSON object, or an array of objects.
 fn json(head: Head<'_>) -> Option<Content> {
     let bytes = head.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head.bytes);
     let bytes = bytes.trim_ascii_start();
@@ -99,8 +101,8 @@ fn json(head: Head<'_>) -> Option<Content> {
     begins_object(bytes, !head.whole).then_some(Content::Json)
 }
 
-/// Whether an object begins. A column of a CSV header could begin with a brace; a key in quotes behind it, or the end of
-/// an empty object, makes it JSON. `if_open` is the answer where nothing follows the brace.
+/// Whether an object begins here. A column in the header of a CSV could begin with a brace, so it is an object only if
+/// a key in quotes or the end of an empty object follows. `if_open` is the answer if nothing follows the brace.
 fn begins_object(bytes: &[u8], if_open: bool) -> bool {
     let Some(rest) = bytes.strip_prefix(b"{") else {
         return false;
@@ -112,11 +114,11 @@ fn begins_object(bytes: &[u8], if_open: bool) -> bool {
     }
 }
 
-/// Whether it begins with a table of at least two columns, whatever follows.
+/// Whether the bytes begin with a table of at least two columns, whatever follows.
 #[must_use]
 pub fn begins_as_csv(bytes: &[u8]) -> bool {
     let mut decoder = CsvDecoder::new();
-    // What breaks it comes behind the records that were counted.
+    // A defect can only come after the records that were counted.
     let _ = decoder.push(bytes);
     decoder.rows() >= 1 && decoder.width() >= Some(2)
 }

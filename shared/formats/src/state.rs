@@ -1,12 +1,11 @@
-//! How much a decoder of text may give away for another process to go on.
+//! How large the state of a text's decoder may be in a checkpoint.
 //!
-//! What must stay true: a checkpoint is written between two invocations together with those of many other objects, so
-//! its size is bounded.
+//! What must stay true: a checkpoint is stored together with those of many other objects, so its size is limited.
 
-/// The largest state of a decoder that is given away, in bytes of JSON.
+/// The largest state of a decoder in a checkpoint, in bytes of JSON.
 pub(crate) const MAX_STATE: usize = 256 * 1024;
 
-/// The bytes that a text takes as a JSON string.
+/// How many bytes a text takes as a JSON string.
 pub(crate) fn json_size(text: &str) -> usize {
     let escapes = |byte: u8| match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,

@@ -2,7 +2,8 @@
 
 use crate::decoder::{Checkpoint, Decoder};
 
-/// Goes on from a decoder's checkpoint, as another process would, in one that was just opened. Gives the offset too.
+/// Continues from a decoder's checkpoint in a decoder that was just opened, as another process would. Also answers the
+/// offset.
 pub(crate) fn resumed(decoder: &dyn Decoder, fresh: Box<dyn Decoder>) -> Option<(u64, Box<dyn Decoder>)> {
     let checkpoint = decoder.checkpoint()?;
     let json = serde_json::to_string(&checkpoint).unwrap();

@@ -1,10 +1,11 @@
 //! What all text formats share: the byte order mark, UTF-8 and NUL bytes.
 //!
-//! What must stay true: the sink gets whole characters, in order, without the byte order mark. It gets all that comes
-//! before a faulty byte before the fault is reported, so that the first fault of an object does not depend on how it
-//! was cut into chunks. At most three bytes are held.
+//! What must stay true: the sink gets whole characters, in order, without the byte order mark. It gets everything
+//! before a wrong byte before the defect is reported, so that the first defect does not depend on how the object is cut
+//! into chunks. At most three bytes are held.
 //!
-//! A chunk passes in pieces that stay in the processor's cache, so that the check and the sink read memory once.
+//! A chunk is handled in pieces that stay in the processor's cache, so that the check and the sink read memory only
+//! once.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,32 +13,32 @@ use crate::defect::{Defect, Remedy};
 
 /// The byte order mark of UTF-8.
 pub(super) const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
-/// Bytes that are checked and passed on at once.
+/// How many bytes are checked and handed on at a time.
 const SLICE: usize = 32 * 1024;
 
-/// Checks the bytes of a text as they pass.
+/// Checks the bytes of a text and hands them on.
 #[derive(Debug, Default)]
 pub(super) struct Text {
-    /// Whether there is a byte order mark.
+    /// How much of a byte order mark was seen.
     start: Start,
-    /// An unfinished character.
+    /// The bytes of an unfinished character.
     carry: Vec<u8>,
     /// Offset of the first byte that the sink has not got.
     offset: u64,
 }
 
-/// Where a text goes on.
+/// Where a text continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TextState {
-    /// Offset of the first byte to be pushed again.
+    /// Offset of the next byte to push.
     pub(super) offset: u64,
-    /// Whether no byte order mark can come any more.
+    /// Whether the byte order mark is settled: it was there, or it can no longer come.
     settled: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Start {
-    /// So many bytes of the mark were seen.
+    /// This many bytes of the mark were seen.
     Matched(usize),
     Settled,
 }
@@ -49,7 +50,7 @@ impl Default for Start {
 }
 
 impl Text {
-    /// What is needed to go on behind the bytes that the sink has got.
+    /// The state after the bytes that the sink has got.
     pub(super) fn checkpoint(&self) -> TextState {
         TextState {
             offset: self.offset,
@@ -57,7 +58,7 @@ impl Text {
         }
     }
 
-    /// Goes on with the byte at the state's offset.
+    /// Continues at the byte at the state's offset.
     pub(super) fn resume(state: TextState) -> Self {
         Self {
             start: if state.settled {
@@ -70,7 +71,7 @@ impl Text {
         }
     }
 
-    /// The bytes that were pushed and that the sink has not got.
+    /// Bytes that were pushed, but that the sink has not got.
     pub(super) fn pending(&self) -> &[u8] {
         match self.start {
             Start::Matched(matched) => &BOM[..matched],
@@ -78,7 +79,7 @@ impl Text {
         }
     }
 
-    /// Passes checked bytes on.
+    /// Checks bytes and hands them on.
     pub(super) fn push(
         &mut self,
         mut chunk: &[u8],
@@ -87,7 +88,7 @@ impl Text {
         while let (Start::Matched(matched), [first, rest @ ..]) = (self.start, chunk) {
             if *first != BOM[matched] {
                 self.start = Start::Settled;
-                // What looked like a mark was the begin of another character.
+                // The bytes were not a mark, but the beginning of another character.
                 self.checked(&BOM[..matched], &mut sink)?;
             } else if matched + 1 == BOM.len() {
                 self.start = Start::Settled;
@@ -101,7 +102,7 @@ impl Text {
         self.checked(chunk, &mut sink)
     }
 
-    /// Says that all bytes were pushed.
+    /// Must be called after all bytes were pushed.
     pub(super) fn finish(mut self, mut sink: impl FnMut(&[u8]) -> Result<(), Defect>) -> Result<(), Defect> {
         if let Start::Matched(matched) = self.start {
             self.checked(&BOM[..matched], &mut sink)?;
@@ -160,7 +161,7 @@ impl Text {
     }
 }
 
-/// The last bytes of a larger text, from their first character on: they must be text.
+/// The last bytes of a larger text, from their first whole character on. They must be text.
 pub(super) fn text_tail(tail: &[u8]) -> Result<&[u8], Defect> {
     let begin = tail.iter().take(3).take_while(|byte| **byte & 0xc0 == 0x80).count();
     let tail = &tail[begin..];

@@ -1,14 +1,14 @@
-//! How long a run may take, told by earlier ones.
+//! Forecasts how long a run will take, from earlier runs.
 //!
-//! What must stay true: every history gives a proper distribution, in which no age is impossible: a run may end sooner
-//! than any before it, and outlast them all.
+//! What must stay true: each history gives a proper distribution, in which no duration is impossible. A run may end
+//! sooner than each earlier run, and may take longer than all of them.
 
 use crate::ran::{MAX_HISTORY, Ran};
 
-/// Weight of a run against that of the next newer one: a request whose runs become longer is followed.
+/// Weight of a run relative to the next newer one. It makes the forecast follow a request whose runs become longer.
 const FADING: f64 = 0.85;
 
-/// Share of the runs that take longer than any like them, several times as long: half of them twice as long or more.
+/// Share of the runs that take much longer than similar ones. Half of these take twice as long or more.
 const SLOW: f64 = 0.05;
 
 /// Share of the runs that end early, at any time.
@@ -17,25 +17,26 @@ const EARLY: f64 = 0.005;
 /// No run is expected to end before this age, in seconds.
 const EARLIEST: f64 = 10.0;
 
-/// How many neighbours a duration is blurred over, so that runs of two sorts stay two.
+/// A duration is blurred up to its third nearest neighbour, so that runs of two sorts stay apart.
 const NEIGHBOURS: usize = 3;
 
-/// By which share a duration is blurred: of one run alone; at least; at most.
+/// By which share of itself a duration is blurred: if there is one run, at least, and at most.
 const BLUR: (f64, f64, f64) = (0.20, 0.02, 0.5);
 
-/// However little was seen of a run, it is taken to have lasted at least this share of the time at which its end was seen.
+/// A run counts as lasting at least this share of the age at which its end was seen, even if it was not seen running
+/// for so long.
 const UNSEEN: f64 = 0.5;
 
-/// How long the parts are into which the time is taken apart in which a run ended, as a share.
+/// The time in which a run ended is divided into parts of this length, as a share.
 const PART: f64 = 0.05;
 
-/// Most of these parts.
+/// Most parts of one run.
 const PARTS: f64 = 8.0;
 
-/// Longest duration that counts, in seconds: longer than any deadline.
+/// The longest duration that counts, in seconds. It is longer than any deadline.
 const LONGEST: f64 = 1e6;
 
-/// When an earlier run ended, as logarithms of seconds.
+/// Between which ages an earlier run ended, as logarithms of seconds.
 #[derive(Clone, Copy, Debug)]
 struct Run {
     weight: f64,
@@ -44,7 +45,8 @@ struct Run {
 }
 
 impl Run {
-    /// How likely its end is at an age, as far as looking at it told, and a little beyond.
+    /// How likely the run ended at this age. The polls before and after its end bound the ages; a small margin is
+    /// added.
     fn density(&self, at: f64) -> f64 {
         let beyond = PART / 2.0;
         if at < self.after - beyond || at > self.by + beyond {
@@ -54,26 +56,25 @@ impl Run {
     }
 }
 
-/// A distribution of durations.
 #[derive(Clone, Debug)]
 pub(crate) struct Forecast {
     points: Vec<Point>,
 }
 
-/// A duration as likely as its weight, on a logarithmic scale.
+/// A duration with its weight.
 #[derive(Clone, Copy, Debug)]
 struct Point {
     weight: f64,
     /// The duration in seconds.
     seconds: f64,
-    /// Its logarithm.
+    /// Logarithm of the duration.
     at: f64,
-    /// Scale of the logistic distribution around it.
+    /// Scale of the logistic distribution around `at`.
     scale: f64,
 }
 
 impl Forecast {
-    /// The forecast of a history, newest last; `None` without one.
+    /// The forecast of a history, newest run last; `None` for an empty history.
     pub(crate) fn of(history: &[Ran]) -> Option<Self> {
         let runs: Vec<Run> = history[history.len().saturating_sub(MAX_HISTORY)..]
             .iter()
@@ -116,15 +117,15 @@ impl Forecast {
         self.points.iter().map(share).sum()
     }
 
-    /// The age in seconds from which on earlier runs say nothing more.
+    /// The age in seconds after which earlier runs say nothing more.
     pub(crate) fn end(&self) -> f64 {
         let ends = self.points.iter().map(|point| point.at + 4.0 * point.scale);
         ends.fold(0.0, f64::max).exp()
     }
 }
 
-/// Takes the runs apart: each time in which one ended, into parts that are the likelier the more other runs may have ended
-/// then. So two looks that were each far from an end tell together where it was.
+/// Divides the time in which each run ended into parts. A part weighs more if other runs may have ended in it too. So
+/// if two runs were each polled far from their ends, together they still show where the ends were.
 fn points(runs: &[Run]) -> Vec<Point> {
     let parted: Vec<Vec<(f64, f64)>> = runs.iter().map(|run| parts(run, runs)).collect();
     let middles: Vec<f64> = parted
@@ -141,14 +142,14 @@ fn points(runs: &[Run]) -> Vec<Point> {
             weight: run.weight * share / sum,
             seconds: at.exp(),
             at,
-            // A logistic distribution is as wide as a normal one whose deviation is 1.8 times its scale.
+            // A logistic distribution is as wide as a normal one with 1.8 times its scale as the deviation.
             scale: blur * 0.55,
         }));
     }
     points
 }
 
-/// The parts of the time in which a run ended, each with its share of the run.
+/// The parts of the time in which a run ended, each with its share of the run's weight.
 fn parts(run: &Run, runs: &[Run]) -> Vec<(f64, f64)> {
     let width = run.by - run.after;
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -163,7 +164,7 @@ fn parts(run: &Run, runs: &[Run]) -> Vec<(f64, f64)> {
     parts.into_iter().map(|(at, likely)| (at, likely / sum)).collect()
 }
 
-/// Distance of a number to its third nearest neighbour, or to the farthest if there are fewer; 0 without any.
+/// Distance of a number to its third nearest neighbour, or to the farthest if there are fewer; 0 if there are none.
 fn neighbour(numbers: &[f64], index: usize) -> f64 {
     let others = numbers.iter().enumerate().filter(|(other, _)| *other != index);
     let mut distances: Vec<f64> = others.map(|(_, number)| (number - numbers[index]).abs()).collect();

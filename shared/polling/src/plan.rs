@@ -1,59 +1,60 @@
-//! The looks that cost least.
+//! Plans the polls that cost least.
 //!
-//! What must stay true: a look and the delay until an end is seen are weighed by one price. The plan is made anew at each
-//! look, and only its first step is ever taken.
+//! What must stay true: the number of polls and the delay until the end is seen are weighed by one price. The plan is
+//! made anew at each poll, and only its first wait is used.
 
 use crate::{
     forecast::Forecast,
     growth::{FLOOR_GROWTH, GROWTH},
 };
 
-/// What a look costs, in delay as a share of the duration. Of runs of which nothing is known (half of those that last some
-/// time last twice as long), waits that grow by [`GROWTH`] are the best ones at 0.005; whoever knows more looks a little
-/// more often than that. `cargo polling` shows what it comes to.
+/// The price of a poll: a delay, as a share of the run's duration. If nothing is known of the runs (half of those that
+/// last some time last twice as long), waits that grow by [`GROWTH`] are the best ones at a price of 0.005. With a
+/// history, polls are a little more frequent than that. `cargo polling` shows the result.
 const PRICE: f64 = 0.004;
 
-/// What is left to pay for a run that has outlasted all that is known: that of such growing waits.
+/// The cost of a run from the age at which it has outlasted all that is known: that of waits that grow by [`GROWTH`].
 const OUTLASTED: f64 = PRICE / GROWTH + GROWTH / 2.0;
 
-/// What a look may cost more than the best one, so that jobs which started together do not look together.
+/// How much more than the best poll a poll may cost, so that jobs which started together need not poll together.
 const SLACK: f64 = PRICE / 5.0;
 
-/// Ages at which a look may be planned are at most this share apart…
+/// Two neighbouring ages at which a poll may be planned are at most this share apart…
 const COARSE: f64 = 0.12;
 
 /// …and at most this share of the runs ends between them…
 const DENSE: f64 = 0.02;
 
-/// …unless they are closer than this share.
+/// …unless they are less than this share apart.
 const FINE: f64 = 0.01;
 
-/// How far looks are apart, in seconds.
+/// How far polls are apart, in seconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Until the next one, at least.
+    /// The shortest wait until the next poll.
     pub(crate) first: f64,
-    /// Between two further ones, at least.
+    /// The shortest wait between later polls.
     pub(crate) min: f64,
-    /// Until the next one, at most.
+    /// The longest wait.
     pub(crate) max: f64,
 }
 
-/// An age at which a look may be planned.
+/// An age at which a poll may be planned.
 #[derive(Clone, Copy, Debug)]
 struct Age {
-    /// Seconds.
+    /// In seconds.
     at: f64,
-    /// Share of the runs that still run.
+    /// The share of runs that still run.
     running: f64,
-    /// Sum of `1 / duration` over the runs that ended, in shares: so the relative delay of any look is a product.
+    /// Sum of `1 / duration` over the runs that have ended, weighted by their shares. It makes the relative delay of a
+    /// poll a product.
     ended: f64,
-    /// What it costs from here on, in shares of all runs, if one looks now and the plan is followed.
+    /// The cost from here on, as a share of all runs, if a poll is made now and the plan is followed.
     cost: f64,
 }
 
-/// Seconds until the next look at a run of this age, within what costs hardly more than the best: `spread`, from 0 to 1,
-/// says where. `None` if the run has outlasted all that is known.
+/// Seconds until the next poll of a run of this age. Several waits cost hardly more than the best one; `spread`, from 0
+/// to 1, chooses among them. `None` if the run has outlasted all that is known.
 pub(crate) fn wait(forecast: &Forecast, elapsed: f64, limits: Limits, spread: f64) -> Option<f64> {
     if elapsed >= forecast.end() {
         return None;
@@ -81,7 +82,7 @@ pub(crate) fn wait(forecast: &Forecast, elapsed: f64, limits: Limits, spread: f6
     Some(earliest + (latest - earliest) * spread)
 }
 
-/// Where the next look may be after one at `here`: seconds until then, and what it costs from there on.
+/// The possible waits after a poll at `here`, in seconds, each with its cost from `here` on.
 fn steps(ages: &[Age], here: usize, least: f64, most: f64) -> impl Iterator<Item = (f64, f64)> {
     let Age { at, running, ended, .. } = ages[here];
     let least = least.max(at * FLOOR_GROWTH).max(1.0);
@@ -89,12 +90,12 @@ fn steps(ages: &[Age], here: usize, least: f64, most: f64) -> impl Iterator<Item
     let ahead = ages[here + 1..].iter().enumerate();
     let allowed = ahead.skip_while(move |(index, there)| there.at - at < least && here + 1 + index < last);
     let steps = allowed.map(move |(_, there)| {
-        // Whoever ended on the way is seen at the next look, or later if that would be too soon.
+        // The next poll sees a run that ends before it. If that poll would come too soon, it comes later.
         let wait = (there.at - at).max(least);
         let delay = (at + wait) * (there.ended - ended) - (running - there.running);
         (wait, delay, there.cost)
     });
-    // The delay only grows from here: once it alone costs more than a whole step, none of the others is better.
+    // The delay only grows from here on. Once it costs more than the best wait does in all, no longer wait is better.
     let mut best = f64::INFINITY;
     let mut is_first = true;
     steps
@@ -107,7 +108,8 @@ fn steps(ages: &[Age], here: usize, least: f64, most: f64) -> impl Iterator<Item
         .map(|(wait, delay, cost)| (wait, delay + cost))
 }
 
-/// Ages from now to the end of what is known, whole seconds apart, close together where many runs end.
+/// The ages from now to the end of what is known, in whole seconds from now. They are close together where many runs
+/// end.
 fn candidates(forecast: &Forecast, elapsed: f64) -> Vec<Age> {
     let age = |wait: u32| {
         let at = elapsed + f64::from(wait);

@@ -1,7 +1,7 @@
-//! The shape of events as a JSON Schema, and what is wrong with an event in words.
+//! The JSON Schema of events, and the faults of an event in words.
 //!
-//! What must stay true: every fault that the schema finds is reported, each at its place with what was found and what is
-//! allowed; a value that the schema marks as sensitive (`writeOnly`) is never quoted.
+//! What must stay true: each fault that the schema finds is reported, at its place, with what was found and what is
+//! allowed. A value that the schema marks as sensitive (`writeOnly`) is never quoted.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,7 @@ use crate::{
     trigger::Options,
 };
 
-/// The JSON Schema of a type, everything inline.
+/// The JSON Schema of a type, without references.
 pub fn inline_schema<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
@@ -52,14 +52,14 @@ pub fn envelope_schema(detail_type: &str, description: &str, detail: Value) -> V
     })
 }
 
-/// The JSON Schema of the events of a kind, everything inline.
+/// The JSON Schema of the events of a kind, without references.
 pub fn schema<S: JobService>() -> Value {
     let mut detail = inline_schema::<S::Request>();
     let mut options = inline_schema::<Options>();
     if !S::WRITES_OUTPUT
         && let Some(properties) = options.get_mut("properties").and_then(Value::as_object_mut)
     {
-        // What is asked of an output would never be looked at.
+        // A kind without output has nothing to verify.
         properties.remove("Verification");
     }
     if !S::ESTIMATES
@@ -81,7 +81,8 @@ pub fn schema<S: JobService>() -> Value {
     envelope_schema(&S::kind().detail_type(), &description, detail)
 }
 
-/// The properties of a member of an object. Both may be one of two: `anyOf` a type and null.
+/// The properties of a member of an object. The object and the member may be optional, that is, `anyOf` a type and
+/// null.
 fn find_properties<'a>(object: &'a mut Value, member: &str) -> Option<&'a mut Map<String, Value>> {
     let member = properties_of(object)?.get_mut(member)?;
     properties_of(member)
@@ -98,20 +99,20 @@ fn properties_of(schema: &mut Value) -> Option<&mut Map<String, Value>> {
     branch.get_mut("properties")?.as_object_mut()
 }
 
-/// A JSON Schema that finds faults, everything in it inline.
+/// A JSON Schema without references, ready to check values.
 pub struct EventSchema {
     schema: Value,
     validator: Validator,
 }
 
 impl EventSchema {
-    /// Fails with `Internal` if it is no schema, or one with a keyword that is not known.
+    /// Fails with `Internal` if the value is not a schema, or has a keyword that is not known here.
     pub fn new(schema: Value) -> Result<Self> {
         let validator = Validator::new(&schema)?;
         Ok(Self { schema, validator })
     }
 
-    /// Adds all that is wrong with a value.
+    /// Adds each fault of a value.
     pub fn check(&self, value: &Value, faults: &mut Faults) {
         for violation in self.validator.violations(&self.schema, value) {
             report(&violation, &self.schema, faults);
@@ -119,7 +120,7 @@ impl EventSchema {
     }
 }
 
-/// The shape of a kind's events. It is built once, since that takes longer than all else that is done with an event.
+/// The schema of a kind's events. It is built once, because building it takes longer than all other work on an event.
 pub(super) fn shape_of<S: JobService>() -> Result<Arc<EventSchema>> {
     static BUILT: Mutex<BTreeMap<&'static str, Arc<EventSchema>>> = Mutex::new(BTreeMap::new());
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,7 +132,7 @@ pub(super) fn shape_of<S: JobService>() -> Result<Arc<EventSchema>> {
     Ok(shape)
 }
 
-/// Turns one violation into faults.
+/// Adds the faults that a violation means.
 fn report(violation: &Violation<'_>, schema: &Value, faults: &mut Faults) {
     let pointer = violation.pointer.as_str();
     let path = json_path(pointer);
@@ -173,7 +174,8 @@ fn report(violation: &Violation<'_>, schema: &Value, faults: &mut Faults) {
                 );
             }
         }
-        // An optional member is `anyOf` its type and null: what counts is what is wrong with the branch that was meant.
+        // An optional member is `anyOf` its type and null. Report the branch that was meant, which is the one with the
+        // value's type.
         Broken::EveryBranch(branches) => {
             let is_other_type =
                 |violation: &Violation<'_>| violation.pointer == pointer && matches!(violation.what, Broken::Type);
@@ -186,7 +188,7 @@ fn report(violation: &Violation<'_>, schema: &Value, faults: &mut Faults) {
     }
 }
 
-/// What the schema allows at a place, in words.
+/// What the schema allows at this place, in words.
 fn describe_allowed(schema: &Value) -> String {
     if let Some(value) = schema.get("const") {
         return value.to_string();
@@ -207,7 +209,7 @@ fn describe_allowed(schema: &Value) -> String {
     if !options.is_empty() {
         return format!("one of {}", options.join(", "));
     }
-    // A text that is no time is a string all the same.
+    // The schema says that a time is a string, but "a string" would not help.
     if schema.get("format").and_then(Value::as_str) == Some("date-time") {
         return "a time such as 2026-11-01T05:00:00Z".to_owned();
     }
@@ -272,7 +274,7 @@ fn counted(n: u64, noun: &str) -> String {
     }
 }
 
-/// `/detail/Files/0` as `$.detail.Files[0]`.
+/// Turns `/detail/Files/0` into `$.detail.Files[0]`.
 fn json_path(pointer: &str) -> String {
     pointer.split('/').skip(1).fold("$".to_owned(), |path, segment| {
         let name = segment.replace("~1", "/").replace("~0", "~");
@@ -283,7 +285,7 @@ fn json_path(pointer: &str) -> String {
     })
 }
 
-/// The part of an inline schema that governs the value at a JSON pointer.
+/// The part of a schema for the value at a JSON pointer. The schema must have no references.
 fn subschema<'a>(schema: &'a Value, pointer: &str) -> &'a Value {
     pointer.split('/').skip(1).fold(schema, |schema, segment| {
         let name = segment.replace("~1", "/").replace("~0", "~");

@@ -1,11 +1,11 @@
-//! Whether a value keeps to a JSON Schema, and each place where it does not.
+//! Checks whether a value conforms to a JSON Schema, and finds each place where it does not.
 //!
-//! What must stay true: it finds what any validator of JSON Schema 2020-12 finds, all of it at once (`tests/tests/validator.rs`
-//! holds it against the crate `jsonschema`); a schema with a keyword that is not known here is refused, so that nothing in
-//! a schema is passed over in silence.
+//! What must stay true: this finds what any validator of JSON Schema 2020-12 finds, and all of it at once
+//! (`tests/tests/validator.rs` compares it with the crate `jsonschema`). A schema with a keyword that is not known here
+//! is refused, so that no part of a schema is silently ignored.
 //!
-//! Events have schemas of some twenty keywords, without references. A validator of the whole standard, with its resolvers,
-//! numbers of any size and two engines of regular expressions, is larger than the rest of a start function.
+//! Event schemas use some twenty keywords and no references. A validator of the whole standard, with resolvers, numbers
+//! of any size and two engines for regular expressions, would be larger than the rest of a start function.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use serde_json::{Map, Number, Value};
 
 use crate::error::{Error, Result};
 
-/// Keywords that say something to people alone.
+/// Keywords that do not restrict a value.
 const ANNOTATIONS: [&str; 7] = [
     "$id",
     "$schema",
@@ -26,36 +26,35 @@ const ANNOTATIONS: [&str; 7] = [
     "writeOnly",
 ];
 
-/// What ECMA-262, whose regular expressions a schema has, takes for white space.
+/// White space in the regular expressions of ECMA-262, which JSON Schema uses.
 const SPACE: &str = r"\t\n\x0B\x0C\r \u{A0}\u{1680}\u{2000}-\u{200A}\u{2028}\u{2029}\u{202F}\u{205F}\u{3000}\u{FEFF}";
 
-/// What is wrong with a value at one place.
+/// What is wrong at one place of a value.
 #[derive(Debug)]
 pub(super) struct Violation<'a> {
     /// The place, as a JSON pointer.
     pub(super) pointer: String,
-    /// What stands there.
+    /// The value at this place.
     pub(super) found: &'a Value,
-    /// What is wrong with it.
     pub(super) what: Broken<'a>,
 }
 
-/// The part of a schema that a value breaks.
+/// The rule of a schema that a value breaks.
 #[derive(Debug)]
 pub(super) enum Broken<'a> {
-    /// A member is missing.
+    /// This member is missing.
     Required(&'a str),
-    /// It has members that nobody knows.
+    /// These members are unknown.
     Unknown(Vec<&'a str>),
-    /// It is of another type.
+    /// The value has another type.
     Type,
-    /// It is nothing that one of several schemas takes: what is wrong by each.
+    /// The value fits none of several schemas; the violations of each.
     EveryBranch(Vec<Vec<Violation<'a>>>),
-    /// Anything else: it is out of range, or written otherwise.
+    /// Any other rule: the value is out of range, for example, or does not match the pattern.
     Other,
 }
 
-/// A schema that values are held against.
+/// A schema's regular expressions, compiled.
 pub(super) struct Validator {
     patterns: BTreeMap<String, Regex>,
 }
@@ -69,7 +68,6 @@ impl Validator {
         Ok(Self { patterns })
     }
 
-    /// All that is wrong with a value.
     pub(super) fn violations<'a>(&self, schema: &'a Value, value: &'a Value) -> Vec<Violation<'a>> {
         let mut violations = Vec::new();
         self.check(schema, value, "", &mut violations);
@@ -154,9 +152,9 @@ impl Validator {
     }
 }
 
-/// Collects the regular expressions of a schema, and says what is wrong with it.
+/// Checks a schema, and compiles its regular expressions.
 fn read_schema(schema: &Value, patterns: &mut BTreeMap<String, Regex>) -> Result<(), String> {
-    // It takes anything.
+    // The schema `true` accepts each value.
     if schema == true {
         return Ok(());
     }
@@ -169,9 +167,9 @@ fn read_schema(schema: &Value, patterns: &mut BTreeMap<String, Regex>) -> Result
             "minimum" | "maximum" => rule.is_number(),
             "minLength" | "maxLength" | "minItems" | "maxItems" => rule.is_u64(),
             "uniqueItems" => rule.is_boolean(),
-            // A schema that allows others says so by allowing all.
+            // A list of allowed additional members is not supported.
             "additionalProperties" => rule.is_boolean(),
-            // The formats of numbers say how large they are, and `minimum` and `maximum` say it too.
+            // Formats of numbers need no check, because `minimum` and `maximum` say the same.
             "format" => rule.is_string(),
             "pattern" => {
                 let pattern = rule.as_str().ok_or_else(wrong)?;
@@ -202,7 +200,7 @@ fn read_schema(schema: &Value, patterns: &mut BTreeMap<String, Regex>) -> Result
     Ok(())
 }
 
-/// A regular expression of ECMA-262 in the words of Rust's, which has other white space.
+/// Turns a regular expression of ECMA-262 into one of Rust, where `\s` stands for other characters.
 fn as_rust(pattern: &str) -> String {
     pattern
         .replace(r"\S", &format!("[^{SPACE}]"))
@@ -238,7 +236,7 @@ fn is_of_type(rule: &Value, value: &Value) -> bool {
     }
 }
 
-/// `1.0` is an integer, too.
+/// JSON Schema counts `1.0` as an integer.
 fn is_whole(number: &Number) -> bool {
     number.is_i64() || number.is_u64() || number.as_f64().is_some_and(|number| number.fract() == 0.0)
 }
@@ -247,7 +245,7 @@ fn integer(number: &Number) -> Option<i128> {
     number.as_i64().map(i128::from).or(number.as_u64().map(i128::from))
 }
 
-/// Integers are compared as such: the largest ones have no float of their own.
+/// Compares integers as integers, because a float cannot hold the largest ones exactly.
 fn compare(number: &Number, other: &Number) -> Option<std::cmp::Ordering> {
     match (integer(number), integer(other)) {
         (Some(number), Some(other)) => Some(number.cmp(&other)),
@@ -265,7 +263,7 @@ fn is_more(number: &Number, rule: &Value) -> bool {
         .is_some_and(|most| compare(number, most).is_some_and(|order| order.is_gt()))
 }
 
-/// Whether two values are equal by JSON Schema, to which `1` and `1.0` are.
+/// Whether two values are equal. JSON Schema counts `1` and `1.0` as equal.
 fn same(one: &Value, other: &Value) -> bool {
     let same_members = |one: &Map<String, Value>, other: &Map<String, Value>| {
         one.len() == other.len()
@@ -285,7 +283,8 @@ fn same(one: &Value, other: &Value) -> bool {
 
 /// Whether any two items are equal.
 fn has_twins(items: &[Value]) -> bool {
-    // Texts, which all our lists of this kind have, are sorted: the pairs of a long list would be too many.
+    // Strings are sorted and compared with their neighbours, because a long list has too many pairs. All our lists with
+    // `uniqueItems` hold strings.
     let mut texts: Vec<_> = items.iter().filter_map(Value::as_str).collect();
     texts.sort_unstable();
     let others: Vec<_> = items.iter().filter(|item| !item.is_string()).collect();
@@ -293,7 +292,7 @@ fn has_twins(items: &[Value]) -> bool {
         || (1..others.len()).any(|end| others[..end].iter().any(|item| same(item, others[end])))
 }
 
-/// Whether a text is a time by RFC 3339, which lets a minute have a second more where UTC's day ends.
+/// Whether a text is a time by RFC 3339. It allows second 60 only in the last minute of a day in UTC.
 fn is_date_time(text: &str) -> bool {
     fn number(text: &str) -> Option<i32> {
         text.bytes().all(|c| c.is_ascii_digit()).then(|| text.parse().ok())?

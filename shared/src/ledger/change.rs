@@ -1,7 +1,7 @@
 //! Changes by compare-and-set.
 //!
-//! What must stay true: what is written was decided on the very version that it replaces. A decision may be taken several
-//! times, so it is a pure function of what stands there.
+//! What must stay true: what is written was decided from the very version that it replaces. A decision may be made
+//! several times, so it must be a pure function of that version.
 
 use std::time::Duration;
 
@@ -15,38 +15,37 @@ use crate::{
     store::{Clock, Condition, Written},
 };
 
-/// How often a lost race is followed by another look.
+/// How many versions a change looks at before it gives up.
 pub const MAX_TURNS: u32 = 8;
 
-/// The longest pause after the first lost race for a shared value; it doubles with each.
+/// The longest pause after the first lost race for a shared object. Each further lost race doubles it.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The longest pause after any.
+/// The longest pause after any lost race.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// What to do about what stands there.
+/// What to do with the version that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change<T, L> {
-    /// Write this instead.
+    /// Write this value instead.
     To(T),
-    /// Leave it as it is, for this reason.
+    /// Leave it, for this reason.
     Leave(L),
 }
 
-/// What a change of an entry came to.
+/// The result of a change of an entry.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Changed<L> {
-    /// It was written.
+    /// The new version.
     Written(Versioned),
-    /// It was left as it is.
+    /// Nothing was written, for this reason; the version that was read.
     Left(L, Versioned),
 }
 
 impl Ledger<'_> {
-    /// Changes an entry, beginning with the version that is known. `decide` is asked again for each version that somebody
-    /// else wrote meanwhile.
+    /// Changes an entry. `decide` gets `current` first, and then each version that somebody else wrote meanwhile.
     ///
-    /// Fails with `Busy` if others keep changing it, and with `Internal` if it was deleted.
+    /// Fails with `Busy` if others keep changing the entry, and with `Internal` if it was deleted.
     pub async fn change<L>(
         &self,
         mut current: Versioned,
@@ -68,13 +67,14 @@ impl Ledger<'_> {
         Err(contended(&key))
     }
 
-    /// Changes a small JSON object that many jobs share; `decide` gets `None` if there is none yet. After a lost race it
-    /// pauses, each `contender` for another time. `None` if the object was written, and else why it was left.
+    /// Changes a small JSON object that many jobs share. `decide` gets `None` if there is no object yet. Answers `None`
+    /// if the object was written, otherwise why it was left. After a lost race it pauses; the length of the pause
+    /// depends on `contender`, so that contenders try again at different times.
     ///
-    /// A write that succeeded while its answer was lost is taken for a lost race. So `decide` has to see by the value
+    /// If a write succeeds but its answer is lost, this looks like a lost race. So `decide` has to see from the value
     /// whether its change was made already.
     ///
-    /// Fails with `Busy` if others keep changing it.
+    /// Fails with `Busy` if others keep changing the object.
     pub async fn change_value<T: Serialize + DeserializeOwned, L>(
         &self,
         key: &str,
@@ -92,7 +92,8 @@ impl Ledger<'_> {
         self.change_object(key, clock, contender, decide).await
     }
 
-    /// [`Ledger::change_value`] of an object that is not read as JSON for sure.
+    /// Like [`Ledger::change_value`], for an object that `decide` decodes, because it may not be the JSON that is
+    /// expected.
     pub async fn change_object<L>(
         &self,
         key: &str,

@@ -1,7 +1,7 @@
 //! Lets an event through the gate.
 //!
-//! What must stay true: whatever an event names (a destination, a source, a role, a key, a domain, a dashboard, a user) is held
-//! against the allow list before anything is called.
+//! What must stay true: each resource that an event names (a destination, a source, a role, a key, a domain, a
+//! dashboard, a user) is compared with the allow list before any service is called.
 
 use serde_json::Value;
 
@@ -14,14 +14,15 @@ use crate::{
     trigger::account_of,
 };
 
-/// Reads an event and lets it through the gate. Nothing is called.
+/// Reads an event and lets it through the gate. Calls no service.
 pub fn admit<S: JobService>(config: &Config, event: &Value) -> Result<Requested<S::Request>> {
     let requested = event::parse::<S>(event, config.default_destination.as_ref())?;
     check_gate::<S>(config, event, &requested)?;
     Ok(requested)
 }
 
-/// Holds all that an event names against the allow list. The default role was set by the deployment itself.
+/// Compares all resources that an event names with the allow list. The default role is not checked, because the
+/// deployment set it.
 fn check_gate<S: JobService>(config: &Config, event: &Value, requested: &Requested<S::Request>) -> Result<()> {
     let named = S::named_resources(event.get("detail").unwrap_or(&Value::Null));
     if let Some(destination) = &requested.destination {
@@ -56,7 +57,7 @@ fn check_gate<S: JobService>(config: &Config, event: &Value, requested: &Request
     Ok(())
 }
 
-/// Whether the deployment lets an event act for a user.
+/// Whether the deployment lets the event act for a user.
 pub(crate) fn check_user(config: &Config, event: &Value, user: &RegisteredUser) -> Result<()> {
     let account = account_of(event).unwrap_or_default();
     let region = config

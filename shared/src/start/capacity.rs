@@ -1,7 +1,8 @@
-//! Whether a job may be started now: the deployment's own limits.
+//! The deployment's own limits: whether a job may be started now.
 //!
-//! What must stay true: where the deployment has a limit, no start call is made without a slot of the queue, nor without
-//! being counted for its day. A job that waits for the next day holds no slot.
+//! What must stay true: if the deployment limits the running jobs, each start call has a slot in the queue. If it
+//! limits the start calls of a day, each call is counted before it is made. A job that waits for the next day holds no
+//! slot.
 
 use crate::{
     config::Config,
@@ -12,23 +13,22 @@ use crate::{
     store::Clock,
 };
 
-/// The limits of one kind, as they hold for one job.
+/// The limits of a kind for one job.
 pub(super) struct Capacity<'a> {
     pub(super) ledger: &'a Ledger<'a>,
     pub(super) clock: &'a dyn Clock,
     pub(super) config: &'a Config,
     pub(super) kind: &'a Kind,
-    /// What the service counts start calls a day by, if it has such a quota.
+    /// What the service counts a day's start calls by, if it has such a quota.
     pub(super) scope: Option<&'a str>,
 }
 
 impl Capacity<'_> {
-    /// Whether jobs of the kind need a slot.
     pub(super) fn has_queue(&self) -> bool {
         self.config.max_running > 0
     }
 
-    /// Gets the job a slot, if there is a limit. Fails with `Busy` while there is none free.
+    /// Gets the job a slot, if jobs of the kind need one. Fails with `Busy` while all slots are taken.
     pub(super) async fn enter_queue(&self, entry: &Entry) -> Result<()> {
         if !self.has_queue() {
             return Ok(());
@@ -53,7 +53,8 @@ impl Capacity<'_> {
         ))
     }
 
-    /// Looks at the limits for a job that waits: first at the day's quota, so that no slot is held for hours.
+    /// Checks the limits for a job that waits. The day's quota comes first, so that the job does not hold a slot for
+    /// hours.
     pub(super) async fn look(&self, entry: &Entry) -> Result<()> {
         if let Some(quota) = self.quota()?
             && !quota.is_left().await?
@@ -63,8 +64,8 @@ impl Capacity<'_> {
         self.enter_queue(entry).await
     }
 
-    /// Counts the start call of an attempt that is about to be made, if the service has a daily quota. Fails with `Busy`
-    /// if it is used up; the job has no slot then.
+    /// Counts a start call that is about to be made, if the service has a daily quota. Fails with `Busy` if the quota
+    /// is used up, and gives the job's slot back.
     pub(super) async fn count(&self, entry: &Entry, attempt: &Attempt) -> Result<()> {
         let Some(quota) = self.quota()? else {
             return Ok(());
@@ -78,8 +79,8 @@ impl Capacity<'_> {
         Err(used_up(&quota, entry))
     }
 
-    /// Takes the start call back that was counted before it was made. Counting one too many does less harm than failing
-    /// the job for it.
+    /// Takes back the count of a start call that never left. If that fails, the count is one too high, which does less
+    /// harm than failing the job.
     pub(super) async fn take_back(&self, attempt: &Attempt) {
         let taken = match self.quota() {
             Ok(None) => return,

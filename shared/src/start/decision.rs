@@ -1,8 +1,8 @@
-//! What to do about an entry that is in the ledger already.
+//! Decides what to do with an entry that is in the ledger already.
 //!
-//! What must stay true: all of this is a pure function of the entry and the time. A start call that may be under way is
-//! waited for; one that was lost is looked for at the service before another one is made; and few are made that brought no
-//! id, far apart.
+//! What must stay true: each decision is a pure function of the entry and the time. A start call that may be under way
+//! is waited for. A start call that was lost is looked for at the service before another one is made. After calls that
+//! brought no id only a few more are made, with long rests between them.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -12,17 +12,17 @@ use crate::{
     ledger::{Attempt, AttemptState, Entry},
 };
 
-/// Most attempts of one job. Reached only if a service accepts calls and loses every answer.
+/// Most attempts of one job. A job reaches this only if the service accepts calls and every answer is lost.
 pub const MAX_ATTEMPTS: u32 = 9;
 
-/// How long the service is left alone after the second attempt that brought no id; four times as long after each further
-/// one.
+/// How long the service is left alone after the second attempt without an id. Each further attempt makes it four times
+/// as long.
 const FIRST_REST: TimeDelta = TimeDelta::minutes(1);
 
-/// The longest rest, in first ones: 12 hours. So the longest deadline takes fewer than [`MAX_ATTEMPTS`].
+/// The longest rest, 12 hours, in multiples of [`FIRST_REST`]. With it even the longest deadline ends before
+/// [`MAX_ATTEMPTS`] is reached.
 const LONGEST_REST_FACTOR: i32 = 720;
 
-/// What to do about an entry that is there already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// The job has an outcome.
@@ -31,17 +31,17 @@ pub(super) enum Step {
     Adopt,
     /// The service refused the last attempt.
     Refused,
-    /// Somebody may still be making the start call.
+    /// Another invocation may be making the start call until this time.
     WaitUntil(DateTime<Utc>),
-    /// The start call was lost, or its owner was.
+    /// The answer or the owner of the start call was lost, so the service must be asked.
     ResolveLost,
     /// The job was cancelled, and no start call can be under way.
     Cancelled(Error),
-    /// Nothing was started: there is no attempt yet, or the last one waits. Claim the attempt with this number.
+    /// Nothing was started, because there is no attempt or the last one waits. Claim the attempt with this number.
     Claim(u32),
 }
 
-/// What the invocation `owner` is to do. It asks while it makes no call, so a claim of its own is not under way.
+/// What the invocation `owner` does next. It asks only while it makes no call, so a claim of its own is not under way.
 pub(super) fn decide(entry: &Entry, owner: &str, now: DateTime<Utc>) -> Step {
     if entry.outcome.is_some() {
         return Step::Sealed;
@@ -70,7 +70,7 @@ pub(super) fn decide(entry: &Entry, owner: &str, now: DateTime<Utc>) -> Step {
     }
 }
 
-/// Fails with `TimedOut` if a job may not be started any more.
+/// Fails with `TimedOut` if the job's deadline has passed, so that it may not be started any more.
 pub(super) fn in_time(entry: &Entry, now: DateTime<Utc>) -> Result<()> {
     if now < entry.deadline_at {
         return Ok(());
@@ -85,9 +85,10 @@ pub(super) fn in_time(entry: &Entry, now: DateTime<Utc>) -> Result<()> {
     ))
 }
 
-/// Fails with `Busy` while the service is left alone after start calls that brought no id. Each further one may make a job
-/// that nobody hears of, and what fails again and again is an outage, or a quota that others have used up: so they are few,
-/// and far between.
+/// Fails with `Busy` while the service is left alone after start calls that brought no id.
+///
+/// Each further call may make a job whose id is never known. Calls that keep failing mean an outage, or a quota that
+/// others used up. So few calls are made, far apart.
 pub(super) fn rested(attempt: &Attempt, now: DateTime<Utc>) -> Result<()> {
     if attempt.number < 2 {
         return Ok(());
@@ -111,7 +112,7 @@ pub(super) fn rested(attempt: &Attempt, now: DateTime<Utc>) -> Result<()> {
     ))
 }
 
-/// Why the last attempt brought no job, for a message.
+/// Why the last attempt brought no job, as part of a message.
 fn last_refusal(entry: &Entry) -> String {
     let recorded = entry.attempts.last().and_then(|attempt| attempt.error.as_ref());
     recorded.map_or_else(

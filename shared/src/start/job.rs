@@ -1,7 +1,7 @@
-//! The job as the ledger has it, for the execution that asks.
+//! Makes the [`Job`] from its ledger entry, for the execution that asks.
 //!
-//! What must stay true: all that later steps need is in the job; what the ledger does not keep (options of the event, its
-//! bounds) is taken from the delivery at hand.
+//! What must stay true: the job holds all that later steps need. What the ledger does not keep, such as the options of
+//! the event, comes from the current delivery.
 
 use std::time::Duration;
 
@@ -20,13 +20,13 @@ use crate::{
     trigger::{Options, RowCount, VerificationOptions},
 };
 
-/// What a delivery adds to what the ledger has.
+/// What the current delivery adds to the ledger's entry.
 pub(super) struct Delivery<'a, S: JobService> {
     pub(super) execution: &'a str,
     pub(super) event: &'a Value,
     pub(super) requested: &'a Requested<S::Request>,
     pub(super) config: &'a Config,
-    /// Whether another delivery made the start call.
+    /// Whether another invocation made the start call.
     pub(super) adopted: bool,
     /// How long earlier runs of the request took.
     pub(super) history: Vec<Ran>,
@@ -34,7 +34,6 @@ pub(super) struct Delivery<'a, S: JobService> {
 }
 
 impl<S: JobService> Delivery<'_, S> {
-    /// The job of an entry.
     pub(super) fn job(self, entry: &Entry) -> Job {
         let attempt = entry.attempts.last();
         let job_key = &self.requested.trigger.job_key;
@@ -98,7 +97,7 @@ impl<S: JobService> Delivery<'_, S> {
     fn first_wait(&self, entry: &Entry, polling: Bounds, accepted_at: DateTime<Utc>) -> u32 {
         let remaining = (entry.deadline_at - self.now).to_std().unwrap_or_default();
         if entry.picks_up.is_some() {
-            // It was started long ago and has most likely ended.
+            // The job was started long ago, so it has probably ended.
             let seconds = polling.min.min(remaining).as_secs();
             return u32::try_from(seconds).unwrap_or(u32::MAX).max(1);
         }
@@ -107,7 +106,7 @@ impl<S: JobService> Delivery<'_, S> {
             Sight {
                 elapsed: (self.now - accepted_at).to_std().unwrap_or_default(),
                 remaining,
-                // Whoever adopts a job does not know when it was looked at last.
+                // An execution that adopts a job does not know when the job was last polled.
                 is_first: !self.adopted,
                 progress: None,
                 quiet_polls: 0,
@@ -139,7 +138,7 @@ impl<S: JobService> Delivery<'_, S> {
     }
 }
 
-/// The waits between polls: those of the event, or else the deployment's.
+/// The shortest and the longest wait: from the event, or else from the deployment.
 fn bounds(options: &Options, config: &Config) -> Bounds {
     let poll = options.poll.clone().unwrap_or_default();
     let seconds = |option: Option<u64>, default| option.map_or(default, Duration::from_secs);

@@ -1,11 +1,11 @@
 //! Start calls that never left.
 //!
-//! What must stay true: a request that never left made no job. So its attempt keeps its number, key and prefix, and does
-//! not count as a start call of the day.
+//! What must stay true: a request that never left made no job. So its attempt keeps its number, key and prefix, and
+//! does not count as a start call of the day.
 //!
-//! The call is made again for [`RETRIED_FOR`], because a name that is not found and a connection that is refused may be an
-//! outage of minutes. Then the job fails with a message that says where the service is. The attempt keeps since when it
-//! could not be reached, for all deliveries.
+//! The call is repeated for [`RETRIED_FOR`], because an unknown host name or a refused connection may be an outage of
+//! minutes. Then the job fails, and its message says in which regions the service is. The attempt in the ledger holds
+//! since when the service could not be reached, so that all deliveries count from the same time.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -16,11 +16,11 @@ use crate::{
     service::JobService,
 };
 
-/// How long a call is made again that does not reach the service.
+/// How long a start call is repeated that does not reach the service.
 pub(super) const RETRIED_FOR: TimeDelta = TimeDelta::minutes(5);
 
 impl<S: JobService> Starter<'_, S> {
-    /// Ends a claim whose start call did not leave. `error` is what the job fails with in the end.
+    /// Ends a claim whose start call never left. `error` is the job's error if the service stays out of reach.
     pub(super) async fn never_left<T>(&self, current: Versioned, attempt: &Attempt, error: Error) -> Result<T> {
         self.capacity().take_back(attempt).await;
         let now = self.now();
@@ -35,12 +35,12 @@ impl<S: JobService> Starter<'_, S> {
     }
 }
 
-/// Whether a call that did not leave is made again.
+/// Whether a start call that never left is made again.
 #[derive(Debug, PartialEq, Eq)]
 enum Again {
-    /// With what is raised until then.
+    /// Yes; the invocation fails with this error until then.
     Later(Error),
-    /// With what the job fails with.
+    /// No; the job fails with this error.
     Never(Error),
 }
 

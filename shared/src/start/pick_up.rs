@@ -1,10 +1,10 @@
-//! Going on with the start call of a job that failed.
+//! Picking up: a new job continues the start call of a job that failed.
 //!
-//! What must stay true: no start call is made, and the job that is picked up keeps its outcome. Of all the jobs that pick
-//! up one start call, one is open at a time and none comes after a success.
+//! What must stay true: no start call is made, and the job that is picked up keeps its outcome. Of all jobs that pick
+//! up one start call, only one is open at a time, and none follows a success.
 //!
-//! To keep that, each of them is noted in the entry of the job that made the call, by compare-and-set, before it has an
-//! entry of its own.
+//! For that, the entry of the job that made the start call lists the jobs that pick it up. Each is added by
+//! compare-and-set before it gets an entry of its own.
 
 use super::Starter;
 use crate::{
@@ -16,9 +16,9 @@ use crate::{
 };
 
 impl<S: JobService> Starter<'_, S> {
-    /// The entry of the job that goes on with the start call of the job `picked`, made if there is none yet.
+    /// The entry of the job that picks up `picked`. Creates it if there is none yet.
     ///
-    /// Fails with `InvalidEvent` if there is nothing to pick up, and says what to do instead.
+    /// Fails with `InvalidEvent` if there is nothing to pick up. The message says what to do instead.
     pub(super) async fn pick_up(&self, picked: &str) -> Result<Versioned> {
         let own = &self.requested.trigger.job_key;
         if let Some(standing) = self.ledger.load(self.kind, own).await? {
@@ -60,10 +60,11 @@ impl<S: JobService> Starter<'_, S> {
         })
     }
 
-    /// Notes this job in the entry of the one that made the start call, unless another one has it.
+    /// Adds this job to the entry of the job that made the start call. Fails if another job that picks it up is open or
+    /// succeeded.
     async fn note(&self, mut first: Versioned) -> Result<()> {
         let own = &self.requested.trigger.job_key;
-        // The last job that picked it up and is known to have failed.
+        // The last job in the list, once it is known to have failed.
         let mut failed: Option<String> = None;
         for _ in 0..MAX_TURNS {
             let job_key = first.entry.trigger.job_key.clone();
@@ -91,7 +92,7 @@ impl<S: JobService> Starter<'_, S> {
         ))
     }
 
-    /// Makes sure that the last one that picked a job up has failed too.
+    /// Fails unless `last`, the last job that picked `job_key` up, has failed too.
     async fn has_failed(&self, job_key: &str, last: &str) -> Result<()> {
         let outcome = self
             .ledger
@@ -114,7 +115,8 @@ impl<S: JobService> Starter<'_, S> {
     fn picked_entry(&self, named: &Entry, attempts: Vec<Attempt>, first: String) -> Entry {
         let requested = self.requested;
         let now = self.now();
-        // Its data are those of the job that asked for them, and are no newer for being sealed late.
+        // The job's data belong to the trigger of the job that asked for them. Sealing them later does not make them
+        // newer.
         let trigger = Trigger {
             time: named.trigger.time,
             schedule: named.trigger.schedule.clone(),
@@ -124,7 +126,7 @@ impl<S: JobService> Starter<'_, S> {
             owner: self.owner.clone(),
             ..attempt
         };
-        // It takes no place: the service runs it already, or has done.
+        // The job takes no slot, because the service is running it already or has run it.
         Entry {
             name: requested.options.name.clone().or_else(|| named.name.clone()),
             request: named.request.clone(),
@@ -140,7 +142,7 @@ impl<S: JobService> Starter<'_, S> {
     }
 }
 
-/// The attempts of a failed job up to the one that the service gave an id.
+/// The attempts of a failed job, up to the last one that got an id.
 fn started(entry: &Entry) -> Result<Vec<Attempt>> {
     let job_key = &entry.trigger.job_key;
     match &entry.outcome {

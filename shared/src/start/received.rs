@@ -1,7 +1,7 @@
 //! The input of the first step.
 //!
-//! What must stay true: whatever the event is, the kind, the execution and the error can be read, because a job that could
-//! not be started is sealed by them.
+//! What must stay true: whatever the event is, its kind, its execution and its error can be read, because a job that
+//! could not be started is sealed with these.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -16,19 +16,18 @@ use crate::{
     trigger::{Trigger, rejected_key, rejected_trigger},
 };
 
-/// What the state machine hands to the first step, and to the last one if the first failed.
+/// What the state machine hands to the first step. If that step fails, the last step gets it too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Received {
-    /// The state machine's kind.
+    /// The kind of the state machine.
     pub kind: Kind,
-    /// ARN of the execution.
     pub execution: String,
-    /// The event as it came.
+    /// The event as it was sent.
     pub event: Value,
     /// Why the first step failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskError>,
-    /// What of the event could not be read.
+    /// The parts of the event that could not be read.
     #[serde(skip)]
     pub unreadable: Option<Unreadable>,
 }
@@ -39,8 +38,8 @@ impl Received {
         Self::of(S::kind(), input, invocation)
     }
 
-    /// Reads the input of a first step: what the state machine hands over, or a bare event as `cargo lambda invoke`
-    /// sends it, which then stands for an execution of its own.
+    /// Reads the input of a first step: what the state machine hands over, or the event alone, as `cargo lambda invoke`
+    /// sends it. An event alone gets the name of its invocation as its execution.
     pub fn of(kind: Kind, input: impl Into<Input>, invocation: &Invocation) -> Self {
         let input = input.into();
         match Self::handed_over(input.clone()) {
@@ -55,7 +54,8 @@ impl Received {
         }
     }
 
-    /// Reads what the state machine hands over, whatever the event is. Fails with `Internal` if it is something else.
+    /// Reads what the state machine hands over, whatever the event is. Fails with `Internal` if the input is something
+    /// else.
     pub fn handed_over(input: Input) -> Result<Self> {
         let received = read_value(input.value.clone())?;
         Ok(Self {
@@ -64,13 +64,13 @@ impl Received {
         })
     }
 
-    /// What stands for the trigger of an event that no job is made of, or whose delivery failed for itself.
+    /// Stands in for the trigger if no job can be made of the event, or if the failure belongs to this delivery alone.
     pub fn rejected(&self, now: DateTime<Utc>) -> Result<Trigger> {
         let trigger = rejected_trigger(&self.kind, &self.event, now)?;
         let Some(unreadable) = &self.unreadable else {
             return Ok(trigger);
         };
-        // Not all that tells it from others is in the value.
+        // The value lacks the parts that could not be read, so the key is made of the hash of the whole text.
         let text = Value::from(unreadable.sha256.as_str());
         Ok(Trigger {
             job_key: rejected_key(&self.kind, &text)?,

@@ -1,8 +1,8 @@
-//! What becomes of a start call, written into the ledger.
+//! Writes the result of a start call into the ledger.
 //!
-//! What must stay true: the id of a job that the service made is not lost: it is logged, and recording it is tried for as
-//! long as the invocation lasts. An attempt is changed only while it is as its owner knows it; what others note beside
-//! it, such as an orphan, takes the claim from nobody.
+//! What must stay true: the id of a job that the service made is not lost. It is logged, and the invocation tries to
+//! record it until it ends. An attempt is changed only if it is still as its owner knows it. What others add to the
+//! entry beside the attempt, such as an orphan, does not take the claim away.
 
 use std::{future::Future, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
 /// Kept free at the end of an invocation to record what happened.
 pub(super) const RESERVE: TimeDelta = TimeDelta::seconds(5);
 
-/// What recording the start of a job came to.
+/// The result of recording an id.
 pub(super) enum Recorded {
     /// The attempt has the id.
     Started(Versioned),
@@ -26,7 +26,7 @@ pub(super) enum Recorded {
     Overtaken(Versioned),
 }
 
-/// Records what one invocation does.
+/// Records what one invocation did.
 pub(super) struct Recorder<'a> {
     pub(super) ledger: &'a Ledger<'a>,
     pub(super) clock: &'a dyn Clock,
@@ -35,7 +35,7 @@ pub(super) struct Recorder<'a> {
 }
 
 impl Recorder<'_> {
-    /// Records the id that the service gave the last attempt.
+    /// Records the id that the service gave for the last attempt.
     pub(super) async fn started(&self, current: Versioned, service_id: String) -> Result<Recorded> {
         let now = self.clock.now();
         self.change_attempt(current, |attempt| {
@@ -48,13 +48,13 @@ impl Recorder<'_> {
         .await
     }
 
-    /// Notes why the start call of the last attempt brought no id, and fails with that. If somebody else changed the
-    /// attempt meanwhile, what they wrote stands.
+    /// Notes why the last attempt's start call brought no id, and fails with that error. If somebody else has changed
+    /// the attempt, nothing is written.
     pub(super) async fn failed<T>(&self, current: Versioned, state: AttemptState, error: Error) -> Result<T> {
         self.failed_since(current, state, error, None).await
     }
 
-    /// [`Self::failed`], with since when no request of the attempt has reached the service.
+    /// Like [`Self::failed`]; also notes since when no request of the attempt has reached the service.
     pub(super) async fn failed_since<T>(
         &self,
         current: Versioned,
@@ -70,14 +70,14 @@ impl Recorder<'_> {
             attempt.state = state;
             attempt.unreachable_since = unreachable_since;
             attempt.error = Some(error.clone().into());
-            // The call is over.
+            // The call is over, so the lease ends now.
             attempt.lease_until = now;
         })
         .await?;
         Err(error)
     }
 
-    /// Ends a claim before anything was asked of the service. After a transient error the attempt may be claimed again.
+    /// Ends a claim before the start call. After a transient error the attempt may be claimed again.
     pub(super) async fn put_off<T>(&self, current: Versioned, error: Error) -> Result<T> {
         let state = if error.kind.is_transient() {
             AttemptState::Waiting
@@ -87,7 +87,7 @@ impl Recorder<'_> {
         self.failed(current, state, error).await
     }
 
-    /// Notes why the job waits in line, unless that is noted already, and fails with it.
+    /// Fails with the reason why the job waits, and notes it unless it is noted already.
     pub(super) async fn waits<T>(&self, current: Versioned, error: Error) -> Result<T> {
         let noted = current.entry.attempts.last().and_then(|attempt| attempt.error.as_ref());
         if !error.kind.is_transient() {
@@ -105,7 +105,7 @@ impl Recorder<'_> {
         let (kind, job_key) = (&current.entry.kind, &current.entry.trigger.job_key);
         let current = self.ledger.reload(kind, job_key).await?;
         let noted = self.ledger.change(current, |entry| {
-            // Services that take our key as the job's id give both of us the same job.
+            // If the service takes our key as the job's id, both callers get the same job, which is no orphan.
             let is_known = |other: &Attempt| other.service_id.as_deref() == Some(service_id);
             if entry.attempts.iter().any(is_known) {
                 return Change::Leave(());
@@ -123,8 +123,8 @@ impl Recorder<'_> {
         }
     }
 
-    /// Runs `record` until it succeeds or the invocation has no time left. Without the record the job is lost, and even a
-    /// refusal may pass, such as one by a policy that is being replaced.
+    /// Repeats `record` until it succeeds or the invocation has no time left. Without the record the job is lost, and
+    /// even a refusal may be temporary, for example while a policy is being replaced.
     pub(super) async fn insist<T, F: Future<Output = Result<T>>>(
         &self,
         service_id: &str,
@@ -154,7 +154,7 @@ impl Recorder<'_> {
         }
     }
 
-    /// Changes the last attempt as long as it is as we know it.
+    /// Changes the last attempt if it is still as we know it.
     async fn change_attempt(&self, current: Versioned, change: impl Fn(&mut Attempt)) -> Result<Recorded> {
         let known = current.entry.attempts.last().cloned();
         let changed = self.ledger.change(current, |entry| {

@@ -1,34 +1,32 @@
-//! The checksums that S3 itself keeps of an object.
+//! The checksums that S3 keeps of an object.
 //!
-//! What must stay true: only a checksum of all bytes of an object is [`StoredChecksum::Whole`]. The checksum that S3
-//! makes of the checksums of an upload's parts says nothing that the bytes alone could be held against.
+//! What must stay true: only a checksum of all bytes of an object is [`StoredChecksum::Whole`]. For an upload in parts,
+//! S3 may keep a checksum of the parts' checksums, which cannot be compared with the bytes alone.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The algorithms whose checksums are compared.
+/// The algorithms that Landfall computes too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Algorithm {
-    /// The one that S3 computes of every new object for which its writer names no other.
+    /// S3 computes this one for each new object, unless the writer names another one.
     #[serde(rename = "CRC64NVME")]
     Crc64Nvme,
-    /// Castagnoli's.
+    /// With Castagnoli's polynomial.
     #[serde(rename = "CRC32C")]
     Crc32c,
-    /// That of zip and Ethernet.
+    /// With the polynomial of zip and Ethernet.
     #[serde(rename = "CRC32")]
     Crc32,
-    /// SHA-256.
     #[serde(rename = "SHA-256")]
     Sha256,
 }
 
 impl Algorithm {
-    /// Every algorithm, from the one whose equality proves most.
+    /// All algorithms, beginning with the one that proves most.
     pub const ALL: [Self; 4] = [Self::Sha256, Self::Crc64Nvme, Self::Crc32c, Self::Crc32];
 
-    /// Its name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -49,22 +47,22 @@ impl fmt::Display for Algorithm {
 /// A checksum that S3 keeps of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoredChecksum {
-    /// Of all its bytes.
+    /// A checksum of all bytes.
     Whole {
-        /// How it is computed.
         algorithm: Algorithm,
-        /// The checksum in base64; that of a CRC is of its bytes from the highest one.
+        /// In base64. A CRC's bytes are in big-endian order.
         value: String,
     },
-    /// Of the checksums of the parts that it was uploaded in; the algorithm's name.
+    /// A checksum of the checksums of the uploaded parts; the algorithm's name.
     OfParts(String),
-    /// Of an algorithm that Landfall does not compute; its name.
+    /// A checksum of an algorithm that Landfall does not compute; the algorithm's name.
     Other(String),
 }
 
 impl StoredChecksum {
-    /// The one that proves most, of those that S3 gives of one object by their algorithms' names. `of_parts` says that
-    /// S3 calls them composite; a value that ends with the number of its parts is so, too.
+    /// Chooses the checksum that proves most. `given` has the names of algorithms and the values that S3 gave for one
+    /// object. `of_parts` says that S3 calls them composite; a value that ends with the number of parts is composite
+    /// too.
     #[must_use]
     pub fn choose<'a>(given: impl IntoIterator<Item = (&'a str, &'a str)>, of_parts: bool) -> Option<Self> {
         let mut found: Vec<(usize, Self)> = given
@@ -75,7 +73,7 @@ impl StoredChecksum {
                     .enumerate()
                     .find(|(_, known)| known.name() == name);
                 match known {
-                    // No value in base64 has a hyphen.
+                    // The hyphen precedes the number of parts. Base64 has no hyphen.
                     _ if of_parts || value.contains('-') => (Algorithm::ALL.len(), Self::OfParts(name.to_owned())),
                     Some((rank, algorithm)) => {
                         let value = value.to_owned();

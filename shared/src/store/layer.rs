@@ -1,9 +1,9 @@
-//! A store around another one: what counts, delays, fails or drops calls stands here once.
+//! A store around another store, which counts, delays, fails or drops calls.
 //!
-//! What must stay true: every call passes the layer, and none has an effect that the layer does not let through.
+//! What must stay true: each call passes through the layer, and has no effect unless the layer lets it through.
 //!
-//! [`Layered`] turns each call into a [`Call`] and hands it to its [`Layer`]. That makes the call of the store beneath,
-//! changes it, or answers in its place; its [`Answer`] is what the caller gets. No deployed function has one.
+//! [`Layered`] turns each call into a [`Call`] and hands it to its [`Layer`]. The layer makes the call, changes it, or
+//! answers in its place, and the caller gets its [`Answer`]. No deployed function has a layer.
 
 use std::sync::Arc;
 
@@ -73,7 +73,7 @@ pub enum Call<'a> {
     },
 }
 
-/// What a call brought, by its type.
+/// The answer to a call.
 pub enum Answer {
     Page(Page),
     Head(Option<Head>),
@@ -81,13 +81,12 @@ pub enum Answer {
     Bytes(Bytes),
     Frames(Frames),
     Written(Written),
-    /// The id of an upload, or the entity tag of a part.
+    /// The id of an upload, or the ETag of a part.
     Name(String),
     Nothing,
 }
 
 impl<'a> Call<'a> {
-    /// Makes the call.
     pub async fn make(self, store: &dyn ObjectStore) -> Result<Answer> {
         Ok(match self {
             Call::ListPage { bucket, prefix, after } => Answer::Page(store.list_page(bucket, prefix, after).await?),
@@ -134,7 +133,7 @@ impl<'a> Call<'a> {
         })
     }
 
-    /// The key, or the prefix of a listing.
+    /// The key of the call, or the prefix of a listing.
     pub fn key(&self) -> &'a str {
         match self {
             Call::ListPage { prefix, .. } => prefix,
@@ -151,14 +150,14 @@ impl<'a> Call<'a> {
     }
 }
 
-/// What stands between a caller and a store.
+/// Stands between a caller and a store.
 #[async_trait]
 pub trait Layer: Send + Sync {
-    /// Answers a call, as a rule by making it of `store`.
+    /// Answers a call, as a rule by making it with `store`.
     async fn call(&self, call: Call<'_>, store: &dyn ObjectStore) -> Result<Answer>;
 }
 
-/// A store whose calls all pass a layer.
+/// A store whose calls all pass through a layer.
 pub struct Layered<L> {
     store: Arc<dyn ObjectStore>,
     pub layer: L,
@@ -174,12 +173,14 @@ impl<L: Layer> Layered<L> {
     }
 }
 
-/// Takes an answer of one type out of what the layer gave.
+/// Unwraps the answer that belongs to the call.
 macro_rules! answer {
     ($answered:expr, $pattern:pat => $answer:expr) => {
         match $answered? {
             $pattern => Ok($answer),
-            _ => Err(Error::internal("a layer answered another call than it was asked")),
+            _ => Err(Error::internal(
+                "a layer gave an answer that does not belong to the call",
+            )),
         }
     };
 }

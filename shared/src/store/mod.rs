@@ -1,7 +1,7 @@
 //! Objects in S3, as far as Landfall needs them.
 //!
-//! What must stay true: a listing is complete or an error; every read after the listing is pinned to the listed ETag;
-//! a conditional write says which of its outcomes happened and never hides one in an error.
+//! What must stay true: a listing is complete, or it is an error. After the listing, each read names the ETag that was
+//! listed. A conditional write says whether it was done or refused; a refusal is a value, not an error.
 
 pub mod checksum;
 pub mod layer;
@@ -19,24 +19,24 @@ use serde::{Deserialize, Serialize};
 use self::checksum::StoredChecksum;
 use crate::error::{Error, Result};
 
-/// One row of a listing.
+/// An object in a listing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
     pub key: String,
     /// Size in bytes.
     pub size: u64,
-    /// The entity tag, with its quotes, as S3 gives it. Not an MD5 in general.
+    /// The ETag, with its quotes, as S3 gives it. In general it is not an MD5.
     pub etag: String,
-    /// When the current version was created; S3 gives whole seconds.
+    /// When the current version was created. S3 gives whole seconds.
     pub last_modified: DateTime<Utc>,
 }
 
-/// A part of a listing.
+/// A page of a listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// Rows in key order.
+    /// In key order.
     pub objects: Vec<Listed>,
-    /// The key after which the next page begins; `None` if this is the last one.
+    /// The next page begins after this key. `None` for the last page.
     pub next: Option<String>,
 }
 
@@ -45,43 +45,43 @@ pub struct Page {
 pub struct Head {
     /// Size in bytes.
     pub size: u64,
-    /// The entity tag, with its quotes.
+    /// The ETag, with its quotes.
     pub etag: String,
     /// When the current version was created.
     pub last_modified: DateTime<Utc>,
-    /// The version, where the bucket keeps versions.
+    /// The version, if the bucket keeps versions.
     pub version_id: Option<String>,
     /// `AES256`, `aws:kms`, `aws:kms:dsse`, …
     pub encryption: Option<String>,
-    /// ARN of the KMS key, where one was used.
+    /// ARN of the KMS key, if one was used.
     pub kms_key: Option<String>,
-    /// The checksum that S3 keeps of it, where it keeps one.
+    /// The checksum that S3 keeps of the object, if it keeps one.
     pub checksum: Option<StoredChecksum>,
 }
 
-/// A small object read whole.
+/// A small object, read completely.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// The entity tag, for the next conditional write.
+    /// The ETag, for the next conditional write.
     pub etag: String,
     pub body: Bytes,
 }
 
-/// When a write may happen.
+/// The condition of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// `If-None-Match: *`: only if no object has the key.
+    /// `If-None-Match: *`: write only if no object has the key.
     Absent,
-    /// `If-Match`: only if the object still has this ETag.
+    /// `If-Match`: write only if the object still has this ETag.
     Unchanged(String),
 }
 
-/// What became of a conditional write.
+/// The result of a conditional write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Written {
-    /// It happened; the new ETag.
+    /// The object was written.
     Done {
-        /// Entity tag of what was written.
+        /// The new ETag.
         etag: String,
     },
     /// The condition did not hold (412), or the object to match is gone (404).
@@ -91,18 +91,18 @@ pub enum Written {
 /// Parts of an object's content, in order.
 pub type Frames = BoxStream<'static, Result<Bytes>>;
 
-/// The objects of S3. Implemented by [`s3::S3Store`] and, in tests, by a reference model; one suite of the tests,
-/// `store_contract`, holds both to what is said here.
+/// Reads and writes the objects of S3. [`s3::S3Store`] implements this and, in tests, a reference model does. One test
+/// suite, `store_contract`, checks that both do what is said here.
 ///
-/// Every method fails with [`crate::error::ErrorKind`] `NotFound`, `Forbidden`, `Throttled`, `Unavailable` or
-/// `Internal`, each for what its name says.
+/// Each method fails with [`crate::error::ErrorKind`] `NotFound`, `Forbidden`, `Throttled`, `Unavailable` or
+/// `Internal`, as their names say.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
-    /// The next objects whose key begins with `prefix`, in key order: those behind the key `after`, or the first ones.
+    /// The next objects whose key begins with `prefix`, in key order: after the key `after`, or from the first one.
     async fn list_page(&self, bucket: &str, prefix: &str, after: Option<&str>) -> Result<Page>;
 
-    /// All objects whose key begins with `prefix`, in key order. Fails with `Internal` beyond `limit` objects rather
-    /// than giving a part for the whole.
+    /// All objects whose key begins with `prefix`, in key order. Fails with `Internal` if there are more than `limit`;
+    /// it never answers a part of them.
     async fn list(&self, bucket: &str, prefix: &str, limit: usize) -> Result<Vec<Listed>> {
         let mut objects: Vec<Listed> = Vec::new();
         let mut after: Option<String> = None;
@@ -121,48 +121,48 @@ pub trait ObjectStore: Send + Sync {
         }
     }
 
-    /// Metadata of one object; `None` if it does not exist.
+    /// Metadata of an object; `None` if it does not exist.
     async fn head(&self, bucket: &str, key: &str) -> Result<Option<Head>>;
 
     /// A whole small object; `None` if it does not exist.
     async fn get(&self, bucket: &str, key: &str) -> Result<Option<Stored>>;
 
-    /// Bytes `start..end` of the object that has this ETag; none if they are no bytes. Fails with `OutputRejected` if the
-    /// object has changed or vanished since, and with `Internal` if `start..end` is not within it.
+    /// Bytes `start..end` of the object with this ETag; empty if `start..end` is empty. Fails with `OutputRejected` if
+    /// the object has changed or vanished since, and with `Internal` if `start..end` is not within it.
     async fn read(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Bytes>;
 
-    /// Bytes `start..end` of the object that has this ETag, in order, as they arrive, in parts that are small beside a
-    /// range: whoever takes them accounts for no more than it takes. Fails as [`ObjectStore::read`] does, at the call or
-    /// within the stream, which ends after an error; what came before it is good.
+    /// Bytes `start..end` of the object with this ETag, in order, as they arrive. The parts are small compared to a
+    /// usual range, so that a reader's memory stays small. Fails as [`ObjectStore::read`] does, either at once or
+    /// within the stream. The stream ends after an error; the bytes before the error are right.
     async fn stream(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<Frames>;
 
-    /// Writes a small object under a condition. A conflicting concurrent write (409) is tried again within.
+    /// Writes a small object under a condition. If another write conflicts (409), it tries again by itself.
     async fn put(&self, bucket: &str, key: &str, body: Bytes, condition: Condition) -> Result<Written>;
 
-    /// Begins to write an object in parts, and gives the id of that upload. See [`upload::Upload`].
+    /// Begins an upload in parts, and answers its id. See [`upload::Upload`].
     async fn begin_upload(&self, bucket: &str, key: &str) -> Result<String>;
 
-    /// Writes a part, numbered from 1, and gives its entity tag. Every part but the last has at least 5 MiB.
+    /// Writes a part, numbered from 1, and answers its ETag. Each part except the last has at least 5 MiB.
     async fn upload_part(&self, bucket: &str, key: &str, upload: &str, number: i32, body: Bytes) -> Result<String>;
 
-    /// Makes an object of the parts, whose entity tags are given in their order, if none has the key yet.
+    /// Makes an object of the parts, if no object has the key. `parts` holds their ETags in order.
     async fn complete_upload(&self, bucket: &str, key: &str, upload: &str, parts: &[String]) -> Result<Written>;
 
-    /// Gives the parts up.
+    /// Deletes the parts of an upload that is not completed.
     async fn abort_upload(&self, bucket: &str, key: &str, upload: &str) -> Result<()>;
 }
 
-/// How far apart two clocks may be, those of functions and of S3: far more than they are.
+/// How far apart the clocks of functions and of S3 may be. In fact they are much closer.
 pub const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(5);
 
-/// What time it is, and waiting. Apart from [`SystemClock`] only tests implement it.
+/// The time, and waiting. Only [`SystemClock`] and clocks of tests implement it.
 #[async_trait]
 pub trait Clock: Send + Sync {
     fn now(&self) -> DateTime<Utc>;
 
     async fn sleep(&self, duration: Duration);
 
-    /// Waits until it is that time, beside other work: where a test's clock moves by its sleeps, this does not move it.
+    /// Waits until a time, beside other work. A test's clock moves on by `sleep`, but not by this.
     async fn until(&self, time: DateTime<Utc>) {
         if let Ok(left) = (time - self.now()).to_std() {
             self.sleep(left).await;
@@ -170,7 +170,6 @@ pub trait Clock: Send + Sync {
     }
 }
 
-/// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 

@@ -1,7 +1,7 @@
-//! The store that is S3.
+//! The store that calls S3.
 //!
-//! What must stay true: every call names the expected bucket owner where one is configured, and the statuses that S3
-//! does not model (412, 409, and 404 of a conditional write) are told apart by status and code, never by text.
+//! What must stay true: each call names the expected bucket owner, if one is configured. The answers that the SDK does
+//! not model (412, 409, and 404 to a conditional write) are told apart by status and code, never by text.
 
 use std::time::Duration;
 
@@ -24,10 +24,9 @@ use super::{
 };
 use crate::error::{Error, ErrorKind, Result};
 
-/// How often a write that met a concurrent one (409) is tried again before the caller is told to come back.
+/// How often a write is repeated that conflicts with another one (409). After that it fails with `Busy`.
 const CONFLICT_TRIES: u32 = 6;
 
-/// S3 through its client.
 #[derive(Clone, Debug)]
 pub struct S3Store {
     client: Client,
@@ -35,17 +34,17 @@ pub struct S3Store {
 }
 
 impl S3Store {
-    /// A store whose every call names the expected bucket owner, an account id of 12 digits, if one is given.
+    /// `bucket_owner` is an account id of 12 digits. If there is one, each call names it.
     pub fn new(client: Client, bucket_owner: Option<String>) -> Self {
         Self { client, bucket_owner }
     }
 }
 
 impl S3Store {
-    /// Asks for a range of an object that has this ETag.
+    /// Requests a range of the object with this ETag.
     async fn open(&self, bucket: &str, key: &str, etag: &str, start: u64, end: u64) -> Result<ByteStream> {
-        // The verification itself holds the bytes against the checksum that S3 keeps: that they differ is a verdict. The
-        // client would call it an answer that broke off, and ask again.
+        // The client must not check the checksum, because the verification does. If the checksum is wrong, that is a
+        // verdict on the object; the client would treat it as a broken answer and ask again.
         let unchecked = Config::builder().response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         let answer = self
             .client
@@ -60,7 +59,7 @@ impl S3Store {
             .send()
             .await;
         match answer {
-            // S3 gives what there is of a range that ends behind the object.
+            // If a range ends behind the object, S3 sends the part that exists.
             Ok(object)
                 if object
                     .content_length
@@ -262,7 +261,7 @@ impl ObjectStore for S3Store {
             };
             match status(&error) {
                 Some(412) => return Ok(Written::Refused),
-                // The object to match is gone. Another 404 is a bucket that does not exist.
+                // The object to match is gone. A bucket that does not exist gives 404 with another code.
                 Some(404) if matches!(condition, Condition::Unchanged(_)) && error.code() == Some("NoSuchKey") => {
                     return Ok(Written::Refused);
                 }
@@ -337,9 +336,9 @@ impl ObjectStore for S3Store {
             Ok(written) => Ok(Written::Done {
                 etag: written.e_tag.unwrap_or_default(),
             }),
-            // A completion whose answer was lost, and that was tried again, finds no upload any more.
+            // If the answer to a completion was lost and the call was repeated, the upload no longer exists.
             Err(error) if status(&error) == Some(412) || error.code() == Some("NoSuchUpload") => Ok(Written::Refused),
-            // A conflict spends the upload: the parts must be sent again.
+            // A conflict uses up the upload: its parts must be sent again.
             Err(error) if status(&error) == Some(409) => Err(Error::new(
                 ErrorKind::Busy,
                 format!("s3://{bucket}/{key} is being written by others"),
@@ -360,7 +359,7 @@ impl ObjectStore for S3Store {
             .await;
         match answer {
             Ok(_) => Ok(()),
-            // It was given up before, by a call whose answer was lost.
+            // An earlier call, whose answer was lost, has deleted the parts.
             Err(error) if error.code() == Some("NoSuchUpload") => Ok(()),
             Err(error) => Err(failure("giving up the upload of", bucket, key, &error)),
         }
@@ -382,11 +381,11 @@ where
     let place = format!("{doing} s3://{bucket}/{key}");
     let kind = match (error.code(), status(error)) {
         (Some("NoSuchBucket"), _) => ErrorKind::NotFound,
-        // A request that came too slowly; the status is that of a bad one.
+        // The request arrived too slowly. Its status is 400.
         (Some("RequestTimeout"), _) => ErrorKind::Unavailable,
-        // A HEAD has no body, hence no code.
+        // The answer to a HEAD has no body, so it has no code.
         (_, Some(403)) | (Some("ExpiredToken" | "InvalidToken"), _) => ErrorKind::Forbidden,
-        // The bucket lies in another region. The SDK follows no redirect.
+        // The bucket is in another region. The SDK does not follow the redirect.
         (Some("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException"), _)
         | (_, Some(301 | 404)) => ErrorKind::NotFound,
         (Some("SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded"), _) | (_, Some(429)) => {
@@ -403,10 +402,11 @@ where
     Error::new(kind, format!("{place}: {}{remedy}", describe(error))).with_code(code_of(error))
 }
 
-/// The kind of an error that brought no answer a service gave: a call that never left is ours, a lost one is not.
+/// The kind of an error that is not an answer of the service. If the answer may have been lost, it is `Unavailable`;
+/// otherwise it is a defect of ours.
 pub fn transport_kind<E>(error: &RuntimeSdkError<E, HttpResponse>) -> ErrorKind {
     match error {
-        // The service did what it was asked, and its answer cannot be read: it is as good as lost.
+        // The service did what was asked, but its answer cannot be read, so it counts as lost.
         RuntimeSdkError::ServiceError(answered) if answered.raw().status().is_success() => ErrorKind::Unavailable,
         RuntimeSdkError::TimeoutError(_) | RuntimeSdkError::DispatchFailure(_) | RuntimeSdkError::ResponseError(_) => {
             ErrorKind::Unavailable
@@ -415,10 +415,10 @@ pub fn transport_kind<E>(error: &RuntimeSdkError<E, HttpResponse>) -> ErrorKind 
     }
 }
 
-/// Most characters of a service's code that are logged.
+/// The longest code of a service that is logged, in characters.
 const MAX_CODE: usize = 80;
 
-/// A service's code and the status of its answer, without a word of its message: what may be logged.
+/// The code and the status of a service's answer, which may be logged. Holds nothing of its message.
 pub fn code_of<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> String {
     let is_of_a_name = |c: &char| c.is_ascii_alphanumeric() || ['.', '_', '-'].contains(c);
     let code = error
@@ -431,7 +431,7 @@ pub fn code_of<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> St
     }
 }
 
-/// A service's error in a line: code, message, status. Holds neither headers nor bodies nor the request.
+/// A service's error in one line: code, message and status. Holds no headers, no body and no request.
 pub fn describe<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -441,7 +441,7 @@ where
         (Some(code), None, Some(status)) => format!("{code} ({status})"),
         (None, Some(message), Some(status)) => format!("status {status}: {message}"),
         (None, None, Some(status)) => format!("status {status}"),
-        // No answer: the chain of what went wrong. The SDK's own long form would print whole structures.
+        // Without an answer, list the chain of causes. The SDK's own long form would print whole structures.
         (_, _, None) => {
             let mut words = error.to_string();
             let mut source = std::error::Error::source(error);

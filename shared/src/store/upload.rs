@@ -1,8 +1,8 @@
 //! Writes an object of any size.
 //!
-//! What must stay true: memory holds one part; what fits in one part is written by one call; nothing is overwritten; an
-//! upload that is not finished leaves no object, and its parts are given up or, if the process dies, left to the bucket's
-//! lifecycle.
+//! What must stay true: memory holds one part at a time. An object that fits in one part is written by one call.
+//! Nothing is overwritten. An upload that is not finished leaves no object; its parts are deleted or, if the process
+//! dies, left to the lifecycle rule of the bucket.
 
 use bytes::{Bytes, BytesMut};
 use sha2::{Digest, Sha256};
@@ -14,15 +14,14 @@ use crate::{
     store::Written,
 };
 
-/// Bytes of a part. S3 takes 10,000 parts of an object: 80 GiB.
+/// Bytes of a part. S3 allows 10,000 parts, so an object can have 80 GiB.
 pub const PART: usize = 8 << 20;
 
-/// What was written.
+/// The size and the hash of an object that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uploaded {
-    /// Bytes.
     pub bytes: u64,
-    /// Their SHA-256, hex.
+    /// In hex.
     pub sha256: String,
 }
 
@@ -33,12 +32,12 @@ pub struct Upload<'a> {
     buffer: BytesMut,
     hash: Sha256,
     bytes: u64,
-    /// The id, and the entity tags of the parts so far.
+    /// The upload's id, and the ETags of its parts so far.
     begun: Option<(String, Vec<String>)>,
 }
 
 impl<'a> Upload<'a> {
-    /// An upload to `place`, which nobody else writes to.
+    /// An upload to `place`. Nobody else may write there.
     pub fn new(store: &'a dyn ObjectStore, place: S3Uri) -> Self {
         Self {
             store,
@@ -50,7 +49,7 @@ impl<'a> Upload<'a> {
         }
     }
 
-    /// Takes the next bytes. Fails with what the store fails with; the upload is spent then.
+    /// Adds bytes to the object. After an error, which is the store's, the upload cannot be continued.
     pub async fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
         self.hash.update(bytes);
         self.bytes += bytes.len() as u64;
@@ -66,8 +65,8 @@ impl<'a> Upload<'a> {
         Ok(())
     }
 
-    /// Makes the object. What stands there already with the same content is taken for it, since a write whose answer
-    /// was lost may have succeeded; anything else is an `Internal` error.
+    /// Completes the object. If there is an object with the same content already, that is a success too, because a
+    /// write whose answer was lost may have succeeded. Fails with `Internal` if there is an object with other content.
     pub async fn finish(mut self) -> Result<Uploaded> {
         let rest = self.buffer.split().freeze();
         let S3Uri { bucket, key } = self.place.clone();
@@ -84,14 +83,14 @@ impl<'a> Upload<'a> {
         };
         if written == Written::Refused && read_back(self.store, &self.place).await? != Some(uploaded.clone()) {
             return Err(Error::internal(format!(
-                "{} is taken by something else; move it away and try again",
+                "another object is at {}: move it away and try again",
                 self.place
             )));
         }
         Ok(uploaded)
     }
 
-    /// Gives up what was written. The object is as it was.
+    /// Deletes what was written. The object stays as it was.
     pub async fn abort(self) -> Result<()> {
         match &self.begun {
             Some((id, _)) => self.store.abort_upload(&self.place.bucket, &self.place.key, id).await,
@@ -113,7 +112,7 @@ impl<'a> Upload<'a> {
     }
 }
 
-/// What lies at a place.
+/// The size and the hash of the object at a place.
 async fn read_back(store: &dyn ObjectStore, place: &S3Uri) -> Result<Option<Uploaded>> {
     let S3Uri { bucket, key } = place;
     let Some(head) = store.head(bucket, key).await? else {

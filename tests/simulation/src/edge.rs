@@ -92,8 +92,8 @@ pub struct Service {
     pub simulated: Arc<dyn SimulatedService>,
     /// Keeps what was started.
     pub starts: Arc<Starts>,
-    /// How many jobs of other triggers run when one of a delivery of this trigger is started.
-    pub open: Open,
+    /// How many jobs of other triggers run when one of a delivery of this trigger is started; `None` if nobody asks.
+    pub open: Option<Open>,
     /// The trigger of each delivery.
     pub triggers: Vec<usize>,
     /// Whether every start call is sent twice, as a client does that tries again by itself.
@@ -149,6 +149,13 @@ impl Drop for Waiting {
     }
 }
 
+/// All three services start by POST and look by GET. What makes no job is no start.
+pub fn starts_a_job(request: &http::Request<Bytes>) -> bool {
+    let path = request.uri().path();
+    let makes_none = path == "/" || path.ends_with("/identity-context") || path.ends_with("/segment-estimates");
+    request.method() == http::Method::POST && !makes_none
+}
+
 async fn exchange(
     call: Arc<Call>,
     service: Arc<Service>,
@@ -162,10 +169,7 @@ async fn exchange(
     // Read to its end, as a connection does, since the SDK takes an upload that nobody reads for a stalled one.
     let body = body.collect().await.map_err(ConnectorError::user)?.to_bytes();
     let request = http::Request::from_parts(parts, body);
-    // All three services start by POST and look by GET. What makes no job is no start.
-    let path = request.uri().path();
-    let makes_none = path == "/" || path.ends_with("/identity-context") || path.ends_with("/segment-estimates");
-    let is_start = request.method() == http::Method::POST && !makes_none;
+    let is_start = starts_a_job(&request);
     let boundary = if is_start { Boundary::Start } else { Boundary::Look };
     let what = {
         let text = format!("{} {}", request.method(), request.uri().path());
@@ -180,7 +184,8 @@ async fn exchange(
         let answer = service.simulated.handle(request).await;
         if let Some(number) = started {
             let trigger = service.triggers.get(call.delivery).copied().unwrap_or_default();
-            let beside = (service.open)(trigger, &service.starts.all());
+            let open = service.open.as_ref();
+            let beside = open.map_or(0, |open| open(trigger, &service.starts.all()));
             service.starts.reached(number, &answer, beside);
         }
         answer

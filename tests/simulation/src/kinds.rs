@@ -134,9 +134,14 @@ impl Kind {
         }
     }
 
+    /// Its sample event.
+    pub fn event(&self) -> Result<Value> {
+        (self.event)()
+    }
+
     /// Its sample event for one of the readers that the kind has, drawn.
     pub fn event_for_somebody(&self, dice: &Dice) -> Result<Value> {
-        let mut event = (self.event)()?;
+        let mut event = self.event()?;
         let readers = (self.readers)();
         if !readers.is_empty() && dice.chance(0.5) {
             if let Some(detail) = event["detail"].as_object_mut() {

@@ -11,6 +11,7 @@ pub mod edge;
 pub mod faults;
 pub mod invocation;
 pub mod kinds;
+pub mod load;
 pub mod log;
 pub mod machine;
 pub mod plan;
@@ -19,6 +20,7 @@ pub mod run;
 pub mod seen;
 pub mod shrink;
 pub mod starts;
+pub mod tally;
 pub mod time;
 pub mod world;
 

@@ -15,11 +15,14 @@ use anyhow::Result;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use landfall_simulation::{
-    Run, failure, log, plan,
+    Run, failure,
+    load::{self, Load},
+    log, plan,
     plan::Broken,
     run, run_plan,
     seen::Seen,
     shrink::{Cut, cut},
+    tally::Counted,
     violations,
 };
 
@@ -51,13 +54,20 @@ struct Arguments {
     /// After how many failing seeds to stop.
     #[arg(long, default_value_t = 5)]
     failures: usize,
+    /// Run this many jobs at a time instead, and a half and a quarter of them, and count what they ask.
+    #[arg(long, conflicts_with_all = ["seed", "seeds", "from"])]
+    load: Option<u32>,
+    /// How many of them may run at a time; 0 for any number. The others stand in line.
+    #[arg(long, default_value_t = 0, requires = "load")]
+    max_running: u64,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let done = match arguments.seed {
-        Some(seed) => one(seed, arguments.broken, &arguments.without),
-        None => many(&arguments),
+    let done = match (arguments.load, arguments.seed) {
+        (Some(jobs), _) => many_jobs(jobs, arguments.max_running).map(|()| true),
+        (None, Some(seed)) => one(seed, arguments.broken, &arguments.without),
+        (None, None) => many(&arguments),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -89,6 +99,41 @@ fn one(seed: u64, broken: Option<Broken>, without: &[Cut]) -> Result<bool> {
     };
     say(&text, false);
     Ok(keeps_all)
+}
+
+/// Jobs of half an hour, whose triggers come within ten minutes.
+fn many_jobs(jobs: u32, max_running: u64) -> Result<()> {
+    for jobs in [jobs / 4, jobs / 2, jobs] {
+        let begun = Instant::now();
+        let measured = load::run(&Load {
+            jobs,
+            within: Duration::from_secs(600),
+            duration: Duration::from_secs(1800),
+            max_running,
+        })?;
+        let mut text = format!(
+            "{jobs} jobs, {} of them in flight at once, in {:.1} hours of virtual time; {:.0} s here{}\n",
+            measured.most_in_flight,
+            measured.took.as_secs_f64() / 3600.0,
+            begun.elapsed().as_secs_f64(),
+            peak_memory().map_or_else(String::new, |bytes| format!(", at most {} MB", bytes / 1_000_000)),
+        );
+        for (what, name) in Counted::ALL {
+            let (all, most) = measured.tally.all_and_most(what);
+            let of_job = all as f64 / f64::from(jobs.max(1));
+            text += &format!("  {name:<18} {all:>9} = {of_job:>6.1} a job, {most:>6} in the busiest second\n");
+        }
+        say(&text, false);
+    }
+    Ok(())
+}
+
+/// The most memory that this process had resident, where Linux tells.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM"))?;
+    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes * 1024)
 }
 
 /// What all seeds come to.

@@ -24,8 +24,8 @@ use aws_smithy_async::{
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::store::Clock;
 
-/// Events of one run before it is taken for one that does not end.
-const MOST_EVENTS: u64 = 1_000_000;
+/// Events of one run of a seed before it is taken for one that does not end.
+pub const MOST_EVENTS: u64 = 1_000_000;
 
 /// When a run begins: a time at which every service is supported. 2026-10-01T05:00:02.25Z.
 pub const BEGINNING: DateTime<Utc> = match DateTime::from_timestamp(1_790_830_802, 250_000_000) {
@@ -47,6 +47,7 @@ struct State {
     now: Duration,
     asked: u64,
     events: u64,
+    most_events: u64,
     waiting: BTreeMap<(Duration, u64), Waker>,
     root: Option<Waker>,
     /// Why nothing can go on.
@@ -61,8 +62,9 @@ impl fmt::Debug for Timeline {
 
 impl Timeline {
     /// Runs a future in a time of its own, to its end. Fails if it waits for what never happens, or never ends.
-    pub fn run<F: Future>(build: impl FnOnce(Self) -> F) -> Result<F::Output> {
+    pub fn run<F: Future>(most_events: u64, build: impl FnOnce(Self) -> F) -> Result<F::Output> {
         let timeline = Self::default();
+        timeline.state().most_events = most_events;
         let idle = timeline.clone();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -123,7 +125,7 @@ impl Timeline {
         state.events += 1;
         let next = state.waiting.pop_first();
         let woken = match next {
-            Some(_) if state.events > MOST_EVENTS => {
+            Some(_) if state.events > state.most_events => {
                 state.stopped = Some("it does not end; it was given up");
                 state.root.take()
             }
@@ -233,7 +235,7 @@ mod tests {
 
     #[test]
     fn time_moves_from_event_to_event() {
-        let order = Timeline::run(|timeline| async move {
+        let order = Timeline::run(MOST_EVENTS, |timeline| async move {
             let seen = Arc::new(Mutex::new(Vec::new()));
             let tasks = [3, 1, 2, 1].into_iter().enumerate().map(|(number, seconds)| {
                 let (timeline, seen) = (timeline.clone(), Arc::clone(&seen));
@@ -252,7 +254,7 @@ mod tests {
 
     #[test]
     fn what_never_happens_is_an_error() {
-        let error = Timeline::run(|timeline| async move {
+        let error = Timeline::run(MOST_EVENTS, |timeline| async move {
             timeline.sleep(Duration::from_secs(5)).await;
             std::future::pending::<()>().await;
         });
@@ -264,7 +266,7 @@ mod tests {
 
     #[test]
     fn what_does_not_end_is_an_error() {
-        let error = Timeline::run(|timeline| async move {
+        let error = Timeline::run(MOST_EVENTS, |timeline| async move {
             loop {
                 timeline.sleep(Duration::from_secs(1)).await;
             }

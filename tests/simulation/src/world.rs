@@ -25,7 +25,7 @@ use landfall::{
     ledger::Entry,
     store::{ObjectStore, layer::Layered},
 };
-use landfall_local::{account, functions, kinds, template::template};
+use landfall_local::{account, functions, kinds, simulated::SimulatedService, template::template};
 use landfall_output::{
     seal::seal,
     step::{verify_job_within, verify_slice_within},
@@ -34,12 +34,12 @@ use landfall_output::{
 use landfall_tests::{harness::config, memory_store::MemoryStore};
 use serde_json::{Value, json};
 
-pub use self::run::run;
+pub use self::run::{run, run_counted};
 use crate::{
     aftermath::{Aftermath, Announced, Ended, Passed},
     broken::Careless,
     dice::Dice,
-    edge::{Edge, Service},
+    edge::{Edge, Open, Service},
     faults::{Budget, Mishap, StalledBy, Weather},
     invocation::{Birth, Call},
     kinds::{EXPORTS, Handlers, Kind, LEDGER, Landing, Simulated},
@@ -47,6 +47,7 @@ use crate::{
     machine::Machine,
     plan::{Broken, Meddling, Plan},
     starts::{Start, Starts},
+    tally::{CountingLedger, CountingService, Tally},
     time::{BEGINNING, MachineClock, Timeline},
 };
 
@@ -112,7 +113,12 @@ fn timeouts() -> Result<BTreeMap<String, Duration>> {
 }
 
 impl World {
-    fn build(plan: Plan, timeline: Timeline, keep_log: bool) -> Result<(Arc<Self>, Arc<Landing>)> {
+    fn build(
+        plan: Plan,
+        timeline: Timeline,
+        keep_log: bool,
+        tally: Option<&Arc<Tally>>,
+    ) -> Result<(Arc<Self>, Arc<Landing>)> {
         let clock = Arc::new(MachineClock {
             timeline: timeline.clone(),
             skew: chrono::TimeDelta::zero(),
@@ -127,6 +133,10 @@ impl World {
             }
             _ => Arc::clone(&store) as Arc<_>,
         };
+        let edge = match tally {
+            Some(tally) => Arc::new(Layered::new(edge, CountingLedger(Arc::clone(tally)))),
+            None => edge,
+        };
         let log = Arc::new(Log::new(timeline.clone(), keep_log));
         log.tell_of_world(|| plan.describe());
         let weak: Arc<Mutex<Weak<Self>>> = Arc::default();
@@ -139,6 +149,17 @@ impl World {
         });
         let simulated = plan.kind.simulate(&plan.character, plan.seed, &landing, clock)?;
         let starts = Arc::new(Starts::default());
+        let answers: Arc<dyn SimulatedService> = match tally {
+            Some(tally) => Arc::new(CountingService {
+                service: Arc::clone(&simulated.service),
+                tally: Arc::clone(tally),
+            }),
+            None => Arc::clone(&simulated.service),
+        };
+        let open: Option<Open> = match tally {
+            Some(_) => None,
+            None => Some(Box::new(open(&plan, &store)?)),
+        };
         let world = Arc::new(Self {
             machine: machine(&plan.kind)?,
             config: Config {
@@ -147,8 +168,8 @@ impl World {
                 ..config()?
             },
             service: Arc::new(Service {
-                simulated: Arc::clone(&simulated.service),
-                open: Box::new(open(&plan, &store)?),
+                simulated: answers,
+                open,
                 triggers: plan.deliveries.iter().map(|delivery| delivery.trigger).collect(),
                 starts,
                 twice: plan.broken == Some(Broken::StartsTwice),

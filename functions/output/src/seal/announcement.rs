@@ -1,6 +1,6 @@
-//! The event that says how a job ended.
+//! The event that tells how a job ended.
 //!
-//! What must stay true: it holds what somebody on call or a consumer needs to go on, and no value of the data.
+//! What must stay true: the event holds what people on call and consumers need to go on, and no exported data.
 
 use landfall::{
     job::{Announcement, Verdict},

@@ -1,10 +1,12 @@
 //! Executions that cancel a job.
 //!
-//! What must stay true: a job that has an outcome keeps it, and one whose start call may be under way is sealed only when
-//! that is over, so that the id of what the service made is recorded. A cancel of what is no job closes none.
+//! What must stay true: a job that has an outcome keeps it. If a start call may be under way, a cancel does not seal
+//! the job until the call is over, so that the id of the service's job is recorded. A cancel that names no job changes
+//! no job.
 //!
-//! The cancel and the outcome are written in one change of the job's entry. While a start call may be under way the cancel
-//! alone is written, and the step fails as `Busy`, which the definition tries again for longer than a start call takes.
+//! The cancel and the outcome are written in one change of the job's entry. While a start call may be under way, only
+//! the cancel is written, and the step fails with `Busy`. The definition retries that for longer than a start call
+//! takes.
 
 use landfall::{
     cancel::job_key_of,
@@ -16,7 +18,7 @@ use landfall::{
 use super::{Sealed, Sealer, failure::LocalFailure, rejection, started};
 
 impl Sealer<'_> {
-    /// Cancels the job that the input of an execution names. The execution ends with the job's outcome, whatever it is.
+    /// Cancels the job that the execution's input names. The execution ends with the job's outcome, whatever it is.
     pub(super) async fn cancel(&self, received: &Received) -> Result<Sealed> {
         let kind = &received.kind;
         let failure = LocalFailure {
@@ -36,7 +38,7 @@ impl Sealer<'_> {
             Err(error) => return self.refuse(&failure, error).await,
         };
         let Some(current) = self.ledger.load(kind, &job_key).await? else {
-            let message = format!("there is no {kind} {job_key} to cancel; `landfall jobs` lists what there is");
+            let message = format!("there is no {kind} {job_key} to cancel; `landfall jobs` lists the jobs");
             return self.refuse(&failure, Error::new(ErrorKind::NotFound, message)).await;
         };
         let changed = self.ledger.change(current, |entry| self.changed(entry)).await?;
@@ -48,11 +50,13 @@ impl Sealer<'_> {
         }
         Err(Error::new(
             ErrorKind::Busy,
-            format!("the cancel of {job_key} is noted, and a start call of it may be under way"),
+            format!(
+                "the cancel of {job_key} is recorded, but a start call of it may be under way; this is tried again"
+            ),
         ))
     }
 
-    /// The entry with the cancel in it, and with the outcome if no start call can be under way.
+    /// The entry with the cancel, and with the outcome if no start call can be under way.
     fn changed(&self, entry: &Entry) -> Change<Entry, ()> {
         let now = self.now();
         let is_in_flight = entry.in_flight_until(now).is_some();

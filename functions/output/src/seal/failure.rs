@@ -1,11 +1,12 @@
-//! Whose failure it is.
+//! Decides whether a failure may close the job.
 //!
-//! What must stay true: an execution that fails closes no job that belongs to another one. Whoever made the start call, or
-//! is making it, has the job; so the question is asked of every version of the entry that an outcome is written over.
+//! What must stay true: an execution that fails does not close a job that belongs to another execution. A job belongs
+//! to the execution that made the start call or is making it. So this is decided again for each version of the entry
+//! before an outcome is written over it.
 //!
 //! Several executions may share a job. One of them may fail for reasons of its own: its options are wrong, its function
-//! died, it had no news when the deadline passed. Such a [`LocalFailure`] is sealed beneath a key of its own, while the job
-//! goes on in the execution that has it.
+//! died, or it had no news when the deadline passed. Such a [`LocalFailure`] is sealed under a key of its own, and the
+//! job goes on in the execution that it belongs to.
 
 use chrono::{DateTime, Utc};
 use landfall::{
@@ -17,18 +18,18 @@ use landfall::{
 };
 use serde_json::json;
 
-/// This execution failed, but the job may belong to another one.
+/// A failure of this execution. The job may belong to another one.
 pub(super) struct LocalFailure<'a> {
     pub(super) kind: &'a Kind,
-    /// The hash of its request; empty if it has none.
+    /// SHA-256 of the execution's request; empty if it has none.
     pub(super) request_sha256: &'a str,
-    /// What it is sealed as if the job is not its own to close.
+    /// The trigger that the failure is sealed under, if it must not close the job.
     pub(super) rejected: Trigger,
 }
 
 impl LocalFailure<'_> {
-    /// Whether this failure must not close an open job: another execution started it, or is starting it, or the event
-    /// reused another job's idempotency key.
+    /// Whether this failure must not close an open job, because another execution started it or is starting it, or
+    /// because the event reuses the idempotency key of a job with another request.
     pub(super) fn must_not_close(
         &self,
         entry: &Entry,
@@ -36,7 +37,7 @@ impl LocalFailure<'_> {
         error: Option<&TaskError>,
         now: DateTime<Utc>,
     ) -> bool {
-        // Whoever gets this error saw that no start call can be under way, and none is made any more.
+        // An execution gets this error only if no start call can be under way, and a cancelled job gets no new one.
         let is_cancelled = entry.cancel.is_some()
             && error.is_some_and(|error| ErrorKind::from_name(&error.error) == Some(ErrorKind::Cancelled));
         let is_given_up = is_cancelled || error.is_some_and(|error| is_given_up(entry, error, now));
@@ -45,7 +46,7 @@ impl LocalFailure<'_> {
     }
 }
 
-/// What the failure of one delivery of a job is sealed as.
+/// The trigger that one delivery's failure of a job is sealed under.
 pub(super) fn rejected_job(entry: &Entry) -> Result<Trigger> {
     let job_key = &entry.trigger.job_key;
     Ok(Trigger {
@@ -54,9 +55,9 @@ pub(super) fn rejected_job(entry: &Entry) -> Result<Trigger> {
     })
 }
 
-/// Whether the error of a job is one of this execution alone: a step died or could not go on while the service ran the job
-/// or before its output was verified, or there was no news of the job when its deadline passed. Another execution may well
-/// get further, unless everybody would get the same error.
+/// Whether the error may be of this execution alone, so that another one may get further. It is if a step died or could
+/// not go on before the output was verified, or if there was no news of the job when its deadline passed. It is not if
+/// each execution would get the same error.
 pub(super) fn is_local(job: &Job) -> bool {
     let is_open = job.report.is_none() && matches!(job.status, Status::Running | Status::Succeeded);
     let is_own = |error: &TaskError| {
@@ -66,9 +67,8 @@ pub(super) fn is_local(job: &Job) -> bool {
     is_blind || is_open && job.error.as_ref().is_some_and(is_own)
 }
 
-/// Whether an error ends an open job, and not only one delivery of it: the job was not started by its deadline, or nobody
-/// can say what its start calls made, and no start call can be under way. Then it is given up for all its deliveries,
-/// whichever finds that out.
+/// Whether an error ends the open job for all its deliveries, whichever finds it. It does if no start call can be under
+/// way and either the job was not started by its deadline, or nobody can say what its start calls made.
 fn is_given_up(entry: &Entry, error: &TaskError, now: DateTime<Utc>) -> bool {
     let is_started_or_starting = entry.attempts.last().is_some_and(|attempt| match attempt.state {
         AttemptState::Started => true,
@@ -76,7 +76,7 @@ fn is_given_up(entry: &Entry, error: &TaskError, now: DateTime<Utc>) -> bool {
         AttemptState::Uncertain | AttemptState::Refused | AttemptState::Waiting => false,
     });
     let ends_the_job = match ErrorKind::from_name(&error.error) {
-        // Whoever found the deadline past may have had a clock ahead of ours.
+        // The clock of the function that found the deadline past may be ahead of ours.
         Some(ErrorKind::TimedOut) => now + CLOCK_SKEW >= entry.deadline_at,
         Some(ErrorKind::JobFailed) => true,
         _ => false,
@@ -84,8 +84,8 @@ fn is_given_up(entry: &Entry, error: &TaskError, now: DateTime<Utc>) -> bool {
     ends_the_job && !is_started_or_starting
 }
 
-/// Whether another execution has the job of an open entry. Nobody has one that waited past its deadline: it will not be
-/// started any more.
+/// Whether an open job belongs to another execution. A job that waited past its deadline belongs to nobody, because it
+/// will not be started any more.
 fn is_of_another(entry: &Entry, execution: &str, now: DateTime<Utc>) -> bool {
     let ours = |owner: &str| owner.strip_prefix(execution).is_some_and(|rest| rest.starts_with('/'));
     let open = entry.attempts.last().filter(|attempt| match attempt.state {

@@ -1,9 +1,9 @@
-//! Writes the list of data objects that Redshift's COPY and Spectrum take.
+//! Writes the manifest for Redshift's COPY and Spectrum, which lists the data objects.
 //!
-//! What must stay true: it follows from the sealed list of objects alone, so everybody who seals the same job writes the
-//! same bytes; it names data that COPY can load, and nothing else; it is written before the receipt.
+//! What must stay true: the manifest follows from the sealed list of objects alone, so all executions that seal a job
+//! write the same bytes. It names the data that COPY can load, and nothing else. It is written before the receipt.
 //!
-//! Source of its form: "Using a manifest to specify data files" in the Redshift guide.
+//! The format is documented in "Using a manifest to specify data files" in the Redshift guide.
 
 use landfall::{
     error::{Error, Result},
@@ -26,7 +26,7 @@ struct Entry<'a> {
 
 #[derive(Serialize)]
 struct Meta<'a> {
-    /// Bytes. Spectrum and columnar formats ask for it.
+    /// In bytes. Spectrum and columnar formats need it.
     content_length: &'a u64,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Manifest<'a> {
     upload: Upload<'a>,
     bucket: String,
     entries: u64,
-    /// The begin of a line of the list whose end has not come yet.
+    /// The beginning of a line of the list that has not been read to its end.
     line: Vec<u8>,
 }
 
@@ -51,9 +51,9 @@ impl<'a> Manifest<'a> {
         }
     }
 
-    /// Takes the next object.
+    /// Adds the next object, if it can be loaded.
     pub(super) async fn object(&mut self, object: &VerifiedObject) -> Result<()> {
-        // Documents and workbooks have no rows that could be loaded.
+        // Documents and workbooks have no rows to load.
         let is_loaded = object.format.is_none_or(|format| format.row().has_columns());
         if object.role != Role::Data || !is_loaded {
             return Ok(());
@@ -74,13 +74,14 @@ impl<'a> Manifest<'a> {
         self.upload.write(text.as_bytes()).await
     }
 
-    /// Takes the next bytes of the list of all objects, which is JSON lines.
+    /// Reads the next bytes of the list of all objects, which has JSON lines.
     pub(super) async fn lines(&mut self, bytes: &[u8]) -> Result<()> {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.line.extend_from_slice(part);
             if part.ends_with(b"\n") {
-                let object = serde_json::from_slice(&self.line)
-                    .map_err(|error| Error::internal(format!("a line of the list of objects is no object: {error}")))?;
+                let object = serde_json::from_slice(&self.line).map_err(|error| {
+                    Error::internal(format!("a line of the list of objects cannot be read: {error}"))
+                })?;
                 self.line.clear();
                 self.object(&object).await?;
             }
@@ -88,7 +89,7 @@ impl<'a> Manifest<'a> {
         Ok(())
     }
 
-    /// Makes the object, if there is anything to load.
+    /// Completes the manifest. There is none if there is nothing to load.
     pub(super) async fn finish(mut self) -> Result<()> {
         if self.entries > 0 {
             self.upload.write(b"]}\n").await?;
@@ -97,7 +98,7 @@ impl<'a> Manifest<'a> {
         Ok(())
     }
 
-    /// Gives up what was written.
+    /// Deletes what was written.
     pub(super) async fn abort(self) -> Result<()> {
         self.upload.abort().await
     }

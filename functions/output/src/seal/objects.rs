@@ -1,7 +1,7 @@
-//! Copies the list of all objects from the ledger bucket to the data.
+//! Copies the list of all objects from the ledger bucket to the place beside the receipt.
 //!
-//! What must stay true: the copy is written only if it has the size and the SHA-256 that the report names. So everybody
-//! who seals the same job writes the same bytes.
+//! What must stay true: the copy is completed only if it has the size and the SHA-256 that the report names. So all
+//! executions that seal a job write the same bytes.
 
 use landfall::{
     error::{Error, ErrorKind, Result},
@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::manifest::Manifest;
 use crate::verify::ObjectsFile;
 
-/// Copies the list, which lies in the ledger's `bucket`, to `to`, and shows it to the manifest.
+/// Copies the list from the ledger's `bucket` to `to`, and passes it to the manifest too.
 pub(super) async fn copy(
     store: &dyn ObjectStore,
     bucket: &str,

@@ -1,7 +1,7 @@
-//! The outcome that an execution would give a job.
+//! Drafts the outcome that an execution would give a job.
 //!
-//! What must stay true: a success has a report that did not fail, and no error. Everything else is a failure that names its
-//! error. Whatever a job that was cancelled came to, its outcome is that.
+//! What must stay true: a success has no error, and its report did not fail. Everything else is a failure that names
+//! its error. A cancelled job always ends as cancelled.
 
 use chrono::{DateTime, Utc};
 use landfall::{
@@ -14,7 +14,7 @@ use landfall::{
 
 use crate::receipt;
 
-/// Who decides, and when.
+/// The execution that decides, and the time.
 #[derive(Clone, Copy)]
 pub(super) struct Decider<'a> {
     pub(super) execution: &'a str,
@@ -31,7 +31,7 @@ impl Decider<'_> {
             (None, Status::Succeeded) if !rejected => None,
             (None, status) => Some(
                 Error::internal(format!(
-                    "it came to the seal as {status:?} without a report and without an error"
+                    "Seal got it as {status:?} without a report and without an error"
                 ))
                 .into(),
             ),
@@ -60,7 +60,7 @@ impl Decider<'_> {
         }
     }
 
-    /// The outcome of a job that is not there: it was never started, or cannot be read.
+    /// The outcome if there is no job, because it was never started or cannot be read.
     pub(super) fn failure(self, kind: &Kind, job_key: &str, error: TaskError) -> Outcome {
         Outcome {
             verdict: Verdict::Failed,
@@ -81,7 +81,7 @@ impl Decider<'_> {
         }
     }
 
-    /// The outcome of a job that somebody cancelled, with what `draft` knows of it.
+    /// The outcome of a cancelled job. What `draft` knows of the job is kept.
     pub(super) fn cancelled(self, entry: &Entry, cancel: &Cancel, draft: Outcome) -> Outcome {
         Outcome {
             verdict: Verdict::Failed,
@@ -91,7 +91,7 @@ impl Decider<'_> {
         }
     }
 
-    /// Where the receipts of failures lie, and of jobs that write nothing.
+    /// Where the receipt of a failure is, and of a job that writes nothing.
     pub(super) fn ledger_receipt(self, kind: &Kind, job_key: &str) -> S3Uri {
         S3Uri {
             bucket: self.ledger_bucket.to_owned(),

@@ -1,8 +1,8 @@
 //! Writes what follows from a decided outcome.
 //!
-//! What must stay true: everything here is a function of the ledger's entry and the report it points to, so it may be
-//! repeated by anybody. The lists of objects are written before the receipt, and the pointer of the destination after it:
-//! whoever sees the receipt sees all that it names.
+//! What must stay true: all that is written here is a function of the ledger's entry and of the report that it points
+//! to, so any execution may repeat it. The lists of objects are written before the receipt, and the destination's
+//! pointer after it. So if the receipt exists, everything it names exists.
 
 use landfall::{
     error::{Error, ErrorKind, Result},
@@ -21,21 +21,21 @@ use crate::{
     verify::{CheckVerdict, ObjectsFile, Report},
 };
 
-/// Publishes outcomes.
+/// Publishes outcomes for one execution.
 pub(super) struct Publisher<'a> {
     pub(super) store: &'a dyn ObjectStore,
     pub(super) clock: &'a dyn Clock,
     pub(super) ledger: &'a Ledger<'a>,
-    /// The namespace of the stack's metrics, if it keeps any.
+    /// The namespace of the stack's metrics, if it has any.
     pub(super) metrics: Option<&'a str>,
-    /// ARN of the execution that publishes.
+    /// ARN of the execution.
     pub(super) execution: &'a str,
     /// What the execution saw of the job, if it has one.
     pub(super) job: Option<&'a Job>,
 }
 
 impl Publisher<'_> {
-    /// Writes the receipt of a decided entry with what belongs to it, as far as that is not there.
+    /// Writes the receipt of a decided entry, with all that belongs to it. Leaves what is there already.
     pub(super) async fn publish(&self, entry: &Entry) -> Result<Outcome> {
         let outcome = entry
             .outcome
@@ -74,7 +74,7 @@ impl Publisher<'_> {
         Ok(outcome)
     }
 
-    /// Writes the lists that stand beside the receipt: of all objects if it cannot hold them, and of those to load.
+    /// Writes the lists beside the receipt: all objects, if the receipt cannot hold them, and the manifest.
     async fn write_lists(
         &self,
         entry: &Entry,
@@ -112,8 +112,8 @@ impl Publisher<'_> {
         }
     }
 
-    /// Lets the next job of the queue run. Other jobs find out by themselves that this one has ended, so only a transient
-    /// error holds the seal up.
+    /// Gives the job's slot back, so that the next job may run. Other jobs would find out by themselves that this job
+    /// has ended, so only a transient error fails the seal.
     async fn give_slot_back(&self, entry: &Entry) -> Result<()> {
         let queue = Queue::new(self.ledger, self.clock, &entry.kind);
         match queue.leave(&entry.trigger.job_key).await {
@@ -137,27 +137,27 @@ impl Publisher<'_> {
             .store
             .put(&place.bucket, &place.key, body, Condition::Absent)
             .await?;
-        // S3 said that the receipt exists, and now it does not: somebody deleted it. The outcome stands in the ledger, so the
-        // next delivery writes the receipt again.
+        // The receipt existed a moment ago, so somebody deleted it. The outcome is in the ledger, and the retry writes
+        // the receipt again.
         if written == Written::Refused && !self.is_written(receipt, place).await? {
             return Err(Error::new(
                 ErrorKind::Busy,
-                format!("{place} was there and is not any more"),
+                format!("{place} existed, but was deleted while it was read"),
             ));
         }
         Ok(())
     }
 
-    /// Whether the receipt is there. It is written last, so then everything it names is there, too.
+    /// Whether the receipt exists. It is written last: if it exists, everything it names exists.
     async fn is_finished(&self, receipt: &Receipt, place: &S3Uri) -> Result<bool> {
         match self.is_written(receipt, place).await {
-            // Without the right to list a bucket, reading what is not there is refused.
+            // S3 refuses to read an object that does not exist if the reader may not list the bucket.
             Err(error) if error.kind == ErrorKind::Forbidden => Ok(false),
             written => written,
         }
     }
 
-    /// Whether the receipt stands there. Fails with `Internal` if something else does.
+    /// Whether this receipt exists. Fails with `Internal` if there is another object in its place.
     async fn is_written(&self, receipt: &Receipt, place: &S3Uri) -> Result<bool> {
         let Some(standing) = self.store.get(&place.bucket, &place.key).await? else {
             return Ok(false);
@@ -173,7 +173,7 @@ impl Publisher<'_> {
     }
 }
 
-/// What the destination of a success is to point to, and that destination.
+/// The pointer for a success, and the destination that it belongs to.
 fn latest_of(entry: &Entry, outcome: &Outcome, report: &Report) -> Option<(S3Uri, Latest)> {
     let pointer = outcome.report.as_ref()?;
     let number = outcome.attempt?;

@@ -1,7 +1,7 @@
 //! Failures that are sealed for one delivery alone.
 //!
-//! What must stay true: what an execution has decided for its delivery stands, however often its seal is repeated. An
-//! event that is sent again and rejected for another reason is told that reason.
+//! What must stay true: once an execution has decided its delivery's failure, the decision stands, however often the
+//! seal is repeated. If an event is sent again and rejected for another reason, its rejection names that reason.
 
 use landfall::{
     error::Result,
@@ -12,8 +12,8 @@ use landfall::{
 
 use super::{failure::LocalFailure, outcome::Decider};
 
-/// The rejection that this execution has decided already. A try of this step may have died right after it, and what it
-/// went by may have changed since then.
+/// The rejection that this execution has decided already, if there is one. An earlier try of the step may have died
+/// after it, and what it was decided from may have changed since.
 pub(super) async fn decided(ledger: &Ledger<'_>, execution: &str, failure: &LocalFailure<'_>) -> Result<Option<Entry>> {
     for key in [&failure.rejected.job_key, &own_key(execution, failure)] {
         if let Some(standing) = ledger.load(failure.kind, key).await?
@@ -26,8 +26,8 @@ pub(super) async fn decided(ledger: &Ledger<'_>, execution: &str, failure: &Loca
     Ok(None)
 }
 
-/// Seals a delivery alone: beneath the key of its event or, if another one failed there for another reason, beneath a key
-/// of its own.
+/// Seals a failure for one delivery: under the key of its event or, if that holds another reason, under a key of this
+/// execution.
 pub(super) async fn reject(
     ledger: &Ledger<'_>,
     by: Decider<'_>,
@@ -67,7 +67,7 @@ pub(super) async fn reject(
     }
 }
 
-/// The key of a rejection that is of this execution alone.
+/// The key of a rejection that belongs to this execution alone.
 fn own_key(execution: &str, failure: &LocalFailure<'_>) -> String {
     let execution = sha256_hex(execution.as_bytes());
     format!("{}-{}", failure.rejected.job_key, &execution[..8])

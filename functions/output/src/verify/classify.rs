@@ -1,35 +1,35 @@
-//! Which objects are the export's data.
+//! Decides which objects are the export's data.
 //!
-//! What must stay true: nothing that could be data is passed over in silence. It fails a check or is listed as extra.
+//! What must stay true: nothing that could be data is ignored. Either it fails a check, or it is listed as extra.
 //!
-//! AWS documents neither the names of the files nor that of the test file that comes with them. So an object with a known
-//! suffix is data and has to be of its format. An object of any other name is data only if its first bytes show that
-//! it is.
+//! AWS documents neither the names of the files nor the name of the test file among them. So an object with a known
+//! suffix is data, and must have the suffix's format. An object with any other name is data only if its first bytes
+//! show that.
 
 use serde::{Deserialize, Serialize};
 
 use landfall_formats::{Content, Format, Head, begins_as_csv, sniff, sniff_gzip};
 
-/// What is to be done with an object, by its name and size alone.
+/// What to do with an object, decided from its name and size alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Plan {
-    /// Nothing: by Hive's convention, which Athena and Spark follow, names that begin with `_` or `.` are not data.
+    /// Nothing. By Hive's convention, which Athena and Spark follow, names that begin with `_` or `.` are not data.
     Ignore,
-    /// It is no data and need not be read.
+    /// The object is not data, and need not be read.
     Extra,
-    /// It is data of that format, or claims to be: read it to its end.
+    /// The object is data of this format, or claims to be. Read it to its end.
     Data(Format),
-    /// It claims to be data of that format and is empty.
+    /// The object claims to be data of this format, but is empty.
     Empty(Format),
-    /// It claims to be data of another format; the text says of which.
+    /// The object claims to be data of another format. The text says what shows that.
     Foreign(String),
-    /// Its content decides whether it is data of that format.
+    /// The object's content decides whether it is data of this format.
     Sniff(Format),
 }
 
 /// Decides what to do with an object. `asked` is the format of the whole output; `None` if only the files that the
-/// service names are data. `named` is the format of which the service itself names this object as a file of the export.
+/// service names are data. `named` is the object's format if the service names it as a file of the export.
 #[must_use]
 pub fn plan(prefix: &str, key: &str, size: u64, asked: Option<Format>, named: Option<Format>) -> Plan {
     if let Some(format) = named {
@@ -51,7 +51,7 @@ pub fn plan(prefix: &str, key: &str, size: u64, asked: Option<Format>, named: Op
     let compressed = asked.row().is_compressed();
     match Suffix::of(key) {
         Suffix::Plain(format) if format == asked => {}
-        // AWS's own samples take the gzip objects of such an export and nothing else.
+        // AWS's own samples read the gzip objects of such an export, and nothing else.
         Suffix::Gzip(_) if compressed => {}
         Suffix::Plain(_) | Suffix::Unknown if compressed && size > 0 => return Plan::Sniff(asked),
         Suffix::Plain(_) if compressed => return Plan::Extra,
@@ -69,9 +69,9 @@ pub fn plan(prefix: &str, key: &str, size: u64, asked: Option<Format>, named: Op
     }
 }
 
-/// Decides by the first bytes of a [`Plan::Sniff`] object whether it is data, and says what it looks like. A broken table is
-/// not counted as data (any prose could be one), but it is reported as "looks like CSV", so that nobody takes it for the
-/// service's test file.
+/// Decides from the first bytes of a [`Plan::Sniff`] object whether it is data, and says what it looks like. A broken
+/// table is not counted as data, because any prose could be one. It is reported as "looks like CSV", so that nobody
+/// takes it for the service's test file.
 #[must_use]
 pub fn is_data(head: Head<'_>, asked: Format) -> (bool, Option<Content>) {
     let content = sniff(head);
@@ -82,7 +82,8 @@ pub fn is_data(head: Head<'_>, asked: Format) -> (bool, Option<Content>) {
     )
 }
 
-/// What another format the first bytes of a [`Plan::Data`] object show; `None` if decoding has to tell.
+/// The format that the first bytes of a [`Plan::Data`] object show, if it is another one; `None` if only decoding can
+/// tell.
 #[must_use]
 pub fn foreign(head: Head<'_>, asked: Format) -> Option<String> {
     let content = sniff(head)?;
@@ -96,7 +97,7 @@ pub fn foreign(head: Head<'_>, asked: Format) -> Option<String> {
             (_, None) => format!("holds {content}"),
         });
     }
-    // Of what is compressed only JSON lines are read.
+    // Of compressed files, only JSON lines are read.
     let within = if content == Content::Gzip {
         sniff_gzip(head)?
     } else {
@@ -108,7 +109,7 @@ pub fn foreign(head: Head<'_>, asked: Format) -> Option<String> {
     Some(format!("holds {within} within gzip, {remedy}"))
 }
 
-/// Whether what an object was found to be comes with what can be done about it: behind a colon, where all else has none.
+/// Whether the description of an object includes advice. Advice follows a colon, and nothing else has a colon.
 #[must_use]
 pub fn has_advice(what: &str) -> bool {
     what.contains(": ")
@@ -124,7 +125,7 @@ fn is_hidden(prefix: &str, key: &str) -> bool {
 
 enum Suffix {
     Plain(Format),
-    /// That of gzip, behind the suffix of that format.
+    /// The suffix of gzip, after the suffix of this format.
     Gzip(Option<Format>),
     Unknown,
 }

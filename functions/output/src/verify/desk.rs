@@ -1,10 +1,10 @@
-//! What a verification that is larger than one invocation keeps in the ledger bucket.
+//! What a verification stores in the ledger bucket between invocations.
 //!
-//! What must stay true: one invocation writes beneath a prefix that no other invocation writes to, except for the state of
-//! a slice, which is changed by compare-and-set. What another version of Landfall wrote is refused.
+//! What must stay true: each invocation writes beneath a prefix of its own. Only the state of a slice is written by
+//! several invocations, by compare-and-set. What another version of Landfall wrote is refused.
 //!
-//! A [`SavedWork`] holds how far the verification is. Each of its rounds is a [`StoredRound`]: a prefix with the tasks and the state of
-//! each slice.
+//! A [`SavedWork`] says how far the verification is. Each of its rounds is a [`StoredRound`]: a prefix with the tasks
+//! and the state of each slice.
 
 use std::collections::BTreeSet;
 
@@ -21,18 +21,18 @@ use super::{expectation::Expectation, settle::Stability};
 /// The schema of [`SavedWork`].
 pub(super) const WORK_SCHEMA: &str = "landfall.work/1";
 
-/// Where a verification that is larger than one invocation keeps its work.
+/// Where an invocation stores the work of a verification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Desk {
     /// The ledger bucket.
     pub bucket: String,
     /// A prefix that only this invocation writes to.
     pub prefix: String,
-    /// Key of the list of objects, should they be too many for the report.
+    /// Key of the list of objects, if there are too many for the report.
     pub objects: String,
 }
 
-/// One slice, as the state machine hands it to the function.
+/// A slice, as the state machine hands it to the function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Item {
@@ -41,21 +41,21 @@ pub struct Item {
     /// Key of the slice, without its ending.
     #[serde(alias = "batch")]
     pub slice: String,
-    /// ARN of the execution that verifies, for the log. The list of slices lacks it.
+    /// ARN of the execution that verifies, for the log. The list of slices does not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution: Option<String>,
 }
 
-/// What is kept of a verification between invocations.
+/// How far a verification is, as stored between invocations.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SavedWork {
     pub(super) schema: String,
     pub(super) expectation: Expectation,
     pub(super) settling: Stability,
-    /// Objects that were listed and read, and are not listed any more.
+    /// Objects that were listed and read, but that the last listing does not have.
     pub(super) gone: BTreeSet<String>,
     pub(super) listed_at: Option<DateTime<Utc>>,
-    /// When its slices were first planned.
+    /// When slices were first planned.
     pub(super) planned_at: Option<DateTime<Utc>>,
     pub(super) rounds: Vec<StoredRound>,
     #[serde(alias = "batches")]
@@ -75,7 +75,7 @@ pub(super) struct StoredRound {
 
 impl StoredRound {
     pub(super) fn slice(&self, number: u64) -> String {
-        // The word that earlier versions used: a plan of theirs may be under way.
+        // Earlier versions called a slice a batch, and a verification that they planned may be under way.
         format!("{}batch-{number:05}", self.prefix)
     }
 }
@@ -133,14 +133,15 @@ pub(super) async fn load<T: DeserializeOwned>(
     Ok(Some((value, stored.etag)))
 }
 
-/// JSON without blanks: there is much of it, and nobody reads it.
+/// JSON without blanks, because there is much of it and nobody reads it.
 pub(super) fn encode<T: Serialize>(value: &T) -> Result<Bytes> {
     serde_json::to_vec(value)
         .map(Bytes::from)
         .map_err(|error| Error::internal(format!("cannot write JSON: {error}")))
 }
 
-/// Writes what only this invocation writes; a retried write that meets its own success is one.
+/// Writes an object that only this invocation writes. If a retry finds the object with the same content, that is a
+/// success.
 pub(super) async fn write(store: &dyn ObjectStore, bucket: &str, key: &str, body: Bytes) -> Result<()> {
     if store.put(bucket, key, body.clone(), Condition::Absent).await? != Written::Refused {
         return Ok(());

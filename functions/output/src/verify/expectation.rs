@@ -1,7 +1,7 @@
-//! What an output must be.
+//! What must hold of an output.
 //!
-//! What must stay true: an expectation goes from invocation to invocation in the ledger bucket, so what an earlier version
-//! wrote can be read.
+//! What must stay true: an expectation is stored in the ledger bucket between invocations, so one that an earlier
+//! version wrote can be read.
 
 use std::time::Duration;
 
@@ -16,49 +16,52 @@ use serde::{Deserialize, Serialize};
 
 use super::judge::Asker;
 
-/// What must be there.
+/// What must hold of an output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expectation {
-    /// The folder beneath which the job wrote, and nobody else.
+    /// The folder that the job wrote to, and nobody else.
     pub prefix: S3Uri,
-    /// The format that was asked for; `None` if only the files that the service names are data, each of its own.
+    /// The format that was asked for. `None` if only the files that the service names are data, each with its own
+    /// format.
     pub format: Option<Format>,
-    /// When the job was started, by our clock, before the call.
+    /// When the job was started: before the start call, by our clock.
     pub started_at: DateTime<Utc>,
-    /// Whether an output without a single row is a success.
+    /// Whether an output without rows is a success.
     pub allow_empty: bool,
-    /// The KMS key that was asked for: ARN, id or alias.
+    /// The KMS key that was asked for: an ARN, an id or an alias.
     pub kms_key: Option<String>,
-    /// Shortest time between the two listings that are compared.
+    /// The shortest time between the two listings that are compared.
     pub settle: Duration,
-    /// Rows that the service reports.
+    /// The number of rows that the service reports.
     pub rows: Option<u64>,
-    /// Whether another number of rows than the service reports fails, rather than warns.
+    /// Whether the check fails, instead of warning, if the number of rows differs from the number that the service
+    /// reports.
     pub strict_row_count: bool,
-    /// Rows that failed, as the service reports.
+    /// The number of failed rows that the service reports.
     pub failed_rows: Option<u64>,
-    /// Files that the service names.
+    /// The files that the service names.
     pub files: Option<Vec<NamedFile>>,
-    /// What the service says that it was asked for, held against the request.
+    /// What the service says it was asked for, compared with the request.
     #[serde(default)]
     pub echo: Option<Echo>,
-    /// What the service estimates of the rows.
+    /// The service's own estimate of the rows.
     #[serde(default)]
     pub estimate: Option<Estimate>,
-    /// How much is looked at.
+    /// How thoroughly the output is checked.
     pub level: Level,
-    /// What the event expects beyond all that.
+    /// What the event expects in addition.
     pub expect: Expectations,
-    /// The newest sealed success in the same destination, before this one.
+    /// The newest sealed success in the same destination before this job.
     pub previous: Option<Previous>,
-    /// Who asks, for the words of the reasons.
+    /// Who asks, which changes the words of the reasons.
     #[serde(default)]
     pub asker: Asker,
 }
 
 impl Expectation {
-    /// What every output beneath a prefix must be: one format, or the files of `files` alone; five seconds between its
-    /// listings, every byte read, nothing reported or expected beyond that, and of no age.
+    /// An expectation that holds for any output beneath a prefix. The output has the given format or, with `None`, only
+    /// the files in `files`. Each byte is read, there are five seconds between the listings, the age does not matter,
+    /// and nothing else is reported or expected.
     pub fn of(prefix: S3Uri, format: Option<Format>) -> Self {
         Self {
             prefix,
@@ -81,7 +84,7 @@ impl Expectation {
     }
 }
 
-/// A sealed success that this output is compared with.
+/// The earlier success that an output is compared with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Previous {
     pub job_key: String,

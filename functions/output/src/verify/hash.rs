@@ -1,10 +1,11 @@
 //! The checksums of what is read: SHA-256 for the receipt, and the CRC that S3 keeps of the object, if it keeps one.
 //!
-//! What must stay true: each checksum is that of all bytes of the object, however often its reading was interrupted. If
-//! that cannot be had, there is none, and nothing is equal to it.
+//! What must stay true: each checksum is of all bytes of the object, however often the reading was interrupted. If it
+//! cannot be had, there is none, and nothing equals it.
 //!
-//! Two libraries compute SHA-256, since none does both: the state of `sha2` can be kept and gone on with in another
-//! process; `aws-lc-rs`, which TLS brings along, is almost twice as fast on processors without instructions for SHA-256.
+//! Two libraries compute SHA-256, because neither does both: the state of `sha2` can be stored, so that another process
+//! can go on; `aws-lc-rs`, which TLS needs anyway, is almost twice as fast on processors without instructions for
+//! SHA-256.
 
 use aws_lc_rs::digest::{Context, SHA256};
 use aws_smithy_types::base64;
@@ -16,21 +17,21 @@ use sha2::{
     digest::common::hazmat::{SerializableState, SerializedState},
 };
 
-/// SHA-256 on its way, as verification computes it.
+/// A SHA-256 that is being computed.
 pub enum Hash {
-    /// Cannot be kept.
+    /// Its state cannot be stored.
     Quick(Context),
-    /// Can.
+    /// Its state can be stored.
     Kept(Sha256),
 }
 
-/// The state of SHA-256 after some bytes, hex.
+/// The state of SHA-256 after some bytes, in hex.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct State(String);
 
 impl Hash {
-    /// For an object that is read in one go.
+    /// For an object that is read without interruption.
     #[must_use]
     pub fn quick() -> Self {
         Self::Quick(Context::new(&SHA256))
@@ -41,14 +42,13 @@ impl Hash {
         Self::Kept(Sha256::new())
     }
 
-    /// Goes on from a state; `None` if that is none.
+    /// Continues from a stored state; `None` if it is not one.
     pub(super) fn resume(state: &State) -> Option<Self> {
         let state = hex::decode(&state.0).ok()?;
         let state = SerializedState::<Sha256>::try_from(state.as_slice()).ok()?;
         Sha256::deserialize(&state).ok().map(Self::Kept)
     }
 
-    /// Takes in further bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Quick(context) => context.update(bytes),
@@ -56,7 +56,7 @@ impl Hash {
         }
     }
 
-    /// What to go on from; `None` if it cannot be kept.
+    /// The state to continue from; `None` if it cannot be stored.
     pub(super) fn state(&self) -> Option<State> {
         match self {
             Self::Quick(_) => None,
@@ -64,7 +64,7 @@ impl Hash {
         }
     }
 
-    /// The checksum, hex.
+    /// The checksum in hex.
     #[must_use]
     pub fn finish(self) -> String {
         match self {
@@ -81,14 +81,14 @@ pub(super) struct CrcState {
     state: u64,
 }
 
-/// A CRC on its way.
+/// A CRC that is being computed.
 struct Crc {
     algorithm: Algorithm,
     digest: CrcDigest,
 }
 
 impl Crc {
-    /// `None` of an algorithm that is no CRC.
+    /// `None` for an algorithm that is not a CRC.
     fn new(algorithm: Algorithm) -> Option<Self> {
         let digest = CrcDigest::new(crc_algorithm(algorithm)?);
         Some(Self { algorithm, digest })
@@ -100,7 +100,7 @@ impl Crc {
         Some(Self { algorithm, digest })
     }
 
-    /// The bytes of the checksum from the highest one, in base64, as S3 writes it.
+    /// The checksum as S3 writes it: its bytes in big-endian order, in base64.
     fn finish(&self) -> String {
         let bytes = self.digest.finalize().to_be_bytes();
         base64::encode(match self.algorithm {
@@ -119,21 +119,21 @@ const fn crc_algorithm(algorithm: Algorithm) -> Option<CrcAlgorithm> {
     }
 }
 
-/// What came of holding the checksum that S3 keeps of an object against the bytes that were read.
+/// The result of comparing the checksum that S3 keeps with the bytes that were read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compared {
-    /// It is theirs.
+    /// The checksum matches the bytes.
     Same(Algorithm),
-    /// It is that of other bytes.
+    /// The checksum is of other bytes.
     Different(Algorithm),
-    /// S3 keeps one of the checksums of its parts only, by an algorithm of this name.
+    /// S3 keeps only a checksum of the parts' checksums, with this algorithm.
     OfParts(String),
-    /// S3 keeps one by an algorithm of this name, which is not computed here.
+    /// S3 keeps a checksum with this algorithm, which is not computed here.
     NotComputed(String),
 }
 
-/// All checksums of an object on their way.
+/// All checksums of an object, while they are being computed.
 pub(super) struct Checksums {
     sha256: Hash,
     crc: Option<Crc>,
@@ -143,12 +143,12 @@ pub(super) struct Checksums {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct States {
     pub(super) sha256: State,
-    /// `None` if no CRC was computed of these bytes.
+    /// `None` if no CRC is computed.
     pub(super) crc: Option<CrcState>,
 }
 
 impl Checksums {
-    /// At the first byte: SHA-256, and what S3 keeps.
+    /// Begins at the first byte: SHA-256, and the CRC that S3 keeps.
     pub(super) fn new(sha256: Hash, stored: Option<&StoredChecksum>) -> Self {
         let crc = match stored {
             Some(StoredChecksum::Whole { algorithm, .. }) => Crc::new(*algorithm),
@@ -157,7 +157,7 @@ impl Checksums {
         Self { sha256, crc }
     }
 
-    /// Goes on from their states; `None` if these are none.
+    /// Continues from stored states; `None` if they cannot be read.
     pub(super) fn resume(states: &States) -> Option<Self> {
         Some(Self {
             sha256: Hash::resume(&states.sha256)?,
@@ -165,7 +165,6 @@ impl Checksums {
         })
     }
 
-    /// Takes in further bytes.
     pub(super) fn update(&mut self, bytes: &[u8]) {
         self.sha256.update(bytes);
         if let Some(crc) = &mut self.crc {
@@ -173,7 +172,7 @@ impl Checksums {
         }
     }
 
-    /// What to go on from; `None` if they cannot be kept.
+    /// The states to continue from; `None` if they cannot be stored.
     pub(super) fn states(&self) -> Option<States> {
         let sha256 = self.sha256.state()?;
         let crc = self.crc.as_ref().map(|crc| CrcState {
@@ -183,7 +182,7 @@ impl Checksums {
         Some(States { sha256, crc })
     }
 
-    /// SHA-256 in hex, and what came of holding S3's own checksum against the bytes.
+    /// SHA-256 in hex, and the result of comparing S3's own checksum with the bytes.
     pub(super) fn finish(self, stored: Option<&StoredChecksum>) -> (String, Option<Compared>) {
         let sha256 = self.sha256.finish();
         let compared = stored.map(|stored| match stored {
@@ -193,7 +192,7 @@ impl Checksums {
                 let ours = match (&self.crc, algorithm) {
                     (_, Algorithm::Sha256) => hex::decode(&sha256).ok().map(base64::encode),
                     (Some(crc), _) if crc.algorithm == *algorithm => Some(crc.finish()),
-                    // It was begun before S3 was asked for this one.
+                    // Reading began before S3 was asked for this checksum.
                     _ => None,
                 };
                 match ours {

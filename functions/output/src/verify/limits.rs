@@ -7,30 +7,29 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::slices;
 
-/// How much is done at once, and how long is tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most objects that are verified without a ledger; more is an error.
+    /// Most objects that are verified without a ledger. More are an error.
     pub objects: usize,
-    /// Most objects of a slice.
+    /// Most objects in a slice.
     pub slice_objects: usize,
-    /// Bytes after which a slice is full; one object may be larger.
+    /// Most bytes in a slice that holds more than one object.
     pub slice_bytes: u64,
     /// Bytes of one ranged read.
     pub range: u64,
-    /// Ranges of one object that are fetched side by side.
+    /// How many ranges of one object are fetched at a time.
     pub ranges: usize,
-    /// Bytes that one of them may hold before it waits.
+    /// How many bytes of a range may wait to be decoded, until fetching pauses.
     pub held: u32,
-    /// Bytes after which what was read outlives a call that fails. What is less is soon read again.
+    /// If a call fails, bytes that were read are kept from this number on. Fewer are soon read again.
     pub worth: u64,
-    /// Objects that are read side by side.
+    /// How many objects are read at a time.
     pub side_by_side: usize,
-    /// Bytes that all of them may hold together.
+    /// How many bytes all of them may hold together.
     pub memory: u64,
-    /// Most listings before an output that goes on changing is given up.
+    /// How often an output is listed, at most, until it is given up because it keeps changing.
     pub listings: u32,
-    /// Time before the deadline at which reading stops.
+    /// How long before the deadline reading stops.
     pub reserve: Duration,
 }
 
@@ -40,7 +39,7 @@ impl Default for Limits {
             objects: 100_000,
             slice_objects: slices::MAX_OBJECTS as usize,
             slice_bytes: slices::MAX_BYTES,
-            // Larger ranges cost less processor and fewer requests, and hold no more.
+            // Larger ranges need less processor time and fewer requests, and hold no more memory.
             range: 16 << 20,
             ranges: 2,
             held: 1 << 20,

@@ -1,24 +1,24 @@
-//! Proves that what lies beneath a prefix is the whole output of a job.
+//! Proves that the objects beneath a prefix are the whole output of a job.
 //!
 //! What must stay true:
-//! * Whatever was found wrong with the output is a failed [`Check`] in the [`Report`]; an error is returned only for
-//!   what kept the check from being made, and never stands for a verdict.
-//! * Every byte of every data object is read once, pinned to the ETag that was listed, hashed and decoded on the way.
-//! * The listing is taken again when all was read, at least [`Expectation::settle`] after the one before; what changed
-//!   is read and listed again, a bounded number of times.
-//! * What decides is a pure function of what was found ([`classify`], [`settle`], [`judge`]). [`work`] goes from listing to
-//!   listing, [`rounds`] joins a listing with what was read, [`planner`] cuts the rest into slices, [`desk`] keeps them;
-//!   [`slice`] and [`read`] only fetch.
-//! * No reason quotes a value of the data, and every reason and list of names in it is bounded.
+//! * Everything that is wrong with the output is a failed [`Check`] in the [`Report`]. An error means that something
+//!   kept the output from being checked; it is never a verdict.
+//! * Each byte of each data object is read once, from the ETag that was listed, and is hashed and decoded on the way.
+//! * When all is read, the objects are listed again, at least [`Expectation::settle`] after the last listing. Objects
+//!   that changed are read, and everything is listed once more. The number of listings is limited.
+//! * Verdicts are pure functions of what was found ([`classify`], [`settle`], [`judge`]).
+//! * No reason quotes exported data. The length of each reason and of each list of names is limited.
 //!
-//! Any size: [`verify`] does all in one process. The function takes one [`turn`] after the other: what does not fit in
-//! one slice, or in the time of one invocation, is left to other invocations ([`run_slice`]) by way of the ledger bucket.
+//! [`verify`] does all of this in one process. The function takes one [`turn`] after another: if the objects do not fit
+//! in one slice, or in the time of one invocation, they are written as slices to the ledger bucket, and other
+//! invocations read them ([`run_slice`]). [`work`] goes from listing to listing. [`rounds`] joins a listing with what
+//! was read. [`planner`] cuts the rest into slices, and [`desk`] stores them. [`slice`] and [`read`] fetch and decode.
 //!
-//! Memory, whatever the number and the sizes of the objects, with the default [`Limits`]: what objects are being read
-//! may hold stays beneath [`Limits::memory`] in sum (for each the ranges that are fetched ahead, plus one line of at
-//! most 16 MiB for JSON lines, a few MiB for ORC, or twice the document for PDF); an object that needs more than all of
-//! it is read alone. It also holds a few slices of readings, at about 1 KiB an object; without a ledger all of them, so
-//! that [`Limits::objects`] bounds it.
+//! Memory does not depend on the number and the sizes of the objects. With the default [`Limits`], all objects being
+//! read hold less than [`Limits::memory`] together: for each the ranges that are fetched ahead, and a line of at most
+//! 16 MiB for JSON lines, a few MiB for ORC, or twice the document for PDF. An object that needs more than all of it is
+//! read alone. Besides, the readings of a few slices are held, at about 1 KiB an object. Without a ledger all readings
+//! are held, so [`Limits::objects`] limits them.
 
 pub mod classify;
 mod desk;

@@ -1,7 +1,7 @@
-//! The list of the objects that were verified, however many they are.
+//! Collects the list of all verified objects, however many there are.
 //!
-//! What must stay true: memory holds the first [`MAX_OBJECTS`] and what an upload buffers; a list that fits in the report
-//! leaves no file.
+//! What must stay true: memory holds the first [`MAX_OBJECTS`] and the buffer of an upload. If the report can hold the
+//! list, no file is written.
 
 use landfall::{
     error::{Error, Result},
@@ -11,16 +11,15 @@ use landfall::{
 
 use super::{MAX_OBJECTS, ObjectsFile, VerifiedObject};
 
-/// Gathers the objects.
 pub(super) struct Objects<'a> {
     first: Vec<VerifiedObject>,
     count: u64,
-    /// Where the file goes; `None` if there is nowhere to write one.
+    /// Where to write the file; `None` if there is no such place.
     place: Option<(&'a dyn ObjectStore, S3Uri)>,
     file: Option<Upload<'a>>,
 }
 
-/// What was gathered.
+/// The list that was collected.
 pub(super) struct Gathered {
     pub(super) first: Vec<VerifiedObject>,
     pub(super) count: u64,
@@ -78,7 +77,7 @@ impl<'a> Objects<'a> {
         })
     }
 
-    /// Gives the file up.
+    /// Deletes what was written of the file.
     pub(super) async fn abort(self) -> Result<()> {
         match self.file {
             Some(file) => file.abort().await,

@@ -1,7 +1,7 @@
-//! Cuts what is to be read into slices.
+//! Cuts the objects to read into slices.
 //!
-//! What must stay true: memory holds one slice and a few that are being written, whatever the number of objects. What fits
-//! in one slice is not written at all.
+//! What must stay true: memory holds one slice and a few that are being written, however many objects there are. If all
+//! objects fit in one slice, nothing is written.
 
 use std::sync::Arc;
 
@@ -20,19 +20,19 @@ use super::{
     read::Task,
 };
 
-/// Slices that are written at a time.
+/// How many slices are written at a time.
 const WRITTEN_AT_A_TIME: usize = 8;
 
-/// What became of what is to be read.
+/// The result of planning.
 pub(super) enum Planned {
     Nothing,
-    /// It fits in one slice.
+    /// All objects fit in one slice.
     Here(Vec<Task>),
-    /// It was written in slices.
+    /// The objects were written as slices.
     Stored(StoredRound),
 }
 
-/// Writes slices as tasks come.
+/// Writes a slice whenever it is full.
 pub(super) struct Planner<'a> {
     limits: &'a Limits,
     store: &'a Arc<dyn ObjectStore>,
@@ -44,7 +44,7 @@ pub(super) struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    /// `place` is the bucket and the round's prefix; `None` if all is read here.
+    /// `place` is the bucket and the round's prefix; `None` if this process reads all objects.
     pub(super) fn new(limits: &'a Limits, store: &'a Arc<dyn ObjectStore>, place: Option<(&'a str, String)>) -> Self {
         Self {
             limits,

@@ -1,7 +1,7 @@
-//! What a verification found.
+//! The result of a verification.
 //!
-//! What must stay true: the serialised form of [`Report`] is published: members are added, never changed, and the
-//! number in [`SCHEMA`] moves when an old reader would misread a new report.
+//! What must stay true: the serialised form of [`Report`] is published. Members are added and never changed. The number
+//! in [`SCHEMA`] changes when a reader of the old form would misread the new one.
 
 use std::fmt;
 
@@ -17,23 +17,23 @@ use landfall_formats::{Content, Decoded, Defect, Format, Framed};
 
 use super::{hash::Compared, shape::ColumnShape};
 
-/// Most objects that a report and a receipt list themselves; beyond that all of them are in a file of their own.
+/// How many objects a report and a receipt list, at most. If there are more, a file lists all of them.
 pub const MAX_OBJECTS: usize = 1_000;
 
 /// The schema of [`Report`].
 pub const SCHEMA: &str = "landfall.report/1";
 
-/// The result of one check.
+/// The verdict of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckVerdict {
-    /// It does not apply; the reason says why. Proves nothing and harms nothing.
+    /// The check does not apply; the reason says why. It proves nothing and harms nothing.
     Skipped,
-    /// It holds.
+    /// The check holds.
     Pass,
-    /// It holds as far as could be seen, or somebody should look.
+    /// The check holds as far as could be seen, or a person should look.
     Warn,
-    /// It does not hold.
+    /// The check does not hold.
     Fail,
 }
 
@@ -56,31 +56,31 @@ impl fmt::Display for CheckVerdict {
     }
 }
 
-/// One thing that must hold of the output.
+/// A check: one thing that must hold of the output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Check {
-    /// Its published name, such as `listing_stable`.
+    /// The check's published name, such as `listing_stable`.
     pub name: String,
     /// Whether it holds.
     pub verdict: CheckVerdict,
-    /// What was found, at which object, and what to do. Bounded; without values of the data.
+    /// What was found, at which object, and what to do. Limited in length; holds no exported data.
     pub reason: String,
 }
 
-/// The result of all checks: the worst of theirs.
+/// The verdict of a verification: the worst verdict of its checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Every check holds or was skipped.
+    /// Each check holds or was skipped.
     Passed,
-    /// None fails, at least one warns.
+    /// No check fails, but at least one warns.
     PassedWithWarnings,
-    /// At least one fails: the output must not be used.
+    /// At least one check fails, so the output must not be used.
     Failed,
 }
 
 impl Verdict {
-    /// The worst of these checks.
+    /// The verdict of these checks.
     #[must_use]
     pub fn of(checks: &[Check]) -> Self {
         let of_one = |check: &Check| match check.verdict {
@@ -114,45 +114,45 @@ impl fmt::Display for Verdict {
 pub enum Role {
     /// A file of the export.
     Data,
-    /// Something else that lies there, such as the test file of the service.
+    /// Anything else that is there, such as the service's test file.
     Extra,
 }
 
-/// One object, as it was when it was verified.
+/// An object as it was when it was verified.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VerifiedObject {
-    /// The whole key.
+    /// The complete key.
     pub key: String,
     /// What it is to the export.
     pub role: Role,
-    /// The format that it was held to; data objects only.
+    /// The format that the object was checked as; only for data objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
     /// Size in bytes.
     pub size: u64,
-    /// The entity tag, with its quotes, to which every read was pinned.
+    /// The ETag, with its quotes. Each read named it.
     pub etag: String,
-    /// The version, where the bucket keeps versions; data objects only.
+    /// The version, if the bucket keeps versions; only for data objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
     /// When this version was created.
     pub last_modified: DateTime<Utc>,
-    /// SHA-256 of the bytes that were read, hex; only of a data object that was read to its end.
+    /// SHA-256 of the bytes, in hex; only for a data object that was read to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// Rows that were decoded; only of a data object that decoded to its end, and not of a document.
+    /// Rows; only for a data object that decoded to its end and is not a document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
-    /// Pages that were counted, of a document.
+    /// Pages of a document that was read to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pages: Option<u64>,
-    /// What is wrong with it, in words that hold no value of it; only of a data object that did not decode to its end.
+    /// What is wrong, without exported data; only for a data object that did not decode to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Line, from 1, at which the record begins that is wrong; where it is known.
+    /// The line, from 1, at which the wrong record begins, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_line: Option<u64>,
-    /// Record, from 1, that is wrong, without the header; where it is known.
+    /// The number of the wrong record, from 1, without the header, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_record: Option<u64>,
     /// Server-side encryption, such as `aws:kms`; data objects only.
@@ -163,21 +163,21 @@ pub struct VerifiedObject {
     pub kms_key: Option<String>,
 }
 
-/// All that reading one object gave: what the checks are judged by.
+/// The result of reading one object. The checks are judged from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
     pub object: VerifiedObject,
     pub finding: Finding,
-    /// What came of holding S3's own checksum against the bytes, where it keeps one and all of them were read.
+    /// The result of comparing S3's own checksum with the bytes, if S3 keeps one and all bytes were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared: Option<Compared>,
-    /// The shape of its columns, where they were looked at.
+    /// The shape of the object's columns, if they were looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<ColumnShape>,
 }
 
 impl Reading {
-    /// Whether this is a reading of that very content.
+    /// Whether this is a reading of the content that is listed.
     #[must_use]
     pub fn is_of(&self, listed: &Listed) -> bool {
         let object = &self.object;
@@ -186,25 +186,25 @@ impl Reading {
     }
 }
 
-/// What an object holds.
+/// What reading an object showed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finding {
     /// Data that decoded to its end.
     Whole(Decoded),
-    /// Data of which only the ends were looked at.
+    /// Data of which only the beginning and the end were looked at.
     Framed(Framed),
-    /// Data of which only the listing was looked at.
+    /// Data that was only listed.
     Listed,
-    /// Data that did not.
+    /// Data that did not decode to its end.
     Defective(Defect),
     /// A data object of zero bytes.
     Empty,
-    /// A data object of another format than the one asked for; the text says of which.
+    /// A data object of another format than the one that was asked for. The text says what shows that.
     Foreign(String),
-    /// No data: a folder marker, an empty object of an unknown name, or what its content seems to be.
+    /// Not data: a folder marker, an empty object with an unknown name, or content that looks like this.
     Extra(Option<Content>),
-    /// Whether it is data only its content could tell, which was not looked at.
+    /// Only the content could tell whether the object is data, and it was not looked at.
     Untold,
 }
 
@@ -223,14 +223,13 @@ impl Finding {
     }
 }
 
-/// Where all objects are listed that do not fit in the report: JSON lines, one object each, in key order.
+/// A file that lists all objects if there are too many for the report: JSON lines, one for each object, in key order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ObjectsFile {
     /// Key in the ledger bucket.
     pub key: String,
-    /// Bytes.
     pub bytes: u64,
-    /// SHA-256 of the bytes, hex.
+    /// SHA-256 of the file, in hex.
     pub sha256: String,
 }
 
@@ -241,35 +240,34 @@ pub struct Report {
     pub schema: String,
     /// When the verification ended.
     pub checked_at: DateTime<Utc>,
-    /// How much was looked at.
+    /// How thoroughly the output was checked.
     #[serde(default)]
     pub level: Level,
-    /// The worst of the checks.
+    /// The worst verdict of the checks.
     pub verdict: Verdict,
-    /// Data objects.
+    /// Number of data objects.
     #[serde(default)]
     pub data_objects: u64,
-    /// Data and extra objects.
+    /// Number of data and extra objects.
     #[serde(default)]
     pub all_objects: u64,
-    /// Data and extra objects in the order of their keys, the first 1,000. Objects whose name begins with `_` or `.` are
-    /// left out.
+    /// The first 1,000 data and extra objects, in key order. Objects whose name begins with `_` or `.` are left out.
     pub objects: Vec<VerifiedObject>,
-    /// All of them, if they are more than that.
+    /// The list of all objects, if there are more than 1,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objects_file: Option<ObjectsFile>,
-    /// Invocations that read a slice each, of a verification that did not fit in one.
+    /// How many slices were read by invocations of their own, if the verification did not fit in one invocation.
     #[serde(default, rename = "batches", skip_serializing_if = "is_zero")]
     pub slices: u64,
-    /// Rows of all data objects that decoded to their end; at the level `structure` as the objects themselves count
-    /// them, if all do; those of the source, of a job that writes nothing.
+    /// Rows of all data objects that decoded to their end. At the level `structure`, rows by the objects' own counts,
+    /// if all objects have one. If the job writes nothing, rows of its source.
     pub rows: u64,
-    /// Bytes of all data objects; those of the source, of a job that writes nothing.
+    /// Bytes of all data objects. If the job writes nothing, bytes of its source.
     pub bytes: u64,
-    /// What a job that writes nothing has read; then there are no objects.
+    /// The source of a job that writes nothing. Then there are no objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    /// Every check, in a fixed order.
+    /// All checks, in a fixed order.
     pub checks: Vec<Check>,
 }
 
@@ -279,7 +277,7 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Report {
-    /// The check of a name.
+    /// The check with this name.
     #[must_use]
     pub fn check(&self, name: &str) -> Option<&Check> {
         self.checks.iter().find(|check| check.name == name)

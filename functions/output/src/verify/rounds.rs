@@ -1,10 +1,11 @@
-//! What earlier rounds read, joined with a new listing.
+//! Joins a new listing with what earlier rounds read.
 //!
-//! What must stay true: listing and readings are streams in the order of keys, so that memory holds a few slices at a
-//! time. An object counts as read only if it is listed as it was read, and the last round that tried it decides.
+//! What must stay true: the listing and the readings are streams in key order, so that memory holds a few slices at a
+//! time. An object counts as read only if the listing still has it as it was read. If several rounds tried an object,
+//! the last one decides.
 //!
-//! [`EarlierRounds::reading_of`] is asked for each listed object in turn. It moves all rounds forward to that key; what they passed
-//! by on the way is not listed any more.
+//! [`EarlierRounds::reading_of`] is called for each listed object in turn. It moves all rounds forward to the object's
+//! key. Objects that a round passes on the way are no longer listed.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -30,16 +31,16 @@ use super::{
     slice::SliceState,
 };
 
-/// Removed objects that are kept by name. An output that loses more of them does not stand still.
+/// How many removed objects are remembered by name. If more are removed, the output does not come to rest.
 const MAX_GONE: usize = 10_000;
-/// Slices whose readings are fetched ahead.
+/// How many slices are loaded ahead.
 pub(super) const AHEAD: usize = 2;
 
-/// What was read in one round.
+/// The readings of one round.
 pub(super) enum Round {
-    /// By this invocation.
+    /// Read by this invocation.
     Here(SliceState),
-    /// By others.
+    /// Read by other invocations.
     Stored(StoredRound),
 }
 
@@ -69,7 +70,7 @@ impl<T: Clone> Shared<'_, T> {
     }
 }
 
-/// Something that was tried to be read, in the order of keys.
+/// An object that a round tried to read.
 enum Attempted<'a> {
     Read(Shared<'a, Reading>),
     Disturbed(Shared<'a, Disturbed>),
@@ -84,7 +85,7 @@ impl Attempted<'_> {
     }
 }
 
-/// What a slice tried, in the order of keys.
+/// The objects of a slice, in key order.
 fn in_order<'a>(
     readings: impl Iterator<Item = Shared<'a, Reading>>,
     disturbed: impl Iterator<Item = Shared<'a, Disturbed>>,
@@ -97,21 +98,21 @@ fn in_order<'a>(
     tried.into()
 }
 
-/// All that a round tried, in the order of keys.
+/// The objects of a round, in key order.
 struct RoundReader<'a> {
     store: &'a Arc<dyn ObjectStore>,
     bucket: &'a str,
     there: Option<&'a StoredRound>,
-    /// Whether it was read since the last listing.
+    /// Whether the round was read after the last listing.
     is_new: bool,
-    /// Set when a slice is met that nobody finished.
+    /// Set if a slice is found that nobody finished.
     unfinished: &'a AtomicBool,
     next: u64,
     ahead: VecDeque<Ahead>,
     loaded: VecDeque<Attempted<'a>>,
 }
 
-/// A slice on its way; given up when dropped.
+/// A slice that is being loaded. Loading stops when this is dropped.
 struct Ahead(String, JoinHandle<Result<SliceState>>);
 
 impl Drop for Ahead {
@@ -121,7 +122,7 @@ impl Drop for Ahead {
 }
 
 impl<'a> RoundReader<'a> {
-    /// The next one, to be looked at.
+    /// The next object, which stays the next.
     async fn peek(&mut self) -> Result<Option<&Attempted<'a>>> {
         while self.loaded.is_empty() {
             let Some(there) = self.there else { return Ok(None) };
@@ -160,7 +161,7 @@ impl<'a> RoundReader<'a> {
         Ok(self.loaded.front())
     }
 
-    /// Takes the next one if it comes before `key`, or is of it.
+    /// Takes the next object if its key is at most `key`.
     async fn up_to(&mut self, key: Option<&str>) -> Result<Option<Attempted<'a>>> {
         let is_due = match (self.peek().await?, key) {
             (Some(tried), Some(key)) => tried.key() <= key,
@@ -171,7 +172,7 @@ impl<'a> RoundReader<'a> {
     }
 }
 
-/// What earlier rounds tried, as a listing passes by.
+/// The objects that earlier rounds tried, while a listing passes by.
 pub(super) struct EarlierRounds<'a> {
     sources: Vec<RoundReader<'a>>,
     pub(super) gone: BTreeSet<String>,
@@ -180,8 +181,8 @@ pub(super) struct EarlierRounds<'a> {
 }
 
 impl<'a> EarlierRounds<'a> {
-    /// All `rounds` before a listing. `unjoined` is the prefix of the round that others have read since the listing before;
-    /// `unfinished` is set when a slice is met that nobody finished.
+    /// All `rounds` before a listing. `unjoined` is the prefix of the round that others have read since the last
+    /// listing. `unfinished` is set if a slice is found that nobody finished.
     pub(super) fn of(
         rounds: &'a [Round],
         store: &'a Arc<dyn ObjectStore>,
@@ -192,7 +193,7 @@ impl<'a> EarlierRounds<'a> {
     ) -> Self {
         let source = |round: &'a Round| {
             let (there, loaded) = match round {
-                // Not copied: without a ledger it may be all there is.
+                // Borrowed: without a ledger, this may hold all readings.
                 Round::Here(state) => {
                     let readings = state.readings.iter().map(Shared::Kept);
                     (None, in_order(readings, state.disturbed.iter().map(Shared::Kept)))
@@ -218,7 +219,7 @@ impl<'a> EarlierRounds<'a> {
         }
     }
 
-    /// The reading of an object as it is listed now, if there is one. Objects are asked for in the order of keys.
+    /// The reading of an object as it is listed now, if there is one. Must be called in key order.
     pub(super) async fn reading_of(&mut self, listed: &Listed) -> Result<Option<Reading>> {
         let (mut found, mut is_unchanged, mut was_listed) = (None, false, false);
         for index in 0..self.sources.len() {
@@ -228,7 +229,7 @@ impl<'a> EarlierRounds<'a> {
                     continue;
                 }
                 was_listed = true;
-                // The last round decides: what was replaced since, and then put back, has changed.
+                // The last round decides. An object that was replaced and put back later has changed.
                 (found, is_unchanged) = match tried {
                     Attempted::Read(reading) if reading.is_of(listed) => (Some(reading), true),
                     Attempted::Disturbed(disturbed) => (None, disturbed.is_of(listed)),
@@ -245,7 +246,7 @@ impl<'a> EarlierRounds<'a> {
         Ok(found.map(Shared::into_owned))
     }
 
-    /// Says that the listing has ended.
+    /// Must be called when the listing has ended.
     pub(super) async fn end(&mut self) -> Result<()> {
         for index in 0..self.sources.len() {
             while let Some(tried) = self.next(index, None).await? {
@@ -268,7 +269,7 @@ impl<'a> EarlierRounds<'a> {
         Ok(tried)
     }
 
-    /// An object vanished between two listings: harmless for a test file, a failure for data.
+    /// Notes an object that vanished between two listings: harmless for a test file, a failure for data.
     fn lose(&mut self, tried: &Attempted<'_>) {
         let key = tried.key();
         let is_news = self.gone.len() >= MAX_GONE || self.gone.insert(key.to_owned());

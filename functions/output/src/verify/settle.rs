@@ -1,33 +1,31 @@
-//! Whether a listing stands still.
+//! Whether the listing of an output has stopped changing.
 //!
 //! What must stay true: two listings are equal only if they have the same keys with the same sizes and ETags. AWS does
-//! not say that all files are visible once a job is done, so files that come late are read and listed again; an object
-//! that was replaced or removed while it was read is never harmless. What is kept of changes is bounded.
+//! not say that all files are visible when a job is done, so files that come late are read, and everything is listed
+//! again. An object that was replaced or removed while it was read is never harmless. Only a limited number of changed
+//! keys is kept.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-/// Keys that are kept of a kind of change; more are only counted.
+/// How many keys are kept of each kind of change. Further keys are only counted.
 pub const KEPT: usize = 20;
 
-/// Keys: how many, and the first of them.
+/// A number of keys, and the first of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keys {
-    /// How many.
     pub count: u64,
-    /// The first in their order, at most [`KEPT`].
+    /// The first ones in key order, at most [`KEPT`].
     pub first: BTreeSet<String>,
 }
 
 impl Keys {
-    /// Takes up a key.
     pub fn add(&mut self, key: &str) {
         self.count += 1;
         self.keep(key);
     }
 
-    /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
@@ -40,7 +38,7 @@ impl Keys {
         }
     }
 
-    /// Takes up further keys.
+    /// Adds the keys of `other`.
     pub fn append(&mut self, other: &Self) {
         self.count += other.count;
         for key in &other.first {
@@ -52,11 +50,11 @@ impl Keys {
 /// What differs between two listings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
-    /// Only in the later one.
+    /// Keys that are only in the later listing.
     pub added: Keys,
-    /// In both, with another size or ETag.
+    /// Keys in both listings, with another size or ETag.
     pub replaced: Keys,
-    /// Only in the earlier one.
+    /// Keys that are only in the earlier listing.
     pub removed: Keys,
 }
 
@@ -67,7 +65,7 @@ impl Changes {
         self.added.is_empty() && self.replaced.is_empty() && self.removed.is_empty()
     }
 
-    /// Takes up further changes.
+    /// Adds the changes of `other`.
     pub fn add(&mut self, other: &Self) {
         self.added.append(&other.added);
         self.replaced.append(&other.replaced);
@@ -75,16 +73,16 @@ impl Changes {
     }
 }
 
-/// How the listing came to a rest, or did not.
+/// Whether and how the listing stopped changing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stability {
-    /// Listings taken.
+    /// How many listings were taken.
     pub listings: u32,
-    /// Whether the last two were equal and all that they list was read.
+    /// Whether the last two listings were equal, and all that they list was read.
     pub settled: bool,
-    /// Changes between the last two.
+    /// Changes between the last two listings.
     pub last: Changes,
-    /// Changes before those.
+    /// Changes between earlier listings.
     pub earlier: Changes,
     /// Data objects that were replaced or removed while they were read.
     pub disturbed: Keys,

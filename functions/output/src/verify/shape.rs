@@ -1,8 +1,8 @@
-//! What is kept of an object's columns: enough to tell whether two objects have the same ones, and no name.
+//! The shape of an object's columns: enough to tell whether two objects have the same columns, without any name.
 //!
-//! What must stay true: the shapes of two objects are equal only if as many columns have the same names in the same
-//! order, as far as decoders keep names. A shape outlives an invocation, so its hashes are the same in every process and
-//! in every version.
+//! What must stay true: the shapes of two objects are equal only if both have the same number of columns, with the same
+//! names in the same order, as far as decoders keep names. Invocations store shapes, so the hashes must be the same in
+//! each process and each version.
 
 use std::collections::HashMap;
 
@@ -10,27 +10,26 @@ use landfall_formats::MAX_COLUMN_NAME;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// The shape of an object's columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnShape {
     /// How many columns there are.
     pub(super) columns: u64,
-    /// Hash of the names in their order.
+    /// Hash of the names in the order of the columns.
     pub(super) ordered: u64,
-    /// Hash of the names in order of the alphabet.
+    /// Hash of the names in sorted order.
     pub(super) sorted: u64,
-    /// The places, from 1, of the first two columns that have one name.
+    /// The positions, from 1, of the first two columns with the same name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) twice: Option<(u64, u64)>,
 }
 
 impl ColumnShape {
-    /// Whether as many columns have the same names in the same order.
+    /// Whether two objects have the same number of columns, with the same names in the same order.
     pub(super) const fn agrees(&self, other: &Self) -> bool {
         self.columns == other.columns && self.ordered == other.ordered
     }
 
-    /// The shape of columns of these names; `columns` counts also those without a name.
+    /// The shape of columns with these names. `columns` also counts columns without a name.
     pub(super) fn new(names: &[String], columns: u64) -> Self {
         let mut sorted: Vec<&String> = names.iter().collect();
         sorted.sort_unstable();
@@ -53,8 +52,8 @@ fn hash<'a>(names: impl Iterator<Item = &'a String>) -> u64 {
     bytes[..8].iter().fold(0, |hash, byte| (hash << 8) | u64::from(*byte))
 }
 
-/// The first two columns with one name. A name that the decoder cut, or that is empty because it was not kept, may be
-/// another than it looks like.
+/// The first two columns with the same name. Names that the decoder cut or did not keep are ignored, because they may
+/// differ in fact.
 fn twice(names: &[String]) -> Option<(u64, u64)> {
     let mut seen = HashMap::new();
     for (place, name) in (1..).zip(names) {

@@ -1,8 +1,8 @@
-//! Reads the objects of one slice, as far as its time goes.
+//! Reads the objects of a slice, as far as time allows.
 //!
-//! What must stay true: what was read is kept when time is up, and what was begun goes on where it stopped, in whatever
-//! process; objects are read side by side within bounded memory; a slice that makes no progress is an error that says
-//! so, never an endless loop.
+//! What must stay true: when time is up, what was read is kept. Reading of a begun object continues where it stopped, in
+//! any process. Objects are read side by side, within limited memory. A slice that makes no progress is an error, never
+//! an endless loop.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,13 +27,13 @@ use super::{
     report::Reading,
 };
 
-/// Turns without progress before a slice is given up: the second is made with one object at a time.
+/// After this many turns without progress, a slice is given up. The second turn reads one object at a time.
 const MAX_IDLE: u32 = 2;
 
-/// Reads one slice as far as it goes in one invocation, and says whether it is read to its end. `bucket` is the ledger's.
+/// Reads a slice for as long as the invocation lasts. Says whether it was read to its end. `bucket` is the ledger's.
 ///
-/// Fails with what the store fails with, with `Busy` if another invocation works on the same slice, and with `TimedOut`
-/// if an object cannot be read in one invocation and cannot go on in a next one.
+/// Fails with the errors of the store, with `Busy` if another invocation is reading the same slice, and with `TimedOut`
+/// if an object can neither be read in one invocation nor be interrupted.
 pub async fn run_slice(
     store: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
@@ -83,7 +83,7 @@ pub async fn run_slice(
     if written != Written::Refused {
         return Ok(state.done);
     }
-    // Another invocation of the same slice was faster, or this write met its own success.
+    // Another invocation of the same slice was faster, or this is a retry of a write that succeeded.
     match load::<SliceState>(store.as_ref(), bucket, &key).await? {
         Some((standing, _)) if standing.done => Ok(true),
         Some((standing, _)) if standing == state => Ok(false),
@@ -94,37 +94,37 @@ pub async fn run_slice(
     }
 }
 
-/// How far a slice is.
+/// How far the reading of a slice is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SliceState {
-    /// Whether all of it was read.
+    /// Whether all objects were read.
     pub done: bool,
-    /// What was read; in the order of keys once it is done.
+    /// The objects that were read; in key order once the slice is done.
     pub readings: Vec<Reading>,
-    /// What cannot be read any more as it was listed.
+    /// Objects that changed since they were listed, so that they cannot be read as they were.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disturbed: Vec<Disturbed>,
-    /// What was begun.
+    /// Objects that were begun.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paused: Vec<Paused>,
     /// Turns so far.
     pub turns: u32,
-    /// Turns without progress since the last one that made some.
+    /// Turns since the last one that made progress.
     pub idle: u32,
-    /// Why it cannot be read.
+    /// Why the slice cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskError>,
 }
 
 impl SliceState {
-    /// Objects that need no further reading, bytes that were decoded of those that do, and how many of these can go on.
+    /// How many objects need no more reading, how many bytes of the begun ones were decoded, and how many were begun.
     fn progress(&self) -> (usize, u64, usize) {
         let ended = self.readings.len() + self.disturbed.len();
         let decoded = self.paused.iter().map(|paused| paused.at.offset()).sum();
         (ended, decoded, self.paused.len())
     }
 
-    /// One turn: reads on until all is read or the reader's time is up. Fails with what the store fails with, and with
+    /// Reads on until all objects are read or the reader's time is up. Fails with the errors of the store, and with
     /// `TimedOut` if turns make no progress.
     pub(super) async fn turn(&mut self, reader: &Arc<Reader>, tasks: &[Task], side_by_side: usize) -> Result<()> {
         let before = self.progress();
@@ -148,7 +148,7 @@ impl SliceState {
             ErrorKind::TimedOut,
             format!(
                 "{} objects cannot be read within one invocation of the function, and cannot go on in a next one: {}, …; \
-                 give the function more memory, which brings more processor, or ask for Landfall.Verification.Level \
+                 give the function more memory, which makes it faster, or ask for Landfall.Verification.Level \
                  \"structure\"",
                 left.len(),
                 which.escape_debug()
@@ -162,7 +162,7 @@ impl SliceState {
             .map(|paused| (paused.key, paused.at))
             .collect();
         let mut waiting = self.unread(tasks);
-        // What was begun comes first: it has the most to lose by another pause.
+        // Begun objects come first, because they lose most if they are interrupted again.
         waiting.sort_by_key(|task| !resumes.contains_key(&task.listed.key));
         let ended = self
             .read_side_by_side(reader, waiting, &mut resumes, side_by_side)
@@ -172,7 +172,7 @@ impl SliceState {
         Ok(())
     }
 
-    /// Reads, and says whether there was time for all of it. `resumes` is kept up to date, also when it fails.
+    /// Reads objects, and says whether there was time for all of them. `resumes` is kept up to date even if this fails.
     async fn read_side_by_side(
         &mut self,
         reader: &Arc<Reader>,
@@ -197,7 +197,7 @@ impl SliceState {
             };
             let read = read.map_err(|_| Error::internal("the reader of an object stopped"));
             match read.flatten() {
-                // What the others have read by now is worth keeping.
+                // Let the other objects pause, so that what was read of them is kept.
                 Err(error) => {
                     reader.stop();
                     has_time = false;
@@ -223,7 +223,7 @@ impl SliceState {
         }
     }
 
-    /// What needs further reading.
+    /// The objects that need more reading.
     fn unread<'a>(&self, tasks: &'a [Task]) -> Vec<&'a Task> {
         let ended: BTreeSet<&str> = self
             .readings

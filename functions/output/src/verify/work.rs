@@ -1,15 +1,15 @@
-//! A verification from its first listing to its report, in one invocation or in many.
+//! A verification, from its first listing to its report, in one or several invocations.
 //!
 //! What must stay true:
-//! * A verification is a number of rounds. Each lists the prefix, joins the listing with all that was read so far, and
-//!   reads what is new. It has ended when two listings in a row are equal and all that they list was read.
-//! * Listings, readings and plans are streams in the order of keys: memory holds a page, a few slices and what the
-//!   checks count, whatever the number of objects.
-//! * What is read in one slice, within the time of this invocation, needs no ledger. What is not is planned in slices
-//!   in the ledger bucket, beneath a prefix that no other invocation writes to, and read by others.
+//! * A verification has rounds. Each round lists the prefix, joins the listing with all that was read so far, and reads
+//!   what is new. The verification ends when two listings in a row are equal and all objects in them were read.
+//! * Listings, readings and plans are streams in key order. Memory holds a page, a few slices and what the checks
+//!   count, however many objects there are.
+//! * If the objects fit in one slice and in the time of this invocation, no ledger is needed. If not, they are planned
+//!   as slices in the ledger bucket, beneath a prefix of this invocation alone, and other invocations read them.
 //! * An object is read again only if it has changed.
-//! * A slice that nobody finished (its invocations were throttled, or an execution was stopped) is run again, a bounded
-//!   number of times; only an error that would come again ends the verification.
+//! * A slice that nobody finished, because its invocations were throttled or its execution was stopped, is run again, a
+//!   limited number of times. Only an error that would occur again ends the verification.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -45,37 +45,37 @@ use super::{
     slice::SliceState,
 };
 
-/// Kept free, of an invocation's time, for listing and judging after reading.
+/// Time that is left for listing and judging after reading.
 const TO_JUDGE: TimeDelta = TimeDelta::seconds(10);
 
-/// Where an invocation goes on.
+/// Where an invocation begins.
 #[derive(Clone, Copy, Debug)]
 pub enum Begin<'a> {
-    /// With its first listing.
+    /// At the first listing.
     New(&'a Expectation),
     /// Where an earlier invocation stopped: the key of its work in the ledger bucket.
     At(&'a str),
 }
 
-/// What an invocation came to.
+/// The result of an invocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// The end.
+    /// The verification has ended.
     Report(Box<Report>),
-    /// Slices are to be read first.
+    /// Slices must be read first.
     Slices {
-        /// Key of the work, to go on with.
+        /// Key of the work, to continue from.
         work: String,
-        /// The slices: a JSON array of [`Item`]s.
+        /// The slices, as a JSON array of [`Item`]s.
         manifest: ObjectRef,
-        /// How many.
+        /// How many slices there are.
         slices: u64,
     },
 }
 
-/// Verifies a prefix.
+/// Verifies a prefix in one process.
 ///
-/// `deadline` is the function's own. Fails with `TimedOut` shortly before it, and with what the store fails with.
+/// `deadline` is the function's. Fails with `TimedOut` shortly before it, and with the errors of the store.
 pub async fn verify(
     store: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
@@ -85,7 +85,7 @@ pub async fn verify(
     verify_within(store, clock, expectation, deadline, &Limits::default()).await
 }
 
-/// [`verify`] with other limits than the default ones.
+/// Like [`verify`], with other limits.
 pub async fn verify_within(
     store: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
@@ -100,7 +100,7 @@ pub async fn verify_within(
     }
 }
 
-/// Verifies a prefix as far as it goes in one invocation, and leaves the rest on the desk. Fails as [`verify`] does.
+/// Verifies a prefix as far as one invocation can, and stores the rest at `desk`. Fails as [`verify`] does.
 pub async fn turn(
     store: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
@@ -136,17 +136,17 @@ struct Work<'a> {
     settling: Stability,
     gone: BTreeSet<String>,
     listed_at: Option<DateTime<Utc>>,
-    /// How far our clock may be ahead of the one that `listed_at` was taken from.
+    /// How far our clock may be ahead of the clock that `listed_at` comes from.
     ahead: TimeDelta,
     planned_at: Option<DateTime<Utc>>,
     rounds: Vec<Round>,
-    /// The round that others have read since the last listing: its prefix.
+    /// The prefix of the round that others have read since the last listing.
     unjoined: Option<String>,
-    /// How long the last listing took, with what it was joined with.
+    /// How long the last listing took, with the join.
     listing_took: TimeDelta,
     slices: u64,
     repeats: u32,
-    /// Whether the join met a slice that nobody finished.
+    /// Whether the join found a slice that nobody finished.
     unfinished: AtomicBool,
 }
 
@@ -249,7 +249,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Waits until the settling time since the last listing has passed.
+    /// Waits until enough time has passed since the last listing.
     async fn settle(&mut self) -> Result<()> {
         let Some(listed_at) = self.listed_at else { return Ok(()) };
         let now = self.clock.now();
@@ -268,7 +268,7 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Lists, and joins the listing with what was read so far.
+    /// Lists the prefix, and joins the listing with what was read so far.
     async fn join(&mut self) -> Result<JoinedListing<'a>> {
         let prefix = self.expectation.prefix.clone();
         let place = self.desk.map(|desk| (desk.bucket.as_str(), self.round_prefix(desk)));
@@ -345,9 +345,9 @@ impl<'a> Work<'a> {
         format!("{}round-{}/", desk.prefix, self.rounds.len() + 1)
     }
 
-    /// Reads one slice, as far as time goes.
+    /// Reads a slice, as far as time allows.
     async fn read(&self, tasks: &[Task]) -> Result<SliceState> {
-        // What is left unread goes on elsewhere, if there is a ledger; so time is kept to list and judge.
+        // With a ledger, other invocations can read the rest. So this one stops early enough to list and to judge.
         let stop_at = match self.desk {
             Some(_) => {
                 let settle = TimeDelta::from_std(self.expectation.settle).unwrap_or(TimeDelta::MAX);
@@ -367,7 +367,7 @@ impl<'a> Work<'a> {
         ));
         let mut state = SliceState::default();
         match state.turn(&reader, tasks, self.limits.side_by_side).await {
-            // What was read until then is not read again.
+            // Keep what was read until the error.
             Err(error)
                 if self.desk.is_some() && error.kind.is_transient() && reader.bytes_read() >= self.limits.worth =>
             {
@@ -416,7 +416,7 @@ impl<'a> Work<'a> {
         self.leave_slices(slices).await
     }
 
-    /// Leaves what nobody finished of the last round to other invocations, once more.
+    /// Leaves the unfinished slices of the last round to other invocations once more.
     async fn leave_unfinished(mut self) -> Result<Turn> {
         let (Some(desk), Some(Round::Stored(there))) = (self.desk, self.rounds.last()) else {
             return Err(Error::internal("there is no round of slices to go on with"));
@@ -518,7 +518,7 @@ impl<'a> Work<'a> {
             ErrorKind::TimedOut,
             format!(
                 "the verification of {} did not end before the function's deadline: {how_far}; give the function more \
-                 time or memory (which brings more processor)",
+                 time or memory (which makes it faster)",
                 self.expectation.prefix
             ),
         )

@@ -1,6 +1,7 @@
-//! Rules that the model's descriptions state and its constraints do not, and Landfall's own.
+//! Rules that the model states only in its descriptions, and rules of Landfall.
 //!
-//! What must stay true: they are held against events that may be wrong elsewhere, so nothing is taken for granted.
+//! What must stay true: the rules are checked on events that may be wrong elsewhere, so nothing is assumed about other
+//! members.
 
 use landfall::{fault::Faults, members::OPTIONS};
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ pub(crate) const BUCKET: &str = "/SnapshotConfiguration/DestinationConfiguration
 pub(crate) const BUCKET_PATH: &str =
     "$.detail.SnapshotConfiguration.DestinationConfiguration.S3Destinations[0].BucketConfiguration";
 
-/// Rules that the model's descriptions state and its constraints do not.
+/// Checks `detail`.
 pub(crate) fn check(detail: &Value, faults: &mut Faults) {
     if let Some(id) = detail.get("SnapshotJobId") {
         faults.add(
@@ -60,7 +61,7 @@ pub(crate) fn check(detail: &Value, faults: &mut Faults) {
 fn has_anonymous_users(detail: &Value) -> bool {
     match detail.get("UserConfiguration") {
         None | Some(Value::Null) => false,
-        // Whether it is a right one the schema says.
+        // The schema checks whether the value is right.
         Some(user) => !user.is_object() || user.get("AnonymousUsers").is_some_and(|users| !users.is_null()),
     }
 }
@@ -135,7 +136,7 @@ fn check_file(file: &Value, path: &str, faults: &mut Faults) {
         let ids = match selection.get("VisualIds") {
             None | Some(Value::Null) => 0,
             Some(Value::Array(ids)) => ids.len(),
-            // The schema says what it must be.
+            // The schema checks the type.
             Some(_) => continue,
         };
         visuals += ids;
@@ -169,7 +170,7 @@ fn check_file(file: &Value, path: &str, faults: &mut Faults) {
     }
 }
 
-/// What `detail` repeats of the envelope, or has in its stead.
+/// Checks the members of `detail` that repeat or replace a part of the envelope.
 pub(crate) fn check_envelope(event: &Value, faults: &mut Faults) {
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
     match (text("/account"), text("/detail/AwsAccountId")) {

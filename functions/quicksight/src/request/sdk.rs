@@ -1,4 +1,4 @@
-//! The request in the SDK's types, and what the service tells of it in ours.
+//! Converts the request into the SDK's types, and compares what the service says with ours.
 
 use aws_sdk_quicksight::{
     error::BuildError,
@@ -32,14 +32,14 @@ impl StartDashboardSnapshotJob {
         ))
     }
 
-    /// The request's snapshot configuration in the SDK's types; `region` for a bucket without one.
+    /// The request's snapshot configuration in the SDK's types. `region` is for a bucket without one.
     pub fn sdk_snapshot(&self, region: Option<&str>) -> Result<types::SnapshotConfiguration, BuildError> {
         self.snapshot_configuration.to_sdk(region)
     }
 }
 
 impl Recorded {
-    /// What a recorded request has of the snapshot configuration in the SDK's types.
+    /// The recorded part of the snapshot configuration, in the SDK's types.
     pub(crate) fn sdk_configuration(&self) -> Result<types::SnapshotConfiguration, BuildError> {
         let recorded = &self.snapshot_configuration;
         let configuration = SnapshotConfiguration {
@@ -77,7 +77,7 @@ impl SnapshotConfiguration {
     }
 }
 
-/// A list in the SDK's types.
+/// Converts a list that may be absent.
 fn optional<T, U>(
     list: Option<&Vec<T>>,
     convert: impl Fn(&T) -> Result<U, BuildError>,
@@ -107,7 +107,7 @@ impl FileGroup {
 }
 
 impl SnapshotFile {
-    /// Whether the service tells of this very file. An absent list of visuals and an empty one are the same.
+    /// Whether the service describes this file. An absent list of visuals equals an empty one.
     pub fn is(&self, told: &types::SnapshotFile) -> bool {
         let same_selection = |own: &SheetSelection, told: &types::SnapshotFileSheetSelection| {
             own.sheet_id == told.sheet_id

@@ -1,6 +1,6 @@
 //! The Invoke API over HTTP.
 //!
-//! What must stay true: an answer has the status, the headers and the error names that Lambda's own has.
+//! What must stay true: an answer has the status, the headers and the error names of Lambda's own answer.
 
 use std::{
     sync::Arc,
@@ -16,7 +16,7 @@ use serde_json::json;
 use super::{Lambda, Outcome, PAYLOAD_LIMIT, VERSION};
 use crate::edge::ids::{REQUEST_ID, new_id};
 
-/// Answers the Lambda API: invocations, and the list of functions for whoever looks around.
+/// Answers the Lambda API: invocations, and the list of functions.
 pub(in crate::edge) async fn answer(lambda: &Arc<Lambda>, parts: &Parts, body: Bytes) -> Response<Body> {
     let path = parts.uri.path();
     let segments: Vec<&str> = path.split('/').skip(1).collect();
@@ -36,7 +36,7 @@ pub(in crate::edge) async fn answer(lambda: &Arc<Lambda>, parts: &Parts, body: B
             StatusCode::NOT_FOUND,
             "UnknownOperationException",
             &format!(
-                "{} {path} is not something that this Lambda does: it only invokes and lists",
+                "{} {path} is not simulated here: this Lambda only invokes and lists functions",
                 parts.method
             ),
         ),
@@ -112,7 +112,7 @@ async fn invocation(lambda: &Arc<Lambda>, parts: &Parts, name: &str, body: Bytes
     response
 }
 
-/// The function's name, and its version if there is one, in a name, a partial ARN or an ARN.
+/// The function's name and, if there is one, its version, from a name, a partial ARN or an ARN.
 fn name_and_qualifier(asked: &str) -> (&str, Option<&str>) {
     let rest = asked.split_once(":function:").map_or(asked, |(_, name)| name);
     match rest.split_once(':') {

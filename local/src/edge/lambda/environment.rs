@@ -1,6 +1,6 @@
-//! Execution environments: one child process each, and the invocation that it has.
+//! Execution environments: each is one child process and the invocation that it works on.
 //!
-//! What must stay true: whatever becomes of the process, whoever waits for its invocation is told, once.
+//! What must stay true: whatever becomes of the process, whoever waits for its invocation is told exactly once.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,17 +22,17 @@ use tokio::sync::{Notify, oneshot};
 /// A function to run.
 #[derive(Clone, Debug)]
 pub struct FunctionConfig {
-    /// Its name, by which it is invoked.
+    /// Its name. Invocations name it.
     pub name: String,
     /// The program that speaks the Runtime API.
     pub program: PathBuf,
-    /// Arguments of the program; a function's own binary has none.
+    /// Arguments of the program. A function's own binary has none.
     pub arguments: Vec<OsString>,
     /// Configured environment variables, added to those that Lambda sets.
     pub variables: BTreeMap<String, String>,
     /// How long one invocation may take.
     pub timeout: Duration,
-    /// Configured memory in MB: told to the function, not enforced.
+    /// Configured memory in MB. The function is told it, but it is not enforced.
     pub memory_mb: u32,
     /// Reserved concurrency: how many invocations may run at once before callers are throttled.
     pub concurrency: Option<usize>,
@@ -53,7 +53,7 @@ impl FunctionConfig {
     }
 }
 
-/// What goes wrong with an invocation on purpose.
+/// A fault that is injected into an invocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The environment dies before the handler sees the event.
@@ -92,11 +92,11 @@ pub(super) struct Function {
     pub(super) running: AtomicUsize,
     pub(super) invocations: AtomicU64,
     pub(super) faults: Mutex<HashMap<u64, Fault>>,
-    /// What goes wrong with every invocation that has no fault of its own.
+    /// The fault of every invocation that has none of its own.
     pub(super) broken: Mutex<Option<Fault>>,
 }
 
-/// One child process and the invocation that it has.
+/// One child process and the invocation that it works on.
 #[derive(Debug)]
 pub(in crate::edge) struct Environment {
     pub(super) id: String,
@@ -104,7 +104,7 @@ pub(in crate::edge) struct Environment {
     pub(super) state: Mutex<State>,
     pub(super) wake: Notify,
     pub(super) kill: Notify,
-    /// It is idle again, or gone.
+    /// Told when it is idle again, or gone.
     pub(super) settled: Notify,
 }
 
@@ -153,7 +153,7 @@ impl Drop for Busy {
     }
 }
 
-/// What the process is told of its next invocation.
+/// What a process is told about its next invocation.
 pub(in crate::edge) struct Next {
     pub(in crate::edge) id: String,
     pub(in crate::edge) payload: Bytes,
@@ -202,7 +202,7 @@ impl Environment {
         }
     }
 
-    /// Takes the process's answer to an invocation. `false` if it has no such invocation.
+    /// Takes the process's answer to an invocation. Gives `false` if the environment has no such invocation.
     pub(in crate::edge) fn answered(&self, id: &str, reply: Reply) -> bool {
         let invocation = {
             let mut state = lock(&self.state);
@@ -222,7 +222,7 @@ impl Environment {
         true
     }
 
-    /// The process says that it cannot begin.
+    /// The process reports that it cannot start.
     pub(in crate::edge) fn init_failed(&self, error: Bytes) {
         if let Some(invocation) = lock(&self.state).waiting.take() {
             let _ = invocation.reply.send(Err(error));
@@ -230,7 +230,7 @@ impl Environment {
         self.end();
     }
 
-    /// Hands an invocation to this idle environment; gives it back if the environment is no longer there.
+    /// Hands an invocation to this idle environment. Gives it back if the environment has ended.
     pub(super) fn give(&self, invocation: Invocation) -> Result<(), Box<Invocation>> {
         let mut state = lock(&self.state);
         if state.dead {
@@ -250,7 +250,7 @@ impl Environment {
         self.wake.notify_one();
     }
 
-    /// The process is gone: whoever waits for it is told.
+    /// The process has ended: tells whoever waits for it.
     pub(super) fn ended(&self, status: Option<ExitStatus>) {
         let invocations = {
             let mut state = lock(&self.state);
@@ -277,7 +277,7 @@ pub(super) fn error_document(error_type: &str, message: &str) -> Bytes {
         .into()
 }
 
-/// How Lambda words the end of a process.
+/// The error document of Lambda for the end of a process.
 pub(super) fn exit_error(id: &str, status: Option<ExitStatus>) -> Bytes {
     #[cfg(unix)]
     let signal = status.and_then(|status| std::os::unix::process::ExitStatusExt::signal(&status));

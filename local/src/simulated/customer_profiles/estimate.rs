@@ -1,7 +1,8 @@
 //! Definitions of segments, and estimates of them.
 //!
-//! What must stay true: an estimate is asked for by a query and not by a name, it is not there at once, and its number is
-//! a text. How near it is to an export is not documented: it is off by a hundredth, unless the scenario says otherwise.
+//! What must stay true: an estimate is asked for by a query and not by a name. It is not there at once, and its number
+//! is a text. AWS does not document how near it is to an export. Here it differs by a hundredth, unless the scenario
+//! says otherwise.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -18,7 +19,7 @@ use crate::simulated::{Refusal, derived_hex};
 const TAKES: TimeDelta = TimeDelta::seconds(1);
 
 impl Service {
-    /// GetSegmentDefinition. A segment whose name ends in `sql` is one of SQL.
+    /// GetSegmentDefinition. A segment whose name ends in `sql` is defined by SQL.
     pub(super) fn definition(&self, domain: &str, segment: &str) -> Result<Value, Failure> {
         let mut faults = Faults::default();
         faults.check_name("domainName", domain);

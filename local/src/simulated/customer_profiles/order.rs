@@ -1,4 +1,4 @@
-//! What a CreateSegmentSnapshot call asks for, read by the model.
+//! What a CreateSegmentSnapshot call asks for, checked against the model.
 
 use std::{ops::Range, sync::LazyLock};
 
@@ -44,8 +44,8 @@ pub(super) static NAME: Pattern = Pattern {
     text: "^[a-zA-Z0-9_-]+$",
     regex: LazyLock::new(|| Regex::new("^[a-zA-Z0-9_-]+$").ok()),
 };
-// The model writes the next two without anchors. They are taken to cover the whole value, which refuses more: what is
-// refused here cannot surprise at AWS.
+// The model writes the next two patterns without anchors. Here they must match the whole value, which refuses more. A
+// value that passes here therefore passes at AWS too.
 pub(super) static SNAPSHOT_ID: Pattern = Pattern {
     text: "[a-f0-9]{32}",
     regex: LazyLock::new(|| Regex::new("^[a-f0-9]{32}$").ok()),
@@ -55,7 +55,7 @@ pub(super) static ROLE_ARN: Pattern = Pattern {
     regex: LazyLock::new(|| Regex::new("^arn:aws:iam:.*:[0-9]+:.*$").ok()),
 };
 
-/// The constraints that a request breaks, all of them, worded as AWS words them.
+/// All constraints that a request breaks, in AWS's words.
 #[derive(Default)]
 pub(super) struct Faults(Vec<String>);
 
@@ -101,7 +101,7 @@ impl Faults {
     }
 }
 
-/// A member that must be a string where it is given.
+/// A member that must be a string if it is present.
 pub(super) fn string_member(body: &Map<String, Value>, name: &str) -> Result<Option<String>, Refusal> {
     match body.get(name) {
         None | Some(Value::Null) => Ok(None),
@@ -147,7 +147,8 @@ impl Order {
         faults.into_result()?;
 
         let format = parsed_format.ok_or_else(|| bad_request("DataFormat is required."))?;
-        // Optional in the model; its description requires it of every caller but the Connect admin website.
+        // Optional in the model. But the model's description requires it of every caller except the Connect admin
+        // website.
         let text = destination.ok_or_else(|| bad_request("DestinationUri is required."))?;
         Ok(Self {
             domain: domain.to_owned(),
@@ -161,8 +162,8 @@ impl Order {
 }
 
 impl Destination {
-    /// The grammar is not documented (reference CP8): anything with a bucket is taken, and a missing slash at the end
-    /// is added, so that no file lands beside the folder that was meant.
+    /// The form of a destination is not documented (reference CP8). Any URI with a bucket is accepted. A missing slash
+    /// at the end is added, so that no file lands beside the folder that was meant.
     pub(super) fn parse(text: String) -> Result<Self, Refusal> {
         let invalid = || bad_request("DestinationUri must be of the form s3://bucket/prefix/.");
         let rest = text.strip_prefix("s3://").ok_or_else(invalid)?;

@@ -112,9 +112,9 @@ pub(super) enum Estimates {
 /// An answer that calls get instead of the right one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fault {
-    /// How many calls; those after them succeed.
+    /// How many calls get it. Later calls succeed.
     pub(super) times: u32,
-    /// What they are answered.
+    /// Their answer.
     pub(super) answer: FaultAnswer,
     /// Whether the call has its effect all the same.
     pub(super) takes_effect: bool,
@@ -165,7 +165,7 @@ pub(super) enum Flaw {
 }
 
 const EVERY: u32 = u32::MAX;
-/// Fewer polls than any sensible retry policy gives up after.
+/// Any sensible retry policy makes more polls than this before it gives up.
 const FIRST_FEW: u32 = 3;
 
 const RIGHT: Behaviour = Behaviour {

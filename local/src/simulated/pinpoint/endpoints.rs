@@ -1,7 +1,7 @@
-//! Invented endpoints, as Pinpoint exports them and as people write them for an import.
+//! Invented endpoints, as Pinpoint exports them, and as people write them for an import.
 //!
-//! What must stay true: an endpoint follows from the seed and its number alone; its people are those of
-//! [`super::super::profiles`], all of them invented; members that are unset are absent.
+//! What must stay true: an endpoint follows from the seed and its number alone. Its people are those of
+//! [`super::super::profiles`] and all invented. Members that are unset are absent.
 
 use std::{io::Write, ops::Range};
 
@@ -27,7 +27,7 @@ impl Endpoints {
         }
     }
 
-    /// The endpoint with this number, counted from 0, without what the service itself adds.
+    /// The endpoint with this number, counted from 0, without the members that the service adds.
     pub fn endpoint(&self, number: u64) -> Value {
         let row = self.profiles.row(number);
         let values: Map<String, Value> = self
@@ -105,7 +105,7 @@ impl Endpoints {
         endpoint
     }
 
-    /// The line of an export: the endpoint with what the service adds.
+    /// The line of an export: the endpoint with the members that the service adds.
     fn exported(&self, application: &str, number: u64) -> Value {
         let mut endpoint = self.endpoint(number);
         for (name, value) in [
@@ -185,7 +185,7 @@ impl Endpoints {
     }
 }
 
-/// Files beneath `imports/` for the sample events of imports: right ones, and one of each sort that is refused.
+/// Files beneath `imports/` for the sample events of imports: good files, and one of each sort that is refused.
 pub fn samples(seed: u64, endpoints: u64) -> Result<Vec<(&'static str, Vec<u8>)>> {
     let all = Endpoints::new(seed, endpoints);
     let half = endpoints / 2;
@@ -212,7 +212,7 @@ pub(super) fn entries(body: &[u8], is_csv: bool) -> Result<Vec<Value>> {
         let lines = body
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.trim_ascii().is_empty());
-        // A line that is no JSON is an entry that fails.
+        // A line that is not JSON is an entry that fails.
         return Ok(lines
             .map(|line| serde_json::from_slice(line).unwrap_or(Value::Null))
             .collect());

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::simulated::Refusal;
 
-/// Why a call gets no result: an error, and whether it ever reaches the caller.
+/// Why a call gets no result: an error, and whether the caller ever gets it.
 pub(super) struct Failure {
     pub(super) refusal: Refusal,
     pub(super) cut: bool,
@@ -22,7 +22,7 @@ impl From<Refusal> for Failure {
     }
 }
 
-/// A fault in this service's words.
+/// The error of this service for a fault.
 pub(super) fn failure(fault: Fault, way: Way) -> Failure {
     let name = match way {
         Way::Export => "Export",
@@ -39,7 +39,7 @@ pub(super) fn failure(fault: Fault, way: Way) -> Failure {
             "TooManyRequestsException",
             "Too many requests",
         ),
-        // The text for exports is known from the field; its code is not documented (reference P3).
+        // The text for exports was seen at the service. Its code is not documented (reference P3).
         Fault::Full => {
             let message = format!("Maximum concurrent {}s limit exceeded", name.to_lowercase());
             Refusal::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException", message)

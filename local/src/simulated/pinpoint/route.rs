@@ -19,7 +19,7 @@ pub enum Operation {
     List(Way),
     /// GetSegmentExportJobs, GetSegmentImportJobs.
     ListOfSegment(Way),
-    /// None that the service has.
+    /// An operation that the service does not have.
     Unknown,
 }
 
@@ -27,7 +27,7 @@ pub enum Operation {
 pub(super) struct Route {
     pub(super) operation: Operation,
     pub(super) application: String,
-    /// The segment's or the job's id, where the path has one.
+    /// The segment's or the job's id, if the path has one.
     pub(super) id: String,
 }
 

@@ -109,11 +109,11 @@ pub(super) enum Output {
 /// How the service behaves, in parts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Behaviour {
-    /// The first so many starts get this.
+    /// This many first starts get this fault.
     pub(super) start: Option<(u32, Fault)>,
     /// Whether such a start makes its job all the same.
     pub(super) accepted: bool,
-    /// The first so many polls of each job get this.
+    /// This many first polls of each job get this fault.
     pub(super) poll: Option<(u32, Fault)>,
     /// Every call gets this status and code.
     pub(super) every: Option<(u16, &'static str)>,

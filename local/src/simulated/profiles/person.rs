@@ -1,4 +1,4 @@
-//! Who a profile is about: invented people of many cultures, and the attributes that they have.
+//! The person of a profile: invented people of many cultures, and their attributes.
 //!
 //! What must stay true: a person follows from the seed and its number alone.
 
@@ -131,7 +131,7 @@ const PRODUCTS: &[&str] = &[
     "Mug \"Boss\"",
 ];
 
-/// Where somebody lives and how people there are called.
+/// A country or region, and how people there are called.
 struct Culture {
     country: &'static str,
     hello: &'static str,
@@ -244,7 +244,7 @@ const CULTURES: &[Culture] = &[
     },
 ];
 
-/// Who a row is about, and the chance that its values come from.
+/// The person of a row, and the random numbers that its values come from.
 pub(super) struct Person {
     rng: StdRng,
     number: u64,
@@ -304,7 +304,7 @@ impl Person {
     }
 
     fn account(&mut self) -> String {
-        // With leading zeros, which a reader that guesses types would drop.
+        // With leading zeros. A reader that guesses types would drop them.
         format!("{:010}", self.number + 1)
     }
 
@@ -327,7 +327,7 @@ impl Person {
         )
     }
 
-    /// 555-0100 to 555-0199 are kept for fiction.
+    /// The numbers 555-0100 to 555-0199 are reserved for fiction.
     fn phone(&mut self) -> String {
         self.digits("+1 (2##) 555-01##")
     }

@@ -1,7 +1,7 @@
 //! The files of simulated snapshots.
 //!
-//! What must stay true: the same seed and visual give the same rows in every format, and each file is a right one of its
-//! format unless a flaw is asked for.
+//! What must stay true: the same seed and visual give the same rows in every format. Each file is a right file of its
+//! format, unless a flaw is asked for.
 
 use std::io::Write as _;
 
@@ -19,7 +19,7 @@ const REGIONS: [&str; 5] = ["EMEA", "APAC", "North America", "South America", "Z
 const PRODUCTS: [&str; 5] = ["Chair, oak", "Desk \"Berlin\"", "Lamp", "Screen 27\"", "Café table"];
 const COMMENTS: [&str; 4] = ["", "rush", "gift, wrapped", "second\nline"];
 
-/// Rows on a page of a document.
+/// How many rows a page of a document has.
 const ROWS_ON_A_PAGE: u64 = 48;
 
 /// One row of a table.
@@ -35,14 +35,14 @@ pub struct Row {
     pub units: u32,
     /// Revenue in cents.
     pub cents: u64,
-    /// A comment, sometimes of two lines.
+    /// A comment, sometimes with two lines.
     pub comment: &'static str,
 }
 
 /// The table behind a visual.
 #[derive(Clone, Debug)]
 pub struct Table<'a> {
-    /// Where its rows come from.
+    /// The seed of its rows.
     pub seed: u64,
     /// The visual.
     pub visual: &'a str,
@@ -51,7 +51,7 @@ pub struct Table<'a> {
 }
 
 impl Table<'_> {
-    /// The row of a number.
+    /// The row with this number.
     pub fn row(&self, number: u64) -> Row {
         let bytes = derived_bytes(self.seed, &["row", self.visual, &number.to_string()]);
         let pick = |place: usize, of: usize| usize::from(bytes[place]) % of;
@@ -77,7 +77,7 @@ fn money(cents: u64) -> String {
     format!("{}.{:02}", cents / 100, cents % 100)
 }
 
-/// A table as comma-separated values with a header row. A `ragged` one lacks fields in its last row.
+/// A table as comma-separated values with a header row. If `ragged`, its last row lacks fields.
 pub fn csv(table: &Table<'_>, ragged: bool) -> Result<Vec<u8>> {
     let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
     writer.write_record(COLUMNS)?;
@@ -98,7 +98,7 @@ pub fn csv(table: &Table<'_>, ragged: bool) -> Result<Vec<u8>> {
     writer.into_inner().context("the CSV writer lost its bytes")
 }
 
-/// A workbook with one worksheet for each table, in their order. `now` is when it says that it was made.
+/// A workbook with one worksheet for each table, in order. `now` is its time of creation.
 pub fn workbook(tables: &[Table<'_>], now: DateTime<Utc>) -> Result<Vec<u8>> {
     let mut workbook = Workbook::new();
     let made = ExcelDateTime::from_timestamp(now.timestamp())?;
@@ -124,10 +124,10 @@ pub fn workbook(tables: &[Table<'_>], now: DateTime<Utc>) -> Result<Vec<u8>> {
     Ok(workbook.save_to_buffer()?)
 }
 
-/// A sheet of a dashboard as a document: one page for every [`ROWS_ON_A_PAGE`] rows, at least one.
+/// A sheet of a dashboard as a document. It has a page for every [`ROWS_ON_A_PAGE`] rows, and at least one.
 pub fn document(table: &Table<'_>) -> Result<Vec<u8>> {
     let pages = table.rows.div_ceil(ROWS_ON_A_PAGE).max(1);
-    // The catalog, the pages' root and the font; then each page with its content.
+    // First come the catalog, the pages' root and the font, then each page with its content.
     let first = 4;
     let kids: String = (0..pages).map(|page| format!("{} 0 R ", first + 2 * page)).collect();
     let mut objects: Vec<Vec<u8>> = vec![
@@ -165,7 +165,7 @@ pub fn document(table: &Table<'_>) -> Result<Vec<u8>> {
     Ok(pdf)
 }
 
-/// The stream of a page: a line for each of its rows.
+/// The stream of a page: one line for each of its rows.
 fn page_content(table: &Table<'_>, page: u64, pages: u64) -> Result<Vec<u8>> {
     let mut text = format!(
         "BT /F1 9 Tf 12 TL 40 800 Td (Sales, page {} of {pages}) Tj T* T*\n",
@@ -185,7 +185,7 @@ fn page_content(table: &Table<'_>, page: u64, pages: u64) -> Result<Vec<u8>> {
     }
     text.push_str("ET\n");
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
-    // WinAnsi is Latin-1 as far as these tables go.
+    // WinAnsi equals Latin-1 for all texts of these tables.
     let latin: Vec<u8> = text
         .chars()
         .map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?'))
@@ -198,7 +198,7 @@ fn page_content(table: &Table<'_>, page: u64, pages: u64) -> Result<Vec<u8>> {
     Ok(stream)
 }
 
-/// A text as PDF writes it between parentheses.
+/// A text in the form of a PDF string in parentheses.
 fn literal(text: &str) -> String {
     let escape = |c: char| match c {
         '(' | ')' | '\\' => format!("\\{c}"),

@@ -1,7 +1,7 @@
 //! The files of a job.
 //!
-//! What must stay true: a file follows from the seed, the job and what was asked for. Names, extensions and the number of
-//! objects of a file are not documented; each choice says so.
+//! What must stay true: a file follows from the seed, the job and what was asked for. AWS documents neither names, nor
+//! extensions, nor the number of objects of a file. A comment at each choice says so.
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -18,10 +18,10 @@ use super::{
 };
 use crate::simulated::{derived_hex, derived_uuid};
 
-/// Most rows of a worksheet, without its header.
+/// How many rows a worksheet has at most, without its header.
 const WORKSHEET_ROWS: u64 = 1_048_575;
 
-/// What S3 leaves unescaped in a presigned link.
+/// The characters that S3 leaves unescaped in a presigned link.
 const LINK: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'-')
@@ -30,7 +30,7 @@ const LINK: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 impl Service {
-    /// Writes what one file of the order comes to, and gives its S3Results.
+    /// Writes the objects of one file of the order, and gives its S3Results.
     pub(super) async fn write(&self, job: &Job, number: usize, file: &File, last: Last) -> Vec<Value> {
         // Whether a CSV file with several sheet selections is several objects is not documented (reference Q3).
         let parts: Vec<Vec<String>> = match file.format {
@@ -75,7 +75,7 @@ impl Service {
         }
         let (seed, now) = (self.settings.seed, self.clock.now());
         let place = format!("{file}/{part}");
-        // The service gives unique names of its own; their form and extension are not documented (reference Q1).
+        // The service gives unique names of its own. Their form and extension are not documented (reference Q1).
         let name = derived_uuid(seed, &["file", &job.name.dashboard, &job.name.job, &place]);
         let key = format!("{}{name}.{}", job.order.prefix, format.extension());
         let rows = self.settings.rows;
@@ -98,7 +98,7 @@ impl Service {
     }
 }
 
-/// The bytes of a file. The real service exports a limited number of rows too; which is not documented.
+/// The bytes of a file. The real service limits the number of rows too, but does not document the limit.
 fn encode(
     seed: u64,
     format: FileFormat,

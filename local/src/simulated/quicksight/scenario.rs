@@ -118,17 +118,17 @@ pub(super) enum Identity {
 /// How the service behaves, in parts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Behaviour {
-    /// The first so many starts get this.
+    /// This many first starts get this fault.
     pub(super) start: Option<(u32, Fault)>,
     /// Whether such a start makes its job all the same.
     pub(super) accepted: bool,
-    /// The first so many polls of each job get this.
+    /// This many first polls of each job get this fault.
     pub(super) poll: Option<(u32, Fault)>,
     /// Whether more than 10 calls a second are throttled.
     pub(super) rate_limited: bool,
     /// Whether somebody else's job has the id of the first start.
     pub(super) id_taken: bool,
-    /// Whether the result is not there at once.
+    /// Whether the result is missing at first.
     pub(super) result_late: bool,
     /// Whether files are named by presigned links.
     pub(super) links: bool,

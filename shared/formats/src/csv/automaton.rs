@@ -1,7 +1,7 @@
-//! The automaton that says where fields and records end.
+//! The automaton that finds the ends of fields and records.
 //!
-//! What must stay true: it is strict about what stands behind a quote that closes a value. A quote that does not
-//! stand at the begin of a value is a part of the value. Both hold in both ways to write quotes within quotes.
+//! What must stay true: after a quote that closes a value, only a delimiter or a line break may follow. A quote that is
+//! not at the beginning of a value is part of the value. Both rules hold for both ways to write quotes within quotes.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,28 +9,28 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Quotes {
-    /// As two quotes: RFC 4180.
+    /// As two quotes (RFC 4180).
     Doubled,
-    /// As a backslash and a quote. A backslash within quotes escapes whatever comes next.
+    /// As a backslash and a quote. Within quotes, a backslash escapes whatever follows it.
     Escaped,
 }
 
-/// Where in a record the next byte stands.
+/// Where in a record the next byte is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Place {
-    /// Before a record: line breaks are blank lines.
+    /// Before a record. Line breaks here are blank lines.
     #[default]
     Fresh,
-    /// At the begin of a field that is not the first.
+    /// At the beginning of a field that is not the first.
     Field,
-    /// In a value without quotes, where quotes mean nothing.
+    /// In a value without quotes, where quotes have no meaning.
     Plain,
     /// In a value in quotes.
     Quoted,
-    /// In a value in quotes, behind a backslash that is not escaped itself.
+    /// In a value in quotes, after a backslash that is not escaped itself.
     Backslash,
-    /// Behind a quote that closes the value, unless it is one of two.
+    /// After a quote that closes the value, unless another quote follows.
     Closed,
 }
 
@@ -40,7 +40,7 @@ pub(super) enum End {
     Nothing,
     Field,
     Record,
-    /// The text is no CSV: this byte stands behind a quote that closes a value, and cannot.
+    /// The text is not CSV: this byte must not follow a quote that closes a value.
     Text,
 }
 

@@ -1,13 +1,14 @@
-//! Other delimiters than the comma, in a text that has one column by commas.
+//! Finds out whether a text with one column by commas has another delimiter.
 //!
-//! What must stay true: a value may hold any character, and so may a name, so a semicolon, a tab or a bar alone is no
+//! What must stay true: a value may hold any character, and so may a name. So a semicolon, a tab or a bar alone is no
 //! reason to refuse a text. A text is refused if its header has at least three fields by another character and the
-//! first records have as many, if a field behind that character is in quotes, or if commas tear the records apart. If
-//! it might just as well be one column, it is remarked on, and counted as both ways count it.
+//! first records have the same number; if a field after that character is in quotes; or if commas split the records
+//! into different numbers of fields. If the text might just as well have one column, it gets a remark and is counted by
+//! commas.
 //!
-//! A suspect is a character that stands in the header outside quotes: a semicolon, a tab, a bar, or a control
-//! character such as the unit separator or Hive's Ctrl-A. Each suspect reads the text as long as all records are as
-//! wide as the header.
+//! A suspect is a character in the header outside of quotes: a semicolon, a tab, a bar, or a control character such as
+//! the unit separator or Hive's Ctrl-A. Each suspect reads the text as long as all records have the same number of
+//! fields as the header.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,25 +18,25 @@ use crate::{
     remark::Remark,
 };
 
-/// Records that must agree before a text is said to be delimited by another character than the comma.
+/// How many records must agree before a text counts as delimited by another character than the comma.
 const ENOUGH: u64 = 10;
-/// Records by which a suspect must have read that many.
+/// Within how many records a suspect must have read that many.
 const PATIENCE: u64 = 64;
 
-/// A character that may delimit the fields of a text, and what it makes of the text as far as it was read.
+/// A character that may delimit the fields of a text, and how the text reads by it so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Suspect {
     delimiter: u8,
     place: Place,
     /// Delimiters in the current record.
     delimiters: u64,
-    /// Of the header, once it is complete.
+    /// Delimiters in the header, once it is complete.
     header: Option<u64>,
-    /// Records that have as many as the header.
+    /// Records with as many delimiters as the header.
     records: u64,
-    /// Whether a field behind a delimiter is in quotes.
+    /// Whether a field after a delimiter is in quotes.
     quoted: bool,
-    /// Whether a record has another number of them than the header.
+    /// Whether a record has another number of delimiters than the header.
     excluded: bool,
 }
 
@@ -76,30 +77,31 @@ impl Suspect {
         self.delimiter.is_ascii_control() && self.delimiter != b'\t'
     }
 
-    /// Whether nobody would take this for one column. `torn`: whether commas make records of unequal width of the text.
+    /// Whether the text clearly does not have one column. `torn` says that commas split the records into different
+    /// numbers of fields.
     fn is_plain(self, torn: bool) -> bool {
         let agree = self.place == Place::Fresh && self.records >= if torn { 1 } else { ENOUGH };
         agree && (torn || (self.is_evident() && !self.is_control()))
     }
 
-    /// Whether it is rather a delimiter than a part of values.
+    /// Whether the character is more likely a delimiter than part of values.
     fn is_evident(self) -> bool {
         self.quoted || self.header >= Some(2)
     }
 }
 
-/// What else than commas may delimit a text.
+/// The characters other than the comma that may delimit a text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Suspects(Vec<Suspect>);
 
 impl Suspects {
-    /// What stands in the header of a text of one column, whose bytes these are.
+    /// The suspects in the heading of a text with one column.
     pub(super) fn of(heading: &[u8], quotes: Quotes) -> Self {
         let mut place = Place::Fresh;
         let mut control = None;
         for byte in heading {
-            // No byte of a heading of one column is a comma outside quotes.
+            // No byte in the heading of one column is a comma outside of quotes.
             (place, _) = step(place, *byte, b',', quotes);
             let is_outside = matches!(place, Place::Fresh | Place::Plain);
             if is_outside && byte.is_ascii_control() && !matches!(byte, b'\t' | b'\r' | b'\n') {
@@ -126,7 +128,7 @@ impl Suspects {
         }
     }
 
-    /// To be asked behind each record, of which so many came.
+    /// Must be called after each record. `rows` is the number of records so far.
     pub(super) fn sift(&mut self, rows: u64) {
         self.0.retain(|suspect| suspect.is_control() || !suspect.excluded);
         if rows >= PATIENCE {
@@ -135,7 +137,8 @@ impl Suspects {
         }
     }
 
-    /// Refuses what is plainly delimited otherwise. `torn`: whether commas make records of unequal width of it.
+    /// Refuses a text that clearly has another delimiter. `torn` says that commas split the records into different
+    /// numbers of fields.
     pub(super) fn refuse(&self, torn: bool) -> Result<(), Defect> {
         match self.0.iter().find(|suspect| suspect.is_plain(torn)) {
             Some(suspect) => Err(looks_delimited(suspect.delimiter)),
@@ -143,13 +146,13 @@ impl Suspects {
         }
     }
 
-    /// To be asked at the end of a text that has so many rows by commas: what is to be said of it.
+    /// Must be called at the end of a text with `rows` rows by commas. Answers the remark on the text, if there is one.
     pub(super) fn conclude(&self, rows: u64) -> Result<Option<Remark>, Defect> {
         for suspect in &self.0 {
             let name = name(suspect.delimiter);
-            // It ends within quotes, so it is no delimiter, or no record came.
+            // If it ends within quotes, or if no record came, the character is not a delimiter.
             let reads = !suspect.excluded && suspect.place == Place::Fresh && suspect.records > 0;
-            // Line breaks within the fields of one way end the records of the other.
+            // A line break within a field of one reading ends a record of the other.
             if reads && (suspect.records != rows || (suspect.is_evident() && !suspect.is_control())) {
                 return Err(looks_delimited(suspect.delimiter));
             }
@@ -163,12 +166,12 @@ impl Suspects {
     }
 }
 
-/// The defect of a text in which such a byte delimits fields.
+/// The defect of a text in which this byte delimits fields.
 pub(super) fn looks_delimited(delimiter: u8) -> Defect {
     Defect::new(format!("looks delimited by {}, not by commas", name(delimiter))).mended_by(Remedy::Commas)
 }
 
-/// Whether such a byte behind a quote that closes a value shows that it delimits fields.
+/// Whether this byte, after a quote that closes a value, shows that it delimits fields.
 pub(super) fn may_delimit(byte: u8) -> bool {
     matches!(byte, b';' | b'|') || byte.is_ascii_control()
 }

@@ -1,6 +1,6 @@
-//! What the ends of a text show.
+//! What the beginning and the end of a text show.
 //!
-//! What must stay true: a text that decodes to its end is never refused by its ends.
+//! What must stay true: a text that decodes to its end is never refused because of its ends.
 
 use super::{
     automaton::{End, Place, Quotes, step},
@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{content::Head, decoded::Framed, decoder::Decoder, defect::Defect, text::text_tail};
 
-/// Looks at the first and the last bytes of an object, at most 64 KiB each; both are the whole object if it is not
-/// larger. The first are decoded. The last must be text in which every record has as many fields as the header and
-/// none is cut off, whatever state they begin in.
+/// Checks the first and the last bytes of an object, at most 64 KiB each. Both are the whole object if it is not
+/// larger. The first bytes are decoded. The last bytes must be text in which each record has as many fields as the
+/// header and none is cut off, in some state at their beginning.
 pub(crate) fn frame(head: Head<'_>, tail: &[u8]) -> Result<Framed, Defect> {
     let mut decoder = Box::new(CsvDecoder::new());
     decoder.push(head.bytes)?;
@@ -32,7 +32,7 @@ pub(crate) fn frame(head: Head<'_>, tail: &[u8]) -> Result<Framed, Defect> {
             Place::Backslash,
             Place::Closed,
         ];
-        // Of a header that is not complete nothing is known.
+        // Without a complete header, nothing is known of the records.
         header.is_none_or(|header| {
             let mut places = places.into_iter();
             places.any(|place| ends_well(tail, place, header.fields, quotes))
@@ -54,10 +54,10 @@ pub(crate) fn frame(head: Head<'_>, tail: &[u8]) -> Result<Framed, Defect> {
     Ok(framed)
 }
 
-/// Whether all records are whole if the first of them stands at `place` where the bytes begin.
+/// Whether all records are complete if the bytes begin at `place` in the first one.
 fn ends_well(tail: &[u8], mut place: Place, fields: u64, quotes: Quotes) -> bool {
     let wanted = fields - 1;
-    // How many delimiters the first record had before is not known.
+    // It is not known how many delimiters the first record has before these bytes.
     let (mut first, mut delimiters) = (place != Place::Fresh, 0);
     for byte in tail.iter().chain(b"\n") {
         let end;

@@ -1,14 +1,14 @@
-//! The two ways to read quotes within quotes, and what comes of them.
+//! The two ways to read quotes within quotes.
 //!
-//! What must stay true: if two readings hold and give different counts, the text is refused; what is said does not
-//! depend on how the bytes come.
+//! What must stay true: if both ways can read the text and their counts differ, it is refused. The result does not
+//! depend on how the bytes are cut into chunks.
 //!
 //! RFC 4180 doubles a quote within quotes; Spark, Hive and Glue escape it by a backslash. As long as no backslash
-//! stands before a quote within quotes, both ways are the same, and one reading goes over the text. At the first such
-//! quote a second reading begins, unless a quote was doubled before, which the second way does not know. A reading
-//! that comes upon something it cannot read is dropped. If one reading is left at the end, it is the answer, with a
-//! remark if it is the second. If both are left and count the same, that is the answer too. If they count
-//! differently, or none is left, the text is refused.
+//! precedes a quote within quotes, both ways are the same, and one reading goes over the text. At the first such quote
+//! a second reading begins, unless a quote was doubled before, which the second way does not know. A reading is dropped
+//! when it meets something that it cannot read. If one reading is left at the end, it is the answer, with a remark if
+//! it is the second. If both are left and their counts are equal, that is the answer too. If their counts differ, or
+//! none is left, the text is refused.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,7 @@ use crate::{
     text::{Text, TextState},
 };
 
-/// The name of its checkpoints.
+/// The name in its checkpoints.
 const NAME: &str = "csv";
 
 /// Decodes CSV.
@@ -35,7 +35,7 @@ pub struct CsvDecoder {
     readings: Readings,
 }
 
-/// Where a [`CsvDecoder`] goes on, at any byte of the object.
+/// Where a [`CsvDecoder`] continues, at any byte of the object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CsvState {
     text: TextState,
@@ -45,11 +45,11 @@ pub(super) struct CsvState {
 /// The readings of a text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Readings {
-    /// With doubled quotes.
+    /// The reading with doubled quotes.
     doubled: Records,
-    /// What that reading cannot be read beyond.
+    /// Where that reading failed, and why.
     denied: Option<Defect>,
-    /// With escaped quotes.
+    /// The reading with escaped quotes.
     escaped: Escaped,
 }
 
@@ -60,21 +60,20 @@ enum Escaped {
     /// It is the same as the first.
     #[default]
     Same,
-    /// It goes beside the first, or on alone, since a record that begins on that line.
+    /// It differs from the first since the record that begins on this line. The first may have failed since.
     Holds { records: Box<Records>, line: u64 },
-    /// It was dropped.
+    /// It failed.
     Denied(Defect),
 }
 
 impl CsvDecoder {
-    /// A decoder at the begin of an object.
+    /// A decoder at the beginning of an object.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A decoder that goes on where another one was, once the object's bytes from the offset on are pushed that came
-    /// with the state.
+    /// Continues from a state. The next byte to push is the one at the offset that came with the state.
     pub(super) fn restored(state: CsvState) -> Self {
         Self {
             text: Text::resume(state.text),
@@ -82,9 +81,8 @@ impl CsvDecoder {
         }
     }
 
-    /// The offset in the object of the first byte that must be pushed again, at most three before those that were
-    /// pushed, and what is needed to go on there. `None` if the header is so large that this would take more than
-    /// 256 KiB as JSON.
+    /// The offset of the next byte to push to another decoder, at most three bytes back, and the state for it. `None`
+    /// if the header is so large that the state would take more than 256 KiB as JSON.
     pub(super) fn state(&self) -> Option<(u64, CsvState)> {
         let headings = self.readings.all().map(|records| json_size(&records.heading));
         if headings.sum::<usize>() > MAX_STATE - 4096 {
@@ -101,7 +99,7 @@ impl CsvDecoder {
         self.readings.holding().rows
     }
 
-    /// Fields of the header; `None` while it is not complete.
+    /// Number of fields in the header; `None` while it is not complete.
     #[must_use]
     pub fn width(&self) -> Option<u64> {
         self.readings.holding().header.map(|header| header.fields)
@@ -147,7 +145,7 @@ impl Decoder for CsvDecoder {
 }
 
 impl Readings {
-    /// All readings that are kept.
+    /// All readings that have not failed.
     fn all(&self) -> impl Iterator<Item = &Records> {
         let escaped = match &self.escaped {
             Escaped::Holds { records, .. } => Some(&**records),
@@ -156,7 +154,7 @@ impl Readings {
         std::iter::once(&self.doubled).chain(escaped)
     }
 
-    /// A reading that holds; the first if both do, or if none does.
+    /// A reading that has not failed; the first if both have not, or if both have.
     pub(super) fn holding(&self) -> &Records {
         match (&self.denied, &self.escaped) {
             (Some(_), Escaped::Holds { records, .. }) => records,
@@ -164,7 +162,7 @@ impl Readings {
         }
     }
 
-    /// The ways in which what follows may be read, and the remark that is certain.
+    /// The ways in which the rest may be read, and the remark that is certain.
     pub(super) fn open(&self) -> (Vec<(Quotes, Option<Header>)>, Option<Remark>) {
         let doubled = (Quotes::Doubled, self.doubled.header);
         match (&self.denied, &self.escaped) {
@@ -188,7 +186,7 @@ impl Readings {
                         line: self.doubled.line,
                         records: Box::new(self.doubled.fork()),
                     };
-                    // What was taken is the same for both.
+                    // Both readings have taken the bytes before.
                     bytes = &bytes[at..];
                     return self.push(bytes);
                 }
@@ -254,7 +252,7 @@ impl Readings {
     }
 }
 
-/// The remark of a text whose quotes are escaped.
+/// The remark on a text whose quotes are escaped.
 fn escapes() -> Remark {
     Remark::new(
         "escapes quotes by a backslash, as Spark, Hive and Glue do, and does not double them, as RFC 4180 has it: make \
@@ -262,7 +260,7 @@ fn escapes() -> Remark {
     )
 }
 
-/// The defect of a text that holds in no reading: that of RFC 4180, with that of the other.
+/// The defect of a text that cannot be read in either way: that of RFC 4180, and that of the other way in brackets.
 fn neither(mut doubled: Defect, escaped: &Defect) -> Defect {
     doubled.what = format!(
         "{} (nor can its quotes be escaped by backslashes, as Spark, Hive and Glue write them: {escaped})",

@@ -1,4 +1,4 @@
-//! The records of a text, by one way to read its quotes: what is known of them so far, and what the end of one means.
+//! The records of a text in one reading: what is known of them, and what the end of one means.
 //!
 //! What must stay true: only the header is kept, at most 128 KiB of it, and no other record.
 
@@ -15,15 +15,15 @@ use crate::{
     text::BOM,
 };
 
-/// Bytes of the header that are kept for its names.
+/// How many bytes of the header are kept for its names.
 pub(super) const MAX_HEADER: usize = 128 * 1024;
 
 /// The records so far.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Records {
     pub(super) quotes: Quotes,
-    /// Whether a backslash before a quote within quotes has to be told, since it can be read in another way: not any
-    /// more behind the first such, nor behind two quotes for one, which the other way knows nothing of.
+    /// Whether to stop at a backslash before a quote within quotes, because it can be read in another way. Not after
+    /// the first one, and not after a doubled quote, which the other way does not know.
     pub(super) watch: bool,
     pub(super) place: Place,
     /// Delimiters in the current record.
@@ -31,21 +31,21 @@ pub(super) struct Records {
     pub(super) rows: u64,
     /// LF bytes so far.
     pub(super) breaks: u64,
-    /// Line at which the current record begins.
+    /// The line at which the current record begins.
     pub(super) line: u64,
-    /// Whether the byte before was a CR outside quotes.
+    /// Whether the byte before was a CR outside of quotes.
     pub(super) after_cr: bool,
-    /// CR outside quotes that no LF followed.
+    /// CRs outside of quotes that no LF follows.
     pub(super) lone_crs: u64,
-    /// Of one column: lines behind the header that are empty.
+    /// Empty lines after the header, if there is one column.
     pub(super) empty_lines: u64,
-    /// If all that earlier pushes held of the current record is a begin of the header: how much.
+    /// If the current record equals a beginning of the header so far: how many bytes of it.
     pub(super) same: Option<usize>,
-    /// The header's bytes, as far as they came and are kept.
+    /// The bytes of the header that came and are kept.
     pub(super) heading: String,
-    /// Once the header is complete.
+    /// Set once the header is complete.
     pub(super) header: Option<Header>,
-    /// Of one column: what else may delimit fields.
+    /// Other characters that may delimit fields, if there is one column.
     pub(super) suspects: Suspects,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Records {
 pub(super) struct Header {
     pub(super) fields: u64,
     line: u64,
-    /// Whether all of it was kept.
+    /// Whether all of the header was kept.
     pub(super) kept: bool,
 }
 
@@ -79,7 +79,7 @@ impl Default for Records {
 }
 
 impl Records {
-    /// What comes next, read in the other way; this reading goes on without watching for it.
+    /// Begins the other reading at this point. This reading goes on, and does not stop again.
     pub(super) fn fork(&mut self) -> Self {
         self.watch = false;
         Self {
@@ -88,7 +88,7 @@ impl Records {
         }
     }
 
-    /// Takes note of how lines end.
+    /// Notes how lines end.
     pub(super) fn line_end(&mut self, byte: u8, before: Place, after: Place) {
         let ends_crlf = self.after_cr && byte == b'\n';
         self.breaks += u64::from(byte == b'\n');
@@ -98,7 +98,7 @@ impl Records {
         self.empty_lines += u64::from(is_empty && self.header.is_some_and(|header| header.fields == 1));
     }
 
-    /// The defect of a byte behind a quote that closes a value.
+    /// The defect of a byte after a quote that closes a value.
     pub(super) fn text_behind(&self, byte: u8) -> Defect {
         let has_columns = self.header.is_some_and(|header| header.fields > 1) || self.delimiters > 0;
         if !has_columns && may_delimit(byte) {
@@ -113,7 +113,7 @@ impl Records {
         ))
     }
 
-    /// Ends the current record. `part` is what these bytes hold of it, its end if it began in `earlier` ones.
+    /// Ends the current record. `part` holds its bytes, or only its end if it began in `earlier` bytes.
     pub(super) fn record(&mut self, part: &[u8], earlier: bool) -> Result<(), Defect> {
         let fields = std::mem::take(&mut self.delimiters) + 1;
         let Some(header) = self.header else {
@@ -153,20 +153,20 @@ impl Records {
         Ok(())
     }
 
-    /// Keeps the header's bytes as far as there is room.
+    /// Keeps bytes of the header as long as there is room.
     pub(super) fn keep_heading(&mut self, part: &[u8]) {
         let part = String::from_utf8_lossy(part);
         let room = part.floor_char_boundary(MAX_HEADER - self.heading.len());
         self.heading.push_str(&part[..room]);
         if room < part.len() {
-            // Nothing may follow what was left out, and the length tells that something was.
+            // Nothing may follow the bytes that were left out. The full length shows that some were.
             let missing = MAX_HEADER - self.heading.len();
             self.heading.extend(std::iter::repeat_n(' ', missing));
         }
     }
 
-    /// Whether the header goes on with `part` behind its first `at` bytes; if so, how much of it is matched then.
-    /// The byte order mark of a file that was put behind another one is no part of its header.
+    /// If the header continues with `part` after its first `at` bytes, how many bytes match then. If a file with a byte
+    /// order mark was appended to another, the mark is skipped.
     pub(super) fn matches(&self, at: usize, mut part: &[u8]) -> Option<usize> {
         if !self.header.is_some_and(|header| header.kept) {
             return None;
@@ -215,7 +215,7 @@ impl Records {
         Ok(decoded)
     }
 
-    /// The names in the header, as far as it was kept; what lies behind that has an empty name.
+    /// The names in the header, as far as it was kept. The other names are empty.
     pub(super) fn columns(&self, header: Header) -> Vec<String> {
         let kept = header.fields.min(MAX_COLUMNS as u64) as usize;
         let mut columns = Vec::with_capacity(kept);
@@ -230,7 +230,7 @@ impl Records {
                 continue;
             }
             if before == Place::Backslash && self.quotes == Quotes::Escaped && matches!(byte, b'"' | b'\\') {
-                // The backslash was no part of the name.
+                // The backslash is not part of the name.
                 name.pop();
             }
             let is_in_quotes = matches!(place, Place::Quoted | Place::Backslash);
@@ -243,7 +243,7 @@ impl Records {
         columns
     }
 
-    /// The defect with the record in which it lies.
+    /// Adds the record to a defect.
     pub(super) fn placed(&self, defect: Defect) -> Defect {
         if defect.line.is_some() {
             return defect;

@@ -1,7 +1,7 @@
-//! The fast way over records: 64 bytes at a time.
+//! The fast path over records: 64 bytes at a time.
 //!
-//! What must stay true: it counts what the automaton would count. It leaves a block to the automaton if anything in
-//! it is unusual: quotes that do not enclose a whole value, a quote that may be escaped by a backslash, a record with
+//! What must stay true: it counts what the automaton would count. It leaves a block to the automaton if anything in it
+//! is unusual: quotes that do not enclose a whole value, a quote that may be escaped by a backslash, a record with
 //! another number of fields than the header, or a record that looks like the header.
 
 use fearless_simd::{Simd, prelude::*, u8x64};
@@ -15,18 +15,18 @@ use crate::{
     text::BOM,
 };
 
-/// Bytes that [`scan`] takes at once.
+/// How many bytes [`scan`] takes at a time.
 pub(super) const BLOCK: usize = 64;
 
-/// What ended the work of [`scan`].
+/// Why [`scan`] stopped.
 pub(super) struct Scanned {
-    /// Where the first block begins that was not taken.
+    /// Offset of the first block that was not taken.
     pub(super) at: usize,
-    /// Whether that is because the automaton must look at it.
+    /// Whether the automaton must read that block.
     pub(super) unusual: bool,
 }
 
-/// Counts the records of whole blocks from `at` on, up to the first block that is unusual.
+/// Counts the records of whole blocks from `at` on, up to the first unusual block.
 #[inline(always)]
 pub(super) fn scan<S: Simd>(
     simd: S,
@@ -37,13 +37,13 @@ pub(super) fn scan<S: Simd>(
     begin: &mut Option<usize>,
 ) -> Scanned {
     let wanted = header.fields - 1;
-    // Only a record that is as long as the header, or that begins with a byte order mark, is compared with it.
+    // Only records that are as long as the header, or that begin with a byte order mark, are compared with it.
     let length = if header.kept && wanted > 0 {
         records.heading.len()
     } else {
         usize::MAX
     };
-    // What changes seldom stays where it is, since processors have few registers.
+    // Values that rarely change are not copied, because processors have few registers.
     let Records {
         place,
         mut delimiters,
@@ -62,7 +62,7 @@ pub(super) fn scan<S: Simd>(
     let mut broken = u64::from(place == Place::Fresh);
     let mut returned = u64::from(records.after_cr);
     let mut unusual = false;
-    // Modulo 2^64, so that a record that began before these bytes is too long to be compared in the loop.
+    // Modulo 2^64. A record that began before these bytes then seems too long to be compared in the loop.
     let mut from = begin.unwrap_or(usize::MAX / 2);
     let (quote, comma) = (u8x64::splat(simd, b'"'), u8x64::splat(simd, b','));
     let (lf, cr) = (u8x64::splat(simd, b'\n'), u8x64::splat(simd, b'\r'));
@@ -80,7 +80,7 @@ pub(super) fn scan<S: Simd>(
                 .last()
                 .map_or(place == Place::Backslash, |byte| *byte == b'\\');
             if quotes & ((backslashes << 1) | u64::from(before)) != 0 {
-                // Outside quotes a backslash is nothing, and so is a quote behind it, which opens no value.
+                // Outside of quotes a backslash has no meaning, nor has a quote after it, which opens no value.
                 let escaped = quotes & escaped(backslashes, ends_escaping(&bytes[start..at], place));
                 suspect = escaped != 0 && !is_escaped;
                 if is_escaped {
@@ -88,7 +88,7 @@ pub(super) fn scan<S: Simd>(
                 }
             }
         }
-        // From each opening quote on, up to before the closing one.
+        // From each opening quote up to the byte before the closing one.
         let inside = if quotes == 0 { within } else { parity(quotes) ^ within };
         let commas = commas & !inside;
         let ends = (feeds | returns) & !inside;
@@ -97,14 +97,14 @@ pub(super) fn scan<S: Simd>(
         if quotes | closed != 0 {
             let behind_quote = ((quotes & !inside) << 1) | closed;
             doubled = quotes & inside & behind_quote;
-            // A quote opens a value only at its begin, or is the second of two; anywhere else it means nothing, which
-            // the masks cannot tell. Nothing else may stand behind a closing quote.
+            // A quote opens a value only at its beginning, or is the second of two. Elsewhere it has no meaning, which
+            // the masks cannot show. Nothing else may follow a closing quote.
             let misplaced = quotes & inside & !((separators << 1) | separated | behind_quote);
             let behind_closed = behind_quote & !(separators | quotes);
-            // Two quotes for one are known to one way alone.
+            // Only one of the two ways knows doubled quotes.
             suspect |= misplaced | behind_closed != 0 || (is_escaped && doubled != 0);
         }
-        // Line breaks behind line breaks are blank lines.
+        // A line break after a line break is a blank line.
         let behind_end = (ends << 1) | broken;
         let begins = behind_end & !ends;
         let mut left = ends & !behind_end;
@@ -183,13 +183,13 @@ pub(super) fn scan<S: Simd>(
     Scanned { at, unusual }
 }
 
-/// Whether the bytes end with a backslash that is not escaped itself, if it lies within quotes. They begin at `place`.
+/// Whether the bytes, which begin at `place`, end with a backslash within quotes that is not escaped itself.
 fn ends_escaping(bytes: &[u8], place: Place) -> bool {
     let run = bytes.iter().rev().take_while(|byte| **byte == b'\\').count();
     (run % 2 == 1) ^ (run == bytes.len() && place == Place::Backslash)
 }
 
-/// The index of the highest bit that is set.
+/// The index of the highest set bit.
 #[inline(always)]
 fn last(bits: u64) -> usize {
     63 - bits.leading_zeros() as usize

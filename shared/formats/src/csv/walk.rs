@@ -1,11 +1,11 @@
-//! Goes over the bytes of a text, by one way to read its quotes.
+//! Goes over the bytes of a text in one reading.
 //!
-//! What must stay true: what is found depends on the bytes alone, not on how they come; the automaton alone says what is
-//! wrong.
+//! What must stay true: the result depends on the bytes alone, not on how they are cut into chunks. Only the automaton
+//! says what is wrong.
 //!
-//! The scan takes whole blocks as long as nothing in them is unusual. At one that is, the automaton goes over its bytes one
-//! by one, and then the scan goes on. Before the end of the header, and while another character than the comma is suspected
-//! to delimit fields, the automaton takes all bytes.
+//! The scan takes whole blocks as long as nothing in them is unusual. An unusual block goes to the automaton, byte by
+//! byte, and then the scan goes on. The automaton takes all bytes before the end of the header, and while another
+//! character than the comma is suspected to delimit fields.
 
 use fearless_simd::{Level, dispatch};
 
@@ -17,10 +17,10 @@ use super::{
 use crate::{defect::Defect, text::BOM};
 
 impl Records {
-    /// Takes bytes. Gives how many if it stops early: before a quote that may be escaped by the backslash before it, as
-    /// long as it watches for one.
+    /// Takes bytes. If it watches for a backslash before a quote within quotes, it stops before such a quote and
+    /// answers how many bytes it took.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Option<usize>, Defect> {
-        // Where the current record begins, if in these bytes.
+        // Where the current record begins, if it begins in these bytes.
         let mut begin = None;
         let (mut at, mut forks) = (0, false);
         while at < bytes.len() && !forks {
@@ -50,8 +50,9 @@ impl Records {
         Ok(forks.then_some(at))
     }
 
-    /// Shows the automaton the bytes from `at` to `to`, or fewer if a record ends that may change how the next is to
-    /// be read, or if there is another way to read the next byte; gives where it stopped, and whether for that.
+    /// Shows the automaton the bytes from `at` to `to`. Stops earlier if a record ends that may change how the next one
+    /// is read, or if the next byte can be read in another way. Answers where it stopped, and whether for the second
+    /// reason.
     fn walk(
         &mut self,
         bytes: &[u8],
@@ -62,7 +63,7 @@ impl Records {
         while at < to {
             let byte = bytes[at];
             if self.place == Place::Fresh && !matches!(byte, b'\r' | b'\n') {
-                // A second byte order mark, before the header, is as little a part of it as the first.
+                // A second byte order mark before the header is not part of it either.
                 if self.header.is_none() && bytes[at..].starts_with(&BOM) {
                     at += BOM.len();
                     continue;

@@ -1,10 +1,10 @@
 //! The attributes of an element, names, and references to characters.
 //!
-//! What must stay true: each is held to the grammar of XML 1.0, since the XML crate leaves that open.
+//! What must stay true: each follows the grammar of XML 1.0, which the XML crate does not check.
 
 use quick_xml::escape::unescape;
 
-/// The longest name of an element or entry that is taken, in bytes.
+/// The longest name of an element or entry that is accepted, in bytes.
 pub(super) const MAX_NAME: usize = 1024;
 pub(super) const MALFORMED: &str = "is not well-formed XML";
 
@@ -16,7 +16,7 @@ pub(super) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// The attributes of an element as they stand in it, each held to the grammar.
+/// The attributes of an element in their order, each checked against the grammar.
 pub(super) struct Attributes<'a>(pub(super) &'a str);
 
 impl<'a> Iterator for Attributes<'a> {
@@ -38,7 +38,7 @@ impl<'a> Iterator for Attributes<'a> {
     }
 }
 
-/// The name, the value and what follows.
+/// The name, the value, and what follows.
 fn first(text: &str) -> Option<(&str, &str, &str)> {
     let trim = |text: &'_ str| text.bytes().take_while(|byte| is_space(*byte)).count();
     let (name, rest) = text.split_once('=')?;
@@ -49,7 +49,7 @@ fn first(text: &str) -> Option<(&str, &str, &str)> {
     (is_name(name) && memchr::memchr(b'<', value.as_bytes()).is_none()).then_some((name, value, rest))
 }
 
-/// A value without references.
+/// A value with its references replaced.
 pub(super) fn plain(value: &str) -> Result<String, String> {
     unescape(value).map(Into::into).map_err(|_| unknown())
 }
@@ -119,7 +119,7 @@ pub(super) fn attribute(attributes: &str, wanted: &str) -> Result<Option<String>
     value(attributes, |name| name == wanted)
 }
 
-/// The value of the first attribute whose name is wanted, cut to [`MAX_NAME`].
+/// The value of the first attribute whose name is `wanted`, cut to [`MAX_NAME`].
 pub(super) fn value(attributes: &str, wanted: impl Fn(&str) -> bool) -> Result<Option<String>, String> {
     for found in Attributes(attributes) {
         let (name, value) = found?;

@@ -1,8 +1,8 @@
-//! What the parts of a workbook say of each other.
+//! Collects what the parts of a workbook say about each other.
 //!
-//! What must stay true: rows are counted only if all parts on the way to them are there: the content types, the
-//! workbook, each sheet that it names, and the shared strings that its relations or its cells name. What is kept of
-//! links is bounded.
+//! What must stay true: rows are counted only if all parts on the way to them exist: the content types, the workbook,
+//! each sheet that it names, and the shared strings that its relations or its cells name. What is kept of links is
+//! limited.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,50 +12,50 @@ use super::{
 };
 use crate::defect::Defect;
 
-/// The most that is kept of sheets, relations to them and types of parts, in bytes: with usual names more than enough
-/// for [`super::directory::MAX_ENTRIES`] of each.
+/// How many bytes are kept of sheets, of relations to them, and of the types of parts. With usual names this is more
+/// than enough for [`super::directory::MAX_ENTRIES`] of each.
 pub(super) const MAX_LINKED: usize = 8 * 1024 * 1024;
-/// What one of them takes beside its texts.
+/// How many bytes one of them takes in addition to its texts.
 pub(super) const LINK: usize = 96;
-/// The keys of the parts that a reader begins with.
+/// The key of the part that a reader begins with.
 pub(super) const CONTENT_TYPES: &str = "[content_types].xml";
 pub(super) const ROOT_RELATIONS: &str = "_rels/.rels";
 
 /// What is known of one part.
 #[derive(Debug, Default)]
 pub(super) struct Part {
-    /// By which other parts name it.
+    /// The key by which other parts name it.
     pub(super) key: String,
     /// The local name of its outermost element.
     pub(super) root: String,
     /// Rows with a value.
     pub(super) rows: u64,
-    /// Shared strings that it holds.
+    /// How many shared strings it holds.
     pub(super) strings: u64,
     /// The highest number of a shared string that its cells name.
     pub(super) highest: Option<u64>,
 }
 
-/// What the parts of a workbook say of each other.
+/// What the parts of a workbook say about each other.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    /// The XML parts by key.
+    /// The XML parts, by key.
     parts: BTreeMap<String, Part>,
-    /// Parts whose content types are given one by one, and whether it is that of a workbook.
+    /// Parts with a content type of their own, and whether it is that of a workbook.
     overrides: BTreeMap<String, bool>,
-    /// Extensions, in lower case, of parts that are workbooks unless their own type says otherwise.
+    /// Extensions, in lower case, whose parts are workbooks unless they have a type of their own.
     defaults: BTreeSet<String>,
-    /// To the workbook and to its sheets, by the part that holds it and its id: kind and target.
+    /// Relations to the workbook and to its sheets: kind and target, by the part that holds the relation and its id.
     relations: BTreeMap<(String, String), (String, String)>,
-    /// By the part that holds it: the ids of sheets.
+    /// The ids of sheets, by the part that names them.
     sheets: BTreeMap<String, Vec<String>>,
-    /// Bytes that all these take.
+    /// Bytes that all of these take.
     linked: usize,
 }
 
 impl Book {
-    /// Takes up a link from one part to another, if it may be one of those that lead to the rows: any other part may
-    /// have as many as it likes, such as a sheet one for each of its hyperlinks.
+    /// Keeps a link from one part to another, if it may lead to the rows. Any other part may have any number of links,
+    /// such as one for each hyperlink of a sheet.
     pub(super) fn link(&mut self, part: &str, name: &str, attributes: &str) -> Result<(), String> {
         let text = |wanted: &str| attribute(attributes, wanted).map(Option::unwrap_or_default);
         let is_workbook = || text("ContentType").map(|of| of.ends_with("main+xml"));
@@ -79,7 +79,7 @@ impl Book {
                 taken
             }
             "sheet" => {
-                // The one with a prefix: the other names no relation.
+                // The id with a prefix. The one without names no relation.
                 let id = value(attributes, |name| name.ends_with(":id"))?.unwrap_or_default();
                 let taken = id.len();
                 self.sheets.entry(part.to_owned()).or_default().push(id);
@@ -95,12 +95,12 @@ impl Book {
         Ok(())
     }
 
-    /// Takes a part that ended.
+    /// Adds a part that has ended.
     pub(super) fn add(&mut self, part: Part) {
         self.parts.insert(part.key.clone(), part);
     }
 
-    /// Whether the content types call a part a workbook: its own type decides before that of its extension.
+    /// Whether the content types say that a part is a workbook. Its own type comes before the type of its extension.
     fn is_workbook(&self, part: &str) -> bool {
         self.overrides.get(part).copied().unwrap_or_else(|| {
             let file = part.rsplit('/').next().unwrap_or(part);
@@ -154,7 +154,7 @@ impl Book {
         Ok(rows)
     }
 
-    /// How many shared strings the workbook has, whose relations are given.
+    /// How many shared strings the workbook with these relations has.
     fn strings(&self, folder: &str, relations: &str) -> Result<u64, Defect> {
         let mut of_workbook = self.relations.iter().filter(|((part, _), _)| part == relations);
         let Some((_, (_, target))) = of_workbook.find(|(_, (kind, _))| kind.ends_with(SHARED_STRINGS)) else {
@@ -173,11 +173,11 @@ impl Book {
     }
 }
 
-/// The end of the type of a relation to shared strings.
+/// The end of the type of relations to shared strings.
 const SHARED_STRINGS: &str = "/sharedStrings";
 
-/// Whether a relation of this kind, in this part, is one on the way to the rows. Which part holds those of the workbook
-/// may be known only later, so the kind has to tell: worksheets, chart sheets, dialog sheets, macro sheets and shared
+/// Whether a relation of this kind, in this part, leads to the rows. Which part has the workbook's relations may be
+/// known only later, so the kind has to decide: worksheets, chart sheets, dialog sheets, macro sheets and shared
 /// strings.
 fn leads_to_rows(part: &str, kind: &str) -> bool {
     match part {

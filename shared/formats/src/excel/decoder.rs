@@ -1,7 +1,7 @@
 //! Takes the bytes of a workbook in order.
 //!
-//! What must stay true: between two entries, and within each, every byte is accounted for; an entry ends with the length
-//! and the checksum that the directory says.
+//! What must stay true: each byte between two entries and within each entry is accounted for. An entry ends with the
+//! length and the checksum that the directory says.
 
 use std::{cell::Cell, fmt};
 
@@ -21,33 +21,33 @@ use crate::{
     panics::caught,
 };
 
-/// Inflated bytes that are passed on at once.
+/// How many inflated bytes are handed on at a time.
 pub(super) const SCRATCH: usize = 64 * 1024;
 /// The fixed part of an entry's own header.
 const LOCAL_HEADER: usize = 30;
 pub(crate) const LOCAL_MAGIC: &[u8] = b"PK\x03\x04";
-/// What an archive without an entry begins with.
+/// An archive without entries begins with this.
 pub(crate) const END_MAGIC: &[u8] = b"PK\x05\x06";
 const NO_HEADER: &str = "does not begin with the header of a zip entry";
 
 /// Decodes XLSX.
 pub struct ExcelDecoder {
     entries: Vec<Entry>,
-    /// The entry that is awaited or being read.
+    /// The entry that is expected or being read.
     current: usize,
     state: State,
     scratch: Box<[u8]>,
     book: Book,
-    /// Offset of the next byte to be pushed.
+    /// Offset of the next byte to push.
     offset: u64,
     size: u64,
 }
 
 enum State {
-    /// Until the header of the current entry.
+    /// Before the header of the current entry.
     Between,
     Header(Vec<u8>),
-    /// Bytes of the name and the extra fields that are left.
+    /// In the name and the extra fields, with this many bytes left.
     Names(u64),
     Data(Box<Data>),
 }
@@ -63,7 +63,7 @@ struct Data {
 }
 
 impl ExcelDecoder {
-    /// Opens a file of `size` bytes by its last bytes, those from `tail_start` on.
+    /// Opens a file of `size` bytes from its last bytes, those from `tail_start` on.
     pub fn open(size: u64, tail_start: u64, tail: &Bytes) -> Result<Opened<Self>, Defect> {
         let window = Window {
             start: tail_start,
@@ -95,7 +95,7 @@ impl ExcelDecoder {
         })))
     }
 
-    /// Takes the header of the current entry.
+    /// Reads the header of the current entry.
     fn header(&mut self, header: &[u8]) -> Result<State, Defect> {
         let entry = &self.entries[self.current];
         let number = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
@@ -150,7 +150,7 @@ impl ExcelDecoder {
             part_bytes(&mut self.book, entry, sink, &self.scratch[..written])?;
             match result {
                 Ok(Status::StreamEnd) => part.ended = true,
-                // A full scratch may leave some in the inflater.
+                // If the scratch is full, the inflater may hold more.
                 Ok(_) if bytes.is_empty() && written < self.scratch.len() => return Ok(()),
                 Ok(_) if read > 0 || written > 0 => {}
                 Ok(_) | Err(_) => return Err(entry.defect("cannot be inflated").at(entry.header)),
@@ -200,7 +200,8 @@ fn part_of(part: &mut Data) -> Sink<'_> {
 }
 
 fn part_bytes(book: &mut Book, entry: &Entry, sink: Sink<'_>, bytes: &[u8]) -> Result<(), Defect> {
-    // What is within its length goes first: what comes of it may not depend on where the bytes behind it begin.
+    // The bytes within the entry's length go first, so that the first defect does not depend on where the other bytes
+    // begin.
     let within = (bytes.len() as u64).min(entry.size - *sink.length) as usize;
     let (bytes, beyond) = bytes.split_at(within);
     *sink.length += within as u64;
@@ -283,9 +284,9 @@ impl Decoder for ExcelDecoder {
         self.scratch.len() + markup
     }
 
-    /// Beside the directory.
+    /// In addition to the directory.
     fn needs(&self, _size: u64) -> u64 {
-        // The markup may lie at the end of a buffer that doubles.
+        // The markup may be at the end of a buffer that doubles.
         (2 * MAX_MARKUP + MAX_LINKED + MAX_NAMESPACES + SCRATCH) as u64
     }
 

@@ -15,16 +15,16 @@ use super::{
 };
 use crate::defect::Defect;
 
-/// The largest directory of an archive that is taken, in bytes.
+/// The largest directory that is accepted, in bytes.
 pub(super) const MAX_DIRECTORY: u64 = 16 * 1024 * 1024;
-/// The most entries of an archive that are taken.
+/// Most entries of an archive that is accepted.
 pub(super) const MAX_ENTRIES: usize = 10_000;
 
 /// An entry of the archive.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) name: String,
-    /// By which other parts name it.
+    /// The key by which other parts name it.
     pub(super) key: String,
     pub(super) header: u64,
     pub(super) compressed: u64,
@@ -38,17 +38,17 @@ impl Entry {
         Defect::new(format!("the part {} {what}", self.name.escape_debug()))
     }
 
-    /// Whether it is a part of XML, by its extension.
+    /// Whether it is an XML part, by its extension.
     pub(super) fn is_xml(&self) -> bool {
         self.key.ends_with(".xml") || self.key.ends_with(".rels")
     }
 }
 
-/// The end of a file, with the place of the file at which it begins.
+/// The end of a file, with the offset at which it begins.
 pub(super) struct Window {
     pub(super) start: u64,
     pub(super) bytes: Bytes,
-    /// The first byte that was asked for and lies before it.
+    /// The first byte that was asked for and is before the window.
     pub(super) missed: Cell<u64>,
 }
 
@@ -66,11 +66,11 @@ impl ReaderAt for Window {
     }
 }
 
-/// The entries of an archive in the order of the file.
+/// The entries of an archive, in the order of the file.
 pub(super) fn read_directory(size: u64, window: &Window) -> Result<Vec<Entry>, Defect> {
     let corrupt = || Defect::new("has an unreadable zip directory");
     let mut buffer = vec![0; rawzip::RECOMMENDED_BUFFER_SIZE.max(1 << 16)];
-    // Its search goes backwards from the end, and is not to leave what was read.
+    // The search goes backwards from the end, and must not leave the bytes that were read.
     let archive = ZipLocator::new()
         .max_search_space(window.bytes.len() as u64)
         .locate_in_reader(window, &mut buffer, size)
@@ -134,7 +134,7 @@ pub(super) fn read_directory(size: u64, window: &Window) -> Result<Vec<Entry>, D
     Ok(found)
 }
 
-/// Checks that a directory has the parts that a workbook begins with. Which part is the workbook only these parts say.
+/// Checks that a directory has the parts that a workbook begins with. Only these parts say which part is the workbook.
 pub(super) fn check_parts(entries: &[Entry]) -> Result<(), Defect> {
     let has = |name: &str| entries.iter().any(|entry| entry.key == name && entry.size > 0);
     if !has(CONTENT_TYPES) {

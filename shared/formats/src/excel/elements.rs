@@ -1,18 +1,19 @@
-//! The elements that are open where the text of a part stands, and the namespaces that they declare.
+//! The elements that are open, and the namespaces that they declare.
 //!
-//! What must stay true: how deep elements nest, how long their names are and how much they declare is bounded.
+//! What must stay true: the depth of the elements, the length of their names, and the size of their declarations are
+//! limited.
 
 use super::attributes::{MAX_NAME, local};
 
-/// The deepest nesting of elements that is taken.
+/// The deepest nesting of elements that is accepted.
 const MAX_DEPTH: usize = 256;
-/// The most that is held of declared namespaces, in bytes.
+/// Most bytes that declared namespaces may take.
 pub(super) const MAX_NAMESPACES: usize = 64 * 1024;
 
 /// The open elements.
 #[derive(Debug, Default)]
 pub(super) struct Open {
-    /// Their names, one behind the other, and where each begins.
+    /// The names one after another, and the offset of each.
     names: String,
     begins: Vec<usize>,
 }
@@ -50,10 +51,10 @@ impl Open {
     }
 }
 
-/// The namespaces that are declared where the text stands.
+/// The namespaces that are declared at this point.
 #[derive(Debug, Default)]
 pub(super) struct Namespaces {
-    /// Prefix, address, and how deep the element lies that declared it.
+    /// Prefix, address, and the depth of the element that declared it.
     declared: Vec<(String, String, usize)>,
     pub(super) held: usize,
 }

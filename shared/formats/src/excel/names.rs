@@ -1,18 +1,18 @@
 //! Names of parts.
 //!
-//! What must stay true: two names that a reader of packages takes for the same part give the same key. ECMA-376 part 2
-//! compares names without regard to ASCII case, and a name in a package may be escaped by percent signs.
+//! What must stay true: two names that readers of packages treat as the same part give the same key. ECMA-376 part 2
+//! ignores ASCII case, and names in a package may have percent escapes.
 
-/// The key of a part: its name without a leading slash, without escapes and in lower case.
+/// The key of a part: its name without a leading slash, without escapes, and in lower case.
 pub(super) fn key(name: &str) -> String {
     let mut key = unescaped(name.trim_start_matches('/'));
     key.make_ascii_lowercase();
     key
 }
 
-/// The key of the part that a relation leads to. `folder` is the begin of a key.
+/// The key of the part that a relation leads to. `folder` is the beginning of a key.
 pub(super) fn resolve(folder: &str, target: &str) -> String {
-    // What follows names a place within the part.
+    // What follows these characters is a place within the part.
     let target = target.split(['#', '?']).next().unwrap_or(target);
     let folder = if target.starts_with('/') { "" } else { folder };
     let segments = |path: &str| {
@@ -34,7 +34,7 @@ pub(super) fn resolve(folder: &str, target: &str) -> String {
     path.join("/")
 }
 
-/// A name without its percent escapes. Those of slashes stay, since they divide nothing.
+/// A name without its percent escapes, except those of slashes, which do not separate folders.
 fn unescaped(name: &str) -> String {
     let mut bytes = Vec::with_capacity(name.len());
     let mut rest = name.as_bytes();

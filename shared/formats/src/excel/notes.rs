@@ -1,7 +1,7 @@
 //! What is noted of a part while its XML passes.
 //!
-//! What must stay true: the notes of a part are of a fixed size, whatever the part holds. Links to other parts go to the
-//! [`Book`], which bounds them.
+//! What must stay true: the notes of a part have a fixed size, whatever the part holds. Links to other parts go to the
+//! [`Book`], which limits them.
 
 use super::{
     attributes::Attributes,
@@ -9,7 +9,7 @@ use super::{
     elements::Open,
 };
 
-/// The longest number of a shared string that is taken, in bytes.
+/// The longest number of a shared string that is accepted, in bytes.
 const MAX_NUMBER: usize = 20;
 
 /// The notes of one part.
@@ -20,12 +20,12 @@ pub(super) struct Notes {
     counted: bool,
     /// Whether the open cell names a shared string.
     shared: bool,
-    /// By which number.
+    /// The number of that string.
     number: String,
 }
 
 impl Notes {
-    /// For the part of this key.
+    /// For the part with this key.
     pub(super) fn new(key: String) -> Self {
         Self {
             part: Part { key, ..Part::default() },
@@ -33,7 +33,7 @@ impl Notes {
         }
     }
 
-    /// An element begins within those that are open.
+    /// Notes an element that begins within the open ones.
     pub(super) fn element(&mut self, open: &Open, name: &str, attributes: &str, book: &mut Book) -> Result<(), String> {
         match (open.depth(), name) {
             (0, _) => name.clone_into(&mut self.part.root),
@@ -53,7 +53,7 @@ impl Notes {
         Ok(())
     }
 
-    /// Text lies within the open elements.
+    /// Notes text within the open elements.
     pub(super) fn text(&mut self, open: &Open, text: &str) {
         if open.depth() != 5 || open.parent(0) != "v" || !is_cell(open, 1) {
             return;
@@ -67,7 +67,7 @@ impl Notes {
         }
     }
 
-    /// An element has ended within those that are open.
+    /// Notes the end of an element within the open ones.
     pub(super) fn close(&mut self, open: &Open, name: &str) -> Result<(), String> {
         if !self.shared || open.depth() != 4 || name != "v" || !is_cell(open, 0) {
             return Ok(());

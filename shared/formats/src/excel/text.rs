@@ -1,10 +1,10 @@
 //! The text of an XML part.
 //!
-//! What must stay true: what is handed on is UTF-8 and holds only characters that XML 1.0 allows. At the first byte
-//! of anything else the part ends, after all that stands before it was handed on.
+//! What must stay true: what is handed on is UTF-8 and holds only characters that XML 1.0 allows. If a byte is anything
+//! else, the text before it is handed on first, and then the part ends with a defect.
 //!
-//! A part is UTF-16 if a byte order mark or its first two bytes say so, and UTF-8 otherwise: ECMA-376 allows no
-//! other.
+//! A part is UTF-16 if a byte order mark or its first two bytes say so, and otherwise UTF-8. ECMA-376 allows no other
+//! encoding.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use std::borrow::Cow;
 #[derive(Debug, Default)]
 pub(super) struct Text {
     encoding: Option<Encoding>,
-    /// The begin of a character, or of the part, that is not yet whole.
+    /// The beginning of an unfinished character, or of the part while its encoding is not known.
     held: Vec<u8>,
 }
 
@@ -22,7 +22,7 @@ pub(super) enum Encoding {
     Utf16 { big: bool },
 }
 
-/// Text, and what ends it.
+/// Text, and the defect that ends it, if there is one.
 pub(super) struct Piece<'a> {
     pub(super) text: Cow<'a, str>,
     pub(super) fault: Option<&'static str>,
@@ -37,7 +37,7 @@ impl Text {
         self.encoding
     }
 
-    /// Whether it ends within a character.
+    /// Whether no character is unfinished.
     pub(super) fn is_whole(&self) -> bool {
         self.held.is_empty()
     }
@@ -91,7 +91,7 @@ impl Text {
     }
 }
 
-/// The encoding by the first bytes, and how long its mark is; `None` until there are enough.
+/// The encoding by the first bytes, and the length of its mark; `None` until there are enough bytes.
 fn begin(bytes: &[u8]) -> Option<(Encoding, usize)> {
     let utf16 = |big| Encoding::Utf16 { big };
     match bytes {
@@ -105,7 +105,7 @@ fn begin(bytes: &[u8]) -> Option<(Encoding, usize)> {
     }
 }
 
-/// The text, the begin of the character behind it, and what is wrong there.
+/// The text, the bytes of an unfinished character after it, and what is wrong there.
 fn utf8(bytes: &[u8]) -> (&str, &[u8], Option<&'static str>) {
     let (valid, fault) = match simdutf8::compat::from_utf8(bytes) {
         Ok(text) => return (text, &[], None),
@@ -115,7 +115,7 @@ fn utf8(bytes: &[u8]) -> (&str, &[u8], Option<&'static str>) {
     (std::str::from_utf8(text).unwrap_or_default(), rest, fault)
 }
 
-/// The text, how many bytes it took, and what is wrong behind it.
+/// The text, how many bytes it took, and what is wrong after it.
 fn utf16(bytes: &[u8], big: bool) -> (String, usize, Option<&'static str>) {
     let mut text = String::with_capacity(bytes.len());
     let (pairs, _) = bytes.as_chunks::<2>();
@@ -133,7 +133,7 @@ fn utf16(bytes: &[u8], big: bool) -> (String, usize, Option<&'static str>) {
                 text.push(c);
                 taken += 2 * c.len_utf16();
             }
-            // The other half may be yet to come.
+            // The other half may still come.
             Err(error) if (0xd800..0xdc00).contains(&error.unpaired_surrogate()) && taken + 2 == 2 * pairs.len() => {
                 break;
             }
@@ -143,10 +143,10 @@ fn utf16(bytes: &[u8], big: bool) -> (String, usize, Option<&'static str>) {
     (text, taken, None)
 }
 
-/// Where the first character is that XML 1.0 does not allow.
+/// The offset of the first character that XML 1.0 does not allow.
 fn first_forbidden(text: &[u8]) -> Option<usize> {
     let is_control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n');
-    // The processor tests many bytes at once where it need not say which it was.
+    // The processor tests many bytes at once if it need not find which one it was.
     let control = if text.iter().fold(false, |any, byte| any | is_control(byte)) {
         text.iter().position(is_control)
     } else {

@@ -1,10 +1,10 @@
 //! XML whose bytes come in pieces.
 //!
-//! What must stay true: what passes is a well-formed XML 1.0 document with namespaces and without a DTD, which
-//! ECMA-376 forbids (so no entity can expand). The first fault does not depend on how the bytes are cut.
+//! What must stay true: the text is a well-formed XML 1.0 document with namespaces and without a DTD, which ECMA-376
+//! forbids (so no entity can expand). The first defect does not depend on how the bytes are cut.
 //!
-//! The XML crate divides the text into pieces of markup. It does not check that each piece is well-formed and that
-//! they fit together; that happens here.
+//! The XML crate divides the text into pieces of markup. It does not check that each piece is well-formed, nor that
+//! they fit together. That happens here.
 
 use quick_xml::{
     Reader,
@@ -20,18 +20,18 @@ use super::{
     text::{Encoding, Text},
 };
 
-/// The longest piece of markup or text that is taken, in bytes. A cell holds at most 32,767 characters.
+/// The longest piece of markup or text that is accepted, in bytes. A cell holds at most 32,767 characters.
 pub(super) const MAX_MARKUP: usize = 1024 * 1024;
-/// Up to how many attributes are compared each with each.
+/// Up to this many attributes are compared pair by pair.
 const FEW: usize = 16;
 
 /// Checks a part, and takes notes of its elements.
 #[derive(Debug)]
 pub(super) struct Xml {
     text: Text,
-    /// What came behind the last whole piece of markup.
+    /// What came after the last complete piece of markup.
     carry: String,
-    /// Whether any piece was parsed.
+    /// Whether a piece was parsed.
     begun: bool,
     rooted: bool,
     open: Open,
@@ -40,7 +40,7 @@ pub(super) struct Xml {
 }
 
 impl Xml {
-    /// For the part of this key.
+    /// For the part with this key.
     pub(super) fn new(part: String) -> Self {
         Self {
             text: Text::default(),
@@ -53,7 +53,7 @@ impl Xml {
         }
     }
 
-    /// Bytes that are held between two pushes.
+    /// How many bytes are held between two pushes.
     pub(super) fn held(&self) -> usize {
         self.carry.capacity() + self.spaces.held
     }
@@ -65,7 +65,7 @@ impl Xml {
     }
 
     fn push_text(&mut self, text: &str, book: &mut Book) -> Result<(), String> {
-        // Markup ends with a bracket; what ends with one may be text or a comment all the same.
+        // Markup ends with a bracket, but a bracket may also be within text or a comment.
         let Some(last) = memchr::memrchr(b'>', text.as_bytes()) else {
             return self.keep(text);
         };
@@ -91,7 +91,7 @@ impl Xml {
         Ok(())
     }
 
-    /// Parses as many whole pieces as there are, up to the first that is too long.
+    /// Parses all complete pieces, up to the first that is too long.
     fn parse_bounded(&mut self, text: &str, book: &mut Book) -> Result<usize, String> {
         if text.len() <= MAX_MARKUP {
             return self.parse(text, book);
@@ -107,12 +107,12 @@ impl Xml {
         self.parse(text, book)
     }
 
-    /// Parses as many whole pieces as there are; gives how many bytes they take.
+    /// Parses all complete pieces, and answers how many bytes they take.
     fn parse(&mut self, text: &str, book: &mut Book) -> Result<usize, String> {
         let mut reader = Reader::from_str(text);
         let config = reader.config_mut();
         config.check_comments = true;
-        // Elements are opened and closed across pieces: [`Open`] holds their names against each other.
+        // Elements are opened in one piece and closed in another, so [`Open`] compares their names.
         config.check_end_names = false;
         config.allow_unmatched_ends = true;
         loop {
@@ -120,7 +120,7 @@ impl Xml {
             let event = match reader.read_event() {
                 Ok(event) => event,
                 Err(error) => {
-                    // Its end may be yet to come: a bracket stands in references, too, as far as the reader looks.
+                    // The end of the piece may still come: the reader also finds brackets within references.
                     let is_open = match error {
                         quick_xml::Error::Syntax(_) => true,
                         quick_xml::Error::IllFormed(IllFormedError::UnclosedReference) => {
@@ -201,7 +201,7 @@ impl Xml {
         }
     }
 
-    /// Checks the declaration, which is the first piece or none.
+    /// Checks the declaration, which may only be the first piece.
     fn declaration(&self, declaration: &str) -> Result<(), String> {
         if self.begun {
             return Err(format!("{MALFORMED}: its declaration does not stand at its begin"));
@@ -237,7 +237,7 @@ impl Xml {
         if is_utf16 != says_utf16 {
             return Err(format!("{MALFORMED}: it is in another encoding than it declares"));
         }
-        // ECMA-376 allows UTF-8 and UTF-16. Of these others, ASCII says the same.
+        // ECMA-376 allows UTF-8 and UTF-16. Of the other names here, ASCII means the same.
         let declared = declared.to_ascii_lowercase();
         let allowed = ["utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "windows-1252"];
         if !is_utf16 && !allowed.contains(&declared.as_str()) {
@@ -261,9 +261,9 @@ impl Xml {
         self.notes.element(&self.open, local(name), raw, book)
     }
 
-    /// Checks the attributes of an element and declares its namespaces.
+    /// Checks the attributes of an element, and declares its namespaces.
     fn attributes(&mut self, raw: &str) -> Result<(), String> {
-        // Nearly all elements have few, and there are very many elements.
+        // Nearly all elements have few attributes, and there are very many elements.
         let mut few = [""; FEW];
         let mut count = 0;
         let mut prefixed = false;
@@ -295,7 +295,7 @@ impl Xml {
         if !prefixed {
             return Ok(());
         }
-        // Two prefixes may stand for one namespace.
+        // Two prefixes may stand for the same namespace.
         let mut full = Vec::new();
         for name in names() {
             if let Some((prefix, local)) = name.split_once(':')
@@ -319,7 +319,7 @@ impl Xml {
         }
     }
 
-    /// Says that all bytes were pushed.
+    /// Must be called after all bytes were pushed.
     pub(super) fn finish(self) -> Result<Part, String> {
         let left = self.carry.trim_ascii_start();
         if self.open.depth() == 0 && !left.is_empty() && !left.starts_with('<') {

@@ -1,7 +1,8 @@
-//! Decodes the JSON lines that members inflate to.
+//! Decodes the JSON lines that a gzip file's members inflate to.
 //!
-//! What must stay true: another process goes on at the begin of a member, with what the inner decoder knew there. A
-//! line may lie across members, so the part of it that was held is kept and pushed again.
+//! What must stay true: another process continues at the beginning of a member, with the inner decoder's state at that
+//! point. A line may continue in the next member, so the part of it that the inner decoder holds is stored and pushed
+//! again.
 
 use std::fmt;
 
@@ -15,26 +16,26 @@ use crate::{
     jsonl::{JsonlDecoder, JsonlState, MAX_LINE},
 };
 
-/// The name of its checkpoints.
+/// The name in its checkpoints.
 const NAME: &str = "jsonl_gzip";
-/// The longest part of a line that is kept for another process to go on, in bytes.
+/// The longest part of a line that a checkpoint stores, in bytes.
 pub(super) const MAX_PENDING: usize = 256 * 1024;
 pub(super) const TWICE: &str = "holds gzip within gzip: it was compressed twice";
-/// To how much a byte inflates at most.
+/// A byte inflates to at most this many.
 const RATIO: u64 = 1_032;
 
-/// Inflates gzip and decodes the JSON lines that it holds.
+/// Inflates gzip, and decodes the JSON lines in it.
 pub struct GzipDecoder {
     members: Members,
     lines: InflatedLines,
-    /// What the inner decoder must get before all else.
+    /// Bytes that the inner decoder must get first.
     again: Vec<u8>,
 }
 
-/// Takes what members inflate to.
+/// Takes the bytes that members inflate to.
 struct InflatedLines {
     decoder: Box<JsonlDecoder>,
-    /// Where another process could go on: at one of the last members.
+    /// Where another process could continue: at one of the last members.
     place: Option<GzipState>,
     /// The first bytes that the first member inflates to.
     first: Vec<u8>,
@@ -42,21 +43,22 @@ struct InflatedLines {
     ended: bool,
 }
 
-/// Where a [`GzipDecoder`] goes on: at the begin of a member.
+/// Where a [`GzipDecoder`] continues: at the beginning of a member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct GzipState {
-    /// Where the member begins.
+    /// Offset of the member.
     offset: u64,
-    /// Members before it.
+    /// Number of members before it.
     members: u64,
     inner: JsonlState,
-    /// Inflated characters that the inner decoder must get again, at most 256 KiB, and the begin of one behind them.
+    /// Inflated characters that the inner decoder must get again, at most 256 KiB. The bytes of an unfinished character
+    /// follow.
     text: String,
     character: Vec<u8>,
 }
 
 impl GzipDecoder {
-    /// A decoder at the begin of an object.
+    /// A decoder at the beginning of an object.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -71,7 +73,7 @@ impl GzipDecoder {
         }
     }
 
-    /// A decoder that goes on where another one was, once the object's bytes from the offset of the state on are pushed.
+    /// Continues from a state. The next byte to push is the one at the state's offset.
     fn restored(state: GzipState) -> Self {
         Self {
             members: Members::new(state.offset, state.members),
@@ -85,7 +87,7 @@ impl GzipDecoder {
         }
     }
 
-    /// Gives the inner decoder what it had already got when its state was taken.
+    /// Gives the inner decoder the bytes that it held when its state was stored.
     fn catch_up(&mut self) -> Result<(), Defect> {
         let again = std::mem::take(&mut self.again);
         self.lines.decoder.push(&again).map_err(inflated_defect)
@@ -105,7 +107,7 @@ impl Sink for InflatedLines {
             self.first.extend(inflated.iter().take(missing));
         }
         self.decoder.push(inflated).map_err(|defect| {
-            // No text begins with that, so it was refused at these bytes.
+            // No text begins with these bytes, so the inner decoder has refused them.
             if !self.ended && self.first == MAGIC {
                 return Defect::new(TWICE).at(began);
             }
@@ -115,7 +117,7 @@ impl Sink for InflatedLines {
 
     fn member(&mut self, ended: u64, offset: u64) {
         self.ended = true;
-        // A copy for each member would cost more than the member if many are shorter than what is copied.
+        // If many members are shorter than the copy, a copy for each would cost more than the member.
         let last = self.place.as_ref().map_or(0, |place| place.offset);
         if offset - last >= self.decoder.held() as u64
             && let Some(place) = self.here(ended, offset)
@@ -126,8 +128,8 @@ impl Sink for InflatedLines {
 }
 
 impl InflatedLines {
-    /// The place between two members at which the decoder is; `None` if the inner decoder would have to get more than
-    /// 256 KiB again.
+    /// The place between two members where the decoder is; `None` if the inner decoder would have to get more than 256
+    /// KiB again.
     fn here(&self, members: u64, offset: u64) -> Option<GzipState> {
         let (_, inner) = self.decoder.state()?;
         let (text, character) = self.decoder.pending();
@@ -144,7 +146,7 @@ impl InflatedLines {
     }
 }
 
-/// A defect of the inflated text. Its offset is not one of the object.
+/// A defect of the inflated text, whose offset is not one of the object.
 pub(super) fn inflated_defect(mut defect: Defect) -> Defect {
     if let Some(offset) = defect.offset.take() {
         defect.what = format!("{} (byte {offset} of the inflated text)", defect.what);
@@ -173,7 +175,7 @@ impl Decoder for GzipDecoder {
     }
 
     fn needs(&self, size: u64) -> u64 {
-        // What a few bytes inflate to may be a long line.
+        // A few bytes may inflate to a long line.
         size.saturating_mul(RATIO).min(MAX_LINE as u64)
     }
 

@@ -1,5 +1,5 @@
-//! What the begin of a gzip file shows. Of a larger file the last bytes tell nothing: neither a checksum nor a length can be
-//! held against anything.
+//! What the beginning of a gzip file shows. The last bytes of a larger file show nothing, because a checksum and a
+//! length mean nothing without the data.
 
 use super::{
     decoder::{TWICE, inflated_defect},
@@ -7,9 +7,9 @@ use super::{
 };
 use crate::{content::Head, decoded::Framed, defect::Defect, jsonl};
 
-/// The shortest member: ten bytes of header, checksum and length; the body is never empty.
+/// The shortest member: ten bytes of header, a body, checksum and length. The body is never empty.
 const MIN_MEMBER: usize = 18;
-/// How much of the inflated text is looked at.
+/// How many inflated bytes are checked.
 const SAMPLE: usize = 64 * 1024;
 
 /// The first inflated bytes of an object.
@@ -30,7 +30,7 @@ impl Sink for Sample {
     fn member(&mut self, _ended: u64, _offset: u64) {}
 }
 
-/// Looks at the first bytes of an object, at most 64 KiB: what they inflate to is looked at, as far as it goes.
+/// Checks the first bytes of an object, at most 64 KiB, and what they inflate to.
 pub(crate) fn frame(head: Head<'_>) -> Result<Framed, Defect> {
     if head.bytes.len() < MIN_MEMBER {
         return Err(Defect::new(format!(
@@ -50,6 +50,6 @@ pub(crate) fn frame(head: Head<'_>) -> Result<Framed, Defect> {
     if sample.bytes.starts_with(&MAGIC) {
         return Err(Defect::new(TWICE).at(0));
     }
-    // Of a longer text the end is not at hand; an empty one fits anything.
+    // The end of a longer text is not available. An empty end fits any text.
     jsonl::frame(inflated, if inflated.whole { &sample.bytes } else { &[] }).map_err(inflated_defect)
 }

@@ -1,7 +1,7 @@
 //! The members of a gzip file.
 //!
-//! What must stay true: a byte between two members is a defect; zeros may stand behind the last one. All that a
-//! member inflates to before a fault is handed on before the fault is reported.
+//! What must stay true: any byte between two members is a defect; zeros may follow the last one. Everything that a
+//! member inflates to before a wrong byte is handed on before the defect is reported.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use flate2::{Decompress, DecompressError, FlushDecompress, Status};
 
 use crate::defect::Defect;
 
-/// Inflated bytes that are passed on at once; not less than the inflater's window.
+/// How many inflated bytes are handed on at a time. Not less than the inflater's window.
 pub(super) const SCRATCH: usize = 64 * 1024;
 pub(crate) const MAGIC: [u8; 2] = [0x1f, 0x8b];
-/// The size of the inflater's window as a power of two: the largest there is.
+/// The size of the inflater's window as a power of two: the largest that exists.
 const WINDOW: u8 = 15;
 
 /// Inflates members one after another.
@@ -20,34 +20,34 @@ pub(super) struct Members {
     state: State,
     inflate: Decompress,
     scratch: Box<[u8]>,
-    /// Offset of the next byte to be pushed.
+    /// Offset of the next byte to push.
     offset: u64,
-    /// Members that ended.
+    /// How many members have ended.
     ended: u64,
-    /// Where the member begins that is being read.
+    /// Offset of the current member.
     began: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Before a member, or behind the last one.
+    /// Before a member, or after the last one.
     Between,
     Within,
-    /// In zero bytes behind the last member.
+    /// In zero bytes after the last member.
     Padding,
 }
 
-/// Takes what members inflate to.
+/// Takes the bytes that members inflate to.
 pub(super) trait Sink {
-    /// Takes the next bytes, which are of a member that begins at this offset.
+    /// Takes the next bytes. Their member begins at offset `began`.
     fn take(&mut self, inflated: &[u8], began: u64) -> Result<(), Defect>;
 
-    /// Says that a member has ended: how many have, and where it did.
+    /// Called when a member has ended: how many have ended, and at which offset.
     fn member(&mut self, ended: u64, offset: u64);
 }
 
 impl Members {
-    /// Those that begin at an offset, with so many before them.
+    /// Begins at an offset, with `ended` members before it.
     pub(super) fn new(offset: u64, ended: u64) -> Self {
         Self {
             state: State::Between,
@@ -93,7 +93,7 @@ impl Members {
         Ok(())
     }
 
-    /// Inflates what has come of a member; gives how much of it was taken.
+    /// Inflates bytes of a member, and answers how many were taken.
     fn inflate(&mut self, chunk: &[u8], sink: &mut impl Sink) -> Result<usize, Defect> {
         let mut taken = 0;
         loop {
@@ -113,7 +113,7 @@ impl Members {
                     sink.member(self.ended, self.offset);
                     return Ok(taken);
                 }
-                // A full scratch may leave some in the inflater.
+                // If the scratch is full, the inflater may hold more.
                 Ok(_) if taken == chunk.len() && written < self.scratch.len() => return Ok(taken),
                 Ok(_) if read > 0 || written > 0 => {}
                 Ok(_) => return Err(self.defect("cannot be inflated", self.began)),
@@ -122,14 +122,14 @@ impl Members {
         }
     }
 
-    /// What is wrong with the member that is being read, by what the inflater says.
+    /// The defect of the current member, from the inflater's error.
     fn fault(&self, error: &DecompressError) -> Defect {
         let (what, at) = match error.message().unwrap_or_default() {
             "incorrect header check" => ("does not begin with gzip's magic number", self.began),
             "unknown compression method" => ("is compressed by an unknown method", self.began),
             "unknown header flags set" => ("has a header with unknown flags", self.began),
             "header crc mismatch" => ("has a header that is not of its checksum", self.began),
-            // The four bytes before tell.
+            // The four bytes before this one are wrong.
             "incorrect data check" => ("is not of its checksum (CRC-32)", self.offset - 4),
             "incorrect length check" => ("is not of its length", self.offset - 4),
             _ => ("cannot be inflated", self.began),
@@ -141,7 +141,7 @@ impl Members {
         Defect::new(format!("gzip member {} {what}", self.ended + 1)).at(at)
     }
 
-    /// Says that all bytes were pushed.
+    /// Must be called after all bytes were pushed.
     pub(super) fn finish(&self) -> Result<(), Defect> {
         match self.state {
             State::Between if self.ended == 0 => Err(Defect::new("holds no gzip member")),
@@ -153,12 +153,13 @@ impl Members {
         }
     }
 
-    /// How many members have ended, and where the last one did, if no other has begun and none is missing before.
+    /// How many members have ended, and where the last one did. `None` if another one has begun, or if members before
+    /// were skipped.
     pub(super) fn between(&self) -> Option<(u64, u64)> {
         (self.state == State::Between && self.ended > 0).then_some((self.ended, self.offset))
     }
 
-    /// Bytes that are held beside the inflater's window.
+    /// How many bytes are held in addition to the inflater's window.
     pub(super) fn held(&self) -> usize {
         self.scratch.len()
     }

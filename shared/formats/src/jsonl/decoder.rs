@@ -1,6 +1,6 @@
 //! Takes the bytes of JSON lines in order.
 //!
-//! What must stay true: decoding goes on at the begin of a line in another process, with what is known of the lines before.
+//! What must stay true: another process continues at the beginning of a line, with what is known of the lines before.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ use crate::{
     text::{Text, TextState},
 };
 
-/// The name of its checkpoints.
+/// The name in its checkpoints.
 const NAME: &str = "jsonl";
 
 /// Decodes JSON lines.
@@ -26,7 +26,7 @@ pub struct JsonlDecoder {
     lines: Lines,
 }
 
-/// Where a [`JsonlDecoder`] goes on: at the begin of a line.
+/// Where a [`JsonlDecoder`] continues: at the beginning of a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct JsonlState {
     text: TextState,
@@ -40,14 +40,13 @@ pub(crate) struct JsonlState {
 }
 
 impl JsonlDecoder {
-    /// A decoder at the begin of an object.
+    /// A decoder at the beginning of an object.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A decoder that goes on where another one was, once the object's bytes from the offset on are pushed that came
-    /// with the state.
+    /// Continues from a state. The next byte to push is the one at the offset that came with the state.
     pub(crate) fn restored(state: JsonlState) -> Self {
         Self {
             text: Text::resume(state.text),
@@ -66,8 +65,8 @@ impl JsonlDecoder {
         }
     }
 
-    /// The offset in the object of the first byte that must be pushed again, which begins a line, and what is needed
-    /// to go on there. `None` if the names of the columns would take more than 256 KiB as JSON.
+    /// The offset of the next byte to push to another decoder, which begins a line, and the state for it. `None` if the
+    /// names of the columns would take more than 256 KiB as JSON.
     pub(crate) fn state(&self) -> Option<(u64, JsonlState)> {
         let lines = &self.lines;
         let names: usize = lines.decoded.columns.iter().map(|name| json_size(name) + 3).sum();
@@ -88,8 +87,8 @@ impl JsonlDecoder {
         Some((text.offset, state))
     }
 
-    /// The bytes that were pushed and lie behind the offset of a checkpoint: those of a line, and those of a character
-    /// that is not complete.
+    /// The bytes that were pushed after the offset of a checkpoint: those of a line, and those of an unfinished
+    /// character.
     pub(crate) fn pending(&self) -> (&[u8], &[u8]) {
         (&self.lines.carry, self.text.pending())
     }

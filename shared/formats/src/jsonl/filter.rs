@@ -1,25 +1,25 @@
-//! The fast way over JSON lines: 64 bytes at a time.
+//! The fast path over JSON lines: 64 bytes at a time.
 //!
-//! What must stay true: it passes no line that serde_json would not accept. It may leave any line to it, such as one that is
-//! nested deeper than 64 values.
+//! What must stay true: it accepts no line that serde_json would refuse. It may leave any line to serde_json, such as
+//! one that nests deeper than 64 values.
 
 use fearless_simd::{Simd, prelude::*, u8x64};
 
 use super::halves::{Half, half};
 use crate::bits::{self, parity};
 
-/// Bytes that [`filter`] takes at once.
+/// How many bytes [`filter`] takes at a time.
 pub(super) const BLOCK: usize = 64;
-/// Values that the filter follows into one another; deeper ones are left to the parser.
+/// How deep the filter follows nested values. Deeper lines are left to the parser.
 const MAX_DEPTH: u32 = 64;
 
-/// What stands right behind a token of a kind: of 64 bytes, and whether one ended at the last byte or only spaces
-/// followed it, so that the next block has what stands behind it.
+/// The bytes right after tokens of one kind, as bits of a block. Also remembers whether a token ended at the last byte,
+/// or only spaces followed it, so that the next block begins with what follows.
 #[derive(Clone, Copy, Default)]
 struct Behind(u64);
 
 impl Behind {
-    /// The first byte behind each of `ends`, spaces left out. `and` are bytes that stand behind such tokens already.
+    /// The first byte after each of `ends`, not counting spaces. `and` are bytes that are known to follow such tokens.
     #[inline(always)]
     fn next(&mut self, ends: u64, and: u64, spaces: u64) -> u64 {
         let behind = (ends << 1) | self.0 | and;
@@ -27,32 +27,32 @@ impl Behind {
             self.0 = ends >> 63;
             return behind;
         }
-        // Adding to the lowest bit of a run of spaces carries to the bit behind the run.
+        // Adding to the lowest bit of a run of spaces carries to the bit after the run.
         let (sum, over) = (behind & spaces).overflowing_add(spaces);
         self.0 = (ends >> 63) | u64::from(over);
         (behind | sum) & !spaces
     }
 }
 
-/// Goes over lines that all end with a line break. Gives how many from the first on are sure to be one JSON object each,
-/// and how many bytes they take; the line behind them may be anything.
+/// Goes over lines that all end with a line break. Answers how many lines from the first on are certainly one JSON
+/// object each, and how many bytes these take. The line after them may be anything.
 ///
-/// As simdjson does it, bit masks of 64 bytes tell which quotes begin and end strings, and so which brackets, colons,
-/// commas, numbers and words stand outside strings. The rules of JSON say what may come behind what, and masks are
-/// enough to check them; only brackets, which say whether a comma is one of an object or of an array, and numbers and
-/// words are gone through one by one.
+/// As in simdjson, bit masks of 64 bytes show which quotes begin and end strings, and so which brackets, colons,
+/// commas, numbers and words are outside of strings. JSON's rules say what may follow what, and masks suffice to check
+/// them. Only brackets, which decide whether a comma belongs to an object or an array, and numbers and words are looked
+/// at one by one.
 #[inline(always)]
 pub(super) fn filter<S: Simd>(simd: S, lines: &[u8]) -> (u64, usize) {
     let (mut rows, mut line, mut at) = (0, 0, 0);
-    // Of the values that are open, the innermost in the lowest bit: whether it is an array.
+    // For each open value, the innermost in the lowest bit: whether it is an array.
     let (mut arrays, mut depth) = (0_u64, 0_u32);
-    // What the block before this one ended with: all bits if in a string; and in the lowest bit whether in a string
-    // that is a key, behind a backslash, or in a number or a word.
+    // What the block before this one ended with. All bits are set if in a string; the lowest bit if in a string that is
+    // a key, after a backslash, or in a number or a word.
     let (mut within, mut in_key, mut escaped, mut in_scalar) = (0_u64, 0_u64, 0_u64, 0_u64);
     let (mut value, mut key, mut wants_value) = (Behind::default(), Behind::default(), Behind::default());
     let (mut wants_key, mut object, mut array) = (Behind::default(), Behind::default(), Behind::default());
     let mut line_break = Behind(1);
-    // Where the `u` of the escape stands that names the second half of a surrogate pair whose first half was seen.
+    // After the first half of a surrogate pair: where the `u` of the second half must be.
     let mut second_half = None;
     let all = |byte| u8x64::splat(simd, byte);
     let mut padded = [b' '; BLOCK];
@@ -71,7 +71,7 @@ pub(super) fn filter<S: Simd>(simd: S, lines: &[u8]) -> (u64, usize) {
             escaped = (backslashes & !escapes) >> 63;
         }
         let quotes = block.simd_eq(all(b'"')).to_bitmask() & !escapes;
-        // From each opening quote on, up to before the closing one.
+        // From each opening quote up to the byte before the closing one.
         let inside = parity(quotes) ^ within;
         let controls = block.simd_lt(all(b' ')).to_bitmask();
         if controls & inside != 0 || (escapes != 0 && !escapes_are_right(lines, at, escapes, inside, &mut second_half))
@@ -99,7 +99,7 @@ pub(super) fn filter<S: Simd>(simd: S, lines: &[u8]) -> (u64, usize) {
         let shifted = (scalars << 1) | in_scalar;
         let (scalar_begins, behind_scalars) = (scalars & !shifted, shifted & !scalars);
 
-        // The brackets, for what lies between them: which bytes stand in an array, and which outside all values.
+        // Which bytes are in an array, and which are outside of all values.
         let (mut in_array, mut outside) = (0, 0);
         let mut rest = u64::MAX;
         let mut wrong = false;
@@ -169,12 +169,12 @@ pub(super) fn filter<S: Simd>(simd: S, lines: &[u8]) -> (u64, usize) {
     (rows, line)
 }
 
-/// Whether what backslashes stand before is one of JSON's escapes, and no half of a surrogate pair stands alone.
-/// `second_half` is where the `u` stands of the second half of a pair that was begun.
+/// Whether the bytes after backslashes are JSON's escapes, and no half of a surrogate pair is alone. `second_half` is
+/// where the `u` of a pair's second half must be.
 #[cold]
 #[inline(never)]
 fn escapes_are_right(lines: &[u8], at: usize, mut escapes: u64, inside: u64, second_half: &mut Option<usize>) -> bool {
-    // Outside strings there are none.
+    // Outside of strings there are no escapes.
     if escapes & !inside != 0 {
         return false;
     }
@@ -196,8 +196,8 @@ fn escapes_are_right(lines: &[u8], at: usize, mut escapes: u64, inside: u64, sec
     true
 }
 
-/// Whether the half of a surrogate pair that these digits name, those of the escape whose `u` stands at `place`, is of a
-/// whole pair.
+/// Whether these digits of an escape, whose `u` is at `place`, are not a half of a surrogate pair, or are half of a
+/// complete pair.
 fn is_of_pair(digits: &[u8], place: usize, second_half: &mut Option<usize>) -> bool {
     match half(digits) {
         Half::Second => second_half.take() == Some(place),
@@ -209,7 +209,8 @@ fn is_of_pair(digits: &[u8], place: usize, second_half: &mut Option<usize>) -> b
     }
 }
 
-/// Whether one of these escapes names a half of a surrogate pair. In keys the parser takes whole pairs only, so it is asked.
+/// Whether one of these escapes is half of a surrogate pair. In keys the parser accepts only complete pairs, so it has
+/// to decide.
 #[cold]
 #[inline(never)]
 fn names_surrogates(lines: &[u8], at: usize, mut escapes: u64) -> bool {
@@ -223,7 +224,7 @@ fn names_surrogates(lines: &[u8], at: usize, mut escapes: u64) -> bool {
     false
 }
 
-/// Whether the text begins with a number or a word of JSON, and with nothing right behind it that cannot be.
+/// Whether the text begins with a number or a word of JSON that is followed by something that may follow it.
 #[inline]
 fn scalar(text: &[u8]) -> bool {
     let word = match text {
@@ -238,7 +239,7 @@ fn scalar(text: &[u8]) -> bool {
     matches!(word, [b',' | b'}' | b']' | b' ' | b'\t' | b'\r', ..])
 }
 
-/// What is left behind a number.
+/// The rest of the text after a number.
 #[inline]
 fn number(text: &[u8]) -> Option<&[u8]> {
     let mut rest = match text.strip_prefix(b"-").unwrap_or(text) {

@@ -1,10 +1,11 @@
-//! Escapes that name half of a surrogate pair without the other half: JSON by the letter, and no character.
+//! Escapes that name half of a surrogate pair without the other half. JSON's grammar allows them, but they are not
+//! characters.
 
 use serde::{Deserialize, Serialize};
 
 use crate::remark::Remark;
 
-/// Escapes that name half of a surrogate pair without the other half.
+/// How many such escapes there are, and the line of the first one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Halves {
     pub(super) count: u64,
@@ -42,13 +43,13 @@ pub(super) fn half(digits: &[u8]) -> Half {
     }
 }
 
-/// How many escapes of a line name half of a surrogate pair alone. The line is JSON.
+/// How many escapes in a line name half of a surrogate pair alone. The line must be JSON.
 pub(super) fn count(mut line: &[u8]) -> u64 {
     let mut alone = 0;
-    // Whether the first half of a pair stands right before.
+    // Whether the first half of a pair comes right before.
     let mut begun = false;
     while let Some(at) = memchr::memchr(b'\\', line) {
-        // A pair is two escapes without anything between them.
+        // In a pair, the two escapes follow each other directly.
         alone += u64::from(begun && at > 0);
         begun &= at == 0;
         let escape = &line[at + 1..];

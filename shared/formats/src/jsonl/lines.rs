@@ -1,7 +1,7 @@
 //! Cuts a text into lines and counts them.
 //!
-//! What must stay true: at most one line is held, of at most [`MAX_LINE`] bytes; the first line gives the names of the
-//! columns; a blank line with another line behind it is a defect.
+//! What must stay true: at most one line is held, of at most [`MAX_LINE`] bytes. The first line gives the names of the
+//! columns. A blank line before another line is a defect.
 
 use fearless_simd::{Level, dispatch};
 
@@ -12,16 +12,16 @@ use super::{
 };
 use crate::{decoded::Decoded, defect::Defect};
 
-/// The longest line that is taken, in bytes.
+/// The longest line that is accepted, in bytes.
 pub const MAX_LINE: usize = 16 * 1024 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    /// The begin of a line whose end has not come.
+    /// The beginning of a line that has not ended yet.
     pub(super) carry: Vec<u8>,
-    /// Lines that ended.
+    /// How many lines have ended.
     pub(super) ended: u64,
-    /// The first of the blank lines that came last.
+    /// The first of the blank lines at the end so far.
     pub(super) blank: Option<u64>,
     pub(super) halves: Option<Halves>,
     pub(super) decoded: Decoded,
@@ -50,7 +50,7 @@ impl Lines {
     /// Takes lines that all end with a line break.
     fn whole(&mut self, mut lines: &[u8]) -> Result<(), Defect> {
         while !lines.is_empty() {
-            // The first line is asked for its keys, and blank lines must be the last ones.
+            // The first line must be parsed for its keys, and after a blank line any line is a defect.
             if self.decoded.rows > 0 && self.blank.is_none() && lines.len() <= MAX_LINE {
                 let level = Level::new();
                 let (rows, taken) = dispatch!(level, simd => filter(simd, lines));
@@ -71,7 +71,7 @@ impl Lines {
         if bytes.len() > MAX_LINE - self.carry.len() {
             return Err(self.too_long());
         }
-        // Room is asked for as needed and not doubled beyond the bound.
+        // Ask for room as it is needed, and never double it beyond the limit.
         if self.carry.capacity() - self.carry.len() < bytes.len() {
             let wanted = (self.carry.len() + bytes.len()).next_power_of_two().min(MAX_LINE);
             self.carry.reserve_exact(wanted - self.carry.len());
@@ -112,7 +112,7 @@ impl Lines {
         Ok(())
     }
 
-    /// What was decoded, with what is to be said of it.
+    /// What was decoded, with the remarks on it.
     pub(super) fn decoded(mut self) -> Decoded {
         if let Some(halves) = self.halves {
             self.decoded.remarks.add(halves.remark());

@@ -1,18 +1,18 @@
-//! JSON lines: one JSON object a line.
+//! JSON lines: one JSON object on each line.
 //!
-//! What must stay true: every line is parsed to its end and is one object, nothing more; blank lines come only at the
-//! end; a last line without a line break must be whole. A file that was cut off exactly behind a line cannot be told
-//! from a whole one.
+//! What must stay true: each line is parsed to its end and is one object, nothing more. Blank lines are allowed only at
+//! the end. A last line without a line break must be complete. A file that was cut off exactly after a line cannot be
+//! told from a complete one.
 //!
-//! The decoder (`decoder`) checks that the bytes are text and hands them on. They are cut into lines (`lines`). Whole lines
-//! go through a filter (`filter`), which takes 64 bytes at a time and only passes lines that serde_json is sure to accept.
-//! Any other line is parsed by serde_json (`parse`), which alone says what is JSON. So a line is strict JSON (RFC 8259), and
-//! values may nest as deep as a line allows.
+//! The decoder (`decoder`) checks that the bytes are text. They are cut into lines (`lines`). Complete lines go through
+//! a filter (`filter`), which takes 64 bytes at a time and accepts only lines that serde_json certainly accepts. Any
+//! other line is parsed by serde_json (`parse`), and only serde_json decides what is JSON. So a line is strict JSON
+//! (RFC 8259), and values may nest as deep as a line allows.
 //!
-//! A `\u` escape in a value may name half of a surrogate pair, as RFC 8259 has it. Since that is no character, and other
-//! readers refuse it, it is remarked on (`halves`). In a key it is a defect.
+//! RFC 8259 allows a `\u` escape in a value to name half of a surrogate pair. That is not a character, and other
+//! readers refuse it, so it gets a remark (`halves`). In a key it is a defect.
 //!
-//! Memory: one line, and that only if it lies across chunks: at most [`MAX_LINE`] bytes.
+//! Memory: one line of at most [`MAX_LINE`] bytes, if it is cut by the end of a chunk.
 
 mod decoder;
 mod ends;

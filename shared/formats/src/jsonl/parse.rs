@@ -1,6 +1,6 @@
-//! What serde_json says of a line.
+//! Parses a line with serde_json.
 //!
-//! What must stay true: no message quotes a value, as the parser's own may.
+//! What must stay true: no message quotes a value. The parser's own message may.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use crate::{
     defect::Defect,
 };
 
-/// Says what is wrong in our own words: the parser's own text may quote a value.
+/// What is wrong, in our own words, because the parser's message may quote a value.
 pub(super) fn fault(error: &serde_json::Error, line: &[u8], last: bool) -> Defect {
     let column = error.column();
     let category = match error.classify() {
@@ -30,7 +30,8 @@ pub(super) fn fault(error: &serde_json::Error, line: &[u8], last: bool) -> Defec
     })
 }
 
-/// Whether a line would be a whole value's begin with one more digit: the parser takes `12.` for wrong, not for cut off.
+/// Whether one more digit would make the line the beginning of a value. The parser reports `12.` as wrong, and not as
+/// cut off.
 fn ends_within_number(error: &serde_json::Error, line: &[u8]) -> bool {
     error.column() >= line.len()
         && matches!(line.last(), Some(b'-' | b'+' | b'.' | b'e' | b'E'))
@@ -38,7 +39,7 @@ fn ends_within_number(error: &serde_json::Error, line: &[u8]) -> bool {
             .is_err_and(|error| error.classify() == Category::Eof)
 }
 
-/// Any JSON object, parsed and forgotten.
+/// Any JSON object, parsed and discarded.
 pub(super) struct Object;
 
 impl<'de> Deserialize<'de> for Object {

@@ -1,9 +1,10 @@
 //! Compression blocks.
 //!
-//! What must stay true: nothing is allocated by what a block says before that is held against the file's block size,
-//! and no block inflates to more than it, as the specification has it. Buffers are made once a file, not once a block.
+//! What must stay true: nothing is allocated because a block says so before that was compared with the file's block
+//! size. No block inflates to more than the block size, as the specification requires. Buffers are made once for a
+//! file, not once for a block.
 //!
-//! The one exception is LZO, whose crate allocates by itself: its blocks are held to [`MAX_LZO`] for that reason.
+//! LZO is an exception, because its crate allocates by itself. So its blocks are limited to [`MAX_LZO`].
 
 use std::{borrow::Cow, fmt};
 
@@ -15,11 +16,11 @@ use super::{
 };
 use crate::defect::Defect;
 
-/// The largest compression block: what the three-byte header of a block can say.
+/// The largest compression block: the most that a block's three-byte header can say.
 const MAX_BLOCK: u64 = 1 << 23;
-/// The largest block of LZO. A byte of it stands for at most 255.
+/// The largest block of LZO. Each of its bytes stands for at most 255.
 const MAX_LZO: u64 = 1 << 19;
-/// The specification's block size where a file does not say one.
+/// The specification's block size, if a file does not say one.
 const DEFAULT_BLOCK: u64 = 256 * 1024;
 const HEADER: usize = 3;
 
@@ -51,7 +52,7 @@ impl Blocks {
         })
     }
 
-    /// The most bytes that an [`Inflater`] and a [`Splitter`] hold.
+    /// How many bytes an [`Inflater`] and a [`Splitter`] hold at most.
     pub(super) fn needs(self) -> u64 {
         match self.kind {
             CompressionKind::None => 0,
@@ -59,7 +60,7 @@ impl Blocks {
         }
     }
 
-    /// Length of the block that begins with this header, and whether it is stored as it is.
+    /// The length of the block with this header, and whether it is stored without compression.
     fn header(self, header: [u8; HEADER]) -> Result<(usize, bool), Fault> {
         let [a, b, c] = header;
         let header = u32::from_le_bytes([a, b, c, 0]);
@@ -70,7 +71,7 @@ impl Blocks {
         Ok((length, header & 1 == 1))
     }
 
-    /// A whole section, of which at most `most` bytes are taken.
+    /// Inflates a whole section. More than `most` bytes are a defect.
     pub(super) fn section<'a>(self, section: &'a [u8], most: usize) -> Result<Cow<'a, [u8]>, Fault> {
         if self.kind == CompressionKind::None {
             return Ok(Cow::Borrowed(section));
@@ -92,7 +93,7 @@ impl Blocks {
 /// Inflates blocks, one at a time.
 pub(super) struct Inflater {
     blocks: Blocks,
-    /// The block that was inflated last.
+    /// The last block that was inflated.
     plain: Vec<u8>,
     deflate: Option<Decompress>,
     zstd: Option<zstd::bulk::Decompressor<'static>>,
@@ -108,7 +109,7 @@ impl Inflater {
         }
     }
 
-    /// Bytes that are held.
+    /// How many bytes are held.
     pub(super) const fn held(&self) -> usize {
         self.plain.capacity()
     }
@@ -117,7 +118,7 @@ impl Inflater {
         const CORRUPT: Fault = "a compression block is corrupt";
         let size = self.blocks.size;
         if self.plain.len() != size {
-            // Exactly what is needed.
+            // Exactly as long as needed.
             self.plain = vec![0; size];
         }
         let length = match self.blocks.kind {
@@ -170,12 +171,12 @@ impl fmt::Debug for Inflater {
 /// Cuts a section, whose bytes come in pieces, into its blocks.
 #[derive(Debug, Default)]
 pub(super) struct Splitter {
-    /// The begin of a block that is not whole yet.
+    /// The beginning of an unfinished block.
     carry: Vec<u8>,
 }
 
 impl Splitter {
-    /// Passes on what of the section is whole with the next bytes.
+    /// Hands on the blocks that are complete with the next bytes.
     pub(super) fn push(
         &mut self,
         inflater: &mut Inflater,
@@ -215,7 +216,7 @@ impl Splitter {
         Ok(())
     }
 
-    /// Says that the section ends here.
+    /// Must be called at the end of the section.
     pub(super) fn end(&self) -> Result<(), Fault> {
         if self.carry.is_empty() {
             return Ok(());
@@ -223,7 +224,7 @@ impl Splitter {
         Err("a compression block is cut off")
     }
 
-    /// Bytes that are held.
+    /// How many bytes are held.
     pub(super) const fn held(&self) -> usize {
         self.carry.capacity()
     }

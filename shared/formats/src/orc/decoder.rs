@@ -1,7 +1,8 @@
-//! Takes the bytes of a file in order, stripe after stripe.
+//! Takes the bytes of a file in order, stripe by stripe.
 //!
-//! What must stay true: the result is the same whether or not the caller supplies what is wanted. If the footer of a
-//! stripe was supplied, the stripe is decoded while its bytes come; otherwise once all of it is there.
+//! What must stay true: the result is the same whether or not the caller supplies the wanted parts. If the footer of a
+//! stripe was supplied, the stripe is decoded as its bytes come. Otherwise it is decoded when all of its bytes have
+//! come.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -22,66 +23,68 @@ use crate::{
     panics::caught,
 };
 
-/// The largest stripe that is collected before it is decoded, in bytes as stored.
+/// The largest stripe that is collected before it is decoded, in stored bytes.
 pub(super) const SMALL_STRIPE: u64 = 4 * 1024 * 1024;
-/// How much of the end of a file to read first; most tails are shorter.
+/// How much of the end of a file to read first. Most tails are shorter.
 pub const TAIL_GUESS: u64 = 64 * 1024;
-/// The most stripe footers that are asked for, and held, at once. They are of stripes of more than [`SMALL_STRIPE`].
+/// How many stripe footers are wanted and held at a time, at most. They belong to stripes of more than
+/// [`SMALL_STRIPE`].
 pub(super) const PORTION: usize = 16;
-/// The most bytes of stripe footers that are held; one is taken whatever its length.
+/// How many bytes of stripe footers are held, at most. One footer is taken whatever its length.
 pub(super) const PORTION_BYTES: u64 = 2 * 1024 * 1024;
-/// The footers of stripes that begin within so many bytes are asked for before they are reached.
+/// A footer is wanted when its stripe begins within this many bytes.
 pub(super) const AHEAD: u64 = 32 * 1024 * 1024;
-/// Numbers that stripes may have beside those that their length allows.
+/// How many numbers stripes may have in addition to those that their length allows.
 pub(super) const NUMBERS: u64 = 1 << 34;
 const NO_MAGIC: &str = "does not begin with ORC's magic number";
-/// The name of its checkpoints.
+/// The name in its checkpoints.
 const NAME: &str = "orc";
 
 /// Decodes ORC.
 ///
-/// How it is called:
-/// 1. [`OrcDecoder::open`] with the last [`TAIL_GUESS`] bytes, and again with more if it says [`Opened::Needs`].
-/// 2. To go on where another decoder stopped, [`Decoder::resume`]; bytes are then pushed from the checkpoint's offset on.
-/// 3. Before each push, [`Decoder::wanted`]: read each of the ranges and hand it to [`Decoder::supply`]. It is
-///    mostly empty: always where stripes are small, and else once in several stripes.
+/// How to call it:
+/// 1. [`OrcDecoder::open`] with the last [`TAIL_GUESS`] bytes, and again with more if it answers [`Opened::Needs`].
+/// 2. [`Decoder::resume`] to continue where another decoder stopped. The next byte to push is then at the checkpoint's
+///    offset.
+/// 3. Before each push, [`Decoder::wanted`]. Read each of the ranges and give it to [`Decoder::supply`]. For small
+///    stripes there are none; for others there are some once in several stripes.
 /// 4. [`Decoder::push`] with the next bytes, at most 32 MiB at a time.
 /// 5. [`Decoder::finish`].
 ///
-/// Who leaves out step 3 gets the same result, but a stripe is then held whole while it is decoded.
+/// Without step 3 the result is the same, but each stripe is held as a whole while it is decoded.
 #[derive(Debug)]
 pub struct OrcDecoder {
     pub(super) tail: Tail,
     inflater: Inflater,
-    /// The stripe that is awaited or being decoded.
+    /// The stripe that comes next or is being decoded.
     current: usize,
     pub(super) stage: Stage,
     /// The largest stripe that is collected.
     pub(super) small: u64,
-    /// Footers of stripes to come, as stored, by the stripe's index.
+    /// Stored footers of later stripes, by the stripe's index.
     footers: BTreeMap<usize, Bytes>,
-    /// Cuts the metadata.
+    /// Cuts the metadata into blocks.
     metadata: Splitter,
-    /// How many numbers the next stripe may have, beside those that its length allows.
+    /// How many numbers the next stripe may have in addition to those that its length allows.
     pub(super) room: u64,
-    /// Offset of the next byte to be pushed.
+    /// Offset of the next byte to push.
     offset: u64,
     size: u64,
     pub(super) rows: u64,
 }
 
-/// Where in a stripe the next byte lies.
+/// Where in a stripe the next byte is.
 #[derive(Debug)]
 pub(super) enum Stage {
-    /// Before it.
+    /// Before the stripe.
     Between,
-    /// In one whose footer is not known. Its bytes so far.
+    /// In a stripe whose footer is not known; the stripe's bytes so far.
     Collecting(Vec<u8>),
-    /// In one whose footer is known.
+    /// In a stripe whose footer is known.
     Decoding(Box<Stripe>, Bytes),
 }
 
-/// What is needed to go on: the stripes before were decoded, and had so many rows.
+/// What another process needs to continue: how many stripes were decoded, and their rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct OrcState {
     /// Index of the next stripe, from 0.
@@ -91,7 +94,7 @@ pub(super) struct OrcState {
 }
 
 impl OrcDecoder {
-    /// Opens a file of `size` bytes by its last bytes, those from `tail_start` on.
+    /// Opens a file of `size` bytes from its last bytes, those from `tail_start` on.
     pub fn open(size: u64, tail_start: u64, tail: &Bytes) -> Result<Opened<Self>, Defect> {
         let opened = caught(|| Tail::read(size, tail_start, tail))
             .unwrap_or_else(|| Err(Defect::new("has a corrupt ORC footer")))?;
@@ -121,7 +124,7 @@ impl OrcDecoder {
                 .in_stripe(number));
             }
         }
-        // What is needed first may have come already.
+        // The parts that are wanted first may be in the tail.
         for range in decoder.wanted() {
             if range.start >= tail_start {
                 let bytes = &tail[(range.start - tail_start) as usize..(range.end - tail_start) as usize];
@@ -131,7 +134,7 @@ impl OrcDecoder {
         Ok(Opened::Ready(Box::new(decoder)))
     }
 
-    /// Where the bytes begin that the current stripe waits for: the end of the one before.
+    /// The offset of the current stripe's first byte: the end of the stripe before.
     fn begin_of_stripe(&self) -> u64 {
         let before = self
             .current
@@ -164,7 +167,7 @@ impl OrcDecoder {
         Ok(())
     }
 
-    /// Takes bytes behind the last stripe; gives how many. Of the metadata it is seen that it can be inflated.
+    /// Takes bytes after the last stripe and answers how many. Checks that the metadata can be inflated.
     fn behind(&mut self, chunk: &[u8]) -> Result<usize, Defect> {
         let Range { start, end } = self.tail.metadata;
         if self.offset < start {
@@ -184,7 +187,7 @@ impl OrcDecoder {
         Ok(taken)
     }
 
-    /// Takes bytes of the current stripe; gives how many.
+    /// Takes bytes of the current stripe and answers how many.
     fn stripe(&mut self, span: Span, chunk: &[u8]) -> Result<usize, Defect> {
         let types = &self.tail.types;
         let begin = |footer: &[u8]| Stripe::new(span, footer, self.tail.blocks, types, self.room);
@@ -210,7 +213,7 @@ impl OrcDecoder {
             }
             Stage::Collecting(collected) => {
                 let taken = within(chunk, self.offset, span.end);
-                // Exactly what is needed: growing by doubling would hold up to twice of it.
+                // Exactly as much as needed, because doubling would hold up to twice of it.
                 collected.reserve_exact(span.length() as usize - collected.len());
                 collected.extend_from_slice(&chunk[..taken]);
                 taken
@@ -236,7 +239,7 @@ impl OrcDecoder {
     }
 }
 
-/// How many bytes of `chunk`, which begins at `offset`, lie before `end`.
+/// How many bytes of `chunk`, which begins at `offset`, are before `end`.
 fn within(chunk: &[u8], offset: u64, end: u64) -> usize {
     (chunk.len() as u64).min(end.saturating_sub(offset)) as usize
 }
@@ -277,7 +280,7 @@ impl Decoder for OrcDecoder {
         stage + self.inflater.held() + self.metadata.held() + footers
     }
 
-    /// If it is given what it wants.
+    /// If all wanted parts are supplied.
     fn needs(&self, _size: u64) -> u64 {
         let stripes = || self.tail.stripes.iter();
         let collected = stripes().filter(|span| self.is_small(span)).map(Span::length).max();
@@ -319,7 +322,7 @@ impl Decoder for OrcDecoder {
         let mut wanted = Vec::new();
         let (mut count, mut bytes, mut due) = (0, 0, false);
         for (index, span) in self.tail.stripes.iter().enumerate().skip(self.current + begun) {
-            // Small stripes need nothing, however many they are.
+            // Small stripes want nothing, however many there are.
             if self.is_small(span) {
                 if span.start > near {
                     break;
@@ -358,7 +361,7 @@ impl Decoder for OrcDecoder {
         Some(Begin::at(0, MAGIC, NO_MAGIC))
     }
 
-    /// What the ends of the file show: its columns and the rows that its footer says.
+    /// What the ends of the file show: its columns, and the rows that its footer says.
     fn frame(&self) -> Framed {
         Framed {
             columns: self.tail.columns.clone(),

@@ -1,3 +1,3 @@
-//! What is wrong within a stripe, in words of our own: its place is known further out.
+//! What is wrong within a stripe, in our own words. The caller adds the place.
 
 pub(super) type Fault = &'static str;

@@ -1,7 +1,7 @@
-//! The messages of an ORC file's tail and of its stripes' footers: what the decoder reads of them.
+//! The messages of an ORC file's tail and of its stripes' footers, as far as the decoder reads them.
 //!
-//! Names, tags and values are those of `orc_proto.proto` in Apache ORC's format specification, version 1. What the
-//! decoder never looks at (statistics, indexes, keys of encryption) is left out; protobuf passes over it. The tests write
+//! Names, tags and values come from `orc_proto.proto` in Apache ORC's format specification, version 1. Fields that the
+//! decoder does not need (statistics, indexes, keys of encryption) are left out; protobuf skips them. The tests write
 //! files with `orc-rust`, whose messages are complete.
 
 #![allow(
@@ -19,7 +19,7 @@ pub struct PostScript {
     pub compression: Option<i32>,
     #[prost(uint64, optional, tag = "3")]
     pub compression_block_size: Option<u64>,
-    /// Of the file's format: `[0, 12]` is Hive 0.12.
+    /// The version of the file's format: `[0, 12]` is Hive 0.12.
     #[prost(uint32, repeated, tag = "4")]
     pub version: Vec<u32>,
     #[prost(uint64, optional, tag = "5")]
@@ -53,7 +53,7 @@ pub struct Footer {
     pub number_of_rows: Option<u64>,
 }
 
-/// Where a stripe lies: its index, its data and its footer follow each other from the offset on.
+/// The place of a stripe. Its index, its data and its footer follow each other from the offset on.
 #[derive(Clone, PartialEq, Message)]
 pub struct StripeInformation {
     #[prost(uint64, optional, tag = "1")]

@@ -1,7 +1,7 @@
 //! The records of the footers, which are protobuf messages.
 //!
-//! What must stay true: no list of a message is decoded before its elements were counted, since two bytes of it may
-//! stand for hundreds in memory; what nobody needs is not decoded at all.
+//! What must stay true: the elements of a list are counted before they are decoded, because two of its bytes may stand
+//! for hundreds of bytes in memory. Fields that are not needed are not decoded.
 
 use prost::{
     DecodeError, Message,
@@ -13,17 +13,17 @@ use prost::{
 pub(super) struct Record<'a> {
     /// The number of the field.
     pub(super) number: u32,
-    /// All of it, so that the message that has it can take it in.
+    /// The complete field, so that a message can merge it.
     pub(super) bytes: &'a [u8],
 }
 
 impl Record<'_> {
-    /// Decodes the message that it is, and of that only the fields of these numbers.
+    /// Decodes the record as a message, but only its fields with these numbers.
     pub(super) fn decode<M: Message + Default>(self, fields: &[u32]) -> Result<M, DecodeError> {
         let mut inner = self.bytes;
         let (_, wire_type) = decode_key(&mut inner)?;
         check_wire_type(WireType::LengthDelimited, wire_type)?;
-        // Its length, which was held against the bytes when they were cut.
+        // The length was compared with the bytes when they were cut.
         decode_varint(&mut inner)?;
         let mut message = M::default();
         while let Some(record) = next(&mut inner)? {
@@ -35,7 +35,7 @@ impl Record<'_> {
     }
 }
 
-/// Cuts off the next record of a message; `None` at its end.
+/// Cuts off the next record of a message; `None` at the end.
 pub(super) fn next<'a>(rest: &mut &'a [u8]) -> Result<Option<Record<'a>>, DecodeError> {
     if rest.is_empty() {
         return Ok(None);

@@ -1,14 +1,14 @@
-//! Runs of integers, in the two versions in which ORC writes them.
+//! Runs of integers, in both of ORC's run-length encodings.
 //!
-//! What must stay true: a run is decoded once it is whole, and never has more numbers than [`MAX_RUN`]; a number that does
-//! not fit is a fault.
+//! What must stay true: a run is decoded when it is complete, and never has more numbers than [`MAX_RUN`]. A number
+//! that does not fit is a fault.
 
 use super::fault::Fault;
 
-/// The most values of a run of integers.
+/// Most values in a run of integers.
 pub(super) const MAX_RUN: usize = 512;
 
-/// A number of at most 64 bits, and the bytes that it takes; `None` if it is not whole.
+/// Reads a base 128 varint: the number, and how many bytes it takes. `None` if it is not complete.
 fn varint(bytes: &[u8]) -> Result<Option<(u64, usize)>, Fault> {
     let mut number = 0;
     for (index, byte) in bytes.iter().take(10).enumerate() {
@@ -27,8 +27,8 @@ const fn from_zigzag(number: u64) -> i64 {
     (number >> 1) as i64 ^ -((number & 1) as i64)
 }
 
-/// A number as it would be stored. One that is unsigned may be negative all the same: some writers store nanoseconds
-/// before 1970 so.
+/// A number in the form in which the file stores it. An unsigned number may be negative, because some writers store
+/// nanoseconds before 1970 that way.
 const fn stored(number: i64, signed: bool) -> u64 {
     if signed {
         ((number << 1) ^ (number >> 63)) as u64
@@ -37,13 +37,15 @@ const fn stored(number: i64, signed: bool) -> u64 {
     }
 }
 
+/// The number that the file stores in this form.
 const fn read(number: u64, signed: bool) -> i64 {
     if signed { from_zigzag(number) } else { number as i64 }
 }
 
 const OVERFLOW: Fault = "a number is out of range";
 
-/// Decodes a run of the first version: the bytes and the numbers that it has; `None` if it is not whole.
+/// Decodes a run of the first version. Gives how many bytes and how many numbers it has, or `None` if it is not
+/// complete. A negative control byte begins single numbers, another one begins a base that grows by equal steps.
 pub(super) fn run_v1(
     bytes: &[u8],
     signed: bool,
@@ -81,7 +83,7 @@ pub(super) fn run_v1(
     Ok(Some((2 + length, count)))
 }
 
-/// The width that five bits stand for.
+/// The width in bits that a code of five bits stands for.
 const fn width(code: u8) -> usize {
     match code {
         0..=23 => code as usize + 1,
@@ -96,7 +98,7 @@ const fn width(code: u8) -> usize {
     }
 }
 
-/// The next width that can be stored.
+/// The smallest width of at least `bits` that a code can stand for.
 const fn stored_width(bits: usize) -> usize {
     match bits {
         0..=24 => bits,
@@ -111,7 +113,9 @@ const fn stored_width(bits: usize) -> usize {
     }
 }
 
-/// Decodes a run of the second version: the bytes and the numbers that it has; `None` if it is not whole.
+/// Decodes a run of the second version. Gives how many bytes and how many numbers it has, or `None` if it is not
+/// complete. Its first two bits say how it is stored: one repeated number, packed numbers, packed numbers with patches,
+/// or differences.
 pub(super) fn run_v2(
     bytes: &[u8],
     signed: bool,
@@ -153,6 +157,8 @@ pub(super) fn run_v2(
     }
 }
 
+/// Decodes packed numbers above a base. The patches hold the high bits of those that are too wide to be packed, each
+/// with the distance from the patch before. Gives how many bytes they take, or `None` if they are not complete.
 fn patched(bytes: &[u8], signed: bool, width: usize, numbers: &mut [u64]) -> Result<Option<usize>, Fault> {
     let [third, fourth, rest @ ..] = bytes else {
         return Ok(None);
@@ -168,7 +174,7 @@ fn patched(bytes: &[u8], signed: bool, width: usize, numbers: &mut [u64]) -> Res
     let Some((base, rest)) = rest.split_at_checked(base_length) else {
         return Ok(None);
     };
-    // Its first bit is the sign.
+    // The first bit of the base is its sign.
     let (base, sign) = (big_endian(base), 1_u64 << (8 * base_length - 1));
     let magnitude = (base & !sign) as i64;
     let base = if base & sign == 0 { magnitude } else { -magnitude };
@@ -198,6 +204,8 @@ fn patched(bytes: &[u8], signed: bool, width: usize, numbers: &mut [u64]) -> Res
     Ok(Some(2 + base_length + packed + patched))
 }
 
+/// Decodes a base and differences. The first difference has a sign, and all others go in the same direction. They are
+/// packed, or equal to the first if `code` is 0. Gives how many bytes they take, or `None` if they are not complete.
 fn delta(bytes: &[u8], signed: bool, code: u8, numbers: &mut [u64]) -> Result<Option<usize>, Fault> {
     let Some((base, base_length)) = varint(bytes)? else {
         return Ok(None);
@@ -236,7 +244,7 @@ fn big_endian(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// Unpacks numbers of `width` bits, those of the highest value first; whether there are enough bytes.
+/// Unpacks numbers of `width` bits, the highest bit first. Gives `false` if there are too few bytes.
 fn unpack(bytes: &[u8], width: usize, numbers: &mut [u64]) -> bool {
     let packed = (width * numbers.len()).div_ceil(8);
     if bytes.len() < packed {
@@ -253,7 +261,7 @@ fn unpack(bytes: &[u8], width: usize, numbers: &mut [u64]) -> bool {
         64 => whole_bytes::<8>(bytes, numbers),
         _ => {
             let mask = (1 << width) - 1;
-            // As many as can be taken out of eight bytes at once.
+            // So many numbers have eight bytes from their first one on. The others lie near the end of `bytes`.
             let fast = ((bytes.len() * 8).saturating_sub(64) / width).min(numbers.len());
             let (fast, slow) = numbers.split_at_mut(fast);
             let mut bit = 0;

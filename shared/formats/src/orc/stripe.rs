@@ -1,8 +1,8 @@
-//! One stripe, decoded stream by stream in the order of the file.
+//! A stripe, decoded stream by stream in the order of the file.
 //!
-//! What must stay true: every stream is inflated and decoded to its end, in whatever order the writer put them. When
-//! all were seen, the streams of each column are held against each other and against the rows that the footer says. A
-//! column has as many rows as its parent has values, so a count that is wrong anywhere is found.
+//! What must stay true: each stream is inflated and decoded to its end, in whatever order the writer put the streams.
+//! When all have been decoded, the streams of each column are compared with each other and with the rows that the
+//! footer says. A column has as many rows as its parent has values, so any wrong count is found.
 
 use prost::{DecodeError, Message};
 
@@ -15,16 +15,16 @@ use super::{
 };
 use crate::defect::Defect;
 
-/// Numbers that a stripe may have for each of its bytes; what it leaves of them the next one may have. Four bytes may
-/// stand for 512 equal numbers and inflate from next to nothing, so that without a bound 4 MiB of stripes could keep
-/// the processor busy for many minutes. Real rows, which differ in something, have far fewer.
+/// How many numbers a stripe may have for each of its bytes. What a stripe does not use, the next one may use. Four
+/// bytes may stand for 512 equal numbers, and may inflate from almost nothing, so without a limit 4 MiB of stripes
+/// could keep the processor busy for many minutes. Real rows, which differ from each other, have far fewer.
 pub(super) const NUMBERS_PER_BYTE: u64 = 1 << 12;
-/// The largest stripe footer that is taken, as stored and inflated.
+/// The largest stripe footer that is accepted, both stored and inflated.
 pub(super) const MAX_STRIPE_FOOTER: u64 = 4 << 20;
-/// The most streams that a column may have. There are 13 kinds.
+/// Most streams of a column. There are 13 kinds.
 const MAX_STREAMS: usize = 16;
 
-/// What a column's streams were found to hold; `None` if it has no such stream.
+/// What a column's streams were found to hold; `None` for a stream that the column does not have.
 #[derive(Debug, Default)]
 struct Column {
     present: Option<Tally>,
@@ -34,7 +34,7 @@ struct Column {
     secondary: Option<Tally>,
 }
 
-/// A stream that has its place in a column.
+/// What a stream is for its column.
 #[derive(Clone, Copy, Debug)]
 enum Role {
     Present,
@@ -42,7 +42,7 @@ enum Role {
     Length,
     Dictionary,
     Secondary,
-    /// It adds nothing to the rows: an index, or a Bloom filter.
+    /// An index or a Bloom filter, which has no part in the rows.
     Aside,
 }
 
@@ -72,12 +72,13 @@ pub(super) struct Stripe {
     open: Option<(Stream, Splitter, Values)>,
     /// Offset in the file of the next byte.
     offset: u64,
-    /// How many more numbers it may have.
+    /// How many more numbers the stripe may have.
     room: u64,
 }
 
 impl Stripe {
-    /// Begins a stripe by its footer, as stored. It may have `room` numbers beside those that its length allows.
+    /// Begins a stripe with its stored footer. The stripe may have `room` numbers in addition to those that its length
+    /// allows.
     pub(super) fn new(span: Span, footer: &[u8], blocks: Blocks, types: &[Type], room: u64) -> Result<Self, Defect> {
         let plain = blocks
             .section(footer, MAX_STRIPE_FOOTER as usize)
@@ -121,14 +122,14 @@ impl Stripe {
         })
     }
 
-    /// Bytes that are held.
+    /// How many bytes are held.
     pub(super) fn held(&self) -> usize {
         self.open
             .as_ref()
             .map_or(0, |(_, splitter, values)| splitter.held() + values.held())
     }
 
-    /// How many more numbers it may have had.
+    /// How many more numbers the stripe might have had.
     pub(super) const fn room(&self) -> u64 {
         self.room
     }
@@ -143,7 +144,7 @@ impl Stripe {
                         let values = Values::new(stream.kind, self.room);
                         (stream, Splitter::default(), values)
                     }
-                    // What lies between the last stream and the footer is nobody's.
+                    // Bytes between the last stream and the footer mean nothing.
                     None => {
                         self.offset += bytes.len() as u64;
                         return Ok(());
@@ -182,7 +183,7 @@ impl Stripe {
         }
     }
 
-    /// Says that all bytes before the footer were pushed; gives the rows.
+    /// Must be called after all bytes before the footer were pushed. Answers the rows.
     pub(super) fn end(&mut self, types: &[Type]) -> Result<u64, Defect> {
         if self.open.is_some() || self.streams.next().is_some_and(|stream| stream.end > self.offset) {
             return Err(Defect::new("ends before its streams do").at(self.offset));
@@ -191,7 +192,7 @@ impl Stripe {
         Ok(self.span.rows)
     }
 
-    /// Holds the streams of a column of `rows` rows, and those below it, against each other.
+    /// Compares the streams of a column with `rows` rows, and those of its children, with each other.
     fn column(&self, types: &[Type], index: usize, rows: u64) -> Result<(), Defect> {
         let (column, encoding, of) = (&self.columns[index], self.encodings[index], &types[index]);
         let none = Tally::default();
@@ -281,7 +282,7 @@ impl Stripe {
     }
 }
 
-/// Decodes what is needed of the footer of a stripe that has so many columns.
+/// Decodes the needed parts of a stripe's footer. The stripe has `columns` columns.
 pub(super) fn decode(mut plain: &[u8], columns: usize) -> Result<proto::StripeFooter, Defect> {
     let unreadable = |_: DecodeError| Defect::new("has an unreadable footer");
     let mut footer = proto::StripeFooter::default();
@@ -290,7 +291,7 @@ pub(super) fn decode(mut plain: &[u8], columns: usize) -> Result<proto::StripeFo
             1 if footer.streams.len() == MAX_STREAMS * columns => {
                 return Err(Defect::new("has more streams than its columns can have"));
             }
-            // Encodings beyond those of the columns mean nothing.
+            // Encodings beyond the number of columns mean nothing.
             2 if footer.columns.len() == columns => {}
             1 | 2 => footer.merge(record.bytes).map_err(unreadable)?,
             4 => return Err(Defect::new("has encrypted columns, which cannot be decoded")),
@@ -321,7 +322,7 @@ impl Encoding {
     }
 }
 
-/// The place of a stream in its column, and what it holds.
+/// What a stream is for its column, and what it holds.
 fn place(of: &Type, encoding: Encoding, stream: &proto::Stream) -> (Role, Kind) {
     use StreamKind as S;
     use TypeKind as Of;
@@ -331,7 +332,7 @@ fn place(of: &Type, encoding: Encoding, stream: &proto::Stream) -> (Role, Kind) 
         signed,
         meaning,
     };
-    // One that this does not know is an index of some kind: it is inflated, and its column lacks nothing by it.
+    // An unknown kind is some index. It is inflated, and the column needs nothing from it.
     let Ok(kind) = S::try_from(stream.kind.unwrap_or_default()) else {
         return aside;
     };
@@ -347,7 +348,7 @@ fn place(of: &Type, encoding: Encoding, stream: &proto::Stream) -> (Role, Kind) 
                 Of::Float | Of::Double | Of::Binary => Kind::Raw,
                 Of::String | Of::Varchar | Of::Char if encoding.dictionary.is_some() => integers(false, Meaning::Index),
                 Of::String | Of::Varchar | Of::Char => Kind::Text,
-                // Such files have integers of the second version in any encoding.
+                // These files have integers of the second version in any encoding.
                 Of::Decimal if of.short => Kind::Integers {
                     v2: true,
                     signed: true,

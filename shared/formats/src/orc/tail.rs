@@ -1,8 +1,8 @@
 //! The tail of a file: postscript and footer.
 //!
-//! What must stay true: nothing of it is believed before it was held against the size of the file and the bounds of
-//! this module. The types are a tree, numbered in the order in which a walk meets them. Lists are held against their
-//! bounds while they are decoded, and what nobody needs is not decoded.
+//! What must stay true: nothing in the tail is trusted before it was compared with the file's size and the limits of
+//! this module. The types form a tree, numbered in preorder. The length of lists is checked while they are decoded, and
+//! fields that are not needed are not decoded.
 
 use std::ops::Range;
 
@@ -21,30 +21,30 @@ use crate::{
 };
 
 pub(crate) const MAGIC: &[u8] = b"ORC";
-/// The largest footer with its postscript, as stored, that is taken. The metadata before it, which is statistics of the
-/// stripes, may be of any length: it is read with all else, and nothing of it is held.
+/// The largest footer with its postscript that is accepted, in stored bytes. The metadata before it, which are
+/// statistics of the stripes, may have any length: they are read with everything else, and nothing of them is held.
 pub(super) const MAX_TAIL: u64 = 16 * 1024 * 1024;
 
-/// The largest footer that is taken once it is inflated.
+/// The largest inflated footer that is accepted.
 const MAX_FOOTER: usize = 32 << 20;
-/// The most types, nested ones included, that are taken.
+/// Most types that are accepted, with nested ones.
 const MAX_TYPES: usize = 1 << 16;
-/// The most bytes of a footer that types may take. Two bytes of it may be a name, which takes 24 in memory.
+/// How many bytes of a footer types may take. Two bytes may be a name, which takes 24 bytes in memory.
 const MAX_TYPE_BYTES: usize = 8 << 20;
-/// The most stripes that are taken: as many as a file of 10 TiB has if each is of 10 MiB.
+/// Most stripes that are accepted: as many as a file of 10 TiB has if each has 10 MiB.
 const MAX_STRIPES: usize = 1 << 20;
 /// How deep types may be nested.
 const MAX_DEPTH: usize = 64;
 /// The version that stores short decimals as integers.
 const UNSTABLE: [u32; 2] = [1, 9999];
-/// The most digits of a decimal that such a file stores as an integer.
+/// Most digits of a decimal that such a file stores as an integer.
 const SHORT_DECIMAL: u32 = 18;
 
 /// What the tail of a file says.
 #[derive(Debug)]
 pub(super) struct Tail {
     pub(super) blocks: Blocks,
-    /// Where the statistics of the stripes lie, with which the tail begins.
+    /// Where the statistics of the stripes are, with which the tail begins.
     pub(super) metadata: Range<u64>,
     pub(super) types: Vec<Type>,
     /// In the order of the file.
@@ -58,13 +58,13 @@ pub(super) struct Tail {
 pub(super) struct Type {
     pub(super) kind: TypeKind,
     pub(super) children: Vec<u32>,
-    /// The top-level column, from 1, that it belongs to; 0 of the root.
+    /// The top-level column, from 1, that it belongs to; 0 for the root.
     pub(super) column: u32,
     /// Whether it is a decimal that is stored as an integer.
     pub(super) short: bool,
 }
 
-/// Where a stripe lies.
+/// The place of a stripe.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
     pub(super) start: u64,
@@ -121,7 +121,7 @@ impl Tail {
         {
             return Err(unreadable());
         }
-        // The writers of Hive 0.11 knew no metadata.
+        // The writers of Hive 0.11 did not know metadata.
         let (Some(footer), metadata) = (postscript.footer_length, postscript.metadata_length()) else {
             return Err(unreadable());
         };
@@ -131,7 +131,7 @@ impl Tail {
             .filter(|length| length.saturating_add(MAGIC.len() as u64) <= size)
             .ok_or_else(|| Defect::new("has an ORC footer longer than the file: it is cut off").at(size - 1))?;
         let begin = size - length;
-        // The metadata are statistics of the stripes: nothing here needs them, so they may be of any length.
+        // The metadata are statistics of the stripes. They are not needed here, so they may have any length.
         let metadata = begin..begin + metadata;
         if size - metadata.end > MAX_TAIL {
             return Err(Defect::new(format!(
@@ -179,13 +179,13 @@ impl Tail {
         })
     }
 
-    /// Columns at the top.
+    /// Number of top-level columns.
     pub(super) fn column_count(&self) -> u64 {
         self.types.first().map_or(0, |root| root.children.len()) as u64
     }
 }
 
-/// Decodes what is needed of a footer: its stripes, which end where the tail begins at the latest, and the rest.
+/// Decodes the needed parts of a footer: its stripes, which must end before `stripes_end`, and the rest.
 pub(super) fn decode(mut plain: &[u8], stripes_end: u64) -> Result<(proto::Footer, Vec<Span>), Defect> {
     let unreadable = |_: DecodeError| Defect::new("has an unreadable ORC footer: its structure is corrupt");
     let (mut footer, mut stripes) = (proto::Footer::default(), Vec::<Span>::new());
@@ -200,7 +200,7 @@ pub(super) fn decode(mut plain: &[u8], stripes_end: u64) -> Result<(proto::Foote
                         "has more than {MAX_STRIPES} stripes, the most that are taken"
                     )));
                 }
-                // All but what belongs to encryption.
+                // All fields except those for encryption.
                 let stripe = record.decode(&[1, 2, 3, 4, 5]).map_err(unreadable)?;
                 stripes.push(follow(&stripes, &stripe, stripes_end)?);
             }
@@ -221,14 +221,14 @@ pub(super) fn decode(mut plain: &[u8], stripes_end: u64) -> Result<(proto::Foote
                 footer.types.push(record.decode(&[1, 2, 3, 5]).map_err(unreadable)?);
             }
             10 => return Err(Defect::new("has encrypted columns, which cannot be decoded")),
-            // Metadata of users, statistics, and what the writer says of itself.
+            // Metadata of users, statistics, and what the writer says about itself.
             _ => {}
         }
     }
     Ok((footer, stripes))
 }
 
-/// Where a stripe lies that follows these.
+/// The place of a stripe that follows these.
 fn follow(before: &[Span], stripe: &proto::StripeInformation, stripes_end: u64) -> Result<Span, Defect> {
     let number = before.len() as u64 + 1;
     let end = before.last().map_or(MAGIC.len() as u64, |last| last.end);
@@ -241,8 +241,8 @@ fn follow(before: &[Span], stripe: &proto::StripeInformation, stripes_end: u64) 
     Ok(span)
 }
 
-/// Holds what the footer accounts for against `begin`, where the tail begins: what else lies before the tail is of
-/// another file. Between stripes there may be padding.
+/// Compares the end of the file's contents by its footer with `begin`, where the tail begins. Anything else before the
+/// tail belongs to another file. There may be padding between stripes.
 pub(super) fn contents_end(footer: &proto::Footer, stripes: &[Span], begin: u64) -> Result<(), Defect> {
     let last = stripes.last().map_or(MAGIC.len() as u64, |stripe| stripe.end);
     // Some writers count the header as content, some do not.
@@ -261,7 +261,7 @@ pub(super) fn contents_end(footer: &proto::Footer, stripes: &[Span], begin: u64)
 
 fn types(types: &[proto::Type], unstable: bool) -> Result<Vec<Type>, Defect> {
     let mut found = Vec::with_capacity(types.len());
-    // Types are numbered in preorder, so a child comes after its parent, and has but one.
+    // Types are numbered in preorder, so a child comes after its parent, and has only one.
     let mut places: Vec<Option<(usize, u32)>> = vec![None; types.len()];
     match (types.first(), places.first_mut()) {
         (Some(root), Some(place)) if root.kind == Some(TypeKind::Struct.into()) => *place = Some((0, 0)),

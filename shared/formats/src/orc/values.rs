@@ -1,39 +1,39 @@
 //! The values of one stream, decoded while its bytes come in pieces.
 //!
-//! What must stay true: every value is decoded. What is kept is how many values there are, what they add up to and
-//! how large they grow, which is enough to tell whether the streams of a column fit together. So nothing grows with a
-//! stream, and a corrupt length or count can ask for no memory.
+//! What must stay true: each value is decoded. What is kept is the number of values, their sum, and the largest one,
+//! which is enough to see whether the streams of a column fit together. So nothing grows with a stream, and a corrupt
+//! length or count cannot make the decoder allocate memory.
 
 use super::{
     fault::Fault,
     runs::{MAX_RUN, run_v1, run_v2},
 };
 
-/// The most bytes that a stream's decoder holds between two pushes.
+/// How many bytes a stream's decoder holds between two pushes, at most.
 pub(super) const HELD: u64 = 2 * MAX_RUN_BYTES as u64;
-/// No run of any encoding takes more bytes: the longest is one of 512 eight-byte values with 31 eight-byte patches.
+/// No run of any encoding takes more bytes. The longest has 512 eight-byte values and 31 eight-byte patches.
 const MAX_RUN_BYTES: usize = 4_608;
 
 /// What was found in a stream.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    /// Values; bytes where the stream is one of bytes, texts or bits.
+    /// Number of values; in a stream of bytes, texts or bits, the number of bytes.
     pub(super) count: u64,
-    /// All integers as they are stored (signed ones in zigzag), joined bit by bit.
+    /// All integers as they are stored (signed ones in zigzag), combined by a bitwise or.
     pub(super) wide: u64,
     /// The largest integer.
     pub(super) largest: u64,
     /// The sum of all lengths.
     pub(super) sum: u64,
-    /// Bits that are set, those of the last byte included.
+    /// Number of set bits, with those of the last byte.
     ones: u64,
     last: u8,
-    /// How often each tag of a union came.
+    /// How often each tag of a union occurred.
     pub(super) tags: Option<Box<[u64; 256]>>,
 }
 
 impl Tally {
-    /// How many of the first `bits` bits are set; `None` if there are not as many bytes as those take.
+    /// How many of the first `bits` bits are set; `None` if there are not enough bytes.
     pub(super) fn ones(&self, bits: u64) -> Option<u64> {
         if self.count != bits.div_ceil(8) {
             return None;
@@ -47,7 +47,7 @@ impl Tally {
 /// What a stream holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Bytes without a form of their own; floating-point numbers too, since all their bits are numbers.
+    /// Bytes without a structure. Floating-point numbers too, because all their bit patterns are numbers.
     Raw,
     /// UTF-8.
     Text,
@@ -57,15 +57,14 @@ pub(super) enum Kind {
     Bytes,
     /// Tags of a union: bytes in runs.
     Tags,
-    /// Integers.
     Integers {
-        /// Runs of the second version.
+        /// Whether in runs of the second version.
         v2: bool,
-        /// Stored in zigzag.
+        /// Whether stored in zigzag.
         signed: bool,
         meaning: Meaning,
     },
-    /// Integers of at most 128 bits, each by itself.
+    /// Integers of at most 128 bits, not in runs.
     Decimals,
 }
 
@@ -75,7 +74,7 @@ pub(super) enum Meaning {
     Number,
     Length,
     Index,
-    /// Nanoseconds, whose last three bits say how many zeros were cut off.
+    /// Nanoseconds. The last three bits say how many zeros were cut off.
     Nanoseconds,
 }
 
@@ -84,16 +83,16 @@ pub(super) enum Meaning {
 pub(super) struct Values {
     kind: Kind,
     tally: Tally,
-    /// The begin of a run or character that is not whole yet.
+    /// The beginning of an unfinished run or character.
     carry: Vec<u8>,
-    /// Bytes so far of a number that is not whole yet.
+    /// How many bytes of an unfinished number have come.
     begun: usize,
     /// How many more numbers the runs may have.
     room: u64,
 }
 
 impl Values {
-    /// Runs may have no more than `room` numbers.
+    /// Runs may have at most `room` numbers.
     pub(super) const fn new(kind: Kind, room: u64) -> Self {
         Self {
             kind,
@@ -124,7 +123,7 @@ impl Values {
         }
     }
 
-    /// Says that the stream ends here.
+    /// Must be called at the end of the stream.
     pub(super) fn end(self) -> Result<Tally, Fault> {
         if self.carry.is_empty() && self.begun == 0 {
             return Ok(self.tally);
@@ -137,7 +136,7 @@ impl Values {
         self.room
     }
 
-    /// Bytes that are held.
+    /// How many bytes are held.
     pub(super) const fn held(&self) -> usize {
         self.carry.capacity()
     }
@@ -188,7 +187,7 @@ impl Values {
             carry.extend_from_slice(&bytes[..added]);
             let used = self.whole_runs(&carry)?;
             if used < before {
-                // All that came is held: a run that began before would else have ended.
+                // Hold all bytes that came. An earlier run would have ended before.
                 carry.drain(..used);
                 self.carry = carry;
                 return Ok(());
@@ -202,7 +201,7 @@ impl Values {
         Ok(())
     }
 
-    /// Decodes as many whole runs as there are; gives how many bytes they take.
+    /// Decodes all complete runs, and answers how many bytes they take.
     fn whole_runs(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
         match self.kind {
             Kind::Integers { v2, signed, meaning } => {
@@ -241,7 +240,7 @@ impl Values {
                     wide |= number;
                     sum = sum.wrapping_add(*number);
                 }
-                // So neither a run's sum nor all of them, which lie in one file's stripe, can have wrapped.
+                // So neither the sum of a run nor the sum of all runs, which are in one stripe, can have wrapped.
                 if wide >> 48 != 0 {
                     return Err("a length is longer than any stripe");
                 }

@@ -1,7 +1,8 @@
-//! Takes the bytes of a document, and looks at it when all of them have come.
+//! Takes the bytes of a document, and looks through it when all of them have come.
 //!
-//! What must stay true: the file ends where the document ends, so that one that was cut off is refused before it is
-//! read. What stands before its header or behind its end is white space or zeros, or it is remarked on.
+//! What must stay true: the file must end where the document ends, so that a file that was cut off is refused before it
+//! is read. White space and zeros may be before its header or after its end; anything else gets a remark or is a
+//! defect.
 
 use std::fmt;
 
@@ -17,20 +18,20 @@ use crate::{
     remark::{Remark, Remarks},
 };
 
-/// The largest document that is looked at as a whole.
+/// The largest document that is looked through as a whole.
 pub(super) const MAX_DOCUMENT: u64 = 64 * 1024 * 1024;
-/// The most white space or zeros that may stand behind the end.
+/// How much white space or zeros may follow the end.
 const MAX_PADDING: u64 = 16 * 1024 * 1024;
-/// How much of the end is needed before that.
+/// How many bytes before that are needed to read the end.
 const END: u64 = 4 * 1024;
-/// Bytes in which readers look for the header.
+/// Readers look for the header within this many bytes.
 pub(crate) const HEADER_WITHIN: u64 = 1024;
 
 pub(crate) const HEADER: &[u8] = b"%PDF-";
 const NO_HEADER: &str = "does not begin with a PDF header";
 const EOF: &[u8] = b"%%EOF";
 const STARTXREF: &[u8] = b"startxref";
-/// Bytes by which a cross-reference section is recognised.
+/// How many bytes are used to recognise a cross-reference section.
 const SECTION: u64 = 64;
 
 /// Decodes PDF.
@@ -38,7 +39,7 @@ pub struct PdfDecoder {
     size: u64,
     /// Where the last cross-reference section begins.
     section_at: u64,
-    /// Its first bytes, and as many more as may stand before the header.
+    /// The section's first bytes, and as many more as may come before the header.
     section: Vec<u8>,
     header: Vec<u8>,
     /// The document; `None` if it is too large.
@@ -48,7 +49,7 @@ pub struct PdfDecoder {
 }
 
 impl PdfDecoder {
-    /// Opens a file of `size` bytes by its last bytes, those from `tail_start` on.
+    /// Opens a file of `size` bytes from its last bytes, those from `tail_start` on.
     pub fn open(size: u64, tail_start: u64, tail: &Bytes) -> Result<Opened<Self>, Defect> {
         let is_padding = |byte: &u8| is_space(*byte);
         let used = tail
@@ -85,7 +86,7 @@ impl PdfDecoder {
         })))
     }
 
-    /// Reads the end of a document, behind which there is nothing.
+    /// Reads the end of a document. Nothing may follow it in `tail`.
     fn end(size: u64, tail: &[u8]) -> Result<End, Defect> {
         let mut rest = tail;
         let mut marks = 0;
@@ -120,7 +121,7 @@ struct End {
     marks: usize,
 }
 
-/// Adds what of `chunk`, which begins at `offset`, lies in the `length` bytes from `start` on.
+/// Keeps the bytes of `chunk`, which begins at `offset`, that are within `length` bytes from `start` on.
 fn keep(kept: &mut Vec<u8>, start: u64, length: u64, offset: u64, chunk: &[u8]) {
     let from = start.clamp(offset, offset + chunk.len() as u64) - offset;
     let to = (start.saturating_add(length)).clamp(offset, offset + chunk.len() as u64) - offset;
@@ -151,7 +152,7 @@ impl Decoder for PdfDecoder {
         if before > 0 {
             remarks.add(bytes_before_header(before));
         }
-        // Offsets are those from the header on, or those of the file.
+        // Offsets count from the header or from the beginning of the file.
         let from_header = self.section.get(before..).is_some_and(is_section);
         if !from_header && !is_section(&self.section) {
             return Err(
@@ -180,7 +181,7 @@ impl Decoder for PdfDecoder {
         self.whole.as_ref().map_or(0, Vec::capacity) + self.section.capacity() + self.header.capacity()
     }
 
-    /// What is made of the document included.
+    /// With what is made of the document.
     fn needs(&self, size: u64) -> u64 {
         if self.whole.is_some() { 2 * size } else { 0 }
     }
@@ -197,7 +198,7 @@ impl Decoder for PdfDecoder {
         })
     }
 
-    /// What the end of the file shows: that it is a document, whose pages were not counted.
+    /// What the end of the file shows: that it is a document. Its pages are not counted.
     fn frame(&self) -> Framed {
         Framed {
             document: Some(Document { pages: None }),
@@ -207,7 +208,8 @@ impl Decoder for PdfDecoder {
     }
 }
 
-/// Whether these are the first bytes of a cross-reference table, or of an object, as its stream form is.
+/// Whether these are the first bytes of a cross-reference table, or of an object, which may be a cross-reference
+/// stream.
 fn is_section(bytes: &[u8]) -> bool {
     let bytes = trim_start(bytes);
     let bytes = &bytes[..bytes.len().min(SECTION as usize)];

@@ -1,6 +1,6 @@
 //! The objects of a document.
 //!
-//! What must stay true: each entry in use leads to an object; each stream that is deflated is whole.
+//! What must stay true: each entry in use leads to an object. Each stream that is deflated is complete.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::defect::Defect;
 
-/// To how much a byte deflates at most, and a little.
+/// How many bytes a deflated byte stands for at most, and a few more.
 const RATIO: u64 = 1_040;
 /// How many references may lead to each other.
 const MAX_HOPS: usize = 16;
@@ -38,7 +38,7 @@ impl<'a> Document<'a> {
         self.entries.get(at)
     }
 
-    /// The object of a number.
+    /// The object with this number.
     pub(super) fn get(&self, number: u32) -> Option<Object<'_>> {
         match self.entry(number)?.place {
             Place::Free => None,
@@ -52,7 +52,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// What a value is, behind all references.
+    /// A value with all references followed.
     pub(super) fn resolve<'b>(&'b self, mut value: Value<'b>) -> Value<'b> {
         for _ in 0..MAX_HOPS {
             let Value::Ref(number) = value else {
@@ -67,7 +67,7 @@ impl<'a> Document<'a> {
         self.entries.iter().any(|entry| matches!(entry.place, Place::In { .. }))
     }
 
-    /// Finds each object that has an offset, elsewhere if it is not there. Gives the length of the largest.
+    /// Finds each object that has an offset, at that offset or elsewhere. Answers the length of the largest one.
     pub(super) fn find_objects(&mut self, older: &[(u32, u32)]) -> Result<usize, Defect> {
         let mut largest = 0;
         let mut lost = Vec::new();
@@ -130,7 +130,7 @@ impl<'a> Document<'a> {
         Decryption::of(self.bytes, self.entries.len(), held)
     }
 
-    /// Unpacks all object streams, and finds the objects that are in them. What a rebuilt table does not know is added.
+    /// Unpacks all object streams, and finds the objects in them. Objects that a rebuilt table does not know are added.
     pub(super) fn unpack_objects(&mut self, is_rebuilt: bool) -> Result<(), Defect> {
         let mut room = MAX_OBJECTS;
         let mut streams: Vec<u32> = self
@@ -231,7 +231,7 @@ impl<'a> Document<'a> {
         extent(self.bytes, length, begin, &self.account)
     }
 
-    /// Checks that all streams are whole.
+    /// Checks that all streams are complete.
     pub(super) fn check_streams(&mut self, decryption: Option<&Decryption>) -> Result<(), Defect> {
         let mut room = self.bytes.len() as u64 * RATIO;
         let (mut lengths, mut unchecked) = (0, 0);
@@ -250,7 +250,7 @@ impl<'a> Document<'a> {
                 )));
             };
             lengths += u64::from(!is_right);
-            // Its data lie in another file.
+            // The data are in another file.
             if matches!(dict.get(b"F"), Value::Other | Value::Dict(_)) {
                 continue;
             }
@@ -264,7 +264,7 @@ impl<'a> Document<'a> {
             };
             let steps = match filters::steps(*dict, &|value| self.resolve(value)) {
                 Ok(steps) => steps,
-                // Only what needs it is the poorer for it.
+                // Only the objects that need this stream are affected.
                 Err(_) => continue,
             };
             let unpacked =

@@ -1,7 +1,7 @@
-//! Documents that are encrypted, which the PDF crate decrypts.
+//! Encrypted documents, which the PDF crate decrypts.
 //!
-//! What must stay true: a panic of the crate stays inside. If the structure of a document could take the crate more
-//! time than the document's size allows, it is not opened.
+//! What must stay true: a panic of the crate becomes a defect. A document is not opened if its structure could take the
+//! crate more time than the document's size allows.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
@@ -12,9 +12,9 @@ use hayro_syntax::{
 
 use crate::{defect::Defect, panics::caught};
 
-/// The most steps that opening may take: it looks at what pages share once for each of them.
+/// How many steps opening may take. The crate looks at what pages share once for each page.
 const MAX_STEPS: u64 = 1 << 31;
-/// To how much a compressed byte comes, usually.
+/// How many bytes a compressed byte usually stands for.
 const USUAL_RATIO: u64 = 8;
 
 /// A document that the crate has opened.
@@ -27,8 +27,8 @@ impl fmt::Debug for Decryption {
 }
 
 impl Decryption {
-    /// Opens a document of so many objects that each may look at `held` bytes; `None` if it has a password, or is too
-    /// intricate.
+    /// Opens a document of `objects` objects, each of which may look at `held` bytes. `None` if the document has a
+    /// password, or would take too many steps.
     pub(super) fn of(bytes: &[u8], objects: usize, held: usize) -> Result<Option<Self>, Defect> {
         if (objects as u64).saturating_mul(held as u64).saturating_mul(USUAL_RATIO) > MAX_STEPS {
             return Ok(None);
@@ -47,7 +47,7 @@ impl Decryption {
         caught(|| Some(self.0.xref().get::<Stream<'_>>(id)?.raw_data())).flatten()
     }
 
-    /// The pages.
+    /// Number of pages.
     pub(super) fn pages(&self) -> Result<u64, Defect> {
         let pages = caught(|| {
             let says = self

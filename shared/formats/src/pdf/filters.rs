@@ -1,8 +1,8 @@
-//! What the filters of a stream make of its data.
+//! Applies the filters of a stream to its data.
 //!
-//! What must stay true: a deflated stream is inflated to its end and held against its checksum (zlib's Adler-32), behind
-//! whatever other filters; a picture is not decoded, since its filters have no checksum. What comes out is bounded.
-//! ISO 32000-2, 7.4.
+//! What must stay true: a deflated stream is inflated to its end and compared with its checksum (zlib's Adler-32), even
+//! after other filters. A picture is not decoded, because its filters have no checksum. The size of the result is
+//! limited. ISO 32000-2, 7.4.
 
 use std::borrow::Cow;
 
@@ -10,10 +10,10 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 use super::lexer::{Dict, Value, is_space};
 
-/// Bytes that are inflated in one go.
+/// How many bytes are inflated at a time.
 const SCRATCH: usize = 32 * 1024;
 
-/// A filter that holds other data.
+/// A filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Filter {
     Flate,
@@ -23,31 +23,31 @@ pub(super) enum Filter {
     Ascii85,
     AsciiHex,
     RunLength,
-    /// That of a picture, which ends what can be checked.
+    /// A filter of pictures. Nothing after it can be checked.
     Picture,
-    /// Decryption, which is done before.
+    /// Decryption, which was done before.
     Crypt,
 }
 
-/// Why data are not whole.
+/// Why data are not complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     Corrupt,
-    /// There is a filter that PDF does not know.
+    /// There is a filter that PDF does not have.
     Unknown,
-    /// More comes out than there is room for.
+    /// The result is larger than the room for it.
     Large,
 }
 
-/// What came out.
+/// The result of the filters.
 #[derive(Debug)]
 pub(super) struct Unpacked<'a> {
     pub(super) data: Cow<'a, [u8]>,
-    /// Whether a checksum is cut off, which viewers do not mind.
+    /// Whether a checksum is cut off, which viewers accept.
     pub(super) unchecked: bool,
 }
 
-/// A filter and how the rows are predicted.
+/// A filter, and how its rows are predicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Step {
     filter: Filter,
@@ -121,7 +121,7 @@ fn step<'a>(
     Ok(Step { filter, predictor })
 }
 
-/// Applies the filters. `room` is what may come out of all of them; without `keep` the end is not kept.
+/// Applies the filters. `room` is how many bytes all of them may give. Without `keep` the final result is not kept.
 pub(super) fn unpack<'a>(data: &'a [u8], steps: &[Step], room: &mut u64, keep: bool) -> Result<Unpacked<'a>, Fault> {
     let mut unpacked = Unpacked {
         data: Cow::Borrowed(data),
@@ -155,9 +155,9 @@ fn take(room: &mut u64, bytes: usize) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Inflates zlib; says whether its checksum is cut off.
+/// Inflates zlib, and says whether the checksum is cut off.
 fn inflate(data: &[u8], room: &mut u64, keep: bool) -> Result<(Vec<u8>, bool), Fault> {
-    // What some writers make of nothing.
+    // Some writers write an empty stream like this.
     if data.iter().all(|byte| is_space(*byte)) && data.len() <= 2 {
         return Ok((Vec::new(), false));
     }
@@ -193,7 +193,8 @@ fn inflate(data: &[u8], room: &mut u64, keep: bool) -> Result<(Vec<u8>, bool), F
     if same == 4 {
         return Ok((kept, false));
     }
-    // Some writers leave bytes of it off, those that are zero above all, and a line break may stand in their place.
+    // Some writers leave out bytes of the checksum, most often those that are zero, and a line break may be in their
+    // place.
     let is_off = rest.len() < 4 || expected[same..].iter().all(|byte| *byte == 0);
     if is_off && rest[same..].iter().all(|byte| is_space(*byte)) {
         return Ok((kept, true));
@@ -201,7 +202,7 @@ fn inflate(data: &[u8], room: &mut u64, keep: bool) -> Result<(Vec<u8>, bool), F
     Err(Fault::Corrupt)
 }
 
-/// Adler-32, as RFC 1950 has it.
+/// Adler-32 by RFC 1950.
 struct Adler(u32, u32);
 
 impl Default for Adler {
@@ -212,7 +213,7 @@ impl Default for Adler {
 
 impl Adler {
     fn update(&mut self, bytes: &[u8]) {
-        // As many as leave the sums within 32 bits.
+        // As many bytes as keep the sums within 32 bits.
         for chunk in bytes.chunks(5_552) {
             for byte in chunk {
                 self.0 += u32::from(*byte);
@@ -318,7 +319,7 @@ fn lzw(data: &[u8], early: bool, room: &mut u64) -> Result<Vec<u8>, Fault> {
     const CLEAR: usize = 256;
     const END: usize = 257;
     let mut new: Vec<u8> = Vec::new();
-    // Where in `new` each string of the table lies, behind those of one byte.
+    // Where in `new` each string of the table is. The strings of one byte come before them.
     let mut table: Vec<(usize, usize)> = Vec::new();
     let mut before: Option<(usize, usize)> = None;
     let (mut bits, mut count, mut width) = (0_u32, 0, 9);
@@ -347,7 +348,7 @@ fn lzw(data: &[u8], early: bool, room: &mut u64) -> Result<Vec<u8>, Fault> {
             code => {
                 let (from, length) = match (table.get(code - END - 1), before) {
                     (Some(string), _) => *string,
-                    // The string that this very code completes: the one before, and its first byte.
+                    // The string that this code itself completes: the previous one and its first byte.
                     (None, Some((from, length))) if code - END - 1 == table.len() => (from, length + 1),
                     _ => return Err(Fault::Corrupt),
                 };
@@ -357,7 +358,7 @@ fn lzw(data: &[u8], early: bool, room: &mut u64) -> Result<Vec<u8>, Fault> {
                 }
             }
         }
-        // The string before and the first byte of this one lie side by side.
+        // The previous string and the first byte of this one are side by side.
         if let Some((from, length)) = before
             && table.len() < 4096 - END - 1
         {

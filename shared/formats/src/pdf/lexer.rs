@@ -1,21 +1,21 @@
 //! The words of PDF.
 //!
-//! What must stay true: a value is read in time that is proportional to its length, without recursion, and what is read
-//! borrows from the document. ISO 32000-2, 7.2 and 7.3.
+//! What must stay true: reading a value takes time in proportion to its length, without recursion. Values borrow from
+//! the document. ISO 32000-2, 7.2 and 7.3.
 
 use std::borrow::Cow;
 
-/// The deepest nesting of arrays and dictionaries that is taken.
+/// The deepest nesting of arrays and dictionaries that is accepted.
 const MAX_DEPTH: usize = 1024;
 
-/// Reads words from a place on.
+/// Reads words from an offset on.
 #[derive(Clone, Debug)]
 pub(super) struct Lexer<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-/// A value, whose inner ones are read when they are asked for.
+/// A value. Inner values are read when they are asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value<'a> {
     Null,
@@ -24,15 +24,15 @@ pub(super) enum Value<'a> {
     Ref(u32),
     Array(Array<'a>),
     Dict(Dict<'a>),
-    /// A text, a truth value, or a number that is no count.
+    /// A text, a truth value, or a number that is not a count.
     Other,
 }
 
-/// What stands between the brackets of an array.
+/// The bytes between the brackets of an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Array<'a>(&'a [u8]);
 
-/// What stands between the brackets of a dictionary.
+/// The bytes between the brackets of a dictionary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Dict<'a>(&'a [u8]);
 
@@ -83,7 +83,7 @@ impl<'a> Lexer<'a> {
         is_there
     }
 
-    /// Takes the end of a line, and blanks before it that should not be there.
+    /// Takes the end of a line, and blanks before it, which should not be there.
     pub(super) fn line_end(&mut self) {
         let rest = self.rest();
         let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
@@ -94,7 +94,7 @@ impl<'a> Lexer<'a> {
         };
     }
 
-    /// Takes a keyword, behind white space.
+    /// Takes a keyword after white space.
     pub(super) fn keyword(&mut self, keyword: &[u8]) -> bool {
         let mut after = self.clone();
         after.space();
@@ -105,7 +105,7 @@ impl<'a> Lexer<'a> {
         is_there
     }
 
-    /// Takes a count, behind white space.
+    /// Takes a count after white space.
     pub(super) fn count(&mut self) -> Option<u64> {
         let mut after = self.clone();
         after.space();
@@ -114,7 +114,7 @@ impl<'a> Lexer<'a> {
         Some(count)
     }
 
-    /// Takes a number of an object or a generation, behind white space.
+    /// Takes the number of an object or a generation after white space.
     pub(super) fn number(&mut self) -> Option<u32> {
         let mut after = self.clone();
         let number = after.count().and_then(|count| u32::try_from(count).ok())?;
@@ -129,7 +129,7 @@ impl<'a> Lexer<'a> {
         word
     }
 
-    /// Takes a value, behind white space; `None` if there is none that is whole.
+    /// Takes a value after white space; `None` if there is no complete one.
     pub(super) fn value(&mut self) -> Option<Value<'a>> {
         self.space();
         let rest = self.rest();
@@ -152,7 +152,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// A number, a reference, a truth value or null.
+    /// Takes a number, a reference, a truth value or null.
     fn word(&mut self) -> Option<Value<'a>> {
         let mut after = self.clone();
         let word = after.regular();
@@ -177,10 +177,10 @@ impl<'a> Lexer<'a> {
         Some(value)
     }
 
-    /// Takes an array or a dictionary to its end; gives all of it.
+    /// Takes an array or a dictionary to its end, and answers all of it.
     fn nested(&mut self) -> Option<&'a [u8]> {
         let begin = self.at;
-        // Whether each open one is a dictionary.
+        // For each open one, whether it is a dictionary.
         let mut open: Vec<bool> = Vec::new();
         loop {
             self.space();
@@ -203,7 +203,7 @@ impl<'a> Lexer<'a> {
                 }
                 _ => {
                     let word = self.regular();
-                    // Whatever lacks its end runs into the next object.
+                    // An array or a dictionary without an end runs into the next object.
                     if word.is_empty() || matches!(word, b"obj" | b"endobj" | b"stream" | b"endstream" | b"xref") {
                         return None;
                     }
@@ -254,7 +254,7 @@ fn count_of(word: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// A name without its escapes.
+/// A name with its escapes replaced.
 fn name(raw: &[u8]) -> Cow<'_, [u8]> {
     if !raw.contains(&b'#') {
         return Cow::Borrowed(raw);
@@ -277,7 +277,7 @@ fn name(raw: &[u8]) -> Cow<'_, [u8]> {
 }
 
 impl<'a> Array<'a> {
-    /// Its values, up to the first that is none.
+    /// The values, up to the first that cannot be read.
     pub(super) fn values(self) -> impl Iterator<Item = Value<'a>> {
         let mut lexer = Lexer::new(self.0, 0);
         std::iter::from_fn(move || lexer.value())
@@ -285,14 +285,13 @@ impl<'a> Array<'a> {
 }
 
 impl<'a> Dict<'a> {
-    /// The value of a key; [`Value::Null`] if it has none.
+    /// The value of a key; [`Value::Null`] if there is none.
     pub(super) fn get(self, key: &[u8]) -> Value<'a> {
-        // Of a key that stands twice, readers take the last.
+        // If a key occurs twice, readers use the last one.
         let named = self.entries().filter(|(name, _)| **name == *key);
         named.last().map_or(Value::Null, |(_, value)| value)
     }
 
-    /// Its keys and values.
     pub(super) fn entries(self) -> impl Iterator<Item = (Cow<'a, [u8]>, Value<'a>)> {
         let mut lexer = Lexer::new(self.0, 0);
         std::iter::from_fn(move || match lexer.value()? {

@@ -1,11 +1,11 @@
-//! Looks through a document that is there as a whole.
+//! Looks through a complete document.
 //!
-//! What must stay true: every object that is in use is found, every stream is inflated, and every page is counted, or what is
+//! What must stay true: each object in use is found, each stream is inflated, and each page is counted; anything
 //! missing is a defect.
 //!
-//! First the cross-reference table is read, or rebuilt from the objects where it cannot be. Then each entry is followed to
-//! its object, object streams are unpacked, and all streams are held against their checksums. At last the page tree is
-//! walked.
+//! First the cross-reference table is read or, if it cannot be read, rebuilt from the objects. Then each entry is
+//! followed to its object, object streams are unpacked, and all streams are compared with their checksums. Last, the
+//! page tree is walked.
 
 use std::collections::BTreeMap;
 
@@ -18,8 +18,8 @@ use super::{
 };
 use crate::defect::Defect;
 
-/// Looks through a document whose last section is said to begin at an offset: its pages, if they can be counted, and
-/// what viewers mend.
+/// Looks through a document whose last section should begin at `section_at`. Answers its number of pages, if they can
+/// be counted, and what viewers mend.
 pub(super) fn look(bytes: &[u8], section_at: u64) -> Result<(Option<u64>, Vec<String>), Defect> {
     let account = Account::of(bytes.len());
     let read = table::read(bytes, section_at, &account);
@@ -58,7 +58,7 @@ pub(super) fn look(bytes: &[u8], section_at: u64) -> Result<(Option<u64>, Vec<St
     document.check_streams(decryption.as_ref())?;
     let root = root.ok_or_else(|| Defect::new("has a trailer that names no root"))?;
     let pages = match &decryption {
-        // What lies in encrypted object streams only the PDF crate reads.
+        // Only the PDF crate reads objects in encrypted object streams.
         Some(decryption) if document.has_packed() => decryption.pages(),
         _ => pages::count(&mut document, root),
     };

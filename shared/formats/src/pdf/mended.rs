@@ -1,6 +1,6 @@
-//! What viewers mend, and a document is accepted with all the same.
+//! Defects that viewers mend, so that the document is accepted.
 
-/// What viewers mend.
+/// How often each of these defects occurs.
 #[derive(Debug, Default)]
 pub(super) struct Mended {
     pub(super) table: bool,

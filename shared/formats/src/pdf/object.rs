@@ -1,6 +1,7 @@
-//! One object, where it stands in the document.
+//! One object of the document.
 //!
-//! What must stay true: whatever is looked up is paid for, so that no structure takes more time than the document is large.
+//! What must stay true: each look at bytes is paid for, so that no structure takes more time than the document's size
+//! allows.
 
 use std::{cell::Cell, ops::Range};
 
@@ -9,14 +10,14 @@ use memchr::memmem;
 use super::lexer::{Dict, Lexer, Value, is_space};
 use crate::defect::Defect;
 
-/// The most that the object streams of a document may inflate to together.
+/// How many bytes the object streams of a document may inflate to together.
 pub(super) const MAX_OBJECTS: u64 = 128 * 1024 * 1024;
 /// How many times each byte may be looked at, on average.
 pub(super) const WORK: u64 = 16;
 /// What a look costs at least, in bytes.
 const LOOK: usize = 16;
 
-/// What may yet be looked at.
+/// How many bytes may still be looked at.
 #[derive(Debug)]
 pub(super) struct Account(Cell<u64>);
 
@@ -29,7 +30,7 @@ impl Account {
         self.0.set(self.0.get().saturating_sub(bytes.max(LOOK) as u64));
     }
 
-    /// More has come to light that is to be looked at.
+    /// Adds bytes that were found and may be looked at.
     pub(super) fn add(&self, bytes: usize) {
         self.0.set(self.0.get().saturating_add(WORK * bytes as u64));
     }
@@ -48,7 +49,7 @@ impl Account {
     }
 }
 
-/// An object, as it stands in the document or in an object stream.
+/// An object in the document or in an object stream.
 #[derive(Clone, Debug)]
 pub(super) struct Object<'a> {
     pub(super) number: u32,
@@ -56,11 +57,11 @@ pub(super) struct Object<'a> {
     pub(super) value: Value<'a>,
     /// Where its data begin, if it is a stream.
     pub(super) data: Option<usize>,
-    /// Bytes that it takes, without its data.
+    /// How many bytes it takes, without its data.
     pub(super) length: usize,
 }
 
-/// The object at an offset; `None` if there is none that is whole, or the account is spent.
+/// The object at an offset; `None` if there is no complete one, or if the account is empty.
 pub(super) fn object_at<'a>(bytes: &'a [u8], at: usize, account: &Account) -> Option<Object<'a>> {
     if account.is_spent() || at >= bytes.len() {
         return None;
@@ -77,7 +78,7 @@ pub(super) fn object_at<'a>(bytes: &'a [u8], at: usize, account: &Account) -> Op
     } else if let Some(value) = lexer.value() {
         value
     } else {
-        // How far it looked is not known.
+        // It is not known how far the lexer looked.
         account.pay(bytes.len() - at);
         return None;
     };
@@ -98,7 +99,7 @@ pub(super) fn object_at<'a>(bytes: &'a [u8], at: usize, account: &Account) -> Op
     })
 }
 
-/// The data of a stream whose length stands in its dictionary.
+/// The data of a stream whose length is in its dictionary.
 pub(super) fn plain_extent(bytes: &[u8], dict: Dict<'_>, begin: usize, account: &Account) -> Option<Range<usize>> {
     let length = match dict.get(b"Length") {
         Value::Integer(length) => Some(length),

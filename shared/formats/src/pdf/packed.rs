@@ -1,6 +1,6 @@
-//! An object stream: objects, one behind the other, in a stream of their own.
+//! An object stream: a stream that holds other objects, one after another.
 //!
-//! What must stay true: an object is looked up by its index, and is the one of its number. ISO 32000-2, 7.5.7.
+//! What must stay true: an object is looked up by its index, and must have the right number. ISO 32000-2, 7.5.7.
 
 use super::{
     lexer::Lexer,
@@ -12,15 +12,15 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Packed {
     data: Vec<u8>,
-    /// The number of each object and where it begins.
+    /// The number of each object, and where it begins.
     objects: Vec<(u32, u32)>,
 }
 
 impl Packed {
-    /// `None` if it does not say where its objects begin.
+    /// `None` if the stream does not say where its objects begin.
     pub(super) fn new(data: Vec<u8>, count: Option<usize>, first: Option<usize>) -> Option<Self> {
         let (count, first) = (count?, first?);
-        // Each takes a digit, a space, a digit and a space at the least.
+        // Each object takes at least a digit, a space, a digit and a space.
         if count > data.len() / 4 + 1 || first > data.len() {
             return None;
         }
@@ -38,7 +38,7 @@ impl Packed {
         self.data.len()
     }
 
-    /// Entries for all that is in it.
+    /// Entries for all objects in it.
     pub(super) fn entries(&self, stream: u32) -> impl Iterator<Item = Entry> {
         (0..).zip(&self.objects).map(move |(index, (number, _))| Entry {
             number: *number,
@@ -47,7 +47,7 @@ impl Packed {
         })
     }
 
-    /// The index of an object: the one that is given, or where it is.
+    /// The index of an object: the given one if it is right, otherwise the one where the object is.
     pub(super) fn index(&self, number: u32, index: u32) -> Option<u32> {
         let is_it = |at: usize| self.objects.get(at).is_some_and(|(of, _)| *of == number);
         if is_it(index as usize) {

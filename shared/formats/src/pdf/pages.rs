@@ -1,7 +1,7 @@
 //! The page tree.
 //!
-//! What must stay true: every node is there and no branch is walked twice, so that there are as many pages as are counted;
-//! the content of every page is there. ISO 32000-2, 7.7.3.
+//! What must stay true: each node exists and no branch is walked twice, so that the document has as many pages as are
+//! counted. The content of each page exists. ISO 32000-2, 7.7.3.
 
 use std::collections::BTreeSet;
 
@@ -15,17 +15,17 @@ use crate::defect::Defect;
 struct Branch<'a> {
     kids: Box<dyn Iterator<Item = Value<'a>> + 'a>,
     says: Option<u64>,
-    /// Pages that were counted before it.
+    /// Number of pages that were counted before it.
     before: u64,
 }
 
-/// What was found on the way.
+/// What was found so far.
 #[derive(Default)]
 struct Walk {
     branches: BTreeSet<u32>,
     leaves: BTreeSet<u32>,
     pages: u64,
-    /// Resources that were looked at.
+    /// Resources that were checked.
     resources: BTreeSet<u32>,
     twice: u64,
     counts: bool,
@@ -82,7 +82,7 @@ fn count_in(document: &Document<'_>, root: u32, walk: &mut Walk) -> Result<u64, 
     }
 }
 
-/// Counts a page, or gives the branch that a node is.
+/// Counts a page, or answers the branch that a node is.
 fn visit<'a>(document: &'a Document<'_>, kid: Value<'a>, walk: &mut Walk) -> Result<Option<Branch<'a>>, Defect> {
     let reference = match kid {
         Value::Ref(number) => Some(number),
@@ -103,7 +103,7 @@ fn visit<'a>(document: &'a Document<'_>, kid: Value<'a>, walk: &mut Walk) -> Res
     };
     check_resources(document, node, walk)?;
     if let Some(inner) = branch(document, node, walk.pages)? {
-        // Readers do not look for branches that stand in the tree itself.
+        // Readers do not look for branches that are written within the tree.
         let Some(number) = reference else {
             return Err(Defect::new(
                 "has a page tree with a branch that is no object of its own",
@@ -145,12 +145,12 @@ fn number(document: &Document<'_>, dict: Dict<'_>, key: &[u8]) -> Option<u64> {
     }
 }
 
-/// Checks that the streams of a page are there. That they inflate was checked before, as with all streams.
+/// Checks that the streams of a page exist. As with all streams, it was checked before that they inflate.
 fn check_content(document: &Document<'_>, page: Dict<'_>, number: u64) -> Result<(), Defect> {
     let lacks = || Defect::new(format!("lacks the content of page {number}"));
     let content = page.get(b"Contents");
     let parts: Vec<u32> = match (&content, document.resolve(content.clone())) {
-        // A page without content is a page.
+        // A page may have no content.
         (Value::Null, _) => return Ok(()),
         (_, Value::Array(parts)) => parts
             .values()
@@ -172,7 +172,7 @@ fn check_content(document: &Document<'_>, page: Dict<'_>, number: u64) -> Result
                     )));
                 }
             }
-            // As a writer may have it that has nothing to show.
+            // Some writers write null if there is nothing to show.
             Value::Null => {}
             _ => return Err(lacks()),
         }
@@ -180,8 +180,8 @@ fn check_content(document: &Document<'_>, page: Dict<'_>, number: u64) -> Result
     Ok(())
 }
 
-/// Checks that what a page or a branch names beside its content is there: it cannot be shown without its pictures, and
-/// not as it should without its fonts.
+/// Checks that the other objects exist that a page or a branch names. A page cannot be shown without its pictures, and
+/// not correctly without its fonts.
 fn check_resources(document: &Document<'_>, node: Dict<'_>, walk: &mut Walk) -> Result<(), Defect> {
     let resources = node.get(b"Resources");
     if let Value::Ref(number) = resources

@@ -1,7 +1,7 @@
-//! Finds the objects of a document whose table cannot be read, or leads elsewhere, as viewers do.
+//! Finds the objects of a document whose table cannot be read or leads elsewhere, as viewers do.
 //!
-//! What must stay true: the document is looked through once; of several objects of one number the last is taken, which is
-//! the newest.
+//! What must stay true: the document is searched once. If several objects have the same number, the last one counts,
+//! which is the newest.
 
 use memchr::memmem;
 
@@ -12,10 +12,10 @@ use super::{
 };
 use crate::defect::Defect;
 
-/// An object and where it begins.
+/// The number, the generation and the offset of an object.
 pub(super) type Found = (u32, u32, u32);
 
-/// The number, the generation and the offset of everything that looks like an object, in this order.
+/// Everything that looks like an object, sorted by number, generation and offset.
 pub(super) fn scan(bytes: &[u8], account: &Account) -> Result<Vec<Found>, Defect> {
     account.pay(bytes.len());
     account.check()?;
@@ -31,7 +31,7 @@ pub(super) fn scan(bytes: &[u8], account: &Account) -> Result<Vec<Found>, Defect
     Ok(found)
 }
 
-/// Where the last object of a number begins that no later one has replaced, if possible of this generation.
+/// The offset of the last object with this number that no later one has replaced, with this generation if possible.
 pub(super) fn last(found: &[Found], older: &[(u32, u32)], number: u32, generation: u32) -> Option<u32> {
     let begin = found.partition_point(|(of, ..)| *of < number);
     let of_number = found[begin..].iter().take_while(|(of, ..)| *of == number);
@@ -49,9 +49,10 @@ fn header(bytes: &[u8]) -> Option<(u32, u32, usize)> {
     (!rest.last().is_some_and(is_word)).then_some((number, generation, rest.len()))
 }
 
-/// The number at the end of these bytes, behind which white space may stand or has to, and what is before it.
+/// The number at the end of these bytes, and the bytes before it. White space may follow the number, or must if
+/// `spaced`.
 fn last_number(bytes: &[u8], spaced: bool) -> Option<(u32, &[u8])> {
-    // More than these are in no header.
+    // No header has more bytes than these.
     let near = &bytes[bytes.len().saturating_sub(32)..];
     let space = near.iter().rev().take_while(|byte| is_space(**byte)).count();
     let digits = near
@@ -68,7 +69,7 @@ fn last_number(bytes: &[u8], spaced: bool) -> Option<(u32, &[u8])> {
     Some((std::str::from_utf8(number).ok()?.parse().ok()?, rest))
 }
 
-/// A table of what was found, with the root that the last trailer names.
+/// A table of the objects that were found, with the root that the last trailer names.
 pub(super) fn table(bytes: &[u8], account: &Account) -> Result<Table, Defect> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut table = Table::default();

@@ -1,7 +1,7 @@
 //! The cross-reference table: tables, streams and hybrids of both, with all their earlier sections.
 //!
-//! What must stay true: the newest section that names an object decides where it is; no section is read twice; what is
-//! kept of the table is bounded by the size of the document. ISO 32000-2, 7.5.4 and 7.5.8.
+//! What must stay true: the newest section that names an object decides where it is. No section is read twice. The size
+//! of the table in memory is limited by the size of the document. ISO 32000-2, 7.5.4 and 7.5.8.
 
 use std::collections::BTreeSet;
 
@@ -11,19 +11,19 @@ use super::{
     object::{Account, MAX_OBJECTS, object_at, plain_extent},
 };
 
-/// Entries that a table may have beside one for each few bytes of the document.
+/// How many entries a table may have in addition to one for each [`BYTES_PER_ENTRY`] bytes of the document.
 const FEW: usize = 100_000;
-/// Bytes of a document for each further entry.
+/// How many bytes of a document allow one more entry.
 const BYTES_PER_ENTRY: usize = 8;
 
 /// Where an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Nowhere: its number is free.
+    /// Nowhere. Its number is free.
     Free,
     /// At this offset.
     At(u32),
-    /// In an object stream, as the object of this index.
+    /// In an object stream, as the object with this index.
     In { stream: u32, index: u32 },
 }
 
@@ -39,15 +39,15 @@ pub(super) struct Entry {
 pub(super) struct Table {
     /// By number, without free ones.
     pub(super) entries: Vec<Entry>,
-    /// Numbers and offsets of what later sections have replaced, in this order.
+    /// Numbers and offsets of objects that later sections have replaced, in this order.
     pub(super) older: Vec<(u32, u32)>,
-    /// Whether it had to be mended, or rebuilt.
+    /// Whether the table had to be mended or rebuilt.
     pub(super) mended: bool,
     pub(super) root: Option<u32>,
     pub(super) encrypted: bool,
 }
 
-/// Reads the section at an offset and those before it; `None` if one of them is not readable.
+/// Reads the section at an offset and those before it; `None` if one of them cannot be read.
 pub(super) fn read(bytes: &[u8], at: u64, account: &Account) -> Option<Table> {
     let mut reading = Reading {
         bytes,
@@ -63,7 +63,7 @@ pub(super) fn read(bytes: &[u8], at: u64, account: &Account) -> Option<Table> {
     }
     let (trailer, mended) = (reading.trailer?, reading.shifted);
     let mut entries = reading.entries;
-    // The first of a number is the newest.
+    // The first entry of a number is the newest.
     entries.sort_by_key(|entry| entry.number);
     let mut older = Vec::new();
     entries.dedup_by(|entry, newer| {
@@ -95,17 +95,17 @@ pub(super) fn root_of(trailer: Dict<'_>) -> Option<u32> {
 struct Reading<'a, 'b> {
     bytes: &'a [u8],
     account: &'b Account,
-    /// Where sections were read.
+    /// The offsets of the sections that were read.
     seen: BTreeSet<usize>,
     /// The newest first.
     entries: Vec<Entry>,
     trailer: Option<Dict<'a>>,
-    /// Whether a table numbers its entries wrong.
+    /// Whether a table numbers its entries wrongly.
     shifted: bool,
 }
 
 impl<'a> Reading<'a, '_> {
-    /// Reads a section; gives where the one before it is.
+    /// Reads a section, and answers where the one before it is.
     fn section(&mut self, at: usize) -> Option<Option<u64>> {
         if at >= self.bytes.len() || !self.seen.insert(at) {
             return None;
@@ -130,20 +130,20 @@ impl<'a> Reading<'a, '_> {
         }
         self.entries.push(Entry {
             number: u32::try_from(number).ok()?,
-            // That of a free entry may be anything.
+            // The generation of a free entry may be anything.
             generation: u32::try_from(generation).unwrap_or(u32::MAX),
             place,
         });
         Some(())
     }
 
-    /// A table, behind its keyword; gives its trailer.
+    /// Reads a table after its keyword, and answers its trailer.
     fn table(&mut self, mut lexer: Lexer<'a>) -> Option<Dict<'a>> {
         let begin = lexer.at();
         let mut free = Vec::new();
         while !lexer.keyword(b"trailer") {
             let (mut first, count) = (lexer.count()?, lexer.count()?);
-            // Some writers begin with 1 although the first entry is that of object 0, the head of the free ones.
+            // Some writers begin with 1, although the first entry is for object 0, the head of the free ones.
             let mut ahead = lexer.clone();
             if first == 1 && ahead.count() == Some(0) && ahead.count() == Some(65_535) && ahead.keyword(b"f") {
                 first = 0;
@@ -152,7 +152,7 @@ impl<'a> Reading<'a, '_> {
             for number in first..first.checked_add(count)? {
                 let (at, generation) = (lexer.count()?, lexer.count()?);
                 if lexer.keyword(b"n") {
-                    // Some writers leave the offset of what they never wrote at zero.
+                    // Some writers leave the offset of an object that they never wrote at zero.
                     if at > 0 && number > 0 {
                         self.add(number, generation, Place::At(u32::try_from(at).ok()?))?;
                     }
@@ -167,7 +167,7 @@ impl<'a> Reading<'a, '_> {
             return None;
         };
         self.account.pay(lexer.at() - begin);
-        // Objects that only a stream knows are free in the table of a hybrid, for the sake of older readers.
+        // In the table of a hybrid, objects that only its stream knows are marked free, for older readers.
         if let Value::Integer(at) = trailer.get(b"XRefStm") {
             let at = usize::try_from(at).ok()?;
             if at >= self.bytes.len() || !self.seen.insert(at) {
@@ -181,7 +181,7 @@ impl<'a> Reading<'a, '_> {
         Some(trailer)
     }
 
-    /// A stream; gives its dictionary, which is its trailer, too.
+    /// Reads a stream, and answers its dictionary, which is also its trailer.
     fn stream(&mut self, at: usize) -> Option<Dict<'a>> {
         let object = object_at(self.bytes, at, self.account)?;
         let (Value::Dict(dict), Some(data)) = (object.value, object.data) else {
@@ -250,7 +250,7 @@ impl<'a> Reading<'a, '_> {
                         let (stream, index) = (u32::try_from(second).ok()?, u32::try_from(third).ok()?);
                         self.add(number, 0, Place::In { stream, index })?;
                     }
-                    // Whatever else there may be stands for null.
+                    // Any other type stands for null.
                     _ => {}
                 }
             }

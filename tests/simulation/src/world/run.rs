@@ -12,7 +12,8 @@ use crate::{
     aftermath::{Aftermath, Ended},
     machine::End,
     plan::Plan,
-    time::Timeline,
+    tally::Tally,
+    time::{MOST_EVENTS, Timeline},
 };
 
 /// How often a broken execution is redriven.
@@ -20,11 +21,19 @@ const MOST_REDRIVES: u32 = 12;
 
 /// Runs a plan to its end.
 pub fn run(plan: Plan, keep_log: bool) -> Result<Aftermath> {
-    Timeline::run(|timeline| async move {
-        let (world, landing) = World::build(plan, timeline, keep_log)?;
-        let ended = world.live().await;
-        Ok(world.aftermath(ended, landing))
-    })?
+    Timeline::run(MOST_EVENTS, |timeline| live(plan, timeline, keep_log, None))?
+}
+
+/// Runs a plan to its end and counts what is asked of the ledger and the service.
+pub fn run_counted(plan: Plan, tally: &Arc<Tally>) -> Result<Aftermath> {
+    let most_events = MOST_EVENTS.saturating_mul(plan.deliveries.len() as u64);
+    Timeline::run(most_events, |timeline| live(plan, timeline, false, Some(tally)))?
+}
+
+async fn live(plan: Plan, timeline: Timeline, keep_log: bool, tally: Option<&Arc<Tally>>) -> Result<Aftermath> {
+    let (world, landing) = World::build(plan, timeline, keep_log, tally)?;
+    let ended = world.live().await;
+    Ok(world.aftermath(ended, landing))
 }
 
 impl World {

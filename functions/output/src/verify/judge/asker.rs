@@ -1,6 +1,6 @@
-//! Who asked for a verification, and how its reasons speak of that.
+//! Who asked for a verification, which changes the words of its reasons.
 //!
-//! What must stay true: a reason advises only what whoever asked can do.
+//! What must stay true: a reason advises only what the asker can do.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,29 +8,29 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Asker {
-    /// An event, and what is counted and named is the service's.
+    /// An event. Counts and names come from the service.
     #[default]
     Event,
-    /// A command line, and what is counted and named is what its options and its receipt say.
+    /// A command line. Counts and names come from its options and its receipt.
     Command,
 }
 
-/// The parts of reasons in which askers differ.
+/// The parts of reasons that differ between askers.
 #[derive(Debug)]
 pub(super) struct Words {
     /// Who asks for a level.
     pub(super) who: &'static str,
-    /// How the level is raised.
+    /// How to raise the level.
     pub(super) raise_level: &'static str,
-    /// Who allows data without a row.
+    /// Who allows an export without rows.
     pub(super) who_allows: &'static str,
-    /// How data without a row is allowed.
+    /// How to allow an export without rows.
     pub(super) allow_empty: &'static str,
-    /// Who says how many rows there must be: comes before the number.
+    /// Who says how many rows there must be. The number follows.
     pub(super) counts: &'static str,
-    /// Nobody says how many.
+    /// Nobody says how many rows there must be.
     pub(super) no_count: &'static str,
-    /// How another number of rows fails.
+    /// How to make another number of rows fail.
     pub(super) be_strict: &'static str,
     /// Nobody says how many rows failed.
     pub(super) no_failures: &'static str,
@@ -42,9 +42,9 @@ pub(super) struct Words {
     pub(super) no_key: &'static str,
     /// Who expects more of the output.
     pub(super) expects: &'static str,
-    /// Where that stands.
+    /// Where the expectation is.
     pub(super) expect: &'static str,
-    /// How files of another format than the one that was asked for can be verified.
+    /// What to do about files of another format than the one that was asked for.
     pub(super) other_format: &'static str,
     /// What to do if the parts of an output have different columns.
     pub(super) apart: &'static str,

@@ -1,7 +1,7 @@
-//! What all checks of one output can ask.
+//! What is known of an output, for all checks.
 //!
-//! What must stay true: rows are known only if every data object was counted; a part of the data is never taken for all
-//! of it.
+//! What must stay true: the number of rows is known only if each data object was counted. A part of the data is never
+//! taken for all of it.
 
 use super::{
     asker::Words,
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::verify::{Expectation, settle::Stability};
 
-/// One output, as far as it is known.
+/// An output, as far as it is known.
 pub(super) struct Case<'a> {
     pub(super) asked: &'a Expectation,
     pub(super) counts: &'a Counts,
@@ -24,9 +24,9 @@ pub(super) struct Case<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Total {
     pub(super) rows: u64,
-    /// Empty lines that may or may not be rows: nobody says which.
+    /// Empty lines that may or may not be rows, because nobody says which.
     pub(super) empty_lines: u64,
-    /// Whether the rows were decoded; if not, the objects' own footers count them.
+    /// Whether the rows were decoded. If not, they come from the objects' own footers.
     pub(super) decoded: bool,
 }
 
@@ -50,44 +50,44 @@ impl Case<'_> {
         objects(self.counts.objects, "data object")
     }
 
-    /// Whether every data object that is there decoded to its end.
+    /// Whether each data object decoded to its end.
     pub(super) fn all_counted(&self) -> bool {
         self.settling.settled && self.counts.whole == self.counts.objects && !self.is_untold()
     }
 
-    /// Whether nothing is wrong, but less was looked at than could be.
+    /// Whether nothing is wrong, but the level asks for less than everything.
     pub(super) fn is_only_of_lower_level(&self) -> bool {
         self.settling.settled && self.counts.broken == 0 && self.is_below_full()
     }
 
-    /// Whether something was looked at less than it could be.
+    /// Whether some object was looked at less than it could be.
     pub(super) const fn is_below_full(&self) -> bool {
         self.counts.framed + self.counts.listed > 0 || self.is_untold()
     }
 
-    /// Whether all that may be data has names that do not tell.
+    /// Whether there are only objects whose names do not tell whether they are data.
     pub(super) const fn is_untold(&self) -> bool {
         self.counts.objects == 0 && self.extras.untold > 0
     }
 
-    /// Why it is not known which objects are data, if so.
+    /// If it is not known which objects are data: why.
     pub(super) fn untold(&self) -> Option<String> {
         self.is_untold()
             .then(|| self.beyond_level("which objects are data was not looked at"))
     }
 
-    /// Skipped because there is no data object to check.
+    /// Skipped, because there is no data object to check.
     pub(super) fn without_data(&self) -> Judgement {
         skipped(self.untold().unwrap_or_else(|| "there is no data object".to_owned()))
     }
 
-    /// Why the bytes of data objects were not read, if they were not.
+    /// If the bytes of data objects were not read: why.
     pub(super) fn not_read(&self) -> Option<String> {
         self.is_below_full()
             .then(|| self.beyond_level("the objects' bytes were not hashed"))
     }
 
-    /// Says that something was not looked at, as was asked.
+    /// Says that something was not looked at, because the level does not ask for it.
     pub(super) fn beyond_level(&self, what: &str) -> String {
         format!(
             "{what}, as {} asks (level {}); to have it, {}",

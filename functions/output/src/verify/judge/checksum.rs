@@ -1,6 +1,7 @@
-//! `checksum`: whether the bytes that were read are those of which S3 keeps a checksum.
+//! `checksum`: whether the bytes that were read match the checksum that S3 keeps.
 //!
-//! What must stay true: a checksum that was not compared is never taken for equal, and why it was not is said.
+//! What must stay true: a checksum that was not compared never counts as equal, and the reason says why it was not
+//! compared.
 
 use std::collections::BTreeMap;
 
@@ -10,20 +11,20 @@ use super::{
 };
 use crate::verify::{hash::Compared, report::Reading};
 
-/// What is known of the checksums of data objects.
+/// The checksums of the data objects, as far as they are known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Checksums {
-    /// Data objects whose checksum is that of the bytes, by the algorithm's name.
+    /// How many data objects match their checksum, by the algorithm's name.
     same: BTreeMap<&'static str, u64>,
     different: Examples,
-    /// Data objects of which S3 keeps a checksum of the parts only, by the algorithm's name.
+    /// Data objects of which S3 keeps only a checksum of the parts' checksums, by the algorithm's name.
     of_parts: BTreeMap<String, u64>,
-    /// Data objects whose checksum was not computed, likewise.
+    /// Data objects whose checksum was not computed, by the algorithm's name.
     not_computed: BTreeMap<String, u64>,
 }
 
 impl Checksums {
-    /// Takes up a data object.
+    /// Adds a data object.
     pub(super) fn add(&mut self, reading: &Reading) {
         match &reading.compared {
             None => {}
@@ -34,7 +35,7 @@ impl Checksums {
         }
     }
 
-    /// Of `data` data objects; `below_full` says why their bytes were not read, if they were not.
+    /// `data` is the number of data objects. `below_full` says why their bytes were not read, if they were not.
     pub(super) fn judge(&self, data: u64, below_full: Option<String>) -> Judgement {
         if !self.different.is_empty() {
             return fail(format!(
@@ -48,11 +49,11 @@ impl Checksums {
         let mut open = Vec::new();
         if !of_parts.is_empty() {
             open.push(format!(
-                "S3 keeps one of the checksums of their parts only, which tells nothing of the whole ({of_parts})"
+                "S3 keeps only checksums of their parts, which say nothing about the whole ({of_parts})"
             ));
         }
         if !not_computed.is_empty() {
-            open.push(format!("S3 keeps one that was not computed ({not_computed})"));
+            open.push(format!("S3 keeps checksums that were not computed ({not_computed})"));
         }
         if self.same.is_empty() {
             return skipped(match (open.is_empty(), below_full) {
@@ -75,7 +76,7 @@ impl Checksums {
             _ => format!("checksum ({})", counts(&self.same)),
         };
         pass(format!(
-            "the {same} that S3 keeps of {compared} of {} is that of the bytes read{others}",
+            "the {same} that S3 keeps of {compared} of {} matches the bytes that were read{others}",
             objects(data, "data object")
         ))
     }
@@ -119,19 +120,19 @@ mod tests {
             (
                 vec![crc.clone(), crc.clone()],
                 CheckVerdict::Pass,
-                "the CRC64NVME that S3 keeps of 2 of 2 data objects is that of the bytes read",
+                "the CRC64NVME that S3 keeps of 2 of 2 data objects matches the bytes that were read",
             ),
             (
                 vec![crc.clone(), sha, parts.clone(), None],
                 CheckVerdict::Pass,
-                "the checksum (CRC64NVME: 1, SHA-256: 1) that S3 keeps of 2 of 4 data objects is that of the bytes read; \
-                 of others S3 keeps one of the checksums of their parts only, which tells nothing of the whole (CRC32: 1)",
+                "the checksum (CRC64NVME: 1, SHA-256: 1) that S3 keeps of 2 of 4 data objects matches the bytes that were \
+                 read; of others S3 keeps only checksums of their parts, which say nothing about the whole (CRC32: 1)",
             ),
             (
                 vec![parts, other],
                 CheckVerdict::Skipped,
-                "no checksum could be compared: S3 keeps one of the checksums of their parts only, which tells nothing of \
-                 the whole (CRC32: 1); S3 keeps one that was not computed (SHA-1: 1); the SHA-256 of the objects is ours",
+                "no checksum could be compared: S3 keeps only checksums of their parts, which say nothing about the whole \
+                 (CRC32: 1); S3 keeps checksums that were not computed (SHA-1: 1); the SHA-256 of the objects is ours",
             ),
             (
                 vec![None],

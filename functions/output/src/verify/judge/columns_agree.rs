@@ -1,11 +1,11 @@
 //! `columns_agree`: whether the parts of an output have the same columns.
 //!
-//! What must stay true: parts of one output differ only if they certainly do. What is kept does not grow with the number
-//! of objects, and holds no name of a column.
+//! What must stay true: the check fails only if the columns certainly differ. The memory for it does not grow with the
+//! number of objects, and holds no name of a column.
 //!
-//! The columns of CSV and ORC are compared. Those of JSON lines are not, because the keys may vary from row to row.
-//! Documents have none, and nothing says which row of a workbook names them. Files that a service names are tables of
-//! their own.
+//! The columns of CSV and ORC are compared. The keys of JSON lines are not, because they may vary from row to row.
+//! Documents have no columns, and nothing says which row of a workbook names them. Files that a service names are
+//! separate tables.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ use crate::verify::{
     shape::ColumnShape,
 };
 
-/// Shapes of which the objects are counted one by one. More of them are only counted together.
+/// How many different shapes have counts of their own. The objects of further shapes are counted together.
 const MAX_SHAPES: usize = 16;
 
 /// The objects of one shape.
@@ -30,23 +30,23 @@ const MAX_SHAPES: usize = 16;
 struct Group {
     shape: ColumnShape,
     count: u64,
-    /// The keys of the first of them.
+    /// The first keys of the group.
     first: Vec<String>,
 }
 
-/// What is known of the columns of all data objects.
+/// The columns of all data objects, as far as they are known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Agreement {
     groups: Vec<Group>,
-    /// Objects of further shapes.
+    /// Objects with further shapes.
     others: Examples,
     /// Objects whose columns were seen.
     tables: u64,
-    /// Whether one of them has a line of headings, which may be missing.
+    /// Whether one of them is of a format with a line of headings, which may be missing.
     has_headings: bool,
-    /// Objects in whose columns a name stands twice.
+    /// Objects with two columns of the same name.
     twice: Examples,
-    /// JSON lines.
+    /// Objects of JSON lines.
     lines: u64,
     /// Documents and workbooks.
     without: u64,
@@ -55,7 +55,7 @@ pub(super) struct Agreement {
 }
 
 impl Agreement {
-    /// Takes up a data object.
+    /// Adds a data object.
     pub(super) fn add(&mut self, reading: &Reading) {
         let format = reading.object.format;
         if let Some(ColumnShape {
@@ -134,7 +134,7 @@ impl Agreement {
             });
         }
         if !is_one {
-            return skipped("each file is one that is asked for by itself, and may have columns of its own");
+            return skipped("each file was asked for separately, so it may have columns of its own");
         }
         let columns = self.groups.first().map_or(0, |group| group.shape.columns);
         pass(match self.tables {
@@ -143,12 +143,12 @@ impl Agreement {
         })
     }
 
-    /// What differs, from the shape that most objects have; `None` if nothing does.
+    /// How objects differ from the shape that most objects have; `None` if none differs.
     fn differences(&self) -> Option<String> {
         if self.groups.len() < 2 {
             return None;
         }
-        // The first one, of several that as many have.
+        // If several shapes have the same number of objects, take the first.
         let most = self.groups.iter().max_by_key(|group| group.count)?;
         let most = self.groups.iter().find(|group| group.count == most.count)?;
         let mut differing = Examples::default();
@@ -176,7 +176,8 @@ impl Agreement {
         ))
     }
 
-    /// Whether the objects look as those without a line of headings do: as many columns in each, and all of other names.
+    /// Whether the files may have no line of headings: all have the same number of columns, and no two have the same
+    /// names.
     fn may_lack_headings(&self) -> bool {
         let first = self.groups.first().map(|group| group.shape.columns);
         let names: BTreeSet<u64> = self.groups.iter().map(|group| group.shape.sorted).collect();

@@ -1,7 +1,7 @@
-//! What several checks need to know of the data objects: plain counts.
+//! Counts of the data objects, for several checks.
 //!
-//! What must stay true: an object is counted as whole only if it was decoded to its end. At the level `full` everything
-//! else counts as broken; below it, as far as it was looked at.
+//! What must stay true: an object counts as whole only if it decoded to its end. At the level `full`, each other object
+//! counts as broken. Below it, an object counts by how far it was looked at.
 
 use std::collections::BTreeMap;
 
@@ -10,42 +10,41 @@ use landfall_formats::{Format, Row};
 
 use crate::verify::report::{Finding, Reading};
 
-/// Counts of the data objects.
 #[derive(Clone, Debug)]
 pub(super) struct Counts {
     pub(super) objects: u64,
     pub(super) bytes: u64,
-    /// Objects that were decoded to their end.
+    /// Objects that decoded to their end.
     pub(super) whole: u64,
-    /// Objects of which the ends were looked at, as the level asks.
+    /// Objects of which the beginning and the end were looked at, as the level asks.
     pub(super) framed: u64,
     /// Objects that were only listed, as the level asks.
     pub(super) listed: u64,
-    /// Objects that are cut off, empty, of another format, or not looked at as the level asks.
+    /// Objects that are cut off, empty, of another format, or were not looked at as the level asks.
     pub(super) broken: u64,
     /// Whether a broken object was looked at and turned out to be something else.
     pub(super) unproved: bool,
     /// Rows that were decoded.
     pub(super) rows: u64,
-    /// The objects that these rows are of.
+    /// Objects whose rows were decoded.
     pub(super) counted: u64,
-    /// Those of them with at least one row.
+    /// Objects with at least one decoded row.
     pub(super) with_rows: u64,
     /// Documents that were read to their end.
     pub(super) documents: u64,
-    /// Documents of which the ends were looked at.
+    /// Documents of which the beginning and the end were looked at.
     pub(super) framed_documents: u64,
     /// Rows by the objects' own footers.
     pub(super) framed_rows: u64,
-    /// The objects with such a footer.
+    /// Objects with such a footer.
     pub(super) framed_counted: u64,
-    /// Objects that were not decoded and are not known to be without a row.
+    /// Objects that were not decoded and may have rows.
     pub(super) filled: u64,
     /// Whether no object so far has a row.
     pub(super) without_rows: bool,
     /// The formats of the objects, by name.
     formats: BTreeMap<&'static str, Format>,
-    /// Empty lines that may or may not be rows: nobody says which.
+    /// Empty lines that may or may not be rows, because nobody says which.
     pub(super) empty_lines: u64,
 }
 
@@ -75,12 +74,11 @@ impl Default for Counts {
 }
 
 impl Counts {
-    /// The names of the objects' formats.
     pub(super) fn format_names(&self) -> String {
         self.formats.keys().copied().collect::<Vec<_>>().join(", ")
     }
 
-    /// Whether an object has such a format.
+    /// Whether an object has a format of this sort.
     pub(super) fn any_format(&self, is_such: impl Fn(&Row) -> bool) -> bool {
         self.formats.values().any(|format| is_such(format.row()))
     }
@@ -130,7 +128,7 @@ impl Counts {
                 self.broken += 1;
                 may_be_empty
             }
-            // Less was looked at than the level asks. The last two are never given to data objects.
+            // The object was looked at less than the level asks. Data objects never have the last two findings.
             Finding::Framed(_) | Finding::Listed | Finding::Extra(_) | Finding::Untold => {
                 self.broken += 1;
                 false

@@ -1,6 +1,6 @@
 //! `data_age`: whether the oldest data object is as young as the event expects.
 //!
-//! What must stay true: if an age is not known, the expectation is violated.
+//! What must stay true: if the age is not known, the expectation is violated.
 
 use chrono::{DateTime, Utc};
 use landfall::expect::Expectations;
@@ -24,7 +24,7 @@ impl Oldest {
         }
     }
 
-    /// `untold` says why it is not known which objects are data, if so.
+    /// `untold` says why it is not known which objects are data, if it is not.
     pub(super) fn judge(
         &self,
         expect: &Expectations,

@@ -1,6 +1,6 @@
-//! `encryption`: whether every data object is encrypted with the key that was asked for.
+//! `encryption`: whether each data object is encrypted with the key that was asked for.
 //!
-//! What must stay true: what cannot be compared is unknown, never equal.
+//! What must stay true: keys that cannot be compared count as unknown, never as equal.
 
 use landfall::job::Level;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::verify::{Expectation, report::Reading};
 
-/// What is known of the keys of data objects.
+/// The keys of the data objects, as far as they are known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Keys {
     wrong: Examples,
@@ -59,14 +59,14 @@ impl Keys {
     }
 }
 
-/// What comparing came to.
+/// The result of comparing two keys.
 enum SameKey {
     Yes,
     Unknown,
     No(&'static str),
 }
 
-/// Holds the key that was asked for against what S3 says of an object.
+/// Compares the key that was asked for with what S3 says of an object.
 fn same_key(asked: &str, encryption: Option<&str>, found: Option<&str>) -> SameKey {
     if !encryption.is_some_and(|encryption| encryption.starts_with("aws:kms")) {
         return SameKey::No("is not encrypted with a KMS key");
@@ -79,7 +79,7 @@ fn same_key(asked: &str, encryption: Option<&str>, found: Option<&str>) -> SameK
         (KeyName::Alias, _) | (_, KeyName::Alias) => SameKey::Unknown,
         (KeyName::Arn, KeyName::Arn) if asked == found => SameKey::Yes,
         (KeyName::Arn, KeyName::Arn) => SameKey::No("is encrypted with another KMS key"),
-        // At least one of them is without account and region.
+        // At least one of them has no account and region.
         (KeyName::Arn | KeyName::Id, KeyName::Arn | KeyName::Id) if key_id(asked) == key_id(found) => SameKey::Yes,
         _ => SameKey::No("is encrypted with another KMS key"),
     }

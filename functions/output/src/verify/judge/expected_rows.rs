@@ -1,6 +1,6 @@
 //! `expected_rows`: whether there are as many rows as the event expects.
 //!
-//! What must stay true: if rows could not be counted, the expectation is violated.
+//! What must stay true: if the rows could not be counted, the expectation is violated.
 
 use landfall::expect::Expectations;
 

@@ -1,7 +1,7 @@
-//! `extra_objects`: what lies beside the data.
+//! `extra_objects`: which objects are there beside the data.
 //!
-//! What must stay true: one small object that looks like nothing may be a service's test file. Anything else beside the
-//! data warns.
+//! What must stay true: one small object of no known format may be a service's test file. Any other object beside the
+//! data is a warning.
 
 use super::{
     judgement::{Judgement, pass, skipped, warn},
@@ -12,38 +12,39 @@ use crate::verify::{
     report::{Finding, Reading},
 };
 
-/// Largest unknown object that may be the test file.
+/// The largest object of unknown content that may be the test file, in bytes.
 pub(super) const TEST_FILE: u64 = 64 * 1024;
 
-/// What is known of objects that are no data.
+/// The objects that are not data.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Extras {
     pub(super) found: Examples,
-    /// Those of them that may be data.
+    /// How many of them may be data.
     pub(super) untold: u64,
-    /// Those of them that hold something, and whether one of them can be no test file.
+    /// How many of them have at least one byte.
     filled: u64,
+    /// Whether one of them cannot be a test file.
     odd: bool,
 }
 
 impl Extras {
     pub(super) fn add(&mut self, asked: &Expectation, reading: &Reading) {
         self.found.add(|| extra(reading));
-        // Zero bytes hold nothing that could be missed.
+        // An object of zero bytes holds nothing that could be missed.
         if reading.object.size == 0 {
             return;
         }
         self.filled += 1;
         self.untold += u64::from(reading.finding == Finding::Untold);
-        // Whoever names every file writes no others.
+        // A service that names all its files writes no test file.
         let may_be_test_file = asked.format.is_some()
             && reading.object.size <= TEST_FILE
             && matches!(reading.finding, Finding::Extra(None) | Finding::Untold);
         self.odd |= !may_be_test_file;
     }
 
-    /// Beside `hidden` objects that were left out for their names; `untold` says why it is not known which objects are
-    /// data, if so.
+    /// `hidden` objects were left out because of their names. `untold` says why it is not known which objects are data,
+    /// if it is not.
     pub(super) fn judge(&self, hidden: u64, untold: Option<&str>) -> Judgement {
         let hidden = match hidden {
             0 => String::new(),

@@ -1,6 +1,6 @@
-//! `format`: whether every data object is what its format says, to its end.
+//! `format`: whether each data object is of its format, to its end.
 //!
-//! What must stay true: an object that was not decoded as the level asks fails, and says what helps.
+//! What must stay true: an object that was not decoded as the level asks fails, and the reason says what helps.
 
 use std::collections::BTreeSet;
 
@@ -17,18 +17,18 @@ use crate::verify::{
     report::{Finding, Reading},
 };
 
-/// What helps where an object broke on its way.
+/// What helps if an object was damaged on its way.
 const RERUN: &str = "run the export again";
 
-/// How far data objects are what their formats say.
+/// How the data objects fit their formats.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Formats {
     wrong: Examples,
-    /// What helps those that are wrong.
+    /// What helps with the wrong objects.
     advice: BTreeSet<&'static str>,
-    /// Documents that were decoded by their structure only.
+    /// Documents of which only the structure was decoded.
     uncounted: Examples,
-    /// Objects that their decoder remarks on.
+    /// Objects with remarks by their decoder.
     remarked: Examples,
 }
 
@@ -47,7 +47,7 @@ impl Formats {
             Finding::Listed if asked.level > Level::Listing => {
                 self.wrong.add(|| format!("{}: was not looked at", key(reading)));
             }
-            // Empty objects are another check's.
+            // Empty objects belong to another check.
             Finding::Framed(_) | Finding::Listed | Finding::Empty => {}
             Finding::Defective(defect) => {
                 self.advice.insert(defect.remedy.map_or(RERUN, Remedy::advice));
@@ -59,7 +59,7 @@ impl Formats {
                 }
                 self.wrong.add(|| format!("{} {what}", key(reading)));
             }
-            // Never given to data objects.
+            // Data objects never have these findings.
             Finding::Extra(_) | Finding::Untold => self.wrong.add(|| format!("{}: was not read", key(reading))),
         }
     }
@@ -77,7 +77,8 @@ impl Formats {
             let empty = match empty_lines {
                 0 => String::new(),
                 lines => format!(
-                    "has {}, nulls of its one column to some writers and nothing to others, which are not counted",
+                    "has {}, which are not counted as rows: some writers write a null of a single column that way, others \
+                     mean nothing",
                     objects(lines, "empty line")
                 ),
             };
@@ -123,7 +124,7 @@ impl Formats {
         ))
     }
 
-    /// How far the data objects are known to be of the format, where none is known not to be.
+    /// How far the data objects are known to be of the format, if none is wrong.
     fn decoded_as(&self, case: &Case<'_>, asked: &str) -> Judgement {
         let counts = case.counts;
         if counts.framed > 0 {
@@ -148,7 +149,7 @@ impl Formats {
         }
         if !self.uncounted.is_empty() {
             return warn(format!(
-                "{} decoded as {asked}, of which by their structure only, because they are large or encrypted: {}",
+                "{} decoded as {asked}; of some only the structure was decoded, because they are large or encrypted: {}",
                 objects(counts.whole, "data object"),
                 self.uncounted
             ));

@@ -1,6 +1,6 @@
-//! What one check says.
+//! The verdict of one check, with its reason.
 //!
-//! What must stay true: every reason is bounded and printable, whatever keys and names an output has.
+//! What must stay true: each reason is limited in length and printable, whatever keys and names an output has.
 
 use landfall::expect::OnViolation;
 
@@ -10,7 +10,6 @@ use super::{
 };
 use crate::verify::report::{Check, CheckVerdict};
 
-/// A verdict and its reason.
 pub(super) type Judgement = (CheckVerdict, String);
 
 pub(super) fn pass(reason: impl Into<String>) -> Judgement {
@@ -29,7 +28,7 @@ pub(super) fn skipped(reason: impl Into<String>) -> Judgement {
     (CheckVerdict::Skipped, reason.into())
 }
 
-/// Warns or fails, as the event says for what it expects. `member` names the expectation in the event.
+/// Warns or fails, as the event says for this expectation. `member` is the expectation's name in the event.
 pub(super) fn violated(on_violation: OnViolation, member: &str, reason: &str, words: &Words) -> Judgement {
     let reason = format!("{reason}. {}{member}", words.expect);
     match on_violation {
@@ -38,7 +37,7 @@ pub(super) fn violated(on_violation: OnViolation, member: &str, reason: &str, wo
     }
 }
 
-/// The checks as they are published, each under its name.
+/// The checks in their published form.
 pub(super) fn published<const N: usize>(judged: [(&str, Judgement); N]) -> Vec<Check> {
     let check = |(name, (verdict, reason)): (&str, Judgement)| Check {
         name: name.to_owned(),

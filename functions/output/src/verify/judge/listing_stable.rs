@@ -1,6 +1,6 @@
-//! `listing_stable`: whether the listing came to a rest.
+//! `listing_stable`: whether the listing stopped changing.
 //!
-//! What must stay true: what changed while it was read fails, and says what changed.
+//! What must stay true: if an object changed while it was read, the check fails, and the reason says what changed.
 
 use super::{
     judgement::{Judgement, fail, pass},
@@ -30,7 +30,7 @@ pub(super) fn judge(asked: &Expectation, settling: &Stability) -> Judgement {
             changed(&settling.last)
         };
         return fail(format!(
-            "{} listings, each at least {seconds} s after the one before, did not come to a rest; at last: {last}. \
+            "after {} listings, each at least {seconds} s after the one before, the objects still change; last: {last}. \
              Something still writes beneath {}: find out what, and verify again",
             settling.listings, asked.prefix
         ));

@@ -1,13 +1,14 @@
-//! The checks: one file for each, named as the check is published.
+//! The checks. Each has a file with its published name.
 //!
-//! What must stay true: all of this is a pure function of the [`Reading`](super::Reading)s, in the order of their keys,
-//! and of the [`Circumstances`]. Each check stands for itself and gives a reason that says what was found, at which object,
-//! and what to do. What is not known is never taken for good: at the level `full`, data that was not decoded fails at
-//! least one check; below it, what was not looked at is skipped.
+//! What must stay true: verdicts are a pure function of the [`Reading`](super::Reading)s, in key order, and of the
+//! [`Circumstances`]. Each check has a reason, which says what was found, at which object, and what to do. What is not
+//! known never counts as good: at the level `full`, data that was not decoded fails at least one check; below it, what
+//! was not looked at is skipped.
 //!
-//! [`Tally`] takes up reading after reading, and then judges: its list of checks is the order of the report. Plain counts
-//! are kept once, in `counts`; a check that needs more keeps it itself. What all checks may ask of an output, such as how
-//! many rows it has, is answered by `case`. How a reason speaks to an event or to a command line is in `asker`.
+//! [`Tally`] adds reading after reading and then judges. The list of checks in it is the order of the report. `counts`
+//! holds the counts that several checks need; a check that needs more keeps it itself. `case` answers what all checks
+//! may ask of an output, such as its number of rows. `asker` has the words that differ between events and command
+//! lines.
 
 mod asker;
 mod case;

@@ -1,6 +1,6 @@
 //! `named_files`: whether the files that a service names are there.
 //!
-//! What must stay true: a file that is named and cannot be had fails, whatever else lies there.
+//! What must stay true: if a named file is missing, the check fails, whatever else is there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,12 +12,12 @@ use super::{
 };
 use crate::verify::{Expectation, report::Reading};
 
-/// What is known of the files that a service names.
+/// The files that a service names.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Named {
-    /// Their keys, and whether data lies there.
+    /// Their keys, and whether there is data at each.
     named: BTreeMap<String, bool>,
-    /// Data that the service does not name.
+    /// Data objects that the service does not name.
     unnamed: Examples,
 }
 
@@ -30,7 +30,7 @@ impl Named {
         }
     }
 
-    /// Takes up a data object.
+    /// Adds a data object.
     pub(super) fn add(&mut self, reading: &Reading) {
         match self.named.get_mut(&reading.object.key) {
             Some(is_there) => *is_there = true,
@@ -65,7 +65,7 @@ impl Named {
         let uris: BTreeSet<_> = files.iter().filter_map(|file| file.uri.as_ref()).collect();
         if uris.len() < files.len() {
             return warn(format!(
-                "{all}, and some of them are one and the same object: {} in all. Look whether each of them holds what \
+                "{all}, and some of them are one and the same object: {} in all. Check that each of them holds what \
                  was asked for",
                 objects(uris.len() as u64, "object")
             ));
@@ -76,14 +76,14 @@ impl Named {
         pass(all)
     }
 
-    /// Why a file that the service names cannot be had.
+    /// Why a file that the service names is missing; `None` if it is there.
     fn wrong_with(&self, file: &NamedFile, prefix: &S3Uri) -> Option<String> {
         let label = shown(&file.label);
         if let Some(error) = &file.error {
             return Some(format!("{label} failed with {}", shown(error)));
         }
         let Some(uri) = &file.uri else {
-            return Some(format!("{label} has neither a place nor an error"));
+            return Some(format!("{label} has neither a URI nor an error"));
         };
         let place = shown(&uri.to_string());
         if !uri.is_within(prefix) {
@@ -92,6 +92,6 @@ impl Named {
             ));
         }
         let is_there = self.named.get(&uri.key) == Some(&true);
-        (!is_there).then(|| format!("{label} is to lie at {place}, and nothing does"))
+        (!is_there).then(|| format!("{label} should be at {place}, but nothing is there"))
     }
 }

@@ -1,6 +1,6 @@
 //! `newer_than_start`: whether all data was written after the job was started.
 //!
-//! What must stay true: an object of another run fails, even if the two clocks differ by [`CLOCK_SKEW`].
+//! What must stay true: an object of another run fails. The two clocks may differ by [`CLOCK_SKEW`].
 
 use chrono::SubsecRound;
 use landfall::store::CLOCK_SKEW;
@@ -19,7 +19,7 @@ pub(super) struct Stale(Examples);
 impl Stale {
     pub(super) fn add(&mut self, asked: &Expectation, reading: &Reading) {
         let written = reading.object.last_modified;
-        // S3 tells whole seconds.
+        // S3 gives whole seconds.
         if written < asked.started_at.trunc_subsecs(0) - CLOCK_SKEW {
             self.0.add(|| format!("{} of {}", key(reading), time(written)));
         }

@@ -1,9 +1,11 @@
 //! `no_duplicates`: whether two data objects hold the same bytes.
 //!
-//! What must stay true: what is kept is bounded: the keys of the first [`MAX_KEYS`] data objects with rows, at most some
-//! 10 MiB, and 8 bytes of the SHA-256 of the first [`MAX_COMPARED`] of them, which take 18 MiB. What was not compared is
-//! said. Two objects whose SHA-256 begin with the same 8 bytes are taken for equal: of a million different ones, two do
-//! with a probability of 3 in 100 million, and it only warns.
+//! What must stay true: memory is limited to the keys of the first [`MAX_KEYS`] data objects with rows, at most some 10
+//! MiB, and 8 bytes of the SHA-256 of the first [`MAX_COMPARED`] of them, which take 18 MiB. If objects were not
+//! compared, the reason says so.
+//!
+//! Two objects count as equal if their SHA-256 begin with the same 8 bytes. Of a million different objects, two do so
+//! with a probability of 3 in 100 million, and the check only warns.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,22 +18,23 @@ use super::{
 };
 use crate::verify::report::Reading;
 
-/// Data objects whose keys are kept.
+/// Of how many data objects the keys are kept.
 const MAX_KEYS: usize = 10_000;
-/// Data objects that are compared with one another.
+/// How many data objects are compared with each other.
 const MAX_COMPARED: usize = 1_000_000;
-/// Digits of a SHA-256 by which it is found in a list.
+/// How many hex digits of a SHA-256 a reason shows, enough to find it in a list.
 const SHOWN: usize = 16;
 
-/// What is known of the contents of data objects.
+/// The contents of the data objects, as far as they are known.
 #[derive(Clone, Default)]
 pub(super) struct Duplicates {
-    /// Keys by the first bytes of SHA-256.
+    /// Keys, by the first 8 bytes of SHA-256.
     keys: HashMap<u64, String>,
-    /// The first bytes of further ones.
+    /// The first 8 bytes of SHA-256 of further objects.
     further: HashSet<u64>,
     compared: u64,
     left_out: u64,
+    /// Data objects that hold the bytes of an earlier one.
     found: Examples,
 }
 
@@ -46,7 +49,7 @@ impl fmt::Debug for Duplicates {
 }
 
 impl Duplicates {
-    /// Takes up a data object. One without a row is no copy that counts anything twice.
+    /// Adds a data object. Objects without rows do not matter, because no row counts twice.
     pub(super) fn add(&mut self, reading: &Reading) {
         let (Some(1..), Some(sha256)) = (reading.object.rows, &reading.object.sha256) else {
             return;
@@ -71,7 +74,7 @@ impl Duplicates {
         self.compared += 1;
     }
 
-    /// `not_read` says why the objects were not read, if so.
+    /// `not_read` says why the objects were not read, if they were not.
     pub(super) fn judge(&self, not_read: Option<String>) -> Judgement {
         let limit = match self.left_out {
             0 => String::new(),

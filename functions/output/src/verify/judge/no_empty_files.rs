@@ -1,6 +1,6 @@
-//! `no_empty_files`: whether every data object has at least one byte.
+//! `no_empty_files`: whether each data object has at least one byte.
 //!
-//! What must stay true: an empty file passes for an export without rows only if that is allowed and nothing else has rows.
+//! What must stay true: empty files count as an export without rows only if that is allowed and no object has rows.
 
 use super::{
     case::Case,

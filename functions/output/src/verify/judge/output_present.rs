@@ -1,6 +1,6 @@
 //! `output_present`: whether there is an output at all.
 //!
-//! What must stay true: a test file, a file without rows and a file that could not be read prove nothing.
+//! What must stay true: a test file, a file without rows, and a file that could not be read prove nothing.
 
 use super::{
     case::Case,
@@ -10,7 +10,7 @@ use super::{
 
 pub(super) fn judge(case: &Case<'_>) -> Judgement {
     let (counts, prefix, data) = (case.counts, &case.asked.prefix, case.data_objects());
-    // A document without a page is a defect.
+    // A document without pages is a defect, so each document here has pages.
     let (with_rows, documents) = (counts.with_rows, counts.documents);
     if with_rows + documents > 0 {
         let what = match (with_rows, documents) {
@@ -80,7 +80,6 @@ pub(super) fn judge(case: &Case<'_>) -> Judgement {
     ))
 }
 
-/// The verb of so many objects.
 const fn hold(count: u64) -> &'static str {
     if count == 1 { "holds" } else { "hold" }
 }

@@ -1,6 +1,7 @@
-//! `required_columns`: whether every table has the columns that the event expects.
+//! `required_columns`: whether each table has the columns that the event expects.
 //!
-//! What must stay true: if columns could not be looked at, the expectation is violated.
+//! What must stay true: if the columns of a data object were not looked at, the expectation is violated. If an object
+//! could not be decoded, the check is skipped, because other checks say so.
 
 use std::collections::BTreeMap;
 
@@ -14,21 +15,22 @@ use super::{
 };
 use crate::verify::report::{Finding, Reading};
 
-/// What is known of the columns.
+/// The columns of the data objects, as far as they are known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Columns {
-    /// The required names as decoders keep names, each with its place in `found`.
+    /// The required names, cut as decoders cut names, each with its index in `found`.
     required: BTreeMap<String, usize>,
     /// Data objects that have columns.
     tables: u64,
+    /// Data objects that lack a required column.
     lacking: Examples,
-    /// Data objects without a row, of which columns cannot be told.
+    /// Data objects without rows and without a heading.
     bare: u64,
-    /// Documents and workbooks.
+    /// Documents and workbooks, which have no columns.
     without: u64,
     /// Data objects whose columns were not looked at.
     unseen: u64,
-    /// Data objects that are not whole.
+    /// Data objects that could not be decoded.
     broken: u64,
 }
 
@@ -46,7 +48,7 @@ impl Columns {
         }
     }
 
-    /// Takes up a data object.
+    /// Adds a data object.
     pub(super) fn add(&mut self, reading: &Reading) {
         if self.required.is_empty() {
             return;
@@ -55,10 +57,10 @@ impl Columns {
         match &reading.finding {
             Finding::Whole(decoded) if has_none || decoded.document.is_some() => self.without += 1,
             Finding::Whole(decoded) if decoded.column_count == 0 && decoded.rows == 0 => self.bare += 1,
-            Finding::Whole(decoded) => self.hold(reading, &decoded.columns, decoded.column_count),
+            Finding::Whole(decoded) => self.compare(reading, &decoded.columns, decoded.column_count),
             Finding::Framed(framed) if has_none || framed.document.is_some() => self.without += 1,
             Finding::Framed(framed) if framed.column_count == 0 => self.unseen += 1,
-            Finding::Framed(framed) => self.hold(reading, &framed.columns, framed.column_count),
+            Finding::Framed(framed) => self.compare(reading, &framed.columns, framed.column_count),
             Finding::Listed if has_none => self.without += 1,
             Finding::Listed => self.unseen += 1,
             Finding::Defective(_) | Finding::Foreign(_) | Finding::Empty => self.broken += 1,
@@ -66,7 +68,8 @@ impl Columns {
         }
     }
 
-    fn hold(&mut self, reading: &Reading, columns: &[String], count: u64) {
+    /// Compares the columns of a data object with the required ones. `columns` may hold only the first of `count` names.
+    fn compare(&mut self, reading: &Reading, columns: &[String], count: u64) {
         self.tables += 1;
         let mut found = vec![false; self.required.len()];
         for column in columns {
@@ -97,7 +100,7 @@ impl Columns {
         });
     }
 
-    /// Takes up objects of which it was not looked at whether they are data.
+    /// Adds objects that may be data, but were not looked at.
     pub(super) fn add_untold(&mut self, objects: u64) {
         self.unseen += objects;
     }
@@ -136,7 +139,7 @@ impl Columns {
             return match self.without {
                 0 => skipped("there is no data object with a row or a heading"),
                 _ => warn(format!(
-                    "nothing that landed has columns to hold against those that {}: {without}",
+                    "no file has columns to compare with those that {}: {without}",
                     words.expects
                 )),
             };
@@ -151,7 +154,7 @@ impl Columns {
     }
 }
 
-/// A column's name as the decoders keep it.
+/// A column's name, cut as decoders cut it.
 fn kept_name(name: &str) -> String {
     name.chars()
         .take(MAX_COLUMN_NAME)

@@ -1,6 +1,7 @@
-//! `row_change`: whether the rows changed no more since the former export than the event expects.
+//! `row_change`: whether the number of rows changed no more since the last export than the event expects.
 //!
-//! What must stay true: if rows could not be counted, the expectation is violated; the rows of another request prove nothing.
+//! What must stay true: if the rows could not be counted, the expectation is violated. The rows of another request
+//! prove nothing.
 
 use landfall::expect::Expectations;
 
@@ -30,8 +31,8 @@ pub(super) fn judge(
     let former = shown(&previous.job_key);
     if !previous.same_request {
         return warn(format!(
-            "the newest receipt there is of another request, that of {former}, so that its rows prove nothing; give each \
-             request a destination of its own"
+            "the newest success in this destination, {former}, is of another request, so its rows prove nothing; give \
+             each request a destination of its own"
         ));
     }
     let violated = |reason: &str| violated(expected.on_violation, "Change", reason, words);
@@ -47,9 +48,9 @@ pub(super) fn judge(
     }
     let direction = if rows < before { "fewer" } else { "more" };
     if before == 0 {
-        return violated(&format!("{found}: of no rows any change is infinite"));
+        return violated(&format!("{found}: any change from 0 rows is infinite"));
     }
-    // In hundredths of a percent, rounded up, so that what is beyond the bound does not look like it.
+    // In hundredths of a percent, rounded up, so that a change beyond the bound never looks equal to it.
     let hundredths = (difference * 10_000).div_ceil(u128::from(before));
     let found = format!("{found}: {}.{:02} % {direction}", hundredths / 100, hundredths % 100);
     if difference * 100 > u128::from(most) * u128::from(before) {

@@ -1,6 +1,6 @@
 //! `row_count_matches`: whether there are as many rows as somebody reports.
 //!
-//! What must stay true: a number that is reported is never matched by a part of the data.
+//! What must stay true: a part of the data never matches a reported number.
 
 use landfall_formats::Columns;
 
@@ -16,7 +16,7 @@ pub(super) fn judge(case: &Case<'_>) -> Judgement {
         let reason = case.words().no_count;
         return if strict {
             warn(format!(
-                "{reason}, which {} wants the decoded rows held against",
+                "{reason}, but {} asks to compare it with the decoded rows",
                 case.words().who
             ))
         } else {

@@ -1,6 +1,6 @@
 //! `rows_counted`: how many rows there are.
 //!
-//! What must stay true: a number of rows is given only if every data object was counted.
+//! What must stay true: the check gives a number of rows only if each data object was counted.
 
 use super::{
     case::Case,

@@ -1,6 +1,7 @@
-//! `segment_estimate`: whether the rows are as near to the service's own estimate as the event expects.
+//! `segment_estimate`: whether the number of rows is as near to the service's own estimate as the event expects.
 //!
-//! What must stay true: an estimate that is not there is no difference, so the check is skipped with the reason.
+//! What must stay true: if there is no estimate, there is no difference. The check is then skipped, and the reason says
+//! why there is none.
 
 use landfall::{expect::Expectations, job::Estimate};
 
@@ -29,15 +30,16 @@ pub(super) fn judge(
     };
     let total = match total {
         Ok(total) => total,
-        Err(why) => return skipped(format!("the rows cannot be held against the estimate: {why}")),
+        Err(why) => return skipped(format!("the rows cannot be compared with the estimate: {why}")),
     };
     let most = expected.percent().unwrap_or_default();
     let difference = u128::from(total.rows.abs_diff(estimated));
     let found = format!("{}, and the service estimates {estimated}", total.words());
     if difference * 100 > u128::from(most) * u128::from(estimated) {
         let reason = format!(
-            "{found}: they differ by {difference}, and by at most {most} % of the estimate is expected. An estimate and an \
-             export count the segment anew, so look at whether its profiles change that fast before you export it again"
+            "{found}: they differ by {difference}, but at most {most} % of the estimate is expected. The estimate and the \
+             export count the segment at different times, so check whether its profiles change that fast before you export \
+             it again"
         );
         violated(expected.otherwise, "SegmentEstimate", &reason, words)
     } else {

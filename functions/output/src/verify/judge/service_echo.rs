@@ -1,7 +1,7 @@
-//! `service_echo`: whether what the service says of the job is what was asked for.
+//! `service_echo`: whether the service says that the job has the request that was sent.
 //!
-//! What must stay true: a job that answers with another destination, key or format than was asked for is not ours, or was
-//! changed on its way, so it fails; what a service does not tell is no difference.
+//! What must stay true: if the service names another destination, key or format than was asked for, the job is not ours
+//! or was changed, so the check fails. If the service does not say, that is no difference.
 
 use landfall::job::Echo;
 
@@ -15,12 +15,12 @@ pub(super) fn judge(echo: Option<&Echo>) -> Judgement {
         None => skipped("the service does not say what it was asked for"),
         Some(echo) if echo.compared.is_empty() => skipped("the service does not say what it was asked for"),
         Some(echo) if echo.differs.is_empty() => pass(format!(
-            "what the service says of the job is what was asked for: {}",
+            "the service describes the job as it was asked for: {}",
             echo.compared.join(", ")
         )),
         Some(echo) => fail(format!(
-            "what the service says of the job is not what was asked for, in {}: {}. It may be another job than the one that \
-             was started; do not load these files, look at the job in the service, and run the export again",
+            "the service describes the job otherwise than it was asked for, in {}: {}. It may be another job than the one \
+             that was started; do not load these files, look at the job in the service, and run the export again",
             objects(echo.differs.len() as u64, "member"),
             echo.differs.join(", ")
         )),

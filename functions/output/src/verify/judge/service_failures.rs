@@ -1,6 +1,6 @@
 //! `service_failures`: whether the service reports rows that failed.
 //!
-//! What must stay true: one failed row fails the job; a service that reports nothing proves nothing.
+//! What must stay true: one failed row fails the job. If the service reports nothing, that proves nothing.
 
 use super::{
     asker::Words,
@@ -13,7 +13,7 @@ pub(super) fn judge(failed: Option<u64>, words: &Words) -> Judgement {
         Some(0) => pass("the service reports no failed row"),
         Some(failed) => fail(format!(
             "the job completed with failures: the service reports {failed} failed rows. The receipt names the first of \
-             them, as far as the service does; mend them and run it again"
+             them, if the service does; correct them and run it again"
         )),
     }
 }

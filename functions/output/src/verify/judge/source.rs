@@ -1,6 +1,7 @@
-//! `source_rows_processed`, and with it the report of a job that writes nothing.
+//! `source_rows_processed`, and the report of a job that writes nothing.
 //!
-//! What must stay true: rows of a source that nobody accounts for fail; what a service does not count warns.
+//! What must stay true: rows of the source that the service does not account for fail the check. If the service does
+//! not count rows, the check warns.
 
 use chrono::{DateTime, Utc};
 use landfall::job::{Counts, Echo, Level, Source};
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::verify::report::{Report, SCHEMA, Verdict};
 
-/// Judges a job that writes nothing by what the service says of what it read.
+/// Judges a job that writes nothing, from what the service says about the source.
 #[must_use]
 pub fn judge_source(source: &Source, counts: Option<Counts>, echo: Option<&Echo>, checked_at: DateTime<Utc>) -> Report {
     let checks = published([
@@ -40,7 +41,7 @@ pub fn judge_source(source: &Source, counts: Option<Counts>, echo: Option<&Echo>
     }
 }
 
-/// AWS calls the number that of the rows that were handled, and does not say whether those that failed are among them.
+/// AWS calls `processed` the number of rows that were handled. It does not say whether failed rows are among them.
 fn source_rows_processed(rows: u64, counts: Option<Counts>) -> Judgement {
     let Some(Counts { processed, failed }) = counts else {
         return warn(format!(

@@ -1,7 +1,7 @@
-//! Gathers what the checks need, reading by reading, and judges.
+//! Collects what the checks need, reading by reading, and judges.
 //!
-//! What must stay true: readings come in the order of their keys; what is kept of them does not grow with their number,
-//! but for what [`no_duplicates`](super::no_duplicates) keeps up to its bound.
+//! What must stay true: readings come in key order. What is kept of them does not grow with their number, except for
+//! what [`no_duplicates`](super::no_duplicates) keeps, which is limited.
 
 use chrono::{DateTime, Utc};
 
@@ -18,34 +18,34 @@ use crate::verify::{
     settle::Stability,
 };
 
-/// What the checks of readings came to.
+/// The result of all checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judged {
-    /// The worst of the checks.
+    /// The worst verdict of the checks.
     pub verdict: Verdict,
-    /// Every check, in a fixed order.
+    /// All checks, in a fixed order.
     pub checks: Vec<Check>,
-    /// Rows of all data objects that decoded to their end; at the level `structure` as the objects themselves count
-    /// them, if all do.
+    /// Rows of all data objects that decoded to their end. At the level `structure`, rows by the objects' own counts,
+    /// if all objects have one.
     pub rows: u64,
     /// Bytes of all data objects.
     pub bytes: u64,
-    /// Data objects.
+    /// Number of data objects.
     pub data_objects: u64,
 }
 
-/// What is known beside the readings.
+/// What is known in addition to the readings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Circumstances<'a> {
-    /// How the listing settled.
+    /// Whether and how the listing stopped changing.
     pub settling: &'a Stability,
-    /// Objects that were left out for a name that begins with `_` or `.`.
+    /// How many objects were left out because their name begins with `_` or `.`.
     pub hidden: u64,
-    /// When it is judged.
+    /// The time of the judgement.
     pub now: DateTime<Utc>,
 }
 
-/// What the checks need to know of the readings: counts, and the first few examples of what is wrong.
+/// What the checks need of the readings: counts, and the first examples of what is wrong.
 #[derive(Clone, Debug)]
 pub struct Tally {
     asked: Expectation,
@@ -65,7 +65,6 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Nothing so far.
     #[must_use]
     pub fn new(expectation: &Expectation) -> Self {
         Self {
@@ -86,7 +85,7 @@ impl Tally {
         }
     }
 
-    /// Takes up a reading; they come in the order of their keys.
+    /// Adds a reading. They must come in key order.
     pub fn add(&mut self, reading: &Reading) {
         if reading.object.role == Role::Extra {
             self.extras.add(&self.asked, reading);
@@ -106,7 +105,7 @@ impl Tally {
         self.oldest.add(reading);
     }
 
-    /// Judges. The checks stand in the order in which they are published.
+    /// Judges. The checks are listed in the order in which they are published.
     #[must_use]
     pub fn judge(mut self, circumstances: &Circumstances<'_>) -> Judged {
         let case = Case {
@@ -129,7 +128,7 @@ impl Tally {
             ("text_complete", self.texts.judge(&case)),
             (
                 "columns_agree",
-                // Of files that are named each is asked for by itself.
+                // Files that the service names were each asked for separately.
                 self.agreement.judge(asked.format.is_some(), asked.level, words),
             ),
             ("no_duplicates", self.duplicates.judge(case.not_read())),

@@ -207,8 +207,8 @@ fn empty_lines_warn_and_meet_no_bound_in_silence() {
     assert_eq!(verdict, Warn);
     assert!(
         reason.ends_with(
-            "run=1/a.csv has 2 empty lines, nulls of its one column to some writers and nothing to others, which \
-             are not counted"
+            "run=1/a.csv has 2 empty lines, which are not counted as rows: some writers write a null of a single column \
+             that way, others mean nothing"
         ),
         "{reason}"
     );

@@ -1,7 +1,7 @@
 //! `text_complete`: whether texts end as their writer ends them.
 //!
-//! What must stay true: a text that is cut off right behind a record decodes to its end. What gives it away is that the
-//! other files of the same export end with a line break and it does not.
+//! What must stay true: a text that is cut off right after a record still decodes to its end. It shows only because the
+//! other files of the export end with a line break, and this one does not.
 
 use std::collections::BTreeMap;
 
@@ -12,21 +12,21 @@ use super::{
 };
 use crate::verify::report::{Finding, Reading};
 
-/// How the texts of a format end.
+/// How the texts of one format end.
 #[derive(Clone, Debug, Default)]
 struct Ends {
-    /// With a line break.
+    /// How many end with a line break.
     terminated: u64,
-    /// Without one.
+    /// Those that end without one.
     open: Examples,
 }
 
-/// How all texts end, by their format's name.
+/// How all texts end, by the name of their format.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Texts(BTreeMap<&'static str, Ends>);
 
 impl Texts {
-    /// Takes up a data object.
+    /// Adds a data object.
     pub(super) fn add(&mut self, reading: &Reading) {
         let (Finding::Whole(decoded), Some(format)) = (&reading.finding, reading.object.format) else {
             return;

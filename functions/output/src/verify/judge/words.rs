@@ -1,6 +1,6 @@
 //! The words of reasons.
 //!
-//! What must stay true: every text is bounded and printable, whatever keys and names an output has.
+//! What must stay true: each text is limited in length and printable, whatever keys and names an output has.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use crate::verify::{
     settle::{Changes, Keys},
 };
 
-/// Objects that one reason names.
+/// How many objects a reason names.
 pub(super) const NAMED: usize = 5;
-/// Characters of a key in a reason.
+/// The longest key in a reason, in characters.
 pub(super) const KEY_LENGTH: usize = 200;
-/// Characters of a reason.
+/// The longest reason, in characters.
 pub(super) const REASON_LENGTH: usize = 2_000;
 
-/// How many there are of something, and the first few in words.
+/// A number of things, and the first few in words.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Examples {
     pub(super) count: u64,
@@ -26,7 +26,7 @@ pub(super) struct Examples {
 }
 
 impl Examples {
-    /// Takes up one more; it is put into words only if there is room for it.
+    /// Adds one. `words` is called only if there is room for it.
     pub(super) fn add(&mut self, words: impl FnOnce() -> String) {
         self.count += 1;
         if self.first.len() < NAMED {
@@ -38,14 +38,13 @@ impl Examples {
         self.count == 0
     }
 
-    /// Takes up `count` more, of which the first are these.
+    /// Adds `count` more, beginning with `first`.
     pub(super) fn append(&mut self, count: u64, first: impl IntoIterator<Item = String>) {
         self.count += count;
         let room = NAMED.saturating_sub(self.first.len());
         self.first.extend(first.into_iter().take(room));
     }
 
-    /// The first of them.
     pub(super) fn first(&self) -> impl Iterator<Item = String> {
         self.first.iter().cloned()
     }
@@ -53,7 +52,7 @@ impl Examples {
 
 impl fmt::Display for Examples {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A comma within one of them would look like one between two.
+        // If an example contains a comma, a comma between examples would be misread.
         let between = if self.first.iter().any(|words| words.contains(", ")) {
             "; "
         } else {
@@ -99,12 +98,12 @@ pub(super) fn extra(reading: &Reading) -> String {
     }
 }
 
-/// A key as it can be printed.
+/// A key in printable form.
 pub(super) fn shown(key: &str) -> String {
     cut(&key.escape_debug().to_string(), KEY_LENGTH)
 }
 
-/// A text whose control characters are written as escapes, and all else as it is.
+/// A text in which control characters are escaped. Everything else stays as it is.
 pub(super) fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for c in text.chars() {
@@ -126,7 +125,7 @@ pub(super) fn cut(text: &str, length: usize) -> String {
     cut
 }
 
-/// The first few of many keys.
+/// The first keys, as examples.
 pub(super) fn kept(keys: &Keys) -> Examples {
     Examples {
         count: keys.count,
