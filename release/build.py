@@ -20,7 +20,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGETS = {"arm64": "aarch64-unknown-linux-gnu", "x86_64": "x86_64-unknown-linux-gnu"}
-PACKAGES = ["landfall-output", "landfall-batch", "landfall-customer-profiles", "landfall-pinpoint", "landfall-quicksight"]
+# Of every function, by their manifests.
+PACKAGES = [re.search(r'^name = "(.+)"$', path.read_text(), re.M)[1] for path in sorted(ROOT.glob("functions/*/Cargo.toml"))]
 CODE = re.compile(r"CodeUri: target/lambda/([a-z-]+)/")
 
 

@@ -20,7 +20,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
 use landfall_local::{
-    functions::{SEAL, VERIFY},
+    functions::{functions, packages},
     kinds::KINDS,
     places,
 };
@@ -40,38 +40,20 @@ pub fn run() -> Result<()> {
     let workspace = places::workspace()?;
     let own = places::own_folder(&workspace)?.join("benches-build");
     let first = KINDS.first().context("there is no kind")?;
-    let first_run = [
-        vec!["build", "--locked", "-p", "landfall-local"],
-        vec![
-            "build",
-            "--locked",
-            "-p",
-            "landfall-local",
-            "-p",
-            "landfall-output",
-            "-p",
-            first.package,
-        ],
-    ];
-    let names = [first.start(), first.poll(), VERIFY.to_owned(), SEAL.to_owned()];
-    let [local, mut functions] = first_run;
-    functions.extend(names.iter().flat_map(|name| ["--bin", name]));
-    let mut deployment = vec![
-        "build",
-        "--locked",
-        "--release",
-        "-p",
-        "landfall-output",
-        "-p",
-        "landfall-batch",
-    ];
-    let mut packages: Vec<&str> = KINDS.iter().map(|kind| kind.package).collect();
-    packages.dedup();
-    deployment.extend(packages.iter().flat_map(|package| ["-p", package]));
+    let names = functions(&[*first], false);
+    let mut of_first = packages(&workspace, &names)?;
+    of_first.insert("landfall-local".to_owned());
+    let mut first_run = vec!["build", "--locked"];
+    first_run.extend(of_first.iter().flat_map(|package| ["-p", package.as_str()]));
+    first_run.extend(names.iter().flat_map(|name| ["--bin", name.as_str()]));
+    let local = vec!["build", "--locked", "-p", "landfall-local"];
+    let of_all = packages(&workspace, &functions(&KINDS, true))?;
+    let mut deployment = vec!["build", "--locked", "--release"];
+    deployment.extend(of_all.iter().flat_map(|package| ["-p", package.as_str()]));
     for (title, commands) in [
         (
             format!("First run of cargo local for a {}", first.name),
-            vec![local, functions],
+            vec![local, first_run],
         ),
         ("Deployment build of all functions".to_owned(), vec![deployment]),
     ] {

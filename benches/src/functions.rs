@@ -12,7 +12,11 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
-use landfall_local::{functions::functions, kinds::KINDS, places, python};
+use landfall_local::{
+    functions::{functions, packages},
+    kinds::KINDS,
+    places, python,
+};
 use serde::{Deserialize, Serialize};
 
 const REQUIREMENTS: &str = include_str!("../python/requirements-functions.txt");
@@ -23,9 +27,6 @@ const NODE: [(&str, &str); 3] = [
     ("package-lock.json", include_str!("../node/package-lock.json")),
     ("poll.mjs", include_str!("../node/poll.mjs")),
 ];
-
-/// The packages of the functions that all kinds share.
-const SHARED: [&str; 2] = ["landfall-output", "landfall-batch"];
 
 /// What is measured, and what becomes of it.
 #[derive(Clone, Debug)]
@@ -86,7 +87,7 @@ pub fn run(plan: &Plan) -> Result<()> {
         "boto3 and the runtime of Lambda for Python",
     )?;
     let node = node(&places::own_folder(&workspace)?)?;
-    let names = functions(KINDS, true);
+    let names = functions(&KINDS, true);
     build(&workspace, &names)?;
     let release = places::build_folder(&workspace).join("release");
     let timed = Command::new(environment.python())
@@ -144,11 +145,9 @@ fn node(own: &Path) -> Result<PathBuf> {
 
 /// Two builds, so that what the benchmark itself is made of does not meet the functions.
 fn build(workspace: &Path, names: &[String]) -> Result<()> {
-    let mut packages: Vec<&str> = KINDS.iter().map(|kind| kind.package).chain(SHARED).collect();
-    packages.sort_unstable();
-    packages.dedup();
+    let packages = packages(workspace, names)?;
     let mut functions = vec!["build", "--release", "--locked"];
-    functions.extend(packages.iter().flat_map(|package| ["-p", package]));
+    functions.extend(packages.iter().flat_map(|package| ["-p", package.as_str()]));
     functions.extend(names.iter().flat_map(|name| ["--bin", name]));
     let echo = [
         "build",

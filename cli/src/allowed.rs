@@ -26,24 +26,19 @@ pub fn of_stack(parameters: &BTreeMap<String, String>, outputs: &BTreeMap<String
             .filter(|item| !item.is_empty())
             .map(str::to_owned)
     };
-    let output = |name: &str| outputs.get(name).cloned();
-    let own = output("ExportBucketName").map(|bucket| S3Uri {
-        bucket,
+    let own = outputs.get("ExportBucketName").map(|bucket| S3Uri {
+        bucket: bucket.clone(),
         key: String::new(),
     });
-    let roles = [
-        "SegmentSnapshotExportRoleArn",
-        "EndpointExportRoleArn",
-        "EndpointImportRoleArn",
-    ];
+    // The roles that the stack makes for its services.
+    let roles = outputs.iter().filter(|(name, _)| name.ends_with("RoleArn"));
     AllowList {
         destinations: own
             .into_iter()
             .chain(list("AllowedDestinations").filter_map(|uri| uri.parse().ok()))
             .collect(),
         roles: roles
-            .into_iter()
-            .filter_map(output)
+            .map(|(_, role)| role.clone())
             .chain(list("SegmentSnapshotRoleArn"))
             .chain(list("AllowedRoles"))
             .collect(),
@@ -103,9 +98,8 @@ pub fn check(allowed: &AllowList, place: &Place, kind: &str, detail: &Value, fau
     add(&named.dashboard, &|dashboard| {
         allowed.check_dashboard("it", &dashboard.value)
     });
-    if kind == "dashboard-snapshot" {
-        check_user(allowed, place, detail, faults);
-    }
+    // The schema refuses this option of kinds that act for nobody.
+    check_user(allowed, place, detail, faults);
 }
 
 /// Adds a fault if the deployment does not let events act for the registered user. The fault does not say who that user

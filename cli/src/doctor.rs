@@ -3,6 +3,7 @@
 //! What must stay true: findings are a pure function of what was asked; what could not be asked is a finding and is never
 //! taken for well; each finding that is not well names its remedy.
 
+mod finding;
 pub mod limits;
 pub mod roles;
 
@@ -11,41 +12,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use self::finding::{Asked, Finding, Grade};
 use self::{
+    finding::{finding, unknown},
     limits::{Limit, Quotas},
     roles::Duty,
 };
-use crate::jobs::{Row, Status};
+use crate::{
+    jobs::{Row, Status},
+    kinds::{Kind, kinds_deployed_by},
+};
 
 /// The schema of [`Examined`].
 pub const SCHEMA: &str = "landfall.doctor/1";
-
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Grade {
-    /// All is well.
-    Well,
-    /// It works, and somebody should know.
-    Note,
-    /// It does not work, or will not.
-    Bad,
-    /// It could not be looked at.
-    Unknown,
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Finding {
-    /// How bad it is.
-    pub grade: Grade,
-    /// What was looked at.
-    pub what: String,
-    /// What was found.
-    pub found: String,
-    /// What to do; empty if all is well.
-    pub remedy: String,
-}
 
 /// A deployment that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -60,9 +39,6 @@ pub struct Examined {
     /// What was looked at.
     pub findings: Vec<Finding>,
 }
-
-/// What was asked, or why it could not be.
-pub type Asked<T> = Result<T, String>;
 
 /// A state machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,24 +127,6 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-fn finding(grade: Grade, what: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
-    Finding {
-        grade,
-        what: what.into(),
-        found: found.into(),
-        remedy: remedy.into(),
-    }
-}
-
-fn unknown(what: impl Into<String>, why: &str) -> Finding {
-    finding(
-        Grade::Unknown,
-        what,
-        why,
-        "Give these credentials the permission that the error names.",
-    )
-}
-
 fn stack(status: &str) -> Finding {
     let grade = match status {
         "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE" => Grade::Well,
@@ -238,32 +196,20 @@ fn topic(parameters: &BTreeMap<String, String>) -> Finding {
     }
 }
 
-/// The parameter that schedules a kind, and the one that deploys it.
-const SCHEDULES: [(&str, &str, &str); 4] = [
-    ("segment-snapshot", "ScheduleExpression", "SegmentSnapshots"),
-    (
-        "dashboard-snapshot",
-        "DashboardSnapshotScheduleExpression",
-        "DashboardSnapshots",
-    ),
-    ("endpoint-export", "EndpointExportScheduleExpression", "PinpointKinds"),
-    ("endpoint-import", "EndpointImportScheduleExpression", "PinpointKinds"),
-];
-
 fn schedules(parameters: &BTreeMap<String, String>) -> Vec<Finding> {
-    let value = |name: &str| parameters.get(name).map_or("", String::as_str);
-    let deployed = SCHEDULES.into_iter().filter(|(_, _, kind)| value(kind) == "true");
-    deployed
-        .map(|(kind, name, _)| match value(name) {
+    let of_kind = |Kind { name, scheduled_by, .. }: &Kind| {
+        let what = format!("schedule of {name}");
+        match parameters.get(*scheduled_by).map_or("", String::as_str) {
             "" => finding(
                 Grade::Note,
-                format!("schedule of {kind}"),
+                what,
                 "the stack has none: jobs come by events alone",
-                format!("If it shall have one, set the parameter {name} and deploy."),
+                format!("If it shall have one, set the parameter {scheduled_by} and deploy."),
             ),
-            expression => finding(Grade::Well, format!("schedule of {kind}"), expression, ""),
-        })
-        .collect()
+            expression => finding(Grade::Well, what, expression, ""),
+        }
+    };
+    kinds_deployed_by(parameters).map(of_kind).collect()
 }
 
 fn of_schedule(name: &str, state: &Asked<String>) -> Finding {

@@ -3,6 +3,8 @@
 //! What must stay true: nothing of the machine's own is read: the published schemas are compiled in, so that the installed
 //! program checks events outside of a checkout.
 
+use std::collections::BTreeMap;
+
 use landfall::{
     job,
     service::{Named, NamedResources},
@@ -22,7 +24,69 @@ pub struct Kind {
     pub detail: fn() -> Value,
     /// What a `detail` names that the gate has to see.
     pub named: fn(&Value) -> NamedResources,
+    /// The parameter of the stack that deploys it.
+    pub deployed_by: &'static str,
+    /// The parameter of the stack that schedules it.
+    pub scheduled_by: &'static str,
+    /// The service that does its work.
+    pub service: Service,
+    /// What its poll function has to be allowed.
+    pub poll: Poll,
+    /// What the stack lets run, beside what the account may.
+    pub quota: Quota,
 }
+
+/// A service that works on jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// What people call it.
+    pub name: &'static str,
+    /// What its endpoints begin with.
+    pub host: &'static str,
+    /// The name that its requests are signed for. IAM and Service Quotas call it so, too.
+    pub signing_name: &'static str,
+}
+
+/// A call of a poll, as IAM knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Poll {
+    pub action: &'static str,
+    /// What ARNs call the things that it is made on.
+    pub things: &'static str,
+    /// The parameter of the stack that says which of them an event may name, if there is one.
+    pub names: Option<&'static str>,
+}
+
+/// A limit that the stack sets for a kind.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quota {
+    /// What is limited.
+    pub what: &'static str,
+    /// The parameters that add up to it.
+    pub parameters: &'static [&'static str],
+    /// Words of the name that Service Quotas has for the quota of the account.
+    pub words: &'static [&'static str],
+    /// What AWS documents for an account that asked for nothing.
+    pub documented: Option<f64>,
+}
+
+const CUSTOMER_PROFILES: Service = Service {
+    name: "Customer Profiles",
+    host: "profile",
+    signing_name: "profile",
+};
+
+const PINPOINT: Service = Service {
+    name: "Amazon Pinpoint",
+    host: "pinpoint",
+    signing_name: "mobiletargeting",
+};
+
+const QUICK_SIGHT: Service = Service {
+    name: "Quick Sight",
+    host: "quicksight",
+    signing_name: "quicksight",
+};
 
 /// Every kind. A new one is one row.
 const ROWS: [Kind; 4] = [
@@ -39,6 +103,20 @@ const ROWS: [Kind; 4] = [
             domain: Named::member(detail, "DomainName", "$.detail.DomainName"),
             ..NamedResources::default()
         },
+        deployed_by: "SegmentSnapshots",
+        scheduled_by: "ScheduleExpression",
+        service: CUSTOMER_PROFILES,
+        poll: Poll {
+            action: "profile:GetSegmentSnapshot",
+            things: "domains",
+            names: Some("AllowedDomains"),
+        },
+        quota: Quota {
+            what: "segment snapshots a day",
+            parameters: &["SegmentSnapshotMaxPerDay"],
+            words: &["snapshot"],
+            documented: Some(200.0),
+        },
     },
     Kind {
         name: "endpoint-export",
@@ -54,6 +132,20 @@ const ROWS: [Kind; 4] = [
                 ..NamedResources::default()
             }
         },
+        deployed_by: "PinpointKinds",
+        scheduled_by: "EndpointExportScheduleExpression",
+        service: PINPOINT,
+        poll: Poll {
+            action: "mobiletargeting:GetExportJob",
+            things: "apps",
+            names: None,
+        },
+        quota: Quota {
+            what: "endpoint exports at a time",
+            parameters: &["EndpointExportMaxRunning"],
+            words: &["export"],
+            documented: None,
+        },
     },
     Kind {
         name: "endpoint-import",
@@ -68,6 +160,20 @@ const ROWS: [Kind; 4] = [
                 role: Named::member(request, "RoleArn", "$.detail.ImportJobRequest.RoleArn"),
                 ..NamedResources::default()
             }
+        },
+        deployed_by: "PinpointKinds",
+        scheduled_by: "EndpointImportScheduleExpression",
+        service: PINPOINT,
+        poll: Poll {
+            action: "mobiletargeting:GetImportJob",
+            things: "apps",
+            names: None,
+        },
+        quota: Quota {
+            what: "endpoint imports at a time",
+            parameters: &["EndpointImportMaxRunning"],
+            words: &["import job"],
+            documented: Some(2.0),
         },
     },
     Kind {
@@ -93,6 +199,20 @@ const ROWS: [Kind; 4] = [
                 dashboard: Named::member(detail, "DashboardId", "$.detail.DashboardId"),
                 ..NamedResources::default()
             }
+        },
+        deployed_by: "DashboardSnapshots",
+        scheduled_by: "DashboardSnapshotScheduleExpression",
+        service: QUICK_SIGHT,
+        poll: Poll {
+            action: "quicksight:DescribeDashboardSnapshotJob",
+            things: "dashboard",
+            names: Some("AllowedDashboards"),
+        },
+        quota: Quota {
+            what: "dashboard snapshots at a time",
+            parameters: &["DashboardSnapshotMaxRunning"],
+            words: &["snapshot"],
+            documented: Some(12.0),
         },
     },
 ];
@@ -186,6 +306,23 @@ pub fn row(kind: &str) -> Option<&'static Kind> {
     ALL.iter().find(|row| row.name == kind)
 }
 
+/// The kinds that a stack with these parameters has.
+pub fn kinds_deployed_by(parameters: &BTreeMap<String, String>) -> impl Iterator<Item = &'static Kind> {
+    let rows = KINDS.iter().filter_map(|kind| row(kind));
+    rows.filter(|row| parameters.get(row.deployed_by).is_some_and(|value| value == "true"))
+}
+
+/// The services of some kinds, each once.
+pub fn services<'a>(kinds: impl Iterator<Item = &'a str>) -> Vec<Service> {
+    let mut services = Vec::new();
+    for service in kinds.filter_map(row).map(|row| row.service) {
+        if !services.contains(&service) {
+            services.push(service);
+        }
+    }
+    services
+}
+
 /// The name of batches among the kinds of events.
 pub const BATCH: &str = "export-batch";
 
@@ -224,5 +361,41 @@ mod tests {
             assert!(template.contains(&output), "{output}");
         }
         assert_eq!(schema("moon-landing"), None);
+    }
+
+    #[test]
+    fn a_row_says_what_the_template_says() {
+        let template = include_str!("../../template.yaml");
+        for kind in KINDS {
+            let (row, name) = (row(kind).unwrap(), in_template(kind));
+            let deployed = format!("\n  {name}: !Equals [!Ref {}, \"true\"]\n", row.deployed_by);
+            assert!(template.contains(&deployed), "{deployed}");
+            let scheduled = format!(
+                "\n  {name}Schedule: !And\n    - !Condition {name}\n    - !Not [!Equals [!Ref {}, \"\"]]\n",
+                row.scheduled_by
+            );
+            assert!(template.contains(&scheduled), "{scheduled}");
+            let of_machine = template
+                .split(&format!("\n    {name}:\n      Name: {kind}\n"))
+                .nth(1)
+                .unwrap();
+            let own = of_machine.lines().take_while(|line| line.starts_with("      "));
+            let lines: Vec<&str> = own.map(str::trim).collect();
+            assert!(
+                lines.contains(&format!("Api: {}", row.service.signing_name).as_str()),
+                "{kind}"
+            );
+            assert!(
+                lines.contains(&format!("Things: {}", row.poll.things).as_str()),
+                "{kind}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_service_of_two_kinds_is_there_once() {
+        let names: Vec<&str> = services(KINDS.into_iter()).iter().map(|service| service.host).collect();
+        assert_eq!(names, ["profile", "pinpoint", "quicksight"]);
+        assert!(services(["moon-landing"].into_iter()).is_empty());
     }
 }

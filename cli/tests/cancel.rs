@@ -6,7 +6,10 @@ mod common;
 
 use std::time::Duration;
 
-use landfall_local::{account::LEDGER, simulated::customer_profiles::CustomerProfiles};
+use landfall_local::{
+    account::LEDGER,
+    simulated::{customer_profiles::CustomerProfiles, simulator::Simulator as _},
+};
 use serde_json::{Value, json};
 
 use self::common::{Here, event};
@@ -99,7 +102,7 @@ async fn jobs_are_cancelled_while_they_wait_and_while_they_run() {
     // What the service went on with is picked up.
     let picked = here.run(&["pick-up", &runs, "--yes", "--follow"]).await;
     assert_eq!(picked.status, 0, "{picked:?}");
-    assert_eq!(here.world.simulated::<CustomerProfiles>().unwrap().starts(), 1);
+    assert_eq!(here.world.simulated::<CustomerProfiles>().unwrap().start_calls(), 1);
     let jobs = here.run(&["jobs", "--json"]).await.json();
     assert_eq!(
         (&jobs["totals"]["jobs"], &jobs["totals"]["failed"], &jobs["notes"]),

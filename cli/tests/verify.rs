@@ -1,12 +1,13 @@
 //! `landfall verify`: the built program over folders and over a simulated S3, and the library where a test must step in.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod common;
+
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
     fs,
     path::Path,
-    process::{Command, Output},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -37,6 +38,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+use self::common::program;
+
 fn folder(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (key, body) in files {
@@ -51,24 +54,9 @@ fn write(folder: &Path, key: &str, body: &str) {
     fs::write(path, body).unwrap();
 }
 
-fn landfall(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_landfall"))
-        .arg("verify")
-        .args(arguments)
-        // Nothing of this machine's own, and no other machine is asked.
-        .env_clear()
-        .env("AWS_EC2_METADATA_DISABLED", "true")
-        .env("AWS_CONFIG_FILE", "/dev/null")
-        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-        .env("AWS_ACCESS_KEY_ID", "local")
-        .env("AWS_SECRET_ACCESS_KEY", "local")
-        .output()
-        .unwrap()
-}
-
 /// Its exit status, what it printed, and what it said on stderr.
 fn run(arguments: &[&str]) -> (i32, String, String) {
-    let output = landfall(arguments);
+    let output = program().arg("verify").args(arguments).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
@@ -181,10 +169,7 @@ fn a_program_is_told_why_nothing_was_done() {
     assert_eq!(document["error"]["name"], "Landfall.NotFound");
     assert!(said.contains(document["error"]["message"].as_str().unwrap()), "{said}");
 
-    let output = Command::new(env!("CARGO_BIN_EXE_landfall"))
-        .arg("--version")
-        .output()
-        .unwrap();
+    let output = program().arg("--version").output().unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
     assert_eq!(printed.trim(), concat!("landfall ", env!("CARGO_PKG_VERSION")));
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     account::{ACCOUNT, REGION},
-    edge::new_id,
+    edge::ids::new_id,
 };
 
 /// Adds the members that EventBridge adds to every event, if the file leaves them out. Gives the names of the members

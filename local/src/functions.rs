@@ -4,24 +4,18 @@
 //! no folder is guessed.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::kinds::Kind;
 
-/// The package of the functions that all kinds share: `verify-output` and `seal-receipt`.
-const SHARED_PACKAGE: &str = "landfall-output";
-
 pub use landfall_cli::kinds::BATCH;
-
-/// The package of the functions of batches.
-const BATCH_PACKAGE: &str = "landfall-batch";
 
 /// The name of the function that plans a batch.
 pub const PLAN: &str = "batch-plan";
@@ -46,24 +40,54 @@ pub fn functions(kinds: &[Kind], batches: bool) -> Vec<String> {
 /// Paths of the binaries by function name.
 pub type Binaries = BTreeMap<String, PathBuf>;
 
+fn cargo(workspace: &Path) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(workspace);
+    cargo
+}
+
+/// The packages that some binaries are of, each once.
+pub fn packages(workspace: &Path, binaries: &[String]) -> Result<BTreeSet<String>> {
+    let told = cargo(workspace)
+        .args(["metadata", "--no-deps", "--offline", "--format-version=1"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start cargo to ask for the packages of the functions")?;
+    if !told.status.success() {
+        bail!("cargo does not tell the packages of the functions ({})", told.status);
+    }
+    packages_of(&serde_json::from_slice(&told.stdout)?, binaries)
+}
+
+fn packages_of(metadata: &Value, binaries: &[String]) -> Result<BTreeSet<String>> {
+    let packages = metadata["packages"].as_array().context("cargo tells no packages")?;
+    let has = |package: &Value, binary: &str| {
+        let targets = package["targets"].as_array().into_iter().flatten();
+        let mut binaries = targets.filter(|target| target["kind"] == json!(["bin"]));
+        binaries.any(|target| target["name"] == binary)
+    };
+    let package_of = |binary: &String| {
+        let package = packages.iter().find(|package| has(package, binary));
+        let name = package.and_then(|package| package["name"].as_str());
+        Ok(name
+            .with_context(|| format!("no package has the binary {binary}"))?
+            .to_owned())
+    };
+    binaries.iter().map(package_of).collect()
+}
+
 /// Builds the functions of some kinds, and of batches of them, with the dev profile. Cargo's progress goes to stderr.
 pub fn build(workspace: &Path, kinds: &[Kind], batches: bool) -> Result<Binaries> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let names = functions(kinds, batches);
+    let mut command = cargo(workspace);
     command
-        .current_dir(workspace)
         .args(["build", "--message-format=json-render-diagnostics"])
         // Builds nothing of this crate; but with it named, cargo gives the dependencies the features that this program
         // was built with, and need not build them a second time.
-        .args(["-p", env!("CARGO_PKG_NAME"), "-p", SHARED_PACKAGE]);
-    let mut packages: Vec<&str> = kinds.iter().map(|kind| kind.package).collect();
-    packages.extend(batches.then_some(BATCH_PACKAGE));
-    packages.sort_unstable();
-    packages.dedup();
-    for package in packages {
-        command.args(["-p", package]);
+        .args(["-p", env!("CARGO_PKG_NAME")]);
+    for package in packages(workspace, &names)? {
+        command.args(["-p", &package]);
     }
-    let names = functions(kinds, batches);
     for name in &names {
         command.args(["--bin", name]);
     }
@@ -94,7 +118,7 @@ pub fn build(workspace: &Path, kinds: &[Kind], batches: bool) -> Result<Binaries
 /// The binary that a line of cargo's JSON messages tells of.
 fn executable(line: &str) -> Option<(String, PathBuf)> {
     let message: Value = serde_json::from_str(line).ok()?;
-    let is_binary = message["reason"] == "compiler-artifact" && message["target"]["kind"] == serde_json::json!(["bin"]);
+    let is_binary = message["reason"] == "compiler-artifact" && message["target"]["kind"] == json!(["bin"]);
     if !is_binary {
         return None;
     }
@@ -114,5 +138,26 @@ mod tests {
         let library = r#"{"reason":"compiler-artifact","target":{"kind":["lib"],"name":"a"},"executable":null}"#;
         assert_eq!(executable(library), None);
         assert_eq!(executable("warning: x"), None);
+    }
+
+    #[test]
+    fn a_binary_is_of_the_package_that_has_it() {
+        let target = |kind: &str, name: &str| json!({"kind": [kind], "name": name});
+        let metadata = json!({"packages": [
+            {"name": "a", "targets": [target("lib", "a"), target("bin", "a-start"), target("bin", "a-poll")]},
+            {"name": "b", "targets": [target("lib", "x"), target("bin", "b-start")]},
+        ]});
+        let of = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            packages_of(&metadata, &names)
+        };
+        let both = of(&["a-start", "b-start", "a-poll"]).unwrap();
+        assert_eq!(both.into_iter().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(
+            of(&["x"])
+                .unwrap_err()
+                .to_string()
+                .contains("no package has the binary x")
+        );
     }
 }

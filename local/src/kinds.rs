@@ -1,50 +1,35 @@
-//! The kinds of jobs that run on this machine: a row each.
+//! The kinds of jobs that run on this machine.
 //!
-//! What must stay true: a row holds what the template cannot say, the package of the functions and the service that is
-//! simulated; no other code here knows a kind by its name.
+//! What must stay true: a kind of the program `landfall` runs here as soon as its service is simulated, and no code here
+//! knows a kind by its name.
 
-use std::fmt;
+use std::{fmt, sync::LazyLock};
 
 use anyhow::{Context, Result};
+use landfall_cli::kinds;
 
-use crate::simulated::{
-    customer_profiles::CustomerProfiles, pinpoint::Pinpoint, quicksight::QuickSight, simulator::Service,
-};
+use crate::simulated::{SERVICES, simulator::Service};
 
-/// A kind of job and the package that serves it with `<kind>-start` and `<kind>-poll`.
+/// A kind of job, whose functions are `<kind>-start` and `<kind>-poll`.
 #[derive(Clone, Copy)]
 pub struct Kind {
     /// Its name, such as `segment-snapshot`.
     pub name: &'static str,
-    /// The package of its functions.
-    pub package: &'static str,
     /// The service that is simulated for it.
     pub service: Service,
 }
 
 /// Every kind.
-pub const KINDS: &[Kind] = &[
-    Kind {
-        name: "segment-snapshot",
-        package: "landfall-customer-profiles",
-        service: Service::of::<CustomerProfiles>(),
-    },
-    Kind {
-        name: "endpoint-export",
-        package: "landfall-pinpoint",
-        service: Service::of::<Pinpoint>(),
-    },
-    Kind {
-        name: "endpoint-import",
-        package: "landfall-pinpoint",
-        service: Service::of::<Pinpoint>(),
-    },
-    Kind {
-        name: "dashboard-snapshot",
-        package: "landfall-quicksight",
-        service: Service::of::<QuickSight>(),
-    },
-];
+pub static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
+    let kind = |name: &'static str| {
+        let signing_name = kinds::row(name)?.service.signing_name;
+        let service = SERVICES
+            .into_iter()
+            .find(|service| service.signing_name == signing_name)?;
+        Some(Kind { name, service })
+    };
+    kinds::KINDS.into_iter().filter_map(kind).collect()
+});
 
 /// The services of some kinds, each once.
 pub fn services(kinds: &[Kind]) -> Vec<Service> {
@@ -107,7 +92,13 @@ mod tests {
 
     #[test]
     fn each_service_is_there_once() {
-        let names: Vec<&str> = services(KINDS).iter().map(|service| service.signing_name).collect();
-        assert_eq!(names, ["profile", "mobiletargeting", "quicksight"]);
+        let names: Vec<&str> = services(&KINDS).iter().map(|service| service.signing_name).collect();
+        assert_eq!(names, SERVICES.map(|service| service.signing_name));
+    }
+
+    #[test]
+    fn every_kind_runs_here() {
+        let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+        assert_eq!(names, kinds::KINDS);
     }
 }

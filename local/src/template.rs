@@ -330,7 +330,7 @@ mod tests {
     #[test]
     fn every_function_and_every_kind_is_found() {
         let template = template().unwrap();
-        let functions = functions::functions(KINDS, true);
+        let functions = functions::functions(&KINDS, true);
         for function in &functions {
             assert!(template.size(function).unwrap().memory_mb >= 128, "{function}");
         }

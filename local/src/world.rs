@@ -235,7 +235,7 @@ impl World {
         let s3 = deploy::s3(moto.address());
         let storage: Arc<dyn Storage> = Arc::new(S3Sink(s3.clone()));
         let mut services = BTreeMap::new();
-        for service in kinds::services(KINDS) {
+        for service in kinds::services(&KINDS) {
             let name = service.signing_name;
             let given = options.services.iter().rfind(|recipe| recipe.signing_name() == name);
             let usual = (service.recipe)(&Asked::default(), None)?;
@@ -311,7 +311,7 @@ impl World {
             .machines
             .get_key_value(kind)
             .with_context(|| format!("kind {kind} is not deployed in this world"))?;
-        let name = crate::edge::new_id();
+        let name = crate::edge::ids::new_id();
         let begun = Instant::now();
         let arn = self.aws.start_execution(machine, &name, event).await?;
         Ok(Execution { arn, name, kind, begun })

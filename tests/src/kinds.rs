@@ -3,7 +3,7 @@
 //! What must stay true: what the tests of every kind need of one stands here and nowhere else. The conformance suite
 //! (`tests/kinds.rs`) runs for each row, and so does whatever goes by [`each_kind`](crate::each_kind).
 
-use std::{collections::BTreeSet, ops::Range, sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use aws_config::SdkConfig;
@@ -40,17 +40,6 @@ macro_rules! each_kind {
             endpoint_import: $crate::kinds::EndpointImports,
         }
     };
-}
-
-/// A job that the simulated service made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Made {
-    /// The service's id.
-    pub id: String,
-    /// What it writes to, or reads: an S3 URI.
-    pub place: String,
-    /// When it was made.
-    pub created: DateTime<Utc>,
 }
 
 /// What a job of a scenario can come to.
@@ -100,6 +89,9 @@ pub trait Subject: JobService + 'static {
     /// The service and the operation of its start call, as botocore's models name them.
     const START_CALL: (&'static str, &'static str);
 
+    /// The service that it passes a role to, as IAM names it; none if it passes no role.
+    const PASSES_ROLE_TO: Option<&'static str>;
+
     /// How a job that a lost start call made is found again.
     const FOUND_BY: FoundBy;
 
@@ -120,22 +112,13 @@ pub trait Subject: JobService + 'static {
         Ok(())
     }
 
-    /// The jobs that the service made.
-    fn made(simulated: &Self::Simulated) -> Vec<Made>;
-
-    /// The ids of the jobs that ended well.
-    fn completed(simulated: &Self::Simulated) -> BTreeSet<String>;
-
-    /// How many calls reached the service.
-    fn calls(simulated: &Self::Simulated) -> usize;
-
-    /// How many start calls reached the service, refused ones included.
-    fn starts(simulated: &Self::Simulated) -> usize;
-
     /// The scenarios of a run of a few milliseconds.
     fn scenarios() -> Vec<Scenario<Self>> {
         <Self::Simulated as Simulator>::scenarios().to_vec()
     }
+
+    /// What IAM is asked about, for a request with such a path: the end of an ARN.
+    fn resource(path: &[&str]) -> Option<String>;
 
     /// What a job of a scenario can come to.
     fn outlook(scenario: Scenario<Self>) -> Outlook;
@@ -165,6 +148,7 @@ impl Subject for SegmentSnapshots {
     type Simulated = CustomerProfiles;
     const SAMPLE: &'static str = include_str!("../../events/segment-snapshot.json");
     const START_CALL: (&'static str, &'static str) = ("customer-profiles", "CreateSegmentSnapshot");
+    const PASSES_ROLE_TO: Option<&'static str> = Some("profile.amazonaws.com");
     const FOUND_BY: FoundBy = FoundBy::Nothing;
     const TOLD: Told = Told::Nothing;
     const DESTINATION: &'static str = "segments/high-value-customers/";
@@ -174,32 +158,19 @@ impl Subject for SegmentSnapshots {
         Self::new(sdk)
     }
 
-    fn made(simulated: &CustomerProfiles) -> Vec<Made> {
-        let made = |one: customer_profiles::Snapshot| Made {
-            id: one.id,
-            place: one.destination,
-            created: one.created,
-        };
-        simulated.snapshots().into_iter().map(made).collect()
-    }
-
-    fn starts(simulated: &CustomerProfiles) -> usize {
-        simulated.starts()
-    }
-
-    fn completed(simulated: &CustomerProfiles) -> BTreeSet<String> {
-        simulated.completed()
-    }
-
-    fn calls(simulated: &CustomerProfiles) -> usize {
-        simulated.calls().len()
-    }
-
     /// Many files take too long: batches are made small instead.
     fn scenarios() -> Vec<customer_profiles::Scenario> {
         let all = customer_profiles::Scenario::ALL.iter().copied();
         all.filter(|one| *one != customer_profiles::Scenario::ManyFiles)
             .collect()
+    }
+
+    fn resource(path: &[&str]) -> Option<String> {
+        match path {
+            ["domains", domain, "segment-estimates", ..] => Some(format!("domains/{domain}")),
+            ["domains", domain, _, segment, ..] => Some(format!("domains/{domain}/segment-definitions/{segment}")),
+            _ => None,
+        }
     }
 
     fn outlook(scenario: customer_profiles::Scenario) -> Outlook {
@@ -231,13 +202,11 @@ fn supported(clock: Arc<dyn Clock>) -> Surroundings {
     }
 }
 
-fn made_by(simulated: &Pinpoint) -> Vec<Made> {
-    let made = |one: pinpoint::Made| Made {
-        id: one.id,
-        place: one.place,
-        created: one.created,
-    };
-    simulated.jobs().into_iter().map(made).collect()
+fn resource_of_pinpoint(path: &[&str]) -> Option<String> {
+    match path {
+        ["v1", rest @ ..] => Some(rest.join("/")),
+        _ => None,
+    }
 }
 
 fn outlook_at_pinpoint(scenario: pinpoint::Scenario) -> Outlook {
@@ -261,6 +230,7 @@ impl Subject for EndpointExports {
     type Simulated = Pinpoint;
     const SAMPLE: &'static str = include_str!("../../events/endpoint-export.json");
     const START_CALL: (&'static str, &'static str) = ("pinpoint", "CreateExportJob");
+    const PASSES_ROLE_TO: Option<&'static str> = Some("pinpoint.amazonaws.com");
     const FOUND_BY: FoundBy = FoundBy::Place;
     const TOLD: Told = Told::Rows;
     const DESTINATION: &'static str = "endpoints/all/";
@@ -270,20 +240,8 @@ impl Subject for EndpointExports {
         Self::within(sdk, supported(clock))
     }
 
-    fn made(simulated: &Pinpoint) -> Vec<Made> {
-        made_by(simulated)
-    }
-
-    fn starts(simulated: &Pinpoint) -> usize {
-        simulated.starts()
-    }
-
-    fn completed(simulated: &Pinpoint) -> BTreeSet<String> {
-        simulated.completed()
-    }
-
-    fn calls(simulated: &Pinpoint) -> usize {
-        simulated.calls().len()
+    fn resource(path: &[&str]) -> Option<String> {
+        resource_of_pinpoint(path)
     }
 
     fn outlook(scenario: pinpoint::Scenario) -> Outlook {
@@ -299,6 +257,7 @@ impl Subject for EndpointImports {
     type Simulated = Pinpoint;
     const SAMPLE: &'static str = include_str!("../../events/endpoint-import.json");
     const START_CALL: (&'static str, &'static str) = ("pinpoint", "CreateImportJob");
+    const PASSES_ROLE_TO: Option<&'static str> = Some("pinpoint.amazonaws.com");
     const FOUND_BY: FoundBy = FoundBy::Source;
     const TOLD: Told = Told::Rows;
     const DESTINATION: &'static str = "";
@@ -315,20 +274,8 @@ impl Subject for EndpointImports {
         Ok(())
     }
 
-    fn made(simulated: &Pinpoint) -> Vec<Made> {
-        made_by(simulated)
-    }
-
-    fn starts(simulated: &Pinpoint) -> usize {
-        simulated.starts()
-    }
-
-    fn completed(simulated: &Pinpoint) -> BTreeSet<String> {
-        simulated.completed()
-    }
-
-    fn calls(simulated: &Pinpoint) -> usize {
-        simulated.calls().len()
+    fn resource(path: &[&str]) -> Option<String> {
+        resource_of_pinpoint(path)
     }
 
     fn outlook(scenario: pinpoint::Scenario) -> Outlook {
@@ -340,6 +287,7 @@ impl Subject for DashboardSnapshots {
     type Simulated = QuickSight;
     const SAMPLE: &'static str = include_str!("../../events/dashboard-snapshot.json");
     const START_CALL: (&'static str, &'static str) = ("quicksight", "StartDashboardSnapshotJob");
+    const PASSES_ROLE_TO: Option<&'static str> = None;
     const FOUND_BY: FoundBy = FoundBy::Key;
     const TOLD: Told = Told::Files;
     const DESTINATION: &'static str = "dashboards/sales-overview/";
@@ -350,25 +298,14 @@ impl Subject for DashboardSnapshots {
         Self::new(sdk, Some(SESSION_ROLE.to_owned()))
     }
 
-    fn made(simulated: &QuickSight) -> Vec<Made> {
-        let made = |one: quicksight::Made| Made {
-            id: one.id,
-            place: one.destination,
-            created: one.created,
-        };
-        simulated.jobs().into_iter().map(made).collect()
-    }
-
-    fn starts(simulated: &QuickSight) -> usize {
-        simulated.count(quicksight::Operation::Start)
-    }
-
-    fn completed(simulated: &QuickSight) -> BTreeSet<String> {
-        simulated.completed()
-    }
-
-    fn calls(simulated: &QuickSight) -> usize {
-        simulated.calls().len()
+    fn resource(path: &[&str]) -> Option<String> {
+        match path {
+            ["accounts", _, "dashboards", dashboard, "snapshot-jobs"] => Some(format!("dashboard/{dashboard}")),
+            ["accounts", _, "dashboards", dashboard, "snapshot-jobs", job, ..] => {
+                Some(format!("dashboard/{dashboard}/snapshot-job/{job}"))
+            }
+            _ => None,
+        }
     }
 
     fn outlook(scenario: quicksight::Scenario) -> Outlook {

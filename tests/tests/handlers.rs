@@ -13,6 +13,7 @@ use landfall_local::simulated::{
     Refusal,
     customer_profiles::{Scenario, Settings},
     pinpoint, quicksight,
+    simulator::Simulator as _,
 };
 use landfall_pinpoint::EndpointImports;
 use landfall_quicksight::DashboardSnapshots;
@@ -60,12 +61,12 @@ async fn assert_sealed_once(harness: &Harness, sealed: &Value, case: &str) -> Re
         assert!(format!("s3://{EXPORTS}/{key}").starts_with(prefix), "{case}: {key}");
     }
 
-    let starts = harness.simulated.starts();
+    let starts = harness.simulated.start_calls();
     let again = harness.run("later", &event()).await?;
     assert_eq!(again["status"], "sealed", "{case}");
     assert_eq!(again["outcome"]["receipt"], uri, "{case}");
     assert_eq!(again["outcome"]["announce"], false, "{case}");
-    assert_eq!(harness.simulated.starts(), starts, "{case}");
+    assert_eq!(harness.simulated.start_calls(), starts, "{case}");
     Ok(())
 }
 
@@ -124,12 +125,12 @@ async fn a_claim_is_taken_over_only_after_its_lease() -> Result<()> {
         busy.message.contains("its claim ends at 2026-11-01T05:01:07Z") || busy.message.contains("05:01:07"),
         "{busy}"
     );
-    assert_eq!(harness.simulated.starts(), 0);
+    assert_eq!(harness.simulated.start_calls(), 0);
 
     harness.clock.advance(Duration::from_secs(66));
     let job = harness.start(&<Harness>::received("two", &event())).await?;
     assert_eq!(job.attempt, 2, "whether the first call was made cannot be known");
-    assert_eq!(harness.simulated.starts(), 1);
+    assert_eq!(harness.simulated.start_calls(), 1);
     Ok(())
 }
 
@@ -141,7 +142,7 @@ async fn a_late_owner_leaves_an_orphan_and_adopts() -> Result<()> {
     harness.start(&<Harness>::received("one", &event())).await.unwrap_err();
     let sealed = harness.run("two", &event()).await?;
     assert_sealed_once(&harness, &sealed, "late owner").await?;
-    assert_eq!(harness.simulated.starts(), 2);
+    assert_eq!(harness.simulated.start_calls(), 2);
     let receipt = harness.json(sealed["outcome"]["receipt"].as_str().context("no receipt")?)?;
     assert_eq!(receipt["attempts"].as_array().map(Vec::len), Some(2));
     assert!(
@@ -178,7 +179,7 @@ async fn an_orphan_that_is_noted_during_a_start_call_takes_no_claim() -> Result<
     let harness = harness(Scenario::Success);
     orphan_during_start_call(&harness);
     let job = harness.start(&<Harness>::received("one", &event())).await?;
-    assert_eq!((job.attempt, harness.simulated.starts()), (1, 1));
+    assert_eq!((job.attempt, harness.simulated.start_calls()), (1, 1));
     let entry = harness.json(&format!("s3://{LEDGER}/{}", Ledger::entry_key(&job.kind, &job.job_key)))?;
     assert_orphan_beside(&entry, "started");
     Ok(())
@@ -276,7 +277,7 @@ async fn what_is_not_allowed_is_never_started() -> Result<()> {
         let sealed = harness.run("one", &event).await?;
         assert_eq!(sealed["outcome"]["error"]["Error"], "Landfall.Forbidden");
     }
-    assert_eq!(harness.simulated.starts(), 0);
+    assert_eq!(harness.simulated.start_calls(), 0);
     Ok(())
 }
 
@@ -291,7 +292,7 @@ async fn a_domain_that_is_not_allowed_is_never_asked_for() -> Result<()> {
     }
     let sealed = harness.run("one", &event()).await?;
     assert_eq!(sealed["outcome"]["error"]["Error"], "Landfall.Forbidden");
-    assert_eq!(harness.simulated.starts(), 0);
+    assert_eq!(harness.simulated.start_calls(), 0);
     Ok(())
 }
 
@@ -339,7 +340,7 @@ async fn a_quota_that_stays_exceeded_ends_sealed() -> Result<()> {
     );
     assert_eq!(harness.receipts(), Vec::<String>::new());
     // At once, after a pause, and after a rest; the next one would have come after the deadline.
-    assert_eq!(harness.simulated.starts(), 3);
+    assert_eq!(harness.simulated.start_calls(), 3);
     Ok(())
 }
 
@@ -410,7 +411,7 @@ async fn an_id_is_not_lost_to_a_passing_error_of_the_ledger() -> Result<()> {
     // Claim, start call, record.
     let harness = <Harness>::new(settings(Scenario::Success), Faults::at(2, Moment::Before, Harm::Lose))?;
     let job = harness.start(&<Harness>::received("one", &event())).await?;
-    assert_eq!((job.attempt, harness.simulated.starts()), (1, 1));
+    assert_eq!((job.attempt, harness.simulated.start_calls()), (1, 1));
     Ok(())
 }
 
@@ -423,7 +424,7 @@ async fn an_id_is_not_lost_to_a_refusal_of_the_ledger() -> Result<()> {
         .store
         .before(Op::Put, 2, |store| store.fail_at(0, ErrorKind::Forbidden));
     let job = harness.start(&<Harness>::received("one", &event())).await?;
-    assert_eq!((job.attempt, harness.simulated.starts()), (1, 1));
+    assert_eq!((job.attempt, harness.simulated.start_calls()), (1, 1));
     Ok(())
 }
 
@@ -437,9 +438,12 @@ async fn no_start_call_is_made_without_time_for_its_answer() -> Result<()> {
         .before(Op::Put, 0, move |_| clock.advance(Duration::from_secs(40)));
     let received = <Harness>::received("one", &event());
     let error = harness.start(&received).await.unwrap_err();
-    assert_eq!((error.kind, harness.simulated.starts()), (ErrorKind::Unavailable, 0));
+    assert_eq!(
+        (error.kind, harness.simulated.start_calls()),
+        (ErrorKind::Unavailable, 0)
+    );
     let job = harness.start(&received).await?;
-    assert_eq!((job.attempt, harness.simulated.starts()), (1, 1));
+    assert_eq!((job.attempt, harness.simulated.start_calls()), (1, 1));
     Ok(())
 }
 
@@ -515,7 +519,7 @@ async fn nothing_is_started_past_its_deadline() -> Result<()> {
     let error = harness.start(&received).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::TimedOut);
     assert!(error.message.contains("LimitExceededException"), "{error}");
-    assert_eq!(harness.simulated.jobs().len(), 0);
+    assert_eq!(harness.simulated.jobs_made().len(), 0);
     Ok(())
 }
 
@@ -634,7 +638,7 @@ async fn a_source_that_changed_in_line_is_checked_again() -> Result<()> {
         harness.start(&received).await.unwrap_err().kind,
         ErrorKind::InvalidEvent
     );
-    assert_eq!(harness.simulated.jobs().len(), 0);
+    assert_eq!(harness.simulated.jobs_made().len(), 0);
     Ok(())
 }
 
@@ -649,10 +653,13 @@ async fn a_lost_import_is_believed_absent_only_some_time_after_its_call() -> Res
     let received = import_received()?;
     assert_eq!(harness.start(&received).await.unwrap_err().kind, ErrorKind::Throttled);
     assert_eq!(harness.start(&received).await.unwrap_err().kind, ErrorKind::Busy);
-    assert_eq!(harness.simulated.starts(), 1);
+    assert_eq!(harness.simulated.start_calls(), 1);
     harness.pass(Duration::from_secs(31)).await;
     harness.start(&received).await?;
-    assert_eq!((harness.simulated.starts(), harness.simulated.jobs().len()), (2, 1));
+    assert_eq!(
+        (harness.simulated.start_calls(), harness.simulated.jobs_made().len()),
+        (2, 1)
+    );
     Ok(())
 }
 
@@ -692,7 +699,7 @@ async fn a_job_that_nobody_can_start_any_more_is_given_up_for_all_its_deliveries
         (&other["job_key"], &other["outcome"]["announce"]),
         (&sealed["job_key"], &json!(false))
     );
-    assert_eq!(harness.simulated.starts(), 0);
+    assert_eq!(harness.simulated.start_calls(), 0);
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use landfall_local::simulated::{
     SimulatedService,
     customer_profiles::{Scenario, Settings},
     pinpoint::{self, Pinpoint},
+    simulator::Simulator as _,
 };
 use landfall_pinpoint::EndpointExports;
 use landfall_tests::{
@@ -256,7 +257,7 @@ async fn a_job_that_was_found_is_not_kept() -> Result<()> {
     let harness = Harness::exports(settings, Faults::at(1, Moment::After, Harm::Die))?;
     let sealed = harness.run("one", &event).await?;
     assert_eq!(sealed["outcome"]["verdict"], "succeeded");
-    assert_eq!(harness.simulated.starts(), 1);
+    assert_eq!(harness.simulated.start_calls(), 1);
     assert_eq!(key(&harness), None);
     Ok(())
 }

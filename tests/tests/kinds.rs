@@ -121,17 +121,17 @@ async fn assert_sealed_once<S: Subject>(harness: &Bench<S>, sealed: &Value, case
         let key = object["key"].as_str().context("no key")?;
         assert!(format!("s3://{EXPORTS}/{key}").starts_with(prefix), "{case}: {key}");
     }
-    let jobs = S::made(&harness.simulated).len();
+    let jobs = harness.simulated.jobs_made().len();
     // One lost call leads to a second job only where the first one cannot be found.
     let most = if S::FOUND_BY == FoundBy::Nothing { 2 } else { 1 };
     assert!((1..=most).contains(&jobs), "{case}: {jobs} jobs");
 
-    let starts = S::starts(&harness.simulated);
+    let starts = harness.simulated.start_calls();
     let again = harness.run("later", &S::sample()?).await?;
     assert_eq!(again["status"], "sealed", "{case}");
     assert_eq!(again["outcome"]["receipt"], uri, "{case}");
     assert_eq!(again["outcome"]["announce"], false, "{case}");
-    assert_eq!(S::starts(&harness.simulated), starts, "{case}");
+    assert_eq!(harness.simulated.start_calls(), starts, "{case}");
     Ok(counted(&receipt))
 }
 
@@ -153,7 +153,7 @@ async fn any_one_call_may_be_lost<S: Subject>() -> Result<()> {
                 let sealed = harness.run("first", &event).await.with_context(|| case.clone())?;
                 let found = assert_sealed_once(&harness, &sealed, &case).await?;
                 assert_eq!(found, wanted, "{case}");
-                assert!(S::starts(&harness.simulated) <= 2, "{case}");
+                assert!(harness.simulated.start_calls() <= 2, "{case}");
             }
         }
     }
@@ -168,7 +168,7 @@ async fn every_step_may_run_twice<S: Subject>() -> Result<()> {
     let job = harness.start(&received).await?;
     let again = harness.start(&received).await?;
     assert_eq!((&again.service_id, again.adopted), (&job.service_id, true));
-    assert_eq!(S::starts(&harness.simulated), 1);
+    assert_eq!(harness.simulated.start_calls(), 1);
 
     harness.pass(DURATION * 2).await;
     let done = harness.look(job.clone(), &event).await?;
@@ -202,7 +202,7 @@ async fn deliveries_share_a_job_and_one_announces_it<S: Subject>() -> Result<()>
     assert_eq!(first["outcome"]["announce"], true);
     assert_eq!(second["outcome"]["announce"], false);
     assert_eq!(first["outcome"]["receipt"], second["outcome"]["receipt"]);
-    assert_eq!(S::starts(&harness.simulated), 1);
+    assert_eq!(harness.simulated.start_calls(), 1);
     Ok(())
 }
 
@@ -254,7 +254,7 @@ async fn a_refused_start_is_sealed_and_makes_no_job<S: Subject>() -> Result<()> 
         (&json!("failed"), &json!(true))
     );
     assert_eq!(outcome["error"]["Error"], "Landfall.Forbidden", "{sealed:#}");
-    assert_eq!((S::made(&harness.simulated).len(), harness.receipts().len()), (0, 0));
+    assert_eq!((harness.simulated.jobs_made().len(), harness.receipts().len()), (0, 0));
     let receipt = receipt(&harness, &sealed)?;
     assert_eq!(receipt["verdict"], "failed");
     assert_eq!(receipt["error"]["Error"], "Landfall.Forbidden");
@@ -277,12 +277,12 @@ async fn a_job_waits_until_a_slot_is_free<S: Subject>() -> Result<()> {
     harness.pass(DURATION * 2).await;
     let busy = harness.start(&second).await.unwrap_err();
     assert_eq!(busy.kind, ErrorKind::Busy, "a slot is kept until the seal: {busy}");
-    assert_eq!(S::starts(&harness.simulated), 1);
+    assert_eq!(harness.simulated.start_calls(), 1);
 
     assert_eq!(harness.run("one", &one).await?["outcome"]["verdict"], "succeeded");
     let sealed = harness.run("two", &two).await?;
     assert_eq!(sealed["outcome"]["verdict"], "succeeded", "{sealed:#}");
-    assert_eq!(S::starts(&harness.simulated), 2);
+    assert_eq!(harness.simulated.start_calls(), 2);
     Ok(())
 }
 
@@ -298,7 +298,7 @@ async fn a_job_that_was_given_up_is_picked_up<S: Subject>() -> Result<()> {
     event["detail"]["Landfall"] = json!({"PickUp": outcome["job_key"]});
     let sealed = harness.run("second", &event).await?;
     assert_eq!(sealed["outcome"]["verdict"], "succeeded", "{sealed:#}");
-    assert_eq!(S::starts(&harness.simulated), 1);
+    assert_eq!(harness.simulated.start_calls(), 1);
     assert_eq!(receipt(&harness, &sealed)?["picks_up"], outcome["job_key"]);
     let first = outcome["job_key"].as_str().context("no job key")?;
     let entry = harness.json(&format!("s3://{LEDGER}/{}", Ledger::entry_key(&S::kind(), first)))?;

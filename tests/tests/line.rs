@@ -20,6 +20,7 @@ use landfall_local::simulated::{
     SimulatedService,
     customer_profiles::{self, Scenario},
     pinpoint, quicksight,
+    simulator::{Made, Simulator as _},
 };
 use landfall_pinpoint::{EndpointExports, EndpointImports};
 use landfall_quicksight::DashboardSnapshots;
@@ -340,11 +341,11 @@ async fn a_burst_stands_in_line_and_ends_sealed() -> Result<()> {
 
     let made: Vec<_> = harness
         .simulated
-        .snapshots()
+        .jobs_made()
         .iter()
         .map(|snapshot| snapshot.created)
         .collect();
-    assert_eq!((made.len(), harness.simulated.starts()), (EVENTS, EVENTS));
+    assert_eq!((made.len(), harness.simulated.start_calls()), (EVENTS, EVENTS));
     assert_eq!(most_at_once(&made), LIMIT, "the line is used, and no more");
     assert_eq!(places(&harness), Vec::<String>::new());
     // Whoever has no place reads, and writes its reason once; the line itself is written twice a job, and tried to be
@@ -415,7 +416,7 @@ async fn asking_in_line_is_cheap_and_starts_nothing() -> Result<()> {
             .versions(LEDGER, &Ledger::entry_key(&DashboardSnapshots::kind(), &job_key)),
         versions
     );
-    assert_eq!(harness.simulated.count(quicksight::Operation::Start), 2);
+    assert_eq!(harness.simulated.start_calls(), 2);
     Ok(())
 }
 
@@ -435,7 +436,7 @@ async fn no_lost_call_leaks_a_place_or_lets_two_jobs_run() -> Result<()> {
                 let crowd = Crowd::new(&harness, &events).one_by_one();
                 let outcomes = crowd.run().await.with_context(|| case.clone())?;
                 assert_eq!(verdicts(&outcomes, "succeeded"), 2, "{case}: {outcomes:#?}");
-                let made: Vec<_> = harness.simulated.jobs().iter().map(|job| job.created).collect();
+                let made: Vec<_> = harness.simulated.jobs_made().iter().map(|job| job.created).collect();
                 assert_eq!((made.len(), most_at_once(&made)), (2, 1), "{case}");
                 assert_eq!(places(&harness), Vec::<String>::new(), "{case}");
             }
@@ -483,7 +484,7 @@ async fn a_job_that_is_started_again_keeps_its_place() -> Result<()> {
     harness.start(&received).await.unwrap_err();
     harness.faults.revive();
     assert_eq!(places(&harness).len(), 1);
-    assert_eq!(harness.simulated.count(quicksight::Operation::Start), 0);
+    assert_eq!(harness.simulated.start_calls(), 0);
     harness.pass(Duration::from_secs(66)).await;
     let job = harness.start(&received).await?;
     assert_eq!(places(&harness), [job.job_key]);
@@ -531,7 +532,7 @@ async fn a_job_past_its_deadline_in_line_is_sealed_as_timed_out() -> Result<()> 
         .filter(|outcome| outcome["outcome"]["announce"] == true)
         .count();
     assert_eq!(announced, 1);
-    assert_eq!(harness.simulated.jobs().len(), 1);
+    assert_eq!(harness.simulated.jobs_made().len(), 1);
     Ok(())
 }
 
@@ -563,9 +564,9 @@ async fn a_used_up_day_is_waited_for() -> Result<()> {
         let cause = error["Cause"].as_str().context("no cause")?;
         assert!(cause.contains("2 start calls were made for example-support"), "{cause}");
     }
-    let snapshots = harness.simulated.snapshots();
+    let snapshots = harness.simulated.jobs_made();
     let of_day = |day| {
-        let is_of_day = |made: &&customer_profiles::Snapshot| made.created.date_naive() == day;
+        let is_of_day = |made: &&Made| made.created.date_naive() == day;
         snapshots.iter().filter(is_of_day).count()
     };
     let second = begun.date_naive() + TimeDelta::days(1);
@@ -614,12 +615,12 @@ async fn every_start_call_counts() -> Result<()> {
         harness.configure(|config| config.max_starts_per_day = 2);
         let outcome = harness.run("one", &segment(0)).await?;
         assert_eq!(outcome["outcome"]["verdict"], "succeeded", "{scenario}");
-        assert_eq!(harness.simulated.starts(), 2, "{scenario}");
+        assert_eq!(harness.simulated.start_calls(), 2, "{scenario}");
         let next = <Harness>::received("two", &segment(1));
         let error = harness.start(&next).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Busy, "{scenario}: {error}");
         assert!(error.message.contains("on this day"), "{scenario}: {error}");
-        assert_eq!(harness.simulated.starts(), 2, "{scenario}");
+        assert_eq!(harness.simulated.start_calls(), 2, "{scenario}");
     }
     Ok(())
 }
@@ -645,7 +646,7 @@ async fn no_lost_call_makes_a_call_uncounted() -> Result<()> {
                 let counted = harness.json(&format!("s3://{LEDGER}/{key}"))?["calls"]
                     .as_array()
                     .map_or(0, Vec::len);
-                let made = harness.simulated.starts();
+                let made = harness.simulated.start_calls();
                 assert!(
                     made <= counted && counted <= 2,
                     "{case}: {made} calls, {counted} counted"
@@ -670,8 +671,11 @@ async fn an_import_that_waits_reads_no_source() -> Result<()> {
         .run()
         .await?;
     assert_eq!(verdicts(&outcomes, "succeeded"), 3, "{outcomes:#?}");
-    let made: Vec<_> = imports.simulated.jobs().iter().map(|job| job.created).collect();
-    assert_eq!((made.len(), most_at_once(&made), imports.simulated.starts()), (3, 1, 3));
+    let made: Vec<_> = imports.simulated.jobs_made().iter().map(|job| job.created).collect();
+    assert_eq!(
+        (made.len(), most_at_once(&made), imports.simulated.start_calls()),
+        (3, 1, 3)
+    );
     let is_of_source = |call: &&Call| matches!(call.op, Op::Head | Op::Read) && call.bucket == EXPORTS;
     let reads = imports.store.calls().iter().filter(is_of_source).count();
     assert!((3..10).contains(&reads), "{reads} reads of sources");

@@ -32,8 +32,10 @@ use landfall_local::simulated::{
 use landfall_pinpoint::{EndpointExports, EndpointImports};
 use landfall_quicksight::DashboardSnapshots;
 use landfall_tests::{
+    each_kind,
     harness::{EXPORTS, Harness},
     in_process::Faults,
+    kinds::Subject,
 };
 use serde_json::{Value, json};
 
@@ -121,7 +123,7 @@ fn nothing_planted_is_logged(case: &str) {
 struct Planting<M> {
     service: Arc<M>,
     /// The calls, by their numbers, that it refuses, with status and code.
-    refuses: Option<(std::ops::Range<usize>, StatusCode, &'static str)>,
+    refuses: Option<Refused>,
     calls: AtomicUsize,
 }
 
@@ -277,12 +279,17 @@ fn imports(scenario: pinpoint::Scenario) -> Harness<EndpointImports, Pinpoint> {
     harness
 }
 
+/// Calls that are refused, with which status and code.
+type Refused = (std::ops::Range<usize>, StatusCode, &'static str);
+
+/// A kind's own sample event, at a service that works as usual.
+async fn told_of<S: Subject>(refuses: Option<Refused>) -> Result<Value> {
+    let harness = Harness::<S, S::Simulated>::usual(5, Duration::from_secs(5), Faults::none())?;
+    told(harness, &S::sample()?, refuses).await
+}
+
 /// Lets the functions of a harness hear what is planted, and runs an event.
-async fn told<S, M>(
-    mut harness: Harness<S, M>,
-    event: &str,
-    refuses: Option<(std::ops::Range<usize>, StatusCode, &'static str)>,
-) -> Result<Value>
+async fn told<S, M>(mut harness: Harness<S, M>, event: &Value, refuses: Option<Refused>) -> Result<Value>
 where
     S: JobService + 'static,
     M: SimulatedService + 'static,
@@ -293,7 +300,7 @@ where
         refuses,
         calls: AtomicUsize::new(0),
     }));
-    execution(&harness, &sample(event)).await
+    execution(&harness, event).await
 }
 
 #[test]
@@ -338,10 +345,21 @@ async fn nothing_that_a_service_says_is_logged() -> Result<()> {
         |calls: std::ops::Range<usize>| Some((calls, StatusCode::INTERNAL_SERVER_ERROR, "InternalServerException"));
     let mut outcomes = Vec::new();
     for refuses in [None, denied(0..1), denied(1..4), broken(0..1), broken(1..4)] {
+        macro_rules! each {
+            ($($name:ident: $kind:ty),* $(,)?) => { $(outcomes.push(told_of::<$kind>(refuses.clone()).await?);)* };
+        }
+        each_kind!(each);
         use customer_profiles::Scenario::{ServiceFailed, Success};
         for scenario in [Success, ServiceFailed] {
-            outcomes.push(told(segments(scenario), "segment-snapshot-estimate.json", refuses.clone()).await?);
-            outcomes.push(told(segments(scenario), "segment-snapshot.json", refuses.clone()).await?);
+            outcomes.push(
+                told(
+                    segments(scenario),
+                    &sample("segment-snapshot-estimate.json"),
+                    refuses.clone(),
+                )
+                .await?,
+            );
+            outcomes.push(told(segments(scenario), &sample("segment-snapshot.json"), refuses.clone()).await?);
         }
         use quicksight::Scenario as OfQuickSight;
         for scenario in [
@@ -350,9 +368,16 @@ async fn nothing_that_a_service_says_is_logged() -> Result<()> {
             OfQuickSight::FileError,
             OfQuickSight::HttpsUri,
         ] {
-            outcomes.push(told(dashboards(scenario), "dashboard-snapshot.json", refuses.clone()).await?);
+            outcomes.push(
+                told(
+                    dashboards(scenario),
+                    &sample("dashboard-snapshot.json"),
+                    refuses.clone(),
+                )
+                .await?,
+            );
             let event = "dashboard-snapshot-registered-user.json";
-            outcomes.push(told(dashboards(scenario), event, refuses.clone()).await?);
+            outcomes.push(told(dashboards(scenario), &sample(event), refuses.clone()).await?);
         }
         use pinpoint::Scenario as OfPinpoint;
         for scenario in [
@@ -360,8 +385,8 @@ async fn nothing_that_a_service_says_is_logged() -> Result<()> {
             OfPinpoint::ServiceFailed,
             OfPinpoint::CompletedWithFailures,
         ] {
-            outcomes.push(told(exports(scenario), "endpoint-export.json", refuses.clone()).await?);
-            outcomes.push(told(imports(scenario), "endpoint-import.json", refuses.clone()).await?);
+            outcomes.push(told(exports(scenario), &sample("endpoint-export.json"), refuses.clone()).await?);
+            outcomes.push(told(imports(scenario), &sample("endpoint-import.json"), refuses.clone()).await?);
         }
     }
     nothing_planted_is_logged("answers");

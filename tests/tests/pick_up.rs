@@ -6,7 +6,10 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use landfall::{error::ErrorKind, ledger::Ledger, service::JobService};
 use landfall_customer_profiles::SegmentSnapshots;
-use landfall_local::simulated::customer_profiles::{self, Scenario};
+use landfall_local::simulated::{
+    customer_profiles::{self, Scenario},
+    simulator::Simulator as _,
+};
 use landfall_tests::{
     harness::{EXPORTS, Harness, LEDGER},
     in_process::{Faults, Harm, Moment},
@@ -77,7 +80,7 @@ async fn a_job_that_ends_late_is_sealed_without_another_export() -> Result<()> {
     assert_eq!(sealed["outcome"]["announce"], true);
     let picked = job_key(&sealed)?;
     assert!(picked != first && picked.starts_with("20261101T050000Z-"), "{picked}");
-    assert_eq!(harness.simulated.starts(), 1);
+    assert_eq!(harness.simulated.start_calls(), 1);
 
     let uri = format!("s3://{EXPORTS}/segments/high-value-customers/run={first}/_receipt.json");
     assert_eq!(sealed["outcome"]["receipt"], uri);
@@ -269,7 +272,7 @@ async fn a_failed_pick_up_is_followed_by_another_one() -> Result<()> {
             .unwrap_err();
         assert!(error.message.contains("which succeeded: its receipt is"), "{error}");
     }
-    assert_eq!((harness.simulated.starts(), harness.receipts().len()), (1, 1));
+    assert_eq!((harness.simulated.start_calls(), harness.receipts().len()), (1, 1));
     Ok(())
 }
 
@@ -306,7 +309,11 @@ async fn any_call_of_a_pick_up_may_be_lost() -> Result<()> {
                 harness.pass(DURATION).await;
                 let sealed = harness.run("second", &event).await.with_context(|| case.clone())?;
                 assert_eq!(sealed["outcome"]["verdict"], "succeeded", "{case}: {sealed:#}");
-                assert_eq!((harness.simulated.starts(), harness.receipts().len()), (1, 1), "{case}");
+                assert_eq!(
+                    (harness.simulated.start_calls(), harness.receipts().len()),
+                    (1, 1),
+                    "{case}"
+                );
                 let again = harness.run("third", &event).await?;
                 assert_eq!(again["outcome"]["receipt"], sealed["outcome"]["receipt"], "{case}");
                 assert_eq!(again["outcome"]["announce"], false, "{case}");
@@ -327,6 +334,6 @@ async fn a_rejected_output_is_verified_again() -> Result<()> {
     let options = json!({"PickUp": job_key(&rejected)?, "Verification": {"AllowEmpty": true}});
     let sealed = harness.run("second", &segment("second", options)).await?;
     assert_eq!(sealed["outcome"]["verdict"], "succeeded", "{sealed:#}");
-    assert_eq!(harness.simulated.starts(), 1);
+    assert_eq!(harness.simulated.start_calls(), 1);
     Ok(())
 }

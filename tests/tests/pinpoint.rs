@@ -21,6 +21,7 @@ use landfall::{
 use landfall_local::simulated::{
     Refusal, SimulatedService,
     pinpoint::{Endpoints, FAILURES, Operation, Pinpoint, Scenario, Settings, Way, samples},
+    simulator::Simulator as _,
 };
 use landfall_pinpoint::{EndpointExports, EndpointImports, Surroundings, retirement::END_OF_SUPPORT};
 use landfall_tests::{
@@ -179,7 +180,7 @@ async fn an_export_is_found_in_its_segment_behind_many_others() -> Result<()> {
         .await?;
     let prefix = job.output.as_ref().unwrap().prefix.clone();
     assert_eq!(job.output.as_ref().unwrap().format, Some(Format::JsonlGzip));
-    assert_eq!(world.pinpoint.jobs()[0].place, prefix.to_string());
+    assert_eq!(world.pinpoint.jobs_made()[0].place, prefix.to_string());
     for number in 0..7 {
         let other =
             json!({"RoleArn": role(), "S3UrlPrefix": format!("s3://{EXPORTS}/other-{number}/"), "SegmentId": SEGMENT});
@@ -259,8 +260,13 @@ async fn failures_are_counted_and_their_people_are_not_named() -> Result<()> {
 /// What became of a job whose start went wrong: attempts, jobs at the service, start calls, and what was met on the way.
 async fn settled<S: JobService>(world: &World, service: &S, event: &Value) -> (u32, usize, usize, Vec<ErrorKind>) {
     let (job, met) = world.start_at_last(service, event).await.unwrap();
-    assert!(world.pinpoint.jobs().iter().any(|made| made.id == job.service_id));
-    (job.attempt, world.pinpoint.jobs().len(), world.pinpoint.starts(), met)
+    assert!(world.pinpoint.jobs_made().iter().any(|made| made.id == job.service_id));
+    (
+        job.attempt,
+        world.pinpoint.jobs_made().len(),
+        world.pinpoint.start_calls(),
+        met,
+    )
 }
 
 #[tokio::test]
@@ -327,20 +333,20 @@ async fn where_nothing_can_be_told_an_export_gets_its_own_prefix_and_an_import_s
     let world = World::new(Scenario::EmptyDefinition, before_the_end());
     let (attempt, jobs, starts, _) = settled(&world, &world.exports(), &export(&json!({}))).await;
     assert_eq!((attempt, jobs, starts), (2, 2, 2));
-    let places: Vec<_> = world.pinpoint.jobs().into_iter().map(|job| job.place).collect();
+    let places: Vec<_> = world.pinpoint.jobs_made().into_iter().map(|job| job.place).collect();
     assert!(places[1].ends_with("-2/") && !places[0].ends_with("-2/"), "{places:?}");
 
     let world = World::new(Scenario::EmptyDefinition, before_the_end());
     let imports = world.imports();
     let error = world.start_at_last(&imports, &import(&json!({}))).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::JobFailed);
-    let id = world.pinpoint.jobs()[0].id.clone();
+    let id = world.pinpoint.jobs_made()[0].id.clone();
     assert!(
         error.message.contains(&id) && error.message.contains("Landfall.Rerun"),
         "{}",
         error.message
     );
-    assert_eq!(world.pinpoint.starts(), 1);
+    assert_eq!(world.pinpoint.start_calls(), 1);
     Ok(())
 }
 
@@ -359,12 +365,15 @@ async fn of_several_imports_of_the_same_the_oldest_is_ours_and_older_ones_are_no
         world.start(&imports, &import(&json!({}))).await.unwrap_err().kind,
         ErrorKind::Unavailable
     );
-    let ours = world.pinpoint.jobs()[1].id.clone();
+    let ours = world.pinpoint.jobs_made()[1].id.clone();
     world.clock.advance(Duration::from_secs(2));
     world.pinpoint.start_elsewhere(APPLICATION, Way::Import, &other).await?;
     world.pinpoint.start_elsewhere(APPLICATION, Way::Import, &same).await?;
     let job = world.start(&imports, &import(&json!({}))).await?;
-    assert_eq!((job.service_id, job.adopted, world.pinpoint.starts()), (ours, true, 1));
+    assert_eq!(
+        (job.service_id, job.adopted, world.pinpoint.start_calls()),
+        (ours, true, 1)
+    );
     Ok(())
 }
 
@@ -387,7 +396,7 @@ async fn an_import_counts_what_its_source_holds() -> Result<()> {
         let job = world.start(&imports, &import(&settings)).await?;
         let source = job.source.clone().unwrap();
         assert_eq!((source.objects, source.rows), (objects, ENDPOINTS), "{settings}");
-        assert_eq!((job.output.is_none(), world.pinpoint.starts()), (true, 1));
+        assert_eq!((job.output.is_none(), world.pinpoint.start_calls()), (true, 1));
         let last = world.poll_to_the_end(&imports, job).await?.pop().unwrap();
         assert_eq!(last.status, Status::Succeeded);
         assert_eq!(
@@ -729,7 +738,7 @@ async fn retired_services_and_living_ones_are_told_apart() -> Result<()> {
             let world = World::new(scenario, now);
             let error = world.start(&world.exports(), &export(&json!({}))).await.unwrap_err();
             assert_eq!(error.kind, expected, "export, {scenario} at {now}: {error}");
-            assert_eq!(world.pinpoint.starts(), 1);
+            assert_eq!(world.pinpoint.start_calls(), 1);
             let world = World::new(scenario, now);
             let error = world.start(&world.imports(), &import(&json!({}))).await.unwrap_err();
             assert_eq!(error.kind, expected, "import, {scenario} at {now}: {error}");

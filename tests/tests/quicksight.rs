@@ -21,7 +21,8 @@ use landfall::{
 };
 use landfall_local::simulated::{
     Refusal, SimulatedService, json_response,
-    quicksight::{Operation, QuickSight, Scenario, Settings},
+    quicksight::{QuickSight, Scenario, Settings},
+    simulator::Simulator as _,
 };
 use landfall_quicksight::DashboardSnapshots;
 use landfall_tests::{
@@ -111,13 +112,10 @@ async fn every_sample_ends_with_a_receipt_of_all_its_files() -> Result<()> {
             "{name}"
         );
         assert_eq!(receipt["output"]["rows"], rows, "{name}");
-        let made = harness.simulated.jobs();
+        let made = harness.simulated.jobs_made();
         assert_eq!(made.len(), 1, "{name}");
         assert_eq!(sealed["job_key"], json!(made[0].id), "{name}");
-        assert!(
-            made[0].destination.ends_with(&format!("/run={}/", made[0].id)),
-            "{made:?}"
-        );
+        assert!(made[0].place.ends_with(&format!("/run={}/", made[0].id)), "{made:?}");
     }
     Ok(())
 }
@@ -182,7 +180,7 @@ async fn each_scenario_ends_as_it_must() -> Result<()> {
             let expected = expected.map(ErrorKind::name).unwrap_or_default();
             assert_eq!(kind, expected, "{scenario} {name}: {sealed:#}");
             assert!(cause.contains(words), "{scenario} {name}: {cause}");
-            let made = harness.simulated.jobs().len();
+            let made = harness.simulated.jobs_made().len();
             let most = usize::from(!matches!(scenario, Scenario::Denied | Scenario::NotFound));
             assert_eq!(made, most, "{scenario} {name}");
             let is_success = expected.is_empty();
@@ -202,7 +200,7 @@ async fn a_lost_start_is_adopted_by_its_id() -> Result<()> {
         assert!(job.adopted, "{scenario}");
         assert_eq!((job.attempt, &job.service_id), (1, &job.job_key), "{scenario}");
         assert_eq!(
-            harness.simulated.count(Operation::Start),
+            harness.simulated.start_calls(),
             1,
             "{scenario}: looked for, not started again"
         );
@@ -228,7 +226,7 @@ async fn an_id_in_use_is_ours_if_its_files_are() -> Result<()> {
         .filter_map(|call| call.error)
         .collect();
     assert_eq!(errors, ["ResourceExistsException"]);
-    assert_eq!(harness.simulated.jobs().len(), 1);
+    assert_eq!(harness.simulated.jobs_made().len(), 1);
     Ok(())
 }
 
@@ -238,7 +236,7 @@ async fn a_job_that_exists_and_is_not_shown_yet_is_waited_for() -> Result<()> {
     let mut harness = harness(Scenario::LostAnswer);
     let received = Snapshots::received("first", &sample("plain"));
     harness.start(&received).await.expect_err("the answer is lost");
-    let id = harness.simulated.jobs()[0].id.clone();
+    let id = harness.simulated.jobs_made()[0].id.clone();
     let shown = Arc::clone(&harness.simulated);
     harness.talk_to(Arc::new(Unshown {
         service: Arc::clone(&shown),
@@ -249,7 +247,7 @@ async fn a_job_that_exists_and_is_not_shown_yet_is_waited_for() -> Result<()> {
     harness.talk_to(shown);
     let job = harness.start(&received).await?;
     assert_eq!((job.attempt, &job.service_id), (1, &id));
-    assert_eq!(harness.simulated.jobs().len(), 1);
+    assert_eq!(harness.simulated.jobs_made().len(), 1);
     Ok(())
 }
 
@@ -293,7 +291,7 @@ async fn thirteen_at_a_time_stand_in_line() -> Result<()> {
     harness.pass(Duration::from_secs(60)).await;
     let job = harness.start(&last).await?;
     assert_eq!(job.attempt, 1, "it waited in line and lost nothing");
-    assert_eq!(harness.simulated.jobs().len(), 13);
+    assert_eq!(harness.simulated.jobs_made().len(), 13);
     Ok(())
 }
 

@@ -27,7 +27,10 @@ use landfall::{
     },
     trigger,
 };
-use landfall_local::simulated::customer_profiles::{Scenario, Settings};
+use landfall_local::simulated::{
+    customer_profiles::{Scenario, Settings},
+    simulator::Simulator as _,
+};
 use landfall_tests::{
     harness::{Harness, LEDGER},
     in_process::Faults,
@@ -248,7 +251,7 @@ async fn deliveries_start_once(store: &Arc<dyn ObjectStore>) -> Result<()> {
         }
     });
     let jobs: Vec<_> = join_all(deliveries).await.into_iter().collect::<Result<_, _>>()?;
-    assert_eq!(harness.simulated.starts(), 1);
+    assert_eq!(harness.simulated.start_calls(), 1);
     assert_eq!(jobs.iter().filter(|job| !job.adopted).count(), 1);
     let ids: BTreeSet<_> = jobs.iter().map(|job| &job.service_id).collect();
     assert_eq!(ids.len(), 1, "{ids:?}");

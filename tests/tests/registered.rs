@@ -14,7 +14,10 @@ use landfall::{
     error::ErrorKind,
     job::{Job, Status},
 };
-use landfall_local::simulated::quicksight::{Operation, QuickSight, Scenario, Settings};
+use landfall_local::simulated::{
+    quicksight::{Operation, QuickSight, Scenario, Settings},
+    simulator::Simulator as _,
+};
 use landfall_quicksight::DashboardSnapshots;
 use landfall_tests::{
     harness::{EXPORTS, Harness, LEDGER, SESSION_ROLE},
@@ -106,7 +109,7 @@ async fn a_snapshot_is_made_with_the_users_eyes() -> Result<()> {
             [Operation::Identity, Operation::Session, Operation::Describe]
         );
         assert_eq!(operations[operations.len() - 1], Operation::Result);
-        let made = harness.simulated.jobs();
+        let made = harness.simulated.jobs_made();
         assert!(made[0].user.is_some() && made.len() == 1, "{made:?}");
     }
     Ok(())
@@ -294,7 +297,7 @@ async fn any_one_call_may_be_lost() -> Result<()> {
                 let harness = with_faults(Scenario::Success, Faults::at(call, moment, harm))?;
                 let sealed = harness.run("first", &event).await.context(case.clone())?;
                 assert_eq!(sealed["outcome"]["verdict"], "succeeded", "{case}: {sealed:#}");
-                assert_eq!(harness.simulated.jobs().len(), 1, "{case}");
+                assert_eq!(harness.simulated.jobs_made().len(), 1, "{case}");
                 assert_eq!(harness.receipts().len(), 1, "{case}");
             }
         }

@@ -70,12 +70,12 @@ async fn every_sample_ends_with_a_receipt_or_is_refused() -> Result<()> {
         duration: Some(Duration::from_secs(1)),
         ..Asked::default()
     };
-    for service in services(KINDS) {
+    for service in services(&KINDS) {
         options.services.push((service.recipe)(&asked, None)?);
     }
     let world = World::start(options).await?;
     let samples = samples()?;
-    for kind in KINDS {
+    for kind in KINDS.iter() {
         assert!(samples.contains_key(kind.name), "{} has no sample event", kind.name);
     }
     let runs = samples.iter().map(|(name, event)| {

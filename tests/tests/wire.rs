@@ -21,6 +21,7 @@ use landfall_local::simulated::{
     customer_profiles::{Scenario, Settings},
     pinpoint::{self, Pinpoint},
     quicksight::{self, QuickSight},
+    simulator::Simulator as _,
 };
 use landfall_pinpoint::EndpointImports;
 use landfall_quicksight::{DashboardSnapshots, errors};
@@ -480,7 +481,7 @@ async fn every_error_of_a_session_has_its_name() -> Result<()> {
             let error = harness.start(&received).await.expect_err("it is refused");
             assert_eq!(error.kind, row.kind, "{operation} {code}: {error}");
             assert!(error.message.contains(row.remedy), "{operation} {code}: {error}");
-            assert!(harness.simulated.jobs().is_empty());
+            assert!(harness.simulated.jobs_made().is_empty());
         }
     }
     Ok(())

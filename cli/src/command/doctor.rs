@@ -11,11 +11,11 @@ use landfall_cli::{
     allowed::Place,
     doctor::{
         Asked, Examined, Facts, Finding, Grade, Host, SCHEMA, examine,
-        limits::LIMITS,
+        limits::limits,
         roles::{Duty, Stack},
         strangers,
     },
-    kinds::KINDS,
+    kinds::{KINDS, services},
     plain_calls::{PlainCalls, suffix},
     present::{Tone, wrapped},
     screen::{layout, print},
@@ -118,15 +118,13 @@ async fn look_at_resources(deployment: &Deployment, facts: &mut Facts) {
         return;
     }
     let mut quotas = BTreeMap::new();
-    for limit in LIMITS {
-        if limit.is_deployed(&deployment.parameters) {
-            if !quotas.contains_key(limit.service) {
-                let found = asked(calls.quotas(limit.service).await);
-                let pairs = found.map(|found| found.into_iter().map(|quota| (quota.name, quota.value)).collect());
-                quotas.insert(limit.service, pairs);
-            }
-            facts.limits.push((limit, quotas[limit.service].clone()));
+    for limit in limits(&deployment.parameters) {
+        if !quotas.contains_key(limit.service) {
+            let found = asked(calls.quotas(limit.service).await);
+            let pairs = found.map(|found| found.into_iter().map(|quota| (quota.name, quota.value)).collect());
+            quotas.insert(limit.service, pairs);
         }
+        facts.limits.push((limit, quotas[limit.service].clone()));
     }
     facts.duties = duties(deployment, &resources, &calls).await;
     if deployment.sdk.endpoint_url().is_none()
@@ -171,15 +169,8 @@ async fn duties(
 
 /// Whether the names of the services' hosts are found from here; S3 first.
 async fn hosts(deployment: &Deployment, region: &str) -> Vec<Host> {
-    let of_kinds = [
-        ("segment-snapshot", "Customer Profiles", "profile"),
-        ("dashboard-snapshot", "Quick Sight", "quicksight"),
-        ("endpoint-export", "Amazon Pinpoint", "pinpoint"),
-    ];
-    let deployed = of_kinds
-        .into_iter()
-        .filter(|(kind, ..)| deployment.machines.contains_key(*kind))
-        .map(|(_, service, prefix)| (service, prefix));
+    let of_kinds = services(deployment.machines.keys().map(String::as_str));
+    let deployed = of_kinds.into_iter().map(|service| (service.name, service.host));
     let mut hosts = Vec::new();
     for (service, prefix) in [("S3", "s3")].into_iter().chain(deployed) {
         let name = format!("{prefix}.{region}.{}", suffix(region));

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Asked, Finding, Grade, finding, unknown};
+use super::finding::{Asked, Finding, Grade, finding, unknown};
+use crate::kinds::{Kind, Quota, kinds_deployed_by};
 
 /// Quotas of a service, by their names.
 pub type Quotas = Vec<(String, f64)>;
@@ -13,8 +14,6 @@ pub type Quotas = Vec<(String, f64)>;
 /// A limit that the stack sets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limit {
-    /// The parameter that deploys what it limits; empty for all deployments.
-    pub deployed_by: &'static str,
     /// What is limited.
     pub what: &'static str,
     /// The parameters that add up to it.
@@ -27,56 +26,38 @@ pub struct Limit {
     pub documented: Option<f64>,
 }
 
-/// Every limit.
-pub const LIMITS: [Limit; 5] = [
+/// That of every deployment.
+const FUNCTIONS: Limit = Limit {
+    what: "functions at a time",
+    parameters: &["VerifyConcurrency", "BatchConcurrency"],
+    service: "lambda",
+    words: &["concurrent executions"],
+    documented: Some(1_000.0),
+};
+
+/// The limits of a deployment with these parameters.
+pub fn limits(parameters: &BTreeMap<String, String>) -> Vec<Limit> {
+    let of_kinds = kinds_deployed_by(parameters).map(of_kind);
+    [FUNCTIONS].into_iter().chain(of_kinds).collect()
+}
+
+fn of_kind(kind: &Kind) -> Limit {
+    let Quota {
+        what,
+        parameters,
+        words,
+        documented,
+    } = kind.quota;
     Limit {
-        deployed_by: "",
-        what: "functions at a time",
-        parameters: &["VerifyConcurrency", "BatchConcurrency"],
-        service: "lambda",
-        words: &["concurrent executions"],
-        documented: Some(1_000.0),
-    },
-    Limit {
-        deployed_by: "SegmentSnapshots",
-        what: "segment snapshots a day",
-        parameters: &["SegmentSnapshotMaxPerDay"],
-        service: "profile",
-        words: &["snapshot"],
-        documented: Some(200.0),
-    },
-    Limit {
-        deployed_by: "DashboardSnapshots",
-        what: "dashboard snapshots at a time",
-        parameters: &["DashboardSnapshotMaxRunning"],
-        service: "quicksight",
-        words: &["snapshot"],
-        documented: Some(12.0),
-    },
-    Limit {
-        deployed_by: "PinpointKinds",
-        what: "endpoint exports at a time",
-        parameters: &["EndpointExportMaxRunning"],
-        service: "mobiletargeting",
-        words: &["export"],
-        documented: None,
-    },
-    Limit {
-        deployed_by: "PinpointKinds",
-        what: "endpoint imports at a time",
-        parameters: &["EndpointImportMaxRunning"],
-        service: "mobiletargeting",
-        words: &["import job"],
-        documented: Some(2.0),
-    },
-];
+        what,
+        parameters,
+        service: kind.service.signing_name,
+        words,
+        documented,
+    }
+}
 
 impl Limit {
-    /// Whether a deployment with these parameters has it.
-    pub fn is_deployed(&self, parameters: &BTreeMap<String, String>) -> bool {
-        self.deployed_by.is_empty() || parameters.get(self.deployed_by).is_some_and(|value| value == "true")
-    }
-
     /// What the stack sets; 0 is for no limit.
     fn set(&self, parameters: &BTreeMap<String, String>) -> Option<f64> {
         let values = self
@@ -148,6 +129,7 @@ pub(super) fn of_limit(limit: &Limit, parameters: &BTreeMap<String, String>, quo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kinds::{KINDS, row};
 
     #[test]
     fn a_limit_is_held_against_the_quota_of_the_account() {
@@ -158,7 +140,8 @@ mod tests {
                 ("Segment snapshots per day".to_owned(), value),
             ])
         };
-        let grade = |set: &str, quotas: &Asked<Quotas>| of_limit(&LIMITS[1], &parameters(set), quotas).grade;
+        let limit = of_kind(row("segment-snapshot").unwrap());
+        let grade = |set: &str, quotas: &Asked<Quotas>| of_limit(&limit, &parameters(set), quotas).grade;
         assert_eq!(grade("200", &quota(200.0)), Grade::Well);
         assert_eq!(grade("200", &quota(100.0)), Grade::Note);
         assert_eq!(grade("200", &Ok(Vec::new())), Grade::Well, "by the documents");
@@ -171,15 +154,18 @@ mod tests {
     #[test]
     fn every_limit_is_one_of_the_template() {
         let template = include_str!("../../../template.yaml");
-        for limit in LIMITS {
-            for name in limit
-                .parameters
-                .iter()
-                .chain([&limit.deployed_by])
-                .filter(|name| !name.is_empty())
-            {
+        for limit in KINDS.iter().map(|kind| of_kind(row(kind).unwrap())).chain([FUNCTIONS]) {
+            for name in limit.parameters {
                 assert!(template.contains(&format!("\n  {name}:\n")), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn a_kind_that_is_not_deployed_has_no_limit() {
+        let deployed = BTreeMap::from([("SegmentSnapshots".to_owned(), "true".to_owned())]);
+        let what = |parameters| limits(parameters).iter().map(|limit| limit.what).collect::<Vec<_>>();
+        assert_eq!(what(&deployed), ["functions at a time", "segment snapshots a day"]);
+        assert_eq!(what(&BTreeMap::new()), ["functions at a time"]);
     }
 }

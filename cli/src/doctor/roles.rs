@@ -6,8 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Asked, Finding, Grade, finding, unknown};
-use crate::{allowed::Place, kinds::in_template};
+use super::finding::{Asked, Finding, Grade, finding, unknown};
+use crate::{
+    allowed::Place,
+    kinds::{Poll, in_template, row},
+};
 
 /// What one role must be able to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,22 +66,10 @@ impl Stack<'_> {
             });
         };
         for (kind, machine) in &self.machines {
+            let Some(row) = row(kind) else { continue };
             let name = in_template(kind);
-            let (api, action, thing) = match kind.as_str() {
-                "segment-snapshot" => (
-                    "profile",
-                    "profile:GetSegmentSnapshot",
-                    format!("domains/{}", allowed(&self.parameters, "AllowedDomains")),
-                ),
-                "dashboard-snapshot" => (
-                    "quicksight",
-                    "quicksight:DescribeDashboardSnapshotJob",
-                    format!("dashboard/{}", allowed(&self.parameters, "AllowedDashboards")),
-                ),
-                "endpoint-export" => ("mobiletargeting", "mobiletargeting:GetExportJob", "apps/x".to_owned()),
-                "endpoint-import" => ("mobiletargeting", "mobiletargeting:GetImportJob", "apps/x".to_owned()),
-                _ => continue,
-            };
+            let Poll { action, things, names } = row.poll;
+            let one = names.map_or("x".to_owned(), |list| allowed(&self.parameters, list));
             let ledger = |folder: &str| format!("arn:{partition}:s3:::{}/{folder}/{kind}/doctor.json", self.ledger);
             let of_functions = format!("/landfall/{stack}/");
             add(
@@ -93,7 +84,8 @@ impl Stack<'_> {
                 "s3:PutObject",
                 ledger("jobs"),
             );
-            let asked = format!("arn:{partition}:{api}:{region}:{account}:{thing}");
+            let api = row.service.signing_name;
+            let asked = format!("arn:{partition}:{api}:{region}:{account}:{things}/{one}");
             add(format!("{name}PollRole"), of_functions.clone(), action, asked);
             let data = format!("arn:{partition}:s3:::{}/{kind}/doctor.csv", self.exports);
             add(
@@ -170,6 +162,7 @@ pub(super) fn of_duties(decided: &[(Duty, Asked<String>)]) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kinds::KINDS;
 
     fn duty(role: &str) -> Duty {
         Duty {
@@ -185,12 +178,7 @@ mod tests {
     fn every_duty_is_one_that_the_template_gives() {
         let account = "111122223333";
         let machine = |kind: &str| format!("arn:aws:states:eu-central-1:{account}:stateMachine:landfall-{kind}");
-        let kinds = [
-            "segment-snapshot",
-            "dashboard-snapshot",
-            "endpoint-export",
-            "endpoint-import",
-        ];
+        let kinds = KINDS;
         let stack = Stack {
             name: "landfall",
             partition: "aws",

@@ -25,7 +25,7 @@ use landfall::{
     store::{Condition, Frames, Head, Listed, ObjectStore, Page, Stored, Written},
 };
 
-use super::{escaped, is_hidden};
+use super::names::{escaped, is_hidden};
 
 /// How many objects a page has at most.
 const PAGE: usize = 10_000;

@@ -13,7 +13,7 @@ use landfall::{
 use landfall_output::receipt;
 use serde_json::Value;
 
-use super::{MAX_OBJECTS, escaped, folder::FolderStore};
+use super::{folder::FolderStore, names::escaped, place::MAX_OBJECTS};
 
 /// The bucket of exports in the local world, and the name of its folder.
 pub const EXPORTS: &str = "landfall-exports";

@@ -25,7 +25,7 @@ use landfall::{
     },
 };
 
-use super::is_hidden;
+use super::names::is_hidden;
 
 /// How far a verification is. It counts what is read of objects that were listed. Objects that their name hides do not
 /// count.

@@ -14,7 +14,10 @@ use landfall::{
 use landfall_formats::{Content, Format, Head, sniff};
 use landfall_output::verify::classify::{self, Plan};
 
-use super::{Location, escaped, is_hidden};
+use super::{
+    names::{escaped, is_hidden},
+    place::Location,
+};
 
 /// How many first files are looked at to recognise the format.
 const RECOGNISED_BY: usize = 16;

@@ -24,7 +24,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
-use super::{Location, escaped, is_hidden};
+use super::{
+    names::{escaped, is_hidden},
+    place::Location,
+};
 
 /// The name of the list of all objects. It lies beside a receipt that does not hold them itself.
 pub const OBJECTS_NAME: &str = "_objects.jsonl";

@@ -30,20 +30,22 @@ impl Came {
     }
 }
 
-pub(crate) fn landfall(arguments: &[&str]) -> Came {
-    let output = Command::new(env!("CARGO_BIN_EXE_landfall"))
-        .current_dir(ROOT)
-        .args(arguments)
-        // Nothing of this machine's own, and no other machine is asked.
+/// The program with nothing of this machine's own, so that no other machine is asked.
+pub(crate) fn program() -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_landfall"));
+    program
         .env_clear()
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("AWS_CONFIG_FILE", "/dev/null")
         .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
         .env("AWS_ACCESS_KEY_ID", "local")
         .env("AWS_SECRET_ACCESS_KEY", "local")
-        .env("NO_PROXY", "127.0.0.1,localhost")
-        .output()
-        .unwrap();
+        .env("NO_PROXY", "127.0.0.1,localhost");
+    program
+}
+
+pub(crate) fn landfall(arguments: &[&str]) -> Came {
+    let output = program().current_dir(ROOT).args(arguments).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Came {
         status: output.status.code().unwrap(),

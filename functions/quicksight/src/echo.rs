@@ -9,7 +9,7 @@ use aws_sdk_quicksight::{
 };
 use landfall::job::Echo;
 
-use crate::{Ids, request::Recorded};
+use crate::{ids::Ids, request::Recorded};
 
 /// What differs between two configurations: the files, or the destination.
 pub(crate) fn differences(wanted: &Configuration, told: &Configuration) -> Vec<&'static str> {

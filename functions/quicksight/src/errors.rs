@@ -7,11 +7,18 @@
 use aws_sdk_quicksight::error::{ProvideErrorMetadata, SdkError};
 use landfall::{
     error::{Error, ErrorKind},
+    reach::Service,
     remedy::{ServiceError, find},
     store::s3::{code_of, describe, transport_kind},
 };
 
 use crate::text;
+
+/// The service, in messages.
+pub(crate) const SERVICE: Service = Service {
+    name: "Amazon Quick Sight",
+    regions: "docs/kinds.md says how to look up in which regions it is",
+};
 
 const fn row(code: &'static str, kind: ErrorKind, meaning: &'static str, remedy: &'static str) -> ServiceError {
     ServiceError {

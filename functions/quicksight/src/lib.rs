@@ -25,7 +25,7 @@ use landfall::{
     error::{Error, ErrorKind},
     fault::Faults,
     job::{Format, Job},
-    reach::{self, Service},
+    reach,
     registered::RegisteredUser,
     runtime::{SdkConfig, calling_once},
     service::{Aim, Found, JobService, Named, NamedResources, Observation, ServiceState, StartCall, StartError},
@@ -35,20 +35,17 @@ use serde_json::Value;
 mod echo;
 pub mod errors;
 pub mod functions;
+mod ids;
 pub mod request;
 mod result;
 mod s3_link;
 mod session;
 mod text;
 
+use errors::SERVICE;
+use ids::Ids;
 use request::{Recorded, StartDashboardSnapshotJob, rules};
 use session::{NoSession, Sessions};
-
-/// The service.
-const SERVICE: Service = Service {
-    name: "Amazon Quick Sight",
-    regions: "docs/kinds.md says how to look up in which regions it is",
-};
 
 /// The kind `dashboard-snapshot`.
 #[derive(Clone, Debug)]
@@ -109,20 +106,6 @@ impl Reader {
             }
             Err(error) => Err(self.error("DescribeDashboardSnapshotJobResult", &ids.label(), &error)),
         }
-    }
-}
-
-/// A job by the three ids that name it.
-#[derive(Clone, Copy)]
-struct Ids<'a> {
-    account: &'a str,
-    dashboard: &'a str,
-    job: &'a str,
-}
-
-impl Ids<'_> {
-    fn label(self) -> String {
-        format!("snapshot job {} of dashboard {}", self.job, self.dashboard)
     }
 }
 

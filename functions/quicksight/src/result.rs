@@ -323,8 +323,7 @@ mod tests {
             .error_message("The dataset\nwas deleted, see https://bucket.s3.amazonaws.com/a?X-Amz-Signature=0a now")
             .build();
         // Words may quote values that nothing could mask here.
-        let text =
-            "DATASET_DELETED: The dataset has been deleted. Remedy: see to it that the dataset is there, then rerun";
+        let text = "DATASET_DELETED: The dataset has been deleted. Remedy: restore the dataset, then rerun";
         let failed = SnapshotJobS3Result::builder().error_info(error.clone()).build();
         let both = SnapshotJobS3Result::builder()
             .s3_uri(format!("{PREFIX}1.csv"))

@@ -22,7 +22,10 @@ use landfall::{
     runtime::SdkConfig,
 };
 
-use crate::{SERVICE, errors, text};
+use crate::{
+    errors::{self, SERVICE},
+    text,
+};
 
 /// Who issued the token, as AWS documents it.
 const PROVIDER: &str = "arn:aws:iam::aws:contextProvider/QuickSight";

@@ -121,7 +121,7 @@ pub(super) fn command() -> clap::Command {
 /// The names of all scenarios. Each service knows some of them.
 fn scenarios() -> Vec<&'static str> {
     let mut names = Vec::new();
-    for (name, _) in kinds::services(KINDS).iter().flat_map(|service| (service.scenarios)()) {
+    for (name, _) in kinds::services(&KINDS).iter().flat_map(|service| (service.scenarios)()) {
         if !names.contains(&name) {
             names.push(name);
         }
@@ -132,7 +132,7 @@ fn scenarios() -> Vec<&'static str> {
 fn scenario_help() -> String {
     let width = scenarios().iter().map(|name| name.len()).max().unwrap_or(0);
     let mut help = "What goes wrong in the simulated service.\n".to_owned();
-    for service in kinds::services(KINDS) {
+    for service in kinds::services(&KINDS) {
         help += &format!("\n{}:\n", service.jobs);
         for (name, about) in (service.scenarios)() {
             help += &format!("  {name:<width$}  {about}\n");

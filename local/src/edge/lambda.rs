@@ -32,7 +32,7 @@ use tokio::{
 use self::environment::{Busy, Function, Invocation, State, error_document, exit_error, lock};
 pub(super) use self::environment::{Environment, Next};
 pub use self::environment::{Fault, FunctionConfig};
-use super::new_id;
+use super::ids::new_id;
 use crate::children::Guard;
 
 /// How long a new environment may take until it asks for its first invocation. Lambda gives 10 s. A busy machine that

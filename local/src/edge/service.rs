@@ -6,6 +6,7 @@
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
+use crate::simulated::SERVICES;
 pub use crate::simulated::{ConnectionCut, SimulatedService};
 
 /// The service that a request is signed for, such as `s3` or `profile`. It is read from the `Authorization` header, or
@@ -39,17 +40,9 @@ pub fn signing_name(parts: &Parts) -> Option<String> {
 /// The signing name of the service that an unsigned request's path belongs to. Only services that are never passed to
 /// moto are known here.
 pub fn name_by_path(path: &str) -> Option<&'static str> {
-    const PREFIXES: [(&str, &str); 5] = [
-        ("/2015-03-31/functions", "lambda"),
-        ("/domains/", "profile"),
-        ("/v1/apps/", "mobiletargeting"),
-        ("/accounts/", "quicksight"),
-        ("/environment/", RUNTIME),
-    ];
-    PREFIXES
-        .iter()
-        .find(|(prefix, _)| path.starts_with(prefix))
-        .map(|(_, name)| *name)
+    let simulated = SERVICES.iter().map(|service| (service.path, service.signing_name));
+    let mut all = simulated.chain([("/2015-03-31/functions", "lambda"), ("/environment/", RUNTIME)]);
+    all.find(|(prefix, _)| path.starts_with(prefix)).map(|(_, name)| name)
 }
 
 /// The name of the Runtime API. Its requests are never signed.
@@ -96,6 +89,9 @@ mod tests {
             assert_eq!(signing_name(&parts("/bucket?x=y", authorization)), None);
         }
         assert_eq!(name_by_path("/domains/example/segments"), Some("profile"));
+        assert_eq!(name_by_path("/v1/apps/a/jobs/export"), Some("mobiletargeting"));
+        assert_eq!(name_by_path("/accounts/111122223333/dashboards/a"), Some("quicksight"));
+        assert_eq!(name_by_path("/2015-03-31/functions/a/invocations"), Some("lambda"));
         assert_eq!(name_by_path("/landfall-exports/domains/"), None);
     }
 }

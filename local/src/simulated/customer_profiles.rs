@@ -26,7 +26,10 @@ use http::{Request, Response, StatusCode};
 use landfall::{heavy::heavy, store::Clock};
 use serde_json::{Map, Value, json};
 
-pub use self::scenario::{MANY_FILES, Scenario};
+pub use self::{
+    call::Operation,
+    scenario::{MANY_FILES, Scenario},
+};
 use self::{
     call::{Failure, Route, bad_request, failure, not_found, throttled},
     order::{Faults, Order, SNAPSHOT_ID},
@@ -35,7 +38,7 @@ use self::{
 use super::{
     ConnectionCut, Refusal, SimulatedService, Sink, derived_hex, derived_uuid, json_response,
     profiles::Profiles,
-    simulator::{Asked, Simulator, Storage},
+    simulator::{Asked, Made, Simulator, Storage},
 };
 
 /// How long after the first answer COMPLETED the late file of [`Scenario::LateFile`] lands. Counted from the answer
@@ -76,23 +79,6 @@ impl Default for Settings {
     }
 }
 
-/// An operation of the service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// CreateSegmentSnapshot.
-    Create,
-    /// GetSegmentSnapshot.
-    Get,
-    /// GetSegmentDefinition.
-    Definition,
-    /// CreateSegmentEstimate.
-    Estimate,
-    /// GetSegmentEstimate.
-    Estimated,
-    /// None that the service has.
-    Unknown,
-}
-
 /// One call and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
@@ -104,17 +90,6 @@ pub struct Call {
     pub status: u16,
     /// The error's name, where it was answered one.
     pub error: Option<&'static str>,
-}
-
-/// A snapshot that the service made, whether or not its maker heard of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snapshot {
-    /// 32 hex digits.
-    pub id: String,
-    /// When it was created.
-    pub created: DateTime<Utc>,
-    /// As it was asked for.
-    pub destination: String,
 }
 
 /// The simulated service.
@@ -147,42 +122,16 @@ impl CustomerProfiles {
         self.service.state().calls.clone()
     }
 
-    /// How many CreateSegmentSnapshot calls came, refused ones included.
-    pub fn starts(&self) -> usize {
-        self.count(Operation::Create)
-    }
-
     /// How many GetSegmentSnapshot calls came, refused ones included.
     pub fn polls(&self) -> usize {
         self.count(Operation::Get)
     }
 
-    /// Every snapshot that was made, in the order of making.
-    pub fn snapshots(&self) -> Vec<Snapshot> {
-        let state = self.service.state();
-        let mut jobs: Vec<&Arc<Job>> = state.jobs.values().collect();
-        jobs.sort_by_key(|job| job.number);
-        let snapshot = |job: &&Arc<Job>| Snapshot {
-            id: job.id.clone(),
-            created: job.created,
-            destination: job.order.destination.text.clone(),
-        };
-        jobs.iter().map(snapshot).collect()
-    }
-
-    /// The ids of the snapshots that ended well.
-    pub fn completed(&self) -> BTreeSet<String> {
-        let state = self.service.state();
-        let jobs = state.jobs.values();
-        let is_completed = |job: &&Arc<Job>| locked(&job.progress).status == Status::Completed;
-        jobs.filter(is_completed).map(|job| job.id.clone()).collect()
-    }
-
     /// The ids of the snapshots made, by their DestinationUri as it was given.
     pub fn snapshots_by_destination(&self) -> BTreeMap<String, Vec<String>> {
         let mut ids: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for snapshot in self.snapshots() {
-            ids.entry(snapshot.destination).or_default().push(snapshot.id);
+        for snapshot in self.jobs_made() {
+            ids.entry(snapshot.place).or_default().push(snapshot.id);
         }
         ids
     }
@@ -195,6 +144,7 @@ impl CustomerProfiles {
 
 impl Simulator for CustomerProfiles {
     const SIGNING_NAME: &'static str = "profile";
+    const PATH: &'static str = "/domains/";
     const JOBS: &'static str = "Segment snapshots";
     type Scenario = Scenario;
     type Settings = Settings;
@@ -213,6 +163,34 @@ impl Simulator for CustomerProfiles {
             scenario,
             ..usual
         }
+    }
+
+    fn jobs_made(&self) -> Vec<Made> {
+        let state = self.service.state();
+        let mut jobs: Vec<&Arc<Job>> = state.jobs.values().collect();
+        jobs.sort_by_key(|job| job.number);
+        let made = |job: &&Arc<Job>| Made {
+            id: job.id.clone(),
+            place: job.order.destination.text.clone(),
+            created: job.created,
+            user: None,
+        };
+        jobs.iter().map(made).collect()
+    }
+
+    fn jobs_completed(&self) -> BTreeSet<String> {
+        let state = self.service.state();
+        let jobs = state.jobs.values();
+        let is_completed = |job: &&Arc<Job>| locked(&job.progress).status == Status::Completed;
+        jobs.filter(is_completed).map(|job| job.id.clone()).collect()
+    }
+
+    fn all_calls(&self) -> usize {
+        self.service.state().calls.len()
+    }
+
+    fn start_calls(&self) -> usize {
+        self.count(Operation::Create)
     }
 }
 

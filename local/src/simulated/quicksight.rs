@@ -12,6 +12,7 @@ mod identity;
 mod order;
 mod output;
 mod scenario;
+mod sessions;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,7 +29,10 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use landfall::store::Clock;
 use serde_json::{Map, Value, json};
 
-pub use self::scenario::Scenario;
+pub use self::{
+    call::{Call, Operation},
+    scenario::Scenario,
+};
 use self::{
     call::{Failure, Name, arn, route},
     identity::{Caller, Identities},
@@ -37,7 +41,7 @@ use self::{
 };
 use super::{
     ConnectionCut, Refusal, SimulatedService, Sink, derived_uuid, json_response,
-    simulator::{Asked, Simulator, Storage},
+    simulator::{Asked, Made, Simulator, Storage},
 };
 
 /// How long the id of a job that has ended stays in use.
@@ -82,49 +86,6 @@ impl Default for Settings {
     }
 }
 
-/// An operation of the service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// StartDashboardSnapshotJob.
-    Start,
-    /// DescribeDashboardSnapshotJob.
-    Describe,
-    /// DescribeDashboardSnapshotJobResult.
-    Result,
-    /// GetIdentityContext.
-    Identity,
-    /// AssumeRole, which is an operation of STS.
-    Session,
-    /// None that the service has.
-    Unknown,
-}
-
-/// One call and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// When it came.
-    pub at: DateTime<Utc>,
-    /// What was asked for.
-    pub operation: Operation,
-    /// The HTTP status that was answered; 500 where the connection was cut.
-    pub status: u16,
-    /// The error's name, where it was answered one.
-    pub error: Option<&'static str>,
-}
-
-/// A job that the service made, whether or not its maker heard of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Made {
-    /// As it was given.
-    pub id: String,
-    /// When it was created.
-    pub created: DateTime<Utc>,
-    /// `s3://bucket/prefix/` that its files go beneath.
-    pub destination: String,
-    /// The ARN of the registered user who started it.
-    pub user: Option<String>,
-}
-
 /// The simulated service.
 pub struct QuickSight {
     service: Arc<Service>,
@@ -148,30 +109,11 @@ impl QuickSight {
     pub fn calls(&self) -> Vec<Call> {
         self.service.state().calls.clone()
     }
-
-    /// How many calls of an operation came, refused ones included.
-    pub fn count(&self, operation: Operation) -> usize {
-        let state = self.service.state();
-        state.calls.iter().filter(|call| call.operation == operation).count()
-    }
-
-    /// The ids of the jobs that ended well.
-    pub fn completed(&self) -> BTreeSet<String> {
-        let ends_well = self.service.behaviour.outcome == Outcome::Completes;
-        let state = self.service.state();
-        let is_completed = |job: &&Arc<Job>| ends_well && locked(&job.progress).ended.is_some();
-        let jobs = state.jobs.values().filter(is_completed);
-        jobs.map(|job| job.name.job.clone()).collect()
-    }
-
-    /// Every job that was made, in the order of making.
-    pub fn jobs(&self) -> Vec<Made> {
-        self.service.state().made.clone()
-    }
 }
 
 impl Simulator for QuickSight {
     const SIGNING_NAME: &'static str = "quicksight";
+    const PATH: &'static str = "/accounts/";
     const JOBS: &'static str = "Dashboard snapshots";
     type Scenario = Scenario;
     type Settings = Settings;
@@ -190,6 +132,28 @@ impl Simulator for QuickSight {
             scenario,
             ..usual
         }
+    }
+
+    fn jobs_made(&self) -> Vec<Made> {
+        self.service.state().made.clone()
+    }
+
+    fn jobs_completed(&self) -> BTreeSet<String> {
+        let ends_well = self.service.behaviour.outcome == Outcome::Completes;
+        let state = self.service.state();
+        let is_completed = |job: &&Arc<Job>| ends_well && locked(&job.progress).ended.is_some();
+        let jobs = state.jobs.values().filter(is_completed);
+        jobs.map(|job| job.name.job.clone()).collect()
+    }
+
+    fn all_calls(&self) -> usize {
+        self.service.state().calls.len()
+    }
+
+    fn start_calls(&self) -> usize {
+        let state = self.service.state();
+        let is_start = |call: &&Call| call.operation == Operation::Start;
+        state.calls.iter().filter(is_start).count()
     }
 }
 
@@ -365,7 +329,7 @@ impl Service {
         state.made.push(Made {
             id: name.job.clone(),
             created: now,
-            destination: format!("s3://{}/{}", order.bucket, order.prefix),
+            place: format!("s3://{}/{}", order.bucket, order.prefix),
             user: user.clone(),
         });
         let job = Job {

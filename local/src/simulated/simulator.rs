@@ -1,13 +1,14 @@
 //! A simulated service before it is made.
 //!
 //! What must stay true: a service is made of its settings, of S3 and of a clock, and of nothing else. So a world holds any
-//! number of services without knowing one, and a row of the registry of kinds is all that names it.
+//! number of services without knowing one. What a service really did is asked of the service itself.
 //!
 //! A [`Simulator`] is implemented by each service. A [`Service`] is what the registry and the command line know of it, and a
 //! [`Recipe`] is a service with its settings, which a world makes when it begins.
 
-use std::{fmt, str::FromStr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use landfall::store::Clock;
 use strum::{EnumMessage, VariantArray};
 
@@ -40,6 +41,8 @@ pub struct Asked {
 pub trait Simulator: SimulatedService + Sized {
     /// The name that its requests are signed for.
     const SIGNING_NAME: &'static str;
+    /// What the paths of its requests begin with.
+    const PATH: &'static str;
     /// What the help calls its jobs.
     const JOBS: &'static str;
     /// What can go wrong.
@@ -63,6 +66,31 @@ pub trait Simulator: SimulatedService + Sized {
 
     /// The settings that are asked for.
     fn settings(asked: &Asked, scenario: Self::Scenario) -> Self::Settings;
+
+    /// The jobs that it made, in the order of making.
+    fn jobs_made(&self) -> Vec<Made>;
+
+    /// The ids of the jobs that ended well.
+    fn jobs_completed(&self) -> BTreeSet<String>;
+
+    /// How many calls reached it.
+    fn all_calls(&self) -> usize;
+
+    /// How many start calls reached it, refused ones included.
+    fn start_calls(&self) -> usize;
+}
+
+/// A job that a service made, whether or not its maker heard of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// The service's id.
+    pub id: String,
+    /// What it writes to, or reads: an S3 URI.
+    pub place: String,
+    /// When it was made.
+    pub created: DateTime<Utc>,
+    /// The user of the service who started it, if it knows one.
+    pub user: Option<String>,
 }
 
 /// What is known of a service without its type.
@@ -70,6 +98,8 @@ pub trait Simulator: SimulatedService + Sized {
 pub struct Service {
     /// The name that its requests are signed for.
     pub signing_name: &'static str,
+    /// What the paths of its requests begin with.
+    pub path: &'static str,
     /// What the help calls its jobs.
     pub jobs: &'static str,
     /// The names of its scenarios, each with what the help says of it.
@@ -83,6 +113,7 @@ impl Service {
     pub const fn of<S: Simulator>() -> Self {
         Self {
             signing_name: S::SIGNING_NAME,
+            path: S::PATH,
             jobs: S::JOBS,
             scenarios: scenarios::<S>,
             recipe: recipe::<S>,

@@ -59,6 +59,18 @@ pub struct Framed {
     pub remarks: Remarks,
 }
 
+impl Framed {
+    /// What the decoded begin of a text says of all of it: its columns, and not how many rows there are.
+    pub(crate) fn of_begin(begin: Decoded) -> Self {
+        Self {
+            columns: begin.columns,
+            column_count: begin.column_count,
+            remarks: begin.remarks,
+            ..Self::default()
+        }
+    }
+}
+
 /// What a document holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {

@@ -3,7 +3,7 @@
 //! What must stay true: each history gives a proper distribution, in which no duration is impossible. A run may end
 //! sooner than each earlier run, and may take longer than all of them.
 
-use crate::{MAX_HISTORY, Ran};
+use crate::ran::{MAX_HISTORY, Ran};
 
 /// Weight of a run relative to the next newer one. It makes the forecast follow a request whose runs become longer.
 const FADING: f64 = 0.85;

@@ -9,20 +9,21 @@
 //! (`cargo polling`).
 
 mod forecast;
+mod growth;
 mod plan;
+mod ran;
 
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{forecast::Forecast, plan::Limits};
-
-/// The share of the job's age that is waited before the next look. A job's end is then seen late by about half of it.
-const GROWTH: f64 = 0.10;
-
-/// The share below which no wait falls, whatever the upper bound says: it is what bounds the number of polls.
-const FLOOR_GROWTH: f64 = 0.03;
+pub use crate::ran::{MAX_HISTORY, Ran};
+use crate::{
+    forecast::Forecast,
+    growth::{FLOOR_GROWTH, GROWTH},
+    plan::Limits,
+};
 
 /// The share of the job's age that the service's word on its progress may lengthen a wait to. Progress that stands still
 /// and then jumps so makes the end seen late by half at most.
@@ -33,9 +34,6 @@ const SPREAD: f64 = 0.10;
 
 /// Most polls of one job. With a wait of at least a second and [`FLOOR_GROWTH`], a day takes fewer.
 pub const MAX_POLLS: u32 = 400;
-
-/// Most earlier runs that are looked at; of more, the newest.
-pub const MAX_HISTORY: usize = 20;
 
 /// Shortest and longest wait between two polls, both at least a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -62,29 +60,6 @@ mod seconds {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         u64::deserialize(deserializer).map(Duration::from_secs)
-    }
-}
-
-/// How long an earlier run took, as far as looking at it told. In JSON `[after, by]`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(from = "(f64, f64)", into = "(f64, f64)")]
-#[schemars(with = "(f64, f64)")]
-pub struct Ran {
-    /// Seconds after its start at which it was last seen running; 0 if it never was.
-    pub after: f64,
-    /// Seconds after its start at which it was seen to have ended.
-    pub by: f64,
-}
-
-impl From<(f64, f64)> for Ran {
-    fn from((after, by): (f64, f64)) -> Self {
-        Self { after, by }
-    }
-}
-
-impl From<Ran> for (f64, f64) {
-    fn from(ran: Ran) -> Self {
-        (ran.after, ran.by)
     }
 }
 

@@ -3,7 +3,10 @@
 //! What must stay true: the number of polls and the delay until the end is seen are weighed by one price. The plan is
 //! made anew at each poll, and only its first wait is used.
 
-use crate::{FLOOR_GROWTH, GROWTH, forecast::Forecast};
+use crate::{
+    forecast::Forecast,
+    growth::{FLOOR_GROWTH, GROWTH},
+};
 
 /// The price of a poll: a delay, as a share of the run's duration. If nothing is known of the runs (half of those that
 /// last some time last twice as long), waits that grow by [`GROWTH`] are the best ones at a price of 0.005. With a

@@ -29,11 +29,11 @@ use landfall::{
 };
 use landfall_local::simulated::{
     SimulatedService, Sink, Source,
-    simulator::{Asked, Simulator, Storage},
+    simulator::{Asked, Made, Simulator, Storage},
 };
 use landfall_tests::{
     each_kind,
-    kinds::{FoundBy, Made, Outlook, Subject, Told},
+    kinds::{FoundBy, Outlook, Subject, Told},
     memory_store::MemoryStore,
 };
 use serde_json::Value;
@@ -376,18 +376,18 @@ impl Simulated {
         let service = Arc::new(service);
         let (jobs, called) = (Arc::clone(&service), Arc::clone(&service));
         let jobs = move || {
-            let completed = S::completed(&jobs);
+            let completed = jobs.jobs_completed();
             let true_job = |Made { id, place, .. }: Made| TrueJob {
                 completed: completed.contains(&id),
                 id,
                 place,
             };
-            S::made(&jobs).into_iter().map(true_job).collect()
+            jobs.jobs_made().into_iter().map(true_job).collect()
         };
         Self {
             service,
             jobs: Arc::new(jobs),
-            calls: Arc::new(move || S::calls(&called)),
+            calls: Arc::new(move || called.all_calls()),
         }
     }
 

@@ -16,12 +16,13 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use landfall_simulation::{
     Run, failure,
-    load::{self, Counted, Load},
+    load::{self, Load},
     log, plan,
     plan::Broken,
     run, run_plan,
     seen::Seen,
     shrink::{Cut, cut},
+    tally::Counted,
     violations,
 };
 

@@ -16,9 +16,8 @@ use std::{
 use anyhow::{Context as _, Error, Result, bail};
 
 use crate::{
-    Run,
     plan::{Meddling, Plan},
-    run_plan,
+    run::{Run, run_plan},
 };
 
 /// The most runs of a search. One takes some ten milliseconds.

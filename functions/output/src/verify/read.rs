@@ -10,236 +10,43 @@
 //! from there.
 
 mod content;
+mod reader;
+mod stop;
+mod task;
 
-use std::{
-    ops::Range,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
-use futures::StreamExt as _;
 use landfall::{
     error::{Error, ErrorKind, Result},
     expect::EmptyLines,
     heavy::heavy,
     job::Level,
-    store::{Clock, Head as HeadOutput, Listed, ObjectStore, checksum::StoredChecksum},
+    store::{Head as HeadOutput, Listed, checksum::StoredChecksum},
 };
-use serde::{Deserialize, Serialize};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::OwnedSemaphorePermit;
 
-use self::content::{Content, Frame};
+use self::{
+    content::{Content, SNIFFED},
+    stop::{Stop, stop},
+};
+pub(super) use self::{
+    reader::Reader,
+    task::{Disturbed, Paused, ReadResult, Resume, Task},
+};
 use super::{
-    Expectation, Limits,
     classify::{self, Plan},
-    hash::{Checksums, Compared, CrcState, Hash, State, States},
+    hash::{Checksums, Compared, Hash, States},
     report::{Finding, Reading, Role, VerifiedObject},
 };
 use landfall_formats::{
-    Access, Checkpoint, Decoded, Decoder, Defect, Format, Frame as TextFrame, Framed, Head, OpenByTail, Opened,
-    TAIL_GUESS,
+    Access, Decoded, Decoder, Defect, Format, Frame as TextFrame, Framed, Head, OpenByTail, Opened, TAIL_GUESS,
 };
 
-/// First bytes by which a format is recognised.
-const SNIFFED: u64 = 64 * 1024;
-/// How often a range may break off, if something of it came each time.
-const MAX_BREAKS: usize = 16;
-/// The unit in which memory is given out.
-const UNIT: u64 = 1 << 20;
-/// Bytes a second at which an object is read at least. What is larger than the time left allows may be interrupted.
-const SLOWEST: u64 = 16 << 20;
 /// How often the tail of a file may turn out to begin earlier. Two times are enough for a sound file.
 const OPENINGS: usize = 4;
 
-/// An object that is to be read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Task {
-    /// As it was listed.
-    pub(super) listed: Listed,
-    /// What is to be done with it.
-    pub(super) plan: Plan,
-}
-
-/// An object whose reading stopped because time was up.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Paused {
-    pub key: String,
-    /// Where it goes on.
-    pub at: Resume,
-}
-
-/// An object that was replaced or removed before it was read to its end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Disturbed {
-    /// As it was listed.
-    pub listed: Listed,
-    /// Whether it was taken for data.
-    pub data: bool,
-}
-
-impl Disturbed {
-    /// Whether it is listed as it was.
-    pub(super) fn is_of(&self, listed: &Listed) -> bool {
-        self.listed == *listed
-    }
-}
-
-/// What became of reading an object.
-pub(super) enum ReadResult {
-    Read(Box<Reading>),
-    /// It was replaced or removed since it was listed.
-    Disturbed(Disturbed),
-    /// Time was up.
-    Paused {
-        key: String,
-        /// Where it can go on; `None` if where it began this time.
-        at: Option<Box<Resume>>,
-    },
-}
-
-/// Where the reading of an object goes on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Resume {
-    /// Of the decoder; `None` if it begins again.
-    checkpoint: Option<Checkpoint>,
-    /// Bytes that were hashed: as many as the checkpoint's offset, or more.
-    hashed: u64,
-    /// The state of SHA-256 after them; `None` before the first.
-    hash: Option<State>,
-    /// That of the CRC that S3 keeps of the object; `None` if none is computed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    crc: Option<CrcState>,
-}
-
-impl Resume {
-    /// Offset of the first byte that is to be decoded.
-    pub(super) fn offset(&self) -> u64 {
-        self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.offset)
-    }
-
-    fn checksums(&self, stored: Option<&StoredChecksum>) -> Result<Checksums, Stop> {
-        let unreadable = || Stop::Failed(Error::internal("the state of a checksum cannot be read"));
-        match &self.hash {
-            Some(sha256) => Checksums::resume(&States {
-                sha256: sha256.clone(),
-                crc: self.crc,
-            })
-            .ok_or_else(unreadable),
-            None => Ok(Checksums::new(Hash::kept(), stored)),
-        }
-    }
-}
-
-/// Reads objects of one bucket.
-pub(super) struct Reader {
-    store: Arc<dyn ObjectStore>,
-    clock: Arc<dyn Clock>,
-    bucket: String,
-    level: Level,
-    /// Whether anybody asks for the names of columns.
-    columns: bool,
-    /// What empty lines of a CSV of one column are, if anybody says.
-    empty_lines: Option<EmptyLines>,
-    stop_at: DateTime<Utc>,
-    range: u64,
-    ranges: usize,
-    /// Bytes that a range on its way may hold.
-    held: u32,
-    memory: Arc<Semaphore>,
-    units: u32,
-    bytes: AtomicU64,
-    stopped: AtomicBool,
-}
-
-/// Why reading stopped.
-enum Stop {
-    /// The object is not what was listed any more.
-    Disturbed,
-    /// The object is not what it should be.
-    Found(Finding),
-    /// There is no time left. Where it goes on, if not where it began.
-    Paused(Option<Box<Resume>>),
-    /// It could not be read.
-    Failed(Error),
-}
-
-impl From<Defect> for Stop {
-    fn from(defect: Defect) -> Self {
-        Self::Found(Finding::Defective(defect))
-    }
-}
-
 impl Reader {
-    pub(super) fn new(
-        store: &Arc<dyn ObjectStore>,
-        clock: &Arc<dyn Clock>,
-        expectation: &Expectation,
-        stop_at: DateTime<Utc>,
-        limits: &Limits,
-    ) -> Self {
-        let units = u32::try_from(limits.memory.div_ceil(UNIT))
-            .unwrap_or(u32::MAX)
-            .clamp(1, 1 << 20);
-        Self {
-            store: Arc::clone(store),
-            clock: Arc::clone(clock),
-            bucket: expectation.prefix.bucket.clone(),
-            level: expectation.level,
-            columns: expectation.expect.columns.is_some(),
-            empty_lines: expectation.expect.rows.as_ref().and_then(|rows| rows.empty_lines),
-            stop_at,
-            range: limits.range.max(1),
-            ranges: limits.ranges.max(1),
-            held: limits.held.clamp(1, 1 << 28),
-            memory: Arc::new(Semaphore::new(units as usize)),
-            units,
-            bytes: AtomicU64::new(0),
-            stopped: AtomicBool::new(false),
-        }
-    }
-
-    /// Lets all that is being read pause, as if time were up.
-    pub(super) fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-    }
-
-    /// Bytes that were hashed and decoded so far.
-    pub(super) fn bytes_read(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    /// Bytes of an object that can be read in the time that is left, at the least.
-    fn readable(&self) -> u64 {
-        let left = (self.stop_at - self.clock.now()).num_seconds();
-        u64::try_from(left).unwrap_or(0).saturating_mul(SLOWEST)
-    }
-
-    /// Whether there is time to read on.
-    pub(super) fn has_time(&self) -> bool {
-        !self.stopped.load(Ordering::Relaxed) && self.clock.now() < self.stop_at
-    }
-
-    /// Whether there is time to look at so many bytes before the reserve begins.
-    fn has_time_for(&self, bytes: u64) -> bool {
-        self.has_time() && (bytes == 0 || bytes < self.readable())
-    }
-
-    /// Waits for S3 as long as there is time. Otherwise an answer that hangs would leave no time to keep what was read.
-    async fn in_time<T>(&self, answer: impl Future<Output = T>) -> Result<T, Stop> {
-        if !self.has_time() {
-            return Err(Stop::Paused(None));
-        }
-        tokio::select! {
-            biased;
-            answer = answer => Ok(answer),
-            () = self.clock.until(self.stop_at) => Err(Stop::Paused(None)),
-        }
-    }
-
     /// Reads an object, from where it stopped if it was begun.
     pub(super) async fn read(self: Arc<Self>, task: Task, resume: Option<Resume>) -> Result<ReadResult> {
         let Task { listed, plan } = task;
@@ -464,7 +271,11 @@ impl Reader {
         stored: Option<&StoredChecksum>,
     ) -> Result<(Decoded, Checksums), Stop> {
         let (mut checksums, mut hashed, mut offset) = match &resume {
-            Some(resume) => (resume.checksums(stored)?, resume.hashed, resume.offset()),
+            Some(resume) => (
+                resume.checksums(stored).map_err(Stop::Failed)?,
+                resume.hashed,
+                resume.offset(),
+            ),
             None if content.size <= self.readable() => (Checksums::new(Hash::quick(), stored), 0, 0),
             None => (Checksums::new(Hash::kept(), stored), 0, 0),
         };
@@ -525,80 +336,6 @@ impl Reader {
         let decoded = blocking(move || decoder.finish()).await??;
         Ok((decoded, checksums))
     }
-
-    /// Brings a range, part by part. What breaks off is asked for again from there on.
-    async fn bring(
-        &self,
-        key: &str,
-        etag: &str,
-        range: Range<u64>,
-        to: &mpsc::UnboundedSender<Result<Frame>>,
-    ) -> Result<()> {
-        let held = Arc::new(Semaphore::new(self.held as usize));
-        let mut at = range.start;
-        let mut breaks = 0;
-        while at < range.end {
-            let mut frames = self.store.stream(&self.bucket, key, etag, at, range.end).await?;
-            let begun = at;
-            while let Some(frame) = frames.next().await {
-                let mut frame = match frame {
-                    Ok(frame) => frame,
-                    // Parts that came are good, so it is no failure while some do.
-                    Err(error) if error.kind == ErrorKind::Unavailable && at > begun && breaks < MAX_BREAKS => {
-                        tracing::debug!(
-                            code = error.code,
-                            "a part of an object broke off and is asked for again"
-                        );
-                        break;
-                    }
-                    Err(error) => return Err(error),
-                };
-                at += frame.len() as u64;
-                if at > range.end {
-                    break;
-                }
-                while !frame.is_empty() {
-                    let part = frame.split_to(frame.len().min(self.held as usize));
-                    let permits = u32::try_from(part.len()).unwrap_or(u32::MAX);
-                    let Ok(permit) = Arc::clone(&held).acquire_many_owned(permits).await else {
-                        return Err(Error::internal("a range is not taken any more"));
-                    };
-                    if to.send(Ok(Frame(part, permit))).is_err() {
-                        return Ok(());
-                    }
-                }
-            }
-            if at == begun || at > range.end {
-                let text = format!("the answer to bytes {begun}..{} ended at {at}", range.end);
-                return Err(Error::new(ErrorKind::Unavailable, text));
-            }
-            if at < range.end {
-                breaks += 1;
-                if breaks > MAX_BREAKS {
-                    let text = format!("bytes {}..{} broke off again and again", range.start, range.end);
-                    return Err(Error::new(ErrorKind::Unavailable, text));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn fetch(&self, key: &str, etag: &str, start: u64, end: u64) -> Result<Bytes> {
-        let bytes = self.store.read(&self.bucket, key, etag, start, end).await?;
-        if bytes.len() as u64 == end - start {
-            return Ok(bytes);
-        }
-        let text = format!("the answer to bytes {start}..{end} has {} bytes", bytes.len());
-        Err(Error::new(ErrorKind::Unavailable, text))
-    }
-
-    async fn reserve(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Stop> {
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.units);
-        Arc::clone(&self.memory)
-            .acquire_many_owned(units)
-            .await
-            .map_err(|_| Stop::Failed(Error::internal("memory is not given out any more")))
-    }
 }
 
 /// A pause in which what was decoded and hashed is kept, as far as it can be.
@@ -628,15 +365,6 @@ fn head_of<'a>(first: &'a Bytes, listed: &Listed) -> Head<'a> {
     Head {
         bytes,
         whole: bytes.len() as u64 == listed.size,
-    }
-}
-
-/// Sorts the errors of the store.
-fn stop(error: Error) -> Stop {
-    match error.kind {
-        // The bucket was there when it was listed, so what is not found is the object.
-        ErrorKind::OutputRejected | ErrorKind::NotFound => Stop::Disturbed,
-        _ => Stop::Failed(error),
     }
 }
 

@@ -1,4 +1,5 @@
 use landfall_local::simulated::{
+    SERVICES,
     customer_profiles::{self, CustomerProfiles},
     simulator::Simulator as _,
 };
@@ -18,9 +19,9 @@ fn the_command_line_is_consistent() {
         "--scenario",
         "stuck",
     ]);
-    let recipes = cli.run.simulation.services(KINDS).unwrap();
+    let recipes = cli.run.simulation.services(&KINDS).unwrap();
     let names: Vec<&str> = recipes.iter().map(Recipe::signing_name).collect();
-    assert_eq!(names, ["profile", "mobiletargeting", "quicksight"]);
+    assert_eq!(names, SERVICES.map(|service| service.signing_name));
     let asked = Asked {
         duration: cli.run.simulation.duration,
         ..Asked::default()

@@ -14,7 +14,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::json;
 
 use super::{Lambda, Outcome, PAYLOAD_LIMIT, VERSION};
-use crate::edge::{REQUEST_ID, new_id};
+use crate::edge::ids::{REQUEST_ID, new_id};
 
 /// Answers the Lambda API: invocations, and the list of functions.
 pub(in crate::edge) async fn answer(lambda: &Arc<Lambda>, parts: &Parts, body: Bytes) -> Response<Body> {

@@ -2,8 +2,25 @@
 
 use http::{Method, StatusCode};
 
-use super::{Operation, scenario::FaultAnswer};
+use super::scenario::FaultAnswer;
 use crate::simulated::Refusal;
+
+/// An operation of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// CreateSegmentSnapshot.
+    Create,
+    /// GetSegmentSnapshot.
+    Get,
+    /// GetSegmentDefinition.
+    Definition,
+    /// CreateSegmentEstimate.
+    Estimate,
+    /// GetSegmentEstimate.
+    Estimated,
+    /// None that the service has.
+    Unknown,
+}
 
 /// What a method and a path ask for. The labels are as they stand in the path: a name that keeps to its pattern has
 /// no character that could be escaped, so an escape breaks the pattern either way.

@@ -267,7 +267,7 @@ async fn two_starts_are_two_snapshots() {
     assert_eq!(keys.len(), 6);
     let snapshots = bench.service.snapshots_by_destination();
     assert_eq!(snapshots["s3://exports/spring/run=1/"], [one, two]);
-    assert_eq!((bench.service.starts(), bench.service.polls()), (2, 0));
+    assert_eq!((bench.service.start_calls(), bench.service.polls()), (2, 0));
 }
 
 #[tokio::test]
@@ -334,7 +334,7 @@ async fn every_constraint_of_the_model_is_held() {
         assert_eq!(answer, json!({ "Message": message }));
     }
     assert_eq!(bench.tests(), accepted.len(), "a refused call leaves nothing");
-    assert_eq!(bench.service.starts(), accepted.len() + refused.len());
+    assert_eq!(bench.service.start_calls(), accepted.len() + refused.len());
 }
 
 #[tokio::test]
@@ -461,7 +461,7 @@ async fn the_quota_is_by_day_and_domain() {
     assert_eq!(status, 200);
     bench.pass(3600.0);
     bench.created("CSV").await;
-    assert_eq!(bench.service.snapshots().len(), 4);
+    assert_eq!(bench.service.jobs_made().len(), 4);
 }
 
 #[tokio::test]
@@ -471,7 +471,7 @@ async fn a_destination_that_cannot_be_written_to_is_refused_or_fails_the_job() {
     let (status, error, body) = bench.create(&order("CSV")).await;
     assert_eq!((status, error.as_deref()), (400, Some("BadRequestException")));
     assert!(body["Message"].as_str().unwrap().contains("NoSuchBucket"));
-    assert!(bench.service.snapshots().is_empty());
+    assert!(bench.service.jobs_made().is_empty());
 
     *bench.sink.fails_from.lock().unwrap() = Some(2);
     let id = bench.created("CSV").await;
@@ -558,7 +558,7 @@ async fn calls_are_logged_with_what_became_of_them() {
         ]
     );
     assert_eq!(calls[2].at - calls[0].at, chrono::TimeDelta::seconds(2));
-    assert_eq!((bench.service.starts(), bench.service.polls()), (2, 1));
+    assert_eq!((bench.service.start_calls(), bench.service.polls()), (2, 1));
 }
 
 /// What a caller sees of a scenario.
@@ -580,7 +580,7 @@ async fn seen(scenario: Scenario, format: &str) -> Seen {
         bench.create(&order(format)).await.0,
         bench.create(&order(format)).await.0,
     ];
-    let made = bench.service.snapshots();
+    let made = bench.service.jobs_made();
     assert_eq!(bench.tests(), made.len());
     let mut polls = Vec::new();
     let mut data = Vec::new();

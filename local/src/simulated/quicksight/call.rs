@@ -1,9 +1,40 @@
 //! What a call asks for, and how it is refused.
 
+use chrono::{DateTime, Utc};
 use http::{Method, StatusCode};
 
-use super::{Operation, scenario::Fault};
+use super::scenario::Fault;
 use crate::simulated::Refusal;
+
+/// An operation of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// StartDashboardSnapshotJob.
+    Start,
+    /// DescribeDashboardSnapshotJob.
+    Describe,
+    /// DescribeDashboardSnapshotJobResult.
+    Result,
+    /// GetIdentityContext.
+    Identity,
+    /// AssumeRole, which is an operation of STS.
+    Session,
+    /// None that the service has.
+    Unknown,
+}
+
+/// One call and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// When it came.
+    pub at: DateTime<Utc>,
+    /// What was asked for.
+    pub operation: Operation,
+    /// The HTTP status that was answered; 500 where the connection was cut.
+    pub status: u16,
+    /// The error's name, where it was answered one.
+    pub error: Option<&'static str>,
+}
 
 /// Account, dashboard and job; the job is empty in a start call.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,7 +8,7 @@ use std::{ops::RangeInclusive, sync::LazyLock};
 use regex::Regex;
 use serde_json::{Value, json};
 
-use super::Failure;
+use super::call::Failure;
 
 /// Ids of dashboards, jobs, sheets and visuals.
 static ID: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^[A-Za-z0-9_\-]+$").ok());

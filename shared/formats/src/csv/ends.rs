@@ -6,13 +6,7 @@ use super::{
     automaton::{End, Place, Quotes, step},
     readings::CsvDecoder,
 };
-use crate::{
-    content::Head,
-    decoded::{Decoded, Framed},
-    decoder::Decoder,
-    defect::Defect,
-    text::text_tail,
-};
+use crate::{content::Head, decoded::Framed, decoder::Decoder, defect::Defect, text::text_tail};
 
 /// Checks the first and the last bytes of an object, at most 64 KiB each. Both are the whole object if it is not
 /// larger. The first bytes are decoded. The last bytes must be text in which each record has as many fields as the
@@ -21,18 +15,7 @@ pub(crate) fn frame(head: Head<'_>, tail: &[u8]) -> Result<Framed, Defect> {
     let mut decoder = Box::new(CsvDecoder::new());
     decoder.push(head.bytes)?;
     if head.whole {
-        let Decoded {
-            columns,
-            column_count,
-            remarks,
-            ..
-        } = decoder.finish()?;
-        return Ok(Framed {
-            columns,
-            column_count,
-            remarks,
-            ..Framed::default()
-        });
+        return Ok(Framed::of_begin(decoder.finish()?));
     }
     let tail = text_tail(tail)?;
     let (readings, remark) = decoder.readings().open();

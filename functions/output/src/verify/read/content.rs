@@ -10,13 +10,16 @@ use landfall::{
     error::{Error, ErrorKind, Result},
     store::Listed,
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
-    task::JoinHandle,
-};
+use tokio::{sync::mpsc, task::JoinHandle};
 use tracing::Instrument as _;
 
-use super::{Reader, SNIFFED, Stop, stop};
+use super::{
+    reader::{Frame, Reader},
+    stop::{Stop, stop},
+};
+
+/// First bytes by which a format is recognised.
+pub(super) const SNIFFED: u64 = 64 * 1024;
 
 /// Bytes that are hashed and decoded in one go, where so many are there.
 const TAKEN: usize = 512 * 1024;
@@ -43,12 +46,6 @@ struct Incoming {
     missing: u64,
     task: JoinHandle<()>,
 }
-
-/// A part of a range, and the right to hold it.
-pub(super) struct Frame(
-    pub(super) Bytes,
-    #[expect(dead_code, reason = "it is held")] pub(super) OwnedSemaphorePermit,
-);
 
 impl Drop for Incoming {
     fn drop(&mut self) {

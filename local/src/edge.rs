@@ -3,6 +3,7 @@
 //! What must stay true: it listens on loopback only. Every answer carries `x-amzn-RequestId`, because the interpreter
 //! of state machines stops without it. An unknown request goes to moto and never gets an invented success.
 
+pub(crate) mod ids;
 pub mod lambda;
 pub mod log;
 mod proxy;
@@ -18,12 +19,13 @@ use std::{
 use anyhow::{Context, Result};
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use serde_json::json;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use self::{
+    ids::{REQUEST_ID, new_id},
     lambda::Lambda,
     log::{Captured, Record, RequestLog},
     proxy::Proxy,
@@ -32,8 +34,6 @@ use self::{
 
 /// How many bytes of a request are held in memory at most. Lambda takes 6 MB.
 const HELD: usize = 16 << 20;
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
 /// A running edge. Dropping it stops the server.
 #[derive(Debug)]
@@ -260,34 +260,9 @@ fn text(status: StatusCode, message: &str) -> Response<Body> {
     response
 }
 
-/// A random id in the form of a UUID of version 4.
-pub(crate) fn new_id() -> String {
-    let mut bytes: [u8; 16] = rand::random();
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let digits = hex::encode(bytes);
-    format!(
-        "{}-{}-{}-{}-{}",
-        &digits[..8],
-        &digits[8..12],
-        &digits[12..16],
-        &digits[16..20],
-        &digits[20..]
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ids_look_like_uuids() {
-        let id = new_id();
-        let lengths: Vec<usize> = id.split('-').map(str::len).collect();
-        assert_eq!(lengths, [8, 4, 4, 4, 12]);
-        assert_eq!(id.as_bytes()[14], b'4');
-        assert_ne!(id, new_id());
-    }
 
     #[test]
     fn presigned_links_are_not_logged() {

@@ -1,0 +1,86 @@
+//! Answers of REST-JSON services.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+use serde_json::{Value, json};
+
+/// Mark on an answer that the caller never gets: the edge closes the connection without answering.
+///
+/// It is an extension of the response, so that an edge that does not know it still answers an error (500).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionCut;
+
+/// An error of a REST-JSON service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The shape's name, such as `ThrottlingException`: the value of `x-amzn-errortype`.
+    pub code: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+impl Refusal {
+    /// An error. `message` never holds personal data.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// What AWS answers when no operation has this method and path. Its body has no message, as at AWS.
+    pub fn unknown_operation() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "UnknownOperationException", "")
+    }
+
+    /// What AWS answers when a body is not JSON or a member has another JSON type than the model's.
+    pub fn serialization(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "SerializationException", message)
+    }
+
+    /// The answer. All members of such errors go by the name `Message` in the models of the three export services.
+    pub fn into_response(self, request_id: &str) -> Response<Bytes> {
+        let body = if self.message.is_empty() {
+            json!({})
+        } else {
+            json!({ "Message": self.message })
+        };
+        let mut response = json_response(self.status, request_id, &body);
+        response
+            .headers_mut()
+            .insert("x-amzn-errortype", HeaderValue::from_static(self.code));
+        response
+    }
+}
+
+/// An answer of a REST-JSON service.
+pub fn json_response(status: StatusCode, request_id: &str, body: &Value) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body.to_string()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert("x-amzn-requestid", id);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_has_status_type_id_and_message() {
+        let response =
+            Refusal::new(StatusCode::TOO_MANY_REQUESTS, "ThrottlingException", "slow \"down\"").into_response("1-2-3");
+        assert_eq!(response.status(), 429);
+        assert_eq!(response.headers()["x-amzn-errortype"], "ThrottlingException");
+        assert_eq!(response.headers()["x-amzn-requestid"], "1-2-3");
+        assert_eq!(response.headers()["content-type"], "application/json");
+        let body: Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(body, json!({"Message": "slow \"down\""}));
+    }
+}
