@@ -237,7 +237,7 @@ fn the_format_is_recognised_or_asked_for() {
     );
     let (verdict, reason) = check(&document, "named_files");
     assert!(
-        verdict == "skipped" && reason.contains("held to its own format"),
+        verdict == "skipped" && reason.contains("decoded as its own format"),
         "{reason}"
     );
     assert_eq!(check(&document, "columns_agree").0, "skipped");
