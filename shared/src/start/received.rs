@@ -88,12 +88,8 @@ mod tests {
     #[test]
     fn an_event_that_cannot_be_read_is_rejected_by_its_text() {
         let rejected = |text: &str| {
-            let invocation = Invocation {
-                request_id: "request-1".to_owned(),
-                deadline: DateTime::UNIX_EPOCH,
-            };
-            let input = Input::read(text.as_bytes()).unwrap();
-            let received = Received::of(Kind::new("segment-snapshot"), input, &invocation);
+            let text = format!(r#"{{"kind": "segment-snapshot", "execution": "arn", "event": {text}}}"#);
+            let received = Received::handed_over(Input::read(text.as_bytes()).unwrap()).unwrap();
             received.rejected(DateTime::UNIX_EPOCH).unwrap()
         };
         let (one, other) = (rejected(r#"{"version": 1e400}"#), rejected(r#"{"version": 1e401}"#));
