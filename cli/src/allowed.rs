@@ -98,7 +98,7 @@ pub fn check(allowed: &AllowList, place: &Place, kind: &str, detail: &Value, fau
     add(&named.dashboard, &|dashboard| {
         allowed.check_dashboard("it", &dashboard.value)
     });
-    // The schema refuses this option of kinds that act for nobody.
+    // For kinds that act for nobody, the schema refuses this option.
     check_user(allowed, place, detail, faults);
 }
 

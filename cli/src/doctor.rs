@@ -1,7 +1,7 @@
-//! What is wrong with a deployment, and how it is put right.
+//! What is wrong with a deployment, and how to mend it.
 //!
-//! What must stay true: findings are a pure function of what was asked; what could not be asked is a finding and is never
-//! taken for well; each finding that is not well names its remedy.
+//! What must stay true: findings are a pure function of the facts. What could not be asked is a finding, and never
+//! counts as well. Each finding that is not well names its remedy.
 
 mod finding;
 pub mod limits;
@@ -26,7 +26,7 @@ use crate::{
 /// The schema of [`Examined`].
 pub const SCHEMA: &str = "landfall.doctor/1";
 
-/// A deployment that was looked at.
+/// The result of an examination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Examined {
     /// `landfall.doctor/1`.
@@ -34,9 +34,9 @@ pub struct Examined {
     pub schema: &'static str,
     /// Landfall's version.
     pub landfall: &'static str,
-    /// Whether nothing is bad, and all could be looked at.
+    /// Whether nothing is bad and everything could be looked at.
     pub well: bool,
-    /// What was looked at.
+    /// Everything that was looked at.
     pub findings: Vec<Finding>,
 }
 
@@ -49,22 +49,22 @@ pub struct Machine {
     pub diagnostics: Vec<String>,
 }
 
-/// What is known of a deployment.
+/// The facts about a deployment.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// How the deployment is named on the command line.
     pub target: String,
-    /// The state of the stack; none of a deployment that was named by its ledger.
+    /// The status of the stack. A deployment that was named by its ledger has none.
     pub stack_status: Option<String>,
     /// The parameters of the stack.
     pub parameters: BTreeMap<String, String>,
     /// State machines by kind.
     pub machines: BTreeMap<String, Asked<Machine>>,
-    /// The rules that start them, by kind, with their state.
+    /// The rules that start each state machine, with their states, by kind.
     pub rules: BTreeMap<String, Asked<Vec<(String, String)>>>,
     /// The stack's schedules with their states.
     pub schedules: Vec<(String, Asked<String>)>,
-    /// What the roles have to do, with what IAM decides.
+    /// What the roles must be able to do, and what IAM decides.
     pub duties: Vec<(Duty, Asked<String>)>,
     /// Limits that the stack sets, with the quotas of their services.
     pub limits: Vec<(Limit, Asked<Quotas>)>,
@@ -74,7 +74,7 @@ pub struct Facts {
     pub no_resources: Option<String>,
     /// The jobs of the last days.
     pub jobs: Option<Asked<Vec<Row>>>,
-    /// Folders of runs in the bucket of exports that no job of the ledger has.
+    /// Folders of runs in the exports bucket that belong to no job in the ledger.
     pub strangers: Option<Asked<Vec<String>>>,
 }
 
@@ -83,7 +83,7 @@ pub struct Facts {
 pub struct Host {
     /// What people call the service.
     pub service: &'static str,
-    /// Its name.
+    /// The host's name.
     pub name: String,
     /// Whether DNS finds it.
     pub is_found: bool,
@@ -227,8 +227,8 @@ fn of_schedule(name: &str, state: &Asked<String>) -> Finding {
     }
 }
 
-/// Whether the region has the services, as far as names of hosts tell. The first one is that of S3, which every region has:
-/// where it is not found, nothing is known of the others.
+/// Whether the region has the services, as far as host names tell. The first host is that of S3, which every region
+/// has. If its name is not found, nothing is known about the others.
 fn of_hosts(hosts: &[Host]) -> Vec<Finding> {
     let Some((s3, services)) = hosts.split_first() else {
         return Vec::new();
@@ -310,7 +310,8 @@ fn of_strangers(strangers: &Asked<Vec<String>>) -> Finding {
     }
 }
 
-/// The folders of runs among keys whose job no ledger has: `…/run=<job key>/` or `…/run=<job key>-<attempt>/`.
+/// The folders of runs among these keys that belong to no job in the ledger. They are named `…/run=<job key>/` or
+/// `…/run=<job key>-<attempt>/`.
 pub fn strangers<'a>(keys: impl Iterator<Item = &'a str>, jobs: &BTreeSet<String>) -> BTreeSet<String> {
     let folder = |key: &'a str| {
         let at = if key.starts_with("run=") {

@@ -1,6 +1,6 @@
 //! The kinds of jobs, as far as this program tells them apart.
 //!
-//! What must stay true: nothing of the machine's own is read: the published schemas are compiled in, so that the installed
+//! What must stay true: nothing is read from the machine. The published schemas are compiled in, so the installed
 //! program checks events outside of a checkout.
 
 use std::collections::BTreeMap;
@@ -14,25 +14,25 @@ use serde_json::{Value, json};
 /// What this program knows of a kind of job.
 pub struct Kind {
     pub name: &'static str,
-    /// Its name where there is little room: nine letters at most.
+    /// Its name for narrow places: nine letters at most.
     pub short: &'static str,
     /// The published schema of its events.
     schema: &'static str,
     /// What a first event asks for.
     pub questions: &'static [Question],
-    /// The `detail` of a first event, with nothing in the places of the answers.
+    /// The `detail` of a first event. The places of the answers are empty.
     pub detail: fn() -> Value,
-    /// What a `detail` names that the gate has to see.
+    /// The resources that a `detail` names and that the gate has to look at.
     pub named: fn(&Value) -> NamedResources,
-    /// The parameter of the stack that deploys it.
+    /// The parameter of the stack that deploys the kind.
     pub deployed_by: &'static str,
-    /// The parameter of the stack that schedules it.
+    /// The parameter of the stack that schedules a job of the kind.
     pub scheduled_by: &'static str,
     /// The service that does its work.
     pub service: Service,
-    /// What its poll function has to be allowed.
+    /// The calls that its poll function must be allowed to make.
     pub poll: Poll,
-    /// What the stack lets run, beside what the account may.
+    /// The limits that the stack sets, each with the quota of the account.
     pub quota: Quota,
 }
 
@@ -41,19 +41,19 @@ pub struct Kind {
 pub struct Service {
     /// What people call it.
     pub name: &'static str,
-    /// What its endpoints begin with.
+    /// The beginning of its endpoints' host names.
     pub host: &'static str,
-    /// The name that its requests are signed for. IAM and Service Quotas call it so, too.
+    /// The name that its requests are signed for. IAM and Service Quotas use the same name.
     pub signing_name: &'static str,
 }
 
-/// A call of a poll, as IAM knows it.
+/// A call of a poll function, as IAM knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Poll {
     pub action: &'static str,
-    /// What ARNs call the things that it is made on.
+    /// The type of its resources in ARNs.
     pub things: &'static str,
-    /// The parameter of the stack that says which of them an event may name, if there is one.
+    /// The parameter of the stack that says which of these resources an event may name, if there is one.
     pub names: Option<&'static str>,
 }
 
@@ -62,11 +62,11 @@ pub struct Poll {
 pub struct Quota {
     /// What is limited.
     pub what: &'static str,
-    /// The parameters that add up to it.
+    /// The parameters whose sum is the limit.
     pub parameters: &'static [&'static str],
-    /// Words of the name that Service Quotas has for the quota of the account.
+    /// Words in the name of the account's quota at Service Quotas.
     pub words: &'static [&'static str],
-    /// What AWS documents for an account that asked for nothing.
+    /// The number that AWS documents for an account that has not asked for more.
     pub documented: Option<f64>,
 }
 
@@ -88,7 +88,7 @@ const QUICK_SIGHT: Service = Service {
     signing_name: "quicksight",
 };
 
-/// Every kind. A new one is one row.
+/// Every kind. A new kind is one more row.
 const ROWS: [Kind; 4] = [
     Kind {
         name: "segment-snapshot",
@@ -257,21 +257,21 @@ const DASHBOARD: &[Question] = &[
     ),
 ];
 
-/// Where the bucket of a dashboard's files is named.
+/// The JSON pointer to the bucket of a dashboard's files.
 const BUCKET: &str = "/SnapshotConfiguration/DestinationConfiguration/S3Destinations/0/BucketConfiguration";
 const BUCKET_PATH: &str =
     "$.detail.SnapshotConfiguration.DestinationConfiguration.S3Destinations[0].BucketConfiguration";
 
-/// Something that is asked for.
+/// A question about a first event.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Question {
-    /// What it is called, and given with on the command line.
+    /// Its name, also for `--set NAME=VALUE`.
     pub name: &'static str,
-    /// What it is.
+    /// What is asked for, in words.
     pub what: &'static str,
-    /// What it is if nothing is said.
+    /// The answer if none is given.
     pub default: Option<&'static str>,
-    /// Where it stands in `detail`, as a JSON pointer.
+    /// The place of the answer in `detail`, as a JSON pointer.
     pub(crate) place: &'static str,
 }
 
@@ -312,7 +312,7 @@ pub fn kinds_deployed_by(parameters: &BTreeMap<String, String>) -> impl Iterator
     rows.filter(|row| parameters.get(row.deployed_by).is_some_and(|value| value == "true"))
 }
 
-/// The services of some kinds, each once.
+/// The services of these kinds, each once.
 pub fn services<'a>(kinds: impl Iterator<Item = &'a str>) -> Vec<Service> {
     let mut services = Vec::new();
     for service in kinds.filter_map(row).map(|row| row.service) {
@@ -323,7 +323,7 @@ pub fn services<'a>(kinds: impl Iterator<Item = &'a str>) -> Vec<Service> {
     services
 }
 
-/// The name of batches among the kinds of events.
+/// The name of batches, beside the kinds of jobs.
 pub const BATCH: &str = "export-batch";
 
 /// The published schema of the events of a kind, as JSON.
@@ -339,7 +339,7 @@ pub fn detail_type(kind: &str) -> String {
     job::Kind::new(kind).detail_type()
 }
 
-/// What the stack's outputs call a kind: `SegmentSnapshot`.
+/// The name of a kind in the stack's outputs, such as `SegmentSnapshot`.
 pub fn in_template(kind: &str) -> String {
     let name = detail_type(kind);
     name.trim_end_matches(" Requested").replace(' ', "")

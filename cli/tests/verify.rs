@@ -237,7 +237,7 @@ fn the_format_is_recognised_or_asked_for() {
     );
     let (verdict, reason) = check(&document, "named_files");
     assert!(
-        verdict == "skipped" && reason.contains("held to its own format"),
+        verdict == "skipped" && reason.contains("decoded as its own format"),
         "{reason}"
     );
     assert_eq!(check(&document, "columns_agree").0, "skipped");
@@ -392,7 +392,7 @@ fn what_cannot_be_checked_says_why() {
         (vec![missing.as_str()], "there is no such folder; for a prefix in S3"),
         (vec![&a_file], "is a file: name the folder"),
         (vec![path(&nothing)], "nothing lies here"),
-        (vec![path(&unknown)], "say it with --format"),
+        (vec![path(&unknown)], "Say it with --format"),
         (vec![path(&file), "--kms-key", "k"], "leave --kms-key out"),
         (
             vec![path(&file), "--expect", "{\"Rows\": {\"Least\": 3}}"],

@@ -1,7 +1,7 @@
-//! The function binaries, built by cargo.
+//! Builds the function binaries with cargo.
 //!
-//! What must stay true: only what a kind needs is built, and the binaries that run are those that cargo says it built:
-//! no folder is guessed.
+//! What must stay true: only what a kind needs is built. The binaries that run are those that cargo names: no folder is
+//! guessed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +20,7 @@ pub use landfall_cli::kinds::BATCH;
 /// The name of the function that plans a batch.
 pub const PLAN: &str = "batch-plan";
 
-/// The name of the function that sums a batch up.
+/// The name of the function that writes a batch's summary.
 pub const SUMMARY: &str = "batch-summary";
 
 /// The name of the function that verifies output.
@@ -29,7 +29,7 @@ pub const VERIFY: &str = "verify-output";
 /// The name of the function that writes the receipt.
 pub const SEAL: &str = "seal-receipt";
 
-/// The names of all functions of some kinds, and of batches of them.
+/// The names of all functions of these kinds, and of batches if asked for.
 pub fn functions(kinds: &[Kind], batches: bool) -> Vec<String> {
     let own = kinds.iter().flat_map(|kind| [kind.start(), kind.poll()]);
     let of_batches = [PLAN, SUMMARY].into_iter().filter(|_| batches);
@@ -46,7 +46,7 @@ fn cargo(workspace: &Path) -> Command {
     cargo
 }
 
-/// The packages that some binaries are of, each once.
+/// The packages of these binaries, each once.
 pub fn packages(workspace: &Path, binaries: &[String]) -> Result<BTreeSet<String>> {
     let told = cargo(workspace)
         .args(["metadata", "--no-deps", "--offline", "--format-version=1"])
@@ -76,14 +76,15 @@ fn packages_of(metadata: &Value, binaries: &[String]) -> Result<BTreeSet<String>
     binaries.iter().map(package_of).collect()
 }
 
-/// Builds the functions of some kinds, and of batches of them, with the dev profile. Cargo's progress goes to stderr.
+/// Builds the functions of these kinds, and of batches if asked for, with the dev profile. Cargo's progress goes to
+/// stderr.
 pub fn build(workspace: &Path, kinds: &[Kind], batches: bool) -> Result<Binaries> {
     let names = functions(kinds, batches);
     let mut command = cargo(workspace);
     command
         .args(["build", "--message-format=json-render-diagnostics"])
-        // Builds nothing of this crate; but with it named, cargo gives the dependencies the features that this program
-        // was built with, and need not build them a second time.
+        // This builds nothing of this crate. But because it is named, cargo gives the dependencies the same features as
+        // this program's, and need not build them a second time.
         .args(["-p", env!("CARGO_PKG_NAME")]);
     for package in packages(workspace, &names)? {
         command.args(["-p", &package]);
@@ -105,17 +106,17 @@ pub fn build(workspace: &Path, kinds: &[Kind], batches: bool) -> Result<Binaries
     }
     let status = child.wait().context("cannot wait for cargo")?;
     if !status.success() {
-        bail!("the functions do not build; cargo's words are above ({status})");
+        bail!("the functions do not build ({status}): see cargo's messages above");
     }
     for name in &names {
         if !binaries.contains_key(name) {
-            bail!("cargo says that it built all, but not where {name} is");
+            bail!("cargo says that it built everything, but not where {name} is");
         }
     }
     Ok(binaries)
 }
 
-/// The binary that a line of cargo's JSON messages tells of.
+/// The binary that a line of cargo's JSON messages names.
 fn executable(line: &str) -> Option<(String, PathBuf)> {
     let message: Value = serde_json::from_str(line).ok()?;
     let is_binary = message["reason"] == "compiler-artifact" && message["target"]["kind"] == json!(["bin"]);

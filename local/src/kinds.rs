@@ -1,6 +1,6 @@
 //! The kinds of jobs that run on this machine.
 //!
-//! What must stay true: a kind of the program `landfall` runs here as soon as its service is simulated, and no code here
+//! What must stay true: a kind of the program `landfall` runs here as soon as its service is simulated. No code here
 //! knows a kind by its name.
 
 use std::{fmt, sync::LazyLock};
@@ -10,7 +10,7 @@ use landfall_cli::kinds;
 
 use crate::simulated::{SERVICES, simulator::Service};
 
-/// A kind of job, whose functions are `<kind>-start` and `<kind>-poll`.
+/// A kind of job. Its functions are `<kind>-start` and `<kind>-poll`.
 #[derive(Clone, Copy)]
 pub struct Kind {
     /// Its name, such as `segment-snapshot`.
@@ -31,7 +31,7 @@ pub static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
     kinds::KINDS.into_iter().filter_map(kind).collect()
 });
 
-/// The services of some kinds, each once.
+/// The services of these kinds, each once.
 pub fn services(kinds: &[Kind]) -> Vec<Service> {
     let mut services: Vec<Service> = Vec::new();
     for Kind { service, .. } in kinds {
@@ -57,7 +57,7 @@ impl fmt::Debug for Kind {
 }
 
 impl Kind {
-    /// The kind of a name.
+    /// The kind with this name.
     pub fn named(name: &str) -> Result<Self> {
         KINDS.iter().copied().find(|kind| kind.name == name).with_context(|| {
             let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();

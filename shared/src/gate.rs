@@ -235,6 +235,20 @@ mod tests {
     }
 
     #[test]
+    fn a_dashboard_that_is_not_listed_is_refused() {
+        let some = AllowList {
+            dashboards: vec!["sales-*".into()],
+            ..AllowList::default()
+        };
+        assert!(some.check_dashboard("$.detail.DashboardId", "sales-eu").is_ok());
+        let error = some.check_dashboard("$.detail.DashboardId", "salaries").unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Forbidden);
+        for part in ["$.detail.DashboardId is salaries", "sales-*", "AllowedDashboards"] {
+            assert!(error.message.contains(part), "{error}");
+        }
+    }
+
+    #[test]
     fn stars_may_stand_together_and_their_texts_do_not_overlap() {
         for (pattern, name, matches) in [
             ("**", "", true),

@@ -4,8 +4,8 @@
 //! service or by a cancel. A read that fails, for whatever reason, is no news about the job: the job goes on running,
 //! with a longer wait and with the reason. A job that is past its deadline is given up.
 //!
-//! After the service, the poll asks the ledger whether the job was cancelled. If the ledger does not answer, the job
-//! goes on.
+//! The poll asks the service how the job is, and meanwhile the ledger whether the job was cancelled. If the ledger does not
+//! answer, the job goes on.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
@@ -92,10 +92,14 @@ pub async fn poll<S: JobService>(
     }
     job.polls = job.polls.saturating_add(1);
     let asked_at = deployment.clock.now();
-    let answer = match user {
-        Ok(user) => service.poll(&job, user.as_ref()).await,
-        Err(error) => Err(error),
+    let look = async {
+        match user {
+            Ok(user) => service.poll(&job, user.as_ref()).await,
+            Err(error) => Err(error),
+        }
     };
+    // Boxed, so that the future of a poll stays small: few jobs are cancelled.
+    let (answer, cancelled) = tokio::join!(look, Box::pin(cancelled(deployment, &job)));
     let now = deployment.clock.now();
     job.missed.resumed = false;
     let unanswered = match answer {
@@ -105,8 +109,7 @@ pub async fn poll<S: JobService>(
         }
         Err(error) => Some(miss(&mut job, error)),
     };
-    // Boxed, so that the future of a poll stays small: few jobs are cancelled.
-    if let Some(error) = Box::pin(cancelled(deployment, &job)).await {
+    if let Some(error) = cancelled {
         job.error = Some(error.into());
         job.status = Status::Failed;
         job.history.clear();

@@ -90,6 +90,27 @@ async fn a_run_without_faults() -> Result<()> {
     assert_sealed_once(&harness, &sealed, "no fault").await
 }
 
+#[tokio::test]
+async fn a_manifest_is_written_unless_the_event_says_otherwise() -> Result<()> {
+    for (manifest, is_written) in [(None, true), (Some(true), true), (Some(false), false)] {
+        let harness = harness(Scenario::Success);
+        let mut event = event();
+        event["detail"]["Landfall"] = match manifest {
+            None => json!({}),
+            Some(manifest) => json!({"Manifest": manifest}),
+        };
+        let sealed = harness.run("one", &event).await?;
+        assert_eq!(sealed["outcome"]["verdict"], "succeeded", "{sealed:#}");
+        let is_manifest = |key: &String| key.ends_with("/_manifest.json");
+        assert_eq!(
+            harness.store.keys(EXPORTS).iter().any(is_manifest),
+            is_written,
+            "{manifest:?}"
+        );
+    }
+    Ok(())
+}
+
 /// Whoever meets a claim whose owner may still be at it waits, and takes it over once the owner cannot be.
 #[tokio::test]
 async fn a_claim_is_taken_over_only_after_its_lease() -> Result<()> {
@@ -182,6 +203,60 @@ async fn an_orphan_that_is_noted_during_a_failed_start_call_hides_no_failure() -
         entry["attempts"][0]["error"]["Error"], "Landfall.Forbidden",
         "{entry:#}"
     );
+    Ok(())
+}
+
+/// Somebody changes the attempts of the entry while the start call is made.
+fn change_during_start_call<S, M>(harness: &Harness<S, M>, change: fn(&mut Vec<Value>)) {
+    harness.store.before(Op::Put, 1, move |store| {
+        let jobs = store.keys(LEDGER).into_iter().filter(|key| key.starts_with("jobs/"));
+        for key in jobs {
+            let mut entry: Value = serde_json::from_slice(&store.body(LEDGER, &key).unwrap()).unwrap();
+            change(entry["attempts"].as_array_mut().unwrap());
+            store.insert(LEDGER, &key, entry.to_string());
+        }
+    });
+}
+
+/// The job of whoever took the claim over counts, and the receipt will name ours.
+#[tokio::test]
+async fn a_job_whose_claim_was_taken_over_is_noted_as_an_orphan() -> Result<()> {
+    let harness = harness(Scenario::Success);
+    change_during_start_call(&harness, |attempts| {
+        let mut second = attempts[0].clone();
+        second["number"] = json!(2);
+        second["state"] = json!("started");
+        second["service_id"] = json!("another");
+        attempts.push(second);
+    });
+    let job = harness.start(&<Harness>::received("one", &event())).await?;
+    assert_eq!(
+        (job.attempt, job.service_id.as_str(), job.adopted),
+        (2, "another", true)
+    );
+    let entry = harness.json(&format!("s3://{LEDGER}/{}", Ledger::entry_key(&job.kind, &job.job_key)))?;
+    let orphans = entry["orphans"].as_array().context("no orphan")?;
+    assert_eq!(orphans.len(), 1, "{entry:#}");
+    assert_eq!(orphans[0]["attempt"], 1);
+    assert_eq!(orphans[0]["prefix"], entry["attempts"][0]["prefix"]);
+    assert_ne!(orphans[0]["service_id"], "another");
+    Ok(())
+}
+
+/// Where the id is ours to choose, whoever took the claim over has found the very job that we made.
+#[tokio::test]
+async fn a_job_that_another_one_has_recorded_is_no_orphan() -> Result<()> {
+    let harness = Harness::dashboards(quicksight::Settings::default(), Faults::none())?;
+    change_during_start_call(&harness, |attempts| {
+        attempts[0]["state"] = json!("started");
+        attempts[0]["service_id"] = attempts[0]["key"].clone();
+    });
+    let event = serde_json::from_str(include_str!("../../events/dashboard-snapshot.json"))?;
+    let received = Harness::<DashboardSnapshots, quicksight::QuickSight>::received("one", &event);
+    let job = harness.start(&received).await?;
+    assert!(job.adopted);
+    let entry = harness.json(&format!("s3://{LEDGER}/{}", Ledger::entry_key(&job.kind, &job.job_key)))?;
+    assert_eq!(entry["orphans"], Value::Null, "{entry:#}");
     Ok(())
 }
 
@@ -464,6 +539,89 @@ fn imports(scenario: pinpoint::Scenario) -> Result<Harness<EndpointImports, pinp
 fn import_received() -> Result<landfall::start::Received> {
     let event = serde_json::from_str(include_str!("../../events/endpoint-import.json"))?;
     Ok(Harness::<EndpointImports, pinpoint::Pinpoint>::received("one", &event))
+}
+
+/// A start call and what records it need 25 s. If S3 has left less of the function's minute, the call is not begun.
+#[tokio::test]
+async fn no_start_call_is_begun_that_may_not_be_recorded() -> Result<()> {
+    for (seconds, is_begun) in [(34, true), (35, false)] {
+        let harness = harness(Scenario::Success);
+        let clock = harness.clock.clone();
+        let passes = Duration::from_secs(seconds);
+        harness.store.before(Op::Put, 0, move |_| clock.advance(passes));
+        let received = <Harness>::received("one", &event());
+        let started = harness.start(&received).await;
+        assert_eq!(started.is_ok(), is_begun, "{seconds} s");
+        assert_eq!(harness.simulated.starts(), usize::from(is_begun), "{seconds} s");
+        if let Err(error) = started {
+            assert_eq!(error.kind, ErrorKind::Unavailable);
+            assert!(error.message.contains("too little time is left"), "{error}");
+            // Nothing was asked of the service, so the attempt is not lost.
+            assert_eq!(harness.start(&received).await?.attempt, 1);
+        }
+    }
+    // A retry would spend the same time on reading the source.
+    let harness = imports(pinpoint::Scenario::Success)?;
+    let clock = harness.clock.clone();
+    let passes = Duration::from_secs(40);
+    harness.store.before(Op::Read, 0, move |_| clock.advance(passes));
+    harness.start(&import_received()?).await?;
+    assert_eq!(harness.simulated.starts(), 1);
+    Ok(())
+}
+
+/// Whatever loses all answers: nine start calls are made of a job, and no more.
+#[tokio::test]
+async fn nine_start_calls_that_bring_no_id_are_the_last() -> Result<()> {
+    for (number, next) in [(8, Some(9)), (9, None)] {
+        // The start call has its effect, and its function dies.
+        let harness = <Harness>::new(settings(Scenario::Success), Faults::at(1, Moment::After, Harm::Die))?;
+        let mut event = event();
+        event["detail"]["Landfall"] = json!({"DeadlineSeconds": 86_400});
+        let received = <Harness>::received("one", &event);
+        harness.start(&received).await.unwrap_err();
+        harness.faults.revive();
+        let is_entry = |key: &String| key.starts_with("jobs/");
+        let key = harness
+            .store
+            .keys(LEDGER)
+            .into_iter()
+            .find(is_entry)
+            .context("no entry")?;
+        let mut entry = harness.json(&format!("s3://{LEDGER}/{key}"))?;
+        entry["attempts"][0]["number"] = json!(number);
+        harness.store.insert(LEDGER, &key, entry.to_string());
+        harness.clock.advance(Duration::from_secs(13 * 3600));
+        let started = harness.start(&received).await;
+        match next {
+            Some(next) => assert_eq!(started?.attempt, next),
+            None => {
+                let error = started.unwrap_err();
+                assert_eq!(error.kind, ErrorKind::JobFailed);
+                assert!(error.message.contains("9 start calls were made"), "{error}");
+            }
+        }
+        assert_eq!(harness.simulated.starts(), 1 + usize::from(next.is_some()));
+    }
+    Ok(())
+}
+
+/// The state machine compares deadlines as texts, so they are whole seconds; none is earlier than was asked for.
+#[tokio::test]
+async fn a_deadline_is_a_whole_second_and_not_too_early() -> Result<()> {
+    let mut event = event();
+    event["detail"]["Landfall"] = json!({"DeadlineSeconds": 100});
+    for (milliseconds, deadline) in [
+        (0, "2026-11-01T05:01:42Z"),
+        (1, "2026-11-01T05:01:43Z"),
+        (999, "2026-11-01T05:01:43Z"),
+    ] {
+        let harness = harness(Scenario::Success);
+        harness.clock.advance(Duration::from_millis(milliseconds));
+        let job = harness.start(&<Harness>::received("one", &event)).await?;
+        assert_eq!(json!(job.deadline_at), deadline, "{milliseconds} ms");
+    }
+    Ok(())
 }
 
 /// What was right when the job got in line is checked again before it is started.

@@ -610,6 +610,23 @@ async fn a_cause_that_was_cut_within_a_character_is_sealed() -> Result<()> {
     Ok(())
 }
 
+/// A member that stands twice is read by no two programs in the same way, so nothing is closed for it.
+#[tokio::test]
+async fn a_cancel_that_names_two_jobs_closes_none() -> Result<()> {
+    let harness = Harness::new(Default::default(), Faults::none())?;
+    let event = serde_json::from_str(include_str!("../../events/segment-snapshot.json"))?;
+    let job = harness.start(&<Harness>::received("one", &event)).await?;
+    let cancel = format!(r#"{{"cancel": {{"job_key": "other", "job_key": "{}"}}}}"#, job.job_key);
+    let sealed = harness
+        .seal(handed_over(&job.kind, "arn:cancel", &cancel, None))
+        .await?;
+    let outcome = sealed.outcome().context("no outcome")?;
+    let error = outcome.error.as_ref().context("no error")?;
+    assert_eq!(error.error, "Landfall.InvalidEvent", "{error:?}");
+    assert!(outcome.receipt.key.contains("/rejected-"), "{}", outcome.receipt);
+    Ok(())
+}
+
 /// Two deliveries of one unreadable event are announced once, another one by itself.
 #[tokio::test]
 async fn an_unreadable_event_is_announced_once() -> Result<()> {

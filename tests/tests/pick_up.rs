@@ -122,6 +122,60 @@ async fn a_job_that_ends_late_is_sealed_without_another_export() -> Result<()> {
     Ok(())
 }
 
+/// What is written beside the receipt is for the event of the pick-up to say; its name is that of the first one if it has
+/// none of its own.
+#[tokio::test]
+async fn a_pick_up_goes_by_its_own_options() -> Result<()> {
+    for manifest in [true, false] {
+        let harness = segments(Scenario::Success, Faults::none())?;
+        let options = json!({"DeadlineSeconds": 20, "Name": "nightly", "Manifest": !manifest});
+        let first = job_key(&harness.run("first", &segment("first", options)).await?)?;
+        harness.pass(DURATION).await;
+        let event = segment("pick-up", json!({"PickUp": first, "Manifest": manifest}));
+        let sealed = harness.run("second", &event).await?;
+        assert_eq!(sealed["outcome"]["verdict"], "succeeded", "{sealed:#}");
+        assert_eq!(sealed["name"], "nightly");
+        let is_manifest = |key: &String| key.ends_with("/_manifest.json");
+        assert_eq!(harness.store.keys(EXPORTS).iter().any(is_manifest), manifest);
+    }
+    Ok(())
+}
+
+/// The data are those of the job that asked for them: what is known of it, and of its calls, is known of the pick-up.
+#[tokio::test]
+async fn a_pick_up_knows_what_the_job_knew() -> Result<()> {
+    let harness = segments(Scenario::Success, Faults::none())?;
+    let first = given_up(&harness).await?;
+    let key = Ledger::entry_key(&SegmentSnapshots::kind(), &first);
+    let mut known = entry(&harness, &first)?;
+    known["trigger"]["schedule"] = json!("arn:aws:scheduler:eu-central-1:111122223333:schedule/default/nightly");
+    known["source"] = json!({"uri": "s3://imports/a/", "format": "CSV", "objects": 1, "bytes": 9, "rows": 2});
+    known["orphans"] = json!([{"attempt": 1, "service_id": "late", "prefix": "s3://landfall-exports/late/"}]);
+    harness.store.insert(LEDGER, &key, known.to_string());
+
+    let event = segment("pick-up", json!({"PickUp": first}));
+    let job = harness.start(&<Harness>::received("second", &event)).await?;
+    // It was started long ago, so the first wait is the shortest.
+    assert_eq!(job.wait_seconds, 15);
+    let picked = entry(&harness, &job.job_key)?;
+    for member in ["request", "format", "source", "orphans"] {
+        assert_eq!(picked[member], known[member], "{member}");
+    }
+    for member in ["time", "schedule", "request_sha256"] {
+        assert_eq!(picked["trigger"][member], known["trigger"][member], "{member}");
+    }
+    // The attempt is this execution's from now on, and else as it was.
+    let mut attempt = known["attempts"][0].clone();
+    attempt["owner"] = picked["attempts"][0]["owner"].clone();
+    assert_eq!(picked["attempts"], json!([attempt]));
+    assert!(
+        attempt["owner"]
+            .as_str()
+            .is_some_and(|owner| owner.contains(":second/"))
+    );
+    Ok(())
+}
+
 /// Nothing to pick up: the error says why, and what to do.
 #[tokio::test]
 async fn what_cannot_be_picked_up_is_refused_with_what_to_do() -> Result<()> {

@@ -1,6 +1,6 @@
 //! `landfall doctor`.
 //!
-//! What must stay true: nothing is changed; what cannot be asked is said, and is never taken for well.
+//! What must stay true: nothing is changed. What cannot be asked is reported, and never counts as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ use super::{
     outcome::Outcome,
 };
 
-/// Most objects of the bucket of exports that are looked at.
+/// How many objects of the exports bucket are looked at most.
 const MAX_OBJECTS: usize = 200_000;
 
 pub(super) async fn doctor(common: &Common) -> Result<Outcome> {
@@ -90,7 +90,7 @@ async fn facts(common: &Common, deployment: &Deployment) -> Facts {
     facts
 }
 
-/// Asks of what the stack is made of: its schedules, its roles, and the limits of the account that it runs in.
+/// Asks about the resources of the stack: its schedules, its roles, and the limits of its account.
 async fn look_at_resources(deployment: &Deployment, facts: &mut Facts) {
     let resources = match deployment.resources().await {
         Ok(resources) => resources,
@@ -113,7 +113,7 @@ async fn look_at_resources(deployment: &Deployment, facts: &mut Facts) {
                 .push((name.clone(), asked(calls.schedule_state(name).await)));
         }
     }
-    // The local world has no functions and roles of its own, and no account whose limits matter.
+    // The local world has no functions and no roles of its own, and its account has no limits that matter.
     if !resources.values().any(|(kind, _)| kind == "AWS::Lambda::Function") {
         return;
     }
@@ -134,7 +134,7 @@ async fn look_at_resources(deployment: &Deployment, facts: &mut Facts) {
     }
 }
 
-/// What the roles have to do, with what IAM decides.
+/// What the roles must be able to do, and what IAM decides.
 async fn duties(
     deployment: &Deployment,
     resources: &BTreeMap<String, (String, String)>,
@@ -167,7 +167,7 @@ async fn duties(
     decided
 }
 
-/// Whether the names of the services' hosts are found from here; S3 first.
+/// Whether the host names of the services are found from here. S3 comes first.
 async fn hosts(deployment: &Deployment, region: &str) -> Vec<Host> {
     let of_kinds = services(deployment.machines.keys().map(String::as_str));
     let deployed = of_kinds.into_iter().map(|service| (service.name, service.host));

@@ -1,6 +1,6 @@
 //! One thing that was looked at.
 //!
-//! What must stay true: what could not be asked is unknown, and a finding that is not well names its remedy.
+//! What must stay true: what could not be asked is unknown. A finding that is not well names its remedy.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -28,11 +28,11 @@ pub struct Finding {
     pub what: String,
     /// What was found.
     pub found: String,
-    /// What to do; empty if all is well.
+    /// What to do. Empty if all is well.
     pub remedy: String,
 }
 
-/// What was asked, or why it could not be.
+/// The answer, or why the question could not be asked.
 pub type Asked<T> = Result<T, String>;
 
 pub(super) fn finding(

@@ -1,7 +1,7 @@
-//! What the stack lets run at a time, beside what the account may.
+//! What the stack lets run at a time, compared with what the account allows.
 //!
-//! What must stay true: a quota is compared only if Service Quotas names it; where it names none, the finding says so and
-//! goes by the number that AWS documents.
+//! What must stay true: a quota is compared only if Service Quotas names it. If it names none, the finding says so and
+//! uses the number that AWS documents.
 
 use std::collections::BTreeMap;
 
@@ -16,17 +16,17 @@ pub type Quotas = Vec<(String, f64)>;
 pub struct Limit {
     /// What is limited.
     pub what: &'static str,
-    /// The parameters that add up to it.
+    /// The parameters whose sum is the limit.
     pub parameters: &'static [&'static str],
     /// The service's code at Service Quotas.
     pub service: &'static str,
-    /// Words of the name of its quota.
+    /// Words in the name of the quota.
     pub words: &'static [&'static str],
-    /// What AWS documents for an account that asked for nothing.
+    /// The number that AWS documents for an account that has not asked for more.
     pub documented: Option<f64>,
 }
 
-/// That of every deployment.
+/// The limit that every deployment has.
 const FUNCTIONS: Limit = Limit {
     what: "functions at a time",
     parameters: &["VerifyConcurrency", "BatchConcurrency"],
@@ -58,7 +58,7 @@ fn of_kind(kind: &Kind) -> Limit {
 }
 
 impl Limit {
-    /// What the stack sets; 0 is for no limit.
+    /// The number that the stack sets. 0 means no limit.
     fn set(&self, parameters: &BTreeMap<String, String>) -> Option<f64> {
         let values = self
             .parameters
@@ -68,7 +68,7 @@ impl Limit {
     }
 }
 
-/// Compares a limit with the quotas of its service: their names with their values.
+/// Compares a limit with the quotas of its service.
 pub(super) fn of_limit(limit: &Limit, parameters: &BTreeMap<String, String>, quotas: &Asked<Quotas>) -> Finding {
     let what = format!("limit of {}", limit.what);
     let Some(set) = limit.set(parameters) else {

@@ -1,8 +1,8 @@
-//! What the roles of a stack have to do, and whether IAM lets them.
+//! What the roles of a stack must be able to do, and whether IAM allows it.
 //!
-//! What must stay true: each duty is one that the template gives the role, without a condition that a simulation cannot
-//! know; a test holds them against what the template allows. So a role that may not do its duty is one that somebody
-//! changed, or that a boundary or an organization's policy holds back.
+//! What must stay true: the template gives the role each duty without a condition that a simulation cannot know. A test
+//! compares the duties with the template. If IAM does not allow a duty, somebody changed the role, or a permissions
+//! boundary or a policy of the organization denies it.
 
 use std::collections::BTreeMap;
 
@@ -12,18 +12,18 @@ use crate::{
     kinds::{Poll, in_template, row},
 };
 
-/// What one role must be able to do.
+/// Something that a role must be able to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Duty {
-    /// Its logical name in the template.
+    /// The role's logical name in the template.
     pub role: String,
-    /// Its path.
+    /// The role's path.
     pub path: String,
     pub action: &'static str,
     pub resource: String,
 }
 
-/// A stack, as far as duties depend on it.
+/// The parts of a stack on which duties depend.
 #[derive(Clone, Debug, Default)]
 pub struct Stack<'a> {
     pub name: &'a str,
@@ -32,9 +32,9 @@ pub struct Stack<'a> {
     pub ledger: &'a str,
     pub exports: &'a str,
     pub parameters: BTreeMap<String, String>,
-    /// The names of resources by their logical names.
+    /// The physical names of resources by their logical names.
     pub physical: BTreeMap<String, String>,
-    /// State machines of jobs by their kinds.
+    /// The state machines of jobs by kind.
     pub machines: BTreeMap<String, String>,
 }
 
@@ -45,14 +45,14 @@ fn allowed(parameters: &BTreeMap<String, String>, list: &str) -> String {
 }
 
 impl Stack<'_> {
-    /// The ARN of a role.
+    /// The ARN of the role.
     pub fn role_arn(&self, duty: &Duty) -> Option<String> {
         let name = self.physical.get(&duty.role)?;
         let (partition, account) = (self.partition, &self.place.account);
         Some(format!("arn:{partition}:iam::{account}:role{}{name}", duty.path))
     }
 
-    /// What the roles of the deployed kinds have to do.
+    /// What the roles of the deployed kinds must be able to do.
     pub fn duties(&self) -> Vec<Duty> {
         let (partition, stack) = (self.partition, self.name);
         let Place { account, region } = &self.place;
@@ -119,7 +119,7 @@ impl Stack<'_> {
     }
 }
 
-/// One finding for each role that may not do its duty, and one for all others.
+/// One finding for each role that may not do its duty, and one for all other roles.
 pub(super) fn of_duties(decided: &[(Duty, Asked<String>)]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut well = 0;
@@ -137,7 +137,7 @@ pub(super) fn of_duties(decided: &[(Duty, Asked<String>)]) -> Vec<Finding> {
                 "Look for a permissions boundary, a policy of the organization or a change by hand that denies it; then deploy \
                  the stack again.",
             )),
-            // Whoever may not ask of one role may not ask of any.
+            // Whoever may not ask about one role may not ask about any.
             Err(why) if findings.iter().any(|found: &Finding| found.found == *why) => {}
             Err(why) => findings.push(unknown("roles", why)),
         }

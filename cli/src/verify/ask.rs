@@ -1,4 +1,4 @@
-//! What `landfall verify` is asked.
+//! The arguments of a verification.
 
 use std::time::Duration;
 
@@ -9,29 +9,29 @@ use landfall_formats::Format;
 use super::{kept, place::Place};
 use crate::access::Access;
 
-/// What is to be verified, and against what.
+/// What is verified, and what it is compared with.
 #[derive(Clone, Debug)]
 pub struct Ask {
-    /// Where it lies; that of the receipt when `None`. Of a folder that `cargo local --out` wrote, its one output, or that
-    /// of the receipt, is verified and held against the receipt.
+    /// Where it lies, or `None` for the place that the receipt names. Of a folder that `cargo local --out` wrote, its
+    /// one output or the receipt's output is verified, and is compared with the receipt.
     pub place: Option<Place>,
-    /// The format of the data; recognised when `None`.
+    /// The format of the data. `None` recognises it.
     pub format: Option<Format>,
     /// How much is looked at.
     pub level: Level,
-    /// Nothing may be older; not judged when `None`.
+    /// No object may be older than this. `None` does not judge it.
     pub started_at: Option<DateTime<Utc>>,
-    /// The rows that there must be.
+    /// How many rows there must be.
     pub rows: Option<u64>,
     /// Whether data without a row is good.
     pub allow_empty: bool,
-    /// The KMS key by which everything must be encrypted.
+    /// The KMS key with which every object must be encrypted.
     pub kms_key: Option<String>,
-    /// Time between the two listings; none for a folder and 5 s for a bucket when `None`.
+    /// The time between the two listings. `None` is no time for a folder, and 5 s for a bucket.
     pub settle: Option<Duration>,
-    /// What is expected beyond that.
+    /// What else is expected.
     pub expect: Expectations,
-    /// A receipt to hold what is there against; the one that lies beside the objects, if there is one, when `None`.
+    /// The receipt to compare with. `None` takes the receipt that lies beside the objects, if there is one.
     pub receipt: Option<Place>,
     /// How S3 is reached.
     pub access: Access,
@@ -56,13 +56,13 @@ impl Default for Ask {
 }
 
 impl Ask {
-    /// Whether it is asked for what a receipt tells: one was named, or a folder that a run kept.
+    /// Whether the user asked for a comparison: a receipt was named, or a folder that a run kept.
     pub(super) fn is_compared(&self) -> bool {
         let is_kept = matches!(&self.place, Some(Place::Local(folder)) if kept::is_kept(folder));
         self.receipt.is_some() || is_kept
     }
 
-    /// Whether more is asked than what a receipt tells.
+    /// Whether more is asked than a comparison with a receipt.
     pub(super) fn expects_more(&self) -> bool {
         self.started_at.is_some() || self.kms_key.is_some() || self.settle.is_some() || !self.expect.is_empty()
     }

@@ -1,8 +1,10 @@
 //! `landfall verify`: the verification of the deployed function, over any prefix or folder.
 //!
-//! What must stay true: what is verified is only read; the checks are the function's own, called with an expectation
-//! that says no more than what was asked here; what was found wrong is in [`Verified`], and an error says what kept the
-//! verification from being made. Messages name keys with their control characters escaped, and no value of the data.
+//! What must stay true:
+//! * What is verified is only read.
+//! * The checks are the function's own. The expectation that they get says no more than what was asked here.
+//! * What was found wrong is in [`Verified`]. An error says why the verification could not be made.
+//! * Messages name keys with their control characters escaped, and hold no value of the data.
 
 mod ask;
 pub mod folder;

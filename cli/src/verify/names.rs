@@ -1,15 +1,16 @@
-//! Names of objects: which of them are no data, and how they are shown.
+//! Names of objects: which of them are not data, and how they are shown.
 //!
-//! What must stay true: no name can move the cursor of a terminal or turn a line around.
+//! What must stay true: no name that is shown can move the cursor of a terminal or turn the direction of a line.
 
 use landfall_output::verify::classify::{self, Plan};
 
-/// Whether a part of a key beneath a prefix begins with `_` or `.`, so that it is no data: the verification's own rule.
+/// Whether a part of a key beneath a prefix begins with `_` or `.`. Such a key is not data, by the verification's own
+/// rule.
 pub(super) fn is_hidden(beneath: &str) -> bool {
     classify::plan("", beneath, 0, None, None) == Plan::Ignore
 }
 
-/// A key as it can be shown: without control characters and such as turn the direction of a text.
+/// A key that is safe to show: without control characters and characters that turn the direction of text.
 pub fn escaped(key: &str) -> String {
     let mut text = String::with_capacity(key.len());
     for c in key.chars() {
@@ -24,7 +25,7 @@ pub fn escaped(key: &str) -> String {
     text
 }
 
-/// A text as it can be shown, as [`escaped`], with its line breaks.
+/// A text that is safe to show, as [`escaped`], with its line breaks.
 pub fn printable(text: &str) -> String {
     text.lines().map(escaped).collect::<Vec<_>>().join("\n")
 }

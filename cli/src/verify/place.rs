@@ -1,6 +1,6 @@
-//! Where objects lie that are verified: a prefix of a bucket, or a folder of this machine.
+//! The place of the objects that are verified: a prefix of a bucket, or a folder of this machine.
 //!
-//! What must stay true: messages name a place as the user did, and never by what a folder is called inside.
+//! What must stay true: messages name a place as the user named it. They never show the internal name of a folder.
 
 use std::{
     fmt,
@@ -19,19 +19,19 @@ use landfall::{
 use super::folder::FolderStore;
 use crate::access::Access;
 
-/// Stands for a folder where the verification wants a bucket's name.
+/// The bucket's name that the verification gets for a folder.
 const FOLDER: &str = "folder";
 
-/// Most objects that are verified at once. What is listed and found is kept in memory, at about 1 KiB an object; the
-/// function, whose memory is smaller, keeps it in the ledger bucket.
+/// How many objects are verified at most at once. What is listed and found is kept in memory, at about 1 KiB for each
+/// object. The function has less memory and keeps this in the ledger bucket.
 pub(super) const MAX_OBJECTS: usize = 10_000_000;
 
 /// A prefix of a bucket, or a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Of a bucket; for a receipt its whole key.
+    /// In a bucket. For a receipt this is its whole key.
     S3(S3Uri),
-    /// Of this machine; for a receipt the file.
+    /// On this machine. For a receipt this is the file.
     Local(PathBuf),
 }
 
@@ -48,7 +48,7 @@ impl FromStr for Place {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // Somebody who writes another letter case, or https, means S3 and no folder.
+        // Somebody who writes another letter case, or https, means S3 and not a folder.
         let scheme = text.split_once("://").map(|(scheme, _)| scheme);
         match scheme {
             None if text.is_empty() => Err("it is empty".to_owned()),
@@ -62,16 +62,16 @@ impl FromStr for Place {
     }
 }
 
-/// An object, or a folder of them, in the store that holds it.
+/// An object, or a folder of objects, in the store that holds it.
 #[derive(Clone)]
 pub struct Location {
     /// The store.
     pub store: Arc<dyn ObjectStore>,
     /// The bucket.
     pub bucket: String,
-    /// The key, or a prefix that is empty or ends with a slash.
+    /// The key, or a prefix, which is empty or ends with a slash.
     pub key: String,
-    /// The folder that the store is of, as the user named it.
+    /// The path of the folder that the store reads, as the user named it.
     pub folder: Option<PathBuf>,
 }
 
@@ -158,7 +158,7 @@ impl Location {
         }
     }
 
-    /// The text with this place as the user named it.
+    /// The text, with this place as the user named it.
     pub(super) fn reword(&self, text: &str) -> String {
         match &self.folder {
             Some(folder) => {

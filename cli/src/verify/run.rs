@@ -1,7 +1,7 @@
-//! The verification itself, in one call of what the deployed function verifies with.
+//! Runs a verification, with the code of the deployed function, in one call.
 //!
-//! What must stay true: a receipt is looked for beside the objects and held against what is there; why it was not used is
-//! said. Messages name places as the user did.
+//! What must stay true: a receipt beside the objects is compared with what is there. If it is not used, the result says
+//! why. Messages name places as the user named them.
 
 use std::{
     sync::Arc,
@@ -35,11 +35,11 @@ use crate::document::{Failure, failures};
 /// The schema of [`Verified`].
 pub const SCHEMA: &str = "landfall.verification/1";
 
-/// How what the level listing does not show can be seen.
+/// How to see what the level listing does not show.
 pub const TO_LOOK_INTO: &str =
     "ask for --level full, or for --level structure, which sees what headers and footers tell";
 
-/// What came of it.
+/// The result of a verification.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Verified {
     /// `landfall.verification/1`.
@@ -49,40 +49,41 @@ pub struct Verified {
     pub landfall: &'static str,
     /// What was verified.
     pub place: String,
-    /// The worst of the checks, and `failed` if anything differs from the receipt, or if that is of a failed job.
+    /// The worst verdict of the checks. It is `failed` too if anything differs from the receipt, or if the receipt is
+    /// that of a failed job.
     pub verdict: Verdict,
-    /// The format that the data was held to; `None` if each file has its own.
+    /// The format that the data was decoded as. `None` if each file has its own.
     pub format: Option<Format>,
     /// How much was looked at.
     pub level: Level,
-    /// How long it took, in seconds, with the time between the listings.
+    /// How long it took, in seconds, including the time between the listings.
     pub seconds: f64,
-    /// Of that the time in which the verification listed, read and decoded, in seconds.
+    /// How long of that the verification listed, read and decoded, in seconds.
     pub working_seconds: f64,
-    /// Bytes that it read, each counted once.
+    /// How many bytes it read. Each byte counts once.
     pub bytes_read: u64,
-    /// What is wrong: one for each check that failed or warned, and one for each faulty object.
+    /// What is wrong: one item for each check that failed or warned, and one for each faulty object.
     pub failures: Vec<Failure>,
-    /// What the verification says; `None` if only the listing was held against a receipt.
+    /// What the verification reports. `None` if only the listing was compared with a receipt.
     pub report: Option<Report>,
-    /// What the receipt says; `None` if there is none.
+    /// The comparison with the receipt. `None` if there is no receipt.
     pub comparison: Option<Comparison>,
-    /// Why the receipt that lies beside the objects was not used, if there is one that was not.
+    /// Why a receipt that lies beside the objects was not used. Absent if there is none, or if it was used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt_not_used: Option<String>,
 }
 
 impl Verified {
-    /// Whether the output may be used: it is not rejected, and is what the receipt of a success sealed.
+    /// Whether the output may be used: it is not rejected, and it is what the receipt of a success sealed.
     pub fn is_good(&self) -> bool {
         self.verdict != Verdict::Failed
     }
 }
 
-/// Verifies. `progress` tells how far it is.
+/// Verifies. `progress` shows how far it is.
 ///
-/// Fails with `InvalidEvent` for what cannot be asked so, with `OutputRejected` if something changed under the
-/// comparison, and with what the store fails with.
+/// Fails with `InvalidEvent` if the arguments do not fit together, with `OutputRejected` if something changed during
+/// the comparison, and as the store fails.
 pub async fn verify(ask: &Ask, progress: &Arc<Progress>) -> Result<Verified> {
     let kept = match &ask.place {
         Some(Place::Local(folder)) if kept::is_kept(folder) => Some(folder),
@@ -106,7 +107,7 @@ pub async fn verify(ask: &Ask, progress: &Arc<Progress>) -> Result<Verified> {
         _ => {
             return Err(Error::new(
                 ErrorKind::InvalidEvent,
-                "name the prefix or folder to verify; only a receipt in S3 says itself where its output lies",
+                "name the prefix or folder to verify: only a receipt in S3 says where its output lies",
             ));
         }
     };
@@ -134,11 +135,12 @@ pub async fn verify(ask: &Ask, progress: &Arc<Progress>) -> Result<Verified> {
     Ok(verified)
 }
 
-/// The receipt that lies beside the objects, or why it cannot be used; `None` if none is there. Fails with what the store
-/// fails with, which would come to another result next time.
+/// The receipt that lies beside the objects, or why it cannot be used. `None` if there is none. Fails as the store
+/// fails, because the next attempt could have another result.
 async fn beside(location: &Location) -> Result<Option<Result<Sealed, String>>> {
     let receipt = location.beside(receipt::NAME);
-    // Listed, as all that is verified is: whoever may not list is refused for what is not there, too.
+    // Listed, like everything that is verified: to somebody who may not list, S3 answers 403 for an object that does
+    // not exist.
     let page = receipt.store.list_page(&receipt.bucket, &receipt.key, None).await?;
     if !page.objects.iter().any(|listed| listed.key == receipt.key) {
         return Ok(None);
@@ -152,7 +154,7 @@ async fn beside(location: &Location) -> Result<Option<Result<Sealed, String>>> {
 
 fn reworded(location: &Location, error: Error) -> Error {
     let mut message = location.reword(&error.message);
-    // S3's words for a bucket of another region.
+    // The words of S3 for a bucket in another region.
     if [
         "PermanentRedirect",
         "AuthorizationHeaderMalformed",
@@ -166,7 +168,7 @@ fn reworded(location: &Location, error: Error) -> Error {
     Error::new(error.kind, message)
 }
 
-/// [`verify`] in a store that is given; `ask` says the rest.
+/// Does what [`verify`] does, in a store that is given.
 pub async fn verify_in(
     ask: &Ask,
     location: Location,
@@ -178,7 +180,7 @@ pub async fn verify_in(
     if ask.kms_key.is_some() && location.folder.is_some() {
         return Err(Error::new(
             ErrorKind::InvalidEvent,
-            format!("{location} is a folder, whose files no KMS key encrypts: leave --kms-key out"),
+            format!("{location} is a folder, and no KMS key encrypts its files: leave --kms-key out"),
         ));
     }
     if ask.rows.is_some() && ask.level == Level::Listing {
@@ -193,8 +195,7 @@ pub async fn verify_in(
         ..location
     };
 
-    // With a receipt that was named, the listing is all that its lowest level asks for, unless it is to be held against
-    // more.
+    // With a receipt that was named, the lowest level needs nothing but the listing, unless more is expected.
     let only_compared = sealed.is_some() && ask.is_compared() && ask.level == Level::Listing && !ask.expects_more();
     let mut working = Duration::ZERO;
     let (format, mut report) = if only_compared {
@@ -245,13 +246,13 @@ pub async fn verify_in(
     })
 }
 
-/// The one call of the verification.
+/// Calls the verification.
 async fn run(location: &Location, clock: Arc<dyn Clock>, expectation: &Expectation) -> Result<Report> {
     let limits = Limits {
         objects: MAX_OBJECTS,
         ..Limits::default()
     };
-    // Nobody waits for an invocation's end.
+    // There is no invocation that could run out of time.
     let deadline = clock.now() + TimeDelta::days(365);
     verify::verify_within(Arc::clone(&location.store), clock, expectation, deadline, &limits).await
 }
@@ -293,24 +294,26 @@ async fn expectation(ask: &Ask, location: &Location, sealed: Option<&Sealed>) ->
     })
 }
 
-/// Takes back what is said of names that nobody gave: each file is held to its own format, and is one that was listed.
+/// Rewords what is said about names that nobody gave: each file is decoded as its own format, and each was listed.
 fn reword_named(report: &mut Report) {
     for check in &mut report.checks {
         if check.name == "named_files" && check.verdict == CheckVerdict::Pass {
             check.verdict = CheckVerdict::Skipped;
-            check.reason = "nothing names the files; each that lies here was held to its own format".to_owned();
+            check.reason = "nothing names the files: each file that lies here was decoded as its own format".to_owned();
         }
     }
 }
 
-/// Names places in a check's reason as the user did, and takes back what was held against a start that nobody named.
+/// Names places in a check's reason as the user named them. Takes back what was compared with a start that nobody
+/// named.
 fn reword(check: &mut verify::Check, ask: &Ask, location: &Location) {
     if check.name == "newer_than_start" && ask.started_at.is_none() && check.verdict == CheckVerdict::Pass {
         check.verdict = CheckVerdict::Skipped;
-        check.reason = "no time of a start is known; --started-at TIME names it".to_owned();
+        check.reason = "the time of the start is not known: --started-at TIME names it".to_owned();
     }
     if check.name == "checksum" && location.folder.is_some() && check.verdict == CheckVerdict::Skipped {
-        check.reason = "a folder keeps no checksums of its files; the SHA-256 of the files is ours".to_owned();
+        check.reason =
+            "a folder keeps no checksums of its files: the SHA-256 of each file was computed here".to_owned();
     }
     check.reason = location.reword(&check.reason);
 }

@@ -1,6 +1,6 @@
 //! The ids that name a job.
 
-/// A job by the three ids that name it.
+/// The three ids that identify a job.
 #[derive(Clone, Copy)]
 pub(crate) struct Ids<'a> {
     pub(crate) account: &'a str,

@@ -1,15 +1,18 @@
 //! Dashboard snapshots of Amazon Quick Sight.
 //!
-//! What must stay true: the attempt key is the SnapshotJobId, so a start call that is made twice makes one job, and a
-//! job whose answer was lost is found by its id; errors are told apart by the service's code, because the status 409 is
-//! both a job that exists and a service that is full, and denied access is 401; a job that ended is done only when its
-//! result can be read, and each requested file is in it with a place or with an error; no presigned link, tag value,
-//! parameter value, or name or address of a user leaves this crate.
+//! What must stay true:
+//! * The attempt key is the SnapshotJobId. So a start call that is made twice makes one job, and a job whose answer was
+//!   lost is found by its id.
+//! * Errors are told apart by the service's code. The status alone does not suffice: 409 means both an existing job and
+//!   a full service, and denied access is 401.
+//! * A job is done only when its result can be read. Each requested file is in the result, with a URI or with an error.
+//! * No presigned link, tag value, parameter value, and no name or address of a user leaves this crate.
 //!
 //! A job for an anonymous reader is started and polled with the function's own role. A job for a registered user is
-//! started and polled in sessions that act for that user ([`session`]), because Quick Sight tells nobody else of it.
+//! started and polled in sessions that act for that user ([`session`]), because Quick Sight shows the job to nobody
+//! else.
 //!
-//! Source of the request's constraints: the API model of 2018-04-01.
+//! The constraints of the request come from the API model of 2018-04-01.
 
 use aws_sdk_quicksight::{
     Client,
@@ -47,14 +50,13 @@ use ids::Ids;
 use request::{Recorded, StartDashboardSnapshotJob, rules};
 use session::{NoSession, Sessions};
 
-/// The kind `dashboard-snapshot`.
 #[derive(Clone, Debug)]
 pub struct DashboardSnapshots {
     client: Client,
     sessions: Sessions,
 }
 
-/// A client whose calls are those of the reader that a job is for.
+/// A client for the reader whom a job is for.
 struct Reader {
     client: Client,
     is_registered: bool,
@@ -95,7 +97,7 @@ impl Reader {
             .await;
         match answer {
             Ok(output) => Ok(Some(output)),
-            // Which of them says that the job is not at its end is not documented.
+            // AWS does not document which of them says that the job has not ended.
             Err(error)
                 if matches!(
                     error.code(),
@@ -110,7 +112,7 @@ impl Reader {
 }
 
 impl DashboardSnapshots {
-    /// The service by clients of its own, with the role whose sessions act for registered users.
+    /// Makes its own clients. `session_role` is the role that is assumed to act for a registered user.
     pub fn new(sdk: &SdkConfig, session_role: Option<String>) -> Self {
         let sdk = calling_once(sdk);
         Self {
@@ -119,7 +121,7 @@ impl DashboardSnapshots {
         }
     }
 
-    /// A client for the reader that a job is for: with our own role, or in a session of the registered user.
+    /// A client with our own role or, if there is a registered user, in a session of that user.
     async fn reader(&self, ids: Ids<'_>, user: Option<&RegisteredUser>) -> Result<Reader, NoSession> {
         let Some(user) = user else {
             return Ok(Reader {
@@ -127,7 +129,7 @@ impl DashboardSnapshots {
                 is_registered: false,
             });
         };
-        // Boxed, since the calls of two clients are deep types.
+        // Boxed, because the futures of two clients' calls are large.
         let session = Box::pin(self.sessions.credentials(ids.account, user, ids.job)).await?;
         let config = self.client.config().to_builder().credentials_provider(session);
         Ok(Reader {
@@ -141,7 +143,7 @@ impl DashboardSnapshots {
         request.sdk_snapshot(region)
     }
 
-    /// Looks for the job that a start call has made, and makes sure that it is that call's.
+    /// Finds the job that a start call made, and checks that it belongs to that call.
     async fn look(&self, reader: &Reader, call: &StartCall<StartDashboardSnapshotJob>) -> Result<String, Error> {
         let ids = ids_of(call)?;
         let found = reader.describe(ids).await?;
@@ -150,12 +152,12 @@ impl DashboardSnapshots {
             Some(told) if !echo::differences(&wanted, told).is_empty() => Err(Error::new(
                 ErrorKind::InvalidEvent,
                 format!(
-                    "{} is another one: its files or its destination differ. An id is free again 24 hours after its job \
-                     has ended; send the event with Landfall.Rerun for another id",
+                    "{} is another job: its files or its destination differ. An id is free again 24 hours after its job has \
+                     ended; send the event with Landfall.Rerun for another id",
                     ids.label()
                 ),
             )),
-            // The id holds a hash of the request. Without a word to the contrary it is ours.
+            // The id holds a hash of the request, so the job is ours unless its configuration differs.
             _ => Ok(call.attempt_key.clone()),
         }
     }
@@ -173,7 +175,7 @@ impl DashboardSnapshots {
 
 impl JobService for DashboardSnapshots {
     const KIND: &'static str = "dashboard-snapshot";
-    // The API bounds it nowhere. A key in S3 has at most 1,024 bytes; the rest is for the names that the service gives.
+    // The API sets no limit. A key in S3 has at most 1,024 bytes, and the service adds names of its own.
     const DESTINATION_MAX: usize = 768;
     const ACTS_FOR_USERS: bool = true;
 
@@ -224,7 +226,7 @@ impl JobService for DashboardSnapshots {
             .reader(ids, user)
             .await
             .map_err(|NoSession { error, never_left }| {
-                // No job was made, whatever it is.
+                // A session makes no job, so no error here leaves one.
                 match error.kind {
                     _ if never_left => StartError::NeverLeft(error),
                     kind if kind.is_transient() => StartError::Full(error),
@@ -246,10 +248,10 @@ impl JobService for DashboardSnapshots {
             Err(error) => error,
         };
         match error.code() {
-            // An earlier call of this very attempt made it, or there is a job that has nothing to do with it.
+            // An earlier call of this attempt made the job, or the id belongs to another job.
             Some("ResourceExistsException") => self.look(&reader, call).await.map_err(|error| match error.kind {
                 ErrorKind::InvalidEvent => StartError::Refused(error),
-                // It exists, and is not shown yet.
+                // The job exists, but the service does not show it yet.
                 ErrorKind::NotFound => StartError::Uncertain(Error::new(ErrorKind::Unavailable, error.message)),
                 _ => StartError::Uncertain(error),
             }),
@@ -275,7 +277,7 @@ impl JobService for DashboardSnapshots {
         let reader = self.reader(ids_of(call)?, user).await.map_err(|none| none.error)?;
         match self.look(&reader, call).await {
             Ok(id) => Ok(Found::Started(id)),
-            // The same id is used for the next call: if the job appears after all, that call meets it.
+            // The next call uses the same id. If the job appears after all, that call finds it.
             Err(error) if error.kind == ErrorKind::NotFound => Ok(Found::Absent),
             Err(error) => Err(error),
         }
@@ -297,7 +299,7 @@ impl JobService for DashboardSnapshots {
         let has_failed = match description.job_status() {
             Some(SnapshotJobStatus::Completed) => false,
             Some(SnapshotJobStatus::Failed) => true,
-            // A word that is not known is no end.
+            // An unknown word does not mean that the job has ended.
             _ => return Ok(Observation::of(ServiceState::Running, status)),
         };
         let running = || Ok(Observation::of(ServiceState::Running, status));
@@ -314,12 +316,12 @@ impl JobService for DashboardSnapshots {
                 result::named_files(&request.snapshot_configuration.file_groups, told, prefix)
             });
         let state = match (has_failed, &message, &files) {
-            // An error of the whole job counts whatever its status says.
+            // An error of the whole job counts, whatever its status says.
             (_, Some(_), _) => ServiceState::Failed,
             (false, None, Some(_)) => ServiceState::Succeeded,
             (false, None, None) => return running(),
             (true, None, Some(_)) => ServiceState::Failed,
-            // The reason may follow. A second look without one is enough: a failure does not mend.
+            // The reason may come later. Wait for one more poll: a failure stays one.
             (true, None, None) if job.service_status.as_deref() != Some(status) => return running(),
             (true, None, None) => ServiceState::Failed,
         };
@@ -327,7 +329,7 @@ impl JobService for DashboardSnapshots {
             message,
             files,
             echo,
-            // What changed last is that it ended.
+            // The last update of an ended job is its end.
             ended_at: description.last_updated_time().and_then(instant),
             ..Observation::of(state, status)
         })
@@ -338,7 +340,7 @@ fn instant(time: &aws_smithy_types::DateTime) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(time.secs(), time.subsec_nanos())
 }
 
-/// The registered user that a job acts for: the one that the event says, which the record must not contradict.
+/// The registered user for whom a job acts: the event's, which the record must not contradict.
 fn user_of(request: &Recorded, said: Option<&RegisteredUser>) -> Result<Option<RegisteredUser>, Error> {
     let Some(recorded) = &request.registered_user else {
         return match said {

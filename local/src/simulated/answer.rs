@@ -4,9 +4,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 
-/// Mark on an answer that the caller never gets: the edge closes the connection without answering.
+/// Marks an answer that the caller never gets. The edge closes the connection instead.
 ///
-/// It is an extension of the response, so that an edge that does not know it still answers an error (500).
+/// It is an extension of the response. An edge that does not know it still answers an error (500).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionCut;
 
@@ -31,12 +31,12 @@ impl Refusal {
         }
     }
 
-    /// What AWS answers when no operation has this method and path. Its body has no message, as at AWS.
+    /// AWS's answer if no operation has this method and path. As at AWS, its body has no message.
     pub fn unknown_operation() -> Self {
         Self::new(StatusCode::NOT_FOUND, "UnknownOperationException", "")
     }
 
-    /// What AWS answers when a body is not JSON or a member has another JSON type than the model's.
+    /// AWS's answer if a body is not JSON, or if a member has another JSON type than in the model.
     pub fn serialization(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "SerializationException", message)
     }

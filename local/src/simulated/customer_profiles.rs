@@ -1,9 +1,9 @@
-//! Amazon Connect Customer Profiles, as far as segment snapshots go.
+//! Amazon Connect Customer Profiles, as far as segment snapshots need it.
 //!
-//! What must stay true: members, constraints and errors are those of the API model (2020-08-15, REST-JSON), and what
-//! the model lacks is lacking here: no list of snapshots, no client token, no counts, no times. Where AWS documents
-//! nothing, a comment says so and the choice is one that a verifier must be able to live with. A job's state follows
-//! from the clock alone, and COMPLETED is never told before the last file was written.
+//! What must stay true: members, constraints and errors are those of the API model (2020-08-15, REST-JSON). What the
+//! model lacks is lacking here too: there is no list of snapshots, no client token, no counts, no times. Where AWS
+//! documents nothing, a comment says so, and a verifier must be able to live with the choice. A job's state follows
+//! from the clock alone. COMPLETED is never told before the last file was written.
 
 mod call;
 mod estimate;
@@ -41,12 +41,12 @@ use super::{
     simulator::{Asked, Made, Simulator, Storage},
 };
 
-/// How long after the first answer COMPLETED the late file of [`Scenario::LateFile`] lands. Counted from the answer
-/// and not from the completion, so that it lands while the caller verifies, however rarely it polls.
+/// When the late file of [`Scenario::LateFile`] lands after the first answer COMPLETED. It is counted from the answer
+/// and not from the completion. So the file lands while the caller verifies, however rarely the caller polls.
 pub const LATENESS: Duration = Duration::from_secs(1);
 
-/// How long a poll waits for files that are due. A large export takes longer to write; such a poll answers
-/// IN_PROGRESS and the writing goes on. [`CustomerProfiles::advance`] waits for as long as it takes.
+/// How long a poll waits for files that are due. If a large export takes longer to write, the poll answers IN_PROGRESS
+/// and the writing goes on. [`CustomerProfiles::advance`] waits as long as it takes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How the simulated service behaves.
@@ -54,15 +54,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Settings {
     /// How many profiles the segment has.
     pub profiles: u64,
-    /// How long a job runs.
+    /// How long a job takes.
     pub duration: Duration,
-    /// How many data files a job writes; never more than profiles.
+    /// How many data files a job writes. It never writes more files than there are profiles.
     pub files: usize,
     /// What goes wrong.
     pub scenario: Scenario,
-    /// Where ids and profiles come from.
+    /// The seed of ids and profiles.
     pub seed: u64,
-    /// Quota of a domain; the real service has 200 by default.
+    /// How many snapshots a domain may make in a day. The real service allows 200 by default.
     pub snapshots_per_day: u32,
 }
 
@@ -79,16 +79,16 @@ impl Default for Settings {
     }
 }
 
-/// One call and what became of it.
+/// A call and its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     /// When it came.
     pub at: DateTime<Utc>,
     /// What was asked for.
     pub operation: Operation,
-    /// The HTTP status that was answered; 500 where the connection was cut.
+    /// The HTTP status of the answer. 500 if the connection was cut.
     pub status: u16,
-    /// The error's name, where it was answered one.
+    /// The error's name, if the answer was an error.
     pub error: Option<&'static str>,
 }
 
@@ -98,7 +98,7 @@ pub struct CustomerProfiles {
 }
 
 impl CustomerProfiles {
-    /// A service without snapshots. Its files go to `sink`; its time is the clock's.
+    /// A service without snapshots. It writes files to `sink` and takes the time from `clock`.
     pub fn new(sink: Arc<dyn Sink>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
         Self {
             service: Arc::new(Service {
@@ -112,7 +112,7 @@ impl CustomerProfiles {
         }
     }
 
-    /// From now on no domain has this name: calls that name it are answered 404.
+    /// Removes a domain: from now on, calls that name it are answered 404.
     pub fn remove_domain(&self, name: impl Into<String>) {
         self.service.state().missing_domains.push(name.into());
     }
@@ -122,12 +122,12 @@ impl CustomerProfiles {
         self.service.state().calls.clone()
     }
 
-    /// How many GetSegmentSnapshot calls came, refused ones included.
+    /// How many GetSegmentSnapshot calls came, including refused ones.
     pub fn polls(&self) -> usize {
         self.count(Operation::Get)
     }
 
-    /// The ids of the snapshots made, by their DestinationUri as it was given.
+    /// The ids of the snapshots that were made, by DestinationUri as it was given.
     pub fn snapshots_by_destination(&self) -> BTreeMap<String, Vec<String>> {
         let mut ids: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for snapshot in self.jobs_made() {
@@ -232,7 +232,7 @@ struct Service {
 
 #[derive(Default)]
 struct State {
-    /// Valid CreateSegmentSnapshot calls, for the fault that the first of them meet.
+    /// How many valid CreateSegmentSnapshot calls came. The first ones get the fault of the scenario.
     starts: u32,
     /// Numbers given to jobs.
     numbered: u32,
@@ -324,7 +324,7 @@ impl Service {
         Ok(json!({ "SnapshotId": id }))
     }
 
-    /// Makes a job: each call makes another, because the API has neither a token nor a name for them.
+    /// Makes a job. Each call makes another one, because the API has neither a token nor a name for jobs.
     async fn make(&self, order: Order) -> Result<String, Refusal> {
         let created = self.clock.now();
         let number = {
@@ -390,7 +390,7 @@ impl Service {
             let doing = format!("profile:GetSegmentSnapshot on domain {domain}");
             return Err(failure(fault.answer, &doing, "segment snapshot", id));
         }
-        // A task of its own goes on when the caller hangs up or patience ends.
+        // A task of its own goes on when the caller hangs up or the wait ends.
         let (service, same_job) = (Arc::clone(self), Arc::clone(&job));
         let advancing = tokio::spawn(async move { service.advance(&same_job).await });
         let _ = tokio::time::timeout(self.patience, advancing).await;
@@ -437,7 +437,7 @@ impl Service {
         Value::Object(body)
     }
 
-    /// Which files a job writes, and when.
+    /// The files that a job writes, and when each is due.
     fn plan(&self) -> Vec<Part> {
         let profiles = self.profiles();
         let in_time = u64::try_from(self.settings.files)
@@ -497,7 +497,7 @@ impl Service {
                 Step::Write(number) => {
                     let written = self.write(job, number).await;
                     let mut progress = locked(&job.progress);
-                    // Whether or not it was written, it is done with: a job that could not write it has failed.
+                    // Whether or not it was written, it counts as done: a job that could not write it has failed.
                     progress.written += 1;
                     if let Err(error) = written {
                         tracing::warn!(

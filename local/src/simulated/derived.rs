@@ -2,12 +2,12 @@
 
 use sha2::{Digest, Sha256};
 
-/// 16 bytes that follow from what is given, and differ whenever a part of it does.
+/// 16 bytes that follow from the seed and the parts. They differ if any part differs.
 pub(crate) fn derived_bytes(seed: u64, parts: &[&str]) -> [u8; 16] {
     let mut hash = Sha256::new();
     hash.update(seed.to_be_bytes());
     for part in parts {
-        // With its length, so that ("ab", "c") and ("a", "bc") differ.
+        // Hashed with its length, so that ("ab", "c") and ("a", "bc") differ.
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     }
@@ -16,12 +16,12 @@ pub(crate) fn derived_bytes(seed: u64, parts: &[&str]) -> [u8; 16] {
     bytes
 }
 
-/// [`derived_bytes`] as 32 hex digits: the shape of the ids that AWS gives to snapshots and jobs.
+/// [`derived_bytes`] as 32 hex digits, like the ids of AWS's snapshots and jobs.
 pub(crate) fn derived_hex(seed: u64, parts: &[&str]) -> String {
     hex::encode(derived_bytes(seed, parts))
 }
 
-/// [`derived_bytes`] in the shape of a version 4 UUID: the shape of request ids and of part file names.
+/// [`derived_bytes`] as a version 4 UUID, like request ids and the names of part files.
 pub(crate) fn derived_uuid(seed: u64, parts: &[&str]) -> String {
     uuid(derived_bytes(seed, parts))
 }

@@ -1,8 +1,8 @@
-//! The export services, simulated.
+//! The services, simulated.
 //!
-//! What must stay true: a simulated service accepts and refuses what the real one does, with the same status, code
-//! and body, and writes real files through the same S3 that the functions read. Nothing in it is random: answers,
-//! ids and files follow from the seed, the clock and the calls.
+//! What must stay true: a simulated service accepts and refuses what the real one does, with the same status, code and
+//! body. It writes real files through the same S3 that the functions read. Nothing in it is random: answers, ids and
+//! files follow from the seed, the clock and the calls.
 
 mod answer;
 pub mod customer_profiles;
@@ -21,7 +21,7 @@ pub use self::{
     service::{SimulatedService, Sink, Source},
 };
 
-/// Every service that is simulated. A new one is a line here.
+/// Every service that is simulated. A new service is one more line.
 pub const SERVICES: [simulator::Service; 3] = [
     simulator::Service::of::<customer_profiles::CustomerProfiles>(),
     simulator::Service::of::<pinpoint::Pinpoint>(),

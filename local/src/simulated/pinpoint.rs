@@ -1,10 +1,10 @@
-//! Amazon Pinpoint, as far as export and import jobs go.
+//! Amazon Pinpoint, as far as export and import jobs need it.
 //!
-//! What must stay true: methods, paths, members and errors are those of the API model (2016-12-01, REST-JSON), and what
-//! the model lacks is lacking here: no client token, no name of one's own. Where AWS documents nothing (the order and
-//! size of pages, the names of files, when counters appear), a comment says so and the choice is one that a caller must
-//! be able to live with. A job's state follows from the clock, and COMPLETED is never told before its last file was
-//! written.
+//! What must stay true: methods, paths, members and errors are those of the API model (2016-12-01, REST-JSON). What the
+//! model lacks is lacking here too: there is no client token, and a job has no name of the caller's. Where AWS
+//! documents nothing (the order and size of pages, the names of files, when counters appear), a comment says so, and a
+//! caller must be able to live with the choice. A job's state follows from the clock. COMPLETED is never told before
+//! the last file was written.
 
 mod calls;
 mod endpoints;
@@ -42,7 +42,7 @@ use super::{
     simulator::{Asked, Made, Simulator, Storage},
 };
 
-/// Endpoints that fail in [`Scenario::CompletedWithFailures`].
+/// How many endpoints fail in [`Scenario::CompletedWithFailures`].
 pub const FAILURES: u64 = 3;
 
 /// How the simulated service behaves.
@@ -50,17 +50,17 @@ pub const FAILURES: u64 = 3;
 pub struct Settings {
     /// How many endpoints a segment or an application has.
     pub endpoints: u64,
-    /// How long a job runs.
+    /// How long a job takes.
     pub duration: Duration,
-    /// How many data files an export writes; never more than endpoints.
+    /// How many data files an export writes. It never writes more files than there are endpoints.
     pub files: usize,
     /// What goes wrong.
     pub scenario: Scenario,
-    /// Where ids and endpoints come from.
+    /// The seed of ids and endpoints.
     pub seed: u64,
-    /// Exports at once; AWS documents no number.
+    /// How many exports run at once. AWS documents no number.
     pub exports_at_once: usize,
-    /// Imports at once; AWS documents 2 and 10.
+    /// How many imports run at once. AWS documents 2 and 10.
     pub imports_at_once: usize,
 }
 
@@ -78,14 +78,14 @@ impl Default for Settings {
     }
 }
 
-/// One call and what became of it.
+/// A call and its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     /// When it came.
     pub at: DateTime<Utc>,
     /// What was asked for.
     pub operation: Operation,
-    /// The HTTP status that was answered; 500 where the connection was cut.
+    /// The HTTP status of the answer. 500 if the connection was cut.
     pub status: u16,
 }
 
@@ -95,7 +95,7 @@ pub struct Pinpoint {
 }
 
 impl Pinpoint {
-    /// A service without jobs. Exports go to `sink`, imports come from `source`; its time is the clock's.
+    /// A service without jobs. Exports go to `sink`, imports come from `source`, and the time is that of `clock`.
     pub fn new(sink: Arc<dyn Sink>, source: Arc<dyn Source>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
         Self {
             service: Arc::new(Service {
@@ -114,7 +114,7 @@ impl Pinpoint {
         self.service.state().calls.clone()
     }
 
-    /// Makes a job of somebody else, as if its start call had come from there.
+    /// Makes a job of somebody else.
     pub async fn start_elsewhere(&self, application: &str, way: Way, request: &Value) -> anyhow::Result<String> {
         let order = Order::parse(application, way, request.to_string().as_bytes())
             .map_err(|refusal| anyhow::anyhow!(refusal.message))?;
@@ -247,7 +247,7 @@ struct Progress {
 
 #[derive(Default)]
 struct State {
-    /// Valid start calls, for the fault that the first of them meet.
+    /// How many valid start calls came. The first ones get the fault of the scenario.
     starts: u32,
     jobs: Vec<Arc<Job>>,
     calls: Vec<Call>,

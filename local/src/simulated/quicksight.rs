@@ -1,10 +1,10 @@
-//! Amazon Quick Sight, as far as dashboard snapshot jobs go.
+//! Amazon Quick Sight, as far as dashboard snapshot jobs need it.
 //!
-//! What must stay true: methods, paths, members and errors are those of the API model (2018-04-01, REST-JSON): an id is
-//! the caller's, one id is one job, the status 409 is both an id in use and a full service, denied access is 401, and
-//! Describe tells keys of tags and never their values. Where AWS documents nothing (names of files, how a prefix is
-//! joined, what an early look at a result gets), a comment says so and the choice is one that a caller must be able to
-//! live with. A job's state follows from the clock, and COMPLETED is never told before its last file was written.
+//! What must stay true: methods, paths, members and errors are those of the API model (2018-04-01, REST-JSON). The
+//! caller gives the id, and one id is one job. The status 409 means both an id in use and a full service. Denied access
+//! is 401. Describe tells the keys of tags and never their values. Where AWS documents nothing (names of files, how a
+//! prefix is joined, what an early look at a result gets), a comment says so, and a caller must be able to live with
+//! the choice. A job's state follows from the clock. COMPLETED is never told before the last file was written.
 
 mod call;
 pub mod files;
@@ -44,13 +44,13 @@ use super::{
     simulator::{Asked, Made, Simulator, Storage},
 };
 
-/// How long the id of a job that has ended stays in use.
+/// How long the id of a job stays in use after the job has ended.
 const ID_IN_USE: TimeDelta = TimeDelta::hours(24);
 
-/// Calls of a second in [`Scenario::RateLimited`].
+/// How many calls a second are allowed in [`Scenario::RateLimited`].
 const CALLS_PER_SECOND: usize = 10;
 
-/// Reads of a result that do not find it in [`Scenario::ResultLate`].
+/// How many reads do not find the result in [`Scenario::ResultLate`].
 const LATE_READS: u32 = 3;
 
 /// How long a poll waits for files that are due.
@@ -61,15 +61,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Settings {
     /// How many rows the table of a visual has.
     pub rows: u64,
-    /// How long a job takes, its time in the queue included.
+    /// How long a job takes, including its time in the queue.
     pub duration: Duration,
     /// What goes wrong.
     pub scenario: Scenario,
-    /// Where ids and rows come from.
+    /// The seed of ids and rows.
     pub seed: u64,
-    /// Jobs of an account that are queued or running at a time; the real service has 12 by default.
+    /// How many jobs of an account may be queued or running at a time. The real service allows 12 by default.
     pub jobs_at_once: usize,
-    /// The region of the calls and so of the buckets.
+    /// The region of the calls, and so of the buckets.
     pub region: String,
 }
 
@@ -92,7 +92,7 @@ pub struct QuickSight {
 }
 
 impl QuickSight {
-    /// A service without jobs. Its files go to `sink`; its time is the clock's.
+    /// A service without jobs. It writes files to `sink` and takes the time from `clock`.
     pub fn new(sink: Arc<dyn Sink>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
         Self {
             service: Arc::new(Service {
@@ -163,7 +163,8 @@ impl SimulatedService for QuickSight {
         Self::SIGNING_NAME
     }
 
-    /// Also for STS, as far as sessions of its users go: who calls is known by the credentials that it gave.
+    /// It also answers STS, as far as sessions of its users need it. It knows the caller by the credentials that it
+    /// gave.
     fn answers(&self, signing_name: &str) -> bool {
         matches!(signing_name, Self::SIGNING_NAME | "sts")
     }
@@ -207,7 +208,7 @@ struct Service {
 
 #[derive(Default)]
 struct State {
-    /// Right start calls, for the fault that the first of them meet.
+    /// How many valid start calls came. The first ones get the fault of the scenario.
     starts: u32,
     jobs: BTreeMap<Name, Arc<Job>>,
     made: Vec<Made>,
@@ -244,7 +245,7 @@ impl Service {
         locked(&self.state)
     }
 
-    /// What holds for every call.
+    /// Checks what holds for every call.
     fn admit(&self, name: &Name, at: DateTime<Utc>) -> Result<(), Failure> {
         if name.account.len() != 12 || !name.account.bytes().all(|c| c.is_ascii_digit()) {
             return Err(Failure::invalid(
@@ -253,7 +254,7 @@ impl Service {
             ));
         }
         for (member, id) in [("DashboardId", &name.dashboard), ("SnapshotJobId", &name.job)] {
-            // What a path does not have is empty.
+            // A member that is not in the path is empty.
             if !(is_id(id) || id.is_empty()) {
                 return Err(Failure::invalid(format!(
                     r"Value at '{member}' failed to satisfy constraint: Member must satisfy regular expression pattern: [\w\-]+"
@@ -344,7 +345,8 @@ impl Service {
         Ok(())
     }
 
-    /// A job, for whoever started it. Whether a registered user is told of a job for an anonymous reader is not documented.
+    /// A job, for whoever started it. AWS does not document whether a registered user may see the job of an anonymous
+    /// reader.
     fn job(&self, name: &Name, caller: &Caller) -> Result<Arc<Job>, Failure> {
         let user = caller.user(&self.settings.region)?;
         let missing = || Failure::not_found(format!("Dashboard snapshot job with id {} is not found", name.job));
@@ -434,7 +436,7 @@ impl Service {
         Ok(Value::Object(body))
     }
 
-    /// What both Describe operations tell.
+    /// The members that both Describe operations tell.
     fn describe_state(&self, job: &Job) -> Map<String, Value> {
         let ended = locked(&job.progress).ended.as_ref().map(|(at, _)| *at);
         let queued = self.settings.duration / 4;
@@ -462,7 +464,7 @@ impl Service {
         ])
     }
 
-    /// Lets a job come to the present, for as long as a caller waits. A task of its own goes on after that.
+    /// Brings a job up to the present, for as long as a caller waits. A task of its own goes on after that.
     async fn catch_up(self: &Arc<Self>, job: &Arc<Job>) {
         let (service, same) = (Arc::clone(self), Arc::clone(job));
         let advancing = tokio::spawn(async move { service.advance(&same).await });

@@ -1,10 +1,10 @@
 //! A simulated service before it is made.
 //!
-//! What must stay true: a service is made of its settings, of S3 and of a clock, and of nothing else. So a world holds any
-//! number of services without knowing one. What a service really did is asked of the service itself.
+//! What must stay true: a service is made of its settings, S3 and a clock, and of nothing else. A world can therefore
+//! hold any number of services without knowing one. Only the service itself says what it really did.
 //!
-//! A [`Simulator`] is implemented by each service. A [`Service`] is what the registry and the command line know of it, and a
-//! [`Recipe`] is a service with its settings, which a world makes when it begins.
+//! Each service implements [`Simulator`]. A [`Service`] is what the registry and the command line know about it. A
+//! [`Recipe`] is a service with its settings. A world makes the service from it when it begins.
 
 use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc, time::Duration};
 
@@ -22,18 +22,19 @@ pub trait Storage: Sink + Source {}
 
 impl<S: Sink + Source> Storage for S {}
 
-/// What is asked of a service, whichever it is. What is left out is as usual, and what a service has not is passed over.
+/// What is asked of a service, whichever it is. What is left out is as usual, and what a service does not have is
+/// ignored.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Asked {
-    /// Profiles, endpoints or rows.
+    /// How many profiles, endpoints or rows there are.
     pub rows: Option<u64>,
-    /// How long a job runs.
+    /// How long a job takes.
     pub duration: Option<Duration>,
-    /// Data objects that a job writes.
+    /// How many data objects a job writes.
     pub files: Option<usize>,
-    /// Jobs that run at a time.
+    /// How many jobs run at a time.
     pub at_once: Option<usize>,
-    /// Where ids and rows come from.
+    /// The seed of ids and rows.
     pub seed: Option<u64>,
 }
 
@@ -41,11 +42,11 @@ pub struct Asked {
 pub trait Simulator: SimulatedService + Sized {
     /// The name that its requests are signed for.
     const SIGNING_NAME: &'static str;
-    /// What the paths of its requests begin with.
+    /// The beginning of its requests' paths.
     const PATH: &'static str;
-    /// What the help calls its jobs.
+    /// The name of its jobs in the help.
     const JOBS: &'static str;
-    /// What can go wrong.
+    /// Its scenarios.
     type Scenario: Copy
         + Default
         + EnumMessage
@@ -56,7 +57,7 @@ pub trait Simulator: SimulatedService + Sized {
     /// How it behaves.
     type Settings: Clone + Default + Send + Sync + 'static;
 
-    /// All that can go wrong.
+    /// All of its scenarios.
     fn scenarios() -> &'static [Self::Scenario] {
         Self::Scenario::VARIANTS
     }
@@ -64,10 +65,10 @@ pub trait Simulator: SimulatedService + Sized {
     /// Makes it.
     fn simulate(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, settings: Self::Settings) -> Self;
 
-    /// The settings that are asked for.
+    /// The settings for what was asked.
     fn settings(asked: &Asked, scenario: Self::Scenario) -> Self::Settings;
 
-    /// The jobs that it made, in the order of making.
+    /// The jobs that it made, in order.
     fn jobs_made(&self) -> Vec<Made>;
 
     /// The ids of the jobs that ended well.
@@ -76,35 +77,35 @@ pub trait Simulator: SimulatedService + Sized {
     /// How many calls reached it.
     fn all_calls(&self) -> usize;
 
-    /// How many start calls reached it, refused ones included.
+    /// How many start calls reached it, including refused ones.
     fn start_calls(&self) -> usize;
 }
 
-/// A job that a service made, whether or not its maker heard of it.
+/// A job that a service made, whether or not the caller got the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
     /// The service's id.
     pub id: String,
-    /// What it writes to, or reads: an S3 URI.
+    /// Where it writes or reads: an S3 URI.
     pub place: String,
     /// When it was made.
     pub created: DateTime<Utc>,
-    /// The user of the service who started it, if it knows one.
+    /// The user of the service who started it, if the service knows one.
     pub user: Option<String>,
 }
 
-/// What is known of a service without its type.
+/// A service without its type.
 #[derive(Clone, Copy)]
 pub struct Service {
     /// The name that its requests are signed for.
     pub signing_name: &'static str,
-    /// What the paths of its requests begin with.
+    /// The beginning of its requests' paths.
     pub path: &'static str,
-    /// What the help calls its jobs.
+    /// The name of its jobs in the help.
     pub jobs: &'static str,
-    /// The names of its scenarios, each with what the help says of it.
+    /// The names of its scenarios, each with its text in the help.
     pub scenarios: fn() -> Vec<(&'static str, &'static str)>,
-    /// The service as it is asked for; its usual scenario if none is named.
+    /// The service with what was asked, and with its usual scenario if none is named.
     pub recipe: fn(&Asked, Option<&str>) -> Result<Recipe, UnknownScenario>,
 }
 
@@ -132,7 +133,7 @@ fn recipe<S: Simulator>(asked: &Asked, scenario: Option<&str>) -> Result<Recipe,
     Ok(Recipe::of::<S>(S::settings(asked, scenario)))
 }
 
-/// Makes a service whose output lies there and whose time is that.
+/// Makes a service that uses this storage and this clock.
 type Make = dyn Fn(Arc<dyn Storage>, Arc<dyn Clock>) -> Arc<dyn SimulatedService> + Send + Sync;
 
 /// A service with its settings.

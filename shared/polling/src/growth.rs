@@ -1,7 +1,7 @@
 //! How waits grow with the age of a job of which nothing more is known.
 
-/// The share of the job's age that is waited before the next look. A job's end is then seen late by about half of it.
+/// The wait as a share of the job's age. On average, the end is then seen late by half of this share.
 pub(crate) const GROWTH: f64 = 0.10;
 
-/// The share below which no wait falls, whatever the upper bound says: it is what bounds the number of polls.
+/// No wait is shorter than this share of the job's age, whatever the upper bound says. This limits the number of polls.
 pub(crate) const FLOOR_GROWTH: f64 = 0.03;

@@ -1,12 +1,12 @@
-//! When to look again.
+//! Plans when to poll a job again.
 //!
-//! What must stay true: a wait is a pure function of what is known. Whatever the history of earlier runs says, no wait passes
-//! the deadline or, but for its spread, the upper bound, none but the first is shorter than the lower bound, and a job is
-//! polled at most [`MAX_POLLS`] times, so that an execution stays within the 25,000 events of a Step Functions history.
-//! Without a history the wait grows with the job's age.
+//! What must stay true: a wait is a pure function of what is known. Whatever the history says, no wait goes beyond the
+//! deadline. None is longer than the upper bound, except for the spread and for [`FLOOR_GROWTH`]. Only the first wait,
+//! and the last one before the deadline, may be shorter than the lower bound. A job is polled at most [`MAX_POLLS`]
+//! times, so that an execution stays within the 25,000 events of a Step Functions history. Without a history, the wait
+//! grows with the job's age.
 //!
-//! This is a crate of its own, which knows no SDK, so that it can be tried over traces of jobs in a second
-//! (`cargo polling`).
+//! This is a crate of its own, without an SDK, so that `cargo polling` can try it over traces of jobs in a second.
 
 mod forecast;
 mod growth;
@@ -25,24 +25,23 @@ use crate::{
     plan::Limits,
 };
 
-/// The share of the job's age that the service's word on its progress may lengthen a wait to. Progress that stands still
-/// and then jumps so makes the end seen late by half at most.
+/// The longest wait that the service's progress may lead to, as a share of the job's age. If the progress stands still
+/// and then jumps, the end is seen late by at most half of the duration.
 const PROGRESS_GROWTH: f64 = 0.5;
 
-/// How far the waits of jobs that started together are spread, to either side.
+/// The waits of jobs that started together are spread by up to this share, in both directions.
 const SPREAD: f64 = 0.10;
 
-/// Most polls of one job. With a wait of at least a second and [`FLOOR_GROWTH`], a day takes fewer.
+/// Most polls of one job. A day takes fewer, because each wait lasts at least a second and at least [`FLOOR_GROWTH`].
 pub const MAX_POLLS: u32 = 400;
 
-/// Shortest and longest wait between two polls, both at least a second.
+/// The shortest and the longest wait between two polls. Both are at least a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Bounds {
-    /// Shortest wait.
     #[serde(rename = "min_seconds", with = "seconds")]
     #[schemars(with = "u64")]
     pub min: Duration,
-    /// Longest wait, as long as the number of polls allows it.
+    /// The longest wait. Waits may be longer if there would otherwise be too many polls.
     #[serde(rename = "max_seconds", with = "seconds")]
     #[schemars(with = "u64")]
     pub max: Duration,
@@ -66,23 +65,24 @@ mod seconds {
 /// What is known of a running job.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sight<'a> {
-    /// Since the service was asked to start.
+    /// Time since the service gave the job its id.
     pub elapsed: Duration,
-    /// Until the deadline.
+    /// Time until the deadline.
     pub remaining: Duration,
-    /// Whether nobody has looked yet: the lower bound is the distance between two looks, and this is the first.
+    /// Whether nobody has polled yet. The first wait may be below the lower bound, which is the distance between two
+    /// polls.
     pub is_first: bool,
-    /// Share of the work that is done, 0 to 1, where the service says it.
+    /// Share of the work that is done, from 0 to 1, if the service says so.
     pub progress: Option<f64>,
-    /// Polls in a row that brought no news because the service throttled or did not answer.
+    /// Polls in a row that brought no news, for whatever reason.
     pub quiet_polls: u32,
-    /// Spreads jobs that started together: any number from 0 to 1, the same for the same job and poll.
+    /// A number from 0 to 1 that spreads jobs which started together. It is always the same for one job and poll.
     pub spread: f64,
     /// Earlier runs of the same request, newest last.
     pub history: &'a [Ran],
 }
 
-/// Whole seconds to wait before the next poll, at least 1.
+/// Seconds to wait until the next poll, at least 1.
 pub fn next_wait(bounds: Bounds, sight: Sight<'_>) -> u32 {
     let min = bounds.min.as_secs_f64();
     let max = bounds.max.as_secs_f64().max(min);
@@ -97,34 +97,34 @@ pub fn next_wait(bounds: Bounds, sight: Sight<'_>) -> u32 {
     let aimed = Forecast::of(sight.history).and_then(|forecast| plan::wait(&forecast, elapsed, limits, spread));
     let mut wait = aimed.unwrap_or(grown).min(max);
     if let Some(left) = sight.progress.and_then(|progress| time_left(elapsed, progress)) {
-        // Half of what is left, so that an estimate that is too long is corrected on the way.
+        // Half of what is left, so that a wrong estimate is corrected on the way.
         let least = (left / 2.0).min(elapsed * PROGRESS_GROWTH).min(max);
-        // What this run says of itself counts for more than earlier ones, but its last percent may take long.
+        // The progress of this run says more than earlier runs do, but the last percent may take long.
         let most = left.max(grown).max(least);
         wait = wait.clamp(least, most);
     }
     if sight.quiet_polls > 0 {
-        // The service asks for rest: double the wait for each refusal in a row, within the bound.
+        // Double the wait for each poll in a row without news, within the upper bound.
         let rest = min * f64::from(2u32.saturating_pow(sight.quiet_polls.min(16)));
         wait = wait.max(rest.min(max));
     }
     let (whole, least) = if aimed == Some(wait) {
-        // Spread as the plan allows.
+        // The plan has spread the wait already.
         (wait.round(), limits.first)
     } else {
-        // Rounded up before it is spread, so that on the average the spread adds nothing.
+        // Round up before spreading, so that on average the spread adds nothing.
         wait = wait.ceil() * (1.0 + SPREAD * (2.0 * spread - 1.0));
         (wait.round(), min)
     };
     let least = least.max(elapsed * FLOOR_GROWTH).max(1.0).ceil();
     let remaining = sight.remaining.as_secs_f64().ceil().max(1.0);
-    // Whole and at most a day, so the cast is exact.
+    // At most a day, in whole seconds, so the cast is exact.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let seconds = whole.max(least).min(remaining) as u32;
     seconds
 }
 
-/// Time until the end if the work goes on as fast as it did.
+/// Time until the end, if the work goes on at the same speed.
 fn time_left(elapsed: f64, progress: f64) -> Option<f64> {
     (progress > 0.0 && progress < 1.0).then(|| elapsed * (1.0 - progress) / progress)
 }

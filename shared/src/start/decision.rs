@@ -133,3 +133,6 @@ pub(super) fn recorded_refusal(entry: &Entry) -> Error {
         },
     )
 }
+
+#[cfg(test)]
+mod tests;

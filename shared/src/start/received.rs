@@ -79,3 +79,27 @@ impl Received {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two events that differ only in what cannot be read are two events.
+    #[test]
+    fn an_event_that_cannot_be_read_is_rejected_by_its_text() {
+        let rejected = |text: &str| {
+            let invocation = Invocation {
+                request_id: "request-1".to_owned(),
+                deadline: DateTime::UNIX_EPOCH,
+            };
+            let input = Input::read(text.as_bytes()).unwrap();
+            let received = Received::of(Kind::new("segment-snapshot"), input, &invocation);
+            received.rejected(DateTime::UNIX_EPOCH).unwrap()
+        };
+        let (one, other) = (rejected(r#"{"version": 1e400}"#), rejected(r#"{"version": 1e401}"#));
+        assert_eq!(one, rejected(r#"{"version": 1e400}"#));
+        assert_ne!(one.job_key, other.job_key);
+        assert_ne!(one.request_sha256, other.request_sha256);
+        assert!(one.job_key.starts_with("rejected-"), "{}", one.job_key);
+    }
+}

@@ -95,3 +95,6 @@ fn is_of_another(entry: &Entry, execution: &str, now: DateTime<Utc>) -> bool {
     });
     entry.outcome.is_none() && open.is_some_and(|attempt| !ours(&attempt.owner))
 }
+
+#[cfg(test)]
+mod tests;

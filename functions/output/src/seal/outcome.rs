@@ -99,3 +99,71 @@ impl Decider<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn outcome(status: &str, report: Option<&str>, error: Option<&str>, writes_output: bool) -> Outcome {
+        let report = report.map(|verdict| {
+            json!({"key": "reports/1.json", "sha256": "00", "verdict": verdict, "objects": 1, "rows": 1, "bytes": 1})
+        });
+        let output = json!({
+            "prefix": "s3://exports/run=1/", "format": "CSV", "kms_key": null, "allow_empty": false,
+            "strict_row_count": false, "settle_seconds": 5,
+        });
+        let job = json!({
+            "schema": "landfall.job/1", "kind": "segment-snapshot", "job_key": "20261101T050000Z-1a2b3c4d",
+            "name": null, "execution": "arn", "status": status, "request": {}, "service_id": "id", "attempt": 1,
+            "adopted": false, "started_at": "2026-11-01T05:00:00Z", "accepted_at": "2026-11-01T05:00:01Z",
+            "deadline_at": "2026-11-01T11:00:00Z", "polling": {"min_seconds": 15, "max_seconds": 1800},
+            "wait_seconds": 15, "polls": 3, "report": report, "output": writes_output.then_some(output),
+            "error": error.map_or(Value::Null, |error| json!({"Error": error, "Cause": "why"})),
+        });
+        let job: Job = serde_json::from_value(job).unwrap();
+        let decider = Decider {
+            execution: "arn",
+            ledger_bucket: "ledger",
+            now: DateTime::UNIX_EPOCH,
+        };
+        decider.outcome(&job)
+    }
+
+    const IN_LEDGER: &str = "s3://ledger/receipts/segment-snapshot/20261101T050000Z-1a2b3c4d.json";
+
+    #[test]
+    fn a_success_ended_and_has_a_report_that_did_not_fail() {
+        for (verdict, writes_output, receipt) in [
+            ("passed", true, "s3://exports/run=1/_receipt.json"),
+            ("passed_with_warnings", true, "s3://exports/run=1/_receipt.json"),
+            ("passed", false, IN_LEDGER),
+        ] {
+            let outcome = outcome("succeeded", Some(verdict), None, writes_output);
+            assert_eq!((outcome.verdict, &outcome.error), (Verdict::Succeeded, &None));
+            assert_eq!(outcome.receipt.to_string(), receipt);
+        }
+    }
+
+    /// Even if a job comes to the seal without the error that it should have.
+    #[test]
+    fn everything_else_is_a_failure_with_an_error() {
+        for (status, report) in [
+            ("succeeded", None),
+            ("succeeded", Some("failed")),
+            ("failed", Some("passed")),
+            ("timed_out", None),
+        ] {
+            let outcome = outcome(status, report, None, true);
+            assert_eq!(outcome.verdict, Verdict::Failed, "{status} {report:?}");
+            assert_eq!(outcome.receipt.to_string(), IN_LEDGER);
+            let error = outcome.error.map(|error| error.error);
+            assert_eq!(error.as_deref(), Some("Landfall.Internal"), "{status} {report:?}");
+        }
+        let outcome = outcome("succeeded", Some("passed"), Some("Landfall.OutputRejected"), true);
+        assert_eq!(outcome.verdict, Verdict::Failed);
+        let error = outcome.error.map(|error| error.error);
+        assert_eq!(error.as_deref(), Some("Landfall.OutputRejected"));
+    }
+}

@@ -1,13 +1,13 @@
 //! Reads one object.
 //!
-//! What must stay true: every read is pinned to the listed ETag. No S3 call outlasts the invocation. No object is begun
-//! before there is memory for what it can hold. The checksum of an object that was read in several invocations is that of
-//! all its bytes.
+//! What must stay true: each read names the ETag that was listed. No S3 call outlasts the invocation. No object is
+//! begun before there is memory for all that it may hold. If an object is read in several invocations, its checksum is
+//! of all its bytes.
 //!
-//! [`Reader::read`] first looks at the beginning of an object, and at its end if the format has a footer, to open its
-//! decoder. Then it fetches a few ranges ahead, hashes and decodes each on a thread that may block, and asks the decoder to
-//! finish. When the time is up, it keeps the decoder's checkpoint and the state of the checksum; a later invocation goes on
-//! from there.
+//! [`Reader::read`] first reads the beginning of an object, and its end if the format has a footer, to open the
+//! decoder. Then it fetches a few ranges ahead, hashes and decodes each on a thread that may block, and asks the
+//! decoder to finish. When the time is up, it keeps the decoder's checkpoint and the state of the checksum, so that a
+//! later invocation can go on from there.
 
 mod content;
 mod reader;
@@ -43,11 +43,11 @@ use landfall_formats::{
     Access, Decoded, Decoder, Defect, Format, Frame as TextFrame, Framed, Head, OpenByTail, Opened, TAIL_GUESS,
 };
 
-/// How often the tail of a file may turn out to begin earlier. Two times are enough for a sound file.
+/// How often a file's tail may have to be read from an earlier byte. For a sound file, two reads are enough.
 const OPENINGS: usize = 4;
 
 impl Reader {
-    /// Reads an object, from where it stopped if it was begun.
+    /// Reads an object, from its beginning or from where it stopped.
     pub(super) async fn read(self: Arc<Self>, task: Task, resume: Option<Resume>) -> Result<ReadResult> {
         let Task { listed, plan } = task;
         let mut object = VerifiedObject {
@@ -85,7 +85,8 @@ impl Reader {
             object.role = Role::Data;
         }
         let shape = finding.shape();
-        // Without a line of headings, which nothing promises, what is taken for names is somebody's data.
+        // If a file has no line of headings, which is possible, the first row looks like names, but it is exported
+        // data.
         if !self.columns
             && let Finding::Whole(Decoded { columns, .. }) | Finding::Framed(Framed { columns, .. }) = &mut finding
         {
@@ -176,7 +177,7 @@ impl Reader {
         }
     }
 
-    /// Looks at the ends of an object.
+    /// Looks at the beginning and the end of an object.
     async fn frame(&self, format: Format, content: &Content, listed: &Listed) -> Result<Finding, Stop> {
         let size = listed.size;
         let head = content.get(0, size.min(SNIFFED)).await?;
@@ -219,7 +220,7 @@ impl Reader {
         }
     }
 
-    /// The decoder, and the memory that it and its ranges may take.
+    /// Opens the decoder, and reserves the memory that it and its ranges may hold.
     async fn decoder(
         &self,
         format: Format,
@@ -232,7 +233,7 @@ impl Reader {
             Access::Tail(open) => self.open_by_tail(content, open).await,
         };
         let decoder = match opened {
-            // Its first bytes may tell more of what it is instead.
+            // The first bytes may show what the object is instead.
             Err(Stop::Found(finding)) => {
                 let first = content.get(0, content.size.min(SNIFFED)).await?;
                 let foreign = classify::foreign(head_of(&first, listed), format);
@@ -262,7 +263,7 @@ impl Reader {
         Err(Defect::new("has a tail whose begin cannot be found").into())
     }
 
-    /// Decodes and hashes all ranges, or those from a checkpoint on.
+    /// Hashes and decodes the object, from its beginning or from a checkpoint.
     async fn decode(
         &self,
         mut decoder: Box<dyn Decoder>,
@@ -301,7 +302,7 @@ impl Reader {
                 break;
             }
             let length: u64 = frames.iter().map(|frame| frame.len() as u64).sum();
-            // What was hashed before a pause is decoded again.
+            // Bytes after the checkpoint that were hashed before a pause are only decoded again.
             let mut known = hashed.saturating_sub(offset);
             let pushed;
             (decoder, checksums, pushed) = blocking(move || {
@@ -329,7 +330,7 @@ impl Reader {
                 format!("{offset} of {} bytes came", content.size),
             )));
         }
-        // What has begun to finish cannot be stopped.
+        // The decoder cannot be interrupted once it finishes.
         if !self.has_time_for(decoder.deferred()) {
             return Err(paused(&*decoder, &checksums, hashed));
         }
@@ -338,7 +339,7 @@ impl Reader {
     }
 }
 
-/// A pause in which what was decoded and hashed is kept, as far as it can be.
+/// A pause that keeps what was decoded and hashed, as far as possible.
 fn paused(decoder: &dyn Decoder, checksums: &Checksums, hashed: u64) -> Stop {
     Stop::Paused(decoder.checkpoint().map(|checkpoint| {
         Box::new(match checksums.states() {
@@ -348,8 +349,8 @@ fn paused(decoder: &dyn Decoder, checksums: &Checksums, hashed: u64) -> Stop {
                 hash: Some(sha256),
                 crc,
             },
-            // Reading took longer than expected, with a hash whose state cannot be kept. Next time it begins with one that
-            // can.
+            // Reading took longer than expected, and the state of this hash cannot be stored. The next reading begins
+            // again, with a hash whose state can be stored.
             None => Resume {
                 checkpoint: None,
                 hashed: 0,
@@ -368,7 +369,7 @@ fn head_of<'a>(first: &'a Bytes, listed: &Listed) -> Head<'a> {
     }
 }
 
-/// Runs what takes the processor for a while where other tasks do not wait for it.
+/// Runs work that keeps a processor busy, so that other tasks go on.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stop> {
     heavy(work)
         .await

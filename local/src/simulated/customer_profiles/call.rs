@@ -18,12 +18,12 @@ pub enum Operation {
     Estimate,
     /// GetSegmentEstimate.
     Estimated,
-    /// None that the service has.
+    /// An operation that the service does not have.
     Unknown,
 }
 
-/// What a method and a path ask for. The labels are as they stand in the path: a name that keeps to its pattern has
-/// no character that could be escaped, so an escape breaks the pattern either way.
+/// What a method and a path ask for. Labels are taken as they stand in the path. A name that fits its pattern has no
+/// character that needs an escape, so a name with an escape fits no pattern.
 #[derive(Clone, Copy)]
 pub(super) enum Route<'a> {
     Create {
@@ -82,7 +82,7 @@ impl<'a> Route<'a> {
     }
 }
 
-/// Why a call gets no result: an error, and whether it ever reaches the caller.
+/// Why a call gets no result: an error, and whether the caller ever gets it.
 pub(super) struct Failure {
     pub(super) refusal: Refusal,
     pub(super) cut: bool,
@@ -106,7 +106,7 @@ pub(super) fn throttled(message: impl Into<String>) -> Refusal {
     Refusal::new(StatusCode::TOO_MANY_REQUESTS, "ThrottlingException", message)
 }
 
-/// A fault in this service's words.
+/// The error of this service for a fault.
 pub(super) fn failure(answer: FaultAnswer, doing: &str, what: &str, name: &str) -> Failure {
     let unavailable = || {
         let message = "The request processing has failed because of an unknown error, exception or failure.";

@@ -1,7 +1,7 @@
-//! What a call does: a job is made, looked up, polled.
+//! What a call does: it makes a job, looks it up, or polls it.
 //!
-//! What must stay true: each start call makes another job, because the API has neither a token nor a name for them; limits
-//! count over the account.
+//! What must stay true: each start call makes another job, because the API has neither a token nor a name for jobs.
+//! Limits count over the account.
 
 use std::{
     sync::{Arc, Mutex},
@@ -90,7 +90,7 @@ impl Service {
         Ok((status, self.describe(&job, true)))
     }
 
-    /// Jobs that have not ended. Limits count over the account, not the application.
+    /// How many jobs have not ended. Limits count over the account, not the application.
     fn running(&self, way: Way) -> usize {
         let state = self.state();
         let is_running = |job: &&Arc<Job>| job.order.way == way && locked(&job.progress).end.is_none();
@@ -104,7 +104,6 @@ impl Service {
         }
     }
 
-    /// Makes a job: each call makes another, because the API has neither a token nor a name for them.
     pub(super) fn make(&self, order: Order) -> String {
         let parts = self.plan(order.way);
         let mut state = self.state();
@@ -122,7 +121,7 @@ impl Service {
         id
     }
 
-    /// Which shares a job has, and when they are done: all before the duration is over.
+    /// The parts of a job's work, and when they are done: all before the job's time is over.
     fn plan(&self, way: Way) -> Vec<Part> {
         let total = if self.behaviour.empty {
             0
@@ -157,7 +156,7 @@ impl Service {
         if let Some((_, fault)) = self.behaviour.poll.filter(|(times, _)| polls <= *times) {
             return Err(failure(fault, job.order.way));
         }
-        // A task of its own goes on when the caller hangs up or patience ends.
+        // A task of its own goes on when the caller hangs up or the wait ends.
         let (service, same_job) = (Arc::clone(self), Arc::clone(job));
         let advancing = tokio::spawn(async move { service.advance(&same_job).await });
         let _ = tokio::time::timeout(PATIENCE, advancing).await;

@@ -1,7 +1,7 @@
-//! What the service tells of its jobs, and how it answers.
+//! What the service tells about its jobs, and how it answers.
 //!
-//! What must stay true: the order of pages, the order of the states in the middle and when counters appear are not
-//! documented, so a caller must be able to live with what is chosen here.
+//! What must stay true: AWS does not document the order of pages, the order of the middle states, or when counters
+//! appear. A caller must be able to live with what is chosen here.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::simulated::{ConnectionCut, derived_hex, derived_uuid, json_response};
 
-/// Jobs of a page where the caller names no size: few, so that every caller meets more pages than one.
+/// How many jobs a page has if the caller names no size. They are few, so that every caller meets more than one page.
 const PAGE: usize = 3;
 
 impl Service {
@@ -60,7 +60,7 @@ impl Service {
         let has_more = jobs.len() > size;
         jobs.truncate(size);
         for job in &jobs {
-            // A list of one segment or application is how its jobs are polled.
+            // Jobs of one segment or application are polled by listing them.
             if segment.is_some() {
                 self.poll(job).await?;
             }
@@ -75,7 +75,7 @@ impl Service {
     }
 
     fn token(&self, job: &Job) -> String {
-        // With characters that have to be escaped in a query.
+        // It has characters that must be escaped in a query.
         format!("{}+/=", derived_hex(self.settings.seed, &["token", &job.id]))
     }
 

@@ -1,7 +1,7 @@
-//! The work of a job: files are written, or read.
+//! The work of a job: files are written or read.
 //!
-//! What must stay true: work is done when it is due by the clock and never twice, and a job ends after its last share. The
-//! names of files, and which files of a folder are read, are not documented.
+//! What must stay true: work is done when it is due by the clock, and never twice. A job ends after its last part. AWS
+//! documents neither the names of files nor which files of a folder are read.
 
 use anyhow::bail;
 use landfall::heavy::heavy;
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::simulated::derived_uuid;
 
-/// How a member of a gzip file begins.
+/// The first bytes of each member of a gzip file.
 const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
 
 impl Service {
@@ -53,7 +53,7 @@ impl Service {
         }
     }
 
-    /// Does one share of the work.
+    /// Does one part of the work.
     async fn work(&self, job: &Job, number: usize, part: Part) -> anyhow::Result<()> {
         let is_last = number + 1 == job.parts.len();
         let lost = is_last && matches!(self.behaviour.outcome, Outcome::Fails | Outcome::Never);
@@ -83,7 +83,7 @@ impl Service {
             part.numbers.start = end;
         }
         if number == 0 {
-            // That other objects may lie beside the files is why AWS's samples keep `*.gz` only.
+            // Other objects may lie beside the files. AWS's samples therefore keep only `*.gz`.
             let text = format!("Amazon Pinpoint export {}\n", job.id);
             self.sink
                 .put(
@@ -98,14 +98,14 @@ impl Service {
             return Ok((processed, failed));
         }
         let application = order.application.clone();
-        // gzip may be of several members.
+        // A gzip file may have several members.
         let members = if number == 1 { 3 } else { 1 };
         // Off the threads that answer requests: a large part takes seconds.
         let body = heavy(move || {
             let mut body = generator.export(&application, part.numbers, members)?;
             if part.truncated {
                 let middle = body.len() / 2;
-                // At the border of two members it would be a whole file of fewer rows.
+                // If it were cut between two members, it would be a whole file with fewer rows.
                 let is_border = body[middle..].starts_with(&GZIP);
                 body.truncate(middle - usize::from(is_border));
             }
@@ -120,12 +120,12 @@ impl Service {
         Ok((processed, failed))
     }
 
-    /// Reads the source. Gives the rows and the entries that failed.
+    /// Reads the source. Gives the number of rows and the entries that failed.
     async fn import(&self, job: &Job) -> anyhow::Result<(u64, Vec<String>)> {
         let order = &job.order;
         let is_csv = order.definition["Format"] == "CSV";
         let keys = self.source.list(&order.bucket, &order.prefix).await?;
-        // Of mixed folders only files of the format are read; how it tells them is not documented.
+        // In a mixed folder only files of the format are read. AWS does not document how they are told apart.
         let suffixes: &[&str] = if is_csv {
             &[".csv"]
         } else {

@@ -19,24 +19,24 @@ pub enum Operation {
     Identity,
     /// AssumeRole, which is an operation of STS.
     Session,
-    /// None that the service has.
+    /// An operation that the service does not have.
     Unknown,
 }
 
-/// One call and what became of it.
+/// A call and its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     /// When it came.
     pub at: DateTime<Utc>,
     /// What was asked for.
     pub operation: Operation,
-    /// The HTTP status that was answered; 500 where the connection was cut.
+    /// The HTTP status of the answer. 500 if the connection was cut.
     pub status: u16,
-    /// The error's name, where it was answered one.
+    /// The error's name, if the answer was an error.
     pub error: Option<&'static str>,
 }
 
-/// Account, dashboard and job; the job is empty in a start call.
+/// Account, dashboard and job. A start call has no job here.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Name {
     pub(super) account: String,
@@ -44,7 +44,7 @@ pub(super) struct Name {
     pub(super) job: String,
 }
 
-/// What a method and a path ask for. Labels are taken as they stand: an escape breaks their patterns either way.
+/// What a method and a path ask for. Labels are taken as they stand, because a label with an escape fits no pattern.
 pub(super) fn route(method: &Method, path: &str) -> (Operation, Option<Name>) {
     let labels: Vec<&str> = path.split('/').collect();
     let name = |account: &str, dashboard: &str, job: &str| {
@@ -55,7 +55,7 @@ pub(super) fn route(method: &Method, path: &str) -> (Operation, Option<Name>) {
         })
     };
     match labels.as_slice() {
-        // STS, which has one path.
+        // STS has only one path.
         ["", ""] if method == Method::POST => (Operation::Session, name("", "", "")),
         ["", "accounts", account, "identity-context"] if method == Method::POST => {
             (Operation::Identity, name(account, "", ""))
@@ -80,7 +80,7 @@ pub(super) fn route(method: &Method, path: &str) -> (Operation, Option<Name>) {
     }
 }
 
-/// Why a call gets no result: an error, and whether it ever reaches the caller.
+/// Why a call gets no result: an error, and whether the caller ever gets it.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) refusal: Refusal,
@@ -112,7 +112,7 @@ impl Failure {
 
     pub(super) fn of_fault(fault: Fault, name: &Name) -> Self {
         match fault {
-            // 401, unlike other services.
+            // Other services answer 403 here.
             Fault::Denied => Self::of(
                 StatusCode::UNAUTHORIZED,
                 "AccessDeniedException",

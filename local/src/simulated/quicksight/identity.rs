@@ -1,8 +1,8 @@
-//! Who calls: our own role, or a registered user of Quick Sight in whose session a call is made.
+//! Who calls: Landfall's own role, or a registered user of Quick Sight in a session.
 //!
-//! What must stay true: a token is of one user and for one region; credentials are known by their access key and their
-//! session token, and expire by the clock; whoever calls with expired ones is denied, and never taken for somebody else.
-//! Signatures are not verified.
+//! What must stay true: a token belongs to one user and one region. Credentials are known by their access key and their
+//! session token, and expire by the clock. A caller with expired credentials is denied and never taken for somebody
+//! else. Signatures are not verified.
 
 use std::collections::BTreeMap;
 
@@ -37,16 +37,16 @@ pub(super) struct Session {
 
 /// Who makes a call.
 pub(super) enum Caller {
-    /// A role, which is no user of Quick Sight.
+    /// A role, which is not a user of Quick Sight.
     Role,
     /// A registered user, by ARN, in a session for one region.
     User { arn: String, region: String },
-    /// Somebody with credentials that have expired or never were.
+    /// Somebody with credentials that have expired or never existed.
     Nobody,
 }
 
 impl Caller {
-    /// The registered user of a call in a region, if there is one.
+    /// The registered user who makes a call in this region, if there is one.
     pub(super) fn user(&self, here: &str) -> Result<Option<String>, Failure> {
         let denied = |why| Failure::of(StatusCode::UNAUTHORIZED, "AccessDeniedException", why);
         match self {

@@ -1,7 +1,7 @@
-//! What a StartDashboardSnapshotJob call asks for, read by the model.
+//! What a StartDashboardSnapshotJob call asks for, checked against the model.
 //!
-//! What must stay true: members, lengths, patterns and enumerations are those of the API model (2018-04-01), and the
-//! rules of its descriptions are held too; all faults are told at once and none of them quotes a sensitive value.
+//! What must stay true: members, lengths, patterns and enumerations are those of the API model (2018-04-01). The rules
+//! in its descriptions are checked too. All faults are told at once, and none quotes a sensitive value.
 
 use std::{ops::RangeInclusive, sync::LazyLock};
 
@@ -17,9 +17,9 @@ static ID: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^[A-Za-z0-9_\
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct File {
     pub(super) format: FileFormat,
-    /// As it was asked for, for the result.
+    /// The file as it was asked for, to be shown in the result.
     pub(super) asked: Value,
-    /// The visuals of each sheet selection; for a PDF the sheet.
+    /// The visuals of each sheet selection. For a PDF this is the sheet.
     pub(super) selections: Vec<Vec<String>>,
 }
 
@@ -40,11 +40,11 @@ impl FileFormat {
     }
 }
 
-/// A right call.
+/// A valid call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Order {
     pub(super) id: String,
-    /// The user configuration as Describe shows it: with keys in the place of tags.
+    /// The user configuration as Describe shows it: with keys in place of tags.
     pub(super) user: Value,
     pub(super) configuration: Value,
     pub(super) files: Vec<File>,
@@ -124,7 +124,7 @@ pub(super) fn is_id(text: &str) -> bool {
 }
 
 impl Order {
-    /// Reads the body of a call in `region`, which a registered user makes or nobody of Quick Sight's.
+    /// Reads the body of a call in `region`. `is_registered` says whether a registered user makes it.
     pub(super) fn parse(body: &[u8], region: &str, is_registered: bool) -> Result<Self, Failure> {
         let body: Value = serde_json::from_slice(body)
             .ok()
@@ -190,7 +190,7 @@ impl Order {
     }
 }
 
-/// Members that have another JSON type than the model's are no faults: such a body is not read at all.
+/// Refuses a body with a member of another JSON type than in the model. Such a body is not checked further.
 fn check_types(body: &Value) -> Result<(), Failure> {
     fn is_right(name: &str, value: &Value) -> bool {
         match name {
@@ -237,7 +237,7 @@ fn read_user(body: &Value, faults: &mut Faults) -> Value {
         None => &[],
     };
     if users.is_empty() {
-        // Not in the model; seen of the service for calls that no registered user makes.
+        // Not in the model. The service was seen to require this for calls that no registered user makes.
         faults.add(PATH, "not be null: no anonymous user objects were defined");
     }
     let users = users.iter().map(|user| {
@@ -369,7 +369,7 @@ fn read_destination(configuration: &Value, region: &str, faults: &mut Faults) ->
         }
         None => &[],
     };
-    // Without one the real service writes to a bucket of its own. Landfall never leaves it out.
+    // Without a destination the real service writes to a bucket of its own. Landfall always names one.
     let Some(destination) = destinations.first() else {
         faults.add(PATH, "not be null: this simulation has no bucket of its own");
         return Default::default();

@@ -1,7 +1,7 @@
-//! What gives a session of a registered user: GetIdentityContext, and AssumeRole of STS.
+//! Sessions of registered users: GetIdentityContext, and AssumeRole of STS.
 //!
-//! What must stay true: a session is given for a token that has not expired, and lasts an hour at most. How long a token may
-//! be used, and what it looks like, is not documented.
+//! What must stay true: a session is given only for a token that has not expired, and it lasts an hour at most. AWS
+//! documents neither how long a token may be used nor what it looks like.
 
 use std::collections::BTreeMap;
 
@@ -60,7 +60,7 @@ impl Service {
         let asked = state.identities.asked;
         match self.behaviour.identity {
             Identity::ThrottledOnce if asked == 1 => return Err(Failure::of_fault(Fault::Throttled, name)),
-            // Which error it is is not documented.
+            // AWS does not document the error.
             Identity::OfIdentityCenter => {
                 let message = "The identity type of the user is not supported.";
                 return Err(Failure::of(
@@ -81,7 +81,7 @@ impl Service {
         Ok(json!({ "Context": token }))
     }
 
-    /// AssumeRole of STS, whose protocol is a form that is answered in XML.
+    /// AssumeRole of STS. Its request is a form, and its answer is XML.
     pub(super) fn assume_role(&self, at: DateTime<Utc>, request: &Request<Bytes>) -> Response<Bytes> {
         let answer = self.session(at, request);
         let mut state = self.state();
@@ -146,7 +146,7 @@ impl Service {
             return invalid("RoleSessionName is not valid.");
         }
         let lasts = match member("DurationSeconds").parse::<i64>() {
-            // A session of a role that a role assumed lasts an hour at most.
+            // If a role assumes another role, the session lasts an hour at most.
             Ok(seconds @ 900..=3600) => TimeDelta::seconds(seconds),
             _ => return invalid("DurationSeconds is not valid for a chained role."),
         };

@@ -1,12 +1,12 @@
-//! What the ends of JSON lines show.
+//! What the beginning and the end of JSON lines show.
 //!
-//! What must stay true: a text that decodes to its end is never refused by its ends.
+//! What must stay true: a text that decodes to its end is never refused because of its ends.
 
 use super::decoder::JsonlDecoder;
 use crate::{content::Head, decoded::Framed, decoder::Decoder, defect::Defect, text::text_tail};
 
-/// Looks at the first and the last bytes of an object, at most 64 KiB each; both are the whole object if it is not
-/// larger. All lines that they hold whole are decoded.
+/// Checks the first and the last bytes of an object, at most 64 KiB each. Both are the whole object if it is not
+/// larger. All complete lines in them are decoded.
 pub(crate) fn frame(head: Head<'_>, tail: &[u8]) -> Result<Framed, Defect> {
     let mut decoder = Box::new(JsonlDecoder::new());
     decoder.push(head.bytes)?;
@@ -17,7 +17,7 @@ pub(crate) fn frame(head: Head<'_>, tail: &[u8]) -> Result<Framed, Defect> {
     if let Some(first) = memchr::memchr(b'\n', tail) {
         let mut last = Box::new(JsonlDecoder::new());
         let result = last.push(&tail[first + 1..]).and_then(|()| last.finish());
-        // Which line it is, is not known.
+        // The number of the line is not known.
         result.map_err(|defect| Defect::new(format!("has a line near its end that {}", defect.what)))?;
     }
     Ok(Framed::of_begin(decoder.so_far()))

@@ -1,5 +1,7 @@
 //! The checks as a whole.
 
+mod reasons;
+
 use chrono::{DateTime, TimeDelta};
 use landfall::{
     expect::{Expectations, ExpectedAge, ExpectedChange, ExpectedColumns, ExpectedRows, OnViolation},

@@ -1,7 +1,7 @@
 //! The bytes of one object, in order.
 //!
-//! What must stay true: a bounded number of ranges is on its way, each of which holds no more than it may; what is dropped
-//! is given up.
+//! What must stay true: a limited number of ranges is being fetched, and each holds a limited number of bytes. When the
+//! content is dropped, fetching stops.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -18,31 +18,31 @@ use super::{
     stop::{Stop, stop},
 };
 
-/// First bytes by which a format is recognised.
+/// How many first bytes are used to recognise a format.
 pub(super) const SNIFFED: u64 = 64 * 1024;
 
-/// Bytes that are hashed and decoded in one go, where so many are there.
+/// How many bytes are hashed and decoded in one go, if they have arrived.
 const TAKEN: usize = 512 * 1024;
 
-/// The content of one object in order.
+/// The content of one object, in order.
 ///
-/// It is asked for in ranges, several of which are on their way; each waits when it has brought as much as it may hold.
+/// Several ranges are fetched at a time. Fetching a range pauses when it holds as many bytes as it may.
 pub(super) struct Content {
     reader: Arc<Reader>,
     key: String,
     etag: String,
     pub(super) size: u64,
-    /// Where the next range begins that was not asked for yet.
+    /// Where the next range begins.
     next: u64,
     ranges: VecDeque<Incoming>,
-    /// What was looked at and not yet taken.
+    /// Bytes that were peeked at and not taken yet.
     peeked: Vec<Bytes>,
 }
 
-/// A range on its way; given up when dropped.
+/// A range that is being fetched. Fetching stops when this is dropped.
 struct Incoming {
     frames: mpsc::UnboundedReceiver<Result<Frame>>,
-    /// Bytes that have not come yet.
+    /// How many bytes have not arrived yet.
     missing: u64,
     task: JoinHandle<()>,
 }
@@ -66,12 +66,12 @@ impl Content {
         }
     }
 
-    /// Begins at another offset than 0. Not to be called when something was asked for.
+    /// Begins at an offset other than 0. Must be called before anything is fetched.
     pub(super) fn skip_to(&mut self, offset: u64) {
         self.next = offset;
     }
 
-    /// Asks for the next ranges, as many as are fetched side by side.
+    /// Begins to fetch the next ranges, as many as are fetched at a time.
     fn prefetch(&mut self) {
         while self.ranges.len() < self.reader.ranges && self.next < self.size {
             let (start, end) = (self.next, self.size.min(self.next.saturating_add(self.reader.range)));
@@ -80,7 +80,7 @@ impl Content {
             let (reader, key, etag) = (Arc::clone(&self.reader), self.key.clone(), self.etag.clone());
             let task = async move {
                 if let Err(error) = reader.bring(&key, &etag, start..end, &sender).await {
-                    // Whoever does not take it any more does not need it.
+                    // If the content was dropped, nobody needs the error.
                     let _ = sender.send(Err(error));
                 }
             };
@@ -90,7 +90,7 @@ impl Content {
         }
     }
 
-    /// The first bytes, which stay the next ones: as many as a format is recognised by.
+    /// The first bytes, enough to recognise a format. They stay the next bytes.
     pub(super) async fn peek(&mut self) -> Result<Bytes, Stop> {
         let mut first = BytesMut::new();
         let wanted = self.size.min(SNIFFED) as usize;
@@ -107,7 +107,7 @@ impl Content {
         Ok(first.freeze())
     }
 
-    /// The next bytes, in parts of them; none at the end.
+    /// The next bytes, in parts; empty at the end.
     pub(super) async fn next(&mut self) -> Result<Vec<Bytes>, Stop> {
         if self.peeked.is_empty() {
             return self.take().await;
@@ -115,7 +115,7 @@ impl Content {
         Ok(std::mem::take(&mut self.peeked))
     }
 
-    /// What is there, or else the first that comes.
+    /// The bytes that have arrived; if there are none, waits for the first.
     async fn take(&mut self) -> Result<Vec<Bytes>, Stop> {
         let mut taken = Vec::new();
         let mut length = 0;
@@ -156,7 +156,7 @@ impl Content {
         }
     }
 
-    /// Any part, out of order.
+    /// Any bytes, out of order.
     pub(super) async fn get(&self, start: u64, end: u64) -> Result<Bytes, Stop> {
         let fetched = self.reader.fetch(&self.key, &self.etag, start, end);
         self.reader.in_time(fetched).await?.map_err(stop)

@@ -1,7 +1,7 @@
-//! What objects are read with: the bucket, the time that is left, the memory that is given out.
+//! The reader of objects: it knows the bucket, the time that is left and the memory that is free.
 //!
-//! What must stay true: no call of S3 outlasts the time, and a range that breaks off is asked for again as long as something
-//! of it comes.
+//! What must stay true: no call of S3 outlasts the time. If a range breaks off, the rest is fetched again, as long as
+//! some bytes come each time.
 
 use std::{
     ops::Range,
@@ -25,11 +25,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use super::stop::Stop;
 use crate::verify::{Expectation, Limits};
 
-/// How often a range may break off, if something of it came each time.
+/// How often a range may break off, if some bytes came each time.
 const MAX_BREAKS: usize = 16;
-/// The unit in which memory is given out.
+/// Memory is given out in units of this size.
 const UNIT: u64 = 1 << 20;
-/// Bytes a second at which an object is read at least. What is larger than the time left allows may be interrupted.
+/// Objects are read at least this fast, in bytes a second. An object that is too large for the time left may be
+/// interrupted.
 const SLOWEST: u64 = 16 << 20;
 
 /// Reads objects of one bucket.
@@ -38,14 +39,14 @@ pub(in crate::verify) struct Reader {
     clock: Arc<dyn Clock>,
     pub(super) bucket: String,
     pub(super) level: Level,
-    /// Whether anybody asks for the names of columns.
+    /// Whether the names of columns are needed.
     pub(super) columns: bool,
-    /// What empty lines of a CSV of one column are, if anybody says.
+    /// What empty lines of a CSV with one column are, if the event says so.
     pub(super) empty_lines: Option<EmptyLines>,
     stop_at: DateTime<Utc>,
     pub(super) range: u64,
     pub(super) ranges: usize,
-    /// Bytes that a range on its way may hold.
+    /// How many bytes of a range may wait to be decoded.
     pub(super) held: u32,
     memory: Arc<Semaphore>,
     units: u32,
@@ -53,7 +54,7 @@ pub(in crate::verify) struct Reader {
     stopped: AtomicBool,
 }
 
-/// A part of a range, and the right to hold it.
+/// A part of a range, with the permit to hold it.
 pub(super) struct Frame(
     pub(super) Bytes,
     #[expect(dead_code, reason = "it is held")] pub(super) OwnedSemaphorePermit,
@@ -88,17 +89,16 @@ impl Reader {
         }
     }
 
-    /// Lets all that is being read pause, as if time were up.
+    /// Makes all objects that are being read pause, as if time were up.
     pub(in crate::verify) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
-    /// Bytes that were hashed and decoded so far.
     pub(in crate::verify) fn bytes_read(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Bytes of an object that can be read in the time that is left, at the least.
+    /// How many bytes of an object can be read for sure in the time that is left.
     pub(super) fn readable(&self) -> u64 {
         let left = (self.stop_at - self.clock.now()).num_seconds();
         u64::try_from(left).unwrap_or(0).saturating_mul(SLOWEST)
@@ -109,12 +109,12 @@ impl Reader {
         !self.stopped.load(Ordering::Relaxed) && self.clock.now() < self.stop_at
     }
 
-    /// Whether there is time to look at so many bytes before the reserve begins.
+    /// Whether there is time to decode this many bytes.
     pub(super) fn has_time_for(&self, bytes: u64) -> bool {
         self.has_time() && (bytes == 0 || bytes < self.readable())
     }
 
-    /// Waits for S3 as long as there is time. Otherwise an answer that hangs would leave no time to keep what was read.
+    /// Waits for S3 while there is time. Otherwise an answer that hangs would leave no time to keep what was read.
     pub(super) async fn in_time<T>(&self, answer: impl Future<Output = T>) -> Result<T, Stop> {
         if !self.has_time() {
             return Err(Stop::Paused(None));
@@ -126,7 +126,7 @@ impl Reader {
         }
     }
 
-    /// Brings a range, part by part. What breaks off is asked for again from there on.
+    /// Fetches a range in parts. If the answer breaks off, fetches the rest again.
     pub(super) async fn bring(
         &self,
         key: &str,
@@ -143,7 +143,7 @@ impl Reader {
             while let Some(frame) = frames.next().await {
                 let mut frame = match frame {
                     Ok(frame) => frame,
-                    // Parts that came are good, so it is no failure while some do.
+                    // The parts that came are good, so it is no failure as long as some come each time.
                     Err(error) if error.kind == ErrorKind::Unavailable && at > begun && breaks < MAX_BREAKS => {
                         tracing::debug!(
                             code = error.code,

@@ -6,15 +6,15 @@ use landfall_formats::Defect;
 use super::task::Resume;
 use crate::verify::report::Finding;
 
-/// Why reading stopped.
+/// Why the reading of an object stopped.
 pub(super) enum Stop {
-    /// The object is not what was listed any more.
+    /// The object is no longer the one that was listed.
     Disturbed,
     /// The object is not what it should be.
     Found(Finding),
-    /// There is no time left. Where it goes on, if not where it began.
+    /// Time is up. Where to continue, unless from where this reading began.
     Paused(Option<Box<Resume>>),
-    /// It could not be read.
+    /// The object could not be read.
     Failed(Error),
 }
 
@@ -24,10 +24,10 @@ impl From<Defect> for Stop {
     }
 }
 
-/// Sorts the errors of the store.
+/// What an error of the store means for the object.
 pub(super) fn stop(error: Error) -> Stop {
     match error.kind {
-        // The bucket was there when it was listed, so what is not found is the object.
+        // The bucket existed when it was listed, so it is the object that was not found.
         ErrorKind::OutputRejected | ErrorKind::NotFound => Stop::Disturbed,
         _ => Stop::Failed(error),
     }

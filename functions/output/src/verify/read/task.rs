@@ -1,6 +1,6 @@
-//! An object that is to be read, and where its reading goes on in another invocation.
+//! An object to read, and where another invocation continues.
 //!
-//! What must stay true: what is kept is all that the next invocation needs, and of the size of a decoder's state.
+//! What must stay true: the next invocation needs only what is kept here. It is hardly larger than a decoder's state.
 
 use landfall::{
     error::{Error, Result},
@@ -15,68 +15,68 @@ use crate::verify::{
     report::Reading,
 };
 
-/// An object that is to be read.
+/// An object to read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::verify) struct Task {
-    /// As it was listed.
+    /// The object as it was listed.
     pub(in crate::verify) listed: Listed,
-    /// What is to be done with it.
+    /// What to do with the object.
     pub(in crate::verify) plan: Plan,
 }
 
-/// An object whose reading stopped because time was up.
+/// An object that was not read to its end, because time was up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Paused {
     pub key: String,
-    /// Where it goes on.
+    /// Where to continue.
     pub at: Resume,
 }
 
 /// An object that was replaced or removed before it was read to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disturbed {
-    /// As it was listed.
+    /// The object as it was listed.
     pub listed: Listed,
-    /// Whether it was taken for data.
+    /// Whether it counted as data.
     pub data: bool,
 }
 
 impl Disturbed {
-    /// Whether it is listed as it was.
+    /// Whether the listing still has the object as it was.
     pub(in crate::verify) fn is_of(&self, listed: &Listed) -> bool {
         self.listed == *listed
     }
 }
 
-/// What became of reading an object.
+/// The result of reading an object.
 pub(in crate::verify) enum ReadResult {
     Read(Box<Reading>),
-    /// It was replaced or removed since it was listed.
+    /// The object was replaced or removed since it was listed.
     Disturbed(Disturbed),
     /// Time was up.
     Paused {
         key: String,
-        /// Where it can go on; `None` if where it began this time.
+        /// Where to continue; `None` if from where this reading began.
         at: Option<Box<Resume>>,
     },
 }
 
-/// Where the reading of an object goes on.
+/// Where the reading of an object continues.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Resume {
-    /// Of the decoder; `None` if it begins again.
+    /// The decoder's checkpoint; `None` to begin again.
     pub(super) checkpoint: Option<Checkpoint>,
-    /// Bytes that were hashed: as many as the checkpoint's offset, or more.
+    /// How many bytes were hashed. At least as many as the checkpoint's offset.
     pub(super) hashed: u64,
-    /// The state of SHA-256 after them; `None` before the first.
+    /// The state of SHA-256 after these bytes; `None` if there are none.
     pub(super) hash: Option<State>,
-    /// That of the CRC that S3 keeps of the object; `None` if none is computed.
+    /// The state of the CRC that S3 keeps of the object; `None` if none is computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) crc: Option<CrcState>,
 }
 
 impl Resume {
-    /// Offset of the first byte that is to be decoded.
+    /// Offset of the first byte to decode.
     pub(in crate::verify) fn offset(&self) -> u64 {
         self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.offset)
     }
