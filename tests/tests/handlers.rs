@@ -552,7 +552,7 @@ async fn no_start_call_is_begun_that_may_not_be_recorded() -> Result<()> {
         let received = <Harness>::received("one", &event());
         let started = harness.start(&received).await;
         assert_eq!(started.is_ok(), is_begun, "{seconds} s");
-        assert_eq!(harness.simulated.starts(), usize::from(is_begun), "{seconds} s");
+        assert_eq!(harness.simulated.start_calls(), usize::from(is_begun), "{seconds} s");
         if let Err(error) = started {
             assert_eq!(error.kind, ErrorKind::Unavailable);
             assert!(error.message.contains("too little time is left"), "{error}");
@@ -566,7 +566,7 @@ async fn no_start_call_is_begun_that_may_not_be_recorded() -> Result<()> {
     let passes = Duration::from_secs(40);
     harness.store.before(Op::Read, 0, move |_| clock.advance(passes));
     harness.start(&import_received()?).await?;
-    assert_eq!(harness.simulated.starts(), 1);
+    assert_eq!(harness.simulated.start_calls(), 1);
     Ok(())
 }
 
@@ -601,7 +601,7 @@ async fn nine_start_calls_that_bring_no_id_are_the_last() -> Result<()> {
                 assert!(error.message.contains("9 start calls were made"), "{error}");
             }
         }
-        assert_eq!(harness.simulated.starts(), 1 + usize::from(next.is_some()));
+        assert_eq!(harness.simulated.start_calls(), 1 + usize::from(next.is_some()));
     }
     Ok(())
 }
