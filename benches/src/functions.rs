@@ -6,6 +6,7 @@
 
 use std::{
     fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -127,10 +128,12 @@ fn node(own: &Path) -> Result<PathBuf> {
         let path = folder.join(name);
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    eprintln!(
+    writeln!(
+        io::stderr(),
         "benchmark: installing the AWS SDK for JavaScript into {}",
         folder.display()
-    );
+    )
+    .context("nobody hears what is done")?;
     let installed = Command::new("npm")
         .arg("ci")
         .args(["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
