@@ -20,7 +20,8 @@ use crate::{
     world,
 };
 
-/// Jobs of the first kind, each with a request of its own, at the template's defaults.
+/// Jobs of the first kind, each with a request of its own, at the template's defaults, in as many domains
+/// as the quota of a day asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
     pub jobs: u32,
@@ -31,6 +32,9 @@ pub struct Load {
     /// How many may run at a time; 0 for any number.
     pub max_running: u64,
 }
+
+/// What Customer Profiles takes in a domain.
+const SNAPSHOTS_A_DAY: u32 = 200;
 
 /// What a load came to.
 #[derive(Debug)]
@@ -95,6 +99,7 @@ fn plan(load: &Load) -> Result<Plan> {
     let deliveries = (0..load.jobs).map(|number| {
         let mut event = sample.clone();
         event["id"] = json!(format!("00000000-0000-4000-8000-{number:012}"));
+        event["detail"]["DomainName"] = json!(format!("domain-{}", number / SNAPSHOTS_A_DAY));
         event["detail"]["SegmentDefinitionName"] = json!(format!("segment-{number}"));
         event["detail"]["DestinationUri"] = json!(format!("s3://{EXPORTS}/{}segment-{number}/", kind.destination));
         Delivery {

@@ -54,9 +54,9 @@ struct Arguments {
     /// After how many failing seeds to stop.
     #[arg(long, default_value_t = 5)]
     failures: usize,
-    /// Run this many jobs at a time instead, and a half and a quarter of them, and count what they ask.
-    #[arg(long, conflicts_with_all = ["seed", "seeds", "from"])]
-    load: Option<u32>,
+    /// Run this many jobs at a time instead, and count what they ask; `2500,5000` runs two loads, one after the other.
+    #[arg(long, value_name = "JOBS", value_delimiter = ',', conflicts_with_all = ["seed", "seeds", "from"])]
+    load: Vec<u32>,
     /// How many of them may run at a time; 0 for any number. The others stand in line.
     #[arg(long, default_value_t = 0, requires = "load")]
     max_running: u64,
@@ -64,10 +64,10 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let done = match (arguments.load, arguments.seed) {
-        (Some(jobs), _) => many_jobs(jobs, arguments.max_running).map(|()| true),
-        (None, Some(seed)) => one(seed, arguments.broken, &arguments.without),
-        (None, None) => many(&arguments),
+    let done = match arguments.seed {
+        _ if !arguments.load.is_empty() => many_jobs(&arguments.load, arguments.max_running).map(|()| true),
+        Some(seed) => one(seed, arguments.broken, &arguments.without),
+        None => many(&arguments),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -102,8 +102,8 @@ fn one(seed: u64, broken: Option<Broken>, without: &[Cut]) -> Result<bool> {
 }
 
 /// Jobs of half an hour, whose triggers come within ten minutes.
-fn many_jobs(jobs: u32, max_running: u64) -> Result<()> {
-    for jobs in [jobs / 4, jobs / 2, jobs] {
+fn many_jobs(loads: &[u32], max_running: u64) -> Result<()> {
+    for &jobs in loads {
         let begun = Instant::now();
         let measured = load::run(&Load {
             jobs,
