@@ -30,7 +30,8 @@ impl Check<'_> {
                 let [from, to] = [pair[0], pair[1]];
                 if to.state == "Seal" && to.status.as_deref() == Some("running") {
                     let is_early = to.deadline_at.is_none_or(|deadline| to.at < deadline);
-                    if is_early || from.state != "Overdue" {
+                    // A redrive enters Seal again.
+                    if is_early || !matches!(from.state.as_str(), "Overdue" | "Seal") {
                         self.breaks(
                             MISSED,
                             format!("#{delivery} was sealed from {} while it ran", from.state),
