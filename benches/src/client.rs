@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_the_whole_object() {
+    fn the_ranges_cover_the_whole_object() {
         let range = Limits::default().range;
         for size in [0, 1, range, range + 1, 3 * range] {
             let parts = ranges(&object(size, ""));

@@ -539,14 +539,14 @@ mod tests {
     /// Numbers of different days can be compared only if the data were the same: whoever changes them raises the
     /// version in `prepare`.
     #[test]
-    fn the_data_are_those_of_earlier_runs() {
+    fn the_generated_data_do_not_change_between_versions() {
         let digest = |text: String| hex::encode(&Sha256::digest(text)[..8]);
         assert_eq!(digest(csv(1, 0..1000)), "8b683bd716c1b762");
         assert_eq!(digest(jsonl(1, 0..1000)), "c1bd6501e8cd7766");
     }
 
     #[test]
-    fn csv_has_what_readers_stumble_over() {
+    fn csv_has_quotes_commas_line_breaks_and_empty_values() {
         let text = csv(1, 0..1000);
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         assert_eq!(reader.headers().unwrap(), COLUMNS.as_slice());
@@ -562,7 +562,7 @@ mod tests {
     }
 
     #[test]
-    fn json_lines_are_the_members_that_the_peers_are_told_of() {
+    fn json_lines_have_the_members_and_types_that_the_peers_read() {
         let program = include_str!("../python/peers.py");
         for line in jsonl(1, 0..1000).lines() {
             let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();

@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_result_stands_over_the_one_before() {
+    fn the_table_shows_each_result_above_the_previous_one() {
         let spread = |median| Spread {
             median,
             quartiles: [median - 1.0, median + 1.0],

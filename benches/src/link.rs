@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rest_is_not_saved_up() {
+    fn an_idle_link_saves_up_no_bandwidth() {
         let link = Link::new(100);
         let begin = Instant::now() + Duration::from_secs(1);
         let later = begin + Duration::from_secs(3600);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn parts_are_slices_of_the_bytes() {
+    async fn a_link_sends_slices_of_the_bytes_without_copying() {
         let bytes = Bytes::from(vec![7; PART + 1]);
         let link = Arc::new(Link::new(10_000));
         let parts: Vec<Bytes> = link.carry(bytes.clone()).try_collect().await.unwrap();

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_download_beyond_the_scale_has_a_tip() {
+    fn a_bar_beyond_the_scale_ends_in_an_arrow() {
         let tips = |download: f64| {
             let svg = draw(&[paced(Format::Jsonl, [1.0; 4], [8.0, download], 1)]);
             let (_, behind_a_link) = svg.split_once(" at 75 MB/s</text>").unwrap();
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn every_format_has_its_group() {
+    fn the_picture_has_a_group_of_bars_for_each_format() {
         let all = Format::ALL.map(|format| results(format, [1.0; 4], 1));
         let svg = draw(&all);
         for format in Format::ALL {

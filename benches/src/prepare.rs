@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn data_are_made_once_and_begun_anew_when_unfinished() {
+    fn data_are_made_once_and_again_if_an_earlier_run_was_interrupted() {
         let own = tempfile::tempdir().unwrap();
         let data = make(own.path(), Format::JsonlGzip);
         assert_eq!(data.files.len(), 3);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn about_as_much_is_written_as_was_asked_for() {
+    fn the_data_are_about_as_large_as_asked_for() {
         let own = tempfile::tempdir().unwrap();
         for format in [Format::Csv, Format::Jsonl, Format::JsonlGzip] {
             let stored = make(own.path(), format).stored_bytes;

@@ -334,7 +334,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_median_is_a_run_and_never_flatters() {
+    fn the_median_is_the_slower_of_two_middle_runs_with_the_peak_of_all() {
         let of = |seconds: &[f64]| {
             let runs = seconds
                 .iter()
@@ -350,7 +350,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn aims_are_held_against_the_fastest_peer_over_s3() {
+    fn the_speed_aim_compares_with_the_fastest_peer_over_s3() {
         // DuckDB on local files took 0.1 s and is no peer.
         assert_eq!(met(&results(Format::Orc, [1.0, 2.0, 1.5, 0.9], 64)), [true, true]);
         assert_eq!(met(&results(Format::Orc, [1.0, 2.0, 1.49, 0.9], 64)), [false, true]);
@@ -361,7 +361,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_download_is_an_aim_at_the_rate_of_a_link_alone() {
+    fn the_download_is_an_aim_only_behind_a_paced_link() {
         let of = |landfall, peak| paced(Format::Csv, [1.0, 2.0, 2.0, 0.1], [landfall, 4.0], peak);
         assert_eq!(met(&of(4.6, 64)), [true, true, true]);
         assert_eq!(met(&of(4.61, 64)), [true, false, true]);
@@ -374,7 +374,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn downloads_that_nothing_paces_are_compared_with_but_no_aim() {
+    fn an_unpaced_download_is_compared_but_sets_no_aim() {
         let remark = |format| results(format, [1.0, 2.0, 2.0, 0.25], 64).remark().unwrap();
         let ratios = "2.00 times download and SHA-256, 4.00 times the bare download";
         assert_eq!(remark(Format::Orc), ratios);
@@ -382,7 +382,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn tables_say_all() {
+    fn the_tables_show_every_measured_number() {
         let text = results(Format::JsonlGzip, [0.5, 1.0, 2.0, 0.4], 50).tables();
         let lines: Vec<Vec<&str>> = text
             .lines()

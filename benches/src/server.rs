@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn contents_come_in_one_piece_unless_a_link_parts_them() {
+    async fn an_object_is_served_in_one_piece_unless_a_link_splits_it() {
         let folder = tempfile::tempdir().unwrap();
         let written = vec![3; 1_000_000];
         std::fs::write(folder.path().join("part"), &written).unwrap();

@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_pick_up_succeeds_once() {
+    async fn a_job_is_picked_up_until_a_pick_up_succeeds() {
         let folder = tempfile::tempdir().unwrap();
         let again = Again::PickUp {
             job_key: "20261101T050000Z-0123abcd".to_owned(),
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_takes_what_is_quoted() {
+    fn arguments_are_quoted_for_the_shell() {
         assert_eq!(quoted("arn:aws:states:a:b"), "arn:aws:states:a:b");
         assert_eq!(quoted(r#"{"a": "it's"}"#), r#"'{"a": "it'\''s"}'"#);
         assert_eq!(quoted(""), "''");

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_allows_what_its_parameters_say() {
+    fn the_parameters_of_a_stack_say_what_it_allows() {
         let allowed = stack();
         let text: Vec<String> = allowed.destinations.iter().map(ToString::to_string).collect();
         assert_eq!(text, ["s3://own/", "s3://other/folder/", "s3://third/"]);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_allowed_is_named_in_its_place() {
+    fn each_value_that_is_not_allowed_is_reported_with_its_path() {
         let paths = |detail: &Value| {
             let mut faults = Faults::default();
             check(&stack(), &Place::default(), "segment-snapshot", detail, &mut faults);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_held_against_the_list_as_the_functions_do() {
+    fn users_are_checked_as_the_functions_check_them() {
         let place = Place::of_arn("arn:aws:states:eu-central-1:111122223333:stateMachine:landfall-dashboard-snapshot");
         let place = place.unwrap();
         let faults_of = |users: &str, user: &Value| {

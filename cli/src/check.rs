@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write_is_checked_and_what_eventbridge_adds_is_not_missed() {
+    fn the_check_does_not_ask_for_the_members_that_eventbridge_adds() {
         let mut event = json!({
             "detail-type": "Segment Snapshot Requested", "source": "com.example",
             "detail": {"DomainName": "a", "SegmentDefinitionName": "b", "DataFormat": "CSV"},
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_of_a_batch_are_checked_one_by_one() {
+    fn the_requests_of_a_batch_are_checked_one_by_one() {
         let event = json!({
             "detail-type": "Export Batch Requested", "source": "com.example",
             "detail": {"Requests": [

@@ -333,7 +333,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_fault_has_its_remedy() {
+    fn each_finding_says_how_to_fix_it() {
         let machine = |status: &str, diagnostics: &[&str]| {
             Ok(Machine {
                 status: status.to_owned(),
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_belongs_to_a_job_of_the_ledger_or_is_a_stranger() {
+    fn run_prefixes_without_a_job_in_the_ledger_are_found() {
         let jobs = BTreeSet::from(["20261101T050000Z-0123abcd".to_owned()]);
         let keys = [
             "out/run=20261101T050000Z-0123abcd/part-0.csv",

@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_is_told_with_its_place() {
+    fn failures_are_listed_with_object_line_and_record() {
         let receipt = json!({
             "verification": {"checks": [
                 {"name": "format", "verdict": "fail", "reason": "a.csv: line 3: too few"},

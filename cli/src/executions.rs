@@ -118,7 +118,7 @@ mod tests {
     use crate::kinds::KINDS;
 
     #[test]
-    fn an_execution_leads_to_its_machine_and_kind() {
+    fn the_machine_and_kind_follow_from_the_arn_of_an_execution() {
         let execution = "arn:aws:states:eu-central-1:111122223333:execution:landfall-segment-snapshot:a1";
         let machine = machine_of(execution).unwrap();
         assert_eq!(

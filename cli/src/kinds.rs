@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_says_what_the_template_says() {
+    fn the_rows_of_kinds_match_the_template() {
         let template = include_str!("../../template.yaml");
         for kind in KINDS {
             let (row, name) = (row(kind).unwrap(), in_template(kind));
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_of_two_kinds_is_there_once() {
+    fn a_service_of_two_kinds_is_listed_once() {
         let names: Vec<&str> = services(KINDS.into_iter()).iter().map(|service| service.host).collect();
         assert_eq!(names, ["profile", "pinpoint", "quicksight"]);
         assert!(services(["moon-landing"].into_iter()).is_empty());

@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_history_is_told_once_and_in_order() {
+    fn the_steps_of_a_history_come_once_and_in_order() {
         let failed =
             json!({"error": "Landfall.Busy", "cause": r#"{"errorType":"Landfall.Busy","errorMessage":"wait"}"#});
         let history = [

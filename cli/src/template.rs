@@ -40,7 +40,7 @@ mod tests {
     use crate::{check, kinds::KINDS};
 
     #[test]
-    fn an_event_of_right_answers_is_right() {
+    fn valid_answers_make_a_valid_event() {
         for kind in KINDS {
             let answer = |question: &Question| match question.name {
                 "S3Url" => "s3://bucket/endpoints.csv",

@@ -140,7 +140,7 @@ async fn quotas_are_listed_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_role_is_asked_for_one_action_at_a_time() {
+async fn the_policies_of_a_role_are_simulated_one_action_at_a_time() {
     let decided = |decision: &str| {
         format!(
             "<SimulatePrincipalPolicyResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">\

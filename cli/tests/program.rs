@@ -179,7 +179,7 @@ async fn jobs_are_sent_seen_and_run_again() {
 }
 
 #[test]
-fn an_event_is_mended_by_check_alone() {
+fn check_names_every_fault_of_an_event() {
     let folder = tempfile::tempdir().unwrap();
     let wrong = event(folder.path(), |detail| {
         detail["DataFormat"] = "XML".into();
@@ -232,7 +232,7 @@ fn a_first_event_is_written_with_its_schema() {
 }
 
 #[test]
-fn what_cannot_be_done_is_said_to_programs_too() {
+fn errors_are_json_if_json_is_asked_for() {
     let came = landfall(&[
         "jobs",
         "--json",

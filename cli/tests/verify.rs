@@ -84,7 +84,7 @@ const ROWS: &str = "id,name\n1,a\n2,b\n";
 const OTHERS: &str = "id,name\n3,c\n4,d\n";
 
 #[test]
-fn a_good_folder_passes() {
+fn a_folder_of_good_files_passes() {
     let good = folder(&[("a.csv", ROWS), ("b/c.csv", "id,name\n3,c\n"), ("_receipt.json", "{}")]);
     let (status, printed, said) = run(&[path(&good)]);
     assert_eq!(status, 0, "{printed}{said}");
@@ -121,7 +121,7 @@ fn a_good_folder_passes() {
 }
 
 #[test]
-fn a_bad_folder_is_rejected_and_named() {
+fn a_folder_with_bad_files_fails_and_names_them() {
     let bad = folder(&[("a.csv", ROWS), ("b.csv", "id,name\n1,secret,3\n"), ("c.csv", "")]);
     let (status, printed, said) = run(&[path(&bad)]);
     assert_eq!(status, 1, "{printed}{said}");
@@ -147,7 +147,7 @@ fn a_bad_folder_is_rejected_and_named() {
 }
 
 #[test]
-fn what_does_not_apply_is_one_line() {
+fn checks_that_do_not_apply_are_counted_in_one_line() {
     let good = folder(&[("a.csv", ROWS)]);
     let (_, printed, _) = run(&[path(&good)]);
     assert!(
@@ -162,7 +162,7 @@ fn what_does_not_apply_is_one_line() {
 }
 
 #[test]
-fn a_program_is_told_why_nothing_was_done() {
+fn an_error_is_json_on_stdout_and_text_on_stderr() {
     let (status, printed, said) = run(&["no such folder", "--json"]);
     let document: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!((status, &document["schema"]), (2, &json!("landfall.error/1")));
@@ -175,7 +175,7 @@ fn a_program_is_told_why_nothing_was_done() {
 }
 
 #[test]
-fn what_is_asked_is_held_against_what_is_there() {
+fn the_options_of_the_command_decide_the_checks() {
     let good = folder(&[("a.csv", ROWS)]);
     let (status, document) = run_json(&[path(&good), "--rows", "3"]);
     assert_eq!(status, 1);
@@ -249,7 +249,7 @@ fn the_format_is_recognised_or_asked_for() {
 }
 
 #[test]
-fn a_file_that_no_decoder_reads_is_named_for_what_it_is() {
+fn a_file_of_an_unsupported_format_is_named_with_that_format() {
     let folder = tempfile::tempdir().unwrap();
     let gzip = |text: &str| {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -317,7 +317,7 @@ fn a_file_that_no_decoder_reads_is_named_for_what_it_is() {
 }
 
 #[test]
-fn a_receipt_beside_the_files_is_used_or_it_is_said_why_not() {
+fn a_receipt_beside_the_files_is_compared_or_the_reason_is_given() {
     let sealed = folder(&[("a.csv", ROWS), ("b.csv", OTHERS)]);
     seal(
         sealed.path(),
@@ -359,7 +359,7 @@ fn a_receipt_beside_the_files_is_used_or_it_is_said_why_not() {
 }
 
 #[test]
-fn parts_that_do_not_belong_together_are_named() {
+fn parts_with_other_columns_or_the_same_bytes_are_named() {
     let parts = folder(&[("a.csv", ROWS), ("b.csv", "id,name,city\n3,c,d\n")]);
     let (status, document) = run_json(&[path(&parts)]);
     let (verdict, reason) = check(&document, "columns_agree");
@@ -378,7 +378,7 @@ fn parts_that_do_not_belong_together_are_named() {
 }
 
 #[test]
-fn what_cannot_be_checked_says_why() {
+fn a_place_that_cannot_be_checked_gives_the_reason() {
     let nothing = folder(&[("_hidden", "x")]);
     let unknown = folder(&[("a", "x")]);
     let file = folder(&[("a.csv", ROWS), ("tricky\u{1b}[31m.json", "{")]);
@@ -489,7 +489,7 @@ fn seal(folder: &Path, keys: &[&str], prefix: &str, with_list: bool) -> Value {
 }
 
 #[test]
-fn a_copy_is_held_against_the_receipt_of_the_original() {
+fn a_copy_is_compared_with_the_receipt_of_the_original() {
     let copy = folder(&[("a.csv", ROWS), ("b.csv", OTHERS), ("c/d.csv", "id,name\n5,e\n6,f\n")]);
     let keys = ["a.csv", "b.csv", "c/d.csv"];
     seal(copy.path(), &keys, "s3://landfall-exports/run=1/", false);
@@ -597,7 +597,7 @@ fn a_copy_is_held_against_the_receipt_of_the_original() {
 }
 
 #[test]
-fn more_objects_than_a_receipt_holds_are_in_the_list_beside_it() {
+fn objects_beyond_those_in_the_receipt_are_read_from_its_list() {
     let many = tempfile::tempdir().unwrap();
     let keys: Vec<String> = (0..1_203).map(|number| format!("part-{number:05}.csv")).collect();
     for key in &keys {
@@ -657,7 +657,7 @@ fn more_objects_than_a_receipt_holds_are_in_the_list_beside_it() {
 }
 
 #[test]
-fn what_a_run_kept_is_verified_as_it_lies() {
+fn the_files_kept_from_a_local_run_can_be_verified() {
     let kept = folder(&[
         ("deliveries/1/delivery.json", "{}"),
         ("deliveries/1/history.json", "[]"),
@@ -721,7 +721,7 @@ fn what_a_run_kept_is_verified_as_it_lies() {
 }
 
 #[test]
-fn what_a_failed_job_left_is_not_good_for_being_unchanged() {
+fn the_unchanged_output_of_a_failed_job_still_fails() {
     let here = folder(&[("a.csv", ROWS)]);
     let mut receipt = seal(here.path(), &["a.csv"], "s3://landfall-exports/run=1/", false);
     receipt["verdict"] = json!("failed");
@@ -742,7 +742,7 @@ fn what_a_failed_job_left_is_not_good_for_being_unchanged() {
 }
 
 #[test]
-fn only_a_receipt_of_an_output_can_be_compared() {
+fn a_receipt_without_a_valid_output_is_refused() {
     let here = folder(&[("a.csv", ROWS)]);
     let receipt = seal(here.path(), &["a.csv"], "s3://landfall-exports/run=1/", false);
     let mut of_other_schema = receipt.clone();
@@ -863,7 +863,7 @@ async fn a_body_that_breaks_off_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_bucket_is_verified_and_held_against_its_receipt() {
+async fn a_bucket_is_verified_and_compared_with_its_receipt() {
     let here = tempfile::tempdir().unwrap();
     let guard = Guard::start().unwrap();
     let python = tokio::task::spawn_blocking(|| python::ensure(&places::workspace().unwrap()).unwrap())

@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_child_ends_with_its_handle() {
+    async fn a_child_ends_when_its_handle_is_dropped() {
         let guard = Guard::start().unwrap();
         let child = guard.spawn(Command::new("sleep").arg("60")).unwrap();
         let id = child.id().unwrap();

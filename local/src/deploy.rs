@@ -296,7 +296,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_substitution_is_made_or_named() {
+    fn a_substitution_without_a_value_is_an_error() {
         let values = BTreeMap::from([("Kind", "a".to_owned()), ("Arn", "b".to_owned())]);
         assert_eq!(substitute("${Kind} ${Arn} ${Kind} $.x", &values).unwrap(), "a b a $.x");
         let error = substitute("${Kind} ${Other} ${More}", &values).unwrap_err().to_string();
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn rests_do_not_grow() {
+    fn the_pause_after_missed_polls_does_not_grow() {
         let mut definition = json!({"Parameters": {"rest_seconds.$": "States.MathAdd($.missed.rest_seconds, 15)"}});
         shorten(&mut definition);
         let as_it_was = json!({"Parameters": {"rest_seconds.$": "$.missed.rest_seconds"}});
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn only_pauses_are_shortened() {
+    fn only_the_pauses_of_retries_are_shortened() {
         let mut definition = json!({"States": {"A": {
             "TimeoutSeconds": 9,
             "Retry": [{"ErrorEquals": ["X"], "IntervalSeconds": 5, "BackoffRate": 2, "MaxAttempts": 6,

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_eventbridge_adds_is_added_and_nothing_else() {
+    fn only_the_members_that_eventbridge_adds_are_filled_in() {
         let now = "2026-11-01T05:00:00.5Z".parse().unwrap();
         let mut event = json!({"detail-type": "Segment Snapshot Requested", "source": "s", "detail": {}, "time": null});
         let added = fill_in(&mut event, now);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_of_a_batch_are_called_by_what_people_know() {
+    fn the_requests_of_a_batch_are_labelled_by_name_and_resource() {
         let event = json!({"detail": {"Requests": [
             {"Kind": "a", "Detail": {"DomainName": "d", "SegmentDefinitionName": "s", "DestinationUri": "s3://b/"}},
             {"Kind": "a", "Detail": {"DashboardId": "x", "Landfall": {"Name": "nightly"}}},
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_taken_from_beside_its_event() {
+    fn a_list_is_read_from_the_folder_of_its_event() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("batch.json");
         let event = json!({"detail": {"RequestsUri": "s3://bucket/a/list.jsonl"}});

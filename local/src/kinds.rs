@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn each_service_is_there_once() {
+    fn each_service_is_listed_once() {
         let names: Vec<&str> = services(&KINDS).iter().map(|service| service.signing_name).collect();
         assert_eq!(names, SERVICES.map(|service| service.signing_name));
     }

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_workspace_and_never_gives_one_folder_twice() {
+    fn the_workspace_is_found_and_each_run_has_a_new_folder() {
         let root = workspace().unwrap();
         assert!(root.join("local/Cargo.toml").is_file());
         let temporary = tempfile::tempdir().unwrap();
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_that_go_on_keep_their_folders() {
+    fn the_folders_of_running_runs_are_not_pruned() {
         let own = tempfile::tempdir().unwrap();
         let ended = run_folder(own.path()).unwrap().path;
         let running = run_folder(own.path()).unwrap();

@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn an_environment_is_made_once_and_repaired_when_unfinished() {
+    fn an_environment_is_made_once_and_again_if_unfinished() {
         let own = tempfile::tempdir().unwrap();
         // Comments only: nothing is downloaded.
         let requirements = "# nothing\n";

@@ -63,7 +63,7 @@ mod tests {
     use crate::functions::BATCH;
 
     #[test]
-    fn the_names_are_those_of_the_template() {
+    fn parameters_and_outputs_have_the_names_of_the_template() {
         let deployed = include_str!("../../template.yaml");
         let machines = BTreeMap::from([
             ("segment-snapshot", "arn:a".to_owned()),

@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_settings_are_a_functions_own() {
+    fn each_function_has_its_own_size_and_settings() {
         let template = template().unwrap();
         let usual = template.size("segment-snapshot-start").unwrap();
         assert!(template.size("verify-output").unwrap().memory_mb > usual.memory_mb);
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loop_makes_what_it_says() {
+    fn a_loop_of_the_template_is_expanded() {
         let text = "
 Mappings: {M: {One: {Name: one}, Two: {Name: two}}}
 Resources:

@@ -123,7 +123,7 @@ async fn a_request_goes_to_the_service_that_it_is_signed_for() {
 }
 
 #[tokio::test]
-async fn an_answer_can_be_lost() {
+async fn a_lost_answer_breaks_the_connection_after_the_call() {
     let folder = tempfile::tempdir().unwrap();
     let edge = edge(&folder).await;
     edge.add_service(Arc::new(Echo::default()));

@@ -87,7 +87,7 @@ def handler(event, headers):
     return {'event': event, 'pid': os.getpid(), 'environment': dict(os.environ), 'headers': dict(headers)}";
 
 #[tokio::test]
-async fn a_function_gets_what_lambda_would_give_it() {
+async fn a_function_gets_the_environment_and_headers_of_lambda() {
     let fixture = Fixture::new().await;
     let mut config = fixture.config("echo", ECHO);
     config.variables.insert("LANDFALL_X".to_owned(), "1".to_owned());
@@ -223,7 +223,7 @@ async fn errors_exits_and_timeouts_are_reported_as_lambda_does() {
 }
 
 #[tokio::test]
-async fn refusals_have_lambdas_shape() {
+async fn refusals_have_the_shape_of_lambdas_errors() {
     let fixture = Fixture::new().await;
     let response = fixture.post("nobody", &[], "{}").await;
     assert_eq!(response.status(), 404);
@@ -261,7 +261,7 @@ async fn refusals_have_lambdas_shape() {
 }
 
 #[tokio::test]
-async fn faults_come_at_the_invocation_they_were_injected_for() {
+async fn injected_faults_hit_the_planned_invocation() {
     let fixture = Fixture::new().await;
     let mark = fixture.folder.path().join("mark");
     let handler = format!(

@@ -301,7 +301,7 @@ const UNTIL_SLICES: [&str; 7] = [
 
 /// Each slice is invoked until it is done; one that fails for good neither ends the others nor the job.
 #[tokio::test]
-async fn slices_are_run_until_none_is_left() {
+async fn slices_are_run_until_all_are_done() {
     let folder = tempfile::tempdir().unwrap();
     let world = world_of_slices(folder.path()).await;
     let execution = deliver_slices(&world, &["plain", "broken", "shaken", "other"]).await;
@@ -331,7 +331,7 @@ async fn slices_are_run_until_none_is_left() {
 
 /// A list of slices that is not there is an error like any other: the job ends sealed.
 #[tokio::test]
-async fn a_lost_list_of_slices_is_sealed() {
+async fn a_missing_list_of_slices_ends_sealed() {
     let folder = tempfile::tempdir().unwrap();
     let world = world_of_slices(folder.path()).await;
     let event = json!({"detail-type": "Segment Snapshot Requested", "detail": {}});
@@ -349,7 +349,7 @@ async fn a_lost_list_of_slices_is_sealed() {
 
 /// An execution that is stopped among its slices goes on with them.
 #[tokio::test]
-async fn a_redrive_goes_on_with_the_slices() {
+async fn a_redrive_continues_with_the_slices() {
     let folder = tempfile::tempdir().unwrap();
     let world = world_of_slices(folder.path()).await;
     // The slices come after the first verification, and are asked to wait: no more often than one of them is tried again.
@@ -383,7 +383,7 @@ async fn a_redrive_goes_on_with_the_slices() {
 }
 
 #[test]
-fn a_program_is_told_why_no_run_was_made() {
+fn a_run_that_cannot_start_gives_its_reason_as_json() {
     let local = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_landfall-local"))
             .args(arguments)

@@ -89,7 +89,7 @@ mod tests {
     use crate::{job::Kind, trigger::rejected_trigger};
 
     #[test]
-    fn a_cancel_names_a_job_and_nothing_else() {
+    fn a_cancel_names_one_job_and_nothing_else() {
         let asked = json!({"cancel": {"job_key": "20261101T050000Z-1a2b3c4d"}});
         assert_eq!(job_key_of(&asked), Ok("20261101T050000Z-1a2b3c4d".to_owned()));
         let mut by_another = asked;
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_message_says_what_the_service_does() {
+    fn the_message_says_whether_the_job_goes_on_at_the_service() {
         let now = DateTime::<Utc>::UNIX_EPOCH;
         let attempt = |state, service_id: Option<&str>| Attempt {
             number: 1,

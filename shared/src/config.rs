@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_allow_nothing() {
+    fn the_defaults_allow_nothing() {
         let config = read(&[("LANDFALL_LEDGER_BUCKET", "ledger")]).unwrap();
         assert_eq!(config.allowed, AllowList::default());
         assert_eq!(config.deadline, Duration::from_secs(21_600));
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_take_blanks_and_commas() {
+    fn lists_are_separated_by_blanks_or_commas() {
         let config = read(&[
             ("LANDFALL_LEDGER_BUCKET", "ledger"),
             ("LANDFALL_ALLOWED_DESTINATIONS", "s3://aaa/x/, s3://bbb/"),
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn access_is_the_role_in_its_region() {
+    fn credentials_and_region_are_read_without_showing_the_secret() {
         let role = access(&[("AWS_SESSION_TOKEN", "token")]).unwrap();
         assert_eq!(role.credentials.access_key_id(), "id");
         assert_eq!(role.credentials.session_token(), Some("token"));
@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_is_as_lambda_says() {
+    fn the_log_level_and_format_are_those_that_lambda_sets() {
         let logging = |variables: &'static [(&str, &str)]| {
             Logging::read(|name| {
                 let mut named = variables.iter().filter(|(key, _)| *key == name);
@@ -484,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_named() {
+    fn every_wrong_setting_is_named() {
         let message = read(&[
             ("LANDFALL_EXPECTED_BUCKET_OWNER", "12"),
             ("LANDFALL_ALLOWED_DESTINATIONS", "bucket/x"),

@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_each_fault_once_in_order_of_path() {
+    fn each_fault_is_listed_once_in_order_of_path() {
         let mut faults = Faults::default();
         faults.add("$.detail.b", "2", "1");
         faults.add("$.detail.a", "\"x\"".repeat(100), "1");
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_within_another_one_has_longer_paths() {
+    fn faults_of_a_nested_document_get_its_path_in_front() {
         let mut faults = Faults::default();
         faults.add("$.Kind", "2", "1");
         faults.add("$", "3", "1");
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_faults_of_a_document_are_taken_out_of_the_whole() {
+    fn the_faults_below_a_path_can_be_split_off() {
         let mut faults = Faults::default();
         for path in ["$", "$.event", "$.event.a", "$.event[0]", "$.events", "$.error"] {
             faults.add(path, "2", "1");
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_may_stand_for_others_at_its_place() {
+    fn one_list_of_faults_can_replace_another_at_the_same_paths() {
         let mut faults = Faults::default();
         faults.add("$.a", "2", "1");
         faults.add("$.c", "2", "1");
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn no_fault_is_no_error() {
+    fn without_a_fault_there_is_no_error() {
         assert_eq!(Faults::default().into_result(), Ok(()));
     }
 }

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn destinations_by_whole_segments() {
+    fn a_destination_is_allowed_by_whole_segments() {
         let check = |uri: &str| list().check_location("$.detail.DestinationUri", &uri.parse().unwrap());
         assert!(check("s3://exports/segments/a/").is_ok());
         assert!(check("s3://exports/segments").is_ok());
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_by_arn_or_leading_part() {
+    fn a_role_is_allowed_by_its_arn_or_a_leading_part() {
         let check = |arn| list().check_role("$.detail.RoleArn", arn).is_ok();
         assert!(check("arn:aws:iam::111122223333:role/landfall-export"));
         assert!(check("arn:aws:iam::111122223333:role/x"));
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn names_match_as_a_whole_and_with_their_case() {
+    fn names_match_as_a_whole_and_case_sensitively() {
         let check = |name: &str| list().check_domain("$.detail.DomainName", name);
         for inside in [
             "shop",
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn stars_may_stand_together_and_their_texts_do_not_overlap() {
+    fn patterns_may_have_adjacent_stars_and_parts_do_not_overlap() {
         for (pattern, name, matches) in [
             ("**", "", true),
             ("a**b", "ab", true),
@@ -270,7 +270,7 @@ mod tests {
     proptest::proptest! {
         /// The same as trying every length for each star.
         #[test]
-        fn patterns_match_as_if_every_length_were_tried(pattern in "[ab*]{0,8}", name in "[ab]{0,10}") {
+        fn patterns_match_as_a_matcher_that_tries_every_length(pattern in "[ab*]{0,8}", name in "[ab]{0,10}") {
             fn slow(pattern: &[u8], name: &[u8]) -> bool {
                 match pattern.split_first() {
                     None => name.is_empty(),
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn users_by_arn_and_addresses_only_where_everybody_is_allowed() {
+    fn a_user_is_allowed_by_arn_and_an_address_only_where_every_user_is() {
         let users = |patterns: &[&str]| AllowList {
             users: patterns.iter().map(|pattern| (*pattern).to_owned()).collect(),
             ..AllowList::default()

@@ -39,14 +39,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn one_thread_works_on_the_spot() {
+    async fn heavy_work_runs_in_place_on_a_runtime_of_one_thread() {
         let here = std::thread::current().id();
         assert_eq!(heavy(|| std::thread::current().id()).await, Ok(here));
         assert_eq!(heavy(|| panic!("as meant")).await, Err::<(), _>(Panicked));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-    async fn several_threads_work_elsewhere() {
+    async fn heavy_work_runs_on_another_thread_of_a_larger_runtime() {
         let here = std::thread::current().id();
         assert_ne!(heavy(|| std::thread::current().id()).await, Ok(here));
         assert_eq!(heavy(|| panic!("as meant")).await, Err::<(), _>(Panicked));

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_added_once() {
+    fn the_history_holds_each_run_once() {
         let mut some = history(0..5);
         assert!(!some.add(run(3)));
         let again = Run {

@@ -578,7 +578,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kind_and_detail_type_lead_to_each_other() {
+    fn kind_and_detail_type_convert_into_each_other() {
         for (kind, detail_type) in [
             ("segment-snapshot", "Segment Snapshot Requested"),
             ("endpoint-import", "Endpoint Import Requested"),
@@ -593,7 +593,7 @@ mod tests {
     }
 
     #[test]
-    fn the_message_of_a_lambda_error_is_its_own() {
+    fn the_message_of_a_lambda_error_is_taken_out_of_its_json() {
         let lambda = TaskError {
             error: "X".into(),
             cause: r#"{"errorType":"X","errorMessage":"why"}"#.into(),
@@ -607,7 +607,7 @@ mod tests {
     }
 
     #[test]
-    fn only_our_names_go_on() {
+    fn error_names_of_others_become_internal() {
         let error = |name: &str, cause: &str| TaskError {
             error: name.into(),
             cause: cause.into(),
@@ -621,7 +621,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gist_of_a_list_is_its_first_item() {
+    fn the_gist_of_a_list_of_faults_is_the_first_one() {
         let gist = |cause: &str| {
             let error = TaskError {
                 error: String::new(),

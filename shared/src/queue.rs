@@ -284,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_is_told_as_a_part_of_the_time_that_a_job_has() {
+    fn a_wait_is_a_percentage_of_the_time_until_the_deadline() {
         let created = DateTime::UNIX_EPOCH;
         let after = |seconds| created + TimeDelta::seconds(seconds);
         for (deadline, now, percent) in [

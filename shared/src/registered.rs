@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn names_make_an_arn_and_addresses_only_its_head() {
+    fn a_user_name_makes_an_arn_and_an_address_only_its_head() {
         let account = "111122223333";
         let one = |user: &RegisteredUser, region| match user.actor(account, region) {
             Actor::One(arn) => arn,
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn exactly_one_way_with_what_belongs_to_it() {
+    fn an_event_names_a_user_in_exactly_one_way() {
         let faults = |user: Value| {
             let mut faults = Faults::default();
             check(&json!({ OPTIONS: {"RegisteredUser": user} }), &mut faults);

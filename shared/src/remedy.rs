@@ -355,7 +355,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_that_may_be_good_is_picked_up_first() {
+    fn a_rerun_is_never_the_first_advice_if_the_job_may_be_good() {
         for kind in ErrorKind::ALL {
             let next = remedy(kind).started.next;
             // The service itself says that the export failed.
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn every_text_is_whole() {
+    fn every_text_is_whole_sentences() {
         let is_whole = |text: &str| text.ends_with('.') && !text.contains("  ");
         for kind in ErrorKind::ALL {
             let remedy = remedy(kind);

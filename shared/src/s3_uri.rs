@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_every_second_reading() {
+    fn an_ambiguous_uri_is_refused() {
         for text in [
             "https://bucket/key",
             "S3://bucket/key",
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn containment_is_by_whole_segments() {
+    fn a_uri_contains_another_by_whole_segments() {
         let folder = uri("s3://bucket/exports");
         assert!(uri("s3://bucket/exports").is_within(&folder));
         assert!(uri("s3://bucket/exports/a/b/").is_within(&folder));
@@ -287,7 +287,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_parses_prints_the_same(bucket in "[a-z0-9][a-z0-9-]{1,20}[a-z0-9]", key in "([a-zA-Z0-9=_. -]{1,8}/){0,4}") {
+        fn a_parsed_uri_prints_as_it_was_written(bucket in "[a-z0-9][a-z0-9-]{1,20}[a-z0-9]", key in "([a-zA-Z0-9=_. -]{1,8}/){0,4}") {
             let text = format!("s3://{bucket}/{key}");
             if let Ok(uri) = text.parse::<S3Uri>() {
                 prop_assert_eq!(uri.to_string(), text);
@@ -296,7 +296,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_escapes_its_folder(key in ".{0,40}") {
+        fn no_key_escapes_its_folder(key in ".{0,40}") {
             let folder = uri("s3://bucket/allowed/");
             if let Ok(inner) = format!("s3://bucket/allowed/{key}").parse::<S3Uri>() {
                 prop_assert!(inner.is_within(&folder));

@@ -95,7 +95,7 @@ mod tests {
         "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1;Lineage=a:0";
 
     #[test]
-    fn only_what_is_sampled_is_sent() {
+    fn only_sampled_traces_are_sent() {
         assert!(Segment::of_header(HEADER_OF_LAMBDA).is_some());
         for other in [
             "",

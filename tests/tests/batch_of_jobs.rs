@@ -452,7 +452,7 @@ async fn a_request_that_is_cancelled_counts_as_failed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_has_no_outcome_is_run_again_and_then_unknown() -> Result<()> {
+async fn a_request_without_an_outcome_runs_again_and_then_counts_as_unknown() -> Result<()> {
     let case = Case::new(Faults::none())?;
     let event = event(&json!({"Requests": [request("a"), request("b"), request("c")]}));
     let planned = case.plan("one", &event).await?;
@@ -489,7 +489,7 @@ async fn what_has_no_outcome_is_run_again_and_then_unknown() -> Result<()> {
 }
 
 #[tokio::test]
-async fn keys_that_requests_bring_are_their_own() -> Result<()> {
+async fn requests_of_a_batch_may_have_idempotency_keys() -> Result<()> {
     let keyed = |segment: &str, key: &str| {
         let mut request = request(segment);
         request["Detail"]["Landfall"] = json!({"IdempotencyKey": key, "Name": format!("of {key}")});
@@ -583,7 +583,7 @@ async fn a_batch_that_cannot_be_planned_is_summed_up_too() -> Result<()> {
 /// A plan whose answer was lost is gone on with; if none of its requests is right, there is nothing but to sum it up, since
 /// the definition asks no second time.
 #[tokio::test]
-async fn a_plan_whose_answer_was_lost_is_gone_on_with() -> Result<()> {
+async fn a_plan_whose_answer_was_lost_is_used() -> Result<()> {
     for (requests, status) in [
         (json!([request("a")]), Status::Running),
         (json!([{"Kind": "moon-landing", "Detail": {}}]), Status::Sealed),
@@ -601,7 +601,7 @@ async fn a_plan_whose_answer_was_lost_is_gone_on_with() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_list_that_changes_meanwhile_changes_nothing() -> Result<()> {
+async fn a_list_that_changes_after_the_plan_changes_nothing() -> Result<()> {
     let case = Case::new(Faults::none())?;
     case.store
         .insert(EXPORTS, "lists/requests.jsonl", format!("[{}]", request("a")));
@@ -633,7 +633,7 @@ fn of_jobs() -> Value {
 
 /// What the two definitions have in common is the same in both; what is caught is summed up.
 #[test]
-fn the_definition_is_that_of_jobs_where_it_can_be() {
+fn the_batch_definition_shares_its_states_with_that_of_jobs() {
     let (batch, jobs) = (definition()["States"].clone(), of_jobs()["States"].clone());
     for name in ["Announce", "Outcome", "Succeeded", "Failed"] {
         assert_eq!(batch[name], jobs[name], "{name}");
@@ -652,7 +652,7 @@ fn the_definition_is_that_of_jobs_where_it_can_be() {
 }
 
 #[test]
-fn the_choices_know_every_status() {
+fn the_batch_definition_knows_every_status() {
     let states = definition()["States"].clone();
     let next = |state: &str, batch: &Value| {
         let choices = states[state]["Choices"].as_array().cloned().unwrap_or_default();

@@ -309,7 +309,7 @@ async fn a_cancel_races_the_seal_and_one_of_them_wins() -> Result<()> {
 
 /// What is no job closes none, and each way is said.
 #[tokio::test]
-async fn what_is_no_job_cannot_be_cancelled() -> Result<()> {
+async fn only_a_job_can_be_cancelled() -> Result<()> {
     let harness = harness(Faults::none());
     let job = harness.start(&<Harness>::received("one", &event("one"))).await?;
     let missing = harness.cancel("cancel", "20261101T050000Z-00000000").await?;
@@ -370,7 +370,7 @@ async fn any_one_call_of_a_cancel_may_be_lost() -> Result<()> {
 
 /// Whether a job was cancelled is no news about it: where the ledger does not answer, the job goes on.
 #[tokio::test]
-async fn a_poll_goes_on_without_the_ledger() -> Result<()> {
+async fn a_poll_succeeds_if_the_ledger_does_not_answer() -> Result<()> {
     let quiet = harness(Faults::none());
     let job = quiet.start(&<Harness>::received("one", &event("one"))).await?;
     quiet.poll(job).await?;

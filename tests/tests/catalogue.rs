@@ -798,7 +798,7 @@ fn the_catalogue_is_large_and_names_every_check() {
 }
 
 #[tokio::test]
-async fn what_is_not_spoiled_passes() {
+async fn an_output_without_faults_passes() {
     for format in FORMATS {
         let mut output = Output::good(format);
         output.kms_key = Some(KEY.to_owned());
@@ -818,7 +818,7 @@ async fn what_is_not_spoiled_passes() {
 }
 
 #[tokio::test]
-async fn what_is_not_spoiled_passes_at_every_level() {
+async fn an_output_without_faults_passes_at_every_level() {
     for (format, level) in FORMATS
         .into_iter()
         .flat_map(|format| [Level::Listing, Level::Structure, Level::Full].map(|level| (format, level)))
@@ -894,7 +894,7 @@ fn read_by_others(asked: &[(String, PathBuf)]) -> Vec<String> {
 
 /// A checksum that another tool computes of the same bytes passes, whichever S3 may hold.
 #[tokio::test]
-async fn checksums_of_other_tools_pass() {
+async fn checksums_written_by_other_tools_pass() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut output = Output::good(Format::Csv);
     let file = folder.path().join(&output.target);
@@ -912,7 +912,7 @@ async fn checksums_of_other_tools_pass() {
 
 /// Readers that are not ours say of each spoiled file what its line says, and take what is not spoiled.
 #[test]
-fn other_readers_say_so_too() {
+fn other_readers_agree_about_every_fault() {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut asked, mut expected) = (Vec::new(), Vec::new());
     let mut ask = |name: &str, fault: &str, output: &Output, reads: &[(&str, &str)]| {

@@ -131,7 +131,7 @@ fn pauses(retrier: &Value) -> Result<Vec<f64>> {
 /// Step Functions counts the tries of a retrier over the whole stay in a state, so Start, where jobs stand in line for a
 /// day, has more of each.
 #[test]
-fn what_passes_has_time_to_pass() -> Result<()> {
+fn retries_outlast_errors_that_pass() -> Result<()> {
     for (error, elsewhere, in_start) in [
         // An outage of S3.
         ("Landfall.Unavailable", 150.0, 3.0 * 3600.0),
@@ -292,7 +292,7 @@ fn the_results_of_all_slices_fit() -> Result<()> {
 }
 
 #[test]
-fn the_choice_knows_every_status() {
+fn the_definition_knows_every_status() {
     let choices = state("Status")["Choices"].clone();
     let next = |status: Status| {
         let choice = choices
@@ -312,7 +312,7 @@ fn the_choice_knows_every_status() {
 
 /// No variables, no JSONata, and nothing but the substitutions that the template gives.
 #[test]
-fn the_definition_is_plain() {
+fn the_definition_uses_no_variables_and_only_known_substitutions() {
     let text = include_str!("../../statemachine/export-job.asl.json");
     assert!(!text.contains("JSONata") && !text.contains("\"Assign\""));
     let mut names: Vec<&str> = text
@@ -364,7 +364,7 @@ const RUNS_OF_SLICES: u64 = (slices::MAX_ROUNDS + slices::MAX_REPEATS) as u64;
 
 /// The members that the definition reads and writes are those of the job.
 #[test]
-fn missed_polls_are_counted_as_the_job_has_them() -> Result<()> {
+fn the_definition_counts_missed_polls_in_the_members_of_the_job() -> Result<()> {
     let filled = state("Missed")["Parameters"].clone();
     let mut names: Vec<String> = filled
         .as_object()
@@ -475,7 +475,7 @@ fn the_worst_execution_stays_within_its_history() -> Result<()> {
 /// A job in line asks again until its deadline: how long its tries last is a sum of pauses, each of which is anything from
 /// nothing to its bound, and so almost surely no less than its mean by six times its deviation.
 #[test]
-fn the_line_lasts_as_long_as_the_longest_deadline() -> Result<()> {
+fn retries_of_a_waiting_job_outlast_the_longest_deadline() -> Result<()> {
     let start = state("Start");
     let retriers = start["Retry"].as_array().context("nothing is tried again")?;
     let busy: Vec<_> = retriers

@@ -135,7 +135,7 @@ async fn hold(folder: &Path) -> BTreeMap<String, usize> {
 }
 
 #[tokio::test]
-async fn what_others_write_is_taken_and_counted() {
+async fn files_of_other_writers_are_accepted_and_counted() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("the workspace")
@@ -163,7 +163,7 @@ async fn what_others_write_is_taken_and_counted() {
 
 /// What is committed of it, for the fuzz targets, without Python.
 #[tokio::test]
-async fn the_seeds_are_taken_and_counted() {
+async fn the_committed_seeds_are_accepted_and_counted() {
     let seeds = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("data/seeds");
     let counted = hold(&seeds).await;
     assert_eq!(counted.len(), 6, "{counted:?}");

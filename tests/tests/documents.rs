@@ -84,7 +84,7 @@ fn fed(program: &mut Command, input: &[u8]) -> Result<String> {
 }
 
 #[test]
-fn every_script_is_one() -> Result<()> {
+fn every_script_of_the_pages_is_valid_shell() -> Result<()> {
     let scripts = scripts()?;
     assert!(scripts.len() >= 10, "{}", scripts.len());
     for (page, script) in &scripts {
@@ -99,7 +99,7 @@ fn every_script_is_one() -> Result<()> {
 }
 
 #[test]
-fn aws_knows_the_commands() -> Result<()> {
+fn the_aws_commands_of_the_pages_exist() -> Result<()> {
     let scripts = scripts()?;
     let commands: Vec<&str> = scripts
         .iter()
@@ -120,7 +120,7 @@ fn aws_knows_the_commands() -> Result<()> {
 
 /// Parameters and packages are those of the template and of the workspace.
 #[test]
-fn the_deployment_is_of_what_there_is() -> Result<()> {
+fn the_pages_name_existing_parameters_and_packages() -> Result<()> {
     let template = fs::read_to_string(Path::new(ROOT).join("template.yaml"))?;
     let (_, parameters) = template.split_once("\nParameters:").context("no parameters")?;
     let (parameters, _) = parameters

@@ -53,7 +53,7 @@ async fn checked(harness: &Harness, event: &Value) -> Result<(String, String, St
 const ESTIMATES: [Operation; 3] = [Operation::Definition, Operation::Estimate, Operation::Estimated];
 
 #[tokio::test]
-async fn the_rows_are_held_against_the_services_estimate() -> Result<()> {
+async fn the_rows_are_compared_with_the_estimate() -> Result<()> {
     for (scenario, otherwise, verdict, words, outcome) in [
         (Scenario::Success, "warn", "pass", "estimates 1010", "succeeded"),
         (
@@ -105,7 +105,7 @@ async fn the_rows_are_held_against_the_services_estimate() -> Result<()> {
 }
 
 #[tokio::test]
-async fn whoever_does_not_ask_pays_nothing() -> Result<()> {
+async fn an_event_that_asks_for_no_estimate_makes_no_call() -> Result<()> {
     let harness = harness(Scenario::Success);
     let plain = event(|detail| detail["Landfall"] = json!({}));
     let (verdict, reason, _) = checked(&harness, &plain).await?;

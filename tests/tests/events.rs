@@ -104,7 +104,7 @@ fn every_sample_has_its_outcome() -> Result<()> {
 
 /// `landfall check` holds the same against what a deployment allows as the functions do.
 #[test]
-fn the_command_line_sees_what_the_gate_sees() -> Result<()> {
+fn the_command_line_checks_the_same_resources_as_the_functions() -> Result<()> {
     let mut seen = 0;
     for (name, event) in samples()? {
         for (kind, see) in each_kind!(gates) {
@@ -167,7 +167,7 @@ fn a_name_that_the_deployment_does_not_allow_is_refused() -> Result<()> {
 
 /// What the README and its pages show is what one may send as it stands, each request of a batch included.
 #[test]
-fn the_events_of_the_pages_are_right() -> Result<()> {
+fn the_events_in_the_pages_are_valid() -> Result<()> {
     let (config, readers) = (config()?, readers());
     let mut seen = Vec::new();
     for page in PAGES {

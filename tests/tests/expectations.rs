@@ -85,7 +85,7 @@ fn check<'a>(receipt: &'a Value, name: &str) -> (&'a str, &'a str) {
 }
 
 #[tokio::test]
-async fn what_is_expected_and_met_stands_in_the_receipt() -> Result<()> {
+async fn met_expectations_are_in_the_receipt() -> Result<()> {
     let receipt = receipt(&event()).await?;
     assert_eq!(receipt["verdict"], "succeeded", "{receipt:#}");
     assert_eq!(receipt["verification"]["verdict"], "passed", "{receipt:#}");
@@ -100,7 +100,7 @@ async fn what_is_expected_and_met_stands_in_the_receipt() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_violated_warns_or_fails_as_the_event_says() -> Result<()> {
+async fn a_violated_expectation_warns_or_fails_as_the_event_says() -> Result<()> {
     for (name, expect, words) in [
         (
             "required_columns",
@@ -137,7 +137,7 @@ async fn what_is_violated_warns_or_fails_as_the_event_says() -> Result<()> {
 
 /// The sample's options are what the job carries.
 #[tokio::test]
-async fn the_job_carries_what_is_expected() -> Result<()> {
+async fn the_job_carries_the_expectations() -> Result<()> {
     let job = harness().start(&<Harness>::received("one", &event())).await?;
     let output = serde_json::to_value(job.output.context("no output")?)?;
     assert_eq!(output["expect"]["Rows"]["Max"], 10_000_000);
@@ -158,7 +158,7 @@ fn faults<S: JobService>(event: &Value) -> String {
 }
 
 #[test]
-fn what_can_never_hold_is_refused() {
+fn an_expectation_that_can_never_hold_is_refused() {
     let place = "$.detail.Landfall.Verification";
     for (options, expected) in [
         (json!({"Expect": {}}), None),
@@ -225,7 +225,7 @@ fn what_can_never_hold_is_refused() {
 
 /// What nobody ever looks at would be taken for what holds.
 #[test]
-fn what_writes_nothing_takes_no_verification() {
+fn an_import_accepts_no_verification_options() {
     let mut event: Value =
         serde_json::from_str(include_str!("../../events/endpoint-import-fullest.json")).expect("the sample is JSON");
     assert_eq!(faults::<EndpointImports>(&event), "");
@@ -245,7 +245,7 @@ fn what_writes_nothing_takes_no_verification() {
 
 /// A run leaves behind what the next one is compared with.
 #[tokio::test]
-async fn a_success_is_what_the_next_one_is_compared_with() -> Result<()> {
+async fn the_next_run_finds_the_rows_of_the_last_success() -> Result<()> {
     let harness = harness();
     let destination = format!("s3://{EXPORTS}/segments/expectations/").parse().expect("a URI");
     let store = harness.store.as_ref();

@@ -378,7 +378,7 @@ async fn a_start_that_crashes_waits_for_its_lease_and_goes_on() -> Result<()> {
 
 /// The function dies with its answer, after it recorded the id: the next invocation adopts the job.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_that_crashes_with_its_answer_is_adopted() -> Result<()> {
+async fn a_job_is_adopted_if_its_start_crashes_before_answering() -> Result<()> {
     let world = World::start(options(Scenario::Success)).await?;
     world.lambda().inject("segment-snapshot-start", 1, Fault::DieAfter)?;
     let execution = world.deliver(&sample()).await?;
@@ -392,7 +392,7 @@ async fn a_start_that_crashes_with_its_answer_is_adopted() -> Result<()> {
 
 /// One place and three events: they run one after the other, and all are sealed.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_line_is_waited_for() -> Result<()> {
+async fn jobs_wait_for_a_slot_in_a_full_queue() -> Result<()> {
     let mut options = options(Scenario::Success);
     let limit = BTreeMap::from([("LANDFALL_MAX_RUNNING".to_owned(), "1".to_owned())]);
     options

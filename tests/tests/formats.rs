@@ -213,7 +213,7 @@ proptest! {
     }
 
     #[test]
-    fn chunks_do_not_matter_for_any_bytes(
+    fn the_size_of_chunks_does_not_matter_for_any_bytes(
         bytes in prop::collection::vec(any::<u8>(), 0..60),
         sizes in prop::collection::vec(1..9_usize, 1..8),
     ) {
@@ -223,7 +223,7 @@ proptest! {
     }
 
     #[test]
-    fn chunks_do_not_matter_for_orc(rows in 0..3_000_i64, sizes in prop::collection::vec(1..5_000_usize, 1..8)) {
+    fn the_size_of_chunks_does_not_matter_for_orc(rows in 0..3_000_i64, sizes in prop::collection::vec(1..5_000_usize, 1..8)) {
         let bytes = orc(rows, Some(CompressionType::Zstd), 20_000);
         let decoded = decode(Format::Orc, &bytes, &sizes).expect("the file is whole");
         prop_assert_eq!(decoded.rows, rows as u64);
@@ -231,7 +231,7 @@ proptest! {
 }
 
 #[test]
-fn csv_cut_off_anywhere_is_found_but_behind_a_whole_record() {
+fn a_cut_in_csv_is_found_unless_it_follows_a_whole_record() {
     let table: Vec<Vec<String>> = [
         ["id", "name, full"],
         ["1", "Zoë \"Z\"\nSmith"],
@@ -260,7 +260,7 @@ fn csv_cut_off_anywhere_is_found_but_behind_a_whole_record() {
 }
 
 #[test]
-fn json_lines_cut_off_anywhere_are_found_but_behind_a_whole_line() {
+fn a_cut_in_json_lines_is_found_unless_it_follows_a_whole_line() {
     let text = "{\"a\":1,\"b\":\"Zoë\"}\n{\"a\":2,\"b\":[1,{\"c\":null}]}\n{\"a\":3}\n";
     for end in 0..text.len() {
         let kept = &text.as_bytes()[..end];

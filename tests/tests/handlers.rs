@@ -71,7 +71,7 @@ async fn assert_sealed_once(harness: &Harness, sealed: &Value, case: &str) -> Re
 }
 
 #[tokio::test]
-async fn a_run_without_faults() -> Result<()> {
+async fn a_run_without_faults_succeeds() -> Result<()> {
     let harness = harness(Scenario::Success);
     let sealed = harness.run("first", &event()).await?;
     assert_eq!(sealed["outcome"]["announce"], true);
@@ -175,7 +175,7 @@ fn assert_orphan_beside(entry: &Value, state: &str) {
 /// Found by the simulator: a late owner noted its orphan while the new one made its start call, which then took its claim
 /// for lost, made an orphan of its own job, and left the next attempt to another start call.
 #[tokio::test]
-async fn an_orphan_that_is_noted_during_a_start_call_takes_no_claim() -> Result<()> {
+async fn an_orphan_that_is_noted_during_a_start_call_leaves_its_claim() -> Result<()> {
     let harness = harness(Scenario::Success);
     orphan_during_start_call(&harness);
     let job = harness.start(&<Harness>::received("one", &event())).await?;
@@ -261,7 +261,7 @@ async fn a_job_that_another_one_has_recorded_is_no_orphan() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_not_allowed_is_never_started() -> Result<()> {
+async fn a_request_that_is_not_allowed_is_never_started() -> Result<()> {
     let harness = harness(Scenario::Success);
     for (path, value) in [
         ("DestinationUri", "s3://somebody-elses-bucket/x/"),
@@ -315,7 +315,7 @@ async fn every_refusal_of_the_service_has_its_name() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_unknown_status_is_no_end() -> Result<()> {
+async fn an_unknown_status_does_not_end_a_job() -> Result<()> {
     let harness = harness(Scenario::UnknownStatus);
     let job = harness.start(&<Harness>::received("one", &event())).await?;
     let job = harness.poll(job).await?;
@@ -346,7 +346,7 @@ async fn a_quota_that_stays_exceeded_ends_sealed() -> Result<()> {
 
 /// A start call whose answer is lost or tells nothing may have made a job, so in a day of an outage there are few.
 #[tokio::test]
-async fn start_calls_that_bring_no_id_are_few_and_far_between() -> Result<()> {
+async fn start_calls_without_an_id_become_rare() -> Result<()> {
     const STEP: Duration = Duration::from_secs(30);
     let failed = Refusal::new(
         http::StatusCode::INTERNAL_SERVER_ERROR,
@@ -463,7 +463,7 @@ async fn the_request_of_a_second_attempt_is_its_own() -> Result<()> {
 
 /// Options are no part of the key, so a second delivery may be wrong where the first was right.
 #[tokio::test]
-async fn a_delivery_that_fails_for_itself_does_not_close_the_job_of_another() -> Result<()> {
+async fn a_local_failure_does_not_close_the_job_of_another_delivery() -> Result<()> {
     let harness = harness(Scenario::Success);
     let job = harness.start(&<Harness>::received("one", &event())).await?;
     let mut wrong = event();
@@ -543,7 +543,7 @@ fn import_received() -> Result<landfall::start::Received> {
 
 /// A start call and what records it need 25 s. If S3 has left less of the function's minute, the call is not begun.
 #[tokio::test]
-async fn no_start_call_is_begun_that_may_not_be_recorded() -> Result<()> {
+async fn no_start_call_begins_without_time_to_record_its_id() -> Result<()> {
     for (seconds, is_begun) in [(34, true), (35, false)] {
         let harness = harness(Scenario::Success);
         let clock = harness.clock.clone();
@@ -572,7 +572,7 @@ async fn no_start_call_is_begun_that_may_not_be_recorded() -> Result<()> {
 
 /// Whatever loses all answers: nine start calls are made of a job, and no more.
 #[tokio::test]
-async fn nine_start_calls_that_bring_no_id_are_the_last() -> Result<()> {
+async fn a_job_makes_at_most_nine_start_calls_without_an_id() -> Result<()> {
     for (number, next) in [(8, Some(9)), (9, None)] {
         // The start call has its effect, and its function dies.
         let harness = <Harness>::new(settings(Scenario::Success), Faults::at(1, Moment::After, Harm::Die))?;
@@ -626,7 +626,7 @@ async fn a_deadline_is_a_whole_second_and_not_too_early() -> Result<()> {
 
 /// What was right when the job got in line is checked again before it is started.
 #[tokio::test]
-async fn a_source_that_changed_in_line_is_checked_again() -> Result<()> {
+async fn a_source_that_changed_while_its_job_waited_is_checked_again() -> Result<()> {
     let harness = imports(pinpoint::Scenario::Full)?;
     let received = import_received()?;
     assert_eq!(harness.start(&received).await.unwrap_err().kind, ErrorKind::Busy);
@@ -682,7 +682,7 @@ async fn a_rejection_stands_when_its_seal_is_tried_again() -> Result<()> {
 /// Found by the simulator: a delivery that found a job past its deadline, which another one had not been able to start,
 /// was rejected and announced by itself, although nobody could start the job any more.
 #[tokio::test]
-async fn a_job_that_nobody_can_start_any_more_is_given_up_for_all_its_deliveries() -> Result<()> {
+async fn a_job_that_can_no_longer_start_is_given_up_for_all_deliveries() -> Result<()> {
     // The owner dies right before its start call.
     let harness = <Harness>::new(settings(Scenario::Success), Faults::at(1, Moment::Before, Harm::Die))?;
     let mut late = event();
@@ -734,7 +734,7 @@ async fn a_deadline_that_has_passed_by_another_clock_ends_the_job() -> Result<()
 /// Found by the simulator: a delivery that found out that Pinpoint does not tell whether a lost call made a job was
 /// rejected, since another one had made the call.
 #[tokio::test]
-async fn an_import_that_cannot_be_told_is_given_up_for_all_its_deliveries() -> Result<()> {
+async fn a_lost_import_that_pinpoint_cannot_tell_is_given_up_for_all_deliveries() -> Result<()> {
     let harness = imports(pinpoint::Scenario::EmptyDefinition)?;
     let first = import_received()?;
     assert!(harness.start(&first).await.unwrap_err().kind.is_transient());
@@ -753,7 +753,7 @@ async fn an_import_that_cannot_be_told_is_given_up_for_all_its_deliveries() -> R
 /// An execution that died while it polled or verified a job which another one had started is sealed alone: the owner, or
 /// whoever comes after it, may get to the end.
 #[tokio::test]
-async fn whoever_adopts_a_job_and_dies_does_not_close_it() -> Result<()> {
+async fn an_execution_that_adopts_a_job_and_dies_does_not_close_it() -> Result<()> {
     for dies_in_verify in [false, true] {
         let harness = harness(Scenario::Success);
         harness.start(&<Harness>::received("one", &event())).await?;
@@ -783,7 +783,7 @@ async fn whoever_adopts_a_job_and_dies_does_not_close_it() -> Result<()> {
 
 /// What the service says of the job, everybody hears: it ends the job, whoever hears it first.
 #[tokio::test]
-async fn an_answer_that_everybody_gets_ends_the_job_for_all() -> Result<()> {
+async fn an_error_that_every_delivery_gets_ends_the_job_for_all() -> Result<()> {
     let harness = harness(Scenario::Success);
     let job = harness.start(&<Harness>::received("one", &event())).await?;
     let mut adopted = json!(harness.start(&<Harness>::received("two", &event())).await?);
@@ -798,7 +798,7 @@ async fn an_answer_that_everybody_gets_ends_the_job_for_all() -> Result<()> {
 
 /// The owner's own death is the job's: nobody else may be there to end it.
 #[tokio::test]
-async fn whoever_started_a_job_and_dies_closes_it() -> Result<()> {
+async fn an_execution_that_started_a_job_and_dies_closes_it() -> Result<()> {
     let harness = harness(Scenario::Success);
     let job = harness.start(&<Harness>::received("one", &event())).await?;
     let mut input = json!(job);

@@ -182,7 +182,7 @@ async fn two_seals_at_once_keep_both_runs() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_history_that_cannot_be_read_is_begun_anew() -> Result<()> {
+async fn an_unreadable_history_is_replaced() -> Result<()> {
     for body in ["", "{", "[1]", r#"{"schema":"landfall.history/9"}"#] {
         let harness = harness(Scenario::Success, Faults::none())?;
         harness.run("one", &event(0)).await?;
@@ -198,7 +198,7 @@ async fn a_history_that_cannot_be_read_is_begun_anew() -> Result<()> {
 
 /// Nobody looked for longer than was planned: an execution that was redriven, or one that adopted the job.
 #[tokio::test]
-async fn an_end_that_nobody_looked_for_is_not_kept() -> Result<()> {
+async fn a_run_with_a_gap_before_its_last_poll_is_not_kept() -> Result<()> {
     let harness = harness(Scenario::Success, Faults::none())?;
     let job = harness.start(&<Harness>::received("one", &event(0))).await?;
     harness.pass(Duration::from_secs(60)).await;
@@ -214,7 +214,7 @@ async fn an_end_that_nobody_looked_for_is_not_kept() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_failure_is_not_kept() -> Result<()> {
+async fn the_run_of_a_failed_job_is_not_kept() -> Result<()> {
     let harness = harness(Scenario::ServiceFailed, Faults::none())?;
     let sealed = harness.run("one", &event(0)).await?;
     assert_eq!(sealed["outcome"]["verdict"], "failed");
@@ -233,7 +233,7 @@ fn endpoint_export() -> Result<(Value, pinpoint::Settings)> {
 
 /// Pinpoint says when a job ended, however late that is seen.
 #[tokio::test]
-async fn the_service_knows_best_when_it_ended() -> Result<()> {
+async fn the_end_that_the_service_gives_is_kept() -> Result<()> {
     let (event, settings) = endpoint_export()?;
     let harness = Harness::exports(settings, Faults::none())?;
     let job = harness
@@ -252,7 +252,7 @@ async fn the_service_knows_best_when_it_ended() -> Result<()> {
 
 /// When a job began whose start call was lost is not known.
 #[tokio::test]
-async fn a_job_that_was_found_is_not_kept() -> Result<()> {
+async fn the_run_of_a_job_with_a_lost_start_call_is_not_kept() -> Result<()> {
     let (event, settings) = endpoint_export()?;
     let harness = Harness::exports(settings, Faults::at(1, Moment::After, Harm::Die))?;
     let sealed = harness.run("one", &event).await?;
@@ -263,7 +263,7 @@ async fn a_job_that_was_found_is_not_kept() -> Result<()> {
 }
 
 #[test]
-fn the_key_is_what_the_roles_may_reach() {
+fn the_key_of_a_history_is_under_its_kind() {
     assert_eq!(
         history::key(&Kind::new("segment-snapshot"), "ab"),
         "history/segment-snapshot/ab.json"

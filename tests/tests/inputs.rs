@@ -664,7 +664,7 @@ async fn an_unreadable_event_is_announced_once() -> Result<()> {
 /// The same through the deployed definition, its interpreter and the functions' own binaries. The interpreter is Python's
 /// and passes on neither numbers beyond a float nor members that stand twice, as Step Functions may.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_machine_passes_on_unread_ends_sealed_and_announced() -> Result<()> {
+async fn unreadable_events_end_sealed_and_announced_on_the_interpreter() -> Result<()> {
     let mut options = Options::for_kind("segment-snapshot")?;
     options.retries = Retries::Short;
     patient(&mut options);

@@ -110,7 +110,7 @@ async fn an_entry_is_changed_again_after_each_lost_race_and_given_up_after_the_l
 }
 
 #[tokio::test]
-async fn what_is_left_as_it_is_is_not_written() -> Result<()> {
+async fn an_unchanged_entry_is_not_written() -> Result<()> {
     let world = World::new();
     let current = world.created("job").await?;
     let left = world
@@ -161,7 +161,7 @@ async fn an_entry_that_cannot_be_used_is_named() -> Result<()> {
 
 /// S3 refuses the second try of a write whose first one succeeded: each write is known by its token.
 #[tokio::test]
-async fn a_write_that_meets_its_own_success_has_won() -> Result<()> {
+async fn a_retried_write_that_finds_its_own_result_has_succeeded() -> Result<()> {
     let world = World::new();
     let ledger = world.ledger();
     let first = ledger.create(world.entry("job")).await?.won().context("it was there")?;
@@ -186,7 +186,7 @@ async fn a_value_that_is_written_once_stays() -> Result<()> {
 
 /// Each contender pauses for another time, longer after each lost race, and never for long.
 #[tokio::test]
-async fn whoever_loses_races_for_a_shared_value_pauses() -> Result<()> {
+async fn a_lost_race_for_a_shared_value_is_followed_by_a_pause() -> Result<()> {
     const KEY: &str = "slots/x.json";
     let mut all = Vec::new();
     for contender in ["one", "two"] {
@@ -245,7 +245,7 @@ async fn a_queue_has_as_many_slots_as_its_limit_and_a_job_one_of_them() -> Resul
 
 /// A slot lasts until its time is over; the moment itself is past.
 #[tokio::test]
-async fn a_slot_that_nobody_gave_back_ends_at_its_time() -> Result<()> {
+async fn a_slot_that_was_not_returned_expires() -> Result<()> {
     let world = World::new();
     let ledger = world.ledger();
     let queue = Queue::new(&ledger, &world.clock, &world.kind);

@@ -304,7 +304,7 @@ where
 }
 
 #[test]
-fn what_is_planted_would_be_found() {
+fn the_search_finds_planted_secrets() {
     let _turn = TURN.blocking_lock();
     listen();
     tracing::info!(target: "landfall_quicksight::errors", "the service says: {}", PLANTS[0]);
@@ -550,7 +550,7 @@ async fn nothing_that_an_object_holds_is_logged() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_line_says_whose_it_is_and_each_state_what_it_decided() -> Result<()> {
+async fn each_line_names_its_job_and_each_state_its_decision() -> Result<()> {
     let _turn = begin().await;
     let harness = segments(Default::default());
     let mut event = sample("segment-snapshot.json");
@@ -617,7 +617,7 @@ async fn each_line_says_whose_it_is_and_each_state_what_it_decided() -> Result<(
 
 /// What the runs above cannot reach: no line of a deployed crate is made of the message of an error.
 #[test]
-fn no_line_is_made_of_a_message() -> Result<()> {
+fn no_log_line_is_made_of_an_error_message() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut folders = vec![
         root.join("shared/src"),

@@ -145,7 +145,7 @@ async fn run(case: Case) -> Report {
 /// Not a test of its own: what the others run in a process each.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "run by the others"]
-async fn the_process() {
+async fn verify_one_case_in_this_process() {
     let name = std::env::var(CASE).expect("run by the others");
     let case = case(&name);
     let decoded = case.decoded;
@@ -200,7 +200,7 @@ impl Layer for Listing {
 /// Not a test of its own: what the last one runs in a process.
 #[tokio::test]
 #[ignore = "run by another"]
-async fn the_process_of_many_objects() {
+async fn verify_many_objects_in_this_process() {
     const OBJECTS: usize = 100_000;
     let clock = ManualClock::at("2026-11-01T05:00:07Z".parse().expect("a time"));
     let asked = Expectation {
@@ -223,7 +223,7 @@ async fn the_process_of_many_objects() {
 }
 
 fn in_a_process(name: &str) {
-    run_in_a_process("the_process", name);
+    run_in_a_process("verify_one_case_in_this_process", name);
 }
 
 fn run_in_a_process(process: &str, name: &str) {
@@ -262,6 +262,6 @@ fn gzip_that_inflates_to_any_size_takes_little_memory() {
 }
 
 #[test]
-fn what_is_kept_of_an_object_without_a_ledger_is_bounded() {
-    run_in_a_process("the_process_of_many_objects", "objects");
+fn verification_without_a_ledger_holds_little_per_object() {
+    run_in_a_process("verify_many_objects_in_this_process", "objects");
 }

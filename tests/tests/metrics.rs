@@ -36,7 +36,7 @@ where
 }
 
 #[tokio::test]
-async fn what_is_written_is_of_the_embedded_metric_format() -> Result<()> {
+async fn metrics_have_the_embedded_metric_format() -> Result<()> {
     let validator = jsonschema::validator_for(&schema())?;
     let segment = sample(include_str!("../../events/segment-snapshot-scheduler.json"), "nightly");
     let export = sample(include_str!("../../events/endpoint-export.json"), "endpoints");

@@ -125,7 +125,7 @@ async fn a_job_that_ends_late_is_sealed_without_another_export() -> Result<()> {
 /// What is written beside the receipt is for the event of the pick-up to say; its name is that of the first one if it has
 /// none of its own.
 #[tokio::test]
-async fn a_pick_up_goes_by_its_own_options() -> Result<()> {
+async fn a_pick_up_uses_the_options_of_its_own_event() -> Result<()> {
     for manifest in [true, false] {
         let harness = segments(Scenario::Success, Faults::none())?;
         let options = json!({"DeadlineSeconds": 20, "Name": "nightly", "Manifest": !manifest});
@@ -143,7 +143,7 @@ async fn a_pick_up_goes_by_its_own_options() -> Result<()> {
 
 /// The data are those of the job that asked for them: what is known of it, and of its calls, is known of the pick-up.
 #[tokio::test]
-async fn a_pick_up_knows_what_the_job_knew() -> Result<()> {
+async fn a_pick_up_takes_over_what_the_entry_of_the_job_holds() -> Result<()> {
     let harness = segments(Scenario::Success, Faults::none())?;
     let first = given_up(&harness).await?;
     let key = Ledger::entry_key(&SegmentSnapshots::kind(), &first);
@@ -178,7 +178,7 @@ async fn a_pick_up_knows_what_the_job_knew() -> Result<()> {
 
 /// Nothing to pick up: the error says why, and what to do.
 #[tokio::test]
-async fn what_cannot_be_picked_up_is_refused_with_what_to_do() -> Result<()> {
+async fn a_job_that_cannot_be_picked_up_is_refused_with_advice() -> Result<()> {
     let harness = segments(Scenario::Success, Faults::none())?;
     let refused = async |event: Value| {
         let error = harness.start(&<Harness>::received("x", &event)).await.unwrap_err();

@@ -329,7 +329,7 @@ async fn a_start_without_effect_is_made_again_and_an_export_in_a_place_of_its_ow
 }
 
 #[tokio::test]
-async fn where_nothing_can_be_told_an_export_gets_its_own_prefix_and_an_import_stops() -> Result<()> {
+async fn after_an_ambiguous_call_an_export_gets_its_own_prefix_and_an_import_stops() -> Result<()> {
     let world = World::new(Scenario::EmptyDefinition, before_the_end());
     let (attempt, jobs, starts, _) = settled(&world, &world.exports(), &export(&json!({}))).await;
     assert_eq!((attempt, jobs, starts), (2, 2, 2));
@@ -351,7 +351,7 @@ async fn where_nothing_can_be_told_an_export_gets_its_own_prefix_and_an_import_s
 }
 
 #[tokio::test]
-async fn of_several_imports_of_the_same_the_oldest_is_ours_and_older_ones_are_not() -> Result<()> {
+async fn the_oldest_same_import_since_the_start_call_is_ours() -> Result<()> {
     let world = World::new(Scenario::LostAnswer, before_the_end());
     let same = json!({
         "RoleArn": role(), "Format": "CSV", "S3Url": format!("s3://{EXPORTS}/imports/endpoints.csv"), "RegisterEndpoints": true,
@@ -680,7 +680,7 @@ async fn every_modelled_error_of_every_operation_has_its_name() {
 }
 
 #[tokio::test]
-async fn after_the_end_of_support_what_a_retired_endpoint_may_answer_is_named_so() {
+async fn answers_of_a_retired_endpoint_are_named_so_after_the_end_of_support() {
     for (status, code, kind) in MODELLED {
         let answers = || Answers {
             status,

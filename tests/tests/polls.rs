@@ -91,7 +91,7 @@ async fn a_job_outlives_every_refusal_of_its_polls() -> Result<()> {
 }
 
 #[tokio::test]
-async fn only_the_deadline_ends_a_job_that_nothing_is_heard_of() -> Result<()> {
+async fn only_the_deadline_ends_a_job_without_news() -> Result<()> {
     let mut harness = harness()?;
     let mut job = harness.start(&<Harness>::received("one", &event(3_600))).await?;
     let refusal = Refusal::new(StatusCode::FORBIDDEN, "AccessDeniedException", "no");

@@ -121,7 +121,7 @@ async fn every_sample_ends_with_a_receipt_of_all_its_files() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_sensitive_is_never_written() -> Result<()> {
+async fn sensitive_values_are_never_written() -> Result<()> {
     for scenario in [
         Scenario::Success,
         Scenario::HttpsUri,
@@ -148,7 +148,7 @@ async fn what_is_sensitive_is_never_written() -> Result<()> {
 }
 
 #[tokio::test]
-async fn each_scenario_ends_as_it_must() -> Result<()> {
+async fn each_scenario_ends_with_its_own_outcome() -> Result<()> {
     use ErrorKind::{Forbidden, InvalidEvent, JobFailed, NotFound, OutputRejected, TimedOut};
     for (scenario, expected, words) in [
         (Scenario::Success, None, ""),
@@ -210,7 +210,7 @@ async fn a_lost_start_is_adopted_by_its_id() -> Result<()> {
 
 /// The ledger was lost between two calls, so the second one meets its own job.
 #[tokio::test]
-async fn an_id_in_use_is_ours_if_its_files_are() -> Result<()> {
+async fn an_id_in_use_is_ours_if_its_files_match() -> Result<()> {
     let harness = harness(Scenario::Success);
     let received = Snapshots::received("first", &sample("plain"));
     let first = harness.start(&received).await?;
@@ -275,7 +275,7 @@ impl SimulatedService for Unshown {
 }
 
 #[tokio::test]
-async fn thirteen_at_a_time_stand_in_line() -> Result<()> {
+async fn a_thirteenth_job_waits_until_the_service_has_room() -> Result<()> {
     let harness = harness(Scenario::Success);
     let event = |number: usize| {
         let mut event = sample("csv");
@@ -345,7 +345,7 @@ async fn started(scenario: Scenario, path: &'static str, answer: Answer) -> Resu
 }
 
 #[tokio::test]
-async fn a_failure_without_a_reason_is_told_at_the_second_look() -> Result<()> {
+async fn a_failure_without_a_reason_is_reported_at_the_second_poll() -> Result<()> {
     let answers: [Answer; 3] = [
         |_| {
             (
@@ -378,7 +378,7 @@ async fn a_failure_without_a_reason_is_told_at_the_second_look() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_result_that_is_refused_is_an_error_and_no_end() -> Result<()> {
+async fn a_refused_result_does_not_end_the_job() -> Result<()> {
     let (harness, job) = started(Scenario::Success, "/result", |_| {
         (
             StatusCode::UNAUTHORIZED,
@@ -410,7 +410,7 @@ async fn a_result_that_is_refused_is_an_error_and_no_end() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_error_of_the_whole_job_counts_though_it_completed() -> Result<()> {
+async fn an_error_of_the_whole_job_fails_it_even_if_it_completed() -> Result<()> {
     let (harness, job) = started(Scenario::Success, "/result", |_| {
         let error = json!({"ErrorType": "RLS_CHANGED", "ErrorMessage": "see https://example.com/a?X-Amz-Signature=0a"});
         (
@@ -431,7 +431,7 @@ async fn an_error_of_the_whole_job_counts_though_it_completed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_refusal_never_quotes_what_is_sensitive() -> Result<()> {
+async fn a_refusal_never_quotes_sensitive_values() -> Result<()> {
     let mut harness = harness(Scenario::Success);
     harness.talk_to(Arc::new(Instead {
         service: Arc::clone(&harness.simulated),
@@ -456,7 +456,7 @@ async fn a_refusal_never_quotes_what_is_sensitive() -> Result<()> {
 
 /// Codes decide, not the status: 409 is two things, and denied access is 401.
 #[tokio::test]
-async fn unknown_codes_go_by_their_status() -> Result<()> {
+async fn an_unknown_error_code_is_judged_by_its_status() -> Result<()> {
     for (status, kind) in [
         (400, ErrorKind::InvalidEvent),
         (401, ErrorKind::Forbidden),

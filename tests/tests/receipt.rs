@@ -302,7 +302,7 @@ async fn a_success_is_sealed_with_its_list_and_its_pointer() {
 }
 
 #[tokio::test]
-async fn a_failure_leaves_nothing_at_the_data() {
+async fn a_failure_writes_nothing_beside_the_data() {
     let world = World::new();
     let ready = Ready {
         succeeded: false,
@@ -321,7 +321,7 @@ async fn a_failure_leaves_nothing_at_the_data() {
 
 /// Each call, one after the other, fails before or after its effect; after a further try the same objects lie there.
 #[tokio::test]
-async fn a_seal_that_breaks_off_anywhere_ends_in_the_same() {
+async fn a_seal_that_breaks_off_anywhere_ends_the_same_way() {
     for listed in [3, 1_001, MANY] {
         let ready = ready(5, listed);
         let quiet = World::new();
@@ -371,7 +371,7 @@ async fn a_seal_that_breaks_off_anywhere_ends_in_the_same() {
 
 /// What its report names is not what lies there: nothing is sealed beside the data.
 #[tokio::test]
-async fn a_list_that_is_not_the_report_s_is_not_sealed() {
+async fn a_list_of_objects_that_is_not_the_reports_is_not_sealed() {
     type Harm = fn(&MemoryStore, &Ready);
     let harms: [(Harm, &str); 4] = [
         (|store, ready| store.remove(LEDGER, &ready.list_key()), "was deleted"),
@@ -433,7 +433,7 @@ async fn the_pointer_moves_forward_only() {
 }
 
 #[tokio::test]
-async fn what_is_not_ours_is_left_alone_and_holds_nothing_up() {
+async fn a_foreign_pointer_stays_and_stops_no_seal() {
     for foreign in ["hello", "{}", "{\"schema\":\"landfall.latest/2\"}"] {
         let world = World::new();
         let job = ready(5, 3).lay_out(&world.store).await;
@@ -504,7 +504,7 @@ proptest! {
 
     /// Any number of seals at once, each of whose calls may fail and be tried again: the newest stands at the end.
     #[test]
-    fn the_newest_of_many_at_once_stands(
+    fn the_newest_of_many_concurrent_pointers_stands(
         pointers in prop::collection::vec((0_u32..4, 0_i64..3, "[ab]{1,2}"), 1..7),
         failing in prop::collection::vec((0_usize..20, any::<bool>()), 0..6),
     ) {
@@ -539,7 +539,7 @@ proptest! {
 
 /// Such as that of an object whose key was disabled: S3 answers what would come again.
 #[tokio::test]
-async fn an_error_that_stays_holds_nothing_up() {
+async fn a_lasting_error_of_the_pointer_stops_no_seal() {
     for kind in [ErrorKind::Internal, ErrorKind::Forbidden, ErrorKind::NotFound] {
         // The put, the look and the read, of which the first finds an older one.
         for call in 0..3 {
@@ -569,7 +569,7 @@ async fn an_error_that_stays_holds_nothing_up() {
 
 /// Somebody writes between every look and write: a bounded number of turns, then the state machine tries again.
 #[tokio::test]
-async fn a_race_that_does_not_end_is_busy() {
+async fn an_endless_race_for_the_pointer_ends_as_busy() {
     let world = World::new();
     for turn in 0..9 {
         world.store.before(Op::Put, turn, move |store| {
@@ -590,7 +590,7 @@ async fn a_race_that_does_not_end_is_busy() {
 
 /// Two executions seal the same job at once, and two jobs at once: one receipt each, one list, the newest pointer.
 #[tokio::test]
-async fn seals_at_once_end_in_the_same() {
+async fn concurrent_seals_end_the_same_way() {
     for (first, second) in [(5, 6), (6, 5), (5, 5)] {
         let world = World::new();
         let jobs = if first == second {

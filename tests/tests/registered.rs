@@ -88,7 +88,7 @@ fn written(harness: &Snapshots) -> String {
 }
 
 #[tokio::test]
-async fn a_snapshot_is_made_with_the_users_eyes() -> Result<()> {
+async fn a_snapshot_is_made_in_a_session_of_the_user() -> Result<()> {
     let elsewhere = event_for(json!({
         "UserArn": "arn:aws:quicksight:us-east-1:111122223333:user/default/Analysts/anna",
     }));
@@ -116,7 +116,7 @@ async fn a_snapshot_is_made_with_the_users_eyes() -> Result<()> {
 }
 
 #[tokio::test]
-async fn whom_the_deployment_does_not_allow_is_refused_before_any_call() -> Result<()> {
+async fn a_user_who_is_not_allowed_is_refused_before_any_call() -> Result<()> {
     let refused = [
         event_for(json!({ "UserArn": "arn:aws:quicksight:eu-central-1:111122223333:user/guests/anna" })),
         event_for(json!({ "UserName": NAME, "Namespace": "guests" })),
@@ -151,7 +151,7 @@ async fn whom_the_deployment_does_not_allow_is_refused_before_any_call() -> Resu
 }
 
 #[tokio::test]
-async fn an_event_says_for_whom_in_one_way() -> Result<()> {
+async fn an_event_names_its_users_in_one_way() -> Result<()> {
     let with = |change: fn(&mut Value)| {
         let mut event = by_arn("anna");
         change(&mut event["detail"]);
@@ -251,7 +251,7 @@ async fn a_job_of_one_user_cannot_be_polled_as_another() -> Result<()> {
 }
 
 #[tokio::test]
-async fn each_way_to_get_no_session_ends_as_it_must() -> Result<()> {
+async fn each_session_scenario_ends_with_its_own_outcome() -> Result<()> {
     for (scenario, expected, words) in [
         (Scenario::TokenThrottled, "", ""),
         (

@@ -65,7 +65,7 @@ fn rows(tables: &[(&str, &[ServiceError])]) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn the_runbook_says_what_the_code_says() -> Result<()> {
+fn the_runbook_gives_the_remedies_of_the_code() -> Result<()> {
     let page = fs::read_to_string(Path::new(PAGE))?;
     let ended = table(
         &["where it ended", "do"],

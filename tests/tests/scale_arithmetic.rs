@@ -292,7 +292,7 @@ fn usual_concurrency() -> Result<u64> {
 }
 
 #[test]
-fn the_page_says_what_is_computed() -> Result<()> {
+fn the_page_shows_the_computed_numbers() -> Result<()> {
     let tables = [("counts", counts()), ("times", times(usual_concurrency()?))];
     let mut wrong = String::new();
     for (name, table) in tables {
@@ -344,7 +344,7 @@ fn transitions_are_those_of_the_definition() -> Result<()> {
 
 /// The numbers in the page's sentences, each from what it follows from.
 #[test]
-fn the_sentences_hold() {
+fn the_sentences_of_the_page_have_the_computed_numbers() {
     let page = include_str!("../../docs/scale.md");
     let terabytes = (u128::from(MAX_SLICES) * u128::from(MAX_BYTES)) as f64 / TB as f64;
     let planned = (WORKING_SECONDS as f64 / PAGE_SECONDS * PAGE as f64) / 1e6;

@@ -187,7 +187,7 @@ async fn batch() -> Result<(Value, Value)> {
 
 /// What the functions write fits what is published.
 #[tokio::test]
-async fn what_is_written_fits_its_schema() -> Result<()> {
+async fn written_documents_fit_their_schemas() -> Result<()> {
     let harness = <Harness>::new(
         Settings {
             profiles: 20,

@@ -319,7 +319,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     #[test]
-    fn both_find_the_same_faults(
+    fn our_validator_and_jsonschema_find_the_same_faults(
         event in any::<Index>(),
         changes in vec((any::<Index>(), change()), 0..5),
     ) {
@@ -333,7 +333,7 @@ proptest! {
     }
 
     #[test]
-    fn both_know_a_time(text in moment()) {
+    fn our_validator_and_jsonschema_agree_about_times(text in moment()) {
         let schema = json!({"type": "string", "format": "date-time"});
         let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
         let text = Value::from(text);
@@ -342,14 +342,14 @@ proptest! {
 }
 
 #[test]
-fn both_accept_every_sample_that_is_right() {
+fn our_validator_and_jsonschema_accept_every_valid_sample() {
     let right = |event: &&Value| SCHEMAS.iter().any(|(shape, _)| ours(shape, event).is_empty());
     let found = EVENTS.iter().filter(right).count();
     assert!(found >= 10, "{found} of {}", EVENTS.len());
 }
 
 #[test]
-fn a_schema_that_would_be_passed_over_is_refused() {
+fn a_schema_with_unsupported_keywords_is_refused() {
     for (schema, why) in [
         (json!({"multipleOf": 2}), "multipleOf is 2"),
         (json!({"properties": {"a": {"$ref": "#"}}}), "$ref is"),

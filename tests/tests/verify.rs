@@ -304,7 +304,7 @@ async fn a_late_file_is_read_and_listed_again() {
 
 /// The rows of a file that was read and is gone are lost, whenever it went.
 #[tokio::test]
-async fn data_that_goes_between_two_listings_fails() {
+async fn data_that_vanishes_between_two_listings_fails() {
     for listing in [1, 2] {
         let case = Case::good(Format::Csv);
         case.store.before(Op::List, 1, |store| {
@@ -459,7 +459,7 @@ async fn a_format_without_a_decoder_is_never_taken_for_checked() {
 }
 
 #[tokio::test]
-async fn content_decides_where_the_name_does_not() {
+async fn content_decides_where_the_name_says_nothing() {
     for format in FORMATS {
         let case = Case::new(format);
         let body = match format {
@@ -555,7 +555,7 @@ async fn files_that_the_service_names_must_be_there() {
 }
 
 #[tokio::test]
-async fn encryption_is_held_against_the_key_asked_for() {
+async fn encryption_is_compared_with_the_key_asked_for() {
     let other = KEY.replace("0001", "0002");
     let id = "0a1b2c3d-0000-4000-8000-000000000001";
     for (asked, encryption, found, verdict) in [
@@ -590,7 +590,7 @@ async fn encryption_is_held_against_the_key_asked_for() {
 }
 
 #[tokio::test]
-async fn checksums_of_s3_are_held_against_ours() {
+async fn checksums_of_s3_are_compared_with_ours() {
     let sha256 = |value: &str| StoredChecksum::choose([("SHA-256", value)], false);
     let of = |bytes: &str| sha256(&base64::encode(Sha256::digest(bytes)));
     let case = Case::good(Format::Csv);
@@ -667,7 +667,7 @@ async fn reasons_are_bounded() {
 }
 
 #[tokio::test]
-async fn whatever_call_fails_the_error_comes_back_as_it_is() {
+async fn the_error_of_any_failed_call_is_returned_unchanged() {
     for format in FORMATS {
         for kind in [
             ErrorKind::Throttled,
@@ -711,7 +711,7 @@ async fn ranges_of_any_size_give_the_same_report() {
 }
 
 #[tokio::test]
-async fn it_stops_before_the_deadline_and_says_how_far_it_came() {
+async fn verification_stops_before_the_deadline_and_says_how_far_it_came() {
     let mut case = Case::new(Format::Csv);
     case.limits.range = 10;
     case.limits.side_by_side = 1;
@@ -796,7 +796,7 @@ async fn memory_does_not_grow_with_the_objects() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_needs_all_the_memory_is_read_alone() {
+async fn an_object_that_needs_all_the_memory_is_read_alone() {
     let mut case = Case::good(Format::Jsonl);
     for n in 0..8 {
         case.put(

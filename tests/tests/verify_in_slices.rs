@@ -186,7 +186,7 @@ fn essence(report: Report) -> Report {
 /// Found by the simulator: the second listing was made at once by an invocation whose clock was ahead of that of the
 /// first, so that a late file was not seen.
 #[tokio::test]
-async fn the_settling_time_passes_by_any_clock() {
+async fn the_settling_time_passes_even_if_a_clock_is_ahead() {
     let case = Case::with(4);
     let ahead = Duration::from_secs(4);
     let Turn::Slices { work, manifest, .. } = case.turn(Begin::New(&case.asked)).await.expect("it lists") else {
@@ -269,7 +269,7 @@ async fn twenty_thousand_objects_need_twenty_slices() {
 
 /// Objects that come, change and go between the listings.
 #[tokio::test]
-async fn what_changes_is_read_again_and_nothing_else() {
+async fn only_changed_objects_are_read_again() {
     let case = Case::with(20);
     case.put("probe", "a test");
     let changed = key("part-00004.csv");
@@ -302,7 +302,7 @@ async fn what_changes_is_read_again_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_object_that_goes_while_a_slice_reads_it_is_disturbed() {
+async fn an_object_removed_while_it_is_read_fails_listing_stable() {
     let case = Case::with(10);
     // The first call for that object is its HEAD, in a slice.
     case.store
@@ -321,7 +321,7 @@ async fn an_object_that_goes_while_a_slice_reads_it_is_disturbed() {
 }
 
 #[tokio::test]
-async fn an_output_that_never_rests_is_given_up() {
+async fn an_output_that_never_stops_changing_is_given_up() {
     let case = Case::with(7);
     for listing in 1..10 {
         case.store.before(Op::List, listing, move |store| {
@@ -337,7 +337,7 @@ async fn an_output_that_never_rests_is_given_up() {
 
 /// Slices whose invocations were throttled until the definition gave them up, or whose executions somebody stopped.
 #[tokio::test]
-async fn what_nobody_finished_is_run_again() {
+async fn unfinished_slices_are_run_again() {
     let is_hit = |item: &Item| item.slice.ends_with("-00001") || item.slice.ends_with("-00003");
     let case = Case::with(20);
     let report = case.in_slices_without(|run, item| run < 3 && is_hit(item)).await;
@@ -416,7 +416,7 @@ async fn an_error_that_stays_is_raised_by_the_verification() {
 
 /// Each call takes time, so that invocations end in the middle of slices and of objects.
 #[tokio::test]
-async fn what_is_begun_goes_on_in_the_next_invocation() {
+async fn an_unfinished_slice_continues_in_the_next_invocation() {
     // The first 64 KiB, by which a format is recognised, must fit in an invocation.
     for (objects, size, seconds, range) in [(9, 1, 40, 64), (2, 1_500, 45, 4 << 10), (1, 5_000, 50, 4 << 10)] {
         let mut case = Case::new();
@@ -456,7 +456,7 @@ async fn slices(case: &Case) -> Vec<Item> {
 
 /// A body that stands still until after the function's deadline costs no more than what had not come of it.
 #[tokio::test]
-async fn what_was_read_is_kept_when_a_body_stands_still() {
+async fn finished_reads_are_kept_when_a_body_stalls() {
     let mut case = Case::new();
     case.limits.slice_objects = 2;
     case.limits.side_by_side = 2;
@@ -499,7 +499,7 @@ async fn what_was_read_is_kept_when_a_body_stands_still() {
 
 /// So does a call that fails in the first invocation, which reads by itself.
 #[tokio::test]
-async fn what_was_read_is_kept_when_a_call_fails() {
+async fn finished_reads_are_kept_when_a_call_fails() {
     let mut case = Case::with(9);
     case.limits.slice_objects = 100;
     case.limits.side_by_side = 1;
@@ -528,7 +528,7 @@ async fn what_was_read_is_kept_when_a_call_fails() {
 
 /// Without a line of headings, the names of columns are somebody's data.
 #[tokio::test]
-async fn names_of_columns_are_kept_only_for_whom_expects_some() {
+async fn column_names_are_kept_only_if_the_event_expects_columns() {
     for expects in [false, true] {
         let mut case = Case::with(9);
         case.asked.expect.columns = expects.then(|| ExpectedColumns {
@@ -554,7 +554,7 @@ async fn names_of_columns_are_kept_only_for_whom_expects_some() {
 
 /// A document is decoded when all of it is there, which takes its time.
 #[tokio::test]
-async fn a_document_is_not_decoded_into_the_deadline() {
+async fn a_document_is_not_decoded_too_close_to_the_deadline() {
     let mut case = Case::new();
     case.asked.format = Some(Format::Pdf);
     case.limits.slice_objects = 1;
@@ -578,7 +578,7 @@ async fn a_document_is_not_decoded_into_the_deadline() {
 
 /// gzip cannot go on in the middle of a member.
 #[tokio::test]
-async fn an_object_that_cannot_go_on_is_named() {
+async fn an_object_that_makes_no_progress_is_named() {
     use std::io::Write as _;
     let mut case = Case::new();
     case.asked.format = Some(Format::JsonlGzip);

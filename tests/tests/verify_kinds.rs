@@ -184,7 +184,7 @@ async fn broken_gzip_is_found() {
 }
 
 #[tokio::test]
-async fn counts_of_the_service_are_held_against_the_rows() {
+async fn the_counts_of_the_service_are_compared_with_the_rows() {
     let mut case = endpoints();
     case.asked.rows = Some(5);
     let report = case.report().await;
@@ -227,7 +227,7 @@ fn snapshot() -> Case {
 }
 
 #[tokio::test]
-async fn each_named_file_is_held_to_its_own_format() {
+async fn each_named_file_must_have_its_own_format() {
     let report = snapshot().report().await;
     assert_eq!(report.verdict, Verdict::Passed, "{report:#?}");
     check(&report, "output_present", Pass, &["3 of 3"]);
@@ -287,7 +287,7 @@ async fn broken_documents_are_found() {
 }
 
 #[tokio::test]
-async fn a_named_file_that_cannot_be_had_is_named() {
+async fn a_named_file_that_cannot_be_read_is_reported() {
     let mut case = snapshot();
     case.name(Format::Pdf, "d/4.pdf");
     only(
@@ -330,7 +330,7 @@ async fn a_named_file_that_cannot_be_had_is_named() {
 }
 
 #[tokio::test]
-async fn what_is_not_named_is_no_data() {
+async fn an_object_that_the_service_does_not_name_is_not_data() {
     let case = snapshot();
     case.put("other.csv", "id\n1\n");
     let report = case.report().await;
@@ -387,7 +387,7 @@ fn invocation() -> Invocation {
 }
 
 #[tokio::test]
-async fn a_job_that_writes_nothing_is_held_to_its_source() {
+async fn an_import_is_compared_with_its_source() {
     let counts = |processed: u64, failed: u64| json!({"processed": processed, "failed": failed});
     for (counts, processed, failures) in [
         (counts(10, 0), Pass, Pass),
@@ -420,7 +420,7 @@ async fn a_job_that_writes_nothing_is_held_to_its_source() {
 }
 
 #[tokio::test]
-async fn a_job_that_writes_nothing_is_sealed_in_the_ledger() {
+async fn an_import_is_sealed_in_the_ledger() {
     for (processed, verdict) in [(10, "succeeded"), (3, "failed")] {
         let case = Case::new(None);
         let (deployment, job, _) = verified(&case, json!({"processed": processed, "failed": 0})).await;

@@ -90,7 +90,7 @@ async fn estimates_conform() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_the_simulated_service_refuses_is_an_exception_of_botocore() -> Result<()> {
+async fn refusals_of_the_simulated_service_are_exceptions_of_botocore() -> Result<()> {
     for (scenario, class) in [
         (Scenario::Denied, "AccessDeniedException"),
         (Scenario::NotFound, "ResourceNotFoundException"),
@@ -578,7 +578,7 @@ async fn every_error_of_a_result_has_its_name() -> Result<()> {
 
 /// The judge itself objects to what does not conform.
 #[tokio::test]
-async fn the_judge_can_object() -> Result<()> {
+async fn the_judge_refuses_wrong_exchanges() -> Result<()> {
     let right = exchanges(Scenario::Success, &event("plain")).await?.remove(0);
     type Break = fn(&mut Exchange);
     let broken: [(&str, Break); 6] = [

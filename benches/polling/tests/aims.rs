@@ -30,7 +30,7 @@ fn reaches(score: Score, polls: f64, delay: f64, case: &str) {
 
 /// Medians of 20 s to 3 h, the first run of each request included.
 #[test]
-fn few_polls_and_a_short_delay() {
+fn each_family_of_runs_takes_few_polls_and_a_short_delay() {
     let trial = trial(2, &MEDIANS);
     for (family, polls, delay) in [
         (Family::Steady, 7.0, 0.03),
@@ -50,7 +50,7 @@ fn few_polls_and_a_short_delay() {
 
 /// The bounds of a deployment that chooses none: short jobs wait for the lower one.
 #[test]
-fn the_default_bounds_suffice_from_minutes_on() {
+fn the_default_bounds_reach_the_aims_for_jobs_of_minutes_or_longer() {
     let trial = trial(15, &MEDIANS[2..]);
     reaches(
         score(&trial, Family::Steady, Contestant::Landfall),
@@ -68,7 +68,7 @@ fn the_default_bounds_suffice_from_minutes_on() {
 
 /// Neither more polls nor more delay, but for chance.
 #[test]
-fn without_a_history_it_is_as_good_as_growing_waits() {
+fn without_a_history_the_policy_equals_growing_waits() {
     for min in [1, 2, 5, 15, 30] {
         let trial = Trial {
             requests: 3,
@@ -84,7 +84,7 @@ fn without_a_history_it_is_as_good_as_growing_waits() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same() {
+fn the_same_seed_gives_the_same_scores() {
     let trial = trial(2, &[60.0, 600.0]);
     let again = |seed| {
         let trial = Trial { seed, ..trial.clone() };

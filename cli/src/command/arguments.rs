@@ -487,12 +487,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_one() {
+    fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn a_time_is_said_in_either_way() {
+    fn a_time_is_given_as_an_age_or_as_a_date() {
         let ago = |text: &str| match text.parse::<Since>() {
             Ok(Since::Ago(ago)) => ago.num_minutes(),
             other => panic!("{text}: {other:?}"),
@@ -510,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deployment_is_named_as_it_was() {
+    fn advised_commands_name_the_deployment_with_the_same_arguments() {
         let target = |arguments: &[&str]| {
             Cli::try_parse_from([&["landfall", "jobs"], arguments].concat())
                 .unwrap()
@@ -535,7 +535,7 @@ mod tests {
 
     /// Every `landfall` that the documents show is one that is taken.
     #[test]
-    fn the_commands_of_the_documents_are_taken() {
+    fn the_commands_in_the_documents_are_accepted() {
         let documents = [
             include_str!("../../../docs/cli.md"),
             include_str!("../../../docs/local.md"),

@@ -132,7 +132,7 @@ mod tests {
     use crate::kinds::{KINDS, row};
 
     #[test]
-    fn a_limit_is_held_against_the_quota_of_the_account() {
+    fn a_limit_is_compared_with_the_quota_of_the_account() {
         let parameters = |value: &str| BTreeMap::from([("SegmentSnapshotMaxPerDay".to_owned(), value.to_owned())]);
         let quota = |value: f64| {
             Ok(vec![
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn every_limit_is_one_of_the_template() {
+    fn every_limit_is_a_parameter_of_the_template() {
         let template = include_str!("../../../template.yaml");
         for limit in KINDS.iter().map(|kind| of_kind(row(kind).unwrap())).chain([FUNCTIONS]) {
             for name in limit.parameters {

@@ -175,7 +175,7 @@ mod tests {
 
     /// Each duty is an action that the template gives the role at its path, on such a resource and under no condition.
     #[test]
-    fn every_duty_is_one_that_the_template_gives() {
+    fn the_template_grants_every_checked_permission() {
         let account = "111122223333";
         let machine = |kind: &str| format!("arn:aws:states:eu-central-1:{account}:stateMachine:landfall-{kind}");
         let kinds = KINDS;
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_role_that_may_not_do_its_duty_is_named() {
+    fn a_role_that_lacks_a_permission_is_reported() {
         let found = of_duties(&[
             (duty("AStartRole"), Ok("allowed".to_owned())),
             (duty("BStartRole"), Ok("explicitDeny".to_owned())),

@@ -311,7 +311,7 @@ async fn a_week_of_jobs_fits_80_columns() {
 }
 
 #[tokio::test]
-async fn what_is_wanted_is_what_is_shown() {
+async fn the_filter_shows_only_the_jobs_asked_for() {
     let here = week();
     let rows = here.collect(at("01T00:00:00")).await.rows;
     let keys = |filter: &Filter| -> Vec<String> {
@@ -348,7 +348,7 @@ async fn what_is_wanted_is_what_is_shown() {
 }
 
 #[tokio::test]
-async fn an_entry_that_was_written_before_the_time_is_not_read() {
+async fn entries_older_than_the_asked_time_are_not_read() {
     let here = Here::new();
     here.write("jobs/segment-snapshot/old.json", &json!("this would not be readable"));
     let file = fs::File::options()
@@ -362,7 +362,7 @@ async fn an_entry_that_was_written_before_the_time_is_not_read() {
 }
 
 #[tokio::test]
-async fn a_job_that_an_execution_alone_knows_is_found_by_it() {
+async fn a_job_without_an_entry_is_found_by_its_execution() {
     let mut here = Here::new();
     here.runs("early", State::Running, "08T08:00:00", event("e1", "08T08:00:00"));
     let found = here.collect(at("01T00:00:00")).await;
@@ -392,7 +392,7 @@ async fn a_job_that_an_execution_alone_knows_is_found_by_it() {
 }
 
 #[tokio::test]
-async fn one_job_is_shown_with_what_to_do() {
+async fn the_page_of_a_job_says_what_to_do() {
     let here = week();
     let checks = json!([
         {"name": "output_present", "verdict": "pass", "reason": "3 data objects"},
@@ -433,7 +433,7 @@ async fn one_job_is_shown_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_job_that_is_not_one_is_refused() {
+async fn an_unknown_or_ambiguous_job_is_refused() {
     let here = week();
     let store = here.store();
     let machines = machines();
@@ -452,7 +452,7 @@ async fn a_job_that_is_not_one_is_refused() {
 }
 
 #[tokio::test]
-async fn batches_are_lines_with_their_counts() {
+async fn each_batch_is_a_line_with_its_counts() {
     let here = Here::new();
     let trigger =
         |key: &str| entry("segment-snapshot", key, "08T05:00:00", &segment("a"), "started")["trigger"].clone();

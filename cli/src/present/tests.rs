@@ -44,7 +44,7 @@ fn exited(ms: i64, state: &str, state_type: &str, output: Value) -> Step {
 }
 
 #[test]
-fn a_run_is_told_state_by_state() {
+fn a_run_is_printed_state_by_state() {
     let event = json!({"event": {"detail-type": "Segment Snapshot Requested"}});
     let started = json!({"job_key": "k", "service_id": "abc", "adopted": false, "status": "running", "polls": 0,
                          "wait_seconds": 2});
@@ -106,7 +106,7 @@ fn a_run_is_told_state_by_state() {
 }
 
 #[test]
-fn polls_are_told_when_they_bring_news() {
+fn a_poll_is_printed_only_if_it_brings_news() {
     let job = |polls: u32, status: &str| {
         json!({"job_key": "k", "service_id": "abc", "adopted": false, "status": "running", "polls": polls,
                "service_status": status, "wait_seconds": 1 + polls % 2, "deadline_at": "1970-01-01T00:02:00Z"})
@@ -146,7 +146,7 @@ fn polls_are_told_when_they_bring_news() {
 }
 
 #[test]
-fn checks_that_do_not_apply_are_one_line() {
+fn checks_that_do_not_apply_share_one_line() {
     let checks: Vec<Value> = ["pass", "skipped", "skipped"]
         .map(|verdict| json!({"name": format!("a_{verdict}_b"), "verdict": verdict, "reason": "why"}))
         .into();
@@ -162,7 +162,7 @@ fn checks_that_do_not_apply_are_one_line() {
 }
 
 #[test]
-fn standing_in_line_is_told_once() {
+fn each_reason_to_wait_in_the_queue_is_printed_once() {
     let busy = |ms, why: &str| {
         let (error, message) = ("Landfall.Busy".into(), why.into());
         step(ms, "Start", What::TaskFailed { error, message })
@@ -197,7 +197,7 @@ fn standing_in_line_is_told_once() {
 }
 
 #[test]
-fn a_receipt_is_shown_as_far_as_it_goes() {
+fn a_receipt_is_shown_even_if_members_are_missing() {
     let whole = json!({
         "verdict": "succeeded", "kind": "segment-snapshot", "job_key": "k", "polls": 4,
         "service": {"id": "abc", "status": "COMPLETED"},
@@ -259,7 +259,7 @@ fn a_summary_is_shown_worst_first() {
 }
 
 #[test]
-fn a_batch_is_told_state_by_state() {
+fn a_batch_is_printed_state_by_state() {
     let event = json!({"event": {"detail-type": "Export Batch Requested"}});
     let planned = json!({"batch_key": "k", "round": 1, "requests": 4, "accepted": 3, "concurrency": 2,
                          "status": "running"});
@@ -387,7 +387,7 @@ fn a_verification_is_shown_verdict_first() {
 }
 
 #[test]
-fn progress_is_told_in_a_line() {
+fn progress_is_one_line() {
     let at = |numbers, level| verifying(numbers, level, Duration::from_secs(2));
     assert_eq!(at([0, 0, 0, 0], Level::Full), "listing");
     assert_eq!(
@@ -402,7 +402,7 @@ fn progress_is_told_in_a_line() {
 }
 
 #[test]
-fn numbers_are_for_people() {
+fn numbers_and_sizes_are_easy_to_read() {
     assert_eq!(grouped(0), "0");
     assert_eq!(grouped(999), "999");
     assert_eq!(grouped(1_234_567), "1,234,567");
@@ -412,7 +412,7 @@ fn numbers_are_for_people() {
 }
 
 #[test]
-fn colours_only_where_wanted() {
+fn colours_are_used_only_if_asked_for() {
     assert_eq!(Paint(true).paint(Tone::Good, "x"), "\u{1b}[32mx\u{1b}[0m");
     assert_eq!(PLAIN.paint(Tone::Bad, "x"), "x");
 }

@@ -140,7 +140,7 @@ fn digest() -> Digest {
 }
 
 #[test]
-fn a_month_is_summed_up() {
+fn a_month_is_summed_up_with_its_failed_and_late_jobs() {
     let digest = digest();
     assert_eq!(digest.days.len(), 30);
     assert_eq!((digest.totals.failed, digest.totals.open), (3, 1));
@@ -175,9 +175,9 @@ fn a_month_is_summed_up() {
 }
 
 #[test]
-fn a_page_needs_nothing_but_itself() {
+fn the_page_loads_nothing_from_elsewhere() {
     let page = page(&digest(), "s3://landfall-ledger/", "--stack landfall").unwrap();
-    // To look at: LANDFALL_PAGE=report.html cargo test … a_page_needs
+    // To look at: LANDFALL_PAGE=report.html cargo test … the_page_loads
     if let Some(path) = std::env::var_os("LANDFALL_PAGE") {
         std::fs::write(path, &page).unwrap();
     }
@@ -203,7 +203,7 @@ fn a_page_needs_nothing_but_itself() {
 }
 
 #[test]
-fn nothing_makes_a_page_too() {
+fn a_report_without_jobs_is_a_page() {
     let digest = Digest::of(&[], &[], until() - TimeDelta::days(1), until(), Vec::new());
     let page = page(&digest, "s3://landfall-ledger/", "").unwrap();
     assert!(page.contains("Nothing."), "{page}");

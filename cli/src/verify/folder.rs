@@ -417,7 +417,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lists_as_s3_does() {
+    async fn a_folder_lists_its_files_in_the_order_of_s3() {
         let folder = tempfile::tempdir().unwrap();
         for key in ["b/c/d.csv", "b-a.csv", "b.csv", "a.csv", "b0", "é.csv", "_x/y"] {
             write(folder.path(), key, key);
@@ -446,7 +446,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn pages_join_to_the_whole() {
+    async fn the_pages_of_a_listing_hold_every_file_once() {
         let folder = tempfile::tempdir().unwrap();
         for number in 0..PAGE + 50 {
             let key = format!("{}/{number}", number % 7);
@@ -472,7 +472,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_changed_since_it_was_listed_is_not_read() {
+    async fn a_file_that_changed_since_the_listing_is_not_read() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), "a", "0123456789");
         let store = FolderStore::open(folder.path()).unwrap();
@@ -494,7 +494,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_comes_in_small_parts_until_the_file_changes() {
+    async fn a_stream_comes_in_small_parts_and_ends_if_the_file_changes() {
         let folder = tempfile::tempdir().unwrap();
         let body: Vec<u8> = (0..FRAME * 5 / 2).map(|at| (at % 251) as u8).collect();
         fs::write(folder.path().join("a"), &body).unwrap();
@@ -518,7 +518,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_written() {
+    async fn a_folder_is_read_only() {
         let folder = tempfile::tempdir().unwrap();
         let store = FolderStore::open(folder.path()).unwrap();
         let refused = store.put("", "a", Bytes::new(), Condition::Absent).await.unwrap_err();
@@ -528,7 +528,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_is_no_folder_is_named() {
+    fn the_error_names_the_path_that_is_no_folder() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), "a", "");
         for (name, kind) in [("a", ErrorKind::InvalidEvent), ("none", ErrorKind::NotFound)] {

@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hidden_names_are_the_verifications() {
+    fn hidden_names_begin_with_an_underscore_or_a_dot() {
         for (key, hidden) in [
             ("_a", true),
             ("a/.b", true),
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_shown_without_tricks() {
+    fn keys_are_printed_without_control_characters() {
         assert_eq!(escaped("é a'\\.csv"), "é a'\\.csv");
         assert_eq!(escaped("a\u{1b}[31m\n\u{202e}b"), "a\\u{1b}[31m\\u{a}\\u{202e}b");
     }

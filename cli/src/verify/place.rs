@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_a_path_or_a_uri() {
+    fn a_place_is_a_path_or_an_s3_uri() {
         let s3 = |text: &str| Place::S3(text.parse().unwrap());
         assert_eq!("s3://bucket/a".parse(), Ok(s3("s3://bucket/a")));
         assert_eq!("a/b".parse(), Ok(Place::Local("a/b".into())));

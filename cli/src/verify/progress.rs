@@ -243,7 +243,7 @@ mod tests {
     use crate::verify::folder::FolderStore;
 
     #[test]
-    fn a_byte_counts_once() {
+    fn a_byte_read_twice_counts_once() {
         let mut parts = BTreeMap::new();
         for (start, end, added, left) in [
             (5, 5, 0, vec![]),
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_read_is_counted_as_it_is_read() {
+    async fn progress_counts_each_read_of_listed_data() {
         let folder = tempfile::tempdir().unwrap();
         for (name, body) in [("a", "0123456789"), ("b", ""), ("_c", "hidden")] {
             std::fs::write(folder.path().join(name), body).unwrap();
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_is_counted_as_it_comes() {
+    async fn progress_counts_a_stream_as_it_arrives() {
         let folder = tempfile::tempdir().unwrap();
         let size = 3 << 20;
         std::fs::write(folder.path().join("a"), vec![b'a'; size]).unwrap();

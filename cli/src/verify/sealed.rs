@@ -520,7 +520,7 @@ mod tests {
     }
 
     #[test]
-    fn what_proves_that_a_content_is_the_same() {
+    fn content_is_compared_by_etag_sha256_size_and_rows() {
         let sealed = object("a", 9, "e", Some("5"), Some(3));
         for (after, in_place, elsewhere) in [
             (now(9, "e", None, None), "unchanged", "unchanged"),

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_and_lines_are_told_apart() {
+    fn a_list_is_a_json_array_or_json_lines() {
         let array = read("\u{feff} [ {\"a\": 1}, 2 ]\n").unwrap();
         assert_eq!(array[0], ("$[0]".to_owned(), Ok(serde_json::json!({"a": 1}))));
         assert_eq!(array[1], ("$[1]".to_owned(), Ok(serde_json::json!(2))));
@@ -179,14 +179,14 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_line_spoils_no_other() {
+    fn a_bad_line_does_not_affect_the_others() {
         let lines = read("{\"a\": 1}\n{\"a\": \n{\"a\": 3}\n").unwrap();
         let good: Vec<_> = lines.iter().map(|(_, value)| value.is_ok()).collect();
         assert_eq!(good, [true, false, true]);
     }
 
     #[test]
-    fn what_cannot_be_told_apart_is_refused() {
+    fn a_list_that_is_empty_broken_or_too_long_is_refused() {
         for (body, why) in [
             ("", "holds no request"),
             (" \n\n", "holds no request"),

@@ -32,7 +32,7 @@ fn faults(detail: &Value) -> Vec<String> {
 }
 
 #[test]
-fn the_page_names_the_same_regions() {
+fn the_page_of_kinds_names_the_same_regions() {
     let page = include_str!("../../../docs/kinds.md");
     let (_, regions) = SERVICE.regions.split_once("lists it in ").unwrap();
     let (regions, _) = regions.split_once("; docs").unwrap();
@@ -44,7 +44,7 @@ fn the_page_names_the_same_regions() {
 }
 
 #[test]
-fn a_right_event_is_read() {
+fn a_valid_event_is_parsed() {
     let requested = parse::<SegmentSnapshots>(&event(&detail()), None).unwrap();
     assert_eq!(requested.request.data_format, SnapshotFormat::Csv);
     assert_eq!(requested.destination.unwrap().to_string(), "s3://exports/segments/");
@@ -53,7 +53,7 @@ fn a_right_event_is_read() {
 }
 
 #[test]
-fn every_fault_is_reported_at_once_with_its_place() {
+fn all_faults_are_reported_at_once_with_their_paths() {
     let found = faults(&json!({
         "DomainName": "a b", "SegmentDefinitionname": "gold", "DataFormat": "csv", "RoleArn": "role", "EncryptionKey": "k",
         "DestinationUri": format!("s3://exports/{}/", "x".repeat(300)),
@@ -79,7 +79,7 @@ fn every_fault_is_reported_at_once_with_its_place() {
 }
 
 #[test]
-fn a_destination_is_needed_from_somewhere() {
+fn the_event_or_the_deployment_must_give_a_destination() {
     let mut without = detail();
     without.as_object_mut().unwrap().remove("DestinationUri");
     assert_eq!(faults(&without).len(), 1);
@@ -89,7 +89,7 @@ fn a_destination_is_needed_from_somewhere() {
 }
 
 #[test]
-fn a_destination_is_not_in_another_run() {
+fn a_destination_within_another_run_is_refused() {
     let mut inside = detail();
     inside["DestinationUri"] = json!("s3://exports/segments/run=20261101T050000Z-1a2b3c4d/");
     let faults = faults(&inside);
@@ -163,7 +163,7 @@ fn the_same_trigger_has_the_same_key() {
 }
 
 #[test]
-fn an_envelope_is_checked_too() {
+fn the_envelope_of_the_event_is_checked() {
     let mut event = event(&detail());
     event["time"] = json!("yesterday");
     event["detail-type"] = json!("Segment Snapshot");

@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_destination_is_what_the_run_lies_in() {
+    fn the_destination_is_the_parent_of_the_run_prefix() {
         for (prefix, expected) in [
             ("s3://bucket/run=1/", Some("s3://bucket/")),
             ("s3://bucket/a/run=1-2/", Some("s3://bucket/a/")),

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_schedule_is_called_by_its_own_name() {
+    fn the_metric_names_a_schedule_without_its_group() {
         let arn = "arn:aws:scheduler:eu-central-1:111122223333:schedule/default/landfall-SegmentSnapshotSchedule-1";
         assert_eq!(schedule(arn), Some("landfall-SegmentSnapshotSchedule-1"));
         assert_eq!(schedule("arn:aws:events:eu-central-1:111122223333:rule/nightly"), None);

@@ -489,7 +489,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_service_is_known_by_its_words() {
+    fn a_full_service_is_recognised_by_its_message() {
         for text in [
             "Maximum concurrent exports limit exceeded",
             "Maximum concurrent imports limit exceeded.",
@@ -515,7 +515,7 @@ mod tests {
     }
 
     #[test]
-    fn only_two_states_are_ends() {
+    fn only_completed_and_failed_end_a_job() {
         for status in [
             "CREATED",
             "PREPARING_FOR_INITIALIZATION",
@@ -534,7 +534,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_are_taken_as_far_as_they_are_there() {
+    fn missing_counters_are_left_out() {
         let early = record("CREATED").observation();
         assert_eq!((early.progress, early.counts), (None, None));
         let job = ExportJobResponse::builder()

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shape_is_the_one_of_the_api() {
+    fn the_event_has_the_shape_of_the_api() {
         let detail = json!({
             "ApplicationId": "01234567890123456789012345678901",
             "ExportJobRequest": {
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_deployment_fills_what_is_missing() {
+    fn the_deployment_gives_role_and_destination_if_the_event_has_none() {
         let default: S3Uri = "s3://exports/".parse().unwrap();
         let smallest = json!({"ApplicationId": "a", "ExportJobRequest": {}});
         let requested = parse::<EndpointExports>(&event(&smallest), Some(&default)).unwrap();
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_reported_at_once_with_its_place() {
+    fn all_faults_are_reported_at_once_with_their_paths() {
         let found = faults(&json!({
             "ApplicationId": "<application id>", "applicationId": "x", "Landfall": {"Rerun": 0},
             "ExportJobRequest": {
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_known_with_and_without_its_slash() {
+    fn a_prefix_matches_with_and_without_its_last_slash() {
         let prefix: S3Uri = "s3://exports/a/run=k/".parse().unwrap();
         let at = |place: &str| {
             let definition = Definition {

@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shape_is_the_one_of_the_api() {
+    fn the_event_has_the_shape_of_the_api() {
         let detail = detail(&json!({
             "RoleArn": "arn:aws:iam::111122223333:role/landfall-export", "DefineSegment": true, "RegisterEndpoints": false,
             "SegmentId": "s", "SegmentName": "gold", "ExternalId": "x",
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_reported_at_once_with_its_place() {
+    fn all_faults_are_reported_at_once_with_their_paths() {
         let found = faults(&json!({
             "ApplicationId": "", "ImportJobRequest": {
                 "Format": "JSONL", "S3Url": "s3://exports/imports/../a.json.GZ", "SegmentId": "a b", "SegmentName": "",
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_work_is_told_by_all_that_the_service_tells() {
+    fn an_import_is_the_same_only_if_all_its_settings_are() {
         let request: CreateImportJob = serde_json::from_value(detail(&json!({
             "RegisterEndpoints": true, "SegmentId": "s", "SegmentName": "gold",
         })))

@@ -123,12 +123,12 @@ mod tests {
     }
 
     #[test]
-    fn the_day_is_the_announced_one() {
+    fn pinpoint_ends_on_the_announced_day() {
         assert_eq!(END_OF_SUPPORT.to_rfc3339(), "2026-10-30T00:00:00+00:00");
     }
 
     #[test]
-    fn the_table_of_decisions() {
+    fn answers_are_judged_by_error_and_end_of_support() {
         use Judgement::{AtItsWord, Gone, Unclear};
         let never_left = Answer {
             never_left: true,

@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_service_does_not_tell_of_is_an_error() {
+    fn a_file_that_the_result_does_not_name_is_an_error() {
         let nothing = not_there("FileGroups[0] CSV", UNNAMED);
         let asked = json!([csv("a")]);
         for result in [
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registered_users_result_counts_too() {
+    fn the_result_of_a_registered_user_is_read() {
         let user = RegisteredUserSnapshotJobResult::builder()
             .file_groups(group(Some(told_csv("a")), vec![at("1.csv")]))
             .build();
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_counts_whether_or_not_there_is_a_file() {
+    fn an_error_fails_its_file_even_if_the_file_is_there() {
         let error = SnapshotJobResultErrorInfo::builder()
             .error_type("DATASET_DELETED")
             .error_message("The dataset\nwas deleted, see https://bucket.s3.amazonaws.com/a?X-Amz-Signature=0a now")
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_cannot_be_read_is_an_error_without_the_link() {
+    fn an_unreadable_link_is_an_error_that_does_not_quote_it() {
         for (link, why) in [
             ("https://example.com/a.csv?token=secret", "its host is none of S3's"),
             ("s3://exports/run=1/a\n.csv", "its key has a control character"),
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_as_much_as_the_service_does() {
+    fn the_text_of_an_error_is_what_the_service_says() {
         assert_eq!(error_text(None, None), "an error without a reason");
         assert_eq!(error_text(Some("A"), None), "A");
     }

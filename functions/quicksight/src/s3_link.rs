@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_leads_to_bucket_and_key() {
+    fn every_form_of_link_gives_bucket_and_key() {
         for (link, uri) in [
             ("s3://exports/a/b.csv", "s3://exports/a/b.csv"),
             ("S3://exports/a/b.csv", "s3://exports/a/b.csv"),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_in_s3_is_refused() {
+    fn a_link_to_anything_but_an_object_is_refused() {
         for link in [
             "",
             "exports/a",
@@ -212,7 +212,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_form_of_an_object_leads_back_to_it(
+        fn every_link_to_an_object_gives_that_object(
             bucket in "[a-z0-9][a-z0-9-]{1,20}[a-z0-9](\\.[a-z0-9]{1,8}){0,2}",
             key in "([a-zA-Z0-9=_. +äß-]{1,8}/){0,3}[a-zA-Z0-9=_+äß-]{1,12}",
             region in prop::sample::select(vec!["us-east-1", "eu-central-1", "ap-southeast-4", "us-gov-west-1", "mx-central-1"]),
@@ -234,7 +234,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_makes_it_panic(link in "(s3|https|HTTPS|)(://)?[ -~äß]{0,60}") {
+        fn no_link_makes_the_parser_panic(link in "(s3|https|HTTPS|)(://)?[ -~äß]{0,60}") {
             if let Ok(uri) = read(&link) {
                 prop_assert!(uri.to_string().parse::<S3Object>().is_ok());
                 prop_assert!(!uri.key.ends_with('/'));

@@ -111,7 +111,7 @@ fn request(detail: &Value) -> StartDashboardSnapshotJob {
 }
 
 #[test]
-fn a_right_event_is_read() {
+fn a_valid_event_is_parsed() {
     let requested = parse::<DashboardSnapshots>(&event(&detail()), None).unwrap();
     assert_eq!(
         requested.destination.unwrap().to_string(),
@@ -141,7 +141,7 @@ fn the_smallest_request_takes_the_deployments_destination() {
 }
 
 #[test]
-fn every_constraint_of_the_model_is_held_with_its_place() {
+fn a_broken_constraint_of_the_model_is_reported_with_its_path() {
     const FILE: &str = "/SnapshotConfiguration/FileGroups/0/Files/0";
     const PARAMETERS: &str = "/SnapshotConfiguration/Parameters";
     const TAG: &str = "/UserConfiguration/AnonymousUsers/0/RowLevelPermissionTags/0";
@@ -366,7 +366,7 @@ fn blank_buckets_are_refused() {
 }
 
 #[test]
-fn rules_of_the_descriptions_are_held_with_their_place() {
+fn a_broken_rule_of_the_documentation_is_reported_with_its_path() {
     const GROUPS: &str = "$.detail.SnapshotConfiguration.FileGroups";
     let groups = |groups: &[Value]| with("/SnapshotConfiguration/FileGroups", json!(groups));
     let one = |group: Value| groups(&[group]);
@@ -439,7 +439,7 @@ fn rules_of_the_descriptions_are_held_with_their_place() {
 }
 
 #[test]
-fn the_id_is_ours_and_somebody_is_to_see_it() {
+fn an_event_names_users_and_no_job_id() {
     let mut named = detail();
     named["SnapshotJobId"] = json!("mine");
     assert_faults(
@@ -469,7 +469,7 @@ fn the_id_is_ours_and_somebody_is_to_see_it() {
 }
 
 #[test]
-fn a_prefix_needs_a_bucket_and_has_one_reading() {
+fn a_prefix_needs_a_bucket_and_must_be_unambiguous() {
     let bucket = |value: Value| with(rules::BUCKET, value);
     let found = faults_of(&event(&bucket(json!({"BucketPrefix": "a"}))));
     assert!(
@@ -492,7 +492,7 @@ fn a_prefix_needs_a_bucket_and_has_one_reading() {
 }
 
 #[test]
-fn account_and_region_are_the_envelopes() {
+fn account_and_region_must_match_the_envelope() {
     let with_envelope = |account: Option<&str>, region: Option<&str>, detail: &Value| {
         let mut event = event(detail);
         for (name, value) in [("account", account), ("region", region)] {
@@ -661,7 +661,7 @@ fn every_member_reaches_the_sdk() {
 }
 
 #[test]
-fn an_event_without_a_region_takes_the_calls() {
+fn the_region_of_the_client_is_used_if_the_event_has_none() {
     let prefix: S3Uri = PREFIX.parse().unwrap();
     let aim = Aim {
         attempt_key: KEY,
@@ -682,7 +682,7 @@ fn an_event_without_a_region_takes_the_calls() {
 }
 
 #[test]
-fn the_same_job_is_known_by_its_files_and_destination() {
+fn a_job_is_the_same_if_files_and_destination_are() {
     let configuration = |detail: &Value| call(detail).request.sdk_snapshot(None).unwrap();
     let own = configuration(&detail());
     let is_same = |one: &_, other: &_| echo::differences(one, other).is_empty();

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_short_and_hide_what_they_must() {
+    fn texts_are_cut_and_secrets_hidden() {
         assert_eq!(plain(&"é".repeat(1000)).chars().count(), TEXT_MAX + 1);
         let secrets = ["tenant-7".to_owned(), "7".to_owned(), String::new(), "EMEA".to_owned()];
         assert_eq!(

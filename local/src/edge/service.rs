@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn the_signature_says_the_service() {
+    fn the_signature_names_the_service() {
         let signed = "AWS4-HMAC-SHA256 Credential=AKIA/20261101/eu-central-1/profile/aws4_request, SignedHeaders=host, \
                       Signature=0";
         assert_eq!(
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_signed_has_no_name() {
+    fn an_unsigned_request_is_routed_by_its_path() {
         for authorization in [
             None,
             Some("Bearer x"),

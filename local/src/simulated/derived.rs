@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn derived_ids_differ_with_every_part() {
+    fn derived_ids_depend_on_every_part() {
         let ids = [
             derived_hex(1, &["ab", "c"]),
             derived_hex(1, &["a", "bc"]),

@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn names_lead_back_and_descriptions_fit_in_a_line() {
+    fn each_scenario_is_found_by_its_name_and_described_in_a_line() {
         each_is_named_and_described(customer_profiles::Scenario::ALL);
         each_is_named_and_described(pinpoint::Scenario::ALL);
         each_is_named_and_described(quicksight::Scenario::ALL);

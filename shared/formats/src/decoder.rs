@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_checkpoint_is_of_one_decoder_and_keeps_its_form() {
+    fn a_checkpoint_belongs_to_one_decoder_and_keeps_its_json() {
         let checkpoint = Checkpoint::new("orc", 7, &("a", 1)).unwrap();
         let json = r#"{"offset":7,"state":{"orc":["a",1]}}"#;
         assert_eq!(serde_json::to_string(&checkpoint).unwrap(), json);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_begin_is_looked_for_where_it_may_stand() {
+    fn magic_bytes_are_looked_for_only_where_they_may_stand() {
         for offset in [0, u64::MAX - 4, u64::MAX - 1, u64::MAX] {
             let begin = Begin::at(offset, b"PK", "has none");
             assert_eq!(begin.within, offset..offset.saturating_add(2));

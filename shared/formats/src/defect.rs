@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_defect_says_where() {
+    fn a_defect_names_record_line_and_byte() {
         let defect = Defect::new("has 3 fields, the header 4")
             .at(120)
             .on_line(7)

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_stays_inside() {
+    fn a_panic_is_caught() {
         assert_eq!(caught(|| 1), Some(1));
         assert_eq!(caught(|| -> u8 { panic!("a value") }), None);
         assert!(!SILENT.get());

@@ -240,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_format_has_its_row() {
+    fn each_format_has_one_row() {
         for (format, row) in Format::ALL.into_iter().zip(&ROWS) {
             assert_eq!((format.row().format, row.format), (format, format));
             assert_eq!(row.content.format(), Some(format));
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_to_be_opened_is_a_defect_and_what_begins_it_is_looked_at_first() {
+    fn an_empty_tail_opens_only_the_formats_that_are_streamed() {
         for row in &ROWS {
             let nothing = row.open(&Bytes::new());
             match row.access {

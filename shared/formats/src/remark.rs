@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn remarks_are_bounded_and_say_where() {
+    fn remarks_are_bounded_and_name_their_place() {
         let mut remarks = Remarks::default();
         assert!(remarks.is_empty());
         remarks.add(Remark::new("has zeros behind its end").at(7));

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_begins_with_orc_is_no_orc() {
+    fn a_text_that_begins_with_the_letters_orc_is_not_orc() {
         let head = |bytes| sniff(Head { bytes, whole: false });
         for text in [
             &b"ORC"[..],
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_decoder_reads_is_named() {
+    fn unsupported_formats_are_recognised() {
         for (bytes, content) in [
             (&b"PAR1\x15\x04\x15"[..], Content::Parquet),
             (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0", Content::OldOffice),
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_gzip_holds_shows_if_it_is_no_json_lines() {
+    fn the_content_of_gzip_is_recognised() {
         let gzip = |bytes: &[u8]| {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             std::io::Write::write_all(&mut encoder, bytes).unwrap();
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_table_begins_as_one() {
+    fn a_broken_table_looks_like_csv() {
         for table in [
             &b"a,b\n1,2\n3"[..],
             b"a,b\n1,2\n\"",
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn error_pages_are_neither_csv_nor_anything_else() {
+    fn error_pages_are_recognised_as_markup() {
         for page in [
             "<!DOCTYPE html>\n<html>a,b\n1,2\n",
             "<!doctype HTML PUBLIC \"x\">",

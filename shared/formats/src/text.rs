@@ -212,14 +212,14 @@ mod tests {
     }
 
     #[test]
-    fn only_a_leading_mark_is_left_out() {
+    fn only_a_leading_byte_order_mark_is_skipped() {
         assert_eq!(run(["\u{feff}a\u{feff}b".as_bytes()]).0, "a\u{feff}b".as_bytes());
         // EF BB 80 begins like the mark and is another character.
         assert_eq!(run(["\u{fec0}".as_bytes()]).0, "\u{fec0}".as_bytes());
     }
 
     #[test]
-    fn faults_have_their_offset() {
+    fn faults_are_reported_with_their_offset() {
         assert_eq!(run([&b"ab\0c"[..]]).1.unwrap_err().offset, Some(2));
         assert_eq!(run([&b"\xef\xbb\xbfab\xffc"[..]]).1.unwrap_err().offset, Some(5));
         assert!(run([&b"\xff\xfea\0"[..]]).1.unwrap_err().what.contains("UTF-16"));
@@ -229,7 +229,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn chunks_do_not_matter(
+        fn the_size_of_chunks_does_not_matter(
             bytes in prop_oneof![
                 "\u{feff}?\\PC{0,40}".prop_map(String::into_bytes),
                 prop::collection::vec(any::<u8>(), 0..40),

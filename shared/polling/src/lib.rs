@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_counts_for_more_than_an_expected_end() {
+    fn after_refused_polls_the_wait_is_long_even_near_the_expected_end() {
         let history = runs(&[100.0; 10]);
         let wait = |quiet_polls| {
             next_wait(
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_shortens_no_wait_and_skips_polls_that_would_be_early() {
+    fn reported_progress_skips_polls_that_would_be_early() {
         let wait = |progress| {
             next_wait(
                 bounds(30, 300),
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_counts_for_more_than_earlier_runs() {
+    fn reported_progress_counts_more_than_earlier_runs() {
         let history = runs(&[1000.0; 10]);
         let wait = |progress| {
             next_wait(
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn history_has_the_first_look_aimed_below_the_lower_bound_too() {
+    fn the_first_wait_may_be_below_the_lower_bound_if_earlier_runs_were_short() {
         let history = runs(&[20.0, 21.0, 19.0, 20.0, 20.5, 19.5]);
         let looks = looks(bounds(30, 300), &history, 60);
         assert!((20..30).contains(&looks[0]), "{looks:?}");
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_are_close_together_where_runs_end_and_few_before() {
+    fn polls_are_dense_where_earlier_runs_ended_and_rare_before() {
         let durations: Vec<f64> = (0..20).map(|n| 1000.0 * (0.9 + 0.01 * f64::from(n))).collect();
         let looks = looks(bounds(5, 3600), &runs(&durations), 1000);
         let before = looks.iter().filter(|age| **age < 850).count();
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_outlasts_all_others_is_polled_by_its_age_again() {
+    fn a_run_longer_than_all_earlier_ones_is_polled_by_its_age() {
         let history = runs(&[100.0; 20]);
         let late = |age| {
             next_wait(
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_sorts_of_runs_both_ends_are_seen() {
+    fn polls_are_dense_around_both_usual_durations() {
         let durations: Vec<f64> = (0..20)
             .map(|n| if n % 3 == 0 { 1800.0 } else { 300.0 } * (1.0 + 0.005 * f64::from(n)))
             .collect();
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_passed_over() {
+    fn invalid_durations_are_ignored() {
         let bad = [
             Ran {
                 after: 10.0,
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn jobs_that_started_together_do_not_look_together() {
+    fn jobs_that_started_together_poll_at_different_times() {
         let history = runs(&[3600.0, 3700.0, 3500.0, 3650.0]);
         for history in [&history[..], &[]] {
             let waits: std::collections::BTreeSet<u32> = (0..100)
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_two_numbers() {
+    fn a_run_is_stored_as_two_numbers() {
         let text = serde_json::to_string(&runs(&[100.0])).unwrap();
         assert_eq!(text, "[[95.0,100.0]]");
         assert_eq!(serde_json::from_str::<Vec<Ran>>(&text).unwrap(), runs(&[100.0]));
@@ -385,7 +385,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_past_the_deadline_and_never_nothing(
+        fn a_wait_ends_by_the_deadline_and_is_at_least_a_second(
             min in 1u64..3600, width in 0u64..3600, elapsed in 0u64..100_000, remaining in 0u64..100_000,
             progress in proptest::option::of(-0.5f64..1.5), quiet_polls in 0u32..100, spread in 0.0f64..=1.0,
             history in history(),
@@ -397,7 +397,7 @@ mod tests {
         }
 
         #[test]
-        fn within_the_bounds_but_for_the_first(
+        fn every_wait_but_the_first_is_within_the_bounds(
             min in 1u64..3600, width in 0u64..3600, elapsed in 0u64..80_000, progress in proptest::option::of(0.0f64..1.0),
             quiet_polls in 0u32..100, spread in 0.0f64..=1.0, history in history(),
         ) {
@@ -411,7 +411,7 @@ mod tests {
 
         /// Without a history nothing but the age counts.
         #[test]
-        fn without_a_history_waits_grow_by_a_tenth(
+        fn without_a_history_a_wait_is_a_tenth_of_the_age(
             min in 1u64..60, width in 0u64..3600, elapsed in 0u64..80_000, spread in 0.0f64..=1.0,
         ) {
             let wait = next_wait(bounds(min, min + width), Sight { spread, ..sight(elapsed, 1_000_000) });

@@ -16,7 +16,7 @@ fn faults(input: &Input) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn what_serde_json_reads_is_read_as_it_reads_it() {
+fn valid_json_is_read_as_serde_json_reads_it() {
     for text in [
         "null",
         " {\"a\": [1, -2.5e-3, 18446744073709551616, true, {}], \"\\u00e4\\n\": \"\\ud83d\\ude00\"} ",
@@ -31,7 +31,7 @@ fn what_serde_json_reads_is_read_as_it_reads_it() {
 }
 
 #[test]
-fn what_serde_json_refuses_is_named_with_its_place() {
+fn json_that_serde_json_refuses_is_reported_with_its_path() {
     let input = read(r#"{"id": 1e400, "a b": {"c": ["\ud83dx\ude00\\ud800\ud83d\ude00", -1e999]}, "\udfff": 1}"#);
     assert_eq!(
         faults(&input),
@@ -49,14 +49,14 @@ fn what_serde_json_refuses_is_named_with_its_place() {
 }
 
 #[test]
-fn a_member_that_stands_twice_is_a_fault_and_the_last_counts() {
+fn a_repeated_member_is_a_fault_and_the_last_one_counts() {
     let input = read(r#"{"a": {"b": 1, "\u0062": 2}, "c": 1}"#);
     assert_eq!(faults(&input), [("$.a.b", "a member that stands there more than once")]);
     assert_eq!(input.value, json!({"a": {"b": 2}, "c": 1}));
 }
 
 #[test]
-fn any_depth_is_taken() {
+fn json_of_any_depth_is_accepted() {
     let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     assert_eq!(read(&nested(MAX_DEPTH)).faults, Faults::default());
     for levels in [MAX_DEPTH + 1, 100_000] {
@@ -83,7 +83,7 @@ fn a_hostile_event_takes_no_longer_than_others() {
 }
 
 #[test]
-fn events_that_differ_in_what_cannot_be_read_differ() {
+fn unreadable_events_with_other_bytes_are_different() {
     let of = |text: &str| read(text).unreadable_member("event").unwrap();
     let one = of(r#"{"kind": "k", "execution": "e1", "event": {"a": 1e400}}"#);
     let same = of(r#"{"kind": "k", "execution": "e2", "event": {"a": 1e400}}"#);
@@ -99,7 +99,7 @@ fn events_that_differ_in_what_cannot_be_read_differ() {
 }
 
 #[test]
-fn the_runtime_hands_over_any_payload() {
+fn the_lambda_runtime_passes_on_any_payload() {
     // As lambda_runtime does it.
     let payload = |text: &str| {
         let mut json = serde_json::Deserializer::from_slice(text.as_bytes());
@@ -116,7 +116,7 @@ fn the_runtime_hands_over_any_payload() {
 
 proptest! {
     #[test]
-    fn every_text_that_json_takes_is_read(text in "[\\[\\]{}\":,0-9eE.\\\\udDabtfn x-]{0,40}") {
+    fn every_valid_json_text_is_read(text in "[\\[\\]{}\":,0-9eE.\\\\udDabtfn x-]{0,40}") {
         let is_json = serde_json::from_str::<&RawValue>(&text).is_ok();
         match Input::read(text.as_bytes()) {
             Ok(input) => {

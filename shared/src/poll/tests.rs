@@ -47,7 +47,7 @@ fn no_error_of_a_poll_ends_a_job() {
 }
 
 #[test]
-fn news_end_a_row_and_are_told_only_after_a_stall() {
+fn news_end_a_row_of_missed_polls_and_resume_only_a_stalled_job() {
     for before in 0..=STALLED + 1 {
         let mut job = job();
         for _ in 0..before {
@@ -84,7 +84,7 @@ fn a_long_reason_is_cut() {
 }
 
 #[test]
-fn what_is_past_its_deadline_says_what_was_missed() {
+fn the_error_past_the_deadline_names_the_missed_polls() {
     let mut job = job();
     let said = past_deadline(&job);
     assert_eq!(said.kind, ErrorKind::TimedOut);

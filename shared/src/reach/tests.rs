@@ -88,7 +88,7 @@ async fn a_name_that_is_not_found_never_left() {
 }
 
 #[tokio::test]
-async fn what_ends_in_the_handshake_never_left() {
+async fn a_call_that_fails_in_the_tls_handshake_never_left() {
     // It closes; it resets; it speaks something else.
     for how in 0..3 {
         let (listener, address) = listen().await;
@@ -150,7 +150,7 @@ async fn a_request_that_was_read_may_have_made_a_job() {
 
 /// The connection was made, and whether the request was written before it broke cannot be told.
 #[tokio::test]
-async fn a_connection_that_is_reset_at_once_may_have_carried_it() {
+async fn a_reset_connection_may_have_carried_the_request() {
     let (listener, address) = listen().await;
     serve(listener, |stream| async move { reset(stream) });
     let error = call(&format!("http://{address}")).await;

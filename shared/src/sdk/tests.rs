@@ -16,7 +16,7 @@ fn access(variables: &[(&str, &str)]) -> Access {
 }
 
 #[tokio::test]
-async fn a_client_has_what_the_environment_says() {
+async fn clients_are_built_from_the_environment() {
     let access = access(&[
         ("AWS_SESSION_TOKEN", "token"),
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_checksum_that_proves_most_is_chosen() {
+    fn the_strongest_checksum_is_chosen() {
         let of = |given: &[(&'static str, &'static str)], of_parts| {
             StoredChecksum::choose(given.iter().copied(), of_parts).map(|checksum| match checksum {
                 StoredChecksum::Whole { algorithm, value } => format!("{algorithm} {value}"),

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dice_follow_from_seed_and_name() {
+    fn the_dice_depend_on_seed_name_and_numbers() {
         let draws = |seed, name, numbers: &[u64]| {
             let dice = Dice::of(seed, name, numbers);
             [(); 4].map(|()| dice.number(0..1_000_000))

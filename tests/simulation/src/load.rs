@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_lets_no_more_run() {
+    fn no_more_jobs_run_than_the_queue_allows() {
         let measured = run(&Load {
             jobs: 9,
             within: Duration::from_secs(60),

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_happens_is_an_error() {
+    fn a_run_in_which_everything_waits_forever_is_an_error() {
         let error = Timeline::run(MOST_EVENTS, |timeline| async move {
             timeline.sleep(Duration::from_secs(5)).await;
             std::future::pending::<()>().await;
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_end_is_an_error() {
+    fn a_run_of_too_many_events_is_an_error() {
         let error = Timeline::run(MOST_EVENTS, |timeline| async move {
             loop {
                 timeline.sleep(Duration::from_secs(1)).await;

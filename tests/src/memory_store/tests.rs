@@ -33,7 +33,7 @@ async fn the_contract_holds_behind_a_layer() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_deleted_is_absent() -> Result<()> {
+async fn a_deleted_object_is_absent() -> Result<()> {
     let store = store();
     store.insert("b", "k", "1");
     store.remove("b", "k");
@@ -48,7 +48,7 @@ async fn what_is_deleted_is_absent() -> Result<()> {
 }
 
 #[tokio::test]
-async fn faults_hit_their_call() -> Result<()> {
+async fn planned_faults_hit_the_planned_call() -> Result<()> {
     let store = store();
     store.create_bucket("b");
     store.fail_at(0, ErrorKind::Throttled);

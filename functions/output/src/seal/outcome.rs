@@ -134,7 +134,7 @@ mod tests {
     const IN_LEDGER: &str = "s3://ledger/receipts/segment-snapshot/20261101T050000Z-1a2b3c4d.json";
 
     #[test]
-    fn a_success_ended_and_has_a_report_that_did_not_fail() {
+    fn a_job_that_ended_with_a_passed_report_is_a_success() {
         for (verdict, writes_output, receipt) in [
             ("passed", true, "s3://exports/run=1/_receipt.json"),
             ("passed_with_warnings", true, "s3://exports/run=1/_receipt.json"),

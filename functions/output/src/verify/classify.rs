@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn names_decide_where_they_can() {
+    fn the_suffix_of_a_name_decides_whether_an_object_is_data() {
         assert_eq!(csv("part-0.csv", 1), Plan::Data(Format::Csv));
         assert_eq!(csv("a/b/PART.CSV", 1), Plan::Data(Format::Csv));
         assert_eq!(csv("part-0.csv", 0), Plan::Empty(Format::Csv));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_gzip_export_only_gzip_is_data() {
+    fn only_gzip_names_are_data_of_a_gzip_export() {
         let of = |key: &str, size| plan("", key, size, Some(Format::JsonlGzip), None);
         for key in ["a.json.gz", "a.gz", "A.GZ"] {
             assert_eq!(of(key, 1), Plan::Data(Format::JsonlGzip), "{key}");
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_service_names_is_data() {
+    fn objects_that_the_service_names_are_data() {
         for key in ["_a", "part-0", "a.json", "a.csv"] {
             for asked in [None, Some(Format::Csv)] {
                 let of = |size, named| plan("", key, size, asked, named);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn content_decides_where_names_do_not() {
+    fn content_decides_where_the_name_says_nothing() {
         let whole = |bytes| Head { bytes, whole: true };
         assert_eq!(is_data(whole(b"a,b\n1,2\n"), Format::Csv), (true, Some(Content::Csv)));
         assert_eq!(

@@ -163,7 +163,7 @@ mod tests {
 
     /// Earlier versions called a slice a batch, and a verification that they planned may be under way.
     #[test]
-    fn what_earlier_versions_planned_is_read() {
+    fn plans_of_earlier_versions_can_be_read() {
         let item: Item = serde_json::from_value(json!({"work": "w", "batch": "b"})).unwrap();
         assert_eq!(item.slice, "b");
         let round: StoredRound = serde_json::from_value(json!({"prefix": "p/", "batches": 3})).unwrap();

@@ -232,7 +232,7 @@ mod tests {
     ];
 
     #[test]
-    fn checksums_are_those_that_s3_writes() {
+    fn checksums_have_the_form_that_s3_uses() {
         for (algorithm, value) in CHECKS {
             let stored = stored(algorithm, value);
             assert_eq!(
@@ -288,7 +288,7 @@ mod tests {
     proptest! {
         /// Both libraries, and one that is interrupted, agree with each other.
         #[test]
-        fn all_ways_lead_to_one_checksum(bytes in prop::collection::vec(any::<u8>(), 0..500), at in 0_usize..500) {
+        fn every_sha256_implementation_gives_the_same_value(bytes in prop::collection::vec(any::<u8>(), 0..500), at in 0_usize..500) {
             let (first, second) = bytes.split_at(at.min(bytes.len()));
             let (mut quick, mut kept) = (Hash::quick(), Hash::kept());
             for hash in [&mut quick, &mut kept] {
@@ -305,7 +305,7 @@ mod tests {
 
         /// A CRC that is interrupted, and kept as JSON, is that of all bytes.
         #[test]
-        fn an_interrupted_crc_is_that_of_all_bytes(bytes in prop::collection::vec(any::<u8>(), 0..500), at in 0_usize..500) {
+        fn an_interrupted_crc_covers_all_bytes(bytes in prop::collection::vec(any::<u8>(), 0..500), at in 0_usize..500) {
             let (first, second) = bytes.split_at(at.min(bytes.len()));
             for (algorithm, _) in CHECKS {
                 let Some(mut whole) = Crc::new(algorithm) else { continue };
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_state_is_none() {
+    fn an_invalid_hash_state_is_not_resumed() {
         assert!(Hash::resume(&State("00".to_owned())).is_none());
         assert!(Hash::resume(&State("xy".repeat(52))).is_none());
     }

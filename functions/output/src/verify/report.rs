@@ -289,7 +289,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_verdict_is_the_worst() {
+    fn the_verdict_is_that_of_the_worst_check() {
         use CheckVerdict::{Fail, Pass, Skipped, Warn};
         let of = |verdicts: &[CheckVerdict]| {
             let check = |verdict: &CheckVerdict| Check {

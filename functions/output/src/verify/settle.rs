@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_is_bounded() {
+    fn only_a_few_changed_keys_are_kept() {
         let mut changes = Changes::default();
         assert!(changes.is_empty());
         for number in (0..1_000).rev() {

@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn number_names_and_order_are_told_apart() {
+    fn the_shape_of_columns_tells_number_names_and_order_apart() {
         let shape = of(&["id", "name"]);
         assert_eq!(of(&["id", "name"]), shape);
         let swapped = of(&["name", "id"]);
@@ -94,7 +94,7 @@ mod tests {
     const ORDERED: u64 = 0x1f95_5fba_fc61_a7ce;
 
     #[test]
-    fn a_name_that_stands_twice_is_found_if_it_is_certain() {
+    fn a_repeated_column_name_is_found() {
         assert_eq!(of(&["a", "b", "c", "b", "a"]).twice, Some((2, 4)));
         let long = "x".repeat(MAX_COLUMN_NAME);
         for certain_of_none in [&["a", "A"][..], &["", ""], &[&long, &long], &["\u{fffd}", "\u{fffd}"]] {

@@ -71,7 +71,7 @@ fn a_scenario_that_no_service_plays_is_refused() {
 
 /// Every `cargo local` that the documents show is one that is taken.
 #[test]
-fn the_commands_of_the_documents_are_taken() {
+fn the_commands_in_the_documents_are_accepted() {
     let documents = [
         include_str!("../../../../README.md"),
         include_str!("../../../../docs/local.md"),

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_folder_keeps_one_run_and_nothing_of_somebody_else() {
+fn a_folder_keeps_one_run_and_foreign_files_are_refused() {
     let own = tempfile::tempdir().unwrap();
     let folder = own.path().join("out");
     let put = |name: &str| write(&folder.join(name), b"{}").unwrap();

@@ -170,7 +170,7 @@ fn rows(format: &str, body: &Bytes) -> Result<usize, String> {
 }
 
 #[tokio::test]
-async fn a_snapshot_runs_by_the_clock_and_its_files_hold_all_profiles() {
+async fn a_snapshot_ends_by_the_clock_and_its_files_hold_all_profiles() {
     for format in ["CSV", "JSONL", "ORC"] {
         let bench = Bench::new(Settings::default());
         let id = bench.created(format).await;
@@ -213,7 +213,7 @@ async fn the_last_file_lands_just_before_completion() {
 }
 
 #[tokio::test]
-async fn advancing_needs_no_polls_and_many_advance_at_once() {
+async fn a_snapshot_advances_without_polls_and_only_once() {
     let bench = Bench::of(Scenario::Success);
     let id = bench.created("CSV").await;
     bench.pass(100.0);
@@ -256,7 +256,7 @@ async fn the_answer_echoes_what_was_asked_and_adds_nothing() {
 }
 
 #[tokio::test]
-async fn two_starts_are_two_snapshots() {
+async fn two_start_calls_make_two_snapshots() {
     let bench = Bench::of(Scenario::Success);
     let (one, two) = (bench.created("CSV").await, bench.created("CSV").await);
     assert_ne!(one, two);
@@ -271,7 +271,7 @@ async fn two_starts_are_two_snapshots() {
 }
 
 #[tokio::test]
-async fn every_constraint_of_the_model_is_held() {
+async fn every_constraint_of_the_model_is_checked() {
     let bench = Bench::of(Scenario::Success);
     let accepted = [
         with("EncryptionKey", json!("")),
@@ -338,7 +338,7 @@ async fn every_constraint_of_the_model_is_held() {
 }
 
 #[tokio::test]
-async fn all_faults_of_a_request_are_told_at_once() {
+async fn all_faults_of_a_request_are_reported_at_once() {
     let bench = Bench::of(Scenario::Success);
     let body = json!({"DataFormat": "XML", "RoleArn": "role", "DestinationUri": ""});
     let (_, _, answer) = bench.create(&body).await;
@@ -351,7 +351,7 @@ async fn all_faults_of_a_request_are_told_at_once() {
 }
 
 #[tokio::test]
-async fn names_in_the_path_are_held_to_their_pattern() {
+async fn names_in_the_path_must_match_their_pattern() {
     let bench = Bench::of(Scenario::Success);
     let long = "d".repeat(65);
     for name in ["a.b", "a%20b", "%41", long.as_str(), "", "é"] {
@@ -380,7 +380,7 @@ async fn names_in_the_path_are_held_to_their_pattern() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_object_is_a_serialization_error() {
+async fn a_body_that_is_not_a_json_object_is_a_serialization_error() {
     let bench = Bench::of(Scenario::Success);
     for body in [
         "{",
@@ -402,7 +402,7 @@ async fn a_body_that_is_no_json_object_is_a_serialization_error() {
 }
 
 #[tokio::test]
-async fn what_does_not_exist_is_not_found() {
+async fn a_snapshot_that_does_not_exist_is_not_found() {
     let bench = Bench::of(Scenario::Success);
     let id = bench.created("CSV").await;
     for path in [
@@ -425,7 +425,7 @@ async fn what_does_not_exist_is_not_found() {
 }
 
 #[tokio::test]
-async fn there_is_no_other_operation() {
+async fn unknown_operations_are_refused() {
     let bench = Bench::of(Scenario::Success);
     let id = bench.created("CSV").await;
     for (method, path) in [
@@ -487,7 +487,7 @@ async fn a_destination_that_cannot_be_written_to_is_refused_or_fails_the_job() {
 }
 
 #[tokio::test]
-async fn files_are_as_many_as_asked_and_never_more_than_profiles() {
+async fn there_are_as_many_files_as_asked_but_no_more_than_profiles() {
     for (profiles, files, expected) in [
         (10, 1, 1),
         (10, 10, 10),
@@ -536,7 +536,7 @@ async fn the_same_settings_and_calls_make_the_same_bytes() {
 }
 
 #[tokio::test]
-async fn calls_are_logged_with_what_became_of_them() {
+async fn calls_are_logged_with_status_and_error() {
     let bench = Bench::of(Scenario::StartThrottled);
     bench.create(&order("CSV")).await;
     let id = bench.created("CSV").await;
@@ -605,7 +605,7 @@ async fn seen(scenario: Scenario, format: &str) -> Seen {
 }
 
 #[tokio::test]
-async fn each_scenario_is_what_it_says() {
+async fn each_scenario_behaves_as_named() {
     const FINE: [&str; 5] = ["IN_PROGRESS", "COMPLETED", "COMPLETED", "COMPLETED", "COMPLETED"];
     let ends_as = |status: &'static str| ["IN_PROGRESS", status, status, status, status];
     let whole = || vec![Some(16), Some(17), Some(17)];
@@ -671,7 +671,7 @@ async fn many_files_have_a_row_each() {
 }
 
 #[tokio::test]
-async fn errors_of_scenarios_are_those_of_the_model() {
+async fn scenarios_answer_with_errors_of_the_model() {
     for (scenario, code) in [
         (Scenario::Denied, "AccessDeniedException"),
         (Scenario::NotFound, "ResourceNotFoundException"),

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn imports_have_all_rows() {
+    fn sample_imports_have_all_rows() {
         let endpoints = Endpoints::new(7, 100);
         let mut csv = csv::Reader::from_reader(endpoints.csv(0..100).unwrap().leak() as &[u8]);
         assert_eq!(csv.records().map(Result::unwrap).count(), 100);

@@ -84,7 +84,7 @@ fn every_column_has_a_value_in_some_profile() {
 }
 
 #[test]
-fn columns_vary_with_the_seed_and_nothing_else() {
+fn columns_depend_on_the_seed_alone() {
     let columns = |seed, total| Profiles::new(seed, total).columns().collect::<Vec<_>>();
     let sets: BTreeSet<_> = (0..20).map(|seed| columns(seed, 10)).collect();
     assert!(sets.len() > 15);
@@ -99,7 +99,7 @@ fn columns_vary_with_the_seed_and_nothing_else() {
 }
 
 #[test]
-fn a_profile_follows_from_seed_and_number() {
+fn a_profile_depends_on_seed_and_number_alone() {
     let profiles = Profiles::new(11, 50);
     assert_eq!(profiles.row(17), Profiles::new(11, 50).row(17));
     assert_ne!(profiles.row(17), profiles.row(18));
@@ -109,7 +109,7 @@ fn a_profile_follows_from_seed_and_number() {
 }
 
 #[test]
-fn people_are_invented_and_values_are_awkward() {
+fn profiles_have_invented_people_and_awkward_values() {
     let profiles = Profiles::new(0, 3000);
     let mut all = String::new();
     let (mut none, mut empty, mut longest) = (0, 0, 0);
@@ -156,7 +156,7 @@ fn people_are_invented_and_values_are_awkward() {
 }
 
 #[test]
-fn a_truncated_file_is_one() {
+fn a_truncated_file_cannot_be_read() {
     let profiles = Profiles::new(5, 40);
     for numbers in [0..40, 0..1, 39..40, 10..13] {
         let csv = profiles.encode_truncated(DataFormat::Csv, numbers.clone()).unwrap();
@@ -188,7 +188,7 @@ fn no_profiles_make_a_file_without_rows() {
 }
 
 #[test]
-fn formats_go_by_the_names_of_the_model() {
+fn formats_have_the_names_of_the_model() {
     for format in DataFormat::ALL {
         assert_eq!(DataFormat::from_name(format.name()), Some(format));
         assert_eq!(format.extension(), format.name().to_lowercase());

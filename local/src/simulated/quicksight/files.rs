@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn csv_has_its_rows_and_a_ragged_one_breaks() {
+    fn csv_has_all_rows_and_a_ragged_one_cannot_be_read() {
         let whole = csv(&table(100), false).unwrap();
         let rows: Result<Vec<_>, _> = csv::Reader::from_reader(whole.as_slice()).records().collect();
         assert_eq!(rows.unwrap().len(), 100);

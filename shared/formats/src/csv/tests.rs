@@ -352,7 +352,7 @@ fn expected(bytes: &[u8]) -> Result<Decoded, Defect> {
 
 /// Found by chance: both readings hold up to the byte, and stand in different records.
 #[test]
-fn a_byte_that_is_no_text_lies_in_a_record_of_the_first_reading() {
+fn invalid_utf8_is_located_by_doubled_quotes_if_both_readings_hold() {
     let found = run(b"a,b\n1,\"\\\"\"\n2,\"\xc3\"\n").unwrap_err();
     assert_eq!(
         (found.offset, found.line, found.record),
@@ -426,7 +426,7 @@ fn defect(text: impl AsRef<[u8]>) -> String {
 }
 
 #[test]
-fn counts_records_and_not_lines() {
+fn records_are_counted_and_not_lines() {
     let decoded = run("\u{feff}id,\"name, full\"\r\n1,\"a \"\"b\"\"\r\nc\"\r\n\r\n2,d\r\n3,").unwrap();
     assert_eq!(decoded.rows, 3);
     assert_eq!(decoded.columns, ["id", "name, full"]);
@@ -438,7 +438,7 @@ fn counts_records_and_not_lines() {
 }
 
 #[test]
-fn names_the_line_where_a_ragged_record_begins() {
+fn a_ragged_record_is_reported_at_its_first_line() {
     let text = "a,b\n1,\"x\ny\"\n\n2\n3,4\n";
     let found = run(text).unwrap_err();
     assert_eq!((found.line, found.record), (Some(5), Some(2)));
@@ -460,21 +460,21 @@ fn an_open_quote_is_a_defect_and_a_closed_one_is_not() {
 }
 
 #[test]
-fn bytes_that_are_not_text_have_their_place() {
+fn invalid_utf8_and_nul_are_reported_with_their_place() {
     assert!(defect(b"a,b\n1,2\n3,\xff\n").starts_with("record 2, line 3, byte 10: is not UTF-8"));
     assert!(defect("a,b\n1,\0\n").starts_with("record 1, line 2, byte 6: is a NUL byte"));
     assert!(defect(b"a\n\xc3").contains("ends within a UTF-8 character"));
 }
 
 #[test]
-fn nothing_is_not_a_header() {
+fn an_empty_file_has_no_header() {
     assert!(defect("").contains("no header row"));
     assert!(defect("\n\n").contains("no header row"));
     assert!(defect("\u{feff}").contains("no header row"));
 }
 
 #[test]
-fn headers_are_bounded() {
+fn the_kept_column_names_are_bounded() {
     let names: Vec<String> = (0..3_000).map(|n| format!("{n:0>200}")).collect();
     let row = vec!["1"; names.len()].join(",");
     let decoded = run(format!("{}\n{row}\n{row}\n", names.join(","))).unwrap();
@@ -489,7 +489,7 @@ fn headers_are_bounded() {
 }
 
 #[test]
-fn holds_no_more_for_more_rows() {
+fn memory_does_not_grow_with_the_rows() {
     let mut decoder = Box::new(CsvDecoder::new());
     decoder.push(b"a,b\n").unwrap();
     let held = decoder.held();
@@ -607,7 +607,7 @@ fn one_column_may_hold_any_character() {
 }
 
 #[test]
-fn lines_that_end_with_cr_are_counted_and_remarked_on() {
+fn lines_that_end_with_cr_are_counted_and_warn() {
     counted("id,n\r1,2\r3,4\r", 2, "ends 2 of its lines with CR alone");
     counted("id,n\r\n1,2\r3,4\r\n", 2, "ends 1 of its lines with CR alone");
     // A CR within quotes is a part of the value, and the LF of the last line may be cut off.
@@ -620,7 +620,7 @@ fn lines_that_end_with_cr_are_counted_and_remarked_on() {
 }
 
 #[test]
-fn empty_lines_of_one_column_are_counted_apart() {
+fn empty_lines_of_one_column_are_counted_separately() {
     let of = |text: &str| {
         let decoded = run(text).unwrap();
         for size in 1..9 {
@@ -648,7 +648,7 @@ fn empty_lines_of_one_column_are_counted_apart() {
 const ESCAPED: &str = "escapes quotes by a backslash";
 
 #[test]
-fn escaped_quotes_are_read_and_named() {
+fn escaped_quotes_are_read_and_warn() {
     // As Spark, Hive and Glue write them.
     counted(
         "id,size\n1,\"5\\\"\"\n2,large\n3,\"6\\\"\"\n4,small\n",
@@ -672,7 +672,7 @@ fn escaped_quotes_are_read_and_named() {
 }
 
 #[test]
-fn backslashes_that_escape_nothing_are_no_remark() {
+fn backslashes_that_escape_nothing_do_not_warn() {
     // RFC 4180 knows no escapes.
     counted("a,b\n1,\"C:\\\"\n2,x\n", 2, "");
     counted("a,b\n1,\"C:\\\"\n2,\"D:\\\"\n3,\"x\"\n", 3, "");
@@ -685,7 +685,7 @@ fn backslashes_that_escape_nothing_are_no_remark() {
 }
 
 #[test]
-fn two_readings_that_differ_are_refused() {
+fn text_with_different_counts_in_both_readings_is_refused() {
     // A value that ends with a backslash and one of three lines, or one of three lines and two more rows.
     refused(
         "a\n\"\\\"\n\"\nx\n\\\"\n",
@@ -723,7 +723,7 @@ fn text_behind_a_closing_quote_is_a_defect() {
 }
 
 #[test]
-fn says_whether_the_last_line_ended() {
+fn a_missing_last_line_break_is_reported() {
     for (text, unterminated) in [
         ("a\n1\n", false),
         ("a\n1", true),
@@ -740,7 +740,7 @@ fn says_whether_the_last_line_ended() {
 }
 
 #[test]
-fn a_second_mark_is_left_out() {
+fn a_second_byte_order_mark_is_skipped() {
     for text in ["\u{feff}\u{feff}\"a\",b\n1,2\n", "\u{feff}\n\u{feff}\"a\",b\n1,2\n"] {
         assert_eq!(run(text).unwrap().columns, ["a", "b"]);
         assert_eq!(in_chunks(text.as_bytes(), 1), run(text));
@@ -750,7 +750,7 @@ fn a_second_mark_is_left_out() {
 
 /// All short texts of the bytes that matter, at changing distances from the borders of blocks.
 #[test]
-fn reads_like_csv_core() {
+fn the_automaton_reads_all_short_texts_like_csv_core() {
     const BYTES: [u8; 6] = *b"a,\"\r\n\\";
     for length in 0..=6_u32 {
         for number in 0..6_usize.pow(length) {
@@ -800,7 +800,7 @@ fn written(value: &str, quotes: Quotes, always: bool) -> String {
 
 proptest! {
     #[test]
-    fn no_count_is_wrong(
+    fn written_rows_are_counted_right_or_the_text_is_refused(
         rows in prop::collection::vec(prop::collection::vec(hard_value(), 2), 0..8),
         one in any::<bool>(),
         escaped in any::<bool>(),
@@ -856,7 +856,7 @@ fn framed(bytes: &[u8]) -> Result<Framed, Defect> {
 }
 
 #[test]
-fn the_ends_show_what_is_cut_off() {
+fn a_look_at_the_ends_finds_a_cut_within_a_row() {
     let text = format!("a,\"b\"\n{}", "1,\"x\né, \"\"\"\n".repeat(10_000));
     let whole = framed(text.as_bytes()).unwrap();
     assert_eq!(
@@ -933,7 +933,7 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn reads_any_text_like_csv_core(text in text(), sizes in prop::collection::vec(1usize..200, 1..6)) {
+    fn the_automaton_reads_any_text_like_csv_core(text in text(), sizes in prop::collection::vec(1usize..200, 1..6)) {
         let found = in_sizes(&text, &sizes);
         prop_assert_eq!(&found, &run(&text));
         let expected = expected(&text);
@@ -947,7 +947,7 @@ proptest! {
     }
 
     #[test]
-    fn a_whole_text_has_whole_ends(text in text(), sizes in 1usize..300) {
+    fn the_ends_of_a_valid_text_are_accepted(text in text(), sizes in 1usize..300) {
         if let Ok(decoded) = run(&text) {
             let head = &text[..text.len().min(sizes)];
             let tail = &text[text.len().saturating_sub(sizes)..];
@@ -959,12 +959,12 @@ proptest! {
     }
 
     #[test]
-    fn chunks_do_not_matter(text in "(\u{feff})?[ab,\"\r\né\u{0}\\\\]{0,40}", size in 1usize..9) {
+    fn the_size_of_chunks_does_not_matter(text in "(\u{feff})?[ab,\"\r\né\u{0}\\\\]{0,40}", size in 1usize..9) {
         prop_assert_eq!(in_chunks(text.as_bytes(), size), run(&text));
     }
 
     #[test]
-    fn rows_of_any_values_are_counted(
+    fn rows_of_any_written_values_are_counted(
         rows in prop::collection::vec(prop::collection::vec("[^\u{0}]{0,8}", 3), 0..20),
         crlf in any::<bool>(),
         size in 1usize..32,
@@ -984,7 +984,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn another_process_goes_on_at_any_byte(text in text(), sizes in prop::collection::vec(1usize..200, 1..6)) {
+    fn decoding_can_resume_at_any_byte(text in text(), sizes in prop::collection::vec(1usize..200, 1..6)) {
         let whole = run(&text);
         for at in 0..=text.len() {
             prop_assert_eq!(cut(&text, at, &sizes), whole.clone(), "cut at {}", at);
@@ -996,7 +996,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn another_process_goes_on_with_any_delimiter(text in "(\u{feff})?[ab;\u{1f}\"\r\n]{0,60}", size in 1usize..9) {
+    fn decoding_can_resume_with_any_delimiter(text in "(\u{feff})?[ab;\u{1f}\"\r\n]{0,60}", size in 1usize..9) {
         let whole = run(&text);
         prop_assert_eq!(in_chunks(text.as_bytes(), size), whole.clone());
         for at in 0..=text.len() {

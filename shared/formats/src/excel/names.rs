@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_has_one_key() {
+    fn the_spellings_of_a_part_name_have_one_key() {
         for name in [
             "xl/worksheets/sheet 1.xml",
             "/xl/worksheets/Sheet%201.xml",
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_resolved() {
+    fn the_targets_of_links_are_resolved() {
         for (folder, target, part) in [
             ("xl", "worksheets/Sheet1.xml", "xl/worksheets/sheet1.xml"),
             ("xl", "./worksheets/../a%20b.xml#A1", "xl/a b.xml"),

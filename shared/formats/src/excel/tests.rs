@@ -181,7 +181,7 @@ fn a_sheet_may_have_many_links() {
 }
 
 #[test]
-fn a_short_tail_asks_for_more() {
+fn a_workbook_opens_with_a_tail_of_any_length() {
     let bytes = workbook(3);
     for tail in [22, 30, 100, 1_000, 4_000] {
         let mut decoder = open(&bytes, tail).unwrap();
@@ -216,7 +216,7 @@ fn a_flipped_byte_changes_nothing_or_is_found() {
 }
 
 #[test]
-fn all_parts_must_be_there() {
+fn a_workbook_without_a_needed_part_is_refused() {
     for (part, to, what) in [
         ("[Content_Types].xml", None, "no part [Content_Types].xml"),
         ("[Content_Types].xml", Some("<Types/>"), "no workbook part"),
@@ -272,7 +272,7 @@ fn the_directory_shows_whether_it_can_be_a_workbook() {
 
 /// A part longer than the directory says whose XML breaks before that, or behind it.
 #[test]
-fn the_first_fault_of_a_part_is_said_however_it_is_cut() {
+fn the_first_fault_of_a_part_is_the_same_for_all_chunks() {
     for (text, length, what) in [
         ("<worksheet><a></b></worksheet>", 20, "closes another"),
         ("<worksheet><a></a></b>", 18, "longer than the zip directory says"),
@@ -290,7 +290,7 @@ fn the_first_fault_of_a_part_is_said_however_it_is_cut() {
 
 /// Inputs that fuzzing found.
 #[test]
-fn what_once_depended_on_cuts_does_so_no_more() {
+fn inputs_found_by_fuzzing_give_the_same_for_all_chunks() {
     for found in [
         include_bytes!("../../../../tests/data/seeds/excel-mended/longer-than-directory-or-unclosed").as_slice(),
         include_bytes!("../../../../tests/data/seeds/excel-mended/reference-cut-at-a-bracket"),
@@ -303,7 +303,7 @@ fn what_once_depended_on_cuts_does_so_no_more() {
 
 /// What is cut within a reference is not yet broken; one that never ends is.
 #[test]
-fn references_are_taken_however_they_are_cut() {
+fn xml_references_are_read_across_chunks() {
     for (text, what) in [
         ("<worksheet>a &amp; > b &gt;></worksheet>", ""),
         ("<worksheet>&a>b;</worksheet><c>", "not well-formed"),
@@ -345,7 +345,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn chunks_do_not_matter(
+    fn the_size_of_chunks_does_not_matter(
         size in 1usize..3_000,
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
     ) {
@@ -359,7 +359,7 @@ proptest! {
 
     /// The first fault of a part is the same however its archive is cut; each piece stands for a kind of it.
     #[test]
-    fn chunks_do_not_matter_to_xml(
+    fn the_size_of_chunks_does_not_matter_to_xml(
         size in 1usize..60,
         utf16 in any::<bool>(),
         pieces in prop::collection::vec(prop::sample::select(vec![
@@ -381,7 +381,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_taken(bytes in prop::collection::vec(any::<u8>(), 1..300)) {
+    fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 1..300)) {
         let _ = run(&bytes);
     }
 }
@@ -392,7 +392,7 @@ fn sheet(text: &str) -> Result<Decoded, Defect> {
 }
 
 #[test]
-fn rows_without_a_value_are_none() {
+fn rows_without_a_value_do_not_count() {
     for (row, rows) in [
         ("<row r='1' s='4' customFormat='1'/>", 0),
         ("<row><c r='A1' s='4'/><c r='B1' s='4'></c></row>", 0),
@@ -412,7 +412,7 @@ fn rows_without_a_value_are_none() {
 
 /// Held against what other parsers of XML refuse, expat among them.
 #[test]
-fn what_is_no_xml_is_refused() {
+fn invalid_xml_is_refused() {
     for (text, what) in [
         ("<worksheet>a\u{b}b</worksheet>", "a control character"),
         ("<worksheet a='\u{1}'/>", "a control character"),
@@ -494,7 +494,7 @@ fn what_is_no_xml_is_refused() {
 }
 
 #[test]
-fn odd_xml_is_taken() {
+fn unusual_but_valid_xml_is_accepted() {
     for text in [
         "\u{feff}<?xml version='1.0' encoding='utf-8' standalone='no' ?>\r\n<!-- a - b --><worksheet/>\n<?a b?>",
         "<worksheet\n a = '1'\t\u{f6}-._1=\"2>'\" ></worksheet >",
@@ -508,7 +508,7 @@ fn odd_xml_is_taken() {
 }
 
 #[test]
-fn namespaces_are_bounded_and_forgotten() {
+fn the_memory_for_namespaces_is_bounded() {
     let with = |prefix: usize| format!("<a xmlns:p{prefix}='{}'>", "n".repeat(1_000));
     let side_by_side: String = (0..200).map(|prefix| with(prefix) + "</a>").collect();
     assert_eq!(
@@ -591,7 +591,7 @@ fn shared(cells: &str, strings: Option<&str>, links: &str) -> Result<Decoded, De
 }
 
 #[test]
-fn shared_strings_are_there() {
+fn a_cell_that_names_a_missing_shared_string_is_a_defect() {
     let link = "<Relationship Id='s' Type='http://x/sharedStrings' Target='sharedStrings.xml'/>";
     let two = Some("<sst><si><t>a</t></si><si/><x><si/></x></sst>");
     let cell = |number: &str| format!("<c t='s'><v>{number}</v></c>");
@@ -629,7 +629,7 @@ fn shared_strings_are_there() {
 
 /// ECMA-376 part 2: names are compared without regard to case, and targets are references to be resolved.
 #[test]
-fn parts_are_found_however_they_are_named() {
+fn parts_are_found_in_every_spelling_of_their_name() {
     for (name, target) in [
         ("xl/worksheets/Sheet1.xml", "worksheets/sheet1.xml"),
         ("XL/WORKSHEETS/SHEET1.XML", "/xl/worksheets/sheet1.xml"),
@@ -686,7 +686,7 @@ fn directory(offset: u64) -> Bytes {
 }
 
 #[test]
-fn a_begin_beyond_all_bytes_is_a_range_all_the_same() {
+fn a_part_offset_near_u64_max_does_not_overflow() {
     for offset in [0, u64::MAX - 4, u64::MAX - 1, u64::MAX] {
         let begin = open(&directory(offset), 64 * 1024).unwrap().begin().unwrap();
         assert_eq!(begin.within, offset..offset.saturating_add(4));

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn utf8_and_utf16_are_read_however_they_are_cut() {
+    fn utf8_and_utf16_are_read_across_chunks() {
         let text = "<a b='ö'>日本語 🦀\t\r\n\u{fffd}</a>";
         let marked = format!("\u{feff}{text}");
         let whole = (text.to_owned(), None, true);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn text_ends_before_its_first_fault() {
+    fn text_is_kept_up_to_its_first_fault() {
         let pair: Vec<u8> = [0xfeff_u16, 0x61, 0xd83e, 0x62]
             .iter()
             .flat_map(|unit| unit.to_le_bytes())

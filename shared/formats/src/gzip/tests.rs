@@ -35,7 +35,7 @@ fn in_chunks(bytes: &[u8], size: usize) -> Result<Decoded, Defect> {
 
 /// Found by the fuzzer.
 #[test]
-fn what_stands_behind_padding_is_found_where_it_is() {
+fn data_behind_zero_padding_is_reported_at_its_offset() {
     let text = zipped(b"{}\n");
     let bytes = [text.as_slice(), &[0; 100], b"x"].concat();
     for size in [1, 5, 64, usize::MAX] {
@@ -57,7 +57,7 @@ fn defect(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn members_are_one_text() {
+fn gzip_members_are_joined_to_one_text() {
     let one = zipped(b"{\"a\":1}\n{\"a\":2}\n");
     assert_eq!(run(&one).unwrap().rows, 2);
     assert_eq!(run(&one).unwrap().columns, ["a"]);
@@ -68,7 +68,7 @@ fn members_are_one_text() {
 }
 
 #[test]
-fn zero_padding_is_no_data() {
+fn zero_padding_is_skipped() {
     let padded = [zipped(b"{}\n"), vec![0; 1000]].concat();
     assert_eq!(run(&padded).unwrap().rows, 1);
     let length = zipped(b"{}\n").len() as u64;
@@ -111,7 +111,7 @@ fn every_flipped_bit_of_body_and_trailer_is_found() {
 }
 
 #[test]
-fn names_what_is_wrong() {
+fn defects_say_what_is_wrong() {
     let whole = zipped(b"{}\n");
     let end = whole.len();
     let mut wrong = whole.clone();
@@ -167,7 +167,7 @@ fn whole(decoder: &mut dyn Decoder, bytes: &[u8], size: usize) -> Result<(), Def
 }
 
 #[test]
-fn gzip_within_gzip_is_said() {
+fn gzip_within_gzip_is_a_defect() {
     let found = |bytes: &[u8], size| whole(&mut GzipDecoder::new(), bytes, size).unwrap_err();
     let mut bytes = Vec::new();
     for level in [0, 1, 9] {
@@ -188,7 +188,7 @@ fn gzip_within_gzip_is_said() {
 }
 
 #[test]
-fn another_process_goes_on_at_the_last_member() {
+fn decoding_resumes_at_the_start_of_the_last_member() {
     let members: Vec<Vec<u8>> = ["{\"a\":1}\n{\"", "ö\":[", "1]}\n", "{}\n"]
         .map(|text| zipped(text.as_bytes()))
         .into();
@@ -214,7 +214,7 @@ fn another_process_goes_on_at_the_last_member() {
 }
 
 #[test]
-fn the_ends_show_what_they_can() {
+fn a_look_at_the_ends_of_gzip_shows_columns_and_defects() {
     let framed = |bytes: &[u8]| -> Result<Framed, Defect> {
         let head = &bytes[..bytes.len().min(64 << 10)];
         let whole = head.len() == bytes.len();
@@ -254,7 +254,7 @@ fn the_ends_show_what_they_can() {
 
 proptest! {
     #[test]
-    fn chunks_do_not_matter(
+    fn the_size_of_chunks_does_not_matter(
         rows in prop::collection::vec("[a-zé]{0,40}", 0..40),
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
         members in 1usize..3,
@@ -274,7 +274,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_taken(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = run(&[&[0x1f, 0x8b, 8][..], &bytes].concat());
     }
 }
@@ -283,7 +283,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn another_process_goes_on_at_a_member(
+    fn decoding_can_resume_at_any_member(
         parts in prop::collection::vec("(\\{\"é\":\"[a-zé]{0,9}\"\\}\n){0,6}|[a-zé\",\n]{0,3}", 1..12),
         flip in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
         split in any::<bool>(),

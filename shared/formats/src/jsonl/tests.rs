@@ -33,7 +33,7 @@ fn defect(text: impl AsRef<[u8]>) -> String {
 }
 
 #[test]
-fn counts_objects() {
+fn each_object_is_counted() {
     let decoded = run("\u{feff}{\"a\":1,\"b\":[{\"c\":\"x\\n\"}]}\r\n{}\n{\"z\":null}").unwrap();
     assert_eq!(decoded.rows, 3);
     assert_eq!(decoded.columns, ["a", "b"]);
@@ -76,7 +76,7 @@ fn each_line_is_one_whole_object() {
 }
 
 #[test]
-fn half_of_a_surrogate_pair_is_remarked_on() {
+fn half_a_surrogate_pair_in_a_value_warns() {
     for (text, remark) in [
         (r#"{"a":"\ud83d\ude00"}"#, ""),
         (r#"{"a":"\\ud83d"}"#, ""),
@@ -112,7 +112,7 @@ fn half_of_a_surrogate_pair_is_remarked_on() {
 }
 
 #[test]
-fn no_value_is_quoted() {
+fn no_defect_of_json_lines_quotes_a_value() {
     for text in [
         "\"secret\"\n",
         "{\"secret\": secret}\n",
@@ -124,7 +124,7 @@ fn no_value_is_quoted() {
 }
 
 #[test]
-fn a_line_has_a_longest_length() {
+fn a_line_is_at_most_16_mib_long() {
     let open = b"{\"a\":\"";
     let close = b"\"}";
     let value = vec![b'x'; MAX_LINE - open.len() - close.len()];
@@ -137,7 +137,7 @@ fn a_line_has_a_longest_length() {
 }
 
 #[test]
-fn holds_no_more_for_more_lines() {
+fn memory_does_not_grow_with_the_lines() {
     let mut decoder = Box::new(JsonlDecoder::new());
     for _ in 0..100_000 {
         decoder.push(b"{\"a\":1}\n{\"b\"").unwrap();
@@ -182,7 +182,7 @@ fn filtered(text: &str) -> u64 {
 }
 
 #[test]
-fn the_filter_takes_what_is_usual() {
+fn the_filter_accepts_ordinary_json() {
     let line = r#" {"a" : [1, -0.5e+3,true,{"b":[ ]}], "é\"\\\u00e9\n{,":{ } ,"c":"" ,"d":null,"":false}"#;
     for pad in 0..130 {
         let text = format!("{}{line}\r\n{{}}\n{line}\t\n", " ".repeat(pad));
@@ -196,7 +196,7 @@ fn the_filter_takes_what_is_usual() {
 }
 
 #[test]
-fn nothing_nests_too_deep() {
+fn deep_nesting_does_not_overflow_the_stack() {
     let depth = 1_000_000;
     for (open, close) in [("{\"a\":", "}"), ("[", "]")] {
         let deep = format!("{{\"a\":{}1{}}}\n", open.repeat(depth), close.repeat(depth));
@@ -207,7 +207,7 @@ fn nothing_nests_too_deep() {
 }
 
 #[test]
-fn refuses_what_is_not_quite_json() {
+fn almost_json_is_refused() {
     for value in [
         "01",
         "-",
@@ -290,7 +290,7 @@ fn refuses_what_is_not_quite_json() {
 
 /// Found by fuzzing: a half in a key was refused or not by where the line lay.
 #[test]
-fn halves_of_surrogate_pairs_in_keys_are_refused_wherever_they_lie() {
+fn half_a_surrogate_pair_in_a_key_is_refused() {
     for before in 0..2 * BLOCK {
         for (key, right) in [
             ("\\ud83e", false),
@@ -310,7 +310,7 @@ fn halves_of_surrogate_pairs_in_keys_are_refused_wherever_they_lie() {
 }
 
 #[test]
-fn says_whether_the_last_line_ended() {
+fn a_missing_last_line_break_is_reported() {
     for (text, unterminated) in [
         ("{}\n", false),
         ("{}", true),
@@ -354,7 +354,7 @@ fn framed(text: &str) -> Result<Framed, Defect> {
 }
 
 #[test]
-fn the_ends_show_what_is_cut_off() {
+fn a_look_at_the_ends_finds_a_cut_within_a_row() {
     let text = "{\"a\":1,\"b\":\"xyz\"}\n".repeat(10_000);
     assert_eq!(framed(&text).unwrap().columns, ["a", "b"]);
     assert_eq!(framed(&text[..text.len() - 1]).unwrap().column_count, 2);
@@ -422,7 +422,7 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn takes_and_refuses_what_serde_json_does(text in text(), size in 1usize..300) {
+    fn json_lines_are_accepted_exactly_if_serde_json_accepts_them(text in text(), size in 1usize..300) {
         let found = run(&text);
         prop_assert_eq!(in_chunks(&text, size), found.clone());
         if let Ok(text) = std::str::from_utf8(&text) {
@@ -431,7 +431,7 @@ proptest! {
     }
 
     #[test]
-    fn halves_of_pairs_are_those_that_utf_16_has_no_character_for(
+    fn half_surrogate_pairs_are_counted_as_utf16_decodes_them(
         parts in prop::collection::vec(prop::sample::select(vec![
             r"\ud83d", r"\uDBFF", r"\ude00", r"\uDC00", r"\u00e9", r"\\", r"\n", r"\ud7ff", r"\ue000", "ud83d", "a",
             "\u{1f600}", "\",\"b\":\"",
@@ -474,7 +474,7 @@ proptest! {
     }
 
     #[test]
-    fn the_filter_takes_no_line_that_serde_json_refuses(line in line(), place in any::<prop::sample::Index>()) {
+    fn the_filter_accepts_no_line_that_serde_json_refuses(line in line(), place in any::<prop::sample::Index>()) {
         // Half of a pair is left to the parser, which has no value for it.
         let is_value = |line: &str| serde_json::from_str::<serde_json::Value>(line).is_ok();
         prop_assert_eq!(filtered(&format!("{line}\n")), u64::from(is_value(&line)));
@@ -497,7 +497,7 @@ proptest! {
     }
 
     #[test]
-    fn a_whole_text_has_whole_ends(text in text(), size in 1usize..300) {
+    fn the_ends_of_a_valid_text_are_accepted(text in text(), size in 1usize..300) {
         if let Ok(decoded) = run(&text) {
             let (head, tail) = (&text[..text.len().min(size)], &text[text.len().saturating_sub(size)..]);
             let found = frame(Head { bytes: head, whole: head.len() == text.len() }, tail).unwrap();
@@ -508,7 +508,7 @@ proptest! {
     }
 
     #[test]
-    fn chunks_do_not_matter(text in "(\u{feff})?([\\{\\}\"a:1,\r\né ]{0,10}|\\{\"a\":\"é\"\\}\n|\\{\\}\n){0,6}", size in 1usize..9) {
+    fn the_size_of_chunks_does_not_matter(text in "(\u{feff})?([\\{\\}\"a:1,\r\né ]{0,10}|\\{\"a\":\"é\"\\}\n|\\{\\}\n){0,6}", size in 1usize..9) {
         prop_assert_eq!(in_chunks(text.as_bytes(), size), run(&text));
     }
 }
@@ -517,7 +517,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn another_process_goes_on_at_any_byte(text in text(), size in 1usize..300) {
+    fn decoding_can_resume_at_any_byte(text in text(), size in 1usize..300) {
         let whole = run(&text);
         for at in 0..=text.len() {
             prop_assert_eq!(cut(&text, at, size), whole.clone(), "cut at {}", at);

@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn records_are_cut_whatever_they_hold() {
+    fn protobuf_records_of_every_wire_type_are_split() {
         // A number, 64 bits, a text, a group with a number, and 32 bits.
         let message = [
             &[0x08, 0x80, 0x01][..],
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_has_the_fields_that_were_asked_for() {
+    fn only_the_asked_fields_of_a_message_are_decoded() {
         // Written with the complete messages of another reader.
         let footer = orc_rust::proto::Footer {
             stripes: vec![orc_rust::proto::StripeInformation {

@@ -320,7 +320,7 @@ mod tests {
 
     /// The examples of the specification.
     #[test]
-    fn runs_are_those_of_the_specification() {
+    fn the_example_runs_of_the_specification_are_decoded() {
         assert_eq!(v1(&[0x61, 0x00, 0x07]), [7; 100]);
         assert_eq!(v1(&[0x61, 0xff, 0x64]), (1..=100).rev().collect::<Vec<_>>());
         assert_eq!(v1(&[0xfb, 0x02, 0x03, 0x06, 0x07, 0x0b]), [2, 3, 6, 7, 11]);
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn signed_numbers_are_kept_as_they_are_stored() {
+    fn signed_numbers_are_kept_in_zigzag_form() {
         let mut all = [0; MAX_RUN];
         // From -1 down by 2, three of them.
         assert_eq!(run_v1(&[0x00, 0xfe, 0x01], true, &mut all), Ok(Some((3, 3))));
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_has_64_bits_at_most() {
+    fn a_varint_of_more_than_64_bits_is_refused() {
         assert!(varint(&[0xff; 10]).is_err());
     }
 

@@ -174,7 +174,7 @@ fn all_stripes_of_all_compressions_are_decoded() {
 }
 
 #[test]
-fn files_by_pyarrow_are_decoded_to_what_it_reads() {
+fn files_of_pyarrow_are_decoded_as_pyarrow_reads_them() {
     let files = corpus();
     assert!(files.len() > 15);
     for (name, bytes, expected) in files {
@@ -251,7 +251,7 @@ fn no_corrupt_byte_brings_the_process_down() {
 }
 
 #[test]
-fn a_footer_that_promises_other_rows_is_a_defect() {
+fn a_footer_with_another_number_of_rows_is_a_defect() {
     let bytes = file(&[batch(5)], None);
     let mut decoder = open(&bytes, COLLECTED).unwrap();
     decoder.push(&bytes).unwrap();
@@ -322,7 +322,7 @@ fn contents_end_where_the_tail_begins() {
 }
 
 #[test]
-fn statistics_of_the_stripes_may_be_of_any_length() {
+fn the_statistics_of_stripes_may_have_any_length() {
     let bytes = file(&[batch(300), batch(10)], Some(CompressionType::Zlib));
     let footer = &bytes[footer_of(&bytes).0];
     // What inflates to twice as much as a footer may, and what is stored in more than one may be.
@@ -402,7 +402,7 @@ fn what_the_footer_of_a_stripe_lists_is_bounded() {
 }
 
 #[test]
-fn numbers_are_bounded_by_the_bytes_that_they_are_stored_in() {
+fn the_memory_for_numbers_is_bounded_by_their_stored_bytes() {
     let of = |kind, children: &[u32], column| tail::Type {
         kind,
         children: children.to_vec(),
@@ -470,7 +470,7 @@ fn text_is_no_orc() {
 }
 
 #[test]
-fn it_goes_on_from_any_cut() {
+fn decoding_an_orc_file_can_resume_from_any_byte() {
     for (bytes, rows) in [
         (
             file(&[batch(300), batch(10), batch(1)], Some(CompressionType::Zlib)),
@@ -511,7 +511,7 @@ fn it_goes_on_from_any_cut() {
 }
 
 #[test]
-fn footers_are_wanted_in_portions_before_they_are_reached() {
+fn footers_of_stripes_are_requested_in_portions_ahead_of_time() {
     let batches: Vec<_> = (0..40).map(|_| batch(3)).collect();
     let bytes = file(&batches, None);
     let mut decoder = open(&bytes, STREAMED).unwrap();
@@ -537,7 +537,7 @@ fn footers_are_wanted_in_portions_before_they_are_reached() {
 }
 
 #[test]
-fn a_stripe_that_is_another_than_its_footer_said_is_a_defect() {
+fn a_stripe_that_changed_after_its_footer_was_read_is_a_defect() {
     let bytes = file(&[batch(5)], None);
     let mut decoder = open(&bytes, STREAMED).unwrap();
     let footer = decoder.wanted()[0].clone();
@@ -555,7 +555,7 @@ fn a_stripe_that_is_another_than_its_footer_said_is_a_defect() {
 
 /// What is held does not grow with a stripe.
 #[test]
-fn a_large_stripe_is_held_nowhere() {
+fn memory_does_not_grow_with_a_stripe() {
     let mut bytes = Vec::new();
     let rows = 250_000;
     let mut writer = ArrowWriterBuilder::new(&mut bytes, batch(0).schema())

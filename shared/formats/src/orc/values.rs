@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_have_no_more_numbers_than_there_is_room_for() {
+    fn a_run_with_more_numbers_than_expected_is_a_fault() {
         // 512 zeros.
         let run = [0xc1, 0xff, 0x00, 0x00];
         let mut values = Values::new(integers(true, true, Meaning::Number), 1_200);
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn bits_behind_the_last_value_do_not_count() {
+    fn bits_after_the_last_value_do_not_count() {
         // Two literals: 0b1010_0000 and 0b1111_1111.
         let tally = tally(Kind::Bits, &[0xfe, 0xa0, 0xff], 1).unwrap();
         assert_eq!(
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_may_be_cut_anywhere() {
+    fn texts_are_checked_the_same_in_all_chunks() {
         let text = "aé日🦀b".as_bytes();
         for size in 1..=text.len() {
             assert_eq!(tally(Kind::Text, text, size).unwrap().count, text.len() as u64);
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_writer_writes_is_a_fault() {
+    fn impossible_values_are_faults() {
         let length = integers(true, false, Meaning::Length);
         // 2 to the power of 48, three times.
         assert!(tally(length, &[0x30, 1, 0, 0, 0, 0, 0, 0], 9).is_err());
@@ -396,7 +396,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic_and_no_cut_matters(
+        fn any_bytes_give_the_same_in_all_chunks_without_a_panic(
             bytes in proptest::collection::vec(any::<u8>(), 0..300),
             size in 1_usize..40,
             v2: bool,

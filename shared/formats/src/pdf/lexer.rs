@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_read() {
+    fn pdf_values_are_read() {
         for (text, expected) in [
             (b" null ".as_slice(), Some(Value::Null)),
             (b"%c\r12", Some(Value::Integer(12))),
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn dictionaries_and_arrays_are_looked_through() {
+    fn values_in_dictionaries_and_arrays_are_found() {
         let Some(Value::Dict(dict)) = value(b"<</A 1/B[/x 2 0 R(]) <>]%/C 3\n/A 4 /D>>") else {
             panic!("a dictionary");
         };

@@ -77,7 +77,7 @@ fn run(bytes: &[u8]) -> Result<Decoded, Defect> {
 }
 
 #[test]
-fn the_end_shows_a_document_without_its_pages() {
+fn a_document_read_at_its_end_has_no_page_count() {
     let decoder = open(b"%PDF-1.7 startxref\n9\n%%EOF\n", 100).unwrap();
     assert_eq!(decoder.frame().document, Some(Document { pages: None }));
     assert_eq!(decoder.frame().rows, None);
@@ -116,7 +116,7 @@ fn a_file_cut_off_anywhere_is_found() {
 }
 
 #[test]
-fn names_what_is_wrong() {
+fn defects_say_what_is_wrong() {
     let bytes = document(2, false);
     for (from, to, what) in [
         (&b"startxref"[..], &b"startxxxx"[..], "no readable startxref"),
@@ -147,7 +147,7 @@ fn a_flipped_byte_of_a_stream_is_found() {
 }
 
 #[test]
-fn a_large_document_is_held_to_its_structure() {
+fn a_large_document_is_checked_at_its_ends_only() {
     let (bytes, middle) = (document(1, false), vec![b' '; 1 << 20]);
     let eof = memmem::rfind(&bytes, b"startxref").unwrap();
     let size = bytes.len() as u64 + 65 * middle.len() as u64;
@@ -178,7 +178,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn chunks_do_not_matter(
+    fn the_size_of_chunks_does_not_matter(
         size in 1usize..700,
         modern in any::<bool>(),
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
@@ -249,7 +249,7 @@ fn holds(bytes: &[u8], pages: u64, remark: &str) {
 }
 
 #[test]
-fn what_viewers_mend_is_remarked() {
+fn faults_that_viewers_repair_warn() {
     for modern in [false, true] {
         let bytes = document(2, modern);
         holds(&bytes, 2, "");
@@ -318,7 +318,7 @@ fn a_table_with_wrong_offsets_is_rebuilt() {
 
 /// An update that was lost is not made good by what it replaced.
 #[test]
-fn what_was_replaced_is_not_taken_again() {
+fn a_lost_update_is_not_replaced_by_the_older_object() {
     let bytes = with_content(&stream("", b"BT"));
     let at = memmem::find(&bytes, b"xref\n").unwrap();
     let page = "3 0 obj\n<</Type/Page/Rotate 90>>\nendobj\n";
@@ -334,7 +334,7 @@ fn what_was_replaced_is_not_taken_again() {
 }
 
 #[test]
-fn the_root_and_the_page_tree_are_there() {
+fn a_document_needs_its_root_and_page_tree() {
     let page: &[u8] = b"<</Type/Page/Parent 2 0 R>>";
     for (bytes, what) in [
         (of(&[CATALOG, ONE, page], ""), "names no root"),
@@ -408,7 +408,7 @@ fn the_root_and_the_page_tree_are_there() {
 }
 
 #[test]
-fn the_content_of_pages_is_there() {
+fn a_page_with_missing_content_is_a_defect() {
     let (first, second) = (stream("", b"BT"), stream("/Filter/FlateDecode", &zlib(b"ET")));
     let page = |contents: &str| {
         let page = format!("<</Type/Page/Parent 2 0 R{contents}>>");
@@ -514,7 +514,7 @@ fn lzw(data: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn checksums_are_checked_behind_other_filters() {
+fn checksums_of_deflate_are_checked_within_other_filters() {
     let text: Vec<u8> = (0..2_000_u32)
         .flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes())
         .collect();
@@ -561,7 +561,7 @@ fn checksums_are_checked_behind_other_filters() {
 }
 
 #[test]
-fn a_checksum_may_be_cut_off() {
+fn a_deflated_stream_with_a_cut_checksum_warns() {
     let text = "BT 000 ET";
     let whole = zlib(text.as_bytes());
     assert!(whole.ends_with(&[0]));
@@ -581,7 +581,7 @@ fn a_checksum_may_be_cut_off() {
 }
 
 #[test]
-fn objects_of_object_streams_are_there() {
+fn objects_within_object_streams_are_checked() {
     let bytes = document(3, true);
     holds(&bytes, 3, "");
     let pack = |members: &[(u32, &str)], data: &str, more: &str| {
@@ -647,7 +647,7 @@ fn objects_of_object_streams_are_there() {
 
 /// Each takes a moment at the most, though it could take hours.
 #[test]
-fn time_is_bounded_by_the_size() {
+fn malicious_documents_are_refused_in_bounded_time() {
     let begun = std::time::Instant::now();
     let spent = "within each other or are shared too often";
     // Objects within objects.

@@ -74,7 +74,7 @@ fn asked_to_cancel(mut entry: Entry) -> Entry {
 }
 
 #[test]
-fn what_is_done_follows_from_the_last_attempt() {
+fn the_last_attempt_decides_the_next_step() {
     use AttemptState::{Claimed, Refused, Started, Uncertain, Waiting};
     assert_eq!(decide(&entry(Vec::new()), OWNER, after(0)), Step::Claim(1));
     for (state, now, step) in [
@@ -117,7 +117,7 @@ fn a_cancelled_job_is_not_claimed_and_its_start_call_is_waited_for() {
 }
 
 #[test]
-fn a_job_is_started_before_its_deadline_only_and_what_hindered_it_is_said() {
+fn a_job_is_not_started_past_its_deadline_and_the_error_names_the_last_obstacle() {
     let mut waits = entry(vec![attempt(1, AttemptState::Waiting)]);
     assert_eq!(in_time(&waits, after(3599)), Ok(()));
     let error = in_time(&waits, after(3600)).unwrap_err();
@@ -132,7 +132,7 @@ fn a_job_is_started_before_its_deadline_only_and_what_hindered_it_is_said() {
 /// Counted from the end of the last lease: none after the first attempt, a minute after the second, then four times as
 /// long after each, and never more than half a day.
 #[test]
-fn start_calls_that_brought_no_id_are_rested_from() {
+fn the_pause_after_start_calls_without_an_id_grows() {
     let minutes = [0, 1, 4, 16, 64, 256, 720, 720, 720];
     for (number, minutes) in (1..=MAX_ATTEMPTS).zip(minutes) {
         let mut attempt = attempt(number, AttemptState::Uncertain);

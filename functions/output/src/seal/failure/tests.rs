@@ -62,7 +62,7 @@ fn must_not_close(entry: &Entry, error: &str, now: i64) -> bool {
 
 /// Whoever made the start call, or is making it, has the job.
 #[test]
-fn a_job_is_closed_by_the_execution_that_has_it() {
+fn only_the_execution_that_started_a_job_may_close_it() {
     use AttemptState::{Claimed, Refused, Started, Uncertain, Waiting};
     const THEIRS: &str = "arn:execution:theirs";
     for (attempt, now, is_theirs) in [
@@ -98,7 +98,7 @@ fn another_request_closes_no_job_even_if_it_has_its_key() {
 
 /// A job that was not started by its deadline, or whose start calls tell nothing, is given up for all its deliveries.
 #[test]
-fn a_job_is_given_up_by_whoever_finds_that_out() {
+fn any_execution_may_close_a_job_that_cannot_start_any_more() {
     use AttemptState::{Claimed, Refused, Started, Uncertain, Waiting};
     const THEIRS: &str = "arn:execution:theirs";
     for (state, error, now, is_kept) in [
@@ -127,7 +127,7 @@ fn a_job_is_given_up_by_whoever_finds_that_out() {
 }
 
 #[test]
-fn whoever_is_told_that_a_job_is_cancelled_may_close_it() {
+fn any_execution_may_close_a_cancelled_job() {
     let mut entry = entry(Some((AttemptState::Uncertain, "arn:execution:theirs")));
     assert!(must_not_close(&entry, "Landfall.Cancelled", 0));
     let (at, by) = (after(10), "arn:execution:cancel".to_owned());
@@ -138,7 +138,7 @@ fn whoever_is_told_that_a_job_is_cancelled_may_close_it() {
 
 /// Then there is nothing to close, and the delivery is told the outcome.
 #[test]
-fn a_job_that_has_an_outcome_belongs_to_nobody() {
+fn no_execution_owns_a_job_that_has_an_outcome() {
     let mut entry = entry(Some((AttemptState::Started, "arn:execution:theirs")));
     assert!(must_not_close(&entry, "Landfall.Internal", 0));
     let decider = Decider {
@@ -163,7 +163,7 @@ fn job(status: &str, error: Value) -> Job {
 }
 
 #[test]
-fn an_error_is_one_executions_own_if_another_one_may_get_further() {
+fn an_error_is_local_if_another_execution_may_get_further() {
     let of = |name: &str| json!({"Error": name, "Cause": ""});
     for (status, error, local) in [
         ("running", Value::Null, false),

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn which_checksum_was_compared_is_said() {
+    fn the_reason_names_the_compared_checksums() {
         let same = |algorithm| Some(Compared::Same(algorithm));
         let parts = Some(Compared::OfParts("CRC32".to_owned()));
         let other = Some(Compared::NotComputed("SHA-1".to_owned()));

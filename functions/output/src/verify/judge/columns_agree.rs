@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_said_of_those_that_differ() {
+    fn the_reason_names_the_objects_whose_columns_differ() {
         let parts = [
             csv("a", &["id"]),
             csv("b", &["id", "email"]),
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_certain_of_a_format_counts() {
+    fn columns_are_compared_only_for_csv_and_orc() {
         for (format, verdict) in [
             (Format::Orc, CheckVerdict::Fail),
             (Format::Csv, CheckVerdict::Fail),
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_stands_twice_warns() {
+    fn a_repeated_column_name_warns() {
         for format in [Format::Csv, Format::Jsonl] {
             for is_one in [true, false] {
                 let (verdict, reason) = judged(is_one, &[of(format, "a", &["id", "x", "id"])]);
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
+    fn only_a_few_sets_of_columns_are_kept() {
         let mut agreement = Agreement::default();
         for n in 0..1_000 {
             agreement.add(&csv(&format!("{n}"), &[&n.to_string()]));

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_are_named() {
+    fn objects_with_the_same_bytes_are_named() {
         let mut duplicates = Duplicates::default();
         assert_eq!(duplicates.judge(None).0, CheckVerdict::Skipped);
         for (name, print, rows) in [("a", 1, 3), ("b", 2, 3), ("c", 1, 3), ("d", 3, 0), ("e", 3, 0)] {
@@ -126,7 +126,7 @@ mod tests {
 
     /// More objects than are compared: what is kept has its bound, and what was left out is said.
     #[test]
-    fn what_is_kept_of_a_million_is_bounded() {
+    fn the_memory_for_a_million_objects_is_bounded() {
         let mut duplicates = Duplicates::default();
         let mut reading = of("a", 0, 1);
         for print in 0..MAX_COMPARED as u64 + 7 {

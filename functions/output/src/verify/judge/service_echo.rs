@@ -33,7 +33,7 @@ mod tests {
     use crate::verify::report::CheckVerdict;
 
     #[test]
-    fn only_what_is_told_can_differ() {
+    fn only_values_that_the_service_gives_are_compared() {
         let mut echo = Echo::default();
         assert_eq!(judge(None).0, CheckVerdict::Skipped);
         for unsaid in [None, Some(""), Some("no value was set")] {

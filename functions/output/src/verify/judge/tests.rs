@@ -126,7 +126,7 @@ fn verdict(judged: &Judged, name: &str) -> CheckVerdict {
 use CheckVerdict::{Fail, Pass, Skipped, Warn};
 
 #[test]
-fn whatever_is_not_whole_fails() {
+fn an_object_that_is_not_whole_fails_the_output() {
     let bad = [
         reading("b.csv", 9, Finding::Defective(Defect::new("is cut off"))),
         reading("b.csv", 9, Finding::Foreign("holds gzip".to_owned())),
@@ -148,7 +148,7 @@ fn whatever_is_not_whole_fails() {
 }
 
 #[test]
-fn what_a_decoder_remarks_warns_and_is_named() {
+fn the_remarks_of_a_decoder_warn() {
     let mut decoded = Decoded {
         rows: 1,
         ..Decoded::default()
@@ -184,7 +184,7 @@ fn what_a_decoder_remarks_warns_and_is_named() {
 }
 
 #[test]
-fn empty_lines_warn_and_meet_no_bound_in_silence() {
+fn empty_lines_warn_and_count_only_as_the_event_says() {
     let of = |min, max| {
         let rows = ExpectedRows {
             min: Some(min),
@@ -223,7 +223,7 @@ fn empty_lines_warn_and_meet_no_bound_in_silence() {
 }
 
 #[test]
-fn a_reported_number_is_never_matched_by_a_part() {
+fn the_reported_rows_are_compared_with_all_objects() {
     let asked = Expectation {
         rows: Some(1),
         ..asked()
@@ -236,7 +236,7 @@ fn a_reported_number_is_never_matched_by_a_part() {
 }
 
 #[test]
-fn a_test_file_is_expected_and_more_is_not() {
+fn one_small_unknown_object_passes_and_more_warns() {
     let of = |extra: Vec<Reading>| {
         let mut readings = vec![reading("a.csv", 9, whole(1))];
         readings.extend(extra);
@@ -264,7 +264,7 @@ fn every_check_has_its_own_name() {
 
 /// The reasons of an output in which much is wrong, word for word.
 #[test]
-fn reasons_count_all_and_name_the_first() {
+fn reasons_count_all_objects_and_name_the_first() {
     let mut readings: Vec<_> = (0..7)
         .map(|n| reading(&format!("a{n}.csv"), 9, Finding::Defective(Defect::new("is cut off"))))
         .collect();
@@ -342,7 +342,7 @@ fn reasons_count_all_and_name_the_first() {
 }
 
 #[test]
-fn what_a_level_leaves_out_is_skipped() {
+fn checks_beyond_the_level_are_skipped() {
     let kms = |asked: Expectation| Expectation {
         kms_key: Some("alias/a".to_owned()),
         rows: Some(5),
@@ -421,7 +421,7 @@ fn what_a_level_leaves_out_is_skipped() {
 }
 
 #[test]
-fn rows_of_footers_are_held_against_the_reported() {
+fn rows_in_footers_are_compared_with_the_reported_rows() {
     let asked = |rows| Expectation {
         format: Some(Format::Orc),
         rows: Some(rows),
@@ -477,7 +477,7 @@ fn columns(names: &[&str], on_violation: OnViolation) -> Expectation {
 const ON: [(OnViolation, CheckVerdict); 2] = [(OnViolation::Warn, Warn), (OnViolation::Fail, Fail)];
 
 #[test]
-fn every_table_has_the_required_columns() {
+fn the_required_columns_must_be_in_every_table() {
     let of = |asked: &Expectation, readings: &[Reading]| check_owned(&judged(asked, readings), "required_columns");
     let good = reading("a.csv", 9, table(1, &["id", "name", "age"]));
     let bad = reading("b.csv", 9, table(1, &["name"]));
@@ -522,7 +522,7 @@ fn every_table_has_the_required_columns() {
 }
 
 #[test]
-fn what_has_no_columns_is_told_apart() {
+fn documents_and_workbooks_need_no_columns() {
     let of = |asked: &Expectation, readings: &[Reading]| check_owned(&judged(asked, readings), "required_columns");
     let asked = columns(&["id"], OnViolation::Fail);
     let good = reading("a.csv", 9, table(1, &["id"]));
@@ -567,7 +567,7 @@ fn what_has_no_columns_is_told_apart() {
 }
 
 #[test]
-fn rows_are_within_what_is_expected() {
+fn the_rows_must_be_within_the_expected_bounds() {
     let of = |min, max, on_violation, readings: &[Reading]| {
         let rows = Some(ExpectedRows {
             min,
@@ -633,7 +633,7 @@ fn rows_are_within_what_is_expected() {
 }
 
 #[test]
-fn rows_change_no_more_than_is_expected() {
+fn the_rows_must_not_change_more_than_expected() {
     let of = |previous: Option<(u64, bool)>, percent, on_violation, rows| {
         let asked = Expectation {
             previous: previous.map(|(rows, same_request)| Previous {
@@ -693,7 +693,7 @@ fn rows_change_no_more_than_is_expected() {
 }
 
 #[test]
-fn data_is_no_older_than_is_expected() {
+fn the_data_must_not_be_older_than_expected() {
     let of = |max_seconds, on_violation, readings: &[Reading]| {
         let asked = expecting(Expectations {
             age: Some(ExpectedAge {
@@ -721,7 +721,7 @@ fn data_is_no_older_than_is_expected() {
 }
 
 #[test]
-fn a_text_that_ends_unlike_the_others_is_named() {
+fn a_text_without_the_line_end_of_the_others_is_named() {
     let text = |name: &str, format, unterminated| {
         let mut reading = reading(
             name,
@@ -870,7 +870,7 @@ fn any_settling() -> impl Strategy<Value = Stability> {
 proptest! {
     /// Whatever landed: reasons are bounded, what is not whole fails, and what is kept does not grow.
     #[test]
-    fn what_is_said_is_bounded_and_never_too_good(
+    fn verdicts_are_never_too_good_and_reasons_are_bounded(
         asked in any_asked(),
         readings in vec(any_reading(), 0..12),
         settling in any_settling(),
@@ -930,7 +930,7 @@ fn any_expect() -> impl Strategy<Value = Expectations> {
 proptest! {
     /// Who asks on a command line has no event to change, and no service that counts or names anything.
     #[test]
-    fn a_command_is_advised_what_it_can_do(
+    fn the_command_line_gets_advice_that_it_can_follow(
         asked in any_asked(),
         expect in any_expect(),
         level in select(vec![Level::Listing, Level::Structure, Level::Full]),
@@ -957,7 +957,7 @@ proptest! {
 
 /// A million readings take no more than a thousand do.
 #[test]
-fn what_is_kept_does_not_grow() {
+fn the_memory_of_a_tally_does_not_grow_with_the_objects() {
     let asked = Expectation {
         expect: columns(&["id"], OnViolation::Fail).expect,
         kms_key: Some("alias/a".to_owned()),

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
+    fn only_a_few_short_examples_are_kept() {
         let mut examples = Examples::default();
         for _ in 0..10_000 {
             examples.add(|| "ß".repeat(10_000));

@@ -10,7 +10,7 @@ fn document_at_structure(pages: Option<u64>) -> Finding {
 }
 
 #[test]
-fn documents_of_which_the_ends_were_read_have_no_rows() {
+fn documents_read_only_at_their_ends_have_no_rows() {
     let documents = |name: &str| reading(name, 9, document_at_structure(None));
     let asked = Expectation {
         format: Some(Format::Pdf),
@@ -25,7 +25,7 @@ fn documents_of_which_the_ends_were_read_have_no_rows() {
 }
 
 #[test]
-fn documents_add_no_rows_to_those_of_footers() {
+fn documents_add_no_rows_to_the_rows_of_footers() {
     let judged = judged(
         &at(Level::Structure),
         &[
@@ -43,7 +43,7 @@ fn documents_add_no_rows_to_those_of_footers() {
 
 /// The names of objects do not say whether they are data, and nothing was read.
 #[test]
-fn columns_of_objects_that_may_be_data_were_not_looked_at() {
+fn required_columns_fail_if_objects_were_only_listed() {
     let asked = Expectation {
         level: Level::Listing,
         ..columns(&["id"], OnViolation::Fail)
@@ -63,7 +63,7 @@ fn columns_of_objects_that_may_be_data_were_not_looked_at() {
 }
 
 #[test]
-fn missing_rows_may_be_empty_lines() {
+fn the_reason_for_missing_rows_mentions_empty_lines() {
     let of = |reported| {
         let asked = Expectation {
             rows: Some(reported),

@@ -330,7 +330,7 @@ fn segments(scenario: Scenario, faults: Arc<Faults>) -> Result<Harness> {
 
 /// Many events at once, more than the limit.
 #[tokio::test]
-async fn a_burst_stands_in_line_and_ends_sealed() -> Result<()> {
+async fn a_burst_of_jobs_waits_for_slots_and_ends_sealed() -> Result<()> {
     const EVENTS: usize = 40;
     const LIMIT: usize = 4;
     let mut harness = segments(Scenario::Success, Faults::none())?;
@@ -372,7 +372,7 @@ async fn a_burst_stands_in_line_and_ends_sealed() -> Result<()> {
 
 /// A line that is full costs whoever asks the same few requests, however long it is.
 #[tokio::test]
-async fn asking_in_line_is_cheap_and_starts_nothing() -> Result<()> {
+async fn asking_for_a_slot_is_cheap_and_starts_nothing() -> Result<()> {
     let harness = dashboards(2, Faults::none())?;
     for id in 0..2 {
         harness
@@ -422,7 +422,7 @@ async fn asking_in_line_is_cheap_and_starts_nothing() -> Result<()> {
 
 /// With one place and two jobs, each call of the run lost before or after its effect, alone or with its function.
 #[tokio::test]
-async fn no_lost_call_leaks_a_place_or_lets_two_jobs_run() -> Result<()> {
+async fn no_lost_call_leaks_a_slot_or_lets_two_jobs_run() -> Result<()> {
     let events = [0, 1].map(export);
     let quiet = exports(1, Faults::none())?;
     let outcomes = Crowd::new(&quiet, &events).one_by_one().run().await?;
@@ -448,7 +448,7 @@ async fn no_lost_call_leaks_a_place_or_lets_two_jobs_run() -> Result<()> {
 /// Whose job has ended has no place, whatever the line says; whose job was forgotten has one until some time after its
 /// deadline.
 #[tokio::test]
-async fn a_place_comes_free_without_its_owner() -> Result<()> {
+async fn a_slot_comes_free_without_its_owner() -> Result<()> {
     type Dashboards = Harness<DashboardSnapshots, quicksight::QuickSight>;
     let harness = dashboards(1, Faults::none())?;
     let line = Queue::key(&DashboardSnapshots::kind());
@@ -477,7 +477,7 @@ async fn a_place_comes_free_without_its_owner() -> Result<()> {
 
 /// A job has one place, whoever starts it, and finds it again.
 #[tokio::test]
-async fn a_job_that_is_started_again_keeps_its_place() -> Result<()> {
+async fn a_job_that_is_started_again_keeps_its_slot() -> Result<()> {
     // Create, line, line, start call: the function dies after the place was taken.
     let harness = dashboards(1, Faults::at(3, Moment::Before, Harm::Die))?;
     let received = Harness::<DashboardSnapshots, quicksight::QuickSight>::received("one", &dashboard(0));
@@ -493,7 +493,7 @@ async fn a_job_that_is_started_again_keeps_its_place() -> Result<()> {
 
 /// Without a limit nothing of the line is read or written.
 #[tokio::test]
-async fn without_a_limit_there_is_no_line() -> Result<()> {
+async fn without_a_limit_there_is_no_queue() -> Result<()> {
     let harness = dashboards(0, Faults::none())?;
     harness.run("one", &dashboard(0)).await?;
     let calls = harness.store.calls();
@@ -507,7 +507,7 @@ async fn without_a_limit_there_is_no_line() -> Result<()> {
 
 /// A job that stood in line until its deadline is given up and sealed, by whichever delivery comes first.
 #[tokio::test]
-async fn a_job_past_its_deadline_in_line_is_sealed_as_timed_out() -> Result<()> {
+async fn a_job_that_waits_past_its_deadline_is_sealed_as_timed_out() -> Result<()> {
     let harness = dashboards(1, Faults::none())?;
     let first = Harness::<DashboardSnapshots, quicksight::QuickSight>::received("first", &dashboard(0));
     harness.start(&first).await?;
@@ -538,7 +538,7 @@ async fn a_job_past_its_deadline_in_line_is_sealed_as_timed_out() -> Result<()> 
 
 /// What a day has no room for is started on the next one, and given up if its deadline comes first.
 #[tokio::test]
-async fn a_used_up_day_is_waited_for() -> Result<()> {
+async fn a_job_waits_for_the_next_day_if_the_quota_is_used_up() -> Result<()> {
     let mut harness = segments(Scenario::Success, Faults::none())?;
     harness.configure(|config| (config.max_starts_per_day, config.max_running) = (2, 1));
     let begun = harness.now();
@@ -580,7 +580,7 @@ async fn a_used_up_day_is_waited_for() -> Result<()> {
 
 /// What the service throttles without end, because others have used the day up, is left alone for longer and longer.
 #[tokio::test]
-async fn a_day_that_others_used_up_is_waited_for() -> Result<()> {
+async fn start_calls_become_rare_while_the_service_throttles() -> Result<()> {
     let harness = segments(Scenario::QuotaExceeded, Faults::none())?;
     let mut event = segment(0);
     event["detail"]["Landfall"] = json!({"DeadlineSeconds": 86_400});
@@ -605,7 +605,7 @@ async fn a_day_that_others_used_up_is_waited_for() -> Result<()> {
 
 /// Second attempts and what became an orphan are calls too.
 #[tokio::test]
-async fn every_start_call_counts() -> Result<()> {
+async fn every_start_call_counts_towards_the_quota() -> Result<()> {
     for scenario in [
         Scenario::LostAnswer,
         Scenario::StartThrottledButAccepted,
@@ -627,7 +627,7 @@ async fn every_start_call_counts() -> Result<()> {
 
 /// Any call lost, with a day of two calls and one job: at most two are made, and the job is started or waits.
 #[tokio::test]
-async fn no_lost_call_makes_a_call_uncounted() -> Result<()> {
+async fn every_start_call_is_counted_whichever_call_is_lost() -> Result<()> {
     let quiet = segments(Scenario::Success, Faults::none())?;
     quiet.run("one", &segment(0)).await?;
     for call in 0..quiet.faults.calls() + 4 {
