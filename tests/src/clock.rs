@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use landfall::store::Clock;
 use tokio::sync::Notify;
 
-/// A clock for tests. Its clones are the same clock.
+/// A manual clock. Clones share one time.
 #[derive(Clone, Debug)]
 pub struct ManualClock(Arc<Inner>);
 
@@ -27,7 +27,7 @@ struct State {
 }
 
 impl ManualClock {
-    /// A clock that stands at `now`.
+    /// A clock set to `now`.
     #[must_use]
     pub fn at(now: DateTime<Utc>) -> Self {
         let state = Mutex::new(State { now, slept: Vec::new() });
@@ -37,13 +37,12 @@ impl ManualClock {
         }))
     }
 
-    /// Moves it forward.
     pub fn advance(&self, duration: Duration) {
         self.state().now += TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
         self.0.moved.notify_waiters();
     }
 
-    /// Moves it back, as another machine's may be behind.
+    /// Moves the clock back, as if another machine's clock were behind.
     pub fn put_back(&self, duration: Duration) {
         self.state().now -= TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
     }
@@ -65,7 +64,7 @@ impl Clock for ManualClock {
         self.state().now
     }
 
-    /// Advances at once, and lets other tasks run.
+    /// Advances the clock at once and lets other tasks run.
     async fn sleep(&self, duration: Duration) {
         self.state().slept.push(duration);
         self.advance(duration);
@@ -74,7 +73,7 @@ impl Clock for ManualClock {
 
     async fn until(&self, time: DateTime<Utc>) {
         loop {
-            // Asked for before the look, so that no move between the two is missed.
+            // Subscribe before reading the time, so that no move between the two is missed.
             let moved = self.0.moved.notified();
             if self.now() >= time {
                 return;

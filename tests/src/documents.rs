@@ -1,4 +1,4 @@
-//! The blocks of the documents, for the tests that run them.
+//! Extracts the code blocks of the documents, for the tests that run them.
 
 /// The pages whose blocks are run.
 pub const PAGES: [&str; 6] = [
@@ -10,16 +10,15 @@ pub const PAGES: [&str; 6] = [
     "docs/cli.md",
 ];
 
-/// A fenced block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// What stands behind the fence.
+    /// The word after the opening fence.
     pub language: String,
-    /// What stands in the block, without the indentation of its fence.
+    /// The content, without the indentation of the fence.
     pub text: String,
 }
 
-/// The blocks of a page, in their order.
+/// All fenced blocks of a page, in order.
 pub fn blocks(page: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut open: Option<(usize, Block)> = None;

@@ -1,15 +1,15 @@
-//! CloudWatch's embedded metric format, as AWS's specification has it.
+//! CloudWatch's embedded metric format, as AWS specifies it.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-/// The schema of a document.
+/// The JSON Schema of a metrics document.
 #[must_use]
 pub fn schema() -> Value {
     serde_json::from_str(include_str!("../data/embedded-metric-format.schema.json")).unwrap_or_default()
 }
 
-/// Whether the metrics and dimensions that a document names stand in its root: a number, and a text of at most 1,024
+/// Checks that each metric that a document names is a number in its root, and each dimension a text of at most 1,024
 /// characters.
 pub fn check_targets(document: &Value) -> Result<()> {
     let directives = document.pointer("/_aws/CloudWatchMetrics").and_then(Value::as_array);

@@ -1,6 +1,6 @@
-//! One job in one process: the steps of the definition in their order, with its retries, a manual clock and no network.
+//! Runs a job's steps in one process, with the retries of the definition, a manual clock and no network.
 //!
-//! What must stay true: the order of steps is that of `statemachine/export-job.asl.json`; the flow tests run the same
+//! What must stay true: the steps come in the order of `statemachine/export-job.asl.json`. The flow tests run the same
 //! steps through the real interpreter.
 
 use std::{sync::Arc, time::Duration};
@@ -42,19 +42,19 @@ use crate::{
     memory_store::MemoryStore,
 };
 
-/// Where exports land.
+/// The bucket that exports are written to.
 pub const EXPORTS: &str = "landfall-exports";
 
-/// Where the ledger lies.
+/// The bucket of the ledger.
 pub const LEDGER: &str = "landfall-ledger";
 
-/// How long a function may run.
+/// The time-out of a function.
 const FUNCTION_TIMEOUT: TimeDelta = TimeDelta::seconds(60);
 
-/// How often a step that fails for a passing reason is tried.
+/// How often a step that fails with a transient error is tried.
 const TRIES: usize = 12;
 
-/// The configuration of the local world, as far as it decides what an event may name.
+/// The part of the local world's configuration that decides what an event may name.
 pub fn config() -> Result<Config, Error> {
     Config::read(|name| {
         let value = match name {
@@ -73,23 +73,20 @@ pub fn config() -> Result<Config, Error> {
     })
 }
 
-/// What a simulated service is built on.
+/// What a simulated service needs: a store and a clock.
 pub struct World {
-    /// S3, without faults.
+    /// S3 without faults.
     pub store: Arc<MemoryStore>,
-    /// The time.
     pub clock: ManualClock,
 }
 
 /// A deployment of one kind with its simulated service.
 pub struct Harness<S = SegmentSnapshots, M = CustomerProfiles> {
-    /// S3, without faults: for looking.
+    /// S3 without faults, for assertions.
     pub store: Arc<MemoryStore>,
-    /// The time.
     pub clock: ManualClock,
-    /// The simulated service.
     pub simulated: Arc<M>,
-    /// What is lost.
+    /// The faults that hit the functions' calls.
     pub faults: Arc<Faults>,
     deployment: Deployment,
     connect: fn(&SdkConfig, &ManualClock) -> S,
@@ -97,7 +94,7 @@ pub struct Harness<S = SegmentSnapshots, M = CustomerProfiles> {
     service: S,
 }
 
-/// The handlers of a kind, as the binaries serve them.
+/// The handlers of a kind, as its binaries serve them.
 pub struct Handlers {
     pub start: Handler,
     pub poll: Handler,
@@ -106,7 +103,7 @@ pub struct Handlers {
 }
 
 impl<S: Subject> Harness<S, S::Simulated> {
-    /// A kind at a service that behaves like this.
+    /// A deployment of the kind whose simulated service has these settings.
     fn at(settings: <S::Simulated as Simulator>::Settings, faults: Arc<Faults>) -> Result<Self> {
         let simulate = |world: &World| {
             let clock = Arc::new(world.clock.clone());
@@ -115,7 +112,7 @@ impl<S: Subject> Harness<S, S::Simulated> {
         Self::with(faults, simulate, |sdk, clock| S::connect(sdk, Arc::new(clock.clone())))
     }
 
-    /// A kind with all that its sample event needs, at a service that behaves as usual.
+    /// A deployment with everything that the sample event needs, at a service without faults.
     pub fn usual(rows: u64, duration: Duration, faults: Arc<Faults>) -> Result<Self> {
         let harness = Self::at(S::usual(rows, duration), faults)?;
         S::prepare(&harness.store, rows)?;
@@ -124,35 +121,35 @@ impl<S: Subject> Harness<S, S::Simulated> {
 }
 
 impl Harness {
-    /// Segment snapshots.
+    /// A deployment for segment snapshots.
     pub fn new(settings: Settings, faults: Arc<Faults>) -> Result<Self> {
         Self::at(settings, faults)
     }
 }
 
 impl Harness<EndpointExports, Pinpoint> {
-    /// Endpoint exports, at a time when Pinpoint is supported.
+    /// A deployment for endpoint exports, before Pinpoint's end of support.
     pub fn exports(settings: pinpoint::Settings, faults: Arc<Faults>) -> Result<Self> {
         Self::at(settings, faults)
     }
 }
 
 impl Harness<EndpointImports, Pinpoint> {
-    /// Endpoint imports, at a time when Pinpoint is supported.
+    /// A deployment for endpoint imports, before Pinpoint's end of support.
     pub fn imports(settings: pinpoint::Settings, faults: Arc<Faults>) -> Result<Self> {
         Self::at(settings, faults)
     }
 }
 
 impl Harness<DashboardSnapshots, QuickSight> {
-    /// Dashboard snapshots.
+    /// A deployment for dashboard snapshots.
     pub fn dashboards(settings: quicksight::Settings, faults: Arc<Faults>) -> Result<Self> {
         Self::at(settings, faults)
     }
 }
 
 impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
-    /// A deployment of `S` whose simulated service is made by `simulate`, and whose calls meet `faults`.
+    /// A deployment of `S`. `simulate` makes its simulated service, and its calls meet `faults`.
     pub fn with(
         faults: Arc<Faults>,
         simulate: impl FnOnce(&World) -> M,
@@ -186,30 +183,30 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
         })
     }
 
-    /// Changes what the deployment sets.
+    /// Changes the configuration of the deployment.
     pub fn configure(&mut self, change: impl FnOnce(&mut Config)) {
         change(&mut self.deployment.config);
     }
 
-    /// Lets the functions talk to another service from now on.
+    /// Connects the functions to another service from now on.
     pub fn talk_to(&mut self, service: Arc<dyn SimulatedService>) {
         self.sdk = sdk(service, &self.faults);
         self.service = (self.connect)(&self.sdk, &self.clock);
     }
 
-    /// [`Self::talk_to`] of a service that is connected in another way.
+    /// Like [`Self::talk_to`], for a service that needs another way to connect.
     pub fn talk_to_as(&mut self, service: Arc<dyn SimulatedService>, connect: fn(&SdkConfig, &ManualClock) -> S) {
         self.connect = connect;
         self.talk_to(service);
     }
 
-    /// Lets the functions keep their ledger in another store from now on. What the service writes stays where it is, so
-    /// there is nothing to verify then.
+    /// Keeps the functions' ledger in another store from now on. The service still writes to the old one, so there is
+    /// nothing to verify.
     pub fn keep_ledger_in(&mut self, store: Arc<dyn ObjectStore>) {
         self.deployment.store = store;
     }
 
-    /// The input of the first step for an event that an execution received.
+    /// The input of the first step, for an event that an execution received.
     pub fn received(execution: &str, event: &Value) -> Received {
         Received {
             kind: S::kind(),
@@ -232,39 +229,39 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
         }
     }
 
-    /// Lets time pass, in which the service works on all its jobs, those that nobody polls included.
+    /// Advances the clock while the service works on all its jobs, polled or not.
     pub async fn pass(&self, duration: Duration) {
         self.clock.advance(duration);
         self.simulated.advance().await;
     }
 
-    /// The first step, once.
+    /// Runs Start once.
     pub async fn start(&self, received: &Received) -> Result<Job, Error> {
         start(&self.deployment, &self.service, received, &self.invoke()).await
     }
 
-    /// A look, once.
+    /// Runs Poll once.
     pub async fn poll(&self, job: impl Into<Looking> + Send) -> Result<Job, Error> {
         poll(&self.deployment, &self.service, job).await
     }
 
-    /// A look of an execution that received an event, once.
+    /// Runs Poll once, in an execution that received `event`.
     pub async fn look(&self, job: Job, event: &Value) -> Result<Job, Error> {
         let event = Some(event.clone());
         self.poll(Looking { job, event }).await
     }
 
-    /// The verification, once.
+    /// Runs Verify once.
     pub async fn verify(&self, job: Job) -> Result<Job, Error> {
         verify_job(&self.deployment, job, &self.invoke()).await
     }
 
-    /// The seal, once.
+    /// Runs Seal once.
     pub async fn seal(&self, input: impl Into<Input>) -> Result<Sealed, Error> {
         seal(&self.deployment, input, &self.invoke()).await
     }
 
-    /// The whole execution of an event, as the definition has it.
+    /// Runs the whole execution of an event, as the definition does.
     pub async fn run(&self, execution: &str, event: &Value) -> Result<Value> {
         let received = Self::received(execution, event);
         let mut job = match self.retried(|| self.start(&received)).await {
@@ -301,12 +298,12 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
         self.sealed(json!(job)).await
     }
 
-    /// What an execution that cancels a job hands to the seal.
+    /// The input of Seal in an execution that cancels a job.
     pub fn asked(execution: &str, job_key: &str) -> Value {
         json!(Self::received(execution, &json!({ "cancel": { "job_key": job_key } })))
     }
 
-    /// The whole execution that cancels a job, as the definition has it.
+    /// Runs the whole execution that cancels a job, as the definition does.
     pub async fn cancel(&self, execution: &str, job_key: &str) -> Result<Value> {
         self.sealed(Self::asked(execution, job_key)).await
     }
@@ -316,7 +313,7 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
         serde_json::to_value(&sealed).context("the outcome is not JSON")
     }
 
-    /// Tries a step as the definition does: again after a passing error or a crash, with pauses that outlast a lease.
+    /// Retries a step as the definition does, after a transient error or a crash, with pauses longer than a lease.
     async fn retried<T, F: Future<Output = Result<T, Error>>>(&self, step: impl Fn() -> F) -> Result<T, Error> {
         let mut last = None;
         for _ in 0..TRIES {
@@ -334,7 +331,7 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
         Err(last.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, "the function died again and again")))
     }
 
-    /// The JSON of an object.
+    /// The content of an object as JSON.
     pub fn json(&self, uri: &str) -> Result<Value> {
         let Some((bucket, key)) = uri.strip_prefix("s3://").and_then(|uri| uri.split_once('/')) else {
             bail!("{uri} is not an S3 URI")
@@ -346,7 +343,7 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
         Ok(serde_json::from_slice(&body)?)
     }
 
-    /// The receipts of successes.
+    /// The keys of all receipts that lie beside data.
     pub fn receipts(&self) -> Vec<String> {
         self.store
             .keys(EXPORTS)
@@ -355,7 +352,6 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
             .collect()
     }
 
-    /// Now.
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }
@@ -373,7 +369,7 @@ impl<S: JobService + 'static, M: SimulatedService + 'static> Harness<S, M> {
         }
     }
 
-    /// One invocation of a handler, from its payload to its answer.
+    /// Runs one invocation of a handler, from its payload to its answer.
     pub async fn call(&self, handler: &Handler, input: &Value) -> Result<Value, Error> {
         let read = |error: serde_json::Error| Error::internal(error.to_string());
         let payload = serde_json::from_str(&input.to_string()).map_err(read)?;

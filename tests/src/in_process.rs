@@ -1,7 +1,8 @@
-//! The functions in one process: their own handlers and SDK clients, with the simulated services in place of the network.
+//! Runs the functions' own handlers and SDK clients in this process, with simulated services in place of the network.
 //!
-//! What must stay true: a request goes through the SDK's own serialisation, signing and parsing, so what a handler sees
-//! is what it would see of AWS; only the connection is replaced. Faults hit one numbered call of a run, service or S3.
+//! What must stay true: a request goes through the SDK's own serialisation, signing and parsing, so a handler sees what
+//! it would see of AWS. Only the connection is replaced. A fault hits one numbered call of a run, whether to the
+//! service or to S3.
 
 use std::{
     fmt,
@@ -31,7 +32,7 @@ use landfall::{
 };
 use landfall_local::simulated::{ConnectionCut, SimulatedService};
 
-/// When a fault hits the call that it is meant for.
+/// When a fault hits its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
     /// The call has no effect.
@@ -40,7 +41,6 @@ pub enum Moment {
     After,
 }
 
-/// What a fault does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Harm {
     /// One call is lost.
@@ -49,7 +49,7 @@ pub enum Harm {
     Die,
 }
 
-/// Numbers the calls of a run, service and S3 together, and says which of them a fault hits.
+/// Numbers the calls of a run to the service and S3, and decides which call a fault hits.
 #[derive(Debug, Default)]
 pub struct Faults {
     calls: AtomicUsize,
@@ -58,12 +58,11 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// No fault.
     pub fn none() -> Arc<Self> {
         Arc::default()
     }
 
-    /// A fault at the n-th call, from 0.
+    /// A fault at the n-th call, counted from 0.
     pub fn at(call: usize, moment: Moment, harm: Harm) -> Arc<Self> {
         Arc::new(Self {
             hit: Some((call, moment, harm)),
@@ -71,7 +70,7 @@ impl Faults {
         })
     }
 
-    /// Counts a call and says whether and when a fault hits it.
+    /// Counts a call, and says whether and when a fault hits it.
     pub fn next(&self) -> Option<Moment> {
         let number = self.calls.fetch_add(1, Ordering::SeqCst);
         if self.dead.load(Ordering::SeqCst) {
@@ -82,18 +81,18 @@ impl Faults {
         Some(moment)
     }
 
-    /// Begins an invocation: the function lives again. Says whether the one before had died.
+    /// Begins an invocation with a function that is alive. Says whether the previous invocation had died.
     pub fn revive(&self) -> bool {
         self.dead.swap(false, Ordering::SeqCst)
     }
 
-    /// Calls so far.
+    /// How many calls there were so far.
     pub fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
 }
 
-/// The layer of a store that loses the calls which the faults say.
+/// A store layer that loses the calls that the faults name.
 pub struct Losing(pub Arc<Faults>);
 
 #[async_trait]
@@ -108,7 +107,7 @@ impl Layer for Losing {
     }
 }
 
-/// The SDK's configuration with a simulated service in place of the network.
+/// An SDK configuration that connects to a simulated service instead of the network.
 pub fn sdk(service: Arc<dyn SimulatedService>, faults: &Arc<Faults>) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -126,7 +125,7 @@ pub struct SimulatedHttp {
 }
 
 impl SimulatedHttp {
-    /// A client of `service` that loses what `faults` says.
+    /// A client of `service` whose calls meet `faults`.
     pub fn new(service: Arc<dyn SimulatedService>, faults: Arc<Faults>) -> Self {
         Self { service, faults }
     }

@@ -1,7 +1,7 @@
-//! The kinds as the tests know them: a row each.
+//! One row for each kind, with what the tests need to know about it.
 //!
-//! What must stay true: what the tests of every kind need of one stands here and nowhere else. The conformance suite
-//! (`tests/kinds.rs`) runs for each row, and so does whatever goes by [`each_kind`](crate::each_kind).
+//! What must stay true: everything that the tests need to know about a kind is here and nowhere else. The conformance
+//! suite (`tests/kinds.rs`) and everything that uses [`each_kind`](crate::each_kind) run for each row.
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
@@ -26,10 +26,10 @@ use serde_json::{Value, json};
 
 use crate::memory_store::MemoryStore;
 
-/// The role whose sessions act for registered users of Quick Sight.
+/// The role that Landfall assumes to act for a registered user of Quick Sight.
 pub const SESSION_ROLE: &str = "arn:aws:iam::111122223333:role/landfall-user-session";
 
-/// Hands the row of every kind to a macro, as the name of a module and the type of the service.
+/// Passes each kind to a macro, as a module name and the type of its service.
 #[macro_export]
 macro_rules! each_kind {
     ($with:ident) => {
@@ -42,7 +42,7 @@ macro_rules! each_kind {
     };
 }
 
-/// What a job of a scenario can come to.
+/// How a job of a scenario can end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outlook {
     /// It ends as a success unless something else goes wrong.
@@ -56,7 +56,7 @@ pub enum Outlook {
 /// How a job that a lost start call made is found again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FoundBy {
-    /// It is not. It writes to a place of its own, so another one does no harm.
+    /// Nothing. It writes under its own prefix, so another job does no harm.
     Nothing,
     /// By the place that it writes to.
     Place,
@@ -66,7 +66,7 @@ pub enum FoundBy {
     Key,
 }
 
-/// What the service tells of an output.
+/// What the service says about an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
     Nothing,
@@ -80,60 +80,57 @@ type Scenario<S> = <<S as Subject>::Simulated as Simulator>::Scenario;
 
 /// A kind, with what the tests need of it.
 pub trait Subject: JobService + 'static {
-    /// The service that is simulated for it.
     type Simulated: Simulator;
 
-    /// Its plain sample event.
     const SAMPLE: &'static str;
 
-    /// The service and the operation of its start call, as botocore's models name them.
+    /// The service and operation of the start call, as botocore's models name them.
     const START_CALL: (&'static str, &'static str);
 
-    /// The service that it passes a role to, as IAM names it; none if it passes no role.
+    /// The service that the kind passes a role to, as IAM names it. `None` if it passes no role.
     const PASSES_ROLE_TO: Option<&'static str>;
 
     /// How a job that a lost start call made is found again.
     const FOUND_BY: FoundBy;
 
-    /// What the service tells of an output.
+    /// What the service says about an output.
     const TOLD: Told;
 
-    /// Where beneath the bucket of exports the sample event sends its output.
+    /// The prefix in the bucket of exports that the sample event writes to.
     const DESTINATION: &'static str;
 
-    /// How many data objects a job of the sample event writes, where the service may choose.
+    /// How many data objects a job of the sample event may write, if the service chooses.
     const FILES: Range<u64>;
 
-    /// The kind's handlers with their clients.
+    /// Makes the kind's handlers with their clients.
     fn connect(sdk: &SdkConfig, clock: Arc<dyn Clock>) -> Self;
 
-    /// Puts into the bucket of exports what the sample event reads.
+    /// Writes what the sample event reads into the bucket of exports.
     fn prepare(_store: &MemoryStore, _rows: u64) -> Result<()> {
         Ok(())
     }
 
-    /// The scenarios of a run of a few milliseconds.
+    /// The scenarios whose runs take only a few milliseconds.
     fn scenarios() -> Vec<Scenario<Self>> {
         <Self::Simulated as Simulator>::scenarios().to_vec()
     }
 
-    /// What IAM is asked about, for a request with such a path: the end of an ARN.
+    /// The resource that IAM is asked about for a request with this path: the end of an ARN.
     fn resource(path: &[&str]) -> Option<String>;
 
-    /// What a job of a scenario can come to.
+    /// How a job of this scenario can end.
     fn outlook(scenario: Scenario<Self>) -> Outlook;
 
-    /// Readers that the sample event may name in place of its own, as `Landfall.RegisteredUser` does.
+    /// Users that the sample event may name as `Landfall.RegisteredUser` instead of its own reader.
     fn readers() -> Vec<Value> {
         Vec::new()
     }
 
-    /// The sample event.
     fn sample() -> Result<Value> {
         Ok(serde_json::from_str(Self::SAMPLE)?)
     }
 
-    /// A service whose jobs write or read so many rows and run so long.
+    /// Settings of a service whose jobs have so many rows and take so long.
     fn usual(rows: u64, duration: Duration) -> <Self::Simulated as Simulator>::Settings {
         let asked = Asked {
             rows: Some(rows),
@@ -158,7 +155,7 @@ impl Subject for SegmentSnapshots {
         Self::new(sdk)
     }
 
-    /// Many files take too long: batches are made small instead.
+    /// Leaves out the scenario with many files, which takes too long. Tests make slices small instead.
     fn scenarios() -> Vec<customer_profiles::Scenario> {
         let all = customer_profiles::Scenario::ALL.iter().copied();
         all.filter(|one| *one != customer_profiles::Scenario::ManyFiles)
@@ -194,7 +191,7 @@ impl Subject for SegmentSnapshots {
     }
 }
 
-/// A time at which Pinpoint is supported.
+/// Settings for Pinpoint before its end of support.
 fn supported(clock: Arc<dyn Clock>) -> Surroundings {
     Surroundings {
         end_of_support: DateTime::<Utc>::MAX_UTC,
@@ -321,7 +318,7 @@ impl Subject for DashboardSnapshots {
             | At::ServiceFailed
             | At::Stuck
             | At::UnknownStatus => Outlook::Bad,
-            // Anonymous readers have no session.
+            // Only registered users have sessions; the sample event's readers are anonymous.
             At::IdTaken | At::IdentityCenterUser | At::SessionDenied => Outlook::Open,
             _ => Outlook::Good,
         }

@@ -1,4 +1,4 @@
-//! Helpers of the tests.
+//! Shared helpers of the tests.
 
 pub mod clock;
 pub mod documents;
@@ -13,7 +13,7 @@ pub mod schema;
 pub mod store_contract;
 pub mod wire;
 
-/// Gives the jobs of a local world time on a busy machine for what they do at once on an idle one.
+/// Gives jobs of a local world more time, because a busy machine needs seconds for what an idle one does at once.
 pub fn patient(options: &mut landfall_local::world::Options) {
     options
         .variables

@@ -1,9 +1,9 @@
-//! S3 as a reference model in memory.
+//! S3 in memory, as a reference model.
 //!
-//! What must stay true: it does what `ObjectStore` promises and S3 documents, nothing more lenient: conditional writes
-//! are atomic, a delete marker counts as absence, an ETag follows from the content, times are whole seconds, and of each
-//! object that is written whole a CRC64NVME is kept. Every call
-//! is numbered, logged, and can be made to fail before or after its effect, or be preceded by somebody else's act.
+//! What must stay true: the store does what `ObjectStore` promises and S3 documents, and is never more lenient.
+//! Conditional writes are atomic, a delete marker counts as absent, an ETag depends on the content, times are whole
+//! seconds, and each object that is written whole has a CRC64NVME. Every call is numbered and logged. A test can make a
+//! call fail before or after its effect, or do something right before it.
 
 mod gauge;
 mod script;
@@ -38,20 +38,20 @@ use self::{
     script::Script,
 };
 
-/// Rows of a page of a listing, as S3 has it.
+/// Keys on a page of a listing, as in S3.
 const PAGE: usize = 1_000;
-/// Bytes of a key, as S3 has it.
+/// The longest key in bytes, as in S3.
 const LONGEST_KEY: usize = 1_024;
-/// Bytes of a part of a stream.
+/// Bytes in a chunk of a stream.
 const FRAME: u64 = 256 << 10;
-/// What S3 wants of every part but the last.
+/// The smallest size that S3 allows for every part but the last.
 const SMALLEST_PART: usize = 5 << 20;
 
 /// The content of an object.
 #[derive(Clone)]
 enum Body {
     Bytes(Bytes),
-    /// Made anew at every read, so that an object can be larger than memory.
+    /// Made again for every read, so that an object can be larger than memory.
     Made {
         size: u64,
         make: Arc<dyn Fn(Range<u64>) -> Vec<u8> + Send + Sync>,
@@ -101,14 +101,14 @@ impl State {
     }
 }
 
-/// Objects in memory. Buckets are versioned and come to be with their first object.
+/// Objects in memory. Buckets are versioned and appear with their first object.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
     out: Arc<Gauge>,
 }
 
-/// Changes an object that was just inserted.
+/// Changes an object right after its insertion.
 #[derive(Debug)]
 pub struct Inserted<'a> {
     store: &'a MemoryStore,
@@ -127,7 +127,7 @@ impl fmt::Debug for MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty store; `clock` gives the times of what is written.
+    /// An empty store. `clock` gives the times of writes.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -142,12 +142,12 @@ impl MemoryStore {
         self.state().buckets.insert(bucket.to_owned());
     }
 
-    /// Writes an object whatever was there.
+    /// Writes an object, whatever was there before.
     pub fn insert(&self, bucket: &str, key: &str, body: impl Into<Bytes>) -> Inserted<'_> {
         self.write(bucket, key, Body::Bytes(body.into()))
     }
 
-    /// Writes an object of `size` bytes that `make` makes range by range.
+    /// Writes an object of `size` bytes whose ranges `make` produces.
     pub fn insert_made(
         &self,
         bucket: &str,
@@ -159,7 +159,7 @@ impl MemoryStore {
         self.write(bucket, key, Body::Made { size, make })
     }
 
-    /// Changes what is kept of an object, and no byte of it.
+    /// Changes the metadata of an object, but not its content.
     pub fn change(&self, bucket: &str, key: &str) -> Inserted<'_> {
         Inserted {
             store: self,
@@ -195,7 +195,7 @@ impl MemoryStore {
         }
     }
 
-    /// The content of an object, `None` if it is not there. Not a call.
+    /// The content of an object, or `None` if there is none. This is not a call.
     #[must_use]
     pub fn body(&self, bucket: &str, key: &str) -> Option<Bytes> {
         let state = self.state();
@@ -203,7 +203,7 @@ impl MemoryStore {
         Some(body.range(0..body.size()).into())
     }
 
-    /// The keys of a bucket. Not a call.
+    /// The keys of a bucket. This is not a call.
     #[must_use]
     pub fn keys(&self, bucket: &str) -> Vec<String> {
         let state = self.state();
@@ -213,7 +213,7 @@ impl MemoryStore {
             .collect()
     }
 
-    /// How many versions of an object were written, deletions included. Not a call.
+    /// How many versions an object has, delete markers included. This is not a call.
     #[must_use]
     pub fn versions(&self, bucket: &str, key: &str) -> usize {
         self.state()
@@ -222,7 +222,7 @@ impl MemoryStore {
             .map_or(0, Vec::len)
     }
 
-    /// The content of every version of an object, oldest first; `None` where it was deleted. Not a call.
+    /// The content of every version of an object, oldest first; `None` for a delete marker. This is not a call.
     #[must_use]
     pub fn history(&self, bucket: &str, key: &str) -> Vec<Option<Bytes>> {
         let state = self.state();
@@ -233,7 +233,7 @@ impl MemoryStore {
             .unwrap_or_default()
     }
 
-    /// A digest of every version of every object, with its time. Not a call.
+    /// A digest of every version of every object, with its time. This is not a call.
     #[must_use]
     pub fn print(&self) -> String {
         let mut hash = Sha256::new();
@@ -245,34 +245,34 @@ impl MemoryStore {
         hex(&hash.finalize())
     }
 
-    /// How many uploads in parts were begun and neither made an object nor were given up. Not a call.
+    /// How many uploads in parts were neither completed nor aborted. This is not a call.
     #[must_use]
     pub fn uploads_open(&self) -> usize {
         self.state().uploads.len()
     }
 
-    /// Makes the n-th call from now, from 0, fail without an effect.
+    /// Makes the n-th call from now fail without an effect. Counts from 0.
     pub fn fail_at(&self, n: usize, kind: ErrorKind) {
         self.state().script.fail_at(n, kind);
     }
 
-    /// Makes the n-th call from now, from 0, fail after it had its effect.
+    /// Makes the n-th call from now fail after its effect. Counts from 0.
     pub fn fail_after(&self, n: usize, kind: ErrorKind) {
         self.state().script.fail_after(n, kind);
     }
 
-    /// Does `act` right before the n-th call of `op` from now, from 0.
+    /// Runs `act` right before the n-th call of `op` from now. Counts from 0.
     pub fn before(&self, op: Op, n: usize, act: impl FnOnce(&Self) + Send + 'static) {
         self.state().script.before(op, n, Box::new(act));
     }
 
-    /// Lets the body of the n-th read from now, from 0, if it is a stream, stand still for ever behind so many parts, and
-    /// does `act` then.
+    /// If the n-th read from now is a stream, stalls its body for ever after so many chunks, and then runs `act`.
+    /// Counts from 0.
     pub fn stall(&self, n: usize, parts: usize, act: impl FnOnce() + Send + 'static) {
         self.state().script.stall(n, parts, Box::new(act));
     }
 
-    /// Every call so far.
+    /// All calls so far.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.state().script.calls().to_vec()
@@ -284,7 +284,7 @@ impl MemoryStore {
         self.state().script.count(op)
     }
 
-    /// The most bytes given out by `read` that were held at one time.
+    /// The most bytes given out by `read` and held at the same time.
     #[must_use]
     pub fn peak_bytes_held(&self) -> usize {
         self.out.peak()
@@ -294,8 +294,7 @@ impl MemoryStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Logs a call, does what somebody else does before it, and fails it if it is to fail before its effect. Gives
-    /// its number.
+    /// Logs a call, runs the planned acts, and fails the call if it is to fail before its effect. Returns its number.
     async fn begin(&self, call: Call) -> Result<usize> {
         tokio::task::yield_now().await;
         if call.key.len() > LONGEST_KEY {
@@ -308,7 +307,7 @@ impl MemoryStore {
         self.state().script.begin(call)
     }
 
-    /// Begins a call that reads, and gives what it reads of.
+    /// Begins a read, and returns the object that it reads.
     async fn open(&self, bucket: &str, key: &str, etag: &str, range: Range<u64>) -> Result<(usize, Body)> {
         let call = Call {
             range: Some(range.clone()),
@@ -338,12 +337,12 @@ impl MemoryStore {
 }
 
 impl Inserted<'_> {
-    /// When it was written; whole seconds.
+    /// Sets the time of the write; S3 has whole seconds.
     pub fn last_modified(&self, at: DateTime<Utc>) -> &Self {
         self.change(|version| version.last_modified = at.trunc_subsecs(0))
     }
 
-    /// Its encryption, such as `aws:kms`, and the ARN of its key.
+    /// Sets the encryption, such as `aws:kms`, and the ARN of the key.
     pub fn encryption(&self, encryption: &str, kms_key: Option<&str>) -> &Self {
         self.change(|version| {
             version.encryption = Some(encryption.to_owned());
@@ -351,7 +350,7 @@ impl Inserted<'_> {
         })
     }
 
-    /// The checksum that S3 keeps of it, in place of the one that it computes by itself.
+    /// Sets the checksum that S3 keeps, instead of the one that it computes.
     pub fn checksum(&self, checksum: Option<StoredChecksum>) -> &Self {
         self.change(|version| version.checksum = checksum)
     }
@@ -372,8 +371,8 @@ fn write(state: &mut State, now: DateTime<Utc>, bucket: &str, key: &str, body: B
         Body::Bytes(bytes) => format!("\"{}\"", &hex(&Sha256::digest(bytes))[..32]),
         Body::Made { size, .. } => format!("\"made-{}-{size}\"", state.written),
     };
-    // What S3 computes of every object whose writer names no other. What is made anew at every read has none: it would
-    // have to be made once more.
+    // S3 computes a CRC64NVME unless the writer names another algorithm. Objects that are made for every read have
+    // none, because that would take one more pass.
     let checksum = match &body {
         Body::Bytes(bytes) => Some(StoredChecksum::Whole {
             algorithm: Algorithm::Crc64Nvme,
@@ -574,7 +573,7 @@ impl ObjectStore for MemoryStore {
 
     async fn abort_upload(&self, bucket: &str, key: &str, upload: &str) -> Result<()> {
         let number = self.begin(Call::new(Op::Upload, bucket, key)).await?;
-        // Whoever gives it up a second time has lost the answer of the first.
+        // An upload that is aborted twice is no error: the first answer may have been lost.
         self.state().uploads.remove(upload);
         self.end(number, ())
     }
@@ -584,7 +583,7 @@ fn no_upload() -> Error {
     Error::internal("there is no such upload")
 }
 
-/// As simulated services write to it.
+/// Simulated services write their files through this.
 #[async_trait]
 impl simulated::Sink for MemoryStore {
     async fn put(&self, bucket: &str, key: &str, body: Bytes, _: Option<&str>) -> anyhow::Result<()> {
@@ -593,7 +592,7 @@ impl simulated::Sink for MemoryStore {
     }
 }
 
-/// As imports read it.
+/// Simulated imports read their source through this.
 #[async_trait]
 impl simulated::Source for MemoryStore {
     async fn list(&self, bucket: &str, prefix: &str) -> anyhow::Result<Vec<String>> {

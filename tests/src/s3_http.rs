@@ -1,7 +1,7 @@
-//! S3 as a service in one process: its REST API before a store in memory, so that the functions' own S3 clients talk to it.
+//! S3's REST API in this process, in front of a store in memory, so that the functions use their own S3 clients.
 //!
-//! What must stay true: it knows the operations that the functions use and refuses all others, so that a new one is
-//! noticed; what a request asks for goes to the store unchanged.
+//! What must stay true: it knows only the operations that the functions use and refuses all others, so that a new one
+//! is noticed. Whatever a request asks for reaches the store unchanged.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,7 +18,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::memory_store::MemoryStore;
 
-/// A store that is asked through S3's API.
+/// A store that is reached through S3's API.
 pub struct S3Http {
     store: Arc<MemoryStore>,
     lost: Mutex<Vec<&'static str>>,
@@ -30,18 +30,17 @@ pub fn store(sdk: &SdkConfig, bucket_owner: &str) -> S3Store {
     S3Store::new(aws_sdk_s3::Client::from_conf(config), Some(bucket_owner.to_owned()))
 }
 
-/// A request to S3, taken apart.
+/// The parts of a request to S3.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The bucket.
     pub bucket: String,
-    /// The key; empty for the bucket itself.
+    /// The key, or an empty text for the bucket itself.
     pub key: String,
     query: Vec<(String, String)>,
 }
 
 impl Target {
-    /// Reads path and query, with the bucket in the path.
+    /// Parses path and query of a request with the bucket in its path.
     pub fn read(target: &str) -> Self {
         let text = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -60,7 +59,7 @@ impl Target {
         }
     }
 
-    /// A parameter of the query.
+    /// A query parameter.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         let mut found = self.query.iter().filter(|(of, _)| of == name);
         found.next().map(|(_, value)| value.as_str())
@@ -120,7 +119,7 @@ fn written(written: Written) -> Response<Bytes> {
     }
 }
 
-/// What stands between two tags, each time.
+/// The texts between each opening and closing tag.
 fn between<'a>(text: &'a str, tag: &str) -> Vec<&'a str> {
     let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
     text.split(open.as_str())
@@ -130,7 +129,6 @@ fn between<'a>(text: &'a str, tag: &str) -> Vec<&'a str> {
 }
 
 impl S3Http {
-    /// The API of a store.
     pub fn new(store: Arc<MemoryStore>) -> Self {
         Self {
             store,
@@ -138,7 +136,7 @@ impl S3Http {
         }
     }
 
-    /// Loses the answer to the next write of a key that ends so.
+    /// Loses the answer to the next write of a key with this ending.
     pub fn lose_once(&self, ending: &'static str) {
         self.lost().push(ending);
     }

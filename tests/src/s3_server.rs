@@ -1,7 +1,7 @@
-//! S3 servers that we did not write, on this machine.
+//! Runs S3 servers that we did not write on this machine.
 //!
-//! What must stay true: they serve loopback only, keep what they store beneath the build folder, and end with this
-//! process. moto checks no signatures; SeaweedFS does.
+//! What must stay true: they listen on loopback only, keep their data under the build folder, and end with this
+//! process. moto does not check signatures; SeaweedFS does.
 
 use std::{
     fs::{self, File},
@@ -28,27 +28,26 @@ use tokio::{net::TcpStream, process::Command};
 
 const SEAWEEDFS: &str = include_str!("../python/requirements-seaweedfs.txt");
 const ACCOUNT: &str = "111122223333";
-/// The region in which buckets are created without a word about it.
+/// The region of buckets that are created without a region.
 const REGION: &str = "us-east-1";
 const ACCESS_KEY: &str = "landfall";
 const SECRET_KEY: &str = "not-a-secret";
 
-/// How long a server may take to answer.
+/// How long a server may take until it answers.
 const START_LIMIT: Duration = Duration::from_secs(300);
 
-/// What SeaweedFS adds to a port for its own protocol.
+/// SeaweedFS listens for gRPC on each port plus this number.
 const GRPC: u16 = 10_000;
 
 static STARTED: AtomicU32 = AtomicU32::new(0);
 
 /// A running server.
 pub struct S3Server {
-    /// What it is.
     pub name: &'static str,
     address: SocketAddr,
     folder: PathBuf,
     _process: Process,
-    // Last: it ends what is still running.
+    // Keep this field last: dropping it ends every process that still runs.
     _guard: Guard,
 }
 
@@ -58,11 +57,11 @@ enum Process {
 }
 
 impl S3Server {
-    /// moto's.
+    /// Starts moto.
     pub async fn moto() -> Result<Self> {
         let (guard, folder) = (Guard::start()?, folder("moto")?);
         let python = python::ensure(&places::workspace()?)?;
-        // Its interpreter is not used.
+        // moto's interpreter is not used here.
         let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let moto = Moto::start(&python, &guard, nobody, ACCOUNT, REGION, &folder.join("log")).await?;
         Ok(Self {
@@ -74,7 +73,7 @@ impl S3Server {
         })
     }
 
-    /// SeaweedFS, which checks signatures.
+    /// Starts SeaweedFS, which checks signatures.
     pub async fn seaweedfs() -> Result<Self> {
         let (guard, folder) = (Guard::start()?, folder("seaweedfs")?);
         let purpose = "SeaweedFS, a second S3 server, for the tests of the ledger";
@@ -86,7 +85,7 @@ impl S3Server {
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
         }]});
         fs::write(folder.join("identities.json"), identities.to_string()).context("cannot write the identities")?;
-        // Another process may take a port between the look and the start; then others are tried.
+        // Another process may take a free port before the server does. Then other ports are tried.
         let mut last = None;
         for _ in 0..3 {
             match serve_seaweedfs(&guard, &weed, &folder).await {
@@ -107,7 +106,7 @@ impl S3Server {
         Err(last.context("defect: it was not started")?)
     }
 
-    /// A port that is open does not say that all parts have found each other.
+    /// An open port does not mean yet that the server works, so this waits for an answer.
     async fn wait_for_answer(&self) -> Result<()> {
         let (client, begun) = (self.client(), Instant::now());
         while let Err(error) = client.list_buckets().send().await {
@@ -139,7 +138,7 @@ impl S3Server {
 
 impl Drop for S3Server {
     fn drop(&mut self) {
-        // What is left of it lies in the build folder, and is removed with that.
+        // If this fails, the files stay under the build folder and are removed with it.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
@@ -201,10 +200,10 @@ async fn serve_seaweedfs(guard: &Guard, weed: &Path, folder: &Path) -> Result<(G
     }
 }
 
-/// Ports that are free, each with the one that SeaweedFS adds to it.
+/// Free ports for which the port of SeaweedFS's gRPC is free, too.
 fn free_ports<const N: usize>() -> Result<[u16; N]> {
     let mut found = Vec::new();
-    // Held until all are found, so that none is found twice.
+    // Keeps the ports bound until all are found, so that none is found twice.
     let mut held = Vec::new();
     for _ in 0..500 {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("there is no free port")?;

@@ -1,8 +1,8 @@
-//! The published JSON Schemas, made of the Rust types.
+//! Makes the published JSON Schemas from the Rust types.
 //!
-//! What must stay true: the schema of an event is what the functions check, apart from what only helps its writer: what
-//! EventBridge fills in is not asked for, an option is left out and not set to null, and URIs have a pattern. So an event
-//! that fits is one that the functions take, as far as a schema can tell.
+//! What must stay true: the schema of an event is the one that the functions check, with some help for the writer. It
+//! does not ask for what EventBridge fills in, allows no null in place of an omitted option, and has patterns for URIs.
+//! So the functions accept every event that fits it, as far as a schema can tell.
 
 use std::collections::BTreeMap;
 
@@ -16,12 +16,12 @@ use serde_json::{Map, Value, json};
 
 use crate::each_kind;
 
-/// The schemas of the events of every kind.
+/// Lists the schema of the events of every kind.
 macro_rules! requests {
     ($($name:ident: $kind:ty),* $(,)?) => { [$(request::<$kind>()),*] };
 }
 
-/// All published schemas by file name.
+/// All published schemas, by file name.
 pub fn published() -> BTreeMap<String, Value> {
     let documents = [
         event("export-batch", landfall_batch::event::schema()),
@@ -56,9 +56,9 @@ fn event(kind: &str, mut schema: Value) -> (String, Value) {
     (file(&name), named(&format!("landfall.{name}/1"), schema))
 }
 
-/// The schema of a type, by the name that its documents have in their member `schema`.
+/// The schema of a type, under the name that its documents have in their member `schema`.
 fn of<T: JsonSchema>(name: &str) -> (String, Value) {
-    // As it is written: what is left out when it is empty is not required of it.
+    // Members that are omitted when empty must not be required, so the schema describes the serialised form.
     let schema = SchemaSettings::draft2020_12()
         .for_serialize()
         .into_generator()
@@ -72,13 +72,13 @@ fn file(stem: &str) -> String {
     format!("{stem}.schema.json")
 }
 
-/// With an id that other schemas and catalogues can refer to: `landfall.run/1` is `urn:landfall:run:1`.
+/// Adds an id that other schemas and catalogues can refer to: `landfall.run/1` becomes `urn:landfall:run:1`.
 fn named(name: &str, mut schema: Value) -> Value {
     schema["$id"] = json!(format!("urn:{}", name.replace(['.', '/'], ":")));
     schema
 }
 
-/// Takes the null out of what may be null.
+/// Removes null from everything that may be null.
 fn without_null(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
@@ -102,7 +102,7 @@ fn without_null(schema: &mut Value) {
     }
 }
 
-/// `anyOf` of something and null is that something.
+/// Replaces `anyOf` with something and null by that something.
 fn collapse(members: &mut Map<String, Value>) {
     let Some(Value::Array(branches)) = members.get_mut("anyOf") else {
         return;
@@ -114,13 +114,13 @@ fn collapse(members: &mut Map<String, Value>) {
     if let Value::Object(only) = branches.remove(0) {
         members.remove("anyOf");
         for (name, value) in only {
-            // What is said of the member itself says more than what is said of its type.
+            // What the member says about itself wins over what its type says.
             members.entry(name).or_insert(value);
         }
     }
 }
 
-/// Members of requests that are URIs of S3.
+/// Members of requests that are S3 URIs.
 const URIS: [&str; 4] = ["DestinationUri", "RequestsUri", "S3Url", "S3UrlPrefix"];
 
 fn for_writers(schema: &mut Value) {

@@ -1,11 +1,11 @@
-//! What every object store keeps, whatever it is made of.
+//! The contract that every object store must pass.
 //!
-//! What must stay true: the in-memory store, which the simulator and most tests rest on, is held to nothing less than the
-//! S3 servers that we did not write.
+//! What must stay true: the store in memory, on which the simulator and most tests rest, passes the same contract as
+//! the S3 servers that we did not write.
 //!
-//! [`reads`] asks a store that holds [`FIXTURE`]. [`writes`] needs an empty bucket, writes the fixture itself, and ends
-//! with [`reads`]. A store that cannot do something says so in [`Exempt`], and the exemption is then held, too: what it
-//! does not need any more has to go.
+//! [`reads`] needs a store that holds [`FIXTURE`]. [`writes`] needs an empty bucket, writes the fixture itself, and
+//! ends with [`reads`]. A store that differs from S3 says so in [`Exempt`]. The contract also checks that each
+//! exemption is still needed.
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use landfall::{
     store::{Condition, ObjectStore, Written},
 };
 
-/// Objects that a store holds while [`reads`] asks it, in the order in which S3 lists them: that of the bytes of the keys.
+/// The objects that [`reads`] needs, in the order in which S3 lists them: by the bytes of their keys.
 pub const FIXTURE: [(&str, &str); 7] = [
     ("fixture/a-b", "behind a hyphen"),
     ("fixture/a/b", "behind a slash"),
@@ -28,26 +28,27 @@ pub const FIXTURE: [(&str, &str); 7] = [
 
 /// The object whose ranges are read.
 const DIGITS: &str = "fixture/Übersicht.pdf";
-/// S3 wants as much of every part but the last.
+/// S3 requires at least this size of every part but the last.
 const PART: usize = 5 << 20;
 
-/// Where a server is known to differ from S3.
+/// Known differences of a server from S3.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Exempt {
     /// It lists `a/b` before `a-b`.
     pub order: bool,
-    /// It looks at the condition of a write before it looks for the bucket.
+    /// It checks the condition of a write before it checks whether the bucket exists.
     pub condition_first: bool,
 }
 
-/// Listings, heads, whole reads and ranges of a store that holds [`FIXTURE`].
+/// Checks listings, heads, whole reads and ranges of a store that holds [`FIXTURE`].
 pub async fn reads(store: &dyn ObjectStore, bucket: &str, exempt: Exempt) -> Result<()> {
     listings(store, bucket, exempt).await?;
     heads(store, bucket).await?;
     ranges(store, bucket).await
 }
 
-/// Conditional writes, uploads in parts and pages, then [`reads`]. The bucket is empty, and `missing` is no bucket.
+/// Checks conditional writes, uploads in parts and pages, then [`reads`]. The bucket is empty, and `missing` is no
+/// bucket.
 pub async fn writes(store: &dyn ObjectStore, bucket: &str, missing: &str, exempt: Exempt) -> Result<()> {
     for (key, body) in FIXTURE {
         let written = store.put(bucket, key, body.into(), Condition::Absent).await?;
@@ -59,7 +60,7 @@ pub async fn writes(store: &dyn ObjectStore, bucket: &str, missing: &str, exempt
     reads(store, bucket, exempt).await
 }
 
-/// A listing of more than one page is complete and in order.
+/// Checks that a listing of more than one page is complete and in order.
 pub async fn pages(store: &dyn ObjectStore, bucket: &str) -> Result<()> {
     let keys: Vec<_> = (0..1_010).map(|number| format!("pages/{number:04}")).collect();
     stream::iter(&keys)
@@ -88,14 +89,14 @@ async fn listings(store: &dyn ObjectStore, bucket: &str, exempt: Exempt) -> Resu
     ensure!(in_order != exempt.order, "the order is {all:?}");
     all.sort_unstable();
     assert_eq!(all, FIXTURE.map(|(key, _)| key));
-    // A prefix is of the text, not of a folder.
+    // A prefix is a part of the text and not of a folder.
     assert_eq!(listed("fixture/run=1", None).await?.len(), 3);
     assert_eq!(listed("fixture/run=1/", None).await?.len(), 2);
     assert_eq!(
         listed("fixture/run=1", Some("fixture/run=1/part%201.csv")).await?,
         ["fixture/run=10/part.csv"]
     );
-    // The key to begin behind need not be there, and one before the prefix leaves nothing out.
+    // The key to start after need not exist, and a key before the prefix leaves nothing out.
     assert_eq!(
         listed("fixture/run=1", Some("fixture/run=1/zzz")).await?,
         ["fixture/run=10/part.csv"]
@@ -157,10 +158,10 @@ async fn conditions(store: &dyn ObjectStore, bucket: &str) -> Result<()> {
     );
     let stored = store.get(bucket, "conditions").await?.context("it is gone")?;
     assert_eq!((stored.body, &stored.etag), ("second".into(), &second));
-    // A read that is pinned to what was replaced.
+    // A read that names the ETag of a replaced version.
     let found = read(store, bucket, "conditions", &first, 0, 1).await;
     assert_eq!(kind(found)?, ErrorKind::OutputRejected);
-    // What never was has not stayed the same.
+    // If nothing exists, a condition on an ETag is refused.
     let never = store
         .put(bucket, "never", "x".into(), Condition::Unchanged(first))
         .await?;
@@ -184,7 +185,7 @@ async fn uploads(store: &dyn ObjectStore, bucket: &str) -> Result<()> {
         read(store, bucket, key, &made, PART as u64 - 1, head.size).await?,
         "aend"
     );
-    // A completion whose answer was lost, and that is tried again: refused, or answered as the first one was.
+    // A completion that is repeated after a lost answer is refused, or gets the first answer.
     match store.complete_upload(bucket, key, &upload, &parts).await? {
         Written::Done { etag } => assert_eq!(etag, made),
         Written::Refused => {}
@@ -250,7 +251,7 @@ async fn read(
     store.read(bucket, key, etag, start, end).await
 }
 
-/// All that a stream gives.
+/// Collects a whole stream.
 async fn streamed(
     store: &dyn ObjectStore,
     bucket: &str,

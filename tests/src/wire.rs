@@ -1,7 +1,7 @@
-//! What goes over the wire, kept for botocore to judge.
+//! Records requests and answers, so that botocore can judge them.
 //!
-//! What must stay true: requests are those that the functions' own SDK clients made, answers those that the simulated
-//! services gave; the judge reads them by botocore's models, in `tests/python/wire.py`, and knows nothing of ours.
+//! What must stay true: requests come from the functions' own SDK clients, and answers from the simulated services. The
+//! judge, `tests/python/wire.py`, reads them by botocore's models and knows none of our code.
 
 use std::{
     io::Write,
@@ -21,19 +21,13 @@ use serde::{Deserialize, Serialize};
 /// One request and its answer.
 #[derive(Clone, Debug, Serialize)]
 pub struct Exchange {
-    /// The HTTP method.
     pub method: String,
     /// Path and query.
     pub target: String,
-    /// Headers of the request.
     pub headers: Vec<(String, String)>,
-    /// Body of the request.
     pub body: String,
-    /// Status of the answer.
     pub status: u16,
-    /// Headers of the answer.
     pub answer_headers: Vec<(String, String)>,
-    /// Body of the answer.
     pub answer: String,
 }
 
@@ -44,14 +38,14 @@ fn headers(map: &http::HeaderMap) -> Vec<(String, String)> {
         .collect()
 }
 
-/// A service that keeps what it is asked and what it answers.
+/// A service that records its requests and answers.
 pub struct Recorder {
     service: Arc<dyn SimulatedService>,
     exchanges: Mutex<Vec<Exchange>>,
 }
 
 impl Recorder {
-    /// Keeps what goes to and from a service.
+    /// Records what goes to and from a service.
     pub fn new(service: Arc<dyn SimulatedService>) -> Arc<Self> {
         Arc::new(Self {
             service,
@@ -59,7 +53,7 @@ impl Recorder {
         })
     }
 
-    /// What was kept so far.
+    /// Everything recorded so far.
     pub fn exchanges(&self) -> Vec<Exchange> {
         self.exchanges.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -102,7 +96,7 @@ impl SimulatedService for Recorder {
     }
 }
 
-/// A service that refuses everything in one way.
+/// A service that refuses every request in the same way.
 pub struct Refusing(pub &'static str, pub Refusal);
 
 #[async_trait]
@@ -118,13 +112,12 @@ impl SimulatedService for Refusing {
     async fn advance(&self) {}
 }
 
-/// A service that refuses what ends in a path, and leaves the rest to another.
+/// A service that refuses requests with a certain end of their path, and passes the rest on.
 pub struct RefusingAt {
-    /// Answers the rest.
+    /// Answers all other requests.
     pub service: Arc<dyn SimulatedService>,
-    /// The end of the path.
+    /// The end of the path of refused requests.
     pub path: &'static str,
-    /// How it is refused.
     pub refusal: Refusal,
 }
 
@@ -149,7 +142,7 @@ impl SimulatedService for RefusingAt {
     }
 }
 
-/// An error of an operation, as botocore's model has it.
+/// An error of an operation, as botocore's model defines it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct ModelledError {
     /// The operation, such as `GetSegmentSnapshot`.
@@ -160,20 +153,20 @@ pub struct ModelledError {
     pub status: u16,
 }
 
-/// The errors that botocore's model gives for some operations of a service.
+/// The errors that botocore's model gives for these operations of a service.
 pub fn modelled_errors(service: &str, operations: &[&str]) -> Result<Vec<ModelledError>> {
     let said = judge(&["errors", service], &serde_json::to_vec(operations)?)?;
     serde_json::from_slice(&said).context("botocore's errors are not readable")
 }
 
-/// Lets botocore judge exchanges: each must be a request of the service's model and an answer to it. Gives the names of
-/// the operations, and for an error the name of the exception class, in their order.
+/// Lets botocore judge exchanges: each must be a request of the service's model and an answer to it. Returns the name
+/// of each operation, or of the exception class for an error, in order.
 pub fn conform(service: &str, exchanges: &[Exchange]) -> Result<Vec<String>> {
     let said = judge(&["conform", service], &serde_json::to_vec(exchanges)?)?;
     serde_json::from_slice(&said).context("botocore's judgement is not readable")
 }
 
-/// The names that botocore's model has for the operations of exchanges, whatever was answered.
+/// The names of the operations of exchanges in botocore's model, whatever the answers were.
 pub fn operations(service: &str, exchanges: &[Exchange]) -> Result<Vec<String>> {
     let said = judge(&["operations", service], &serde_json::to_vec(exchanges)?)?;
     serde_json::from_slice(&said).context("botocore's operations are not readable")

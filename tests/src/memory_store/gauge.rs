@@ -1,11 +1,11 @@
-//! How many bytes of objects are held at one time.
+//! Measures how many bytes of objects are held at the same time.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Bytes that `read` gave out and that are still held.
+/// Counts the bytes that `read` gave out and that are still held.
 #[derive(Debug, Default)]
 pub(super) struct Gauge {
     now: AtomicUsize,
@@ -13,13 +13,13 @@ pub(super) struct Gauge {
 }
 
 impl Gauge {
-    /// The most that were held at one time.
+    /// The most bytes held at the same time.
     pub(super) fn peak(&self) -> usize {
         self.peak.load(Ordering::SeqCst)
     }
 }
 
-/// Bytes that count for as long as somebody holds them.
+/// Bytes that count until they are dropped.
 pub(super) struct Counted {
     bytes: Vec<u8>,
     gauge: Arc<Gauge>,

@@ -1,39 +1,32 @@
-//! What was called, and what is to happen to calls that are yet to come.
+//! The log of past calls, and the plan for coming ones.
 //!
-//! What must stay true: calls are numbered in the order in which they come; a fault hits one numbered call, an act comes
+//! What must stay true: calls are numbered in the order in which they come. A fault hits one numbered call, an act runs
 //! before the n-th call of one operation, and each happens once.
 
 use std::{collections::BTreeMap, ops::Range};
 
 use landfall::error::{Error, ErrorKind, Result};
 
-/// The operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Op {
-    /// `list`; its key is the prefix.
+    /// `list`. The key of the call is the prefix.
     List,
-    /// `head`.
     Head,
-    /// `get`.
     Get,
-    /// `read`.
     Read,
-    /// `put`.
     Put,
-    /// A call of an upload in parts.
+    /// Any call of an upload in parts.
     Upload,
 }
 
-/// A call that was made.
+/// A call that a store received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// What was called.
     pub op: Op,
-    /// The bucket.
     pub bucket: String,
     /// The key, or the prefix of a listing.
     pub key: String,
-    /// The bytes asked for by a `read`.
+    /// The bytes that a `read` asked for.
     pub range: Option<Range<u64>>,
 }
 
@@ -49,19 +42,19 @@ impl Call {
     }
 }
 
-/// Something that somebody else does to a store `S` before a call.
+/// What someone else does to a store `S` before a call.
 type Act<S> = Box<dyn FnOnce(&S) + Send>;
 
-/// What is done when no more parts of a body come.
+/// What happens when a body stalls.
 pub(super) type Stalled = Box<dyn FnOnce() + Send>;
 
-/// The calls of a store `S` so far, and what is planned for those to come.
+/// The calls of a store `S` so far, and what is planned for coming ones.
 pub(super) struct Script<S> {
     calls: Vec<Call>,
     fail_before: BTreeMap<usize, ErrorKind>,
     fail_after: BTreeMap<usize, ErrorKind>,
     acts: Vec<(Op, usize, Act<S>)>,
-    /// By the number of the `read`: the parts of its body that come, and what is done when no more do.
+    /// By the number of the `read`: how many chunks come, and what happens when the body stalls.
     stalls: BTreeMap<usize, (usize, Stalled)>,
 }
 
@@ -102,7 +95,7 @@ impl<S> Script<S> {
         self.calls.iter().filter(|call| call.op == op).count()
     }
 
-    /// What somebody else does before a call of this operation, which comes next.
+    /// The acts planned for the next call of this operation.
     pub(super) fn due(&mut self, op: Op) -> Vec<Act<S>> {
         let mut due = Vec::new();
         for (of, n, act) in std::mem::take(&mut self.acts) {
@@ -115,7 +108,7 @@ impl<S> Script<S> {
         due
     }
 
-    /// Logs a call and gives its number, or fails it if it is to have no effect.
+    /// Logs a call and returns its number, or fails it if it is to fail before its effect.
     pub(super) fn begin(&mut self, call: Call) -> Result<usize> {
         let number = self.calls.len();
         self.calls.push(call);
@@ -125,7 +118,7 @@ impl<S> Script<S> {
         }
     }
 
-    /// Fails a call that had its effect, if its answer is to be lost.
+    /// Fails a call after its effect if its answer is to be lost.
     pub(super) fn end<T>(&mut self, number: usize, answer: T) -> Result<T> {
         match self.fail_after.remove(&number) {
             Some(kind) => Err(injected(kind)),
@@ -133,7 +126,7 @@ impl<S> Script<S> {
         }
     }
 
-    /// Where the body of a call that reads stands still, if it does.
+    /// Where the body of this read stalls, if it does.
     pub(super) fn stalled(&mut self, number: usize) -> Option<(usize, Stalled)> {
         if self.stalls.is_empty() {
             return None;

@@ -19,7 +19,7 @@ async fn the_contract_holds() -> anyhow::Result<()> {
     store_contract::pages(&store, "b").await
 }
 
-/// Every call passes a layer as it is, and its answer comes back.
+/// A layer that changes nothing passes each call and answer on unchanged.
 #[tokio::test]
 async fn the_contract_holds_behind_a_layer() -> anyhow::Result<()> {
     let store = store();
