@@ -1,6 +1,6 @@
-//! An S3 that does not keep its word.
+//! An S3 that breaks its own rules.
 //!
-//! What must stay true: runs in such a world are found out by the promises; it is what shows that they can be broken.
+//! What must stay true: the promises notice a run with such an S3. This shows that they can be broken.
 
 use async_trait::async_trait;
 use landfall::{
@@ -13,7 +13,7 @@ use landfall::{
 
 use crate::plan::Broken;
 
-/// The layer of a store that ignores one of the conditions.
+/// A store layer that ignores one of the conditions.
 pub struct Careless(pub Broken);
 
 #[async_trait]
@@ -28,7 +28,7 @@ impl Layer for Careless {
         };
         match call {
             Call::Put { bucket, key, body, .. } if ignored => loop {
-                // Over whatever is there, until nobody comes between.
+                // Overwrites whatever is there, unless someone writes in between.
                 let head = store.head(bucket, key).await?;
                 let condition = head.map_or(Condition::Absent, |head| Condition::Unchanged(head.etag));
                 let written = store.put(bucket, key, body.clone(), condition).await?;

@@ -1,7 +1,7 @@
-//! Draws that follow from the seed.
+//! Random draws that depend on the seed.
 //!
-//! What must stay true: who draws has dice of its own, made of the seed and its name, so that one's draws do not shift
-//! another's.
+//! What must stay true: each drawer has its own dice, made from the seed and the drawer's name, so that its draws do
+//! not change another drawer's.
 
 use std::{
     ops::Range,
@@ -9,12 +9,12 @@ use std::{
     time::Duration,
 };
 
-/// Dice of one drawer.
+/// The dice of one drawer.
 #[derive(Debug)]
 pub struct Dice(Mutex<fastrand::Rng>);
 
 impl Dice {
-    /// The dice that go by a name.
+    /// The dice with this name and these numbers.
     pub fn of(seed: u64, name: &str, numbers: &[u64]) -> Self {
         let mut state = mix(seed);
         for byte in name.bytes() {
@@ -26,32 +26,32 @@ impl Dice {
         Self(Mutex::new(fastrand::Rng::with_seed(state)))
     }
 
-    /// Whether what has this probability happens.
+    /// Draws whether something with this probability happens.
     pub fn chance(&self, probability: f64) -> bool {
         self.rng().f64() < probability
     }
 
-    /// One of a range.
+    /// Draws a number of a range.
     pub fn number(&self, range: Range<u64>) -> u64 {
         self.rng().u64(range)
     }
 
-    /// One of a few.
+    /// Draws one of several values.
     pub fn pick<'a, T>(&self, of: &'a [T]) -> &'a T {
         &of[self.rng().usize(0..of.len())]
     }
 
-    /// From 0 to 1.
+    /// Draws a number from 0 to 1.
     pub fn share(&self) -> f64 {
         self.rng().f64()
     }
 
-    /// A time between two.
+    /// Draws a time between two times.
     pub fn between(&self, least: Duration, most: Duration) -> Duration {
         least + (most - least).mul_f64(self.share())
     }
 
-    /// Mostly short, at times long: a time of up to about `most`.
+    /// Draws a time that is mostly short and sometimes long, up to about `most`.
     pub fn latency(&self, most: Duration) -> Duration {
         let share = self.share();
         most.mul_f64(share * share * share * share)

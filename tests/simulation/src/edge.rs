@@ -1,7 +1,7 @@
-//! S3 and the services as one invocation meets them.
+//! S3 and the services, as one invocation meets them.
 //!
-//! What must stay true: every call of a function passes here; S3 answers a conditional write as it does, and the
-//! services' answers go through the SDK's own parsing.
+//! What must stay true: every call of a function goes through this module. S3 answers conditional writes as the real
+//! one does, and the SDK parses the answers of the services.
 
 use std::{fmt, sync::Arc};
 
@@ -35,7 +35,7 @@ use crate::{
     starts::{GivenUp, Start, Starts},
 };
 
-/// The layer of S3 for one invocation.
+/// The S3 layer of one invocation.
 pub struct Edge(pub Arc<Call>);
 
 #[async_trait]
@@ -59,7 +59,7 @@ impl Layer for Edge {
         let key = call.key();
         let what = || format!("{name} {key}");
         match self.0.cross(boundary, &what, call.make(store)).await {
-            // The client tried again and met its own first try.
+            // The client retried and met the result of its own first try.
             Crossed {
                 answer: Some(Ok(Answer::Written(Written::Done { .. }))),
                 fault: Some(Fault::OwnSuccess),
@@ -83,36 +83,34 @@ fn s3_error(fault: Option<Fault>) -> Error {
     Error::new(kind, text)
 }
 
-/// How many jobs of other triggers run when one of a delivery is started, by the start calls so far.
+/// Counts the jobs of other triggers that run when a delivery starts one, given the start calls so far.
 pub type Open = Box<dyn Fn(usize, &[Start]) -> usize + Send + Sync>;
 
-/// A service of one run, with a record of the start calls that reached it.
+/// The service of one run, which records the start calls that reach it.
 pub struct Service {
-    /// Answers.
     pub simulated: Arc<dyn SimulatedService>,
-    /// Keeps what was started.
     pub starts: Arc<Starts>,
-    /// How many jobs of other triggers run when one of a delivery of this trigger is started; `None` if nobody asks.
+    /// Counts the jobs of other triggers that run when a delivery of this trigger starts one. `None` if no promise
+    /// asks.
     pub open: Option<Open>,
-    /// The trigger of each delivery.
     pub triggers: Vec<usize>,
-    /// Whether every start call is sent twice, as a client does that tries again by itself.
+    /// Whether every start call is sent twice, as by a client that retries by itself.
     pub twice: bool,
 }
 
 tokio::task_local! {
-    /// The service of the run whose code runs.
+    /// The service of the run that this code belongs to.
     static SERVICE: Arc<Service>;
 }
 
 impl Service {
-    /// Runs code whose SDK clients talk to this service.
+    /// Runs code whose SDK clients connect to this service.
     pub async fn scope<F: Future>(self: Arc<Self>, future: F) -> F::Output {
         SERVICE.scope(self, future).await
     }
 }
 
-/// The HTTP client of the SDK: it talks to the service of the run as the invocation that runs.
+/// The HTTP client of the SDK. It connects to the service of the current run, on behalf of the current invocation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SimulatedHttp;
 
@@ -127,7 +125,7 @@ impl HttpConnector for SimulatedHttp {
                 call: Arc::clone(&call),
                 given_up: GivenUp::default(),
             };
-            // A task of its own: what was sent arrives, also when the client does not wait for it any more.
+            // This is a task of its own, because a request that was sent arrives even if the client stops waiting.
             tokio::spawn(exchange(call, service, request, Arc::clone(&waiting.given_up)))
                 .await
                 .unwrap_or_else(|error| Err(ConnectorError::user(error.into())))
@@ -135,7 +133,7 @@ impl HttpConnector for SimulatedHttp {
     }
 }
 
-/// A client that waits for an answer; notes when it does not any more. Of a client whose function died the lease tells.
+/// A client that waits for an answer; records when it stops waiting. If its function died, the lease covers that.
 struct Waiting {
     call: Arc<Call>,
     given_up: GivenUp,
@@ -149,7 +147,7 @@ impl Drop for Waiting {
     }
 }
 
-/// All three services start by POST and look by GET. What makes no job is no start.
+/// Whether a request starts a job: all three services start jobs by POST and are polled by GET.
 pub fn starts_a_job(request: &http::Request<Bytes>) -> bool {
     let path = request.uri().path();
     let makes_none = path == "/" || path.ends_with("/identity-context") || path.ends_with("/segment-estimates");
@@ -166,7 +164,7 @@ async fn exchange(
         .try_into_http1x()
         .map_err(|error| ConnectorError::user(error.into()))?;
     let (parts, body) = request.into_parts();
-    // Read to its end, as a connection does, since the SDK takes an upload that nobody reads for a stalled one.
+    // Read the body to its end as a real connection does, because the SDK takes an unread upload for a stalled one.
     let body = body.collect().await.map_err(ConnectorError::user)?.to_bytes();
     let request = http::Request::from_parts(parts, body);
     let is_start = starts_a_job(&request);
@@ -217,7 +215,7 @@ async fn exchange(
             _ => return Err(lost()),
         },
     };
-    // An answer to a client that gave up in the meantime reaches nobody.
+    // The answer does not reach a client that has given up.
     if let Some(number) = started
         && given_up.get().is_none()
     {
@@ -228,8 +226,8 @@ async fn exchange(
     HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
 }
 
-/// What the SDK's client says if no connection could be made: a client of the same make, whose connector takes no such
-/// address, is asked for it.
+/// The error of the SDK's client if it cannot connect. To get it, a real client of the same kind calls an address that
+/// its connector refuses.
 async fn no_connection() -> ConnectorError {
     let client = HyperClient::builder(TokioExecutor::new()).build::<_, Full<Bytes>>(TcpConnector::new());
     match client.get(http::Uri::from_static("https://service.invalid/")).await {

@@ -1,8 +1,8 @@
-//! What goes wrong at the boundary of a function.
+//! The faults that hit a function's calls and invocations.
 //!
-//! What must stay true: which faults a run can meet, how often and until when, follows from the seed alone; a run that
-//! meets few kinds of them is as likely as one that meets all, since what is rare together is found by leaving out the
-//! rest.
+//! What must stay true: which faults a run can meet, how many and until when, depends only on the seed. A run with few
+//! kinds of faults is as likely as one with all kinds, because some rare combinations only occur if the other faults
+//! stay away.
 
 use std::{
     collections::BTreeSet,
@@ -17,40 +17,40 @@ use crate::dice::Dice;
 pub enum Fault {
     /// The call is lost, without an effect.
     LostBefore,
-    /// Of a call of a service: no connection is made for it.
+    /// Only for a call of a service: the connection fails.
     NeverLeft,
     /// The answer is lost.
     LostAfter,
-    /// Throttled, without an effect.
+    /// The call is throttled, without an effect.
     Throttled,
-    /// Throttled, although it had its effect.
+    /// The call is throttled, although it had its effect.
     ThrottledButDone,
-    /// A server error, without an effect.
+    /// The call fails with a server error, without an effect.
     Failed,
-    /// A server error, although it had its effect.
+    /// The call fails with a server error, although it had its effect.
     FailedButDone,
     /// The function dies before the call.
     CrashBefore,
     /// The function dies after the call.
     CrashAfter,
-    /// The function stands still before the call, and may go on long after its time.
+    /// The function stands still before the call, and may go on long after its time-out.
     PauseBefore,
-    /// The function stands still after the call, and may go on long after its time.
+    /// The function stands still after the call, and may go on long after its time-out.
     PauseAfter,
     /// The answer takes long.
     Slow,
-    /// Of a conditional write: the answer was lost, and the client's next try met its own success.
+    /// Only for a conditional write: the answer was lost, and the client's retry met the result of its first try.
     OwnSuccess,
-    /// Of a conditional write: others write at the same moment, until the client gives up.
+    /// Only for a conditional write: others write at the same moment, until the client gives up.
     Conflict,
-    /// Of a start call: it has its effect, and the answer names nothing.
+    /// Only for a start call: it has its effect, but the answer holds no id.
     Nameless,
-    /// Of a poll, in a [`Stall`] alone: the service refuses it.
+    /// Only for a poll, and only in a [`Stall`]: the service refuses it.
     Refused,
 }
 
 impl Fault {
-    /// Every kind that is drawn for a call of its own.
+    /// Every kind of fault that is drawn for a single call.
     pub const ALL: [Self; 15] = [
         Self::LostBefore,
         Self::NeverLeft,
@@ -69,7 +69,7 @@ impl Fault {
         Self::Nameless,
     ];
 
-    /// Whether it may happen to a call of this kind.
+    /// Whether it can happen to a call of this kind.
     fn fits(self, boundary: Boundary) -> bool {
         match self {
             Self::OwnSuccess | Self::Conflict => boundary == Boundary::Write,
@@ -79,7 +79,7 @@ impl Fault {
         }
     }
 
-    /// Whether the function goes on without knowing what became of the call, or does not go on in its time.
+    /// Whether the function stands still and may outlast its time-out.
     pub fn is_pause(self) -> bool {
         matches!(self, Self::PauseBefore | Self::PauseAfter)
     }
@@ -90,13 +90,13 @@ impl Fault {
 pub enum Mishap {
     /// Lambda refuses it: `Lambda.TooManyRequestsException`.
     Refused,
-    /// Lambda fails before the function runs: `Lambda.ServiceException`.
+    /// Lambda fails before it runs the function: `Lambda.ServiceException`.
     FailedBefore,
     /// The function runs, and its answer is lost: `Lambda.ServiceException`.
     FailedAfter,
     /// The function dies before its first call: `Runtime.ExitError`.
     Stillborn,
-    /// The function runs twice at once, since the call of Lambda was tried again.
+    /// The function runs twice at the same time, because the call to Lambda was retried.
     Twice,
 }
 
@@ -110,7 +110,7 @@ impl Mishap {
     ];
 }
 
-/// The side of a function that a call leaves by.
+/// The kind of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Boundary {
     /// A read of S3.
@@ -123,34 +123,32 @@ pub enum Boundary {
     Look,
 }
 
-/// The faults of a run.
 #[derive(Clone, Debug)]
 pub struct Weather {
-    /// Kinds of faults that happen.
+    /// The kinds of faults that happen.
     pub faults: Vec<Fault>,
-    /// Kinds of mishaps that happen.
+    /// The kinds of mishaps that happen.
     pub mishaps: Vec<Mishap>,
-    /// How likely a call meets a fault.
+    /// The probability that a call meets a fault.
     pub rate: f64,
-    /// How likely an invocation meets a mishap.
+    /// The probability that an invocation meets a mishap.
     pub mishap_rate: f64,
-    /// How many faults and mishaps happen at most.
+    /// The most faults and mishaps that happen.
     pub budget: u32,
-    /// Those of them that do not happen, by their number.
+    /// The numbers of faults and mishaps that are left out.
     pub spared: BTreeSet<u32>,
-    /// When the faults end.
     pub until: Duration,
-    /// How long a call mostly takes at most, each way.
+    /// The usual upper bound of a call's latency, in each direction.
     pub latency: Duration,
-    /// How far the clock of an invocation is off at most, to either side.
+    /// The largest error of an invocation's clock, in either direction.
     pub skew: Duration,
-    /// A time in which every call of S3 or of the service fails.
+    /// A time in which every call to S3, or every call to the service, fails.
     pub outage: Option<Outage>,
     /// A time in which no poll brings news.
     pub stall: Option<Stall>,
 }
 
-/// Numbers the faults and mishaps of a run in the order in which they are drawn.
+/// Numbers the faults and mishaps of a run in the order of their draws.
 #[derive(Debug)]
 pub struct Budget {
     drawn: AtomicU32,
@@ -159,7 +157,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// What a run may meet in this weather.
+    /// The budget of a run in this weather.
     pub fn of(weather: &Weather) -> Self {
         Self {
             drawn: AtomicU32::new(0),
@@ -168,21 +166,18 @@ impl Budget {
         }
     }
 
-    /// Whether the fault or mishap that was drawn happens.
+    /// Whether the fault or mishap that was just drawn happens.
     pub fn spend(&self) -> bool {
         let number = self.drawn.fetch_add(1, Ordering::SeqCst);
         number < self.most && !self.spared.contains(&number)
     }
 }
 
-/// A time, mostly of hours, in which no poll brings news.
+/// A time, mostly hours, in which no poll brings news.
 #[derive(Clone, Debug)]
 pub struct Stall {
-    /// Why.
     pub by: StalledBy,
-    /// Its first moment.
     pub from: Duration,
-    /// Its last moment.
     pub until: Duration,
 }
 
@@ -191,25 +186,22 @@ pub struct Stall {
 pub enum StalledBy {
     /// Lambda has no concurrency left for the function.
     Lambda,
-    /// The service refuses: a policy is missing, or it knows nothing of the job.
+    /// The service refuses the polls: a permission is missing, or it does not know the job.
     Refusal,
 }
 
-/// A time in which everything of one side fails.
+/// A time in which every call to S3, or every call to the service, fails.
 #[derive(Clone, Debug)]
 pub struct Outage {
-    /// Whether S3 fails, or else the service.
+    /// Whether S3 fails; otherwise the service does.
     pub of_s3: bool,
-    /// How each call fails: with a server error, or it never leaves.
+    /// How each call fails: with a server error, or without a connection.
     pub fault: Fault,
-    /// Its first moment.
     pub from: Duration,
-    /// Its last moment.
     pub until: Duration,
 }
 
 impl Weather {
-    /// No fault at all.
     pub fn calm() -> Self {
         Self {
             faults: Vec::new(),
@@ -226,7 +218,7 @@ impl Weather {
         }
     }
 
-    /// The weather of a seed with a stall of its polls, with dice of their own: in some seeds nothing else happens.
+    /// The weather of a seed with a stall of its polls, drawn with dice of its own. In some seeds nothing else happens.
     pub fn stalled(self, dice: &Dice) -> Self {
         let weather = if dice.chance(0.3) { Self::calm() } else { self };
         let from = dice.between(Duration::ZERO, Duration::from_secs(*dice.pick(&[5, 60, 600])));
@@ -240,7 +232,7 @@ impl Weather {
         }
     }
 
-    /// The weather of a seed. Pauses beyond the function's own time happen only where `stale` allows them.
+    /// The weather of a seed. Functions stand still beyond their time-out only if `stale` allows it.
     pub fn of(dice: &Dice, stale: bool) -> Self {
         if dice.chance(0.06) {
             return Self::calm();
@@ -260,7 +252,7 @@ impl Weather {
                 true => Fault::Failed,
                 false => *dice.pick(&[Fault::Failed, Fault::NeverLeft]),
             };
-            // Long enough to give a job up whose service is not there.
+            // Long enough for a job to be given up because its service cannot be reached.
             let longest = if fault == Fault::NeverLeft { 1800 } else { 600 };
             Outage {
                 of_s3,
@@ -284,7 +276,7 @@ impl Weather {
         }
     }
 
-    /// The fault of the next call, drawn with the dice of its invocation.
+    /// Draws the fault of the next call, with the dice of its invocation.
     pub fn fault(&self, dice: &Dice, boundary: Boundary, now: Duration) -> Option<Fault> {
         if now > self.until || !dice.chance(self.rate) {
             return None;
@@ -298,20 +290,20 @@ impl Weather {
         (!fitting.is_empty()).then(|| *dice.pick(&fitting))
     }
 
-    /// The mishap of the next invocation.
+    /// Draws the mishap of the next invocation.
     pub fn mishap(&self, dice: &Dice, now: Duration) -> Option<Mishap> {
         let happens = now <= self.until && !self.mishaps.is_empty() && dice.chance(self.mishap_rate);
         happens.then(|| *dice.pick(&self.mishaps))
     }
 
-    /// How a call fails if its whole side does.
+    /// How a call fails in an outage, if there is one now.
     pub fn outage(&self, boundary: Boundary, now: Duration) -> Option<Fault> {
         let of_s3 = matches!(boundary, Boundary::Read | Boundary::Write);
         let outage = self.outage.as_ref()?;
         (outage.of_s3 == of_s3 && (outage.from..=outage.until).contains(&now)).then_some(outage.fault)
     }
 
-    /// Why a poll function brings no news at this time.
+    /// Why a poll function brings no news at this time, if it does not.
     pub fn stalled_by(&self, function: &str, now: Duration) -> Option<StalledBy> {
         let stall = self.stall.as_ref().filter(|_| function.ends_with("-poll"))?;
         (stall.from..=stall.until).contains(&now).then_some(stall.by)

@@ -1,8 +1,8 @@
-//! One invocation of a function, and every call that leaves it.
+//! One invocation of a function, and every call that it makes.
 //!
-//! What must stay true: each call takes time before and after its effect, so that others come between; an invocation
-//! that has died makes no call any more, and what it had sent may still arrive; one that was only paused goes on with
-//! all that it knew.
+//! What must stay true: each call takes time before and after its effect, so that others can come in between. A dead
+//! invocation makes no more calls, but what it sent earlier may still arrive. A paused invocation goes on with
+//! everything that it knew before.
 
 use std::{
     sync::{
@@ -23,26 +23,23 @@ use crate::{
 };
 
 tokio::task_local! {
-    /// The invocation whose code runs: clients are built once and serve many.
+    /// The current invocation. Clients are built once and shared by many invocations.
     static CURRENT: Arc<Call>;
 }
 
-/// Longest pause of a function.
+/// The longest time that a function stands still.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1500);
 
-/// Longest time that a slow answer takes.
+/// The longest latency of a slow answer.
 const SLOWEST: Duration = Duration::from_secs(30);
 
-/// One invocation.
 #[derive(Debug)]
 pub struct Call {
     /// Lambda's request id.
     pub request_id: String,
-    /// Who invoked it: the number of the delivery.
+    /// The number of the delivery that invoked it.
     pub delivery: usize,
-    /// The function's name.
     pub function: String,
-    /// Its clock.
     pub clock: MachineClock,
     /// When Lambda ends it.
     pub deadline: Duration,
@@ -57,39 +54,34 @@ pub struct Call {
     crossed: AtomicU32,
 }
 
-/// What an invocation is made of.
+/// What an invocation needs to begin.
 pub struct Birth {
     /// Lambda's request id.
     pub request_id: String,
-    /// Who invokes it.
+    /// The number of the delivery that invokes it.
     pub delivery: usize,
-    /// The function's name.
     pub function: String,
-    /// How long Lambda lets it run.
+    /// The function's time-out.
     pub timeout: Duration,
-    /// The dice of this invocation.
     pub dice: Dice,
-    /// The faults of the run.
     pub weather: Arc<Weather>,
-    /// How many of them are left.
+    /// How many faults and mishaps may still happen.
     pub budget: Arc<Budget>,
-    /// Where it is told.
     pub log: Arc<Log>,
-    /// The time of the run.
     pub timeline: Timeline,
 }
 
-/// What came of a call.
+/// The result of a call.
 #[derive(Debug)]
 pub struct Crossed<T> {
     /// The answer, if the call had its effect.
     pub answer: Option<T>,
-    /// What keeps the caller from it.
+    /// The fault that hides the answer from the caller.
     pub fault: Option<Fault>,
 }
 
 impl Call {
-    /// An invocation that begins now.
+    /// Begins an invocation now.
     pub fn begin(birth: Birth) -> Arc<Self> {
         let most = birth.weather.skew;
         let skew = birth.dice.between(Duration::ZERO, most * 2);
@@ -115,55 +107,52 @@ impl Call {
         })
     }
 
-    /// The invocation whose code runs, if any.
+    /// The current invocation, if any.
     pub fn current() -> Option<Arc<Self>> {
         CURRENT.try_with(Arc::clone).ok()
     }
 
-    /// Runs code as a part of this invocation.
+    /// Runs code as part of this invocation.
     pub async fn scope<F: Future>(self: Arc<Self>, future: F) -> F::Output {
         CURRENT.scope(self, future).await
     }
 
-    /// Ends it: no call is made any more.
+    /// Ends it: it makes no more calls.
     pub fn kill(&self) {
         self.dead.store(true, Ordering::SeqCst);
         self.died.notify_one();
     }
 
-    /// Waits until it dies.
     pub async fn death(&self) {
         while !self.is_dead() {
             self.died.notified().await;
         }
     }
 
-    /// Whether it died.
     pub fn is_dead(&self) -> bool {
         self.dead.load(Ordering::SeqCst)
     }
 
-    /// Whether it stands still, or stood still, and so may outlast its time.
+    /// Whether it stands still or stood still, and so may outlast its time-out.
     pub fn is_paused(&self) -> bool {
         self.paused.load(Ordering::SeqCst)
     }
 
-    /// How many calls left it.
+    /// How many calls it made.
     pub fn crossed(&self) -> u32 {
         self.crossed.load(Ordering::SeqCst)
     }
 
-    /// Whether anything kept it from doing its work in its time.
+    /// Whether a fault or mishap may have kept it from finishing in time.
     pub fn is_harmed(&self) -> bool {
         self.is_dead() || self.is_paused() || !self.met().is_empty()
     }
 
-    /// The faults that it met.
     pub fn met(&self) -> Vec<Fault> {
         self.met.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Makes a call: time passes, it has its effect, time passes, and on the way it meets its fault.
+    /// Makes a call: time passes, the call has its effect, time passes again, and a fault may hit it.
     pub async fn cross<T>(
         &self,
         boundary: Boundary,
@@ -210,7 +199,7 @@ impl Call {
             }
             _ => {}
         }
-        // What was sent before the function died may arrive all the same.
+        // A request that was sent before the function died may still arrive.
         if self.is_dead() && self.dice.chance(0.5) {
             self.live().await;
         }
@@ -282,7 +271,7 @@ impl Call {
         self.clock.timeline.sleep(time).await;
     }
 
-    /// Goes on only if it lives.
+    /// Continues only if the invocation is alive.
     async fn live(&self) {
         if self.is_dead() {
             std::future::pending::<()>().await;

@@ -1,6 +1,6 @@
-//! The kinds: their handlers with their SDK clients, their simulated services, their events.
+//! The kinds: their handlers with their SDK clients, their simulated services and their events.
 //!
-//! What must stay true: what a service really did is asked of the service itself, not of Landfall.
+//! What must stay true: what a service really did is read from the service itself and not from Landfall.
 
 use std::{
     collections::BTreeMap,
@@ -41,27 +41,26 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{dice::Dice, edge::SimulatedHttp, invocation::Call, time::SdkTime};
 
-/// The bucket that exports land in.
+/// The bucket that exports are written to.
 pub const EXPORTS: &str = "landfall-exports";
 
 /// The bucket of the ledger.
 pub const LEDGER: &str = "landfall-ledger";
 
-/// Makes the service of a run of a seed.
+/// Makes the service of a run from its character and seed.
 type Simulate = fn(&Character, u64, Arc<dyn Storage>, Arc<dyn Clock>) -> Result<Simulated>;
 
-/// A kind of job, as its row in the tests has it.
+/// A kind of job, made from its row in the tests.
 #[derive(Clone)]
 pub struct Kind {
-    /// Its name.
     pub name: &'static str,
     /// How a job that a lost start call made is found again.
     pub found_by: FoundBy,
-    /// What the service tells of an output.
+    /// What the service says about an output.
     pub told: Told,
-    /// Whether its jobs write what is verified.
+    /// Whether its jobs write an output that is verified.
     pub writes_output: bool,
-    /// Where the sample event sends its output.
+    /// The prefix that the sample event writes to.
     pub destination: &'static str,
     event: fn() -> Result<Value>,
     readers: fn() -> Vec<Value>,
@@ -76,7 +75,7 @@ macro_rules! all {
     ($($name:ident: $kind:ty),* $(,)?) => { [$(Kind::of::<$kind>()),*] };
 }
 
-/// What is right most of the time, and else one of the rest.
+/// Draws a scenario: most of the time the normal one, otherwise one of the others.
 fn scenario<S: Subject>(dice: &Dice) -> (&'static str, Outlook) {
     let drawn = match dice.chance(0.5) {
         true => Default::default(),
@@ -110,13 +109,12 @@ fn simulate<S: Subject>(
 }
 
 impl Kind {
-    /// Every kind.
     pub fn all() -> &'static [Self] {
         static ALL: LazyLock<Vec<Kind>> = LazyLock::new(|| each_kind!(all).to_vec());
         &ALL
     }
 
-    /// The kind of a service.
+    /// The kind of this service.
     pub fn of<S: Subject>() -> Self {
         Self {
             name: S::KIND,
@@ -134,12 +132,11 @@ impl Kind {
         }
     }
 
-    /// Its sample event.
     pub fn event(&self) -> Result<Value> {
         (self.event)()
     }
 
-    /// Its sample event for one of the readers that the kind has, drawn.
+    /// The kind's sample event with a reader drawn from those that the kind has.
     pub fn event_for_somebody(&self, dice: &Dice) -> Result<Value> {
         let mut event = self.event()?;
         let readers = (self.readers)();
@@ -152,7 +149,7 @@ impl Kind {
         Ok(event)
     }
 
-    /// The handlers of this thread, whose SDK clients are built once.
+    /// The handlers of this thread, whose SDK clients are built only once.
     pub fn handlers(&self) -> Arc<dyn Handlers> {
         thread_local! {
             static BUILT: Mutex<BTreeMap<&'static str, Arc<dyn Handlers>>> = const { Mutex::new(BTreeMap::new()) };
@@ -164,11 +161,11 @@ impl Kind {
         })
     }
 
-    /// What the service of a run is like.
+    /// Draws what the service of a run is like.
     pub fn character(&self, dice: &Dice) -> Character {
         let (scenario, outlook) = (self.scenario)(dice);
         let Range { start, end } = self.files;
-        // Drawn only where the service may choose.
+        // Drawn only if the service may choose the number of files.
         let files = if end - start > 1 {
             dice.number(start..end)
         } else {
@@ -185,7 +182,6 @@ impl Kind {
         }
     }
 
-    /// The simulated service of a run.
     pub fn simulate(
         &self,
         character: &Character,
@@ -196,7 +192,7 @@ impl Kind {
         (self.simulate)(character, seed, Arc::clone(landing) as Arc<dyn Storage>, clock)
     }
 
-    /// Puts what a job reads into S3.
+    /// Writes into S3 what a job reads.
     pub fn prepare(&self, store: &MemoryStore, rows: u64) -> Result<()> {
         (self.prepare)(store, rows)
     }
@@ -208,13 +204,11 @@ impl fmt::Debug for Kind {
     }
 }
 
-/// The first two steps of a kind.
+/// The first two steps of a kind, Start and Poll.
 #[async_trait]
 pub trait Handlers: Send + Sync {
-    /// Start.
     async fn start(&self, deployment: &Deployment, input: Input, invocation: &Invocation) -> Result<Job, Error>;
 
-    /// Poll.
     async fn poll(&self, deployment: &Deployment, input: Input) -> Result<Job, Error>;
 }
 
@@ -243,7 +237,7 @@ fn sdk() -> SdkConfig {
         .build()
 }
 
-/// The clock of the invocation that runs.
+/// The clock of the current invocation.
 struct ClockOfCall;
 
 #[async_trait]
@@ -263,13 +257,12 @@ impl Clock for ClockOfCall {
 /// An object that a service wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrittenObject {
-    /// Its key.
     pub key: String,
     /// SHA-256 of its bytes, hex.
     pub sha256: String,
 }
 
-/// Where a simulated service writes: S3, and a list of what it wrote.
+/// The place where a simulated service writes: S3, with a list of everything written.
 pub struct Landing {
     store: Arc<MemoryStore>,
     written: Mutex<Vec<WrittenObject>>,
@@ -287,7 +280,7 @@ impl Landing {
         })
     }
 
-    /// The data objects that were written beneath a prefix.
+    /// The data objects that were written under a prefix.
     pub fn data_beneath(&self, prefix: &str) -> Vec<WrittenObject> {
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         written
@@ -298,7 +291,7 @@ impl Landing {
     }
 }
 
-/// Whether a key of a service is one of its data objects.
+/// Whether a key that a service wrote is that of a data object.
 fn is_data(key: &str) -> bool {
     !key.ends_with("customer-profiles-test-file") && !key.ends_with("export-info.txt")
 }
@@ -320,7 +313,7 @@ impl Sink for Landing {
     }
 }
 
-/// Imports read what is there.
+/// Imports read their source through this.
 #[async_trait]
 impl Source for Landing {
     async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<String>> {
@@ -332,40 +325,34 @@ impl Source for Landing {
     }
 }
 
-/// A job as the service has it.
+/// A job as the service knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrueJob {
-    /// The service's id.
     pub id: String,
-    /// What it writes to, or reads: an S3 URI.
+    /// The S3 URI that it writes to or reads from.
     pub place: String,
-    /// Whether it ended well.
+    /// Whether the service completed it.
     pub completed: bool,
 }
 
-/// What a service will do, drawn for a run.
+/// How a service behaves in a run.
 #[derive(Clone, Debug)]
 pub struct Character {
-    /// The name of its scenario.
     pub scenario: &'static str,
     /// Whether a job can end as a success.
     pub may_succeed: bool,
     /// Whether a job ends as a success unless something else goes wrong.
     pub is_healthy: bool,
-    /// Rows of an output, or of a source.
     pub rows: u64,
-    /// Data objects of an output.
     pub files: usize,
-    /// How long a job runs.
     pub duration: Duration,
-    /// Jobs that run at a time.
+    /// How many jobs run at the same time.
     pub at_once: usize,
 }
 
-/// A simulated service with a view of what it really did.
+/// A simulated service, with access to what it really did.
 #[derive(Clone)]
 pub struct Simulated {
-    /// Answers.
     pub service: Arc<dyn SimulatedService>,
     jobs: Arc<dyn Fn() -> Vec<TrueJob> + Send + Sync>,
     calls: Arc<dyn Fn() -> usize + Send + Sync>,
@@ -404,12 +391,12 @@ impl Simulated {
 
 /// Sets the options of an event.
 pub fn with_options(mut event: Value, mut options: Value) -> Value {
-    // For whom it is stays as it is.
+    // An event keeps the user that it names.
     if let Some(user) = event.pointer("/detail/Landfall/RegisteredUser") {
         options["RegisteredUser"] = user.clone();
     }
     event["detail"]["Landfall"] = options;
-    // Only editors read it.
+    // Only editors read the member `$schema`.
     if let Some(members) = event.as_object_mut() {
         members.remove("$schema");
     }

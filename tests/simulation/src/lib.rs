@@ -1,8 +1,8 @@
-//! The functions in a simulated world that follows from a seed.
+//! Runs the functions in a simulated world that depends only on a seed.
 //!
-//! What must stay true: what runs is what is deployed, the handlers with their SDK clients in the order of the deployed
-//! definition; the same seed gives the same run, event by event; and each run is held against every promise of
-//! `docs/guarantees.md`.
+//! What must stay true: the world runs what is deployed, the functions' handlers with their SDK clients in the order of
+//! the deployed definition. The same seed gives the same run, event by event. Each run is checked against every promise
+//! of `docs/guarantees.md`.
 
 pub mod aftermath;
 pub mod broken;
@@ -34,7 +34,7 @@ use crate::{
     shrink::{Cut, Shrunk, shrink},
 };
 
-/// The command that runs a seed alone, without some parts of its plan.
+/// The command that replays a seed without some parts of its plan.
 pub fn replay(seed: u64, broken: Option<Broken>, without: &[Cut]) -> String {
     let mut command = format!("cargo simulate --seed {seed}");
     if let Some(broken) = broken.as_ref().and_then(ValueEnum::to_possible_value) {
@@ -47,8 +47,8 @@ pub fn replay(seed: u64, broken: Option<Broken>, without: &[Cut]) -> String {
     command
 }
 
-/// What a failing seed shows: what was broken, how to replay it, and all that happens in the smallest world that was
-/// found to break the same promise.
+/// The text for a failing seed: what was broken, how to replay it, and the timeline of the smallest world found that
+/// breaks the same promise.
 pub fn failure(seed: u64, broken: Option<Broken>) -> Result<String> {
     let plan = plan(seed, broken)?;
     let run = run_plan(plan.clone(), true)?;
@@ -75,7 +75,7 @@ pub fn failure(seed: u64, broken: Option<Broken>) -> Result<String> {
     Ok(text)
 }
 
-/// The promises that a run broke, one a line.
+/// The promises that a run broke, one on a line.
 pub fn violations(run: &Run) -> String {
     let one = |Violation { promise, what }: &Violation| format!("  {promise}: {what}\n");
     run.broken.iter().map(one).collect()

@@ -1,8 +1,8 @@
-//! Many jobs at a time: what they ask of Step Functions, Lambda, the service and the ledger, in all and in their busiest
-//! second.
+//! Counts what many jobs at a time ask of Step Functions, Lambda, the service and the ledger, in total and in the
+//! busiest second.
 //!
-//! What must stay true: the handlers and the definition are the deployed ones, every request is counted where it arrives,
-//! and time is that of the simulation, so that the counts follow from the load alone.
+//! What must stay true: the handlers and the definition are the deployed ones, every request is counted where it
+//! arrives, and time is simulated, so that the counts depend only on the load.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,27 +20,27 @@ use crate::{
     world,
 };
 
-/// Jobs of the first kind, each with a request of its own, at the template's defaults, in as many domains
-/// as the quota of a day asks for.
+/// A load of segment snapshots, each with a request of its own, at the template's defaults, in as many domains as the
+/// quota of a day requires.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
     pub jobs: u32,
-    /// Their triggers come evenly in this time.
+    /// The triggers come evenly in this time.
     pub within: Duration,
     /// How long a job runs at the service.
     pub duration: Duration,
-    /// How many may run at a time; 0 for any number.
+    /// How many jobs may run at a time; 0 means any number.
     pub max_running: u64,
 }
 
-/// What Customer Profiles takes in a domain.
+/// The quota of Customer Profiles for snapshots a day in a domain.
 const SNAPSHOTS_A_DAY: u32 = 200;
 
-/// What a load came to.
+/// What was measured under a load.
 #[derive(Debug)]
 pub struct Measured {
     pub tally: Arc<Tally>,
-    /// The most jobs that were started and not yet sealed.
+    /// The most jobs that were started but not yet sealed at one time.
     pub most_in_flight: usize,
     /// From the first trigger to the last receipt.
     pub took: Duration,
@@ -75,7 +75,7 @@ pub fn run(load: &Load) -> Result<Measured> {
     })
 }
 
-/// The most jobs that were started and not yet sealed.
+/// The most jobs that were started but not yet sealed at one time.
 fn most_in_flight(after: &Aftermath) -> usize {
     let started = after.starts.all().into_iter().map(|start| (start.begun_at, 1));
     let sealed = after.passed.iter().filter(|passed| passed.state == "Seal");

@@ -1,6 +1,6 @@
-//! What happened, for people and for the promises.
+//! The timeline of a run, for people and for the promises.
 //!
-//! What must stay true: what is only for people costs nothing unless it is asked for.
+//! What must stay true: what only people read costs nothing unless they ask for it.
 
 use std::{
     fmt::Write as _,
@@ -10,27 +10,23 @@ use std::{
 
 use crate::time::Timeline;
 
-/// The timeline of a run.
 #[derive(Debug)]
 pub struct Log {
     timeline: Timeline,
-    /// `None` if nobody wants to read it.
+    /// `None` if nobody wants to read the timeline.
     lines: Option<Mutex<Vec<Line>>>,
 }
 
-/// One line of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// When.
     pub at: Duration,
-    /// Whose: the number of a delivery.
+    /// The number of the delivery that did it; `None` for the world.
     pub delivery: Option<usize>,
-    /// What.
     pub text: String,
 }
 
 impl Log {
-    /// A log that is kept or not.
+    /// A log that records lines only if `is_kept`.
     pub fn new(timeline: Timeline, is_kept: bool) -> Self {
         Self {
             timeline,
@@ -38,12 +34,12 @@ impl Log {
         }
     }
 
-    /// Tells what a delivery does.
+    /// Adds a line about a delivery.
     pub fn tell(&self, delivery: usize, text: impl FnOnce() -> String) {
         self.add(Some(delivery), text);
     }
 
-    /// Tells what the world does.
+    /// Adds a line about the world.
     pub fn tell_of_world(&self, text: impl FnOnce() -> String) {
         self.add(None, text);
     }
@@ -58,7 +54,7 @@ impl Log {
         }
     }
 
-    /// All lines so far.
+    /// Takes all lines so far.
     pub fn take(&self) -> Vec<Line> {
         self.lines()
             .map(|mut lines| std::mem::take(&mut *lines))
@@ -71,7 +67,7 @@ impl Log {
     }
 }
 
-/// Lines as people read them.
+/// Formats lines for people.
 pub fn readable(lines: &[Line]) -> String {
     let mut text = String::new();
     for line in lines {

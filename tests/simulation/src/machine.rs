@@ -1,8 +1,8 @@
-//! The deployed definition, interpreted.
+//! An interpreter of the deployed definition.
 //!
-//! What must stay true: the order of steps is read from `statemachine/export-job.asl.json` and stands nowhere in this
-//! code; what of the Amazon States Language the definition does not use is refused when it is read, rather than passed
-//! over. A test holds what is interpreted here against the interpreter of the local world.
+//! What must stay true: the order of steps is read from `statemachine/export-job.asl.json` and is nowhere in this code.
+//! Features of the Amazon States Language that the definition does not use are refused when the definition is read, and
+//! not ignored. A test compares this interpreter with that of the local world.
 
 mod definition;
 mod paths;
@@ -21,40 +21,25 @@ use self::{
     paths::{failure, fill, find, look_up, put, runtime},
 };
 
-/// What a state's input or output may have at most, in bytes.
+/// The largest input or output of a state, in bytes.
 const MOST_DATA: usize = 256 * 1024;
 
-/// What a task is to do.
+/// The work of a task.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Work {
     /// Invoke a function with a payload.
-    Invoke {
-        /// Its name or ARN.
-        function: String,
-        /// What it is given.
-        payload: Value,
-    },
+    Invoke { function: String, payload: Value },
     /// Put events on a bus.
     PutEvents(Value),
 }
 
-/// What happened in a state.
+/// Something that happened in a state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Happening {
-    /// Its work failed and is done again.
-    Retried {
-        /// The state.
-        state: String,
-        /// The error's name.
-        error: String,
-    },
-    /// Its work failed, and another state takes over.
-    Caught {
-        /// The state.
-        state: String,
-        /// The error's name.
-        error: String,
-    },
+    /// Its work failed and is retried.
+    Retried { state: String, error: String },
+    /// Its work failed, and a catcher leads to another state.
+    Caught { state: String, error: String },
 }
 
 /// How an execution ended.
@@ -63,27 +48,19 @@ pub enum End {
     /// In a Succeed state, with its output.
     Succeeded(Value),
     /// In a Fail state, with its input.
-    Failed {
-        /// Its error and cause.
-        error: TaskError,
-        /// Its input.
-        input: Value,
-    },
-    /// A state failed and nothing caught it: a redrive enters it again with the same input.
+    Failed { error: TaskError, input: Value },
+    /// A state failed and nothing caught the error. A redrive enters the state again with the same input.
     Broken {
-        /// The state.
         state: String,
-        /// Its input.
         input: Value,
-        /// Why.
         error: TaskError,
     },
 }
 
-/// What an execution works with.
+/// What an execution needs from the world around it.
 #[async_trait]
 pub trait Surroundings: Send + Sync {
-    /// Does a task's work within its time-out, after which the error is `States.Timeout`.
+    /// Does the work of a task within its time-out. After that, the error is `States.Timeout`.
     async fn work(&self, state: &str, work: Work, timeout: Duration) -> Result<Value, TaskError>;
 
     /// Reads the items of a map.
@@ -92,29 +69,29 @@ pub trait Surroundings: Send + Sync {
     /// Lets time pass.
     async fn wait(&self, duration: Duration);
 
-    /// Since the simulation began.
+    /// The time since the simulation began.
     fn elapsed(&self) -> Duration;
 
     /// The time by the clock of Step Functions.
     fn now(&self) -> DateTime<Utc>;
 
-    /// From 0 to 1, for jitter.
+    /// A number from 0 to 1, for jitter.
     fn jitter(&self) -> f64;
 
-    /// Takes note of a state that is entered.
+    /// Is told of each state that is entered.
     fn entered(&self, state: &str, input: &Value);
 
-    /// Takes note of what happens in a state.
+    /// Is told of each retry and each caught error.
     fn happened(&self, happening: Happening);
 
     /// The ARN of the execution.
     fn execution(&self) -> &str;
 
-    /// What the execution was given.
+    /// The input of the execution.
     fn input(&self) -> &Value;
 }
 
-/// What a state led to.
+/// Where a state leads.
 enum Passed {
     On { next: String, data: Value },
     Ended(End),
@@ -126,7 +103,7 @@ impl Machine {
         self.go_on(surroundings, self.start_at.clone(), input).await
     }
 
-    /// Runs an execution from a state, as a redrive does.
+    /// Runs an execution from a given state, as a redrive does.
     pub async fn go_on(&self, surroundings: &dyn Surroundings, state: String, input: Value) -> End {
         let begun = surroundings.elapsed();
         let (mut name, mut data) = (state, input);
@@ -255,7 +232,7 @@ impl Machine {
                         Some(path) => find(path, &output)?.clone(),
                         None => output,
                     };
-                    // The other states hand on what they were given.
+                    // The other states pass on their input.
                     if output.to_string().len() > MOST_DATA {
                         let cause = format!("{name} gave more than 256 KiB");
                         return Err(failure("States.DataLimitExceeded", cause));
@@ -321,7 +298,7 @@ fn work(resource: &str, parameters: Value) -> Result<Work, TaskError> {
     }
 }
 
-/// Does something again as the retriers say. Each of them has its own count.
+/// Retries as the retriers say. Each retrier counts its own tries.
 async fn retried<T, F: Future<Output = Result<T, TaskError>>>(
     surroundings: &dyn Surroundings,
     state: &str,
@@ -334,7 +311,7 @@ async fn retried<T, F: Future<Output = Result<T, TaskError>>>(
             Ok(done) => return Ok(done),
             Err(error) => error,
         };
-        // The first that names the error, whether or not it has tries left.
+        // The first retrier that names the error decides, whether or not it has tries left.
         let retrier = retriers
             .iter()
             .zip(&mut counts)
@@ -383,7 +360,7 @@ fn caught(
 }
 
 impl Rule {
-    /// A value of another type than the comparison's does not hold; one that is not there fails the state.
+    /// A value of another type than the comparison expects does not match. A missing value fails the state.
     fn holds(&self, input: &Value, context: &Value) -> Result<bool, TaskError> {
         if let Some(tests) = &self.and {
             for test in tests {
@@ -424,7 +401,7 @@ impl Rule {
     }
 }
 
-/// The context object, as far as it is used.
+/// The members of the context object that the definition uses.
 fn context(surroundings: &dyn Surroundings, state: &str, entered: DateTime<Utc>, item: Option<Value>) -> Value {
     let mut context = json!({
         "Execution": { "Id": surroundings.execution(), "Input": surroundings.input() },

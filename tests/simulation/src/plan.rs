@@ -1,6 +1,8 @@
-//! What a seed comes to: the kind, the deliveries, the faults, what the service is like and what somebody else does.
+//! The plan of a seed: the kind, the deliveries, the faults, the behaviour of the service and what others do to the
+//! output.
 //!
-//! What must stay true: the plan holds all that is drawn ahead of a run, so that two runs of one plan are the same.
+//! What must stay true: the plan holds everything that is drawn before a run, so that two runs of one plan are the
+//! same.
 
 use std::time::Duration;
 
@@ -14,59 +16,52 @@ use crate::{
     kinds::{Character, Kind, with_options},
 };
 
-/// What somebody else does to the output.
+/// What someone else does to the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meddling {
-    /// Nothing.
     None,
     /// Another file is put beside the data.
     Notes,
-    /// A data object is overwritten by what is no export, some time after it landed.
+    /// Some time after it was written, a data object is overwritten with something else.
     Overwrite,
-    /// A data object is deleted some time after it landed.
+    /// Some time after it was written, a data object is deleted.
     Delete,
-    /// Somebody else's object lies where the receipt is to be.
+    /// Someone else's object is in place of the receipt.
     Receipt,
-    /// Somebody else's object lies where the pointer is to be.
+    /// Someone else's object is in place of the pointer.
     Pointer,
 }
 
-/// What a seed comes to.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The seed.
     pub seed: u64,
-    /// The kind of job.
     pub kind: Kind,
-    /// The trigger that picks up the job of the first one.
+    /// The trigger that picks up the job of the first trigger.
     pub pick_up: Option<usize>,
-    /// How many jobs the deployment lets run at a time; 0 for any number.
+    /// How many jobs may run at a time; 0 means any number.
     pub max_running: u64,
-    /// How many start calls a day the deployment allows; 0 for any number.
+    /// How many start calls a day the deployment allows; 0 means any number.
     pub max_starts_per_day: u64,
-    /// The faults at the boundary.
     pub weather: Weather,
-    /// What the service is like.
+    /// How the service behaves.
     pub character: Character,
-    /// What somebody else does.
     pub meddling: Meddling,
-    /// Whether functions may go on after their time.
+    /// Whether functions may go on after their time-out.
     pub stale: bool,
-    /// The deliveries, in no order.
     pub deliveries: Vec<Delivery>,
-    /// Deadline of the jobs.
+    /// The deadline of the jobs.
     pub deadline: Duration,
     /// Seconds between the two listings of an output.
     pub settle: u64,
-    /// Whether another number of rows than the service counts fails a job.
+    /// Whether a job fails if the rows differ from the count of the service.
     pub strict: bool,
     /// Whether outputs are read in slices of one object.
     pub slices: bool,
-    /// A world that does not keep its word, which must be found out.
+    /// Breaks a rule of the world, so that a promise must be found broken.
     pub broken: Option<Broken>,
 }
 
-/// A world whose S3 or client does not keep its word: its runs must be found out.
+/// Breaks a rule of S3 or of the client. The promises must notice its runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Broken {
     /// `If-None-Match` is ignored.
@@ -77,16 +72,14 @@ pub enum Broken {
     StartsTwice,
 }
 
-/// One delivery of a trigger.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// Its number in the plan of the seed, by which it has its dice.
+    /// Its number in the plan of the seed, which selects its dice.
     pub number: u64,
-    /// The trigger, from 0.
+    /// The number of the trigger, from 0.
     pub trigger: usize,
-    /// When it comes.
     pub at: Duration,
-    /// The event, or what asks for a cancel.
+    /// The event, or the input that asks for a cancel.
     pub event: Value,
 }
 
@@ -98,7 +91,6 @@ impl Delivery {
 }
 
 impl Plan {
-    /// The plan of a seed.
     pub fn of(seed: u64) -> Result<Self> {
         let dice = Dice::of(seed, "plan", &[]);
         let kind = dice.pick(Kind::all()).clone();
@@ -124,7 +116,7 @@ impl Plan {
             true => Duration::from_secs(*stall.pick(&[3600, 6 * 3600, 24 * 3600])),
             false => deadline,
         };
-        // A job is looked at a few times, and in some runs often.
+        // A job is polled a few times, in some runs often.
         let few = if dice.chance(0.06) { 40 } else { 4 };
         let longest = if character.may_succeed {
             character.duration
@@ -137,7 +129,7 @@ impl Plan {
         let settle = dice.number(0..7);
         let strict = dice.chance(0.5);
         let identity = *dice.pick(&["event", "schedule", "key"]);
-        // Drawn apart, so that other kinds' seeds stay what they are.
+        // Drawn with separate dice, so that the seeds of other kinds stay the same.
         let somebodys = kind.event_for_somebody(&Dice::of(seed, "reader", &[]))?;
         let mut deliveries = Vec::new();
         for trigger in 0..triggers {
@@ -160,7 +152,7 @@ impl Plan {
                         json!({ "SettleSeconds": settle, "RowCount": if strict { "fail" } else { "warn" } });
                 }
                 let mut event = somebodys.clone();
-                // The triggers differ as the days of a schedule, as events, or as generations of one key.
+                // The triggers differ as the days of a schedule do, as events do, or as reruns of one key do.
                 match identity {
                     "schedule" => {
                         event["id"] = json!(format!("00000000-0000-4000-8000-{trigger:06}{number:06}"));
@@ -184,7 +176,7 @@ impl Plan {
                 });
             }
         }
-        // The first trigger's job is picked up once it may have failed, whether or not it has.
+        // The job of the first trigger is picked up at a time when it may have failed, whether or not it has.
         let mut pick_up = None;
         if dice.chance(0.2)
             && let Some(first) = deliveries.first().cloned()
@@ -234,7 +226,7 @@ impl Plan {
         })
     }
 
-    /// What is said of it, for people.
+    /// The plan in words.
     pub fn describe(&self) -> String {
         let Self {
             kind,
@@ -289,7 +281,6 @@ impl Plan {
         )
     }
 
-    /// The job key of each trigger.
     pub fn job_keys(&self) -> Result<Vec<String>> {
         let mut keys = Vec::new();
         for trigger in 0..self.triggers() {
@@ -303,7 +294,6 @@ impl Plan {
         Ok(keys)
     }
 
-    /// How many triggers there are.
     pub fn triggers(&self) -> usize {
         self.deliveries
             .iter()
@@ -319,8 +309,8 @@ fn job_key(kind: &Kind, event: &Value) -> Result<String> {
     Ok(identified.map_err(|error| anyhow::anyhow!(error.message))?.job_key)
 }
 
-/// Somebody who cancels jobs, in some runs: while they wait or run, as they begin or end, more than once, and such as there
-/// are not yet.
+/// Draws cancels, in some runs: of jobs that wait, run, begin or end, more than once, and of jobs that do not exist
+/// yet.
 fn cancels(kind: &Kind, dice: &Dice, deliveries: &[Delivery], longest: Duration) -> Result<Vec<Delivery>> {
     let mut cancels = Vec::new();
     if !dice.chance(0.3) {

@@ -1,7 +1,7 @@
-//! The promises, held against what a run left behind.
+//! Checks the promises against what a run left behind.
 //!
-//! What must stay true: what is true of a job is asked of the simulated service and of what it wrote, never of a report
-//! of Landfall; a promise is as strict as the faults of the run allow, and its name stands in `docs/guarantees.md`.
+//! What must stay true: what really happened to a job is read from the simulated service and from what it wrote, never
+//! from a report of Landfall. A promise is as strict as the faults of the run allow, and `docs/guarantees.md` names it.
 
 mod cancels;
 mod ends;
@@ -21,10 +21,8 @@ use crate::{
     starts::Start,
 };
 
-/// A promise that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// The promise's name.
     pub promise: &'static str,
     /// How it was broken.
     pub what: String,
@@ -69,11 +67,11 @@ const NOT_STARTED: &str = "cancelled-job-is-not-started";
 const BOUNDED: &str = "calls-are-bounded";
 const NO_FALSE_ALARM: &str = "no-false-alarm";
 
-/// What is announced of polls that bring no news, and the states that do so.
+/// The announcement of polls without news, and the state that makes it.
 const STALLED: (&str, &str) = ("Export Job Stalled", "Stalled");
 const RESUMED: (&str, &str) = ("Export Job Resumed", "Resumed");
 
-/// Whether it says how a job goes on, rather than how it ended.
+/// Whether it says how a job goes on, and not how it ended.
 pub(crate) fn is_notice(announced: &Announced) -> bool {
     [STALLED, RESUMED]
         .iter()
@@ -87,12 +85,11 @@ struct Check<'a> {
     starts: Vec<Start>,
     /// The entries of the ledger by job key.
     entries: BTreeMap<String, Entry>,
-    /// The job key of each trigger.
     keys: Vec<String>,
     broken: Vec<Violation>,
 }
 
-/// Holds all promises against what a run left behind.
+/// Checks all promises against what a run left behind.
 pub fn check(after: &Aftermath) -> Result<Vec<Violation>> {
     let kind = &after.plan.kind;
     let prefix = format!("jobs/{}/", kind.name);

@@ -1,4 +1,4 @@
-//! One run of a seed, and what became of it.
+//! One run of a seed and its result.
 
 use std::time::Duration;
 
@@ -12,28 +12,25 @@ use crate::{
     world,
 };
 
-/// What became of a seed.
+/// The result of a seed.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// The seed.
     pub seed: u64,
-    /// Its plan, for people.
+    /// The plan in words.
     pub plan: String,
-    /// The promises that were broken.
     pub broken: Vec<Violation>,
     /// The timeline, if it was asked for.
     pub lines: Vec<Line>,
-    /// What came about.
+    /// The situations that came about.
     pub seen: Seen,
-    /// How many faults there were.
     pub harms: u32,
     /// How long it took in virtual time.
     pub took: Duration,
-    /// A number that follows from all that the run left in S3.
+    /// A digest of everything that the run left in S3.
     pub print: String,
 }
 
-/// The plan of a seed, in a world that may not keep its word.
+/// The plan of a seed, in a world that may break a rule.
 pub fn plan(seed: u64, broken: Option<Broken>) -> Result<Plan> {
     Ok(Plan {
         broken,
@@ -41,12 +38,12 @@ pub fn plan(seed: u64, broken: Option<Broken>) -> Result<Plan> {
     })
 }
 
-/// Runs a seed and holds it against the promises.
+/// Runs a seed and checks the promises.
 pub fn run(seed: u64, keep_log: bool) -> Result<Run> {
     run_plan(plan(seed, None)?, keep_log)
 }
 
-/// Runs a plan.
+/// Runs a plan and checks the promises.
 pub fn run_plan(plan: Plan, keep_log: bool) -> Result<Run> {
     let (seed, text) = (plan.seed, plan.describe());
     let after = world::run(plan, keep_log)?;

@@ -1,4 +1,4 @@
-//! What came about in a run: a promise is worth what it is tried by.
+//! Records which situations came about in a run, because a promise is only tested by the situations that challenge it.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use crate::{
     promises::{is_notice, read},
 };
 
-/// What came about, each by a name and how often.
+/// How often each situation came about, by name.
 pub type Seen = BTreeMap<String, u64>;
 
-/// What came about in a run.
+/// The situations that came about in a run.
 pub fn seen(after: &Aftermath) -> Result<Seen> {
     let mut seen = Seen::new();
     let mut add = |name: String, count: usize| {

@@ -1,10 +1,10 @@
-//! A failing seed, made smaller.
+//! Finds a smaller world for a failing seed.
 //!
-//! What must stay true: what is printed breaks the same promise as the seed does, and its command replays it exactly; the
-//! search ends after so many runs, and never changes what the seed itself does.
+//! What must stay true: the printed world breaks the same promise as the seed, and its command replays it exactly. The
+//! search ends after a fixed number of runs, and never changes what the seed itself does.
 //!
-//! A plan is tried again without one of its parts: a delivery, a fault, an outage. If the promise is still broken, the part
-//! stays out, and the search goes on with what is left, until no part can be left out.
+//! The search tries the plan without one of its parts: a delivery, a fault, an outage. If the promise is still broken,
+//! the part stays out, and the search continues with the rest until no part can be left out.
 
 use std::{
     collections::BTreeSet,
@@ -20,13 +20,13 @@ use crate::{
     run::{Run, run_plan},
 };
 
-/// The most runs of a search. One takes some ten milliseconds.
+/// The most runs of a search. One run takes some ten milliseconds.
 const MOST_RUNS: u32 = 400;
 
-/// What calls take in a world where time plays no part.
+/// The latency of calls in a world without slow calls.
 const SHORT_LATENCY: Duration = Duration::from_millis(5);
 
-/// One thing that a smaller world goes without, by the name that `--without` takes.
+/// A part that a smaller world leaves out, with its name for `--without`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
     /// `delivery:N`: one delivery, by its number in the plan of the seed.
@@ -39,7 +39,7 @@ pub enum Cut {
     Outage,
     /// `stall`: the time without news.
     Stall,
-    /// `meddling`: what somebody else does to the output.
+    /// `meddling`: what someone else does to the output.
     Meddling,
     /// `slices`: the verification in slices.
     Slices,
@@ -104,7 +104,7 @@ impl FromStr for Cut {
 }
 
 impl Cut {
-    /// The plan without this part. `None` if there is no such part, or if nothing would be left.
+    /// The plan without this part. `None` if the plan has no such part, or if nothing would be left.
     pub fn of(self, plan: &Plan) -> Option<Plan> {
         let mut smaller = plan.clone();
         let weather = &mut smaller.weather;
@@ -124,7 +124,7 @@ impl Cut {
         is_smaller.then_some(smaller)
     }
 
-    /// What may be left out of a plan: what takes most away comes first.
+    /// All parts that can be left out of a plan, the largest first.
     fn all(plan: &Plan) -> Vec<Self> {
         let budget = plan.weather.budget;
         let deliveries = plan
@@ -139,13 +139,13 @@ impl Cut {
     }
 }
 
-/// The triggers that are left are numbered anew, without a gap. Whoever picks up a job needs the one that made it.
+/// The remaining triggers get new numbers without a gap. A pick-up needs the trigger whose job it picks up.
 fn without_delivery(mut plan: Plan, number: u64) -> Option<Plan> {
     let before = plan.deliveries.len();
     plan.deliveries.retain(|delivery| delivery.number != number);
     let asks = plan.deliveries.iter().filter(|delivery| !delivery.is_cancel());
     let left: BTreeSet<usize> = asks.map(|delivery| delivery.trigger).collect();
-    // A cancel of a job that nobody asks for goes too.
+    // A cancel is left out if nothing asks for its job.
     plan.deliveries.retain(|delivery| left.contains(&delivery.trigger));
     let place = |trigger: usize| left.iter().position(|other| *other == trigger);
     plan.pick_up = plan.pick_up.and_then(place);
@@ -159,12 +159,11 @@ fn without_delivery(mut plan: Plan, number: u64) -> Option<Plan> {
     Some(plan)
 }
 
-/// The smallest world that was found in which a promise is broken.
+/// The smallest world found that breaks the promise.
 #[derive(Clone, Debug)]
 pub struct Shrunk {
-    /// Its plan.
     pub plan: Plan,
-    /// What it goes without, in the order in which it was left out.
+    /// The parts left out, in order.
     pub cuts: Vec<Cut>,
     /// How many runs the search took.
     pub runs: u32,
@@ -192,7 +191,7 @@ fn search(plan: Plan, promise: &str) -> Shrunk {
                 return shrunk;
             }
             shrunk.runs += 1;
-            // A run that ends in an error of the simulator breaks another thing than the promise.
+            // A run that ends in an error of the simulator does not break the promise.
             let breaks_it = |run: &Run| run.broken.iter().any(|violation| violation.promise == promise);
             if run_plan(smaller.clone(), false).as_ref().is_ok_and(breaks_it) {
                 shrunk.plan = smaller;
@@ -206,7 +205,7 @@ fn search(plan: Plan, promise: &str) -> Shrunk {
 }
 
 impl Shrunk {
-    /// Says the same with fewer cuts: faults that were left out one by one at the end are one cut.
+    /// Gives the same plan with fewer cuts: faults left out one by one at the end become one cut.
     fn tidy(mut self, most: u32) -> Self {
         let weather = &mut self.plan.weather;
         while weather.budget > 0 && weather.spared.remove(&(weather.budget - 1)) {
@@ -223,7 +222,7 @@ impl Shrunk {
     }
 }
 
-/// A plan without some of its parts, which must be there.
+/// A plan without some of its parts, which must exist.
 pub fn cut(mut plan: Plan, cuts: &[Cut]) -> Result<Plan> {
     for cut in cuts {
         plan = cut

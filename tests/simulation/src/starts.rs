@@ -1,7 +1,7 @@
-//! The start calls of a run.
+//! Records the start calls of a run.
 //!
-//! What must stay true: each is known with who made it, whether it reached the service and whether its answer reached a
-//! caller that was still at it, so that a second job can be held against what made it unavoidable.
+//! What must stay true: for each start call it is known who made it, whether it reached the service, and whether its
+//! answer reached a caller that still waited. So for each second job it is known what made it unavoidable.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -14,21 +14,19 @@ use serde_json::Value;
 
 use crate::invocation::Call;
 
-/// One start call.
 #[derive(Clone, Debug)]
 pub struct Start {
-    /// Who made it.
+    /// The invocation that made it.
     pub call: Arc<Call>,
-    /// When it was begun, since the simulation began.
+    /// When it began, since the simulation began.
     pub begun_at: Duration,
-    /// Whether it was begun when its caller knew that its time was over, clocks being off by as much as they may be.
+    /// Whether it began after its caller's time-out, even by the clock that is furthest off.
     pub begun_late: bool,
-    /// Whether it reached the service.
     pub reached: bool,
-    /// Whether it reached it when its caller's time was over already, or its client had given it up, by more than the
-    /// lease allows.
+    /// Whether it reached the service after its caller's time-out, or after its client gave it up, by more than the
+    /// margin of a lease.
     pub stale: bool,
-    /// Whether its client had given it up when it reached the service.
+    /// Whether it reached the service after its client gave it up.
     pub is_late: bool,
     given_up: GivenUp,
     /// How many jobs of other triggers ran when it reached the service.
@@ -39,12 +37,12 @@ pub struct Start {
     pub status: Option<u16>,
     /// The HTTP status of the answer that reached the caller; `None` if none did.
     pub answered: Option<u16>,
-    /// Whether that answer named a job, or refused one.
+    /// Whether that answer named a job or refused one.
     pub clear: bool,
 }
 
 impl Start {
-    /// Whether the caller could not know what became of it: no answer reached it, or one that tells nothing.
+    /// Whether the caller could not know if there is a job: it got no answer, or one that says nothing.
     pub fn is_ambiguous(&self) -> bool {
         match self.answered {
             None => true,
@@ -57,18 +55,17 @@ impl Start {
 /// When a client stopped waiting for the answer to a call, if it did.
 pub type GivenUp = Arc<OnceLock<Duration>>;
 
-/// How long after its time a function's calls may still arrive.
+/// How long after a function's time-out its calls may still arrive.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
-/// More than clocks are off.
+/// More than any two clocks differ.
 const MOST_SKEW: Duration = Duration::from_secs(3);
 
-/// The start calls of a run.
 #[derive(Debug, Default)]
 pub struct Starts(Mutex<Vec<Start>>);
 
 impl Starts {
-    /// A call is about to be made; gives its number.
+    /// Records a call that is about to be made; returns its number.
     pub fn begin(&self, call: &Arc<Call>, given_up: &GivenUp) -> usize {
         let mut starts = self.all_mut();
         starts.push(Start {
@@ -88,7 +85,7 @@ impl Starts {
         starts.len() - 1
     }
 
-    /// It reached the service, which answers.
+    /// Records that it reached the service, and the service's answer.
     pub fn reached(&self, number: usize, answer: &Response<Bytes>, beside: usize) {
         let body: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
         let names = ["SnapshotId", "Id", "SnapshotJobId"];
@@ -105,7 +102,7 @@ impl Starts {
         }
     }
 
-    /// An answer reaches the caller.
+    /// Records that an answer reached the caller.
     pub fn answered(&self, number: usize, answer: &Response<Bytes>) {
         if let Some(start) = self.all_mut().get_mut(number) {
             start.answered = Some(answer.status().as_u16());
@@ -113,7 +110,7 @@ impl Starts {
         }
     }
 
-    /// All of them, in order.
+    /// All start calls, in order.
     pub fn all(&self) -> Vec<Start> {
         self.all_mut().clone()
     }

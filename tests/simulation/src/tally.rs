@@ -1,6 +1,6 @@
-//! What is counted while a world runs, by the second.
+//! Counts requests by the second while a world runs.
 //!
-//! What must stay true: a request is counted where it arrives, and passed on as it is.
+//! What must stay true: a request is counted where it arrives, and passed on unchanged.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,6 @@ use landfall_local::simulated::SimulatedService;
 
 use crate::{edge::starts_a_job, kinds::LEDGER, time::Timeline};
 
-/// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Counted {
     Transition,
@@ -41,7 +40,7 @@ impl Counted {
     ];
 }
 
-/// Counts of each second.
+/// The counts of each second.
 #[derive(Debug, Default)]
 pub struct Tally(Mutex<BTreeMap<Counted, BTreeMap<u64, u64>>>);
 
@@ -60,7 +59,7 @@ impl Tally {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of all of them, and of those in the busiest second.
+    /// How many there were in total, and in the busiest second.
     pub fn all_and_most(&self, what: Counted) -> (u64, u64) {
         let counts = self.counts();
         let Some(seconds) = counts.get(&what) else {
@@ -73,7 +72,7 @@ impl Tally {
     }
 }
 
-/// Counts what the ledger is asked.
+/// Counts the requests to the ledger.
 pub struct CountingLedger(pub Arc<Tally>);
 
 #[async_trait]
@@ -90,7 +89,7 @@ impl Layer for CountingLedger {
     }
 }
 
-/// Counts what a service is asked.
+/// Counts the requests to a service.
 pub struct CountingService {
     pub service: Arc<dyn SimulatedService>,
     pub tally: Arc<Tally>,

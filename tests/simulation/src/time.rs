@@ -1,8 +1,8 @@
 //! Virtual time.
 //!
-//! What must stay true: time moves only when nothing else can happen, from one event to the next; of two events at the
-//! same instant the one that was asked for first comes first; no thread takes part. So a run is the same every time, and
-//! a day passes as fast as the work in it.
+//! What must stay true: time moves only when nothing else can happen, from one event to the next. Of two events at the
+//! same instant, the one that was scheduled first comes first. No thread takes part. So a run is the same every time,
+//! and a day passes as fast as its work is done.
 
 use std::{
     cell::RefCell,
@@ -24,21 +24,21 @@ use aws_smithy_async::{
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::store::Clock;
 
-/// Events of one run of a seed before it is taken for one that does not end.
+/// After this many events, a run of a seed is taken for one that does not end.
 pub const MOST_EVENTS: u64 = 1_000_000;
 
-/// When a run begins: a time at which every service is supported. 2026-10-01T05:00:02.25Z.
+/// When a run begins: at 2026-10-01T05:00:02.25Z, when every service is still supported.
 pub const BEGINNING: DateTime<Utc> = match DateTime::from_timestamp(1_790_830_802, 250_000_000) {
     Some(time) => time,
     None => DateTime::UNIX_EPOCH,
 };
 
 thread_local! {
-    /// The time of the run of this thread, for clients that outlive runs.
+    /// The timeline of the current run of this thread, for clients that outlive runs.
     static CURRENT: RefCell<Option<Timeline>> = const { RefCell::new(None) };
 }
 
-/// The time of one run. Its clones are the same.
+/// The timeline of one run. Clones share it.
 #[derive(Clone, Default)]
 pub struct Timeline(Arc<Mutex<State>>);
 
@@ -50,7 +50,7 @@ struct State {
     most_events: u64,
     waiting: BTreeMap<(Duration, u64), Waker>,
     root: Option<Waker>,
-    /// Why nothing can go on.
+    /// Why the run cannot continue.
     stopped: Option<&'static str>,
 }
 
@@ -61,7 +61,8 @@ impl fmt::Debug for Timeline {
 }
 
 impl Timeline {
-    /// Runs a future in a time of its own, to its end. Fails if it waits for what never happens, or never ends.
+    /// Runs a future to its end on a timeline of its own. Fails if everything waits for something that never happens,
+    /// or if the run does not end.
     pub fn run<F: Future>(most_events: u64, build: impl FnOnce(Self) -> F) -> Result<F::Output> {
         let timeline = Self::default();
         timeline.state().most_events = most_events;
@@ -86,13 +87,13 @@ impl Timeline {
             })
             .await
         });
-        // What still waits is dropped with the runtime, and may ask for the time once more.
+        // Tasks that still wait are dropped with the runtime, and may read the time once more.
         drop(runtime);
         CURRENT.with(|current| *current.borrow_mut() = outer);
         result
     }
 
-    /// The time of the run of this thread. Fails outside of one.
+    /// The timeline of the current run of this thread. Fails outside of a run.
     pub fn current() -> Result<Self> {
         match CURRENT.with(|current| current.borrow().clone()) {
             Some(timeline) => Ok(timeline),
@@ -100,17 +101,15 @@ impl Timeline {
         }
     }
 
-    /// Since the beginning.
+    /// The time since the beginning.
     pub fn elapsed(&self) -> Duration {
         self.state().now
     }
 
-    /// The time of day.
     pub fn now(&self) -> DateTime<Utc> {
         BEGINNING + TimeDelta::from_std(self.elapsed()).unwrap_or(TimeDelta::MAX)
     }
 
-    /// Lets time pass.
     pub fn sleep(&self, duration: Duration) -> Sleep {
         Sleep {
             at: self.elapsed().saturating_add(duration),
@@ -119,7 +118,7 @@ impl Timeline {
         }
     }
 
-    /// Goes on to the next event; called when nothing else can happen.
+    /// Moves on to the next event. Called when nothing else can happen.
     fn advance(&self) {
         let mut state = self.state();
         state.events += 1;
@@ -149,7 +148,6 @@ impl Timeline {
     }
 }
 
-/// Time that passes.
 #[derive(Debug)]
 pub struct Sleep {
     timeline: Timeline,
@@ -172,7 +170,7 @@ impl Future for Sleep {
             this.key = None;
             return Poll::Ready(());
         }
-        // Even no time at all lets others go first.
+        // Even a sleep of zero lets others go first.
         state.asked += 1;
         let key = (this.at, state.asked);
         state.waiting.insert(key, context.waker().clone());
@@ -190,12 +188,11 @@ impl Drop for Sleep {
     }
 }
 
-/// The clock of one machine: the time, and how far it is off.
+/// The clock of one machine, which may be off.
 #[derive(Clone, Debug)]
 pub struct MachineClock {
-    /// The time.
     pub timeline: Timeline,
-    /// How far the machine is ahead of it.
+    /// How far the machine's clock is ahead.
     pub skew: TimeDelta,
 }
 
@@ -210,7 +207,7 @@ impl Clock for MachineClock {
     }
 }
 
-/// The time as the SDK takes it: that of the run of the thread.
+/// The time as the SDK reads it: that of the current run of the thread.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SdkTime;
 

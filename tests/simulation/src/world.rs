@@ -1,7 +1,7 @@
-//! One run: a few triggers, delivered again and again, in a world that follows from the seed.
+//! One run: a few triggers, each delivered several times, in a world that depends only on the seed.
 //!
-//! What must stay true: all that happens follows from the seed. The functions are the real ones, the order of steps is
-//! the deployed definition's; what is made up is the world around them.
+//! What must stay true: everything that happens depends only on the seed. The functions are the real ones, and the
+//! order of steps is that of the deployed definition. Only the world around them is simulated.
 
 mod execution;
 mod run;
@@ -51,7 +51,7 @@ use crate::{
     time::{BEGINNING, MachineClock, Timeline},
 };
 
-/// The definition as it is deployed, for one kind.
+/// The deployed definition for one kind.
 pub fn machine(kind: &Kind) -> Result<Machine> {
     read(include_str!("../../../statemachine/export-job.asl.json"), kind)
 }
@@ -87,7 +87,7 @@ struct World {
     budget: Arc<Budget>,
     timeouts: BTreeMap<String, Duration>,
     log: Arc<Log>,
-    /// How many invocations each delivery made so far.
+    /// How many invocations each delivery has made so far.
     invocations: Vec<AtomicU64>,
     running: AtomicUsize,
     state: Mutex<State>,
@@ -104,7 +104,7 @@ struct State {
     planted: Vec<String>,
 }
 
-/// How long each function may take, as the template has it.
+/// The time-out of each function, from the template.
 fn timeouts() -> Result<BTreeMap<String, Duration>> {
     let names = functions::functions(&kinds::KINDS, false).into_iter();
     names
@@ -192,7 +192,7 @@ impl World {
         Ok((world, landing))
     }
 
-    /// Lets the service work on its jobs, those included that nobody asks about.
+    /// Lets the service work on all its jobs, polled or not.
     async fn tick(self: Arc<Self>) {
         let step = Duration::from_millis(if self.plan.character.scenario == "late-file" {
             500
@@ -200,14 +200,14 @@ impl World {
             7000
         });
         loop {
-            // Nobody waits for what is left after a while.
+            // After a while nobody waits for the remaining jobs.
             let rest = self.timeline.elapsed().as_secs() > 1200 && self.plan.character.scenario != "late-file";
             self.timeline.sleep(if rest { step * 20 } else { step }).await;
             self.simulated.service.advance().await;
         }
     }
 
-    /// Whoever redrives has moved away what lay in the way.
+    /// Removes foreign objects, as an operator does before a redrive.
     fn tidy_up(&self) {
         for key in std::mem::take(&mut self.state().planted) {
             self.log.tell_of_world(|| format!("{key} is moved away"));
@@ -215,7 +215,7 @@ impl World {
         }
     }
 
-    /// A data object has landed: somebody else may do something to it.
+    /// Someone else may meddle with a data object that was just written.
     fn landed(self: &Arc<Self>, key: &str) {
         self.log.tell_of_world(|| format!("{key} lands"));
         let dice = Dice::of(self.plan.seed, "meddling", &[self.state().planted.len() as u64]);
@@ -266,13 +266,13 @@ impl World {
         });
     }
 
-    /// Dice of a delivery: what others do does not shift them.
+    /// The dice of a delivery, which do not depend on what others do.
     fn dice(&self, name: &str, delivery: usize, numbers: &[u64]) -> Dice {
         let numbers = [&[self.plan.deliveries[delivery].number], numbers].concat();
         Dice::of(self.plan.seed, name, &numbers)
     }
 
-    /// Invokes a function, as Step Functions sees it.
+    /// Invokes a function, as Step Functions does.
     async fn invoke(self: &Arc<Self>, delivery: usize, function: &str, payload: Value) -> Result<Value, TaskError> {
         let number = self.invocations[delivery].fetch_add(1, Ordering::SeqCst);
         let dice = self.dice("lambda", delivery, &[number]);
@@ -416,7 +416,7 @@ impl World {
     }
 }
 
-/// How many jobs of other triggers than one have a place in the line: they were started and are not sealed.
+/// How many jobs of other triggers have a slot: started, but not sealed.
 fn open(plan: &Plan, store: &Arc<MemoryStore>) -> Result<impl Fn(usize, &[Start]) -> usize + Send + Sync + 'static> {
     let (store, plan) = (Arc::clone(store), plan.clone());
     let keys = plan.job_keys()?;
@@ -426,7 +426,7 @@ fn open(plan: &Plan, store: &Arc<MemoryStore>) -> Result<impl Fn(usize, &[Start]
             let key = format!("jobs/{}/{}.json", plan.kind.name, keys[other]);
             let entry = store.body(LEDGER, &key);
             let entry: Option<Entry> = entry.and_then(|body| serde_json::from_slice(&body).ok());
-            // Past its deadline by the grace a job has no place any more.
+            // A job loses its slot some time after its deadline.
             let now = Timeline::current().map_or(BEGINNING, |timeline| timeline.now());
             entry.is_some_and(|entry| entry.outcome.is_none() && now < entry.deadline_at)
         };
@@ -439,7 +439,7 @@ fn open(plan: &Plan, store: &Arc<MemoryStore>) -> Result<impl Fn(usize, &[Start]
     })
 }
 
-/// The function's own code.
+/// Runs the function's own code.
 async fn handle(world: Arc<World>, call: Arc<Call>, function: String, payload: Value) -> Result<Value, Error> {
     let deployment = Deployment {
         config: world.config.clone(),
@@ -461,7 +461,7 @@ async fn handle(world: Arc<World>, call: Arc<Call>, function: String, payload: V
     let as_json = |result: serde_json::Result<Value>| {
         result.map_err(|error| Error::internal(format!("the answer is not JSON: {error}")))
     };
-    // As the runtime hands it over: a text.
+    // The runtime passes the payload on as a text.
     let payload = Input::read(payload.to_string().as_bytes())
         .map_err(|error| Error::internal(format!("the payload is not JSON: {error}")))?;
     match function.rsplit('-').next() {
@@ -486,7 +486,7 @@ async fn handle(world: Arc<World>, call: Arc<Call>, function: String, payload: V
     }
 }
 
-/// The first words of a text.
+/// The beginning of a text.
 fn short(text: &str) -> String {
     text.chars().take(160).collect::<String>().replace('\n', " ")
 }

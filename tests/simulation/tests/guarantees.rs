@@ -1,4 +1,4 @@
-//! The page of the guarantees names tests, files and promises that exist.
+//! Every test, file and promise that the page of the guarantees names exists.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
@@ -27,7 +27,7 @@ fn every_test_and_file_that_is_named_exists() {
     for file in files {
         sources += &fs::read_to_string(workspace().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
     }
-    // Names of tests are those with three underscores or more.
+    // A name with three underscores or more is that of a test.
     let test = Regex::new(r"`([a-z0-9]+(?:_[a-z0-9]+){3,})`").unwrap();
     let tests: BTreeSet<&str> = test
         .captures_iter(&page)

@@ -1,5 +1,5 @@
-//! The interpreter of the simulator against the interpreter of the local world: given what the tasks of an execution
-//! answered there, it enters the same states with the same inputs, tries again as often, and ends the same way.
+//! Compares the simulator's interpreter with that of the local world. Given the recorded answers of an execution's
+//! tasks, it enters the same states with the same inputs, retries as often, and ends in the same way.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{
@@ -47,7 +47,6 @@ async fn world(scenario: Scenario) -> Result<World> {
     World::start(options).await
 }
 
-/// What a task answered.
 type Answer = Result<Value, TaskError>;
 
 /// What the other interpreter did.
@@ -98,7 +97,7 @@ fn recorded(finished: &Finished, execution: &str) -> Result<Recorded> {
     Ok(recorded)
 }
 
-/// Gives the answers that were recorded.
+/// Replays the recorded answers.
 struct Replay {
     execution: String,
     input: Value,
@@ -133,7 +132,7 @@ impl Surroundings for Replay {
         Duration::ZERO
     }
 
-    /// Before every deadline, as it was there.
+    /// A time before every deadline, as in the recording.
     fn now(&self) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH
     }
@@ -161,7 +160,7 @@ impl Surroundings for Replay {
     }
 }
 
-/// Holds one execution against the interpreter here.
+/// Compares one execution with the interpreter here.
 async fn hold(machine: &Machine, finished: &Finished, arn: &str) -> Result<()> {
     let recorded = recorded(finished, arn)?;
     let history = &finished.history;
@@ -193,7 +192,7 @@ async fn hold(machine: &Machine, finished: &Finished, arn: &str) -> Result<()> {
         let is_sealed = pair[0].0 != "Status" && pair[1].0 == "Seal" && pair[1].1["error"].is_object();
         is_sealed || pair[1].0 == "Missed"
     });
-    // And those that nothing caught are what it was redriven for.
+    // An execution is redriven once for each error that nothing caught.
     let broken = redriven.count();
     assert!(retried + broken == failures || retried + broken + caught.count() == failures);
     match end {
@@ -215,7 +214,7 @@ async fn hold(machine: &Machine, finished: &Finished, arn: &str) -> Result<()> {
 async fn both_interpreters_take_the_same_steps() -> Result<()> {
     let machine = machine(&Kind::of::<SegmentSnapshots>())?;
 
-    // A success, two deliveries at once, and one after the end.
+    // A success, two deliveries at the same time, and one after the end.
     let good = world(Scenario::Success).await?;
     let event = sample();
     let (one, two) = tokio::try_join!(good.deliver(&event), good.deliver(&event))?;
@@ -225,7 +224,7 @@ async fn both_interpreters_take_the_same_steps() -> Result<()> {
     let again = good.deliver(&sample()).await?;
     hold(&machine, &good.wait(&again).await?, &again.arn).await?;
 
-    // A cancel, which comes too late.
+    // A cancel that comes too late.
     let again = good.wait(&again).await?;
     let sealed = again.output.as_ref().context("it gave nothing")?;
     let asked = json!({"cancel": {"job_key": sealed["job_key"]}});
@@ -234,7 +233,7 @@ async fn both_interpreters_take_the_same_steps() -> Result<()> {
     assert_eq!(cancelled.states()[..3], ["Receive", "Asked", "Seal"]);
     hold(&machine, &cancelled, &cancel.arn).await?;
 
-    // Each function dies once, at the start with its answer, and Lambda throttles.
+    // Each function dies once, Start dies before answering, and Lambda throttles.
     let mut crashed = sample();
     crashed["id"] = json!("00000000-0000-4000-8000-00000000000a");
     for (function, fault) in [
@@ -250,7 +249,7 @@ async fn both_interpreters_take_the_same_steps() -> Result<()> {
     let finished = good.wait(&execution).await?;
     hold(&machine, &finished, &execution.arn).await?;
 
-    // A seal that fails for good, and is redriven.
+    // A seal that fails for good and is redriven.
     let mut redriven = sample();
     redriven["id"] = json!("00000000-0000-4000-8000-00000000000b");
     let refusal = Fault::error("Landfall.Forbidden", "the ledger bucket refuses it");
@@ -263,7 +262,7 @@ async fn both_interpreters_take_the_same_steps() -> Result<()> {
     assert!(finished.is_success(), "{finished:#?}");
     hold(&machine, &finished, &execution.arn).await?;
 
-    // A poll function that cannot run for a while. The deployed machine there has rests that do not grow.
+    // A poll function that cannot run for a while. In the local world the pauses after missed polls do not grow.
     let text = include_str!("../../../statemachine/export-job.asl.json");
     let steady = text.replace("States.MathAdd($.missed.rest_seconds, 15)", "$.missed.rest_seconds");
     assert_ne!(steady, text);
@@ -274,7 +273,7 @@ async fn both_interpreters_take_the_same_steps() -> Result<()> {
     let before = good.lambda().invocations(poll);
     good.lambda().break_down(poll, Fault::Throttle)?;
     let execution = good.deliver(&stalled).await?;
-    // Four tries for each of four polls, and the first of the next.
+    // Four tries for each of four polls, and the first try of the next poll.
     let tried = async {
         while good.lambda().invocations(poll) < before + 17 {
             tokio::time::sleep(Duration::from_millis(200)).await;
@@ -289,7 +288,7 @@ async fn both_interpreters_take_the_same_steps() -> Result<()> {
     );
     hold(&steady, &finished, &execution.arn).await?;
 
-    // A start that fails for a passing reason, one that the service refuses, and an event that is no request.
+    // A start that fails with a transient error, one that the service refuses, and an event that is no request.
     for scenario in [
         Scenario::LostAnswer,
         Scenario::Denied,

@@ -1,4 +1,4 @@
-//! Thousands of seeds, and that the promises can be broken.
+//! Runs thousands of seeds, and shows that the promises can be broken.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{
@@ -21,10 +21,10 @@ use landfall_simulation::{
     shrink::{Cut, cut},
 };
 
-/// Seeds of every run of the tests; `cargo simulate` runs more.
+/// The seeds that the tests run; `cargo simulate` runs more.
 const SEEDS: u64 = 2_000;
 
-/// What has to come about in them, since a promise is worth what it is tried by.
+/// Situations that must come about in these seeds, because a promise is only tested by what challenges it.
 const MUST_COME_ABOUT: &[&str] = &[
     "ambiguous start",
     "announced Export Job Resumed",
@@ -113,7 +113,7 @@ fn a_seed_is_the_same_every_time() {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
-/// Whether a promise is broken in a world that does not keep its word, in one of some hundred seeds.
+/// Whether one of some hundred seeds breaks this promise in a world with a broken rule.
 fn is_found(broken: Broken, promise: &str) -> bool {
     let found = AtomicBool::new(false);
     for_each(0..400, |seed| {
@@ -144,7 +144,7 @@ fn a_client_that_starts_twice_is_found_out() {
     assert!(is_found(Broken::StartsTwice, "starts-are-bounded"));
 }
 
-/// A client that starts twice breaks its promise with one delivery in a calm world: all else is left out of the plan.
+/// One delivery in a calm world is enough for a client that starts twice to break its promise: all else is left out.
 #[test]
 fn a_failing_seed_shrinks() {
     const PROMISE: &str = "starts-are-bounded";

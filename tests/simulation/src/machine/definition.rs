@@ -1,6 +1,6 @@
-//! The definition as it is read.
+//! Reads the definition.
 //!
-//! What must stay true: what is not interpreted is refused here, before anything runs.
+//! What must stay true: everything that is not interpreted is refused here, before anything runs.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,6 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A state machine.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Machine {
@@ -97,7 +96,7 @@ pub(super) struct Distributed {
     pub(super) max_concurrency_path: String,
     pub(super) tolerated_failure_count: usize,
     pub(super) item_processor: Machine,
-    /// Always null here: the result is thrown away.
+    /// Always null in this definition: the result is dropped.
     #[serde(deserialize_with = "given")]
     pub(super) result_path: Option<Value>,
     #[serde(default)]
@@ -115,7 +114,7 @@ pub(super) struct ItemReader {
     pub(super) parameters: Value,
 }
 
-/// Tells null from nothing.
+/// Tells null from a missing member.
 fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
@@ -142,7 +141,7 @@ pub(super) struct Catcher {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct Rule {
-    /// Tests that all have to hold; each is a rule without a next state.
+    /// Tests that all must match. Each is a rule without a next state.
     pub(super) and: Option<Vec<Rule>>,
     pub(super) variable: Option<String>,
     pub(super) string_equals: Option<String>,
@@ -154,7 +153,8 @@ pub(super) struct Rule {
 }
 
 impl Machine {
-    /// Reads a definition after its substitutions, `${Name}` by value. Fails on what is not interpreted here.
+    /// Reads a definition after replacing each `${Name}` by its value. Fails on everything that is not interpreted
+    /// here.
     pub fn read(text: &str, substitutions: &[(&str, &str)]) -> Result<Self> {
         let mut text = text.to_owned();
         for (name, value) in substitutions {

@@ -14,7 +14,7 @@ pub(super) fn runtime(cause: impl Into<String>) -> TaskError {
     failure("States.Runtime", cause)
 }
 
-/// What a path of the input, `$.a`, or of the context object, `$$.a`, leads to.
+/// The value at a path of the input, `$.a`, or of the context object, `$$.a`.
 pub(super) fn look_up<'a>(path: &str, input: &'a Value, context: &'a Value) -> Result<&'a Value, TaskError> {
     match path.strip_prefix('$') {
         Some(inner) if inner.starts_with('$') => find(inner, context),
@@ -22,7 +22,7 @@ pub(super) fn look_up<'a>(path: &str, input: &'a Value, context: &'a Value) -> R
     }
 }
 
-/// A reference path, `$.a.b`.
+/// The value at a reference path, `$.a.b`.
 pub(super) fn find<'a>(path: &str, data: &'a Value) -> Result<&'a Value, TaskError> {
     let missing = || runtime(format!("{path} is not in the input"));
     let rest = path.strip_prefix('$').ok_or_else(missing)?;
@@ -33,7 +33,7 @@ pub(super) fn find<'a>(path: &str, data: &'a Value) -> Result<&'a Value, TaskErr
         .ok_or_else(missing)
 }
 
-/// The input with a result put at `$` or at a path of members, which are made where they are missing.
+/// The input with a result placed at `$` or at a path of members. Missing members are added.
 pub(super) fn put(path: &str, input: &Value, result: Value) -> Result<Value, TaskError> {
     let members = match path.strip_prefix("$.") {
         None if path == "$" => return Ok(result),
@@ -52,7 +52,7 @@ pub(super) fn put(path: &str, input: &Value, result: Value) -> Result<Value, Tas
     Ok(output)
 }
 
-/// An intrinsic function; of those that there are, the one that is used. Its numbers are whole.
+/// Calls an intrinsic function. Only the one that the definition uses is known, with whole numbers.
 fn call(expression: &str, input: &Value, context: &Value) -> Result<Value, TaskError> {
     let arguments = expression
         .strip_prefix("States.MathAdd(")
@@ -72,7 +72,7 @@ fn call(expression: &str, input: &Value, context: &Value) -> Result<Value, TaskE
     }
 }
 
-/// A payload template with its paths replaced by what they lead to.
+/// A payload template in which each path is replaced by its value.
 pub(super) fn fill(template: &Value, input: &Value, context: &Value) -> Result<Value, TaskError> {
     Ok(match template {
         Value::Object(members) => {

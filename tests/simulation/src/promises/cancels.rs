@@ -1,4 +1,4 @@
-//! What a cancel comes to.
+//! The promises about cancels.
 
 use anyhow::Result;
 use chrono::TimeDelta;
@@ -11,12 +11,12 @@ use serde_json::Value;
 use super::{CANCELLED, Check, NOT_STARTED};
 use crate::{kinds::LEDGER, starts::Start, time::BEGINNING};
 
-/// By how much clocks differ at most.
+/// The largest difference between two clocks.
 const SKEW: TimeDelta = TimeDelta::seconds(5);
 
 impl Check<'_> {
-    /// Once a cancel is in an entry it stays, nothing is claimed any more, and the job can only end as cancelled. Then no
-    /// start call of it is begun, nobody polls it for long, and it has no slot.
+    /// Once a cancel is in an entry, it stays, nothing is claimed any more, and the job can only end as cancelled. Once
+    /// it has ended, no start call of it begins, it is hardly polled any more, and it has no slot.
     pub(super) fn cancelled(&mut self) -> Result<()> {
         let (after, keys) = (self.after, self.keys.clone());
         let slots = after.store.body(LEDGER, &format!("slots/{}.json", self.kind.name));
@@ -36,8 +36,8 @@ impl Check<'_> {
                 self.breaks(CANCELLED, what);
             }
             let mut taken = slots["slots"].as_array().into_iter().flatten();
-            // A function that stood still or ran beside another one may take a slot afterwards: whoever meets a full queue drops
-            // it.
+            // A function that stood still or ran twice may take a slot afterwards. The next job that meets a full queue
+            // removes it.
             if !self.runs_beside() && taken.any(|slot| slot["job_key"] == job_key.as_str()) {
                 self.breaks(CANCELLED, format!("{job_key} was cancelled and has a slot"));
             }
@@ -53,7 +53,7 @@ impl Check<'_> {
                     format!("a start call of {job_key} was begun after it was sealed"),
                 );
             }
-            // A poll sees it, unless the ledger does not answer.
+            // A poll sees the cancel, unless the ledger does not answer.
             let polled_on = (0..after.plan.deliveries.len())
                 .filter(|delivery| of_job(*delivery))
                 .any(|delivery| {
@@ -70,7 +70,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Whether a cancel is of an execution that asked for it.
+    /// Whether the execution that the cancel names asked for it.
     fn asked(&self, cancel: &Cancel) -> bool {
         let is_it = |number: usize| cancel.by.ends_with(&format!(":delivery-{number}"));
         let deliveries = self.after.plan.deliveries.iter().enumerate();
@@ -79,7 +79,7 @@ impl Check<'_> {
             .any(|(number, _)| is_it(number))
     }
 
-    /// Holds the versions of an entry against each other.
+    /// Compares the versions of an entry.
     fn stays(&mut self, job_key: &str) -> Result<()> {
         let key = format!("jobs/{}/{job_key}.json", self.kind.name);
         let mut before: Option<Entry> = None;

@@ -1,4 +1,4 @@
-//! How deliveries end: sealed, and as the ledger says.
+//! The promises about the ends of deliveries: sealed, and with the outcome in the ledger.
 
 use anyhow::{Context as _, Result};
 use chrono::TimeDelta;
@@ -12,24 +12,24 @@ use landfall_output::receipt::Receipt;
 use super::{AGREE, CANCELLED, Check, SEALED};
 use crate::machine::End;
 
-/// How long a claim takes to be written and heard of where calls are slow.
+/// How long it takes to write a claim and read it elsewhere, where calls are slow.
 const SLOW_CLAIM: TimeDelta = TimeDelta::seconds(30);
 
-/// What of an execution's last state counts.
+/// The part of an execution's last state that the promises need.
 pub(super) struct Last {
     delivery: usize,
     job_key: String,
     outcome: Sealed,
 }
 
-/// Whether a job was claimed so shortly before its deadline that another delivery, meanwhile, found it past that.
+/// Whether a job was claimed so shortly before its deadline that another delivery found it past the deadline.
 fn is_claimed_late(entry: &Entry) -> bool {
     let claim = entry.attempts.last().map(|attempt| attempt.claimed_at);
     claim.is_some_and(|claimed_at| claimed_at + SLOW_CLAIM >= entry.deadline_at)
 }
 
 impl Check<'_> {
-    /// Each execution ended in an outcome, whose receipt is there.
+    /// Each execution ended in an outcome with a receipt.
     pub(super) fn sealed(&mut self) -> Result<Vec<Last>> {
         let mut seen = Vec::new();
         let after = self.after;
@@ -69,14 +69,13 @@ impl Check<'_> {
         Ok(seen)
     }
 
-    /// All deliveries of a trigger end with the outcome that the ledger has, apart from those that failed for
-    /// themselves.
+    /// All deliveries of a trigger end with the outcome in the ledger, apart from local failures.
     pub(super) fn agree(&mut self, seen: &[Last]) {
         let after = self.after;
         for (trigger, job_key) in self.keys.clone().into_iter().enumerate() {
             let entry = self.entries.get(&job_key).cloned();
             let Some((entry, standing)) = entry.and_then(|entry| Some((entry.clone(), entry.outcome?))) else {
-                // What cannot be picked up gets no job.
+                // A pick-up that is refused makes no job.
                 if after.plan.pick_up != Some(trigger) {
                     let what = format!("trigger {trigger}, {job_key}, has no outcome in the ledger");
                     self.breaks(AGREE, what);
@@ -108,7 +107,7 @@ impl Check<'_> {
                         format!("#{delivery} was sealed as {}, not {job_key}", one.job_key),
                     );
                 } else if after.plan.deliveries[*delivery].is_cancel() {
-                    // It came before there was a job.
+                    // The cancel came before there was a job.
                     if outcome.error.as_ref().map(|error| error.error.as_str()) != Some(ErrorKind::NotFound.name()) {
                         self.breaks(
                             CANCELLED,
@@ -126,7 +125,7 @@ impl Check<'_> {
         }
     }
 
-    /// Whether a delivery was at the deadline of its job when its polls had brought no news: that is its own failure.
+    /// Whether a delivery reached the deadline of its job after polls without news. That is a local failure.
     fn had_no_news(&self, one: &Last) -> bool {
         let error = one.outcome.error.as_ref();
         let mut passed = self.after.passed.iter();
@@ -134,7 +133,7 @@ impl Check<'_> {
             && passed.any(|passed| passed.delivery == one.delivery && passed.missed > 0)
     }
 
-    /// A job that runs is not closed by a delivery that died while another one has it.
+    /// A running job is not closed by a delivery that died while another delivery has the job.
     pub(super) fn closed_by_its_own(&mut self) {
         for (job_key, entry) in self.entries.clone() {
             let Some(outcome) = &entry.outcome else { continue };

@@ -1,4 +1,4 @@
-//! Polls that bring no news, and calls without end.
+//! The promises about polls without news, and about the number of calls.
 
 use chrono::TimeDelta;
 use landfall::{error::ErrorKind, job::TaskError};
@@ -6,15 +6,15 @@ use landfall::{error::ErrorKind, job::TaskError};
 use super::{BOUNDED, Check, MISSED, RESUMED, STALLED};
 use crate::aftermath::{Announced, Passed};
 
-/// Most invocations of one delivery, apart from those of slices: the tries that the definition allows to start, the
-/// polls of the longest day, and what follows.
+/// The most invocations of one delivery, slices not counted: the tries that the definition allows for Start, the polls
+/// of the longest day, and everything after them.
 const MOST_INVOCATIONS: usize = 1000;
 
-/// Most calls of one invocation.
+/// The most calls of one invocation.
 const MOST_CALLS: u32 = 200;
 
 impl Check<'_> {
-    /// A job that runs is sealed past its deadline only; four polls in a row without news are announced once, and so is
+    /// A running job is sealed only past its deadline. Four polls in a row without news are announced once, and so is
     /// the news that ends them.
     pub(super) fn missed_polls(&mut self) {
         let after = self.after;
@@ -45,7 +45,7 @@ impl Check<'_> {
                 before = to.missed + u64::from(to.state == "Missed");
                 if is_missed {
                     row += 1;
-                    // What is given up is not announced as stalled besides.
+                    // A job that is given up is not announced as stalled as well.
                     let is_given_up = to.status.as_deref() != Some("running")
                         || to.state == "Missed" && to.deadline_at.is_some_and(|deadline| to.at >= deadline);
                     stalls[0].1 += usize::from(row == 4 && !is_given_up);
@@ -84,7 +84,7 @@ impl Check<'_> {
         }
     }
 
-    /// Nothing is called without end.
+    /// No invocation, execution or job makes calls without end.
     pub(super) fn bounds(&mut self) {
         let after = self.after;
         for call in &after.calls {

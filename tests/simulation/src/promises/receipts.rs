@@ -1,4 +1,4 @@
-//! Outcomes, receipts, announcements and pointers: each is written once and says what the ledger says.
+//! The promises about outcomes, receipts, announcements and pointers: each is written once and agrees with the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl Check<'_> {
-    /// Once there, an outcome never changes, and no entry goes back.
+    /// An outcome never changes, and no entry goes back to an earlier state.
     pub(super) fn is_final(&mut self) -> Result<()> {
         let after = self.after;
         let prefix = format!("jobs/{}/", self.kind.name);
@@ -33,7 +33,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// The receipt of each outcome is one object of one version, and says what the ledger says.
+    /// The receipt of each outcome is one object with one version, and agrees with the ledger.
     pub(super) fn receipts(&mut self) -> Result<()> {
         let after = self.after;
         for (job_key, entry) in self.entries.clone() {
@@ -67,19 +67,20 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Whether a rejection may stand in the ledger that no execution ended with: a seal that stood still or ran beside
-    /// another one wrote it when its execution had gone on.
+    /// Whether the ledger may hold a rejection with which no execution ended: a seal that stood still, or ran twice,
+    /// wrote it after its execution had gone on.
     pub(super) fn may_be_left_over(&self, job_key: &str) -> bool {
         self.runs_beside() && job_key.starts_with("rejected-")
     }
 
-    /// Whether a function may outlast its time, or run beside another try of the same step.
+    /// Whether a function may outlast its time-out, or run beside another try of the same step.
     pub(super) fn runs_beside(&self) -> bool {
         let plan = &self.after.plan;
         plan.stale || plan.weather.mishaps.contains(&Mishap::Twice)
     }
 
-    /// Each outcome is announced by the execution whose it is, once; again only if that execution could not know.
+    /// Each outcome is announced once, by the execution whose outcome it is. It is announced again only if that
+    /// execution could not know.
     pub(super) fn announcements(&mut self) {
         let after = self.after;
         let mut by_job: BTreeMap<String, Vec<(usize, bool, String, String)>> = BTreeMap::new();
@@ -133,7 +134,7 @@ impl Check<'_> {
         }
     }
 
-    /// A receipt beside data is that of a sealed success; the pointer leads to one.
+    /// A receipt beside data is that of a sealed success, and the pointer leads to one.
     pub(super) fn looks_sealed(&mut self) -> Result<()> {
         let after = self.after;
         for key in after.store.keys(EXPORTS) {

@@ -1,4 +1,4 @@
-//! Start calls: never more than needed, never beside too many others, and none forgotten.
+//! The promises about start calls: no more than needed, no more jobs at a time than allowed, and no job forgotten.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::{Check, LINE, NOT_FORGOTTEN, STARTS};
 use crate::{faults::Fault, kinds::LEDGER, starts::Start};
 
 impl Check<'_> {
-    /// No start call is made but for one that was lost before it, and no two jobs write to one place.
+    /// A further start call is made only if an earlier one was lost, and no two jobs write to one place.
     pub(super) fn start_calls(&mut self) {
         let after = self.after;
         if matches!(self.kind.found_by, FoundBy::Nothing | FoundBy::Place) {
@@ -21,7 +21,7 @@ impl Check<'_> {
                 self.breaks(STARTS, format!("{count} jobs write to {place}"));
             }
         }
-        // A write that meets its own success is no loss.
+        // A write that meets its own success is not lost.
         let met: Vec<Fault> = after.calls.iter().flat_map(|call| call.met()).collect();
         let is_harmless = |fault: &Fault| matches!(fault, Fault::OwnSuccess | Fault::NeverLeft);
         let nothing_else = after.harms as usize == met.len() && met.iter().all(is_harmless);
@@ -94,7 +94,7 @@ impl Check<'_> {
         }
     }
 
-    /// How many start calls the ledger counts, on all days.
+    /// How many start calls the ledger counts, on all days together.
     pub(super) fn counted_starts(&self) -> usize {
         let keys = self.after.store.keys(LEDGER).into_iter();
         let days = keys.filter(|key| key.starts_with("starts/"));
@@ -105,11 +105,11 @@ impl Check<'_> {
         .sum()
     }
 
-    /// How many of the start calls of one trigger may have made a job beside the one that is wanted.
+    /// How many start calls of one trigger may have made a job besides the one that counts.
     pub(super) fn unavoidable(&self, starts: &[Start]) -> usize {
         let may_have = |start: &&Start| match self.kind.found_by {
             FoundBy::Key => false,
-            // They can be found, unless the service does not say what they are, or a call arrives out of its time.
+            // These jobs can be found, unless the service does not describe its jobs or a call arrives late.
             FoundBy::Place | FoundBy::Source
                 if !matches!(self.after.plan.character.scenario, "sparse-lists" | "empty-definition") =>
             {
@@ -120,8 +120,8 @@ impl Check<'_> {
         starts.iter().filter(may_have).count()
     }
 
-    /// No job is started while as many others run as the deployment allows. Of a call that its client gave up, the job may
-    /// have been given up too, and its place be another's, before it arrives.
+    /// No job is started while as many others run as the deployment allows. A call that its client gave up does not
+    /// count: before it arrives, the job may be given up and another job may have its slot.
     pub(super) fn line(&mut self) {
         let limit = self.after.plan.max_running;
         if limit == 0 {
@@ -144,7 +144,7 @@ impl Check<'_> {
         }
     }
 
-    /// How many jobs the service made for a trigger. `None` of imports, which do not say whose they are.
+    /// How many jobs the service made for a trigger. `None` for imports, which do not say whose they are.
     pub(super) fn made(&self, trigger: usize) -> Option<usize> {
         let job_key = &self.keys[trigger];
         match self.kind.found_by {
@@ -160,7 +160,7 @@ impl Check<'_> {
         }
     }
 
-    /// Every job whose id reached a function that lived to write it down stands in the ledger.
+    /// Every job whose id reached a function that lived to record it is in the ledger.
     pub(super) fn forgotten(&mut self) {
         let recorded: BTreeSet<&String> = self
             .entries

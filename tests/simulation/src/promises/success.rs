@@ -1,4 +1,4 @@
-//! What is sealed as a success, and what is refused.
+//! The promises about successes and about refused output.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -11,7 +11,7 @@ use super::{Check, NO_FALSE_ALARM, TRUE};
 use crate::plan::Meddling;
 
 impl Check<'_> {
-    /// What is sealed as a success is a job that the service finished, with the files that it wrote.
+    /// Each job that is sealed as a success was completed by the service, with the files that it wrote.
     pub(super) fn successes(&mut self) -> Result<()> {
         let after = self.after;
         let character = &after.plan.character;
@@ -38,7 +38,7 @@ impl Check<'_> {
                 self.breaks(TRUE, format!("{job_key} succeeded without an attempt"));
                 continue;
             };
-            // Of imports several triggers may take the same one for theirs.
+            // Several triggers may take the same import for theirs.
             if self.kind.found_by != FoundBy::Source && !sealed_jobs.insert(attempt.service_id.clone()) {
                 let what = format!("{job_key} succeeded with the job that another one had succeeded with");
                 self.breaks(TRUE, what);
@@ -54,7 +54,7 @@ impl Check<'_> {
                 );
                 continue;
             }
-            // One that was moved away by whoever thought it somebody else's is judged elsewhere.
+            // A receipt that someone moved away as a foreign object is judged elsewhere.
             let Some(body) = after.store.body(&outcome.receipt.bucket, &outcome.receipt.key) else {
                 continue;
             };
@@ -89,10 +89,10 @@ impl Check<'_> {
                 .into_iter()
                 .map(|object| (object.key, object.sha256))
                 .collect();
-            // What lands after two equal listings cannot be known; that is what the settling time is chosen for.
+            // Nobody can know of a file that is written after two equal listings. The settling time is chosen for that.
             let is_late = character.scenario == "late-file" && after.plan.settle < 3;
-            // Nor can it be known what somebody else deleted before it was listed, unless the service names its files, or
-            // counts its rows and they are held to it.
+            // Nor can anybody know of a file that was deleted before the first listing, unless the service names its
+            // files, or counts its rows and the job is strict about them.
             let is_deleted = after.plan.meddling == Meddling::Delete
                 && match self.kind.told {
                     Told::Nothing => true,
@@ -117,12 +117,12 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// What could end well did, if nothing went wrong; and good output is never refused.
+    /// Everything that could succeed did if nothing went wrong, and good output is never refused.
     pub(super) fn alarms(&mut self) {
         let after = self.after;
         let character = &after.plan.character;
         let is_quiet = after.harms == 0 && after.meddled == 0;
-        // Who stands in line hears of a free place up to five minutes late.
+        // A waiting job asks for a slot up to five minutes after it is free.
         let line = if after.plan.max_running > 0 && self.keys.len() > 1 {
             900
         } else {

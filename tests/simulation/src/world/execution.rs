@@ -15,7 +15,6 @@ use crate::{
     machine::{Happening, Surroundings, Work},
 };
 
-/// One execution of the machine.
 pub(super) struct Execution {
     pub(super) world: Arc<World>,
     pub(super) delivery: usize,

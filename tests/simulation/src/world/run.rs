@@ -1,4 +1,5 @@
-//! A run of a world: each delivery is an execution of the machine, and a broken one is redriven.
+//! Runs a world: each delivery is an execution of the machine, and an execution that fails without being sealed is
+//! redriven.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -16,7 +17,7 @@ use crate::{
     time::{MOST_EVENTS, Timeline},
 };
 
-/// How often a broken execution is redriven.
+/// How often such an execution is redriven.
 const MOST_REDRIVES: u32 = 12;
 
 /// Runs a plan to its end.
@@ -24,7 +25,7 @@ pub fn run(plan: Plan, keep_log: bool) -> Result<Aftermath> {
     Timeline::run(MOST_EVENTS, |timeline| live(plan, timeline, keep_log, None))?
 }
 
-/// Runs a plan to its end and counts what is asked of the ledger and the service.
+/// Runs a plan to its end and counts the requests to the ledger and the service.
 pub fn run_counted(plan: Plan, tally: &Arc<Tally>) -> Result<Aftermath> {
     let most_events = MOST_EVENTS.saturating_mul(plan.deliveries.len() as u64);
     Timeline::run(most_events, |timeline| live(plan, timeline, false, Some(tally)))?
@@ -37,7 +38,7 @@ async fn live(plan: Plan, timeline: Timeline, keep_log: bool, tally: Option<&Arc
 }
 
 impl World {
-    /// Delivers everything, and waits until nobody is at it any more.
+    /// Delivers everything, and waits until all executions have ended.
     async fn live(self: &Arc<Self>) -> Vec<Ended> {
         let ticking = tokio::spawn(Arc::clone(self).tick());
         let executions: Vec<_> = (0..self.plan.deliveries.len())
@@ -50,7 +51,7 @@ impl World {
                 Err(error) => self.state().panics.push(format!("an execution: {error}")),
             }
         }
-        // Functions that stood still may still wake up.
+        // Functions that stood still may still go on.
         while self.running.load(Ordering::SeqCst) > 0 {
             self.timeline.sleep(Duration::from_secs(10)).await;
         }
