@@ -1,4 +1,4 @@
-//! Batches through the deployed definitions on an interpreter, with the functions' own binaries.
+//! Runs batches through the deployed definitions on an interpreter, with the functions' own binaries.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -43,8 +43,8 @@ async fn summary(world: &World, finished: &Finished) -> Result<(Value, Vec<Value
     Ok((summary, lines.map(serde_json::from_slice).collect::<Result<_, _>>()?))
 }
 
-/// Six requests: two equal ones and another that are right, one that its start function refuses, one of no kind, one that
-/// may not write where it wants to. Delivered twice at once, and once more.
+/// Six requests: two equal valid ones and another valid one, one that its start function refuses, one of an unknown
+/// kind, and one with a destination that is not allowed. The event is delivered twice at once, and once more later.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_runs_once_however_often_it_arrives() -> Result<()> {
     let world = world().await?;
@@ -158,7 +158,8 @@ async fn a_list_in_s3_is_run_and_a_wrong_event_is_summed_up() -> Result<()> {
     Ok(())
 }
 
-/// Summary is not caught: it sums up, and dies with its answer until all retries are used up.
+/// Nothing catches the errors of Summary: it writes the summary, and dies before answering until all retries are used
+/// up.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_summary_that_fails_for_good_is_finished_by_a_redrive() -> Result<()> {
     let world = world().await?;

@@ -1,5 +1,5 @@
-//! Batches in one process: plan and summary over a ledger in memory, with the jobs' outcomes written as the seal writes
-//! them; and the definition held against the code.
+//! Runs the plan and summary of batches in one process over a ledger in memory, writes the jobs' outcomes as the seal
+//! does, and checks the definition against the code.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{
@@ -39,16 +39,16 @@ use serde_json::{Value, json};
 
 const LIST: &str = "s3://landfall-exports/lists/requests.jsonl";
 
-/// What becomes of a job.
+/// How a job ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum End {
     Succeeded,
     Failed,
-    /// Somebody cancels it.
+    /// Someone cancels it.
     Cancelled,
     /// Its start function refuses the event.
     Rejected,
-    /// Its execution never seals it.
+    /// Its execution stops without sealing it.
     Never,
 }
 
@@ -108,7 +108,7 @@ impl Case {
         summarise(&self.deployment, input, &self.invoke()).await
     }
 
-    /// An execution as the definition has it; `end` says what becomes of each request's job.
+    /// Runs an execution as the definition does. `end` says how the job of each request ends.
     async fn run(&self, execution: &str, event: &Value, end: impl Fn(u64) -> End) -> Result<Batch> {
         let mut batch = match self.retried(|| self.plan(execution, event)).await {
             Ok(batch) => batch,
@@ -138,7 +138,7 @@ impl Case {
         Ok(serde_json::from_slice(&body)?)
     }
 
-    /// What the map does, without faults.
+    /// Does the work of the map, without faults.
     async fn run_items(&self, batch: &Batch, end: impl Fn(u64) -> End) -> Result<()> {
         for item in self.items(batch)? {
             let event: Value = serde_json::from_str(item.event.get())?;
@@ -211,7 +211,7 @@ impl Case {
         Ok(())
     }
 
-    /// Tries a step again after a passing error or a crash, as the definition does.
+    /// Retries a step after a transient error or a crash, as the definition does.
     async fn retried<T, F: Future<Output = Result<T, Error>>>(&self, step: impl Fn() -> F) -> Result<T, Error> {
         for _ in 0..4 {
             self.faults.revive();
@@ -262,7 +262,7 @@ fn request(segment: &str) -> Value {
     json!({"Kind": "segment-snapshot", "Detail": {"SegmentDefinitionName": segment}})
 }
 
-/// Six requests, of which two are rejected by the plan, one by its start function, and one fails.
+/// Six requests: the plan rejects two, a start function rejects one, and one fails.
 fn six() -> Value {
     event(&json!({"Requests": [
         request("a"), request("a"), request("rejected"), {"Kind": "moon-landing", "Detail": {}}, request("failed"),
@@ -363,7 +363,7 @@ async fn ten_thousand_requests_are_planned_and_summed_up() -> Result<()> {
     Ok(())
 }
 
-/// What a summary says, apart from when and by whom.
+/// The content of a summary without its times and its writer.
 fn essence(summary: Summary) -> Summary {
     Summary {
         sealed_at: DateTime::<Utc>::UNIX_EPOCH,
@@ -411,7 +411,7 @@ async fn a_lost_call_changes_nothing() -> Result<()> {
 async fn deliveries_share_one_plan_and_one_summary() -> Result<()> {
     let case = Case::new(Faults::none())?;
     let mut again = six();
-    // A rule that fires twice for one planned time gives two ids.
+    // A rule may fire twice for one planned time, with two event ids.
     again["resources"] = json!(["arn:aws:events:eu-central-1:111122223333:rule/nightly"]);
     let mut other = again.clone();
     other["id"] = json!("e-2");
@@ -426,7 +426,7 @@ async fn deliveries_share_one_plan_and_one_summary() -> Result<()> {
     assert_eq!((outcome.announce, outcome.sealed_by), (false, first.sealed_by));
     assert_eq!(case.store.versions(LEDGER, &summary_key(&later.batch_key)), 1);
 
-    // A rerun is another batch of other jobs.
+    // A rerun is a new batch of new jobs.
     again["detail"]["Landfall"] = json!({"Rerun": 1});
     let rerun = case.run("four", &again, end_of_six).await?;
     assert_ne!(rerun.batch_key, later.batch_key);
@@ -434,7 +434,7 @@ async fn deliveries_share_one_plan_and_one_summary() -> Result<()> {
     Ok(())
 }
 
-/// Its outcome stands, so it is not run again.
+/// A cancelled job has an outcome, so it does not run again.
 #[tokio::test]
 async fn a_request_that_is_cancelled_counts_as_failed() -> Result<()> {
     let case = Case::new(Faults::none())?;
@@ -467,7 +467,7 @@ async fn a_request_without_an_outcome_runs_again_and_then_counts_as_unknown() ->
     let second: Value = serde_json::from_str(case.items(&batch)?[0].event.get())?;
     assert_eq!(first, second, "it is the same job");
 
-    // It comes late.
+    // The outcome comes late.
     let other = Case::new(Faults::none())?;
     let ended = other.run("one", &event, |_| End::Succeeded).await?;
     assert_eq!(ended.outcome.context("none")?.verdict, Verdict::Succeeded);
@@ -518,7 +518,7 @@ async fn requests_of_a_batch_may_have_idempotency_keys() -> Result<()> {
         "{cause}"
     );
 
-    // Another batch that takes a key for another request does not get that job's outcome for its own.
+    // Another batch uses the same idempotency key for another request. It does not take over the first job's outcome.
     let mut other = event.clone();
     other["id"] = json!("e-2");
     other["detail"]["Requests"] = json!([keyed("c", "k")]);
@@ -554,14 +554,15 @@ async fn a_batch_that_cannot_be_planned_is_summed_up_too() -> Result<()> {
     ] {
         let (batch, summary) = sealed(&case, name, &event(&detail)).await?;
         assert_eq!(summary.error.context("no error")?.error, error, "{name}");
-        // An event that is wrong leaves the key to its correction.
+        // An event that fails validation leaves its idempotency key to the corrected event.
         assert_eq!(
             batch.batch_key.starts_with("rejected-"),
             error == "Landfall.InvalidEvent"
         );
     }
 
-    // An idempotency key of another batch, and a gate that was narrowed meanwhile: the batch that runs is not closed.
+    // Another batch with the same idempotency key, and an allow list that was narrowed meanwhile, do not close the
+    // running batch.
     let mut running = event(&json!({"RequestsUri": LIST, "Landfall": {"IdempotencyKey": "nightly"}}));
     case.store
         .insert(EXPORTS, "lists/requests.jsonl", format!("{}\n", request("a")));
@@ -580,8 +581,8 @@ async fn a_batch_that_cannot_be_planned_is_summed_up_too() -> Result<()> {
     Ok(())
 }
 
-/// A plan whose answer was lost is gone on with; if none of its requests is right, there is nothing but to sum it up, since
-/// the definition asks no second time.
+/// A plan whose answer was lost is used. If none of its requests is valid, the batch is summed up at once, because the
+/// definition does not plan a second time.
 #[tokio::test]
 async fn a_plan_whose_answer_was_lost_is_used() -> Result<()> {
     for (requests, status) in [
@@ -605,7 +606,7 @@ async fn a_list_that_changes_after_the_plan_changes_nothing() -> Result<()> {
     let case = Case::new(Faults::none())?;
     case.store
         .insert(EXPORTS, "lists/requests.jsonl", format!("[{}]", request("a")));
-    // Between the look at it and its reading: the next try reads the new one.
+    // The list changes after it was looked at and before it is read. The next try reads the new list.
     case.store.before(Op::Read, 0, |store| {
         store.insert(EXPORTS, "lists/requests.jsonl", format!("[{}]", request("b")));
     });
@@ -613,7 +614,7 @@ async fn a_list_that_changes_after_the_plan_changes_nothing() -> Result<()> {
     let error = case.plan("one", &event).await.expect_err("it changed");
     assert_eq!(error.kind, ErrorKind::Unavailable);
     let batch = case.plan("one", &event).await?;
-    // After it was planned: what was planned stands.
+    // The list changes after it was planned. The plan stands.
     case.store.insert(EXPORTS, "lists/requests.jsonl", "[1, 2, 3]");
     let other = case.plan("two", &event).await?;
     assert_eq!((other.requests, &other.items), (1, &batch.items));
@@ -631,7 +632,7 @@ fn of_jobs() -> Value {
     serde_json::from_str(include_str!("../../statemachine/export-job.asl.json")).expect("the definition is JSON")
 }
 
-/// What the two definitions have in common is the same in both; what is caught is summed up.
+/// The two definitions have their common parts in common, and every caught error leads to the summary.
 #[test]
 fn the_batch_definition_shares_its_states_with_that_of_jobs() {
     let (batch, jobs) = (definition()["States"].clone(), of_jobs()["States"].clone());
@@ -681,7 +682,7 @@ fn the_batch_definition_knows_every_status() {
     assert_eq!(states["Rest"]["Next"], "Requests");
 }
 
-/// No request stops another one, and what all of them give fits in what a state may give.
+/// No request stops another one, and the results of all of them fit in the output of a state.
 #[test]
 fn a_request_that_fails_stops_no_other() -> Result<()> {
     let map = definition()["States"]["Requests"].clone();
@@ -700,10 +701,10 @@ fn a_request_that_fails_stops_no_other() -> Result<()> {
         longest = longest.max(inner[name]["Result"].to_string().len() + ", ".len());
     }
     let tolerated = map["ToleratedFailureCount"].as_u64().context("no number of failures")?;
-    // What a child that was stopped adds: its ARN, name, times, input and error.
+    // A child that was stopped adds its ARN, name, times, input and error.
     let size = MAX_REQUESTS * longest + usize::try_from(tolerated)? * (3 << 10);
     assert!(size < 256 << 10, "{size} bytes");
-    // A job's machine ends before its request does.
+    // The machine of a job ends before the request that waits for it.
     let longest_job = of_jobs()["TimeoutSeconds"].as_u64().context("no time-out")?;
     assert!(inner["Run"]["TimeoutSeconds"].as_u64() > Some(longest_job));
     Ok(())

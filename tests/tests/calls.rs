@@ -1,8 +1,7 @@
-//! Every AWS call of every function, as it leaves the functions' own clients.
+//! Records every AWS call of every function, as the functions' own clients make it.
 //!
-//! What must stay true: each S3 call names the expected owner of its bucket; `tests/static/calls.json` lists what the
-//! functions call today, so that `tests/static/roles.py` can hold their roles against it. The list is written anew with
-//! `LANDFALL_UPDATE=1`.
+//! What must stay true: each S3 call names the expected owner of its bucket. `tests/static/calls.json` lists every call
+//! of the functions, so that `tests/static/roles.py` can check their roles. `LANDFALL_UPDATE=1` writes the list again.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{
@@ -67,23 +66,23 @@ const OWNER: &str = "111122223333";
 const REGION: &str = "eu-central-1";
 /// A destination besides the stack's own bucket.
 const FURTHER: &str = "landfall-further";
-/// Rows that a job writes or reads.
+/// The rows that a job writes or reads.
 const ROWS: u64 = 20;
 const COMMITTED: &str = "static/calls.json";
 
-/// A call, as IAM is asked about it.
+/// A call in the terms of IAM.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Call {
     /// The function's logical id in the template.
     function: String,
     action: String,
     resource: String,
-    /// Condition keys that follow from the request.
+    /// Condition keys that the request determines.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     context: BTreeMap<String, String>,
 }
 
-/// S3 and the time, with a record of what each function says.
+/// S3 and the clock, with a record of the requests of each function.
 struct World {
     store: Arc<MemoryStore>,
     s3: Arc<S3Http>,
@@ -108,8 +107,8 @@ impl World {
         })
     }
 
-    /// The configuration of a client whose requests are kept under the function's name. `models` is botocore's name of
-    /// the service.
+    /// The configuration of a client whose requests are recorded under the function's name. `models` is the service's
+    /// name in botocore.
     fn client(&self, function: &str, models: &'static str, service: Arc<dyn SimulatedService>) -> SdkConfig {
         let recorder = Recorder::new(service);
         self.recorders
@@ -142,7 +141,7 @@ impl World {
         }
     }
 
-    /// Every exchange so far, by function and service.
+    /// All exchanges so far, by function and service.
     fn exchanges(&self) -> Vec<(String, &'static str, Vec<Exchange>)> {
         let recorders = self.recorders.borrow();
         recorders
@@ -152,7 +151,7 @@ impl World {
     }
 }
 
-/// The functions of a kind, each with clients of its own.
+/// The functions of a kind, each with its own clients.
 struct Machine<'a, S, M> {
     world: &'a World,
     simulated: Arc<M>,
@@ -204,13 +203,13 @@ impl<'a, S: JobService, M: SimulatedService + 'static> Machine<'a, S, M> {
         }
     }
 
-    /// The job right after its start.
+    /// The job after its start.
     async fn started(&self, event: &Value) -> Result<Job> {
         let received = self.received("started", event);
         Ok(start(&self.start.0, &self.start.1, &received, &self.world.invoke()).await?)
     }
 
-    /// An execution, as the definition has it. Gives the sealed job.
+    /// Runs an execution as the definition does. Returns the sealed job.
     async fn run(&self, execution: &str, event: &Value) -> Result<Value> {
         let world = self.world;
         let mut received = self.received(execution, event);
@@ -263,7 +262,7 @@ fn sample(name: &str) -> Result<Value> {
     Ok(serde_json::from_slice(&fs::read(path)?)?)
 }
 
-/// The sample as another trigger, with other members of its detail.
+/// The sample event as another trigger, with its detail changed.
 fn event(name: &str, id: &str, change: impl FnOnce(&mut Value)) -> Result<Value> {
     let mut event = sample(name)?;
     event["id"] = json!(id);
@@ -276,7 +275,7 @@ fn assert_ended(sealed: &Value, verdict: &str) {
     assert_eq!(sealed["outcome"]["verdict"], verdict, "{:#}", sealed["outcome"]);
 }
 
-/// What every kind calls: for a job that succeeds, and for one whose start call brought no answer.
+/// The calls of every kind: for a job that succeeds, and for one whose start call got no answer.
 async fn of_kind<S: Subject>(world: &World) -> Result<()> {
     S::prepare(&world.store, ROWS)?;
     for scenario in ["success", "lost-answer"] {
@@ -330,7 +329,7 @@ async fn segment_snapshots(world: &World) -> Result<()> {
         detail["Landfall"] = json!({"Verification": {"Expect": {"Change": {"MaxPercent": 90}}}});
     })?;
     assert_ended(&machine.run("3", &compared).await?, "succeeded");
-    // Beneath each folder that may be named, and in it. Twice: then there is a pointer to move.
+    // Once directly in each allowed folder and once below it, each twice so that there is a pointer to move.
     let places = [
         format!("s3://{FURTHER}/x/segments/"),
         format!("s3://{FURTHER}/x/"),
@@ -352,7 +351,7 @@ async fn segment_snapshots(world: &World) -> Result<()> {
         })
     };
     assert_ended(&machine.run("estimated", &estimated("estimated")?).await?, "succeeded");
-    // Of an adopted job nobody has asked before.
+    // The execution that adopts a job has not asked for an estimate yet.
     let adopted = estimated("adopted")?;
     machine.started(&adopted).await?;
     assert_ended(&machine.run("adopted", &adopted).await?, "succeeded");
@@ -361,7 +360,7 @@ async fn segment_snapshots(world: &World) -> Result<()> {
     let mut machine = of(Scenario::LostAnswer)?;
     machine.limits.slice_objects = 1;
     assert_ended(&machine.run("6", &plain("5")?).await?, "succeeded");
-    // A list of more objects than a report holds is a file of its own.
+    // A list of more objects than a report holds is written as a file of its own.
     let many = customer_profiles::Settings {
         profiles: 1_001,
         files: 1_001,
@@ -379,13 +378,13 @@ async fn segment_snapshots(world: &World) -> Result<()> {
         world.s3.lose_once(".objects.jsonl");
         let sealed = machine.run(&format!("{id}a"), &listed).await?;
         assert_ended(&sealed, "succeeded");
-        // A seal that broke off behind the file is made again.
+        // A seal that stopped after it wrote the file is repeated.
         let receipt = sealed["outcome"]["receipt"].as_str().context("no receipt")?;
         let (bucket, key) = receipt.trim_start_matches("s3://").split_once('/').context("no key")?;
         world.store.remove(bucket, key);
         assert_ended(&machine.run(&format!("{id}b"), &listed).await?, "succeeded");
     }
-    // What was given up is picked up.
+    // A job that was given up is picked up.
     let machine = of(Scenario::Stuck)?;
     let short = event("segment-snapshot", "6", |detail| {
         detail["Landfall"] = json!({"DeadlineSeconds": 60})
@@ -422,7 +421,8 @@ const PINPOINT: [pinpoint::Scenario; 3] = [
     pinpoint::Scenario::SparseLists,
 ];
 
-/// A poll of a job that Pinpoint does not know, after its announced end: is it still there?
+/// Polls a job that Pinpoint does not know, after its end of support, when the function checks whether Pinpoint still
+/// answers.
 async fn poll_after_the_end<S: JobService>(
     world: &World,
     function: &str,
@@ -566,7 +566,7 @@ async fn batches(world: &World) -> Result<()> {
             "kind": "export-batch", "event": event,
             "execution": format!("arn:aws:states:{REGION}:{OWNER}:execution:batch:{name}"),
         });
-        // Twice: the second delivery finds what the first one wrote.
+        // Twice, because the second delivery finds what the first one wrote.
         for _ in 0..2 {
             match plan(&planner, received.clone(), &world.invoke()).await {
                 Ok(batch) => {
@@ -630,7 +630,7 @@ fn s3_calls(function: &str, exchange: &Exchange) -> Vec<Call> {
         "DELETE" => call("s3:AbortMultipartUpload", object()),
         other => panic!("{other} is no method of S3 that is known here"),
     }];
-    // Whoever may not list is told 403 of what is not there.
+    // S3 answers 403 for a missing key if the caller may not list the bucket.
     if exchange.status == 404 && !target.key.is_empty() {
         calls.push(call("s3:ListBucket", bucket));
     }
@@ -640,7 +640,7 @@ fn s3_calls(function: &str, exchange: &Exchange) -> Vec<Call> {
 /// The name of the session role in the template, whose calls are made with the credentials that STS gave.
 const SESSION: &str = "DashboardSnapshotSessionRole";
 
-/// Whoever makes a call: the function, or the session role.
+/// The role that makes a call: the function's, or the session role.
 fn caller<'a>(function: &'a str, exchange: &Exchange) -> &'a str {
     let is_of_session = |(name, value): &(String, String)| name == "authorization" && value.contains("=ASIALANDFALL");
     match exchange.headers.iter().any(is_of_session) {
@@ -649,13 +649,13 @@ fn caller<'a>(function: &'a str, exchange: &Exchange) -> &'a str {
     }
 }
 
-/// A kind, as far as IAM is asked about its calls.
+/// What IAM needs to know about the calls of a kind.
 struct Asks {
-    /// What its functions are called in the template, to begin with.
+    /// The beginning of its functions' names in the template.
     prefix: String,
-    /// The service, as actions and ARNs name it.
+    /// The name of the service in actions and ARNs.
     api: &'static str,
-    /// The end of an ARN, by the path of a request.
+    /// The end of an ARN, from the path of a request.
     resource: fn(&[&str]) -> Option<String>,
     passes_role_to: Option<&'static str>,
 }
@@ -675,7 +675,7 @@ macro_rules! asks {
     ($($name:ident: $kind:ty),* $(,)?) => { [$(Asks::of::<$kind>()),*] };
 }
 
-/// What IAM is asked about a request to the service of a kind.
+/// The questions to IAM for a request to the service of a kind.
 fn service_calls(function: &str, operation: &str, exchange: &Exchange) -> Vec<Call> {
     let kinds = each_kind!(asks);
     let kind = kinds.iter().find(|kind| function.starts_with(&kind.prefix));
@@ -688,9 +688,9 @@ fn service_calls(function: &str, operation: &str, exchange: &Exchange) -> Vec<Ca
         context: BTreeMap::new(),
     };
     match operation {
-        // The service authorization reference has no resource for it.
+        // The service authorization reference lists no resource for this action.
         "GetIdentityContext" => return vec![of_users("quicksight:GetIdentityContext", "*")],
-        // A context that is provided is set.
+        // Passing a context needs sts:SetContext as well.
         "AssumeRole" => {
             return ["sts:AssumeRole", "sts:SetContext"]
                 .map(|action| of_users(action, SESSION_ROLE))
@@ -700,7 +700,7 @@ fn service_calls(function: &str, operation: &str, exchange: &Exchange) -> Vec<Ca
     }
     let path = exchange.target.split('?').next().unwrap_or_default();
     let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
-    // As the service authorization reference has actions and ARNs.
+    // Actions and ARNs are named as in the service authorization reference.
     let api = kind.api;
     let resource = (kind.resource)(&parts).unwrap_or_else(|| panic!("{function} asks {api} for {path}"));
     let call = |action: String, resource: String, context| Call {
@@ -728,7 +728,7 @@ fn logical(function: &str) -> String {
     in_template(function) + "Function"
 }
 
-/// The calls without what differs from run to run and decides nothing.
+/// The calls without the parts that differ from run to run and do not matter to IAM.
 fn plain(calls: BTreeSet<Call>) -> Result<BTreeSet<Call>> {
     let patterns = [
         (r"\d{8}T\d{6}Z-[0-9a-f]{8}(-\d+(-[0-9a-f]{8})?)?", "JOB"),
@@ -752,7 +752,7 @@ fn plain(calls: BTreeSet<Call>) -> Result<BTreeSet<Call>> {
     Ok(calls.into_iter().map(plain).collect())
 }
 
-/// The calls of a development build go deeper than the stack of a test's own thread.
+/// In a debug build the calls need more stack than a test thread has.
 const STACK: usize = 16 << 20;
 
 #[test]
@@ -787,7 +787,7 @@ async fn every_call() -> Result<()> {
             }
         }
     }
-    // Each of them, a poll too: it reads the job's entry, to see whether it was cancelled.
+    // Every function calls S3, polls too: a poll reads the job's entry to see whether it was cancelled.
     let functions: BTreeSet<String> = functions(&KINDS, true).iter().map(|name| logical(name)).collect();
     assert_eq!(of_s3, functions);
     for (models, exchanges) in of_services {
@@ -815,7 +815,7 @@ async fn every_call() -> Result<()> {
     Ok(())
 }
 
-/// Each method of the store, uploads in parts included.
+/// Calls each method of the store, uploads in parts included.
 #[tokio::test]
 async fn every_call_of_the_store_names_the_owner_of_its_bucket() -> Result<()> {
     let world = World::new()?;

@@ -1,4 +1,4 @@
-//! Cancelling a job, at whatever moment.
+//! Cancels a job at every moment of its life.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{sync::Arc, time::Duration};
@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 /// How long a simulated job runs.
 const DURATION: Duration = Duration::from_secs(300);
 
-/// One job at a time.
+/// A deployment with one slot.
 fn harness(faults: Arc<Faults>) -> Harness {
     let mut harness = without_queue(faults);
     harness.configure(|config| config.max_running = 1);
@@ -70,7 +70,7 @@ fn slots(harness: &Harness) -> Vec<String> {
     keys.map(|slot| slot["job_key"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Notes a cancel in an entry, as the seal does while a start call may be under way.
+/// Writes a cancel into an entry, as the seal does while a start call may be under way.
 fn note(store: &MemoryStore, kind: &Kind, job_key: &str) {
     let key = Ledger::entry_key(kind, job_key);
     let mut entry: Value = serde_json::from_slice(&store.body(LEDGER, &key).unwrap()).unwrap();
@@ -114,7 +114,7 @@ async fn a_job_that_runs_is_sealed_and_its_slot_is_free_at_once() -> Result<()> 
         (by, by)
     );
 
-    // The next one need not wait for the job's own execution to notice.
+    // The next job can start before the cancelled job's own execution has noticed.
     let next = harness.start(&<Harness>::received("two", &event("two"))).await?;
     assert_eq!(next.status, Status::Running);
     let seen = harness.poll(job).await?;
@@ -125,7 +125,7 @@ async fn a_job_that_runs_is_sealed_and_its_slot_is_free_at_once() -> Result<()> 
     let ended = json!(harness.seal(json!(seen)).await?);
     assert_cancelled(&ended, &key, false, "no call that stops");
 
-    // The same trigger starts it no more, and a second cancel changes nothing.
+    // The same trigger does not start the job again, and a second cancel changes nothing.
     let starts = harness.simulated.start_calls();
     let again = harness.run("again", &event_of_it).await?;
     assert_cancelled(&again, &key, false, "");
@@ -160,7 +160,7 @@ async fn a_job_that_waits_is_never_started() -> Result<()> {
     assert_cancelled(&harness.run("two", &waiting.event).await?, &key, false, "");
     assert_eq!(harness.simulated.start_calls(), 1);
 
-    // There is nothing to pick up, and what to do is said.
+    // There is nothing to pick up, and the error says what to do.
     let mut pick_up = event("three");
     pick_up["detail"]["Landfall"] = json!({"PickUp": key});
     let refused = harness
@@ -171,14 +171,14 @@ async fn a_job_that_waits_is_never_started() -> Result<()> {
     Ok(())
 }
 
-/// The cancel waits for the call, so that the id of the job which it made is known, and can be picked up.
+/// The cancel waits until the call has ended, so that the id of its job is recorded and can be picked up.
 #[tokio::test]
 async fn a_cancel_during_a_start_call_keeps_its_id() -> Result<()> {
     let harness = harness(Faults::none());
     let event_of_it = event("one");
     let key = key_of(&event_of_it);
     let noted = key.clone();
-    // The entry, the slot, and then what the call brought.
+    // The writes so far are the entry and the slot. The next write records the id.
     harness
         .store
         .before(Op::Put, 2, move |store| note(store, &SegmentSnapshots::kind(), &noted));
@@ -196,7 +196,7 @@ async fn a_cancel_during_a_start_call_keeps_its_id() -> Result<()> {
     let picked = harness.run("pick-up", &pick_up).await?;
     assert_eq!(picked["outcome"]["verdict"], "succeeded", "{picked:#}");
     assert_eq!((harness.simulated.start_calls(), harness.receipts().len()), (1, 1));
-    // Its own outcome stays.
+    // A pick-up has an outcome of its own.
     assert_eq!(
         entry(&harness, &key)?["outcome"]["error"]["Error"],
         "Landfall.Cancelled"
@@ -204,7 +204,8 @@ async fn a_cancel_during_a_start_call_keeps_its_id() -> Result<()> {
     Ok(())
 }
 
-/// The function died with its start call. Nobody knows of the call until the lease is over, and nobody makes another one.
+/// The function died during its start call. Nobody can know the result until the lease is over, and nobody makes
+/// another call.
 #[tokio::test]
 async fn a_cancel_outlasts_a_start_call_that_was_lost() -> Result<()> {
     for (moment, starts) in [(Moment::Before, 0), (Moment::After, 1)] {
@@ -225,7 +226,7 @@ async fn a_cancel_outlasts_a_start_call_that_was_lost() -> Result<()> {
 
         harness.pass(Duration::from_secs(70)).await;
         assert_eq!(harness.start(&other).await.unwrap_err().kind, ErrorKind::Cancelled);
-        // Whichever of its executions comes first seals it.
+        // The first execution that comes after the lease seals the job.
         let ended = harness.run("two", &received.event).await?;
         assert_cancelled(&ended, &key, true, "was lost");
         assert_cancelled(&harness.cancel("cancel", &key).await?, &key, false, "");
@@ -235,7 +236,7 @@ async fn a_cancel_outlasts_a_start_call_that_was_lost() -> Result<()> {
     Ok(())
 }
 
-/// Reading what is to be imported takes minutes: the cancel is seen after it, and the call is not made.
+/// Reading the source of an import takes minutes. The cancel is seen after that, and the start call is not made.
 #[tokio::test]
 async fn a_cancel_while_a_source_is_read_is_seen_before_the_start_call() -> Result<()> {
     type Imports = Harness<EndpointImports, pinpoint::Pinpoint>;
@@ -260,13 +261,13 @@ async fn a_cancel_while_a_source_is_read_is_seen_before_the_start_call() -> Resu
         error: Some(error.into()),
         ..received
     };
-    // The lease is not over, and its owner has given the claim up.
+    // The lease is not over, but its owner has given the claim up.
     assert_cancelled(&json!(harness.seal(json!(failed)).await?), &key, true, "");
     assert_eq!(harness.simulated.start_calls(), 0);
     Ok(())
 }
 
-/// A job that ended: what was verified before the cancel is not sealed, and what was sealed before it stays.
+/// If the cancel comes before the outcome, the verified output is not sealed. If it comes later, the outcome stands.
 #[tokio::test]
 async fn a_cancel_races_the_seal_and_one_of_them_wins() -> Result<()> {
     let verified = async |harness: &Harness| -> Result<Job> {
@@ -295,7 +296,7 @@ async fn a_cancel_races_the_seal_and_one_of_them_wins() -> Result<()> {
     );
     assert!(entry(&second, &job.job_key)?["cancel"].is_null());
 
-    // The cancel is written right before the outcome of the success is.
+    // The cancel is written right before the outcome of the success.
     let third = harness(Faults::none());
     let job = verified(&third).await?;
     let noted = job.job_key.clone();
@@ -307,7 +308,7 @@ async fn a_cancel_races_the_seal_and_one_of_them_wins() -> Result<()> {
     Ok(())
 }
 
-/// What is no job closes none, and each way is said.
+/// A cancel for something that is not a job closes nothing, and its error says so.
 #[tokio::test]
 async fn only_a_job_can_be_cancelled() -> Result<()> {
     let harness = harness(Faults::none());
@@ -330,7 +331,7 @@ async fn only_a_job_can_be_cancelled() -> Result<()> {
         );
     }
     assert_eq!(harness.poll(job).await?.status, Status::Running);
-    // It is one execution's own failure: there may be such a job later.
+    // The failure belongs to this one execution, because such a job may exist later.
     let key = key_of(&event("two"));
     harness.cancel("early", &key).await?;
     harness.pass(DURATION).await;
@@ -340,7 +341,7 @@ async fn only_a_job_can_be_cancelled() -> Result<()> {
     Ok(())
 }
 
-/// Each call of a cancel, one after the other, is lost before or after its effect, alone or with its function.
+/// Each call of a cancel in turn is lost before or after its effect, alone or with its function.
 #[tokio::test]
 async fn any_one_call_of_a_cancel_may_be_lost() -> Result<()> {
     let quiet = harness(Faults::none());
@@ -368,13 +369,13 @@ async fn any_one_call_of_a_cancel_may_be_lost() -> Result<()> {
     Ok(())
 }
 
-/// Whether a job was cancelled is no news about it: where the ledger does not answer, the job goes on.
+/// If the ledger does not answer, the poll cannot know of a cancel, and the job goes on.
 #[tokio::test]
 async fn a_poll_succeeds_if_the_ledger_does_not_answer() -> Result<()> {
     let quiet = harness(Faults::none());
     let job = quiet.start(&<Harness>::received("one", &event("one"))).await?;
     quiet.poll(job).await?;
-    // The service is asked before the ledger.
+    // A poll asks the service before the ledger.
     let last = quiet.faults.calls() - 1;
     let harness = harness(Faults::at(last, Moment::Before, Harm::Lose));
     let job = harness.start(&<Harness>::received("one", &event("one"))).await?;
@@ -385,7 +386,7 @@ async fn a_poll_succeeds_if_the_ledger_does_not_answer() -> Result<()> {
     Ok(())
 }
 
-/// A job that picks up another one is cancelled as any other, and can be picked up again.
+/// A job that picks up another one can be cancelled like any other, and can be picked up again.
 #[tokio::test]
 async fn a_pick_up_is_cancelled_and_picked_up_again() -> Result<()> {
     let harness = harness(Faults::none());

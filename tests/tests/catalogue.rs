@@ -1,10 +1,10 @@
-//! The catalogue of faults, `tests/data/catalogue.toml`: every line spoils a good output in one way, and must be found
-//! by its own named check.
+//! The catalogue of faults, `tests/data/catalogue.toml`. Every line damages a good output in one way, and the check
+//! that the line names must find it.
 //!
-//! What must stay true: of each line exactly the checks that it names fail, a reason names the object and says what is
-//! wrong, no cell value gets into the report, and the report does not depend on the ranges that were read.
+//! What must stay true: exactly the checks that a line names fail. A reason names the object and says what is wrong. No
+//! value of a cell gets into the report, and the report does not depend on the ranges that were read.
 
-// In a test the message of a panic is what is wanted.
+// A panic with its message is how these tests fail.
 #![allow(clippy::expect_used)]
 
 use std::{
@@ -36,7 +36,7 @@ use serde::Deserialize;
 const BUCKET: &str = "exports";
 const PREFIX: &str = "segments/run=20261101T050000Z-0a1b2c3d/";
 const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/0a1b2c3d-0000-4000-8000-000000000001";
-/// Stands in a cell of every good output, in many of the spoiled ones, and may stand in no report.
+/// A value in cells of every good output and many damaged ones. No report may contain it.
 const SECRET: &str = "s3cr3t@example.com";
 const FORMATS: [Format; 6] = Format::ALL;
 
@@ -46,7 +46,7 @@ struct Catalogue {
     faults: Vec<Fault>,
 }
 
-/// A line; see the head of the file for its members.
+/// A line of the catalogue; the head of the file explains its members.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fault {
@@ -62,7 +62,7 @@ struct Fault {
     names: Option<String>,
     verdict: Option<Worst>,
     error: Option<ErrorKind>,
-    /// Readers that are not ours, and a part of what each says.
+    /// Other readers, each with a part of its message.
     #[serde(default)]
     reads: Vec<(String, String)>,
     passes: Option<String>,
@@ -87,14 +87,13 @@ fn data(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(path)
 }
 
-/// One object of an output.
 #[derive(Clone)]
 struct File {
     body: Vec<u8>,
-    /// Seconds by which it is older than the job.
+    /// By how many seconds the object is older than the job.
     old: Option<i64>,
     encryption: (String, Option<String>),
-    /// In place of the one that S3 computes by itself.
+    /// The checksum that S3 keeps instead of the one that it computes.
     checksum: Option<StoredChecksum>,
 }
 
@@ -111,15 +110,15 @@ impl File {
 
 type Act = Arc<dyn Fn(&MemoryStore) + Send + Sync>;
 
-/// A whole output: what lies there, what happens to it while it is verified, and what is asked of it.
+/// An output: its files, what happens to it during the verification, and what the event asks for.
 #[derive(Clone)]
 struct Output {
     files: BTreeMap<String, File>,
     beside: Vec<String>,
-    /// The object that the steps change.
+    /// The object that the steps of the line change.
     target: String,
     acts: Vec<(Op, usize, Act)>,
-    /// A call that fails; `None` for the last one.
+    /// A call that fails; `None` is the last one.
     answer: Option<(ErrorKind, Option<usize>)>,
     format: Option<Format>,
     level: Level,
@@ -167,12 +166,12 @@ impl Output {
         self.files.get_mut(&self.target).expect("the object is there")
     }
 
-    /// One step of a line.
+    /// Applies one step of a line.
     fn step(&mut self, step: &[&str]) {
         let key = format!("{PREFIX}{}", self.target);
         let number = |text: &str| text.parse::<u64>().expect("a number");
         match *step {
-            // What lies there
+            // The files
             ["nothing"] => self.files.clear(),
             ["only", name] => {
                 self.files.retain(|of, _| of == name);
@@ -191,7 +190,7 @@ impl Output {
             }
             ["of", name] => name.clone_into(&mut self.target),
 
-            // What surrounds the bytes
+            // Their metadata
             ["old", seconds] => self.target().old = Some(number(seconds) as i64),
             ["encrypted", how, key] => {
                 self.target().encryption = (how.to_owned(), (!key.is_empty()).then(|| key.to_owned()));
@@ -201,7 +200,7 @@ impl Output {
             }
             ["bucket", bucket] => bucket.clone_into(&mut self.bucket),
 
-            // What is asked of it
+            // What the event asks for
             ["ask key"] => self.kms_key = Some(KEY.to_owned()),
             ["ask alias"] => self.kms_key = Some("alias/exports".to_owned()),
             ["of any format"] => self.format = None,
@@ -219,7 +218,7 @@ impl Output {
                     error: None,
                 });
                 self.named = Some(named.collect());
-                // Whoever names every file writes no others.
+                // A service that names every file writes no others.
                 self.files.remove("test-file");
             }
             ["named with error", name, error] => self.name(name).error = Some(error.to_owned()),
@@ -347,7 +346,7 @@ impl Output {
         }
     }
 
-    /// Verifies it, one object after the other, by ranges of so many bytes; gives the calls that were made, too.
+    /// Verifies the output, one object at a time, in ranges of `range` bytes. Also returns the number of calls.
     async fn verify(&self, range: u64) -> (Result<Report>, usize) {
         let started_at: DateTime<Utc> = STARTED_AT.parse().expect("a time");
         let clock = ManualClock::at(started_at + TimeDelta::minutes(5));
@@ -402,7 +401,7 @@ fn on_violation(how: &str) -> OnViolation {
     }
 }
 
-/// One step that changes content.
+/// Applies a step that changes content.
 fn content(body: &mut Vec<u8>, format: Option<Format>, step: &[&str]) {
     let before = body.clone();
     match *step {
@@ -466,7 +465,7 @@ fn content(body: &mut Vec<u8>, format: Option<Format>, step: &[&str]) {
     assert_ne!(*body, before, "{format:?}: {step:?} changes nothing");
 }
 
-/// A place: a number, one from the end if it is negative, or a structural one.
+/// The offset of a place: a number, counted from the end if negative, or a named structure.
 fn place_of(body: &[u8], place: &str) -> usize {
     if let Ok(at) = place.parse::<isize>() {
         return at.try_into().unwrap_or_else(|_| body.len() - at.unsigned_abs());
@@ -487,7 +486,7 @@ fn place_of(body: &[u8], place: &str) -> usize {
         }
         "postscript" | "file footer" => {
             let postscript = body.len() - 1 - usize::from(body[body.len() - 1]);
-            // Its first member is the footer's length.
+            // The first member of the postscript is the length of the footer.
             assert_eq!(body[postscript], 0x08);
             assert!(body[postscript + 2] == 0x10 || body[postscript + 1] >= 0x80);
             let mut length = usize::from(body[postscript + 1] & 0x7f);
@@ -497,7 +496,8 @@ fn place_of(body: &[u8], place: &str) -> usize {
             postscript - if place == "file footer" { length / 2 } else { 0 }
         }
         "stream" => first(body, b"stream\n") + 30,
-        // Of the last part, in the directory; and what it is a checksum of, behind the name of the part.
+        // The checksum of the last part in the directory, and the content that it covers, which follows the part's
+        // name.
         "zip checksum" => last(body, b"PK\x01\x02") + 16,
         "zip data" => first(body, b"xl/worksheets/sheet1.xml") + 24 + 20,
         other => panic!("no place {other}"),
@@ -514,7 +514,7 @@ fn last(body: &[u8], text: &[u8]) -> usize {
     at.unwrap_or_else(|| panic!("no {} in {}", text.escape_ascii(), body.escape_ascii()))
 }
 
-/// The bytes of a text of the catalogue: its escapes, or a named body.
+/// The bytes of a text of the catalogue: a named body, or the text with its escapes.
 fn bytes(text: &str) -> Vec<u8> {
     match text.strip_prefix('@') {
         None => {}
@@ -527,7 +527,7 @@ fn bytes(text: &str) -> Vec<u8> {
             return format!("{html}<p>s3cr3t@example.com</p>\n</body>\n</html>\n").into();
         }
         Some("large") => return b"s3cr3t@example.com ".repeat(10_000),
-        // CSV that stays longer than what is looked at, however it is compressed.
+        // CSV that stays longer than a head even when compressed.
         Some("noise") => {
             let mut number = 1_u64;
             let row = |_| {
@@ -581,7 +581,7 @@ fn suffix(format: Format) -> &'static str {
     }
 }
 
-/// A good file: three rows, or two pages.
+/// A good file with three rows or two pages.
 fn good(format: Format, part: usize) -> Vec<u8> {
     let lines = |part| match part {
         0 => "{\"id\":1,\"name\":\"a\"}\n{\"id\":2,\"name\":null}\n{\"id\":3}\n",
@@ -598,7 +598,7 @@ fn good(format: Format, part: usize) -> Vec<u8> {
             .into(),
         Format::Jsonl => lines(part).into(),
         Format::JsonlGzip => {
-            // Two members, of two lines and of one.
+            // Two members, with two lines and one line.
             let text = lines(part);
             let end = text.trim_end().rfind('\n').expect("lines") + 1;
             let mut bytes = gzip(&text.as_bytes()[..end], Some("part"));
@@ -623,7 +623,7 @@ fn gzip(bytes: &[u8], name: Option<&str>) -> Vec<u8> {
     encoder.finish().expect("memory takes it")
 }
 
-/// Each range becomes a stripe of numbers and texts, in two fields of these names.
+/// Writes each range as a stripe of numbers and texts, in two fields with these names.
 fn orc(stripes: &[std::ops::Range<i64>], fields: &[&str]) -> Vec<u8> {
     let [id, name] = fields else { panic!("two fields") };
     let batch = |rows: std::ops::Range<i64>| {
@@ -767,7 +767,7 @@ fn the_catalogue_is_large_and_names_every_check() {
         .flat_map(|fault| &fault.check)
         .map(String::as_str)
         .collect();
-    // All but `rows_counted`, which is skipped where rows cannot be counted, and those of an import's source.
+    // Every check but `rows_counted`, which is skipped if rows cannot be counted, and those of an import's source.
     assert_eq!(
         checks,
         BTreeSet::from([
@@ -837,7 +837,7 @@ async fn an_output_without_faults_passes_at_every_level() {
         };
         assert!(format_check.reason.contains(proved), "{format_check:?}");
 
-        // Only its content tells that it is data.
+        // Only the content shows that these objects are data.
         for part in 0..2 {
             let part = format!("part-{part}");
             let file = output
@@ -867,7 +867,7 @@ async fn every_fault_is_found_by_its_own_check() {
     );
 }
 
-/// What readers that are not ours say, each of a file.
+/// The messages of other readers, each about one file.
 fn read_by_others(asked: &[(String, PathBuf)]) -> Vec<String> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     let requirements = include_str!("../python/requirements-writers.txt");
@@ -892,7 +892,7 @@ fn read_by_others(asked: &[(String, PathBuf)]) -> Vec<String> {
     said
 }
 
-/// A checksum that another tool computes of the same bytes passes, whichever S3 may hold.
+/// A checksum that another tool computed of the same bytes passes, for every algorithm that S3 may keep.
 #[tokio::test]
 async fn checksums_written_by_other_tools_pass() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -910,7 +910,7 @@ async fn checksums_written_by_other_tools_pass() {
     }
 }
 
-/// Readers that are not ours say of each spoiled file what its line says, and take what is not spoiled.
+/// Other readers say about each damaged file what its line expects, and accept every good file.
 #[test]
 fn other_readers_agree_about_every_fault() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -967,7 +967,7 @@ fn other_readers_agree_about_every_fault() {
         .iter()
         .zip(said)
         .filter(|((_, reader, says), found)| {
-            // Of columns the whole is said, of all else a part.
+            // The columns must match as a whole, every other message in part.
             let whole = reader.ends_with(" header") || reader.ends_with(" fields");
             if whole {
                 found != says
@@ -980,7 +980,7 @@ fn other_readers_agree_about_every_fault() {
     assert!(wrong.is_empty(), "{} do not hold:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Holds one line; the error says what does not.
+/// Checks one line of the catalogue; the error says what went wrong.
 async fn hold(fault: &Fault) -> std::result::Result<(), String> {
     let mut output = Output::good(fault.format);
     output.level = fault.level;
@@ -1048,15 +1048,15 @@ async fn hold(fault: &Fault) -> std::result::Result<(), String> {
     if !fault.check.iter().any(|check| check == "format") {
         return Ok(());
     }
-    // However it is read, the same is found.
+    // The findings are the same for every size of ranges.
     for range in [7, 64] {
-        // An error page is recognised by more bytes than that.
+        // Recognising an error page takes more than 16 bytes.
         if range < 16 && fault.says.ends_with("HTML or XML") {
             continue;
         }
         let again = output.verify(range).await.0.map_err(|error| error.to_string())?;
         let verdicts = |report: &Report| -> Vec<_> { report.checks.iter().map(|check| check.verdict).collect() };
-        // By the first range, if it is long enough, it is said what lies there instead.
+        // If the first range is long enough, the reason names the format that is there instead.
         let foreign = reasons
             .iter()
             .any(|reason| reason.contains(" holds ") || reason.contains(" looks like "));

@@ -1,4 +1,4 @@
-//! The definition held against the code: error names, statuses, bounds.
+//! Checks the definition against the code: names of errors, statuses and limits.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
@@ -23,12 +23,12 @@ fn state(name: &str) -> Value {
     definition()["States"][name].clone()
 }
 
-/// A state of the executions that a map starts.
+/// A state of the executions that the map starts.
 fn slice_state(name: &str) -> Value {
     state("VerifySlices")["ItemProcessor"]["States"][name].clone()
 }
 
-/// Every text of a member, anywhere in a value.
+/// Collects every text of a member with this name, anywhere in a value.
 fn members<'a>(value: &'a Value, name: &str, found: &mut Vec<&'a Value>) {
     match value {
         Value::Object(object) => {
@@ -70,17 +70,17 @@ fn the_definition_names_only_errors_that_exist() {
     }
 }
 
-/// What may pass is tried again in every function, what cannot pass is not.
+/// Every task retries transient errors and no others.
 #[test]
 fn exactly_the_transient_errors_are_tried_again() {
     let lambda = [
-        // The two lists that AWS documents, together.
+        // The union of the two lists that AWS documents.
         "Lambda.ClientExecutionTimeoutException",
         "Lambda.ServiceException",
         "Lambda.AWSLambdaException",
         "Lambda.SdkClientException",
         "Lambda.TooManyRequestsException",
-        // A function that crashed or hung.
+        // Errors of a function that crashed or timed out.
         "Lambda.Unknown",
         "Runtime.ExitError",
         "Runtime.OutOfMemory",
@@ -127,21 +127,21 @@ fn pauses(retrier: &Value) -> Result<Vec<f64>> {
         .collect())
 }
 
-/// How long what passes may take to pass: the mean of all pauses of a retrier, each of which is anything up to its bound.
-/// Step Functions counts the tries of a retrier over the whole stay in a state, so Start, where jobs stand in line for a
-/// day, has more of each.
+/// How long errors that pass may last: the mean of all pauses of a retrier, where each pause is a random part of its
+/// bound. Step Functions counts the tries of a retrier over the whole stay in a state. So Start, in which jobs wait for
+/// a slot for up to a day, has more of each.
 #[test]
 fn retries_outlast_errors_that_pass() -> Result<()> {
     for (error, elsewhere, in_start) in [
         // An outage of S3.
         ("Landfall.Unavailable", 150.0, 3.0 * 3600.0),
-        // Others use up the account's concurrency.
+        // Other functions use up the account's concurrency.
         ("Lambda.TooManyRequestsException", 0.7 * 3600.0, 3.0 * 3600.0),
-        // A function that crashes by chance, and no longer for one that always does.
+        // Long enough for a function that crashed by chance, but not for one that always crashes.
         ("Runtime.ExitError", 5.0, 120.0),
     ] {
         for name in ["Start", "Poll", "Verify", "Seal", "Slice"] {
-            // A poll that brings no news is followed by others until the deadline.
+            // A poll without news is followed by others until the deadline.
             if name == "Poll" {
                 continue;
             }
@@ -166,8 +166,8 @@ fn retries_outlast_errors_that_pass() -> Result<()> {
     Ok(())
 }
 
-/// What asks for a cancel goes to the seal, whatever else stands in it; a seal that waits for a start call outlasts it: the
-/// longest start function, and the margin of its lease.
+/// An input that asks for a cancel goes to Seal, whatever else it holds. The retries of Seal outlast a start call: the
+/// time-out of the longest start function, and the margin of its lease.
 #[test]
 fn a_cancel_goes_to_the_seal_which_outlasts_a_start_call() -> Result<()> {
     assert_eq!(state("Receive")["Next"], "Asked");
@@ -183,7 +183,7 @@ fn a_cancel_goes_to_the_seal_which_outlasts_a_start_call() -> Result<()> {
         .find(|retrier| retrier["ErrorEquals"] == json!([ErrorKind::Busy.name()]))
         .context("Seal does not try Busy by itself")?;
     let pauses = pauses(busy)?;
-    // Each pause is anything up to its bound.
+    // Each pause is a random part of its bound.
     let mean = pauses.iter().sum::<f64>() / 2.0;
     let deviation = (pauses.iter().map(|pause| pause * pause / 12.0).sum::<f64>()).sqrt();
     let least = 6.0f64.mul_add(-deviation, mean);
@@ -197,22 +197,22 @@ fn every_error_on_the_way_is_sealed() {
         let caught = json!([{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "Seal"}]);
         assert_eq!(state(name)["Catch"], caught, "{name}");
     }
-    // What cannot be sealed or announced fails where a redrive resumes it.
+    // If Seal or Announce fails, the execution fails in that state, so that a redrive resumes it there.
     for name in ["Seal", "Announce"] {
         assert!(state(name)["Catch"].is_null(), "{name}");
     }
-    // A poll that fails is no error of the job: it is counted, and the job is polled again.
+    // A failed poll is no error of the job. It is counted, and the job is polled again.
     let caught = json!([{"ErrorEquals": ["States.ALL"], "ResultPath": "$.missed.last", "Next": "Missed"}]);
     assert_eq!(state("Poll")["Catch"], caught);
     assert_eq!(state("Missed")["Next"], "Overdue");
     assert_eq!(state("Rest")["Next"], "Poll");
-    // What cannot be announced of it is passed over.
+    // If these announcements fail, the execution continues without them.
     for (name, next) in [("Stalled", "Rest"), ("Resumed", "Told")] {
         let caught = json!([{"ErrorEquals": ["States.ALL"], "ResultPath": "$.missed.untold", "Next": next}]);
         assert_eq!(state(name)["Catch"], caught, "{name}");
         assert_eq!(state(name)["Next"], next, "{name}");
     }
-    // Success is reached by way of a verdict alone.
+    // Only a verdict leads to a success.
     let mut nexts = Vec::new();
     let definition = definition();
     members(&definition, "Next", &mut nexts);
@@ -225,7 +225,7 @@ fn every_error_on_the_way_is_sealed() {
     assert_eq!(state("Outcome")["Default"], "Failed");
 }
 
-/// The job comes back from its slices as it went, and the same function is asked for a job and for a slice.
+/// The job comes out of the map unchanged, and one function verifies both jobs and slices.
 #[test]
 fn a_verification_in_slices_comes_back_to_verify() {
     assert_eq!(state("Verify")["Next"], "Verified");
@@ -256,7 +256,7 @@ fn a_verification_in_slices_comes_back_to_verify() {
     );
     let payload = json!({"work.$": "$.slice.work", "slice.$": "$.slice.slice", "execution.$": "$.execution"});
     assert_eq!(slice["Parameters"]["Payload"], payload);
-    // The answer stands beside the slice, so that the next invocation gets the slice alone.
+    // The answer is put beside the slice, so that the next invocation gets only the slice.
     assert_eq!(slice["ResultPath"], "$.answer");
     assert_eq!(slice["ResultSelector"], json!({"done.$": "$.Payload.done"}));
     assert_eq!(slice["Next"], "More");
@@ -267,12 +267,12 @@ fn a_verification_in_slices_comes_back_to_verify() {
     assert_eq!(slice["Catch"], caught);
 }
 
-/// A state's output, and so a map's result, whether it is kept or not.
+/// The limit of a state's output, which also holds for a map's result that is dropped.
 const OUTPUT_LIMIT: usize = 256 << 10;
-/// What a child that failed, which none should, adds to the result: its ARN, name, times, input and error.
+/// What a failed child would add to the result: its ARN, name, times, input and error.
 const FAILED_CHILD: usize = 2 << 10;
 
-/// Without a place to write results to, a map's result is the list of what its children gave.
+/// Without a ResultWriter, the result of the map is the list of its children's outputs.
 #[test]
 fn the_results_of_all_slices_fit() -> Result<()> {
     let mut longest = 0;
@@ -306,11 +306,11 @@ fn the_definition_knows_every_status() {
     assert_eq!(next(Status::Succeeded), "Verify");
     assert_eq!(next(Status::Failed), "Seal");
     assert_eq!(next(Status::TimedOut), "Seal");
-    // A seal that somebody else began may want its receipt.
+    // A seal that someone else began may lack its receipt.
     assert_eq!(next(Status::Sealed), "Seal");
 }
 
-/// No variables, no JSONata, and nothing but the substitutions that the template gives.
+/// The definition uses no variables, no JSONata, and only the substitutions that the template provides.
 #[test]
 fn the_definition_uses_no_variables_and_only_known_substitutions() {
     let text = include_str!("../../statemachine/export-job.asl.json");
@@ -342,7 +342,7 @@ const EVENTS_OF_TASK: u64 = 5;
 const EVENTS_OF_OTHER: u64 = 2;
 /// Scheduled, started, failed.
 const EVENTS_OF_RETRY: u64 = 3;
-/// The hard limit of Step Functions.
+/// The fixed limit of Step Functions.
 const HISTORY_LIMIT: u64 = 25_000;
 
 fn most_retries(state: &Value) -> u64 {
@@ -359,10 +359,10 @@ const EVENTS_OF_MAP: u64 = 6;
 /// The run started, the run failed, failed.
 const EVENTS_OF_MAP_RETRY: u64 = 3;
 
-/// How often the slices of one verification are run at most.
+/// How often the slices of one verification run at most.
 const RUNS_OF_SLICES: u64 = (slices::MAX_ROUNDS + slices::MAX_REPEATS) as u64;
 
-/// The members that the definition reads and writes are those of the job.
+/// The definition reads and writes the same members as the job has.
 #[test]
 fn the_definition_counts_missed_polls_in_the_members_of_the_job() -> Result<()> {
     let filled = state("Missed")["Parameters"].clone();
@@ -390,7 +390,7 @@ fn the_definition_counts_missed_polls_in_the_members_of_the_job() -> Result<()> 
             format!("States.MathAdd($.missed.{name}, 1)")
         );
     }
-    // A stall is announced from the function's count as from the definition's, at the same number.
+    // A stall is announced at the same number of missed polls, whether the function or the definition counted them.
     let announced = |next: &str, choice: &Value| choice["Next"] == next;
     let of_function = state("Status")["Choices"][0].clone();
     let of_definition = state("Overdue")["Choices"][1].clone();
@@ -412,8 +412,8 @@ fn the_definition_counts_missed_polls_in_the_members_of_the_job() -> Result<()> 
     Ok(())
 }
 
-/// How many polls may give no answer until the longest deadline: the rest after each is longer than the one before, and no
-/// news makes it shorter. The shortest first one is a second.
+/// How many polls may get no answer until the longest deadline: the pause after each is longer than the previous one,
+/// and news does not shorten it. The shortest first pause is a second.
 fn most_unanswered() -> Result<u64> {
     let rest = state("Missed")["Parameters"]["rest_seconds.$"].clone();
     let rest = rest.as_str().context("no rest")?;
@@ -430,22 +430,22 @@ fn most_unanswered() -> Result<u64> {
     Ok(count)
 }
 
-/// With the most polls, answered and not, the most rounds of slices and, in every task, as many failures as are tried
-/// again.
+/// The longest execution has the most polls with and without an answer, the most rounds of slices, and in every task as
+/// many failures as are retried.
 #[test]
 fn the_worst_execution_stays_within_its_history() -> Result<()> {
     let poll = state("Poll");
     let turn = EVENTS_OF_OTHER + EVENTS_OF_TASK + EVENTS_OF_OTHER;
     assert_eq!(turn, 9, "the documentation says so");
     let polls = u64::from(MAX_POLLS) * (turn + EVENTS_OF_RETRY * most_retries(&poll));
-    // Rest or Wait, Poll, Missed, Overdue.
+    // The states are Rest or Wait, Poll, Missed and Overdue.
     let unanswered = EVENTS_OF_OTHER + EVENTS_OF_TASK + EVENTS_OF_OTHER + EVENTS_OF_OTHER;
     assert_eq!(unanswered, 11, "the documentation says so");
     let most_unanswered = most_unanswered()?;
     assert_eq!(most_unanswered, 107, "the documentation says so");
     let polls = polls + most_unanswered * (unanswered + EVENTS_OF_RETRY * most_retries(&poll));
-    // A stall takes four polls; each ends with one announcement, and the news after it with another one, which is taken
-    // back and comes round.
+    // A stall takes four polls and ends with one announcement. The news after it is announced once more, and then the
+    // job continues.
     let stalls = (u64::from(MAX_POLLS) + most_unanswered) / u64::from(STALLED);
     let of_stall = 2 * EVENTS_OF_TASK
         + EVENTS_OF_RETRY * (most_retries(&state("Stalled")) + most_retries(&state("Resumed")))
@@ -472,8 +472,8 @@ fn the_worst_execution_stays_within_its_history() -> Result<()> {
     Ok(())
 }
 
-/// A job in line asks again until its deadline: how long its tries last is a sum of pauses, each of which is anything from
-/// nothing to its bound, and so almost surely no less than its mean by six times its deviation.
+/// A waiting job asks for a slot until its deadline. The duration of its tries is a sum of random pauses, each at most
+/// its bound. So it is almost certainly no shorter than the mean less six standard deviations.
 #[test]
 fn retries_of_a_waiting_job_outlast_the_longest_deadline() -> Result<()> {
     let start = state("Start");
@@ -485,7 +485,8 @@ fn retries_of_a_waiting_job_outlast_the_longest_deadline() -> Result<()> {
     assert_eq!(busy.len(), 1, "what says to come back later is counted for itself");
     let bounds = pauses(busy[0])?;
     let (tries, most) = (bounds.len(), bounds.last().copied().unwrap_or_default());
-    // Of a number that is anything up to a bound, the mean is a half and the variance a twelfth of the bound squared.
+    // A uniform number up to a bound has half the bound as its mean, and a twelfth of the squared bound as its
+    // variance.
     let (mean, variance) = bounds.iter().fold((0.0, 0.0), |(mean, variance), bound| {
         (mean + bound / 2.0, variance + bound * bound / 12.0)
     });
@@ -498,7 +499,7 @@ fn retries_of_a_waiting_job_outlast_the_longest_deadline() -> Result<()> {
     Ok(())
 }
 
-/// Each slice has a history of its own.
+/// Each slice runs in an execution with its own history.
 #[test]
 fn the_worst_slice_stays_within_its_history() {
     let slice = slice_state("Slice");
@@ -507,7 +508,7 @@ fn the_worst_slice_stays_within_its_history() {
     assert!(worst < HISTORY_LIMIT - 1, "{worst} events");
 }
 
-/// The machine's own time-out comes after everything that ends sealed, or the job would end unsealed.
+/// The machine's own time-out comes after everything that still ends sealed. Otherwise the job would end unsealed.
 #[test]
 fn the_machine_outlives_the_longest_job() -> Result<()> {
     let machine = definition()["TimeoutSeconds"].as_u64().context("no time-out")?;

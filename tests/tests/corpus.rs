@@ -1,9 +1,9 @@
-//! The corpus of good outputs: files of writers that are not ours, none of which may be refused, and of each of which
-//! rows, columns and pages are those that were handed to its writer.
+//! The corpus of good outputs: files of writers that are not ours. None may be refused, and the rows, columns and pages
+//! of each must be those that its writer was given.
 //!
-//! What must stay true: nothing is left out; a file that must be refused after all is named here, with the reason.
+//! What must stay true: no file is left out. If a file must be refused after all, it is named here with the reason.
 
-// In a test the message of a panic is what is wanted.
+// A panic with its message is how these tests fail.
 #![allow(clippy::expect_used)]
 
 use std::{
@@ -27,11 +27,11 @@ use serde::Deserialize;
 const REQUIREMENTS: &str = include_str!("../python/requirements-writers.txt");
 const BUCKET: &str = "exports";
 
-/// Parts of the names of files that decode, and that other readers may take otherwise: rows that end in CR alone, and
-/// escaped surrogates without their other half.
+/// Parts of the names of files that are accepted with a warning, because other readers may read them differently: rows
+/// that end with CR alone, and escapes of half a surrogate pair.
 const REMARKED: [&str; 2] = ["-cr.", "-lone-surrogate"];
 
-/// A file and what it holds, by its writer.
+/// A file and its content, as its writer describes it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Expected {
@@ -68,7 +68,7 @@ async fn report(store: &Arc<MemoryStore>, of: &Expected, range: u64) -> Report {
         .expect("a verdict")
 }
 
-/// The columns, which a report does not hold; `None` if the format has none.
+/// The columns, which a report does not hold. `None` if the format has none.
 fn columns(format: Format, bytes: &[u8]) -> Option<Result<Decoded, Defect>> {
     format.row().has_columns().then(|| {
         let mut decoder = format.row().open(&Bytes::copy_from_slice(bytes))?;
@@ -79,7 +79,7 @@ fn columns(format: Format, bytes: &[u8]) -> Option<Result<Decoded, Defect>> {
     })
 }
 
-/// Whether two columns have the same name, as far as decoders keep names whole.
+/// Whether two columns have the same name, within the length that decoders keep.
 fn has_a_name_twice(of: &Expected) -> bool {
     let names = of.columns.iter().flatten();
     let whole =
@@ -88,7 +88,7 @@ fn has_a_name_twice(of: &Expected) -> bool {
     whole.into_iter().any(|name| !seen.insert(name))
 }
 
-/// Holds every file of a folder to what its writer says.
+/// Checks every file of a folder against its writer's description.
 async fn hold(folder: &Path) -> BTreeMap<String, usize> {
     let mut wrong = Vec::new();
     let mut counted: BTreeMap<String, usize> = BTreeMap::new();
@@ -104,7 +104,7 @@ async fn hold(folder: &Path) -> BTreeMap<String, usize> {
             let reason = &report.check("format").expect("the check").reason;
             let warnings = report.checks.iter().filter(|check| check.verdict == CheckVerdict::Warn);
             let warned: Vec<&str> = warnings.map(|check| check.name.as_str()).collect();
-            // What readers take in several ways is taken, and told.
+            // Files that readers read differently are accepted with a warning.
             let is_remarked = REMARKED.iter().any(|part| of.file.contains(part));
             let expected: Vec<&str> = is_remarked
                 .then_some("format")
@@ -161,7 +161,7 @@ async fn files_of_other_writers_are_accepted_and_counted() {
     }
 }
 
-/// What is committed of it, for the fuzz targets, without Python.
+/// The part of the corpus that is committed for the fuzz targets, and needs no Python.
 #[tokio::test]
 async fn the_committed_seeds_are_accepted_and_counted() {
     let seeds = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("data/seeds");

@@ -1,7 +1,7 @@
-//! Every block of the README and of the pages for its readers runs as it stands, as far as it can without an account.
+//! Runs every code block of the README and of its pages, as far as that is possible without an AWS account.
 //!
-//! What is run elsewhere: the events by `tests/tests/events.rs` and `tests/tests/samples.rs`, the `cargo local` commands
-//! by the tests of its command line.
+//! Other tests run the rest: `tests/tests/events.rs` and `tests/tests/samples.rs` the events, the tests of its command
+//! line the `cargo local` commands.
 #![cfg(unix)]
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
@@ -21,7 +21,7 @@ use serde_json::Value;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// Validates the `aws` commands of a shell script against botocore's models, which those of the AWS CLI are.
+/// Validates the `aws` commands of a shell script with botocore's models, which the AWS CLI uses.
 const AWS: &str = r#"
 import json, shlex, sys
 import botocore.session
@@ -55,14 +55,14 @@ for line in json.load(sys.stdin):
 print(json.dumps(seen))
 "#;
 
-/// The scripts of all pages, each with the page.
+/// The scripts of all pages, each with its page.
 fn scripts() -> Result<Vec<(&'static str, String)>> {
     let mut scripts = Vec::new();
     for page in PAGES {
         for block in blocks(&fs::read_to_string(Path::new(ROOT).join(page))?) {
             match block.language.as_str() {
                 "sh" => scripts.push((page, block.text.replace("\\\n", " "))),
-                // Events, pictures and samples of what is printed.
+                // Events, diagrams and sample output are not run here.
                 "json" | "mermaid" | "" => {}
                 other => anyhow::bail!("{page} has a block of {other}, which no test runs"),
             }
@@ -118,7 +118,7 @@ fn the_aws_commands_of_the_pages_exist() -> Result<()> {
     Ok(())
 }
 
-/// Parameters and packages are those of the template and of the workspace.
+/// Parameters and packages that the pages name exist in the template and the workspace.
 #[test]
 fn the_pages_name_existing_parameters_and_packages() -> Result<()> {
     let template = fs::read_to_string(Path::new(ROOT).join("template.yaml"))?;
@@ -163,8 +163,8 @@ fn the_pages_name_existing_parameters_and_packages() -> Result<()> {
     Ok(())
 }
 
-/// The entry that the quickstart makes of its event with jq is one of PutEvents, with the same detail but for the bucket
-/// that is there only locally. On a machine without jq the rest of this file still holds.
+/// The quickstart makes an entry for PutEvents from its event with jq. The entry is valid, and its detail is the same
+/// apart from the bucket that only exists locally. Without jq on the machine this test is skipped.
 #[test]
 fn the_quickstart_puts_its_own_event() -> Result<()> {
     let readme = fs::read_to_string(Path::new(ROOT).join("README.md"))?;
@@ -195,7 +195,7 @@ fn the_quickstart_puts_its_own_event() -> Result<()> {
     Ok(())
 }
 
-/// Every link of a page to a file of this repository leads somewhere, also to a heading.
+/// Every link from a page to a file of this repository leads to an existing file and heading.
 #[test]
 fn links_lead_somewhere() -> Result<()> {
     let link = Regex::new(r"\]\(([^)\s]+)\)")?;
@@ -240,7 +240,7 @@ fn links_lead_somewhere() -> Result<()> {
     Ok(())
 }
 
-/// How a heading is linked to.
+/// The anchor of a heading.
 fn anchor(heading: &str) -> String {
     let lower = heading.to_lowercase();
     let kept = lower.chars().filter_map(|c| match c {

@@ -1,4 +1,4 @@
-//! An independent count for segment snapshots: what is asked for, what it says, and that it costs nobody else anything.
+//! The independent count of segment snapshots: who asks for it, what it shows, and that it costs other jobs nothing.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use anyhow::{Context, Result};
@@ -32,7 +32,7 @@ fn event(change: impl FnOnce(&mut Value)) -> Value {
     event
 }
 
-/// What became of the check, with its reason, and of the job.
+/// The verdict and reason of the check, and the outcome of the job.
 async fn checked(harness: &Harness, event: &Value) -> Result<(String, String, String)> {
     let sealed = harness.run("first", event).await?;
     let uri = sealed["outcome"]["receipt"].as_str().context("no receipt")?;
@@ -119,7 +119,7 @@ async fn an_event_that_asks_for_no_estimate_makes_no_call() -> Result<()> {
     Ok(())
 }
 
-/// Whoever adopts a job asks for the estimate too, and no lost call of it harms the job.
+/// A delivery that adopts a job asks for the estimate, too, and no lost call of the estimate harms the job.
 #[tokio::test]
 async fn any_one_call_may_be_lost() -> Result<()> {
     let quiet = harness(Scenario::Success);

@@ -1,4 +1,4 @@
-//! Every sample event is accepted, or refused with its expected text.
+//! Every sample event is accepted, or refused with the expected text.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{collections::BTreeMap, fs, path::Path};
@@ -21,7 +21,7 @@ use landfall_tests::{
 };
 use serde_json::{Value, json};
 
-/// What a kind makes of an event, in words.
+/// What a kind does with an event, in words.
 fn outcome<S: JobService>(config: &Config, event: &Value) -> String {
     match admit::<S>(config, event) {
         Ok(requested) => {
@@ -34,7 +34,7 @@ fn outcome<S: JobService>(config: &Config, event: &Value) -> String {
     }
 }
 
-/// What is made of an event that asks for a batch, in words.
+/// What is done with an event that asks for a batch, in words.
 fn outcome_of_batch(config: &Config, event: &Value) -> String {
     match landfall_batch::plan::admit(config, event) {
         Ok(asked) => match asked.requests {
@@ -102,7 +102,7 @@ fn every_sample_has_its_outcome() -> Result<()> {
     Ok(())
 }
 
-/// `landfall check` holds the same against what a deployment allows as the functions do.
+/// `landfall check` compares an event with the same allow lists as the functions do.
 #[test]
 fn the_command_line_checks_the_same_resources_as_the_functions() -> Result<()> {
     let mut seen = 0;
@@ -121,7 +121,7 @@ fn the_command_line_checks_the_same_resources_as_the_functions() -> Result<()> {
     Ok(())
 }
 
-/// What may be exported is the deployment's to say. An endpoint is neither a domain's nor a dashboard's.
+/// The deployment decides which domains and dashboards may be exported. An endpoint belongs to neither.
 #[test]
 fn a_name_that_the_deployment_does_not_allow_is_refused() -> Result<()> {
     let readers = readers();
@@ -165,7 +165,7 @@ fn a_name_that_the_deployment_does_not_allow_is_refused() -> Result<()> {
     Ok(())
 }
 
-/// What the README and its pages show is what one may send as it stands, each request of a batch included.
+/// Each event in the README and its pages can be sent as it is, and so can each request of a batch.
 #[test]
 fn the_events_in_the_pages_are_valid() -> Result<()> {
     let (config, readers) = (config()?, readers());
@@ -193,7 +193,8 @@ fn the_events_in_the_pages_are_valid() -> Result<()> {
     Ok(())
 }
 
-/// All that is wrong is told at once, a missing id with its remedy, and what EventBridge fills in is missed here.
+/// All faults are reported at once, a missing id with its remedy. Members that EventBridge fills in count as missing
+/// here.
 #[test]
 fn an_event_without_an_id_is_told_what_to_do() -> Result<()> {
     let mut event: Value = serde_json::from_str(include_str!("../../events/segment-snapshot-smallest.json"))?;

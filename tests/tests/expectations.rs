@@ -1,4 +1,4 @@
-//! What an event expects of its output, from the event to the receipt.
+//! Expectations about the output, from the event to the receipt.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use anyhow::{Context, Result};
@@ -28,7 +28,7 @@ fn event() -> Value {
     serde_json::from_str(include_str!("../../events/segment-snapshot-expectations.json")).expect("the sample is JSON")
 }
 
-/// The sample with these verification options.
+/// The sample event with these verification options.
 fn verifying(options: &Value) -> Value {
     let mut event = event();
     event["detail"]["Landfall"]["Verification"] = options.clone();
@@ -46,7 +46,7 @@ async fn receipt(event: &Value) -> Result<Value> {
     harness.json(sealed["outcome"]["receipt"].as_str().context("no receipt")?)
 }
 
-/// S3's own checksum of one object is that of other bytes, and all else is good.
+/// S3's checksum of one object belongs to other bytes, and everything else is good.
 #[tokio::test]
 async fn a_checksum_of_other_bytes_fails_the_job() -> Result<()> {
     let good = receipt(&event()).await?;
@@ -135,7 +135,7 @@ async fn a_violated_expectation_warns_or_fails_as_the_event_says() -> Result<()>
     Ok(())
 }
 
-/// The sample's options are what the job carries.
+/// The job carries the options of the sample event.
 #[tokio::test]
 async fn the_job_carries_the_expectations() -> Result<()> {
     let job = harness().start(&<Harness>::received("one", &event())).await?;
@@ -223,7 +223,7 @@ fn an_expectation_that_can_never_hold_is_refused() {
     }
 }
 
-/// What nobody ever looks at would be taken for what holds.
+/// An import has no output. Options that nobody reads would look like checks that passed.
 #[test]
 fn an_import_accepts_no_verification_options() {
     let mut event: Value =
@@ -243,7 +243,7 @@ fn an_import_accepts_no_verification_options() {
     }
 }
 
-/// A run leaves behind what the next one is compared with.
+/// A run leaves its rows in the pointer, where the next run reads them.
 #[tokio::test]
 async fn the_next_run_finds_the_rows_of_the_last_success() -> Result<()> {
     let harness = harness();
@@ -274,7 +274,7 @@ async fn the_next_run_finds_the_rows_of_the_last_success() -> Result<()> {
     }
     drop(harness.store.insert(EXPORTS, place, vec![0xff, 0xfe]));
     assert_eq!(latest::previous(store, &destination, request).await?, None);
-    // What could not be read is not taken for absent.
+    // A pointer that cannot be read is not taken for a missing one.
     for kind in [ErrorKind::Unavailable, ErrorKind::Throttled] {
         harness.store.fail_at(0, kind);
         let error = latest::previous(store, &destination, request).await.unwrap_err();

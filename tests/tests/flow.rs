@@ -1,4 +1,4 @@
-//! The whole flow: the deployed definition on an interpreter, the functions' own binaries, simulated export services.
+//! The whole flow: the deployed definition on an interpreter, the functions' own binaries, and simulated services.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -44,7 +44,7 @@ fn sample() -> Value {
     serde_json::from_str(include_str!("../../events/segment-snapshot.json")).expect("the sample is JSON")
 }
 
-/// An event like the sample, with another id, so that it is another trigger.
+/// The sample event with another id, which makes it another trigger.
 fn event(id: &str, detail: &Value) -> Value {
     let mut event = sample();
     event["id"] = json!(id);
@@ -71,7 +71,8 @@ async fn receipts(world: &World) -> Result<(Vec<String>, Vec<String>)> {
     Ok((in_exports, world.list(LEDGER, "receipts/").await?))
 }
 
-/// A failure ends sealed in the ledger, announced, in `Fail`, and leaves nothing beside the data that looks sealed.
+/// Checks that a failure is sealed in the ledger and announced, ends in `Fail`, and leaves nothing beside the data that
+/// looks sealed.
 async fn assert_failed(world: &World, finished: &Finished, name: &str) -> Result<Value> {
     assert_eq!(finished.status, "FAILED", "{finished:#?}");
     assert_eq!(finished.error.as_deref(), Some(name), "{:?}", finished.cause);
@@ -142,7 +143,7 @@ async fn a_success_in_every_format_is_sealed_once_and_announced_once() -> Result
         assert_eq!(checksum["verdict"], "pass", "{checksum}");
         let reason = checksum["reason"].as_str().unwrap_or_default();
         assert!(reason.starts_with("the CRC64NVME that S3 keeps of "), "{reason}");
-        // What the execution used is what its history shows.
+        // The receipt counts the states that the history shows.
         assert_eq!(receipt["usage"]["state_transitions"], states.len() as u64);
         let report = world
             .json(receipt["verification"]["report"].as_str().context("no report")?)
@@ -158,7 +159,7 @@ async fn a_success_in_every_format_is_sealed_once_and_announced_once() -> Result
     let (in_exports, in_ledger) = receipts(&world).await?;
     assert_eq!((in_exports.len(), in_ledger.len()), (3, 0));
 
-    // The same event again, after the end: the first outcome, nothing started, nothing announced.
+    // The same event once more after the end gets the first outcome. Nothing is started or announced.
     let again = world.deliver(&event("CSV", &json!({"DataFormat": "CSV"}))).await?;
     let again = world.wait(&again).await?;
     assert!(again.is_success());
@@ -286,8 +287,8 @@ async fn an_empty_segment_fails_unless_it_may_be_empty() -> Result<()> {
     Ok(())
 }
 
-/// The start call is made and its answer never arrives: the job goes on as a second attempt beneath its own prefix, and
-/// what the lost call writes is not in the receipt.
+/// The start call is made, but its answer never arrives. The job continues as a second attempt under its own prefix,
+/// and the receipt lists nothing that the lost call writes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_start_goes_on_as_a_second_attempt() -> Result<()> {
     for scenario in [
@@ -309,7 +310,7 @@ async fn a_lost_start_goes_on_as_a_second_attempt() -> Result<()> {
     Ok(())
 }
 
-/// Customer Profiles, but for the first start call, which it takes and never answers.
+/// Customer Profiles, but without an answer to the first start call, which has its effect.
 struct Silent(Arc<CustomerProfiles>);
 
 #[async_trait]
@@ -327,17 +328,17 @@ impl SimulatedService for Silent {
         response
     }
 
-    /// The world moves its jobs on.
+    /// Lets the service work on its jobs.
     async fn advance(&self) {}
 }
 
-/// The function dies after it made the start call and before it recorded the id. Nobody touches the job until its claim
-/// has run out; then the next invocation makes the second attempt.
+/// The function dies after it made the start call and before it recorded the id. Nobody touches the job until the lease
+/// is over. Then the next invocation makes the second attempt.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_crashes_waits_for_its_lease_and_goes_on() -> Result<()> {
     let mut options = options(Scenario::Success);
-    // The lease ends with the invocation's own deadline, so a short timeout keeps the test short. With less than 25 s left
-    // no start call is made.
+    // The lease ends with the invocation's deadline, so a short time-out keeps the test short. With less than 25 s
+    // left, no start call is made.
     options
         .timeouts
         .insert("segment-snapshot-start".to_owned(), Duration::from_secs(30));
@@ -359,7 +360,7 @@ async fn a_start_that_crashes_waits_for_its_lease_and_goes_on() -> Result<()> {
     assert!(finished.is_success(), "{finished:#?}");
     let errors = finished.history.iter().map(|event| &event["taskFailedEventDetails"]);
     let mut errors: Vec<_> = errors.filter_map(|error| error["error"].as_str()).collect();
-    // A busy machine may leave too little time for a start call, which is then put off.
+    // On a busy machine too little time may be left for a start call, which is then made later.
     errors.retain(|error| *error != "Landfall.Unavailable");
     errors.dedup();
     assert_eq!(errors, ["Runtime.ExitError", "Landfall.Busy"]);
@@ -369,14 +370,14 @@ async fn a_start_that_crashes_waits_for_its_lease_and_goes_on() -> Result<()> {
     assert!(in_exports[0].ends_with("-2/_receipt.json"), "{in_exports:?}");
     let receipt = world.json(&format!("s3://{EXPORTS}/{}", in_exports[0])).await?;
     assert_eq!(receipt["output"]["rows"], PROFILES);
-    // Whoever made it wrote nothing more.
+    // The owner of the claim recorded nothing more.
     assert_eq!(receipt["attempts"][0]["state"], "claimed");
     assert_eq!(receipt["attempts"][1]["state"], "started");
     assert_eq!(world.announcements().await?.len(), 1);
     Ok(())
 }
 
-/// The function dies with its answer, after it recorded the id: the next invocation adopts the job.
+/// The function dies after it recorded the id and before it answers. The next invocation adopts the job.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_adopted_if_its_start_crashes_before_answering() -> Result<()> {
     let world = World::start(options(Scenario::Success)).await?;
@@ -390,7 +391,7 @@ async fn a_job_is_adopted_if_its_start_crashes_before_answering() -> Result<()> 
     Ok(())
 }
 
-/// One place and three events: they run one after the other, and all are sealed.
+/// With one slot and three events, the jobs run one after the other, and all are sealed.
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_wait_for_a_slot_in_a_full_queue() -> Result<()> {
     let mut options = options(Scenario::Success);
@@ -423,7 +424,7 @@ async fn jobs_wait_for_a_slot_in_a_full_queue() -> Result<()> {
         errors.any(|error| error["error"] == "Landfall.Busy" && error["cause"].to_string().contains("waits in line"))
     };
     assert_eq!(all.iter().filter(waited).count(), 2);
-    // What the template makes a metric of.
+    // The log line that the template turns into a metric.
     let log = std::fs::read_to_string(world.folder().join("logs/segment-snapshot-start.log"))?;
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let shares: Vec<u64> = lines
@@ -433,10 +434,10 @@ async fn jobs_wait_for_a_slot_in_a_full_queue() -> Result<()> {
         shares.len() >= 2 && shares.iter().all(|percent| *percent <= 100),
         "{shares:?}"
     );
-    // Each line of an invocation says of which job it is, and each seal counts its job once.
+    // Each line of an invocation names its job, and each seal counts its job once.
     for function in ["segment-snapshot-start", "seal-receipt"] {
         let lines = logged(&world, function)?;
-        // The runtime itself says once more what went wrong, in a span of its own.
+        // The runtime logs the error again in a span of its own.
         let ours = lines
             .iter()
             .filter(|line| line["span"]["name"] != "Lambda runtime invoke");
@@ -472,7 +473,7 @@ async fn jobs_wait_for_a_slot_in_a_full_queue() -> Result<()> {
     Ok(())
 }
 
-/// No address of the data, no link and no credential stands in what the functions logged.
+/// Checks that the functions logged no address of the data, no link and no credential.
 async fn nothing_of_what_was_exported_is_logged(world: &World) -> Result<()> {
     let keys = world.list(EXPORTS, "").await?;
     let mut planted = vec![
@@ -503,13 +504,13 @@ async fn nothing_of_what_was_exported_is_logged(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// What a function logged, line by line.
+/// The log lines of a function.
 fn logged(world: &World, function: &str) -> Result<Vec<Value>> {
     let log = std::fs::read_to_string(world.folder().join(format!("logs/{function}.log")))?;
     Ok(log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 
-/// The service needs longer than the event waits, and finishes all the same: the documented call seals it.
+/// The service needs longer than the event allows, and finishes later. The documented call seals the job.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_ends_late_is_picked_up() -> Result<()> {
     let mut options = options(Scenario::Success);
@@ -556,8 +557,8 @@ async fn entered(world: &World, execution: &Execution, state: &str) -> Result<()
         .with_context(|| format!("{state} was not entered"))?
 }
 
-/// Lambda throttles the poll function for longer than any retry lasts: the job is announced as stalled, waits, and goes on
-/// as soon as the function runs again.
+/// Lambda throttles the poll function for longer than any retry lasts. The job is announced as stalled, waits, and goes
+/// on once the function runs again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_outlasts_a_poll_function_that_cannot_run() -> Result<()> {
     let world = World::start(options(Scenario::Success)).await?;
@@ -615,7 +616,7 @@ async fn a_job_outlasts_a_poll_function_that_cannot_run() -> Result<()> {
     Ok(())
 }
 
-/// No function polls the job until its deadline, at which the definition gives it up by itself.
+/// No function polls the job until its deadline. Then the definition gives it up by itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poll_function_that_never_runs_ends_the_job_at_its_deadline() -> Result<()> {
     let world = World::start(options(Scenario::Success)).await?;
@@ -631,7 +632,7 @@ async fn a_poll_function_that_never_runs_ends_the_job_at_its_deadline() -> Resul
     Ok(())
 }
 
-/// A function that crashes or hangs is reported as Lambda reports it, and tried again.
+/// A function that crashes or hangs is reported as by Lambda, and retried.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_of_any_function_is_survived() -> Result<()> {
     let world = World::start(options(Scenario::Success)).await?;
@@ -681,8 +682,8 @@ async fn versions(world: &World, key: &str) -> Result<Vec<String>> {
     Ok(ids.map(str::to_owned).collect())
 }
 
-/// After a redrive, all is as if nothing had happened: one start call, one receipt that was written once, and one
-/// announcement since the last look, by this very execution. `jobs` is how many the world has seen.
+/// Checks that a redrive leaves one start call, one receipt that was written once, and one announcement by this
+/// execution since the last check. `jobs` is the number of all jobs so far.
 async fn assert_ended_once(world: &World, execution: &Execution, finished: &Finished, jobs: usize) -> Result<()> {
     assert!(finished.is_success(), "{finished:#?}");
     let job = finished.job().context("no job")?;
@@ -699,19 +700,19 @@ async fn assert_ended_once(world: &World, execution: &Execution, finished: &Fini
     assert_eq!(announced.len(), 1, "{announced:#?}");
     assert_eq!(announced[0]["detail-type"], "Export Job Succeeded");
     assert_eq!(announced[0]["detail"]["receipt"], uri);
-    // Step Functions adds both; a rule can match on either.
+    // Step Functions adds both members, and a rule can match either.
     let machine = execution.arn.replace(":execution:", ":stateMachine:");
     let (machine, _) = machine.rsplit_once(':').context("not an execution")?;
     assert_eq!(announced[0]["resources"], json!([machine, execution.arn]));
     Ok(())
 }
 
-/// Redrives an execution that did not succeed, and waits for its end. Gives the states entered since.
+/// Redrives an execution that failed and waits for its end. Returns the states entered since.
 async fn redrive(world: &World, execution: &Execution, before: &Finished) -> Result<(Finished, Vec<String>)> {
     world.redrive(execution).await?;
     let finished = world.wait(execution).await?;
     let states = finished.states();
-    // Its history goes on.
+    // The history of the execution continues.
     assert!(states.starts_with(&before.states()), "{states:?}");
     let since = states[before.states().len()..].to_vec();
     Ok((finished, since))
@@ -719,7 +720,7 @@ async fn redrive(world: &World, execution: &Execution, before: &Finished) -> Res
 
 const SEALED: [&str; 5] = ["Seal", "Sealed", "Announce", "Outcome", "Succeeded"];
 
-/// Seal is not caught. Its work is done or not done; a redrive finishes it.
+/// Nothing catches the errors of Seal. Whether or not its work is done, a redrive finishes it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seal_that_fails_for_good_is_finished_by_a_redrive() -> Result<()> {
     let world = World::start(options(Scenario::Success)).await?;
@@ -729,7 +730,7 @@ async fn a_seal_that_fails_for_good_is_finished_by_a_redrive() -> Result<()> {
         assert_eq!(finished.states().last().map(String::as_str), Some("Seal"));
     };
 
-    // It seals, and dies with its answer until all retries are used up.
+    // Seal writes the receipt, and dies before answering until all retries are used up.
     world.lambda().break_down(SEAL, Fault::DieAfter)?;
     let execution = world.deliver(&event("crashed", &json!({}))).await?;
     let failed = world.wait(&execution).await?;
@@ -741,7 +742,7 @@ async fn a_seal_that_fails_for_good_is_finished_by_a_redrive() -> Result<()> {
     assert_eq!(since, SEALED);
     assert_ended_once(&world, &execution, &finished, 1).await?;
 
-    // It is refused before it has done anything; and then, somebody has put something in the receipt's place.
+    // First Seal is refused before it has written anything. Then a foreign object is in place of the receipt.
     let refusal = Fault::error("Landfall.Forbidden", "the policy of the ledger bucket refuses it");
     world.lambda().break_down(SEAL, refusal)?;
     let execution = world.deliver(&event("refused", &json!({}))).await?;
@@ -769,21 +770,21 @@ async fn a_seal_that_fails_for_good_is_finished_by_a_redrive() -> Result<()> {
     assert_eq!(since, SEALED);
     assert_ended_once(&world, &execution, &finished, 2).await?;
 
-    // What has succeeded cannot be redriven.
+    // A succeeded execution cannot be redriven.
     let error = world.redrive(&execution).await.unwrap_err();
     let error = error.downcast_ref::<ServiceError>().context("not refused")?;
     assert_eq!(error.code, "ExecutionNotRedrivable");
     Ok(())
 }
 
-/// Takes away the bus that jobs are announced on; [`deploy::bus`] puts it back.
+/// Deletes the event bus that jobs are announced on; [`deploy::bus`] makes it again.
 async fn delete_bus(world: &World) -> Result<()> {
     let bus = json!({"Name": BUS});
     world.aws().call("events", "AWSEvents.DeleteEventBus", &bus).await?;
     Ok(())
 }
 
-/// Announce is not caught either: the job is sealed and nobody has been told.
+/// Nothing catches the errors of Announce either: the job is sealed, and nobody has been told.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_announcement_that_fails_for_good_is_made_by_a_redrive() -> Result<()> {
     let world = World::start(options(Scenario::Success)).await?;
@@ -802,7 +803,7 @@ async fn an_announcement_that_fails_for_good_is_made_by_a_redrive() -> Result<()
     Ok(())
 }
 
-/// What ended in `Failed` is sealed: there is nothing to resume.
+/// A failure that ended in `Failed` is sealed, so a redrive changes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redrive_does_not_change_a_sealed_failure() -> Result<()> {
     let world = World::start(options(Scenario::Denied)).await?;
@@ -819,7 +820,7 @@ async fn a_redrive_does_not_change_a_sealed_failure() -> Result<()> {
     Ok(())
 }
 
-/// Stops an execution in a state: one that waits, or whose task has failed and is about to be tried again.
+/// Stops an execution in a state that waits, or in a task that has failed and is about to be retried.
 async fn stop_in(world: &World, execution: &Execution, state: &str) -> Result<()> {
     loop {
         let history = world.aws().execution_history(&execution.arn).await?;
@@ -843,7 +844,7 @@ async fn stop_in(world: &World, execution: &Execution, state: &str) -> Result<()
     }
 }
 
-/// An execution may be stopped anywhere, with the work of its state done or not. Where it can stand still, it goes on.
+/// An execution may be stopped in any state, with the work of that state done or not. A redrive continues it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redrive_goes_on_from_every_state() -> Result<()> {
     let world = World::start(options(Scenario::Success)).await?;
@@ -859,7 +860,7 @@ async fn a_redrive_goes_on_from_every_state() -> Result<()> {
     for (number, (state, function)) in states.into_iter().enumerate() {
         let mut detail = json!({});
         match (state, function) {
-            // Its work is done and the answer lost; then Lambda throttles, which every state lets pass for some time.
+            // The work is done but the answer lost. Then Lambda throttles, which every state retries for some time.
             (_, Some(function)) => {
                 let next = world.lambda().invocations(function) + 1;
                 world.lambda().inject(function, next, Fault::DieAfter)?;

@@ -1,6 +1,6 @@
-//! The decoders against other readers of the same formats, and against files that were cut off.
+//! Compares the decoders with other readers of the same formats, and gives them files that were cut off.
 
-// In a test the message of a panic is what is wanted.
+// A panic with its message is how these tests fail.
 #![allow(clippy::expect_used)]
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use proptest::prelude::*;
 /// The formats that are decoded.
 const FORMATS: [Format; 3] = [Format::Csv, Format::Jsonl, Format::Orc];
 
-/// Decodes with chunks of these sizes, the last one used until the end.
+/// Decodes with chunks of these sizes. The last size repeats until the end.
 fn decode(format: Format, bytes: &[u8], sizes: &[usize]) -> Result<Decoded, Defect> {
     let mut decoder = format.row().open(&Bytes::copy_from_slice(bytes))?;
     let mut rest = bytes;
@@ -75,7 +75,7 @@ fn csv_file(rows: &[Vec<String>], crlf: bool) -> Vec<u8> {
     writer.into_inner().expect("memory takes it")
 }
 
-/// Values with all that makes CSV hard.
+/// Values with everything that makes CSV hard.
 fn value() -> impl Strategy<Value = String> {
     prop_oneof![
         Just(String::new()),
@@ -149,8 +149,8 @@ proptest! {
         match (theirs, ours) {
             (Ok(theirs), Ok(ours)) => prop_assert_eq!(theirs.len() as u64, ours.rows),
             (Err(_), Ok(ours)) => prop_assert!(false, "taken, though ragged: {:?}", ours),
-            // We are stricter: an open quote, text behind a closing one, a file without a header and one with two are
-            // defects.
+            // Our decoder is stricter: an open quote, text after a closing quote, a missing header and a repeated
+            // header are defects.
             (Ok(_), Err(defect)) => prop_assert!(
                 ["quoted value", "behind a quote", "no header", "repeats the header"]
                     .iter()
@@ -162,7 +162,7 @@ proptest! {
         }
     }
 
-    /// As Spark, Hive and Glue write it. The crate escapes quotes, and not the backslashes themselves.
+    /// The format of Spark, Hive and Glue. The crate escapes quotes, but not the backslashes themselves.
     #[test]
     fn escaped_quotes_are_counted_as_the_csv_crate_does(
         table in table(),
@@ -249,8 +249,9 @@ fn a_cut_in_csv_is_found_unless_it_follows_a_whole_record() {
                 unseen.push(end);
             }
         }
-        // Where a cut leaves records of the right width, only a count from elsewhere finds it: at a record border, in
-        // the last unquoted value of a record, and in the header's last name. Nowhere within quotes.
+        // A cut that leaves records of the right width can only be found with a count from elsewhere. Such cuts are
+        // those between records, within the last unquoted value of a record, and within the last name of the header,
+        // but never within quotes.
         for end in unseen {
             let kept = &bytes[..end];
             let quotes = kept.iter().filter(|byte| **byte == b'"').count();

@@ -1,4 +1,4 @@
-//! Every handler against the simulated service, with the n-th call failing for every n.
+//! Runs every handler against the simulated service, and lets the n-th call fail for every n.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{sync::Arc, time::Duration};
@@ -44,7 +44,7 @@ fn event() -> Value {
     serde_json::from_str(include_str!("../../events/segment-snapshot.json")).expect("the sample is JSON")
 }
 
-/// One job, one receipt of it, all rows, and whoever comes later gets the same.
+/// Checks that there is one job with one receipt and all rows, and that a later delivery gets the same outcome.
 async fn assert_sealed_once(harness: &Harness, sealed: &Value, case: &str) -> Result<()> {
     assert_eq!(sealed["outcome"]["verdict"], "succeeded", "{case}: {sealed:#}");
     let receipts = harness.receipts();
@@ -54,7 +54,7 @@ async fn assert_sealed_once(harness: &Harness, sealed: &Value, case: &str) -> Re
     let receipt = harness.json(&uri)?;
     assert_eq!(receipt["output"]["rows"], PROFILES, "{case}");
     assert_eq!(harness.store.versions(EXPORTS, &receipts[0]), 1, "{case}");
-    // What was read lies beneath the attempt that counts, and nothing else does.
+    // The objects lie under the prefix of the attempt that counts, and nothing else does.
     let prefix = receipt["output"]["prefix"].as_str().context("no prefix")?;
     for object in receipt["output"]["objects"].as_array().context("no objects")? {
         let key = object["key"].as_str().context("no key")?;
@@ -76,7 +76,7 @@ async fn a_run_without_faults_succeeds() -> Result<()> {
     let sealed = harness.run("first", &event()).await?;
     assert_eq!(sealed["outcome"]["announce"], true);
     assert_eq!(sealed["announcement"]["detail_type"], "Export Job Succeeded");
-    // The receipt vouches for the report's very bytes.
+    // The receipt holds the digest of the report.
     let receipt = harness.json(sealed["outcome"]["receipt"].as_str().context("no receipt")?)?;
     let report = receipt["verification"]["report"].as_str().context("no report")?;
     let key = report
@@ -111,10 +111,11 @@ async fn a_manifest_is_written_unless_the_event_says_otherwise() -> Result<()> {
     Ok(())
 }
 
-/// Whoever meets a claim whose owner may still be at it waits, and takes it over once the owner cannot be.
+/// A delivery that meets a claim whose owner may still be working waits. It takes the claim over once the lease is
+/// over.
 #[tokio::test]
 async fn a_claim_is_taken_over_only_after_its_lease() -> Result<()> {
-    // The second call of a run is the start call: the owner dies right before it.
+    // The second call of a run is the start call. The owner dies right before it.
     let harness = <Harness>::new(settings(Scenario::Success), Faults::at(1, Moment::Before, Harm::Die))?;
     let received = <Harness>::received("one", &event());
     assert_eq!(harness.start(&received).await.unwrap_err().kind, ErrorKind::Unavailable);
@@ -134,10 +135,10 @@ async fn a_claim_is_taken_over_only_after_its_lease() -> Result<()> {
     Ok(())
 }
 
-/// An owner that wakes up after its claim was taken over changes nothing, and its job is named as an orphan.
+/// An owner that wakes up after its claim was taken over changes nothing, and its job is recorded as an orphan.
 #[tokio::test]
 async fn a_late_owner_leaves_an_orphan_and_adopts() -> Result<()> {
-    // The start call has its effect, its answer and everything after it is lost.
+    // The start call has its effect. Its answer and everything after it are lost.
     let harness = <Harness>::new(settings(Scenario::Success), Faults::at(1, Moment::After, Harm::Die))?;
     harness.start(&<Harness>::received("one", &event())).await.unwrap_err();
     let sealed = harness.run("two", &event()).await?;
@@ -154,7 +155,7 @@ async fn a_late_owner_leaves_an_orphan_and_adopts() -> Result<()> {
     Ok(())
 }
 
-/// Somebody notes an orphan in the entry while the start call is made: between the claim and what the call brought.
+/// Someone records an orphan in the entry during the start call, between the claim and the record of the id.
 fn orphan_during_start_call(harness: &Harness) {
     harness.store.before(Op::Put, 1, |store| {
         let jobs = store.keys(LEDGER).into_iter().filter(|key| key.starts_with("jobs/"));
@@ -172,8 +173,8 @@ fn assert_orphan_beside(entry: &Value, state: &str) {
     assert_eq!(entry["orphans"].as_array().map(Vec::len), Some(1));
 }
 
-/// Found by the simulator: a late owner noted its orphan while the new one made its start call, which then took its claim
-/// for lost, made an orphan of its own job, and left the next attempt to another start call.
+/// Found by the simulator: a late owner recorded its orphan while the new owner made its start call. The new owner then
+/// took its claim for lost, made an orphan of its own job, and left the next attempt to another start call.
 #[tokio::test]
 async fn an_orphan_that_is_noted_during_a_start_call_leaves_its_claim() -> Result<()> {
     let harness = harness(Scenario::Success);
@@ -185,7 +186,8 @@ async fn an_orphan_that_is_noted_during_a_start_call_leaves_its_claim() -> Resul
     Ok(())
 }
 
-/// Nor does it keep the claim of a start call that failed, for which others would wait until its lease is over.
+/// Nor does the orphan keep the claim of a failed start call alive, which would make others wait until its lease is
+/// over.
 #[tokio::test]
 async fn an_orphan_that_is_noted_during_a_failed_start_call_hides_no_failure() -> Result<()> {
     let harness = harness(Scenario::Denied);
@@ -206,7 +208,7 @@ async fn an_orphan_that_is_noted_during_a_failed_start_call_hides_no_failure() -
     Ok(())
 }
 
-/// Somebody changes the attempts of the entry while the start call is made.
+/// Someone changes the attempts of the entry during the start call.
 fn change_during_start_call<S, M>(harness: &Harness<S, M>, change: fn(&mut Vec<Value>)) {
     harness.store.before(Op::Put, 1, move |store| {
         let jobs = store.keys(LEDGER).into_iter().filter(|key| key.starts_with("jobs/"));
@@ -218,7 +220,7 @@ fn change_during_start_call<S, M>(harness: &Harness<S, M>, change: fn(&mut Vec<V
     });
 }
 
-/// The job of whoever took the claim over counts, and the receipt will name ours.
+/// The job of the delivery that took the claim over counts, and the receipt names the other job as an orphan.
 #[tokio::test]
 async fn a_job_whose_claim_was_taken_over_is_noted_as_an_orphan() -> Result<()> {
     let harness = harness(Scenario::Success);
@@ -243,7 +245,7 @@ async fn a_job_whose_claim_was_taken_over_is_noted_as_an_orphan() -> Result<()> 
     Ok(())
 }
 
-/// Where the id is ours to choose, whoever took the claim over has found the very job that we made.
+/// If Landfall chooses the id, the delivery that took the claim over found the very job that this one made.
 #[tokio::test]
 async fn a_job_that_another_one_has_recorded_is_no_orphan() -> Result<()> {
     let harness = Harness::dashboards(quicksight::Settings::default(), Faults::none())?;
@@ -339,12 +341,13 @@ async fn a_quota_that_stays_exceeded_ends_sealed() -> Result<()> {
         "{error}"
     );
     assert_eq!(harness.receipts(), Vec::<String>::new());
-    // At once, after a pause, and after a rest; the next one would have come after the deadline.
+    // The calls come at once, after a pause, and after a longer pause. The next one would come after the deadline.
     assert_eq!(harness.simulated.start_calls(), 3);
     Ok(())
 }
 
-/// A start call whose answer is lost or tells nothing may have made a job, so in a day of an outage there are few.
+/// A start call whose answer is lost or says nothing may have made a job, so there are only few of them in a day with
+/// an outage.
 #[tokio::test]
 async fn start_calls_without_an_id_become_rare() -> Result<()> {
     const STEP: Duration = Duration::from_secs(30);
@@ -372,7 +375,7 @@ async fn start_calls_without_an_id_become_rare() -> Result<()> {
             harness.clock.advance(STEP);
         }
         let rests: Vec<_> = made.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        // After the first one it is tried again at once. Each claim keeps others away for a minute by itself.
+        // The second call comes at once. Besides the pauses, each claim keeps others away for a minute.
         let least = [0, 1, 4, 16, 64, 256, 720].map(|minutes| Duration::from_secs(minutes * 60));
         assert_eq!(rests.len(), least.len(), "{case}: {rests:?}");
         for (rest, least) in rests.iter().zip(least) {
@@ -382,7 +385,7 @@ async fn start_calls_without_an_id_become_rare() -> Result<()> {
     Ok(())
 }
 
-/// The delivery was wrong and is sealed by itself; the job that another one started is open.
+/// Checks that the faulty delivery was sealed by itself, and that the job which another delivery started is open.
 fn assert_rejected_alone(harness: &Harness, sealed: &Value, job: &Job) -> Result<()> {
     assert_eq!(sealed["outcome"]["error"]["Error"], "Landfall.InvalidEvent");
     let key = sealed["job_key"].as_str();
@@ -392,7 +395,7 @@ fn assert_rejected_alone(harness: &Harness, sealed: &Value, job: &Job) -> Result
     Ok(())
 }
 
-/// The key of another job must not close that job.
+/// An idempotency key that belongs to another job must not close that job.
 #[tokio::test]
 async fn an_idempotency_key_belongs_to_one_request() -> Result<()> {
     let harness = harness(Scenario::Success);
@@ -405,10 +408,10 @@ async fn an_idempotency_key_belongs_to_one_request() -> Result<()> {
     assert_rejected_alone(&harness, &sealed, &job)
 }
 
-/// The service made the job and S3 fails for a while: the id is held on to, and no second job is made.
+/// The service made the job, and S3 fails for a while. The id is kept, and no second job is made.
 #[tokio::test]
 async fn an_id_is_not_lost_to_a_passing_error_of_the_ledger() -> Result<()> {
-    // Claim, start call, record.
+    // The calls are the claim, the start call, and the record of the id.
     let harness = <Harness>::new(settings(Scenario::Success), Faults::at(2, Moment::Before, Harm::Lose))?;
     let job = harness.start(&<Harness>::received("one", &event())).await?;
     assert_eq!((job.attempt, harness.simulated.start_calls()), (1, 1));
@@ -419,7 +422,7 @@ async fn an_id_is_not_lost_to_a_passing_error_of_the_ledger() -> Result<()> {
 #[tokio::test]
 async fn an_id_is_not_lost_to_a_refusal_of_the_ledger() -> Result<()> {
     let harness = harness(Scenario::Success);
-    // The claim, what the service writes to see whether it may, and what the start call brought.
+    // The writes are the claim, the service's test file, and the record of the id.
     harness
         .store
         .before(Op::Put, 2, |store| store.fail_at(0, ErrorKind::Forbidden));
@@ -428,7 +431,7 @@ async fn an_id_is_not_lost_to_a_refusal_of_the_ledger() -> Result<()> {
     Ok(())
 }
 
-/// Nobody would be left to hear the answer.
+/// Nobody would be left to receive the answer.
 #[tokio::test]
 async fn no_start_call_is_made_without_time_for_its_answer() -> Result<()> {
     let harness = harness(Scenario::Success);
@@ -447,7 +450,7 @@ async fn no_start_call_is_made_without_time_for_its_answer() -> Result<()> {
     Ok(())
 }
 
-/// What a receipt says was asked for is what was sent.
+/// The receipt shows the request that was sent.
 #[tokio::test]
 async fn the_request_of_a_second_attempt_is_its_own() -> Result<()> {
     let harness = harness(Scenario::LostAnswer);
@@ -461,7 +464,7 @@ async fn the_request_of_a_second_attempt_is_its_own() -> Result<()> {
     Ok(())
 }
 
-/// Options are no part of the key, so a second delivery may be wrong where the first was right.
+/// Options are not part of the key, so a second delivery may have wrong options where the first one had right ones.
 #[tokio::test]
 async fn a_local_failure_does_not_close_the_job_of_another_delivery() -> Result<()> {
     let harness = harness(Scenario::Success);
@@ -476,7 +479,7 @@ async fn a_local_failure_does_not_close_the_job_of_another_delivery() -> Result<
     assert_sealed_once(&harness, &sealed, "the other delivery").await
 }
 
-/// The outcome was decided, and the receipt was not written: whoever comes next writes it.
+/// The outcome was decided, but the receipt was not written. The next delivery writes it.
 #[tokio::test]
 async fn a_seal_that_broke_off_is_finished_by_the_next_delivery() -> Result<()> {
     let harness = harness(Scenario::Success);
@@ -490,7 +493,7 @@ async fn a_seal_that_broke_off_is_finished_by_the_next_delivery() -> Result<()> 
     Ok(())
 }
 
-/// A success whose answer cannot be read may have made a job, and is no refusal.
+/// A success whose answer cannot be read may have made a job, so it does not count as a refusal.
 #[tokio::test]
 async fn an_answer_without_an_id_is_uncertain() -> Result<()> {
     let mut harness = harness(Scenario::Success);
@@ -503,7 +506,7 @@ async fn an_answer_without_an_id_is_uncertain() -> Result<()> {
     Ok(())
 }
 
-/// A job that stood in line until its deadline is given up, not started.
+/// A job that waits for a slot until its deadline is given up and not started.
 #[tokio::test]
 async fn nothing_is_started_past_its_deadline() -> Result<()> {
     let settings = quicksight::Settings {
@@ -541,7 +544,7 @@ fn import_received() -> Result<landfall::start::Received> {
     Ok(Harness::<EndpointImports, pinpoint::Pinpoint>::received("one", &event))
 }
 
-/// A start call and what records it need 25 s. If S3 has left less of the function's minute, the call is not begun.
+/// A start call and the record of its id need 25 s. If S3 has left less of the function's minute, the call is not made.
 #[tokio::test]
 async fn no_start_call_begins_without_time_to_record_its_id() -> Result<()> {
     for (seconds, is_begun) in [(34, true), (35, false)] {
@@ -556,7 +559,7 @@ async fn no_start_call_begins_without_time_to_record_its_id() -> Result<()> {
         if let Err(error) = started {
             assert_eq!(error.kind, ErrorKind::Unavailable);
             assert!(error.message.contains("too little time is left"), "{error}");
-            // Nothing was asked of the service, so the attempt is not lost.
+            // The service was not called, so the attempt is not lost.
             assert_eq!(harness.start(&received).await?.attempt, 1);
         }
     }
@@ -570,7 +573,7 @@ async fn no_start_call_begins_without_time_to_record_its_id() -> Result<()> {
     Ok(())
 }
 
-/// Whatever loses all answers: nine start calls are made of a job, and no more.
+/// If every answer is lost, nine start calls are made for a job and no more.
 #[tokio::test]
 async fn a_job_makes_at_most_nine_start_calls_without_an_id() -> Result<()> {
     for (number, next) in [(8, Some(9)), (9, None)] {
@@ -606,7 +609,7 @@ async fn a_job_makes_at_most_nine_start_calls_without_an_id() -> Result<()> {
     Ok(())
 }
 
-/// The state machine compares deadlines as texts, so they are whole seconds; none is earlier than was asked for.
+/// The state machine compares deadlines as texts, so they are whole seconds. None is earlier than was asked for.
 #[tokio::test]
 async fn a_deadline_is_a_whole_second_and_not_too_early() -> Result<()> {
     let mut event = event();
@@ -624,7 +627,7 @@ async fn a_deadline_is_a_whole_second_and_not_too_early() -> Result<()> {
     Ok(())
 }
 
-/// What was right when the job got in line is checked again before it is started.
+/// The source was valid when the job began to wait. It is checked again before the start call.
 #[tokio::test]
 async fn a_source_that_changed_while_its_job_waited_is_checked_again() -> Result<()> {
     let harness = imports(pinpoint::Scenario::Full)?;
@@ -642,7 +645,7 @@ async fn a_source_that_changed_while_its_job_waited_is_checked_again() -> Result
     Ok(())
 }
 
-/// However long its source took to read, an import whose start call was lost is looked for some time after that call.
+/// However long reading the source took, the import of a lost start call is looked for until some time after that call.
 #[tokio::test]
 async fn a_lost_import_is_believed_absent_only_some_time_after_its_call() -> Result<()> {
     let harness = imports(pinpoint::Scenario::StartThrottled)?;
@@ -663,8 +666,8 @@ async fn a_lost_import_is_believed_absent_only_some_time_after_its_call() -> Res
     Ok(())
 }
 
-/// Found by the simulator: the seal of a rejected delivery that died right after its decision found the job sealed by its
-/// owner the next time, and went with that, so that nobody announced the rejection that stood in the ledger.
+/// Found by the simulator: the seal of a rejected delivery died right after its decision. When it was retried, it found
+/// the job sealed by its owner and took over that outcome, so that nobody announced the rejection in the ledger.
 #[tokio::test]
 async fn a_rejection_stands_when_its_seal_is_tried_again() -> Result<()> {
     let harness = harness(Scenario::Success);
@@ -679,8 +682,8 @@ async fn a_rejection_stands_when_its_seal_is_tried_again() -> Result<()> {
     Ok(())
 }
 
-/// Found by the simulator: a delivery that found a job past its deadline, which another one had not been able to start,
-/// was rejected and announced by itself, although nobody could start the job any more.
+/// Found by the simulator: a delivery found a job past its deadline that another delivery had not been able to start.
+/// It was rejected and announced by itself, although nobody could start the job any more.
 #[tokio::test]
 async fn a_job_that_can_no_longer_start_is_given_up_for_all_deliveries() -> Result<()> {
     // The owner dies right before its start call.
@@ -703,7 +706,7 @@ async fn a_job_that_can_no_longer_start_is_given_up_for_all_deliveries() -> Resu
     Ok(())
 }
 
-/// Found by the simulator: the deadline had passed by the clock of the start function, and not yet by that of the seal,
+/// Found by the simulator: the deadline had passed by the clock of the start function, but not yet by that of the seal,
 /// which took the job for another delivery's.
 #[tokio::test]
 async fn a_deadline_that_has_passed_by_another_clock_ends_the_job() -> Result<()> {
@@ -731,8 +734,8 @@ async fn a_deadline_that_has_passed_by_another_clock_ends_the_job() -> Result<()
     Ok(())
 }
 
-/// Found by the simulator: a delivery that found out that Pinpoint does not tell whether a lost call made a job was
-/// rejected, since another one had made the call.
+/// Found by the simulator: a delivery found out that Pinpoint does not say whether a lost call made a job. It was
+/// rejected, because another delivery had made the call.
 #[tokio::test]
 async fn a_lost_import_that_pinpoint_cannot_tell_is_given_up_for_all_deliveries() -> Result<()> {
     let harness = imports(pinpoint::Scenario::EmptyDefinition)?;
@@ -750,8 +753,8 @@ async fn a_lost_import_that_pinpoint_cannot_tell_is_given_up_for_all_deliveries(
     Ok(())
 }
 
-/// An execution that died while it polled or verified a job which another one had started is sealed alone: the owner, or
-/// whoever comes after it, may get to the end.
+/// An execution that died while it polled or verified a job of another execution is sealed alone. The owner, or a later
+/// delivery, may still finish the job.
 #[tokio::test]
 async fn an_execution_that_adopts_a_job_and_dies_does_not_close_it() -> Result<()> {
     for dies_in_verify in [false, true] {
@@ -775,13 +778,13 @@ async fn an_execution_that_adopts_a_job_and_dies_does_not_close_it() -> Result<(
         let owners = harness.run("one", &event()).await?;
         assert_eq!(owners["job_key"], adopted.job_key);
         assert_sealed_once(&harness, &owners, "the owner").await?;
-        // A seal that is tried again stays with what it said.
+        // A retried seal gives the same answer.
         assert_eq!(json!(harness.seal(input).await?), sealed);
     }
     Ok(())
 }
 
-/// What the service says of the job, everybody hears: it ends the job, whoever hears it first.
+/// Every delivery gets the same answer of the service about the job. So the first delivery that gets it ends the job.
 #[tokio::test]
 async fn an_error_that_every_delivery_gets_ends_the_job_for_all() -> Result<()> {
     let harness = harness(Scenario::Success);
@@ -796,7 +799,7 @@ async fn an_error_that_every_delivery_gets_ends_the_job_for_all() -> Result<()> 
     Ok(())
 }
 
-/// The owner's own death is the job's: nobody else may be there to end it.
+/// If the owner dies, the job fails, because nobody else may be there to end it.
 #[tokio::test]
 async fn an_execution_that_started_a_job_and_dies_closes_it() -> Result<()> {
     let harness = harness(Scenario::Success);
@@ -809,7 +812,7 @@ async fn an_execution_that_started_a_job_and_dies_closes_it() -> Result<()> {
     Ok(())
 }
 
-/// What the seal of a failed delivery wrote over was read before it: a claim that another one made meanwhile stands.
+/// A claim that another delivery made after the seal of a failed delivery read the entry stands.
 #[tokio::test]
 async fn a_claim_that_is_made_during_a_seal_is_not_closed() -> Result<()> {
     let harness = harness(Scenario::Success);
@@ -830,7 +833,7 @@ async fn a_claim_that_is_made_during_a_seal_is_not_closed() -> Result<()> {
     assert_sealed_once(&harness, &owners, "the owner").await
 }
 
-/// Whoever sends a rejected event again is told why it is rejected now.
+/// A rejected event that is sent again gets the reason that holds now.
 #[tokio::test]
 async fn another_rejection_of_the_same_event_has_its_own_reason() -> Result<()> {
     let harness = harness(Scenario::Success);

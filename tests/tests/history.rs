@@ -1,4 +1,4 @@
-//! What runs of a request learn from each other, and that no job depends on it.
+//! What runs of a request learn from earlier ones, and that no job depends on it.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{sync::Arc, time::Duration};
@@ -36,7 +36,7 @@ fn harness(scenario: Scenario, faults: Arc<Faults>) -> Result<Harness> {
     <Harness>::new(settings, faults)
 }
 
-/// The n-th request of the same export.
+/// The n-th event for the same request.
 fn event(number: usize) -> Value {
     let mut event: Value =
         serde_json::from_str(include_str!("../../events/segment-snapshot.json")).expect("it is JSON");
@@ -44,7 +44,7 @@ fn event(number: usize) -> Value {
     event
 }
 
-/// The only history that there is.
+/// The history, of which there is only one.
 fn history<S: JobService, M: SimulatedService + 'static>(harness: &Harness<S, M>) -> Result<History> {
     let key = key(harness).context("there is no history")?;
     Ok(serde_json::from_value(harness.json(&format!("s3://{LEDGER}/{key}"))?)?)
@@ -89,7 +89,7 @@ async fn a_request_that_ran_before_is_polled_less() -> Result<()> {
     Ok(())
 }
 
-/// It goes through the state machine with the job.
+/// The history is part of the job, which goes through the state machine.
 #[tokio::test]
 async fn the_job_carries_the_history_and_stays_small() -> Result<()> {
     let harness = harness(Scenario::Success, Faults::none())?;
@@ -100,7 +100,7 @@ async fn the_job_carries_the_history_and_stays_small() -> Result<()> {
     assert_eq!(job.history.len(), 20);
     let bytes = serde_json::to_vec(&job)?.len();
     assert!(bytes < 4_000, "{bytes} bytes");
-    // An execution that an older version has started goes on.
+    // An execution that an older version started goes on.
     let mut old = json!(job);
     let members = old.as_object_mut().context("not an object")?;
     members.retain(|name, _| !["history", "running_at", "service_ended_at"].contains(&name.as_str()));
@@ -123,7 +123,7 @@ async fn a_run_is_kept_once_however_often_it_is_sealed() -> Result<()> {
     Ok(())
 }
 
-/// Each call of the seal is lost, alone or with the function: the run is kept once, or not at all.
+/// Each call of the seal is lost, alone or with its function. The run is kept once or not at all.
 #[tokio::test]
 async fn a_seal_that_breaks_off_keeps_a_run_once() -> Result<()> {
     let quiet = harness(Scenario::Success, Faults::none())?;
@@ -138,7 +138,7 @@ async fn a_seal_that_breaks_off_keeps_a_run_once() -> Result<()> {
                 assert_eq!(sealed["outcome"]["verdict"], "succeeded", "{case}");
                 harness.run("one", &event(0)).await?;
                 let runs = key(&harness).map_or(Ok(0), |_| history(&harness).map(|history| history.runs.len()))?;
-                // A function that dies is run again; a call that is lost alone costs what it would have kept.
+                // A function that dies is run again. A call that is lost alone costs the record of the run.
                 assert!(
                     runs == 1 || (harm == Harm::Lose && call >= calls - 2),
                     "{case}: {runs} runs"
@@ -157,7 +157,7 @@ async fn two_seals_at_once_keep_both_runs() -> Result<()> {
     other.runs[0].job_key = "other".to_owned();
     let key = key(&harness).context("no history")?;
     let place = key.clone();
-    // Puts of a run: the claim, the id, the report, the outcome, the receipt, the pointer, the history.
+    // The writes of a run: claim, id, report, outcome, receipt, pointer, history.
     let puts = |harness: &Harness| {
         harness
             .store
@@ -196,7 +196,7 @@ async fn an_unreadable_history_is_replaced() -> Result<()> {
     Ok(())
 }
 
-/// Nobody looked for longer than was planned: an execution that was redriven, or one that adopted the job.
+/// Nobody polled for longer than planned: the execution was redriven, or adopted the job.
 #[tokio::test]
 async fn a_run_with_a_gap_before_its_last_poll_is_not_kept() -> Result<()> {
     let harness = harness(Scenario::Success, Faults::none())?;
@@ -231,7 +231,7 @@ fn endpoint_export() -> Result<(Value, pinpoint::Settings)> {
     Ok((event, settings))
 }
 
-/// Pinpoint says when a job ended, however late that is seen.
+/// Pinpoint says when a job ended, so it does not matter how late the end is seen.
 #[tokio::test]
 async fn the_end_that_the_service_gives_is_kept() -> Result<()> {
     let (event, settings) = endpoint_export()?;
@@ -250,7 +250,7 @@ async fn the_end_that_the_service_gives_is_kept() -> Result<()> {
     Ok(())
 }
 
-/// When a job began whose start call was lost is not known.
+/// If the start call was lost, it is unknown when the job began.
 #[tokio::test]
 async fn the_run_of_a_job_with_a_lost_start_call_is_not_kept() -> Result<()> {
     let (event, settings) = endpoint_export()?;

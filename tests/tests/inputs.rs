@@ -1,9 +1,9 @@
-//! Thousands of spoiled events and jobs, given to the functions' own handlers as the JSON texts that Lambda hands over.
+//! Gives thousands of damaged events and jobs to the functions' own handlers, as the JSON texts that Lambda passes on.
 //!
-//! What must stay true: no input makes a function panic or fail by a name that is not ours, and no event is taken for a
-//! defect of Landfall. Whatever the first step refuses is sealed and announced by the last one. The texts follow from a
-//! fixed number, so that a failure comes again; `LANDFALL_SPOILED=N` makes N of each kind. They are spoiled as JSON, not
-//! as bytes: EventBridge and Lambda take nothing else.
+//! What must stay true: no input makes a function panic or fail with a name that is not ours, and no event is reported
+//! as a defect of Landfall. The last step seals and announces everything that the first step refuses. The texts depend
+//! on a fixed seed, so that a failure can be repeated; `LANDFALL_SPOILED=N` makes N of each kind. They are damaged as
+//! JSON and not as bytes, because EventBridge and Lambda accept only JSON.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{fs, path::Path, sync::Arc};
@@ -36,18 +36,18 @@ use landfall_tests::{
 };
 use serde_json::{Value, json};
 
-/// How many events of each kind are spoiled.
+/// How many events of each kind are damaged.
 const EVENTS: usize = 2_000;
 
-/// What a state takes.
+/// The largest input of a state.
 const MOST_DATA: usize = 256 << 10;
 
-/// A JSON text that can be spoiled.
+/// A JSON text that can be damaged.
 #[derive(Clone)]
 enum Node {
     Text(String),
     Array(Vec<Self>),
-    /// Names are JSON texts, too.
+    /// Names are JSON texts, so that they can be damaged, too.
     Object(Vec<(String, Self)>),
 }
 
@@ -89,7 +89,7 @@ impl Node {
         }
     }
 
-    /// A node at or beneath this one; the deeper the likelier than its share.
+    /// A random node at or below this one. Deeper nodes are likelier than their share.
     fn any(&mut self, rng: &mut Rng) -> &mut Self {
         let beneath = match self {
             Self::Text(_) => 0,
@@ -152,7 +152,7 @@ fn name(rng: &mut Rng) -> Node {
     Node::Text(rng.choice(NAMES).unwrap_or_default().to_owned())
 }
 
-/// A value that somebody may have trouble with.
+/// A value that is hard to handle.
 fn nasty(rng: &mut Rng) -> Node {
     const VALUES: [&str; 32] = [
         "1e400",
@@ -199,7 +199,7 @@ fn nasty(rng: &mut Rng) -> Node {
     Node::Text(text)
 }
 
-/// Texts made of the sample events that have `words` in their names.
+/// Texts made from the sample events that have `words` in their names.
 struct Spoiled {
     rng: Rng,
     samples: Vec<Node>,
@@ -240,7 +240,7 @@ fn how_many() -> usize {
     set.and_then(|number| number.parse().ok()).unwrap_or(EVENTS)
 }
 
-/// What the state machine hands to a first step, and to the last one with the error of the first.
+/// The input of a first step, or of the last step with the error of the first.
 fn handed_over(kind: &Kind, execution: &str, event: &str, error: Option<&Error>) -> Input {
     let error = error.map_or(String::new(), |error| {
         let cause = json!({"errorType": error.kind.name(), "errorMessage": error.message}).to_string();
@@ -250,7 +250,7 @@ fn handed_over(kind: &Kind, execution: &str, event: &str, error: Option<&Error>)
     Input::read(text.as_bytes()).unwrap_or_else(|why| panic!("{text} is no JSON: {why}"))
 }
 
-/// What an event may be refused for.
+/// Checks that the error is one of those for a refused event.
 fn assert_refused(error: &Error, event: &str, input: &Input) {
     let is_the_events = matches!(
         error.kind,
@@ -282,7 +282,7 @@ fn assert_sealed(sealed: &Sealed, event: &str, error: &Error, store: &MemoryStor
     );
 }
 
-/// Starts and seals spoiled events of a kind. Gives how many were started, refused, and refused as unreadable.
+/// Starts and seals damaged events of a kind. Returns how many were started, refused, and refused as unreadable.
 async fn events_of<S: JobService, M: SimulatedService + 'static>(
     harness: &Harness<S, M>,
     words: &str,
@@ -301,7 +301,7 @@ async fn events_of<S: JobService, M: SimulatedService + 'static>(
                 assert!(is_whole, "{event} was started");
                 started += 1;
             }
-            // The service runs as many as it can.
+            // The service runs as many jobs as it can.
             Err(error) if error.kind == ErrorKind::Busy => {
                 assert!(is_whole, "{event} stands in line");
                 started += 1;
@@ -361,7 +361,7 @@ async fn spoiled_events_of_dashboard_snapshots_are_refused_by_name_and_sealed() 
     Ok(())
 }
 
-/// A deployment that runs batches.
+/// A deployment with batches.
 fn batches() -> Result<(Deployment, Arc<MemoryStore>, ManualClock)> {
     let clock = ManualClock::at("2026-11-01T05:00:02Z".parse()?);
     let store = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
@@ -421,7 +421,7 @@ async fn spoiled_batches_are_refused_by_name_and_summed_up() -> Result<()> {
     Ok(())
 }
 
-/// A request that cannot be read stops no other, in the event as in a list.
+/// A request that cannot be read stops no other, whether in the event or in a list.
 #[tokio::test]
 async fn an_unreadable_request_stops_no_other() -> Result<()> {
     let (deployment, store, clock) = batches()?;
@@ -479,7 +479,7 @@ async fn an_unreadable_request_stops_no_other() -> Result<()> {
             );
         }
     }
-    // What is wrong beside them is wrong with the batch.
+    // A fault outside of the requests refuses the whole batch.
     let event = event(
         "3",
         &format!("\"Requests\": [{}], \"x\": 1e999, \"Requests\": []", requests[0]),
@@ -499,7 +499,7 @@ async fn an_unreadable_request_stops_no_other() -> Result<()> {
     Ok(())
 }
 
-/// Poll, Verify and Seal with a job that was spoiled on its way.
+/// Runs Poll, Verify and Seal with a damaged job.
 #[tokio::test]
 async fn spoiled_jobs_are_refused_by_name() -> Result<()> {
     let harness = Harness::new(Default::default(), Faults::none())?;
@@ -520,7 +520,7 @@ async fn spoiled_jobs_are_refused_by_name() -> Result<()> {
         let input = Input::read(text.as_bytes())?;
         match read_input::<Job>(input.clone()) {
             Ok(job) => {
-                // Failing or not, it does so by name.
+                // It may fail, but only with a name of ours.
                 let _ = harness.poll(job).await;
                 read += 1;
             }
@@ -535,7 +535,7 @@ async fn spoiled_jobs_are_refused_by_name() -> Result<()> {
     Ok(())
 }
 
-/// The seal of a job that another version wrote, or that is broken otherwise.
+/// Seals a job that another version wrote, or that is damaged.
 #[tokio::test]
 async fn a_job_that_cannot_be_read_is_sealed() -> Result<()> {
     let harness = Harness::new(Default::default(), Faults::none())?;
@@ -554,7 +554,7 @@ async fn a_job_that_cannot_be_read_is_sealed() -> Result<()> {
             outcome.receipt
         );
     }
-    // Of another execution's job it closes nothing.
+    // It does not close the job of another execution.
     let other = harness
         .start(&<Harness>::received(
             "two",
@@ -580,7 +580,7 @@ async fn a_job_that_cannot_be_read_is_sealed() -> Result<()> {
     Ok(())
 }
 
-/// A cause that Step Functions cut within a surrogate pair is no reason not to seal.
+/// A cause that Step Functions cut within a surrogate pair does not keep a job from being sealed.
 #[tokio::test]
 async fn a_cause_that_was_cut_within_a_character_is_sealed() -> Result<()> {
     let harness = Harness::new(Default::default(), Faults::none())?;
@@ -596,7 +596,7 @@ async fn a_cause_that_was_cut_within_a_character_is_sealed() -> Result<()> {
         !outcome.receipt.key.contains("rejected-"),
         "it is the job's own outcome"
     );
-    // A poll may be given such a cause, too.
+    // A poll may get such a cause, too.
     let job = harness.start(&<Harness>::received("two", &json!({
         "id": "other", "detail-type": "Segment Snapshot Requested", "source": "test", "time": "2026-11-01T05:00:00Z",
         "detail": serde_json::from_str::<Value>(event)?["detail"],
@@ -610,7 +610,7 @@ async fn a_cause_that_was_cut_within_a_character_is_sealed() -> Result<()> {
     Ok(())
 }
 
-/// A member that stands twice is read by no two programs in the same way, so nothing is closed for it.
+/// Programs read a repeated member differently, so nothing is closed for such an event.
 #[tokio::test]
 async fn a_cancel_that_names_two_jobs_closes_none() -> Result<()> {
     let harness = Harness::new(Default::default(), Faults::none())?;
@@ -627,7 +627,7 @@ async fn a_cancel_that_names_two_jobs_closes_none() -> Result<()> {
     Ok(())
 }
 
-/// Two deliveries of one unreadable event are announced once, another one by itself.
+/// Two deliveries of one unreadable event are announced once, and another unreadable event by itself.
 #[tokio::test]
 async fn an_unreadable_event_is_announced_once() -> Result<()> {
     let harness = Harness::new(Default::default(), Faults::none())?;
@@ -650,7 +650,7 @@ async fn an_unreadable_event_is_announced_once() -> Result<()> {
     let (announced, other) = deliver("arn:3", &spoiled("1e401")).await?;
     assert!(announced);
     assert_ne!(first, other);
-    // Deliveries of the bare event, as somebody who invokes the function sends it.
+    // The function is invoked directly with the bare event.
     let invocation = harness.invoke();
     let received = Received::read::<landfall_customer_profiles::SegmentSnapshots>(
         Input::read(spoiled("1e400").as_bytes())?,
@@ -661,8 +661,8 @@ async fn an_unreadable_event_is_announced_once() -> Result<()> {
     Ok(())
 }
 
-/// The same through the deployed definition, its interpreter and the functions' own binaries. The interpreter is Python's
-/// and passes on neither numbers beyond a float nor members that stand twice, as Step Functions may.
+/// Runs such events through the deployed definition, its interpreter and the functions' own binaries. The interpreter
+/// is written in Python and cannot pass on numbers beyond a float or repeated members, as Step Functions may.
 #[tokio::test(flavor = "multi_thread")]
 async fn unreadable_events_end_sealed_and_announced_on_the_interpreter() -> Result<()> {
     let mut options = Options::for_kind("segment-snapshot")?;

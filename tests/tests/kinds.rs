@@ -1,6 +1,6 @@
-//! What every kind keeps, whatever its service: a module of tests for each row of the registry.
+//! The conformance suite: every kind keeps these promises. Each row of the registry gets a module of tests.
 //!
-//! What must stay true: nothing here knows a kind. A test that needs one stands with that kind's own.
+//! What must stay true: nothing here depends on a kind. A test for one kind is in that kind's own file.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{sync::Arc, time::Duration};
@@ -23,7 +23,7 @@ use landfall_tests::{
 };
 use serde_json::{Value, json};
 
-/// Each promise for each kind.
+/// Tests each promise for each kind.
 macro_rules! kind_keeps_its_promises {
     ($($kind:ident: $service:ty),* $(,)?) => {$(
         mod $kind {
@@ -89,13 +89,14 @@ fn receipt<S: Subject>(harness: &Bench<S>, sealed: &Value) -> Result<Value> {
     harness.json(sealed["outcome"]["receipt"].as_str().context("no receipt")?)
 }
 
-/// What of a receipt is the same whatever was lost on the way: how many rows there are in how many data objects.
+/// The part of a receipt that does not depend on lost calls: the rows and the number of data objects.
 fn counted(receipt: &Value) -> [Value; 3] {
     let of = |pointer: &str| receipt.pointer(pointer).cloned().unwrap_or_default();
     [of("/output/rows"), of("/output/data_objects"), of("/source/rows")]
 }
 
-/// One outcome, one receipt of it, only what its own attempt wrote, and whoever comes later gets the same.
+/// Checks that there is one outcome with one receipt, that only the files of its own attempt are in it, and that later
+/// deliveries get the same.
 async fn assert_sealed_once<S: Subject>(harness: &Bench<S>, sealed: &Value, case: &str) -> Result<[Value; 3]> {
     assert_eq!(sealed["outcome"]["verdict"], "succeeded", "{case}: {sealed:#}");
     let uri = sealed["outcome"]["receipt"].as_str().context("no receipt")?;
@@ -122,7 +123,7 @@ async fn assert_sealed_once<S: Subject>(harness: &Bench<S>, sealed: &Value, case
         assert!(format!("s3://{EXPORTS}/{key}").starts_with(prefix), "{case}: {key}");
     }
     let jobs = harness.simulated.jobs_made().len();
-    // One lost call leads to a second job only where the first one cannot be found.
+    // One lost call leads to a second job only if the first one cannot be found.
     let most = if S::FOUND_BY == FoundBy::Nothing { 2 } else { 1 };
     assert!((1..=most).contains(&jobs), "{case}: {jobs} jobs");
 
@@ -135,7 +136,7 @@ async fn assert_sealed_once<S: Subject>(harness: &Bench<S>, sealed: &Value, case
     Ok(counted(&receipt))
 }
 
-/// Each call of a run, one after the other, is lost before or after its effect, alone or with the function that made it.
+/// Each call of a run in turn is lost before or after its effect, alone or with the function that made it.
 async fn any_one_call_may_be_lost<S: Subject>() -> Result<()> {
     let event = S::sample()?;
     let quiet = bench::<S>(Faults::none())?;
@@ -160,7 +161,7 @@ async fn any_one_call_may_be_lost<S: Subject>() -> Result<()> {
     Ok(())
 }
 
-/// A step that is repeated with the same input gives the same and changes nothing.
+/// Repeats each step with the same input. It gives the same output and changes nothing.
 async fn every_step_may_run_twice<S: Subject>() -> Result<()> {
     let harness = bench::<S>(Faults::none())?;
     let event = S::sample()?;
@@ -180,7 +181,7 @@ async fn every_step_may_run_twice<S: Subject>() -> Result<()> {
     let told = |job: &Job| job.report.as_ref().map(|report| (report.rows, report.verdict.clone()));
     assert_eq!(told(&twice), told(&verified));
 
-    // As after a redrive.
+    // As a redrive does.
     let sealed = harness.seal(json!(verified)).await?;
     harness.pass(Duration::from_secs(60)).await;
     let resealed = harness.seal(json!(verified)).await?;
@@ -189,7 +190,7 @@ async fn every_step_may_run_twice<S: Subject>() -> Result<()> {
     Ok(())
 }
 
-/// Two executions of one trigger beside each other.
+/// Runs two executions of one trigger side by side.
 async fn deliveries_share_a_job_and_one_announces_it<S: Subject>() -> Result<()> {
     let harness = bench::<S>(Faults::none())?;
     let event = S::sample()?;
@@ -206,7 +207,7 @@ async fn deliveries_share_a_job_and_one_announces_it<S: Subject>() -> Result<()>
     Ok(())
 }
 
-/// What a service may refuse with. No refusal of a poll says that the job failed.
+/// How a service may refuse a call. No refused poll means that the job failed.
 const REFUSALS: [(u16, &str); 5] = [
     (400, "SomethingNewException"),
     (403, "AccessDeniedException"),
@@ -242,7 +243,7 @@ async fn a_job_outlives_refused_polls<S: Subject>() -> Result<()> {
     Ok(())
 }
 
-/// A service that says no made no job. What it said is sealed and announced once.
+/// A service that refuses the start call made no job. The refusal is sealed and announced once.
 async fn a_refused_start_is_sealed_and_makes_no_job<S: Subject>() -> Result<()> {
     let mut harness = bench::<S>(Faults::none())?;
     let refusal = Refusal::new(StatusCode::FORBIDDEN, "AccessDeniedException", "no");
@@ -286,7 +287,7 @@ async fn a_job_waits_until_a_slot_is_free<S: Subject>() -> Result<()> {
     Ok(())
 }
 
-/// The service finishes a job that was given up: it is sealed without another one.
+/// The service finishes a job that was given up. Picking it up seals it without another job.
 async fn a_job_that_was_given_up_is_picked_up<S: Subject>() -> Result<()> {
     let duration = Duration::from_secs(300);
     let harness = Bench::<S>::usual(ROWS, duration, Faults::none())?;
@@ -306,7 +307,7 @@ async fn a_job_that_was_given_up_is_picked_up<S: Subject>() -> Result<()> {
     Ok(())
 }
 
-/// All that goes over the wire is a call of botocore's models, and an answer to it.
+/// Everything on the wire is a call of botocore's models and an answer to it.
 async fn requests_and_answers_conform<S: Subject>() -> Result<()> {
     let mut harness = bench::<S>(Faults::none())?;
     let recorder = Recorder::new(Arc::clone(&harness.simulated) as Arc<_>);

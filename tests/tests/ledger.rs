@@ -1,4 +1,4 @@
-//! The ledger, the queue and the quota, call by call on the S3 in memory.
+//! Tests the ledger, the queue and the quota, call by call, on the S3 in memory.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{sync::Arc, time::Duration};
@@ -61,7 +61,7 @@ impl World {
         Ok(serde_json::from_slice(&body)?)
     }
 
-    /// Lets somebody else write the object again before each of the next `puts`.
+    /// Lets someone else write the object again before each of the next `puts`.
     fn rewrite_before(&self, puts: u32, key: &str) {
         for put in 0..puts {
             let key = key.to_owned();
@@ -92,7 +92,7 @@ async fn an_entry_is_changed_again_after_each_lost_race_and_given_up_after_the_l
             let Changed::Written(written) = changed? else {
                 anyhow::bail!("it was left")
             };
-            // What is written was decided on the version that it replaces.
+            // The new content was decided from the version that it replaces.
             let replaced = match lost {
                 0 => "after owner#0".to_owned(),
                 lost => format!("after somebody else, {}", lost - 1),
@@ -122,7 +122,7 @@ async fn an_unchanged_entry_is_not_written() -> Result<()> {
     Ok(())
 }
 
-/// Entries, and what they are asked for, are told apart: gone, of another version, and not ours.
+/// The ledger tells apart an entry that is gone, one of another version, and an object that is not ours.
 #[tokio::test]
 async fn an_entry_that_cannot_be_used_is_named() -> Result<()> {
     const KEY: &str = "jobs/segment-snapshot/job.json";
@@ -159,7 +159,7 @@ async fn an_entry_that_cannot_be_used_is_named() -> Result<()> {
     Ok(())
 }
 
-/// S3 refuses the second try of a write whose first one succeeded: each write is known by its token.
+/// If S3 refuses the retry of a write that had succeeded, the write's token shows that it was ours.
 #[tokio::test]
 async fn a_retried_write_that_finds_its_own_result_has_succeeded() -> Result<()> {
     let world = World::new();
@@ -184,7 +184,7 @@ async fn a_value_that_is_written_once_stays() -> Result<()> {
     Ok(())
 }
 
-/// Each contender pauses for another time, longer after each lost race, and never for long.
+/// Each contender pauses for a different time, longer after each lost race, and never for long.
 #[tokio::test]
 async fn a_lost_race_for_a_shared_value_is_followed_by_a_pause() -> Result<()> {
     const KEY: &str = "slots/x.json";
@@ -236,14 +236,14 @@ async fn a_queue_has_as_many_slots_as_its_limit_and_a_job_one_of_them() -> Resul
     assert!(queue.enter(3, "c", until).await?);
     queue.leave("b").await?;
     assert_eq!(slots(&world)?, ["a", "c"]);
-    // A job without a slot gives none back, and so writes nothing.
+    // A job without a slot returns none, and so writes nothing.
     let versions = world.store.versions(LEDGER, &Queue::key(&world.kind));
     queue.leave("b").await?;
     assert_eq!(world.store.versions(LEDGER, &Queue::key(&world.kind)), versions);
     Ok(())
 }
 
-/// A slot lasts until its time is over; the moment itself is past.
+/// A slot ends at the exact moment of its expiry.
 #[tokio::test]
 async fn a_slot_that_was_not_returned_expires() -> Result<()> {
     let world = World::new();
@@ -260,7 +260,8 @@ async fn a_slot_that_was_not_returned_expires() -> Result<()> {
     Ok(())
 }
 
-/// Two jobs of a full queue are looked up each time, others as time goes by. A job without an entry was deleted.
+/// Two jobs of a full queue are looked up each time, and different ones as time goes by. If a job has no entry, someone
+/// deleted it.
 #[tokio::test]
 async fn a_full_queue_is_searched_for_jobs_that_are_gone() -> Result<()> {
     const JOBS: u64 = 6;
@@ -274,7 +275,7 @@ async fn a_full_queue_is_searched_for_jobs_that_are_gone() -> Result<()> {
     }
     let gets = world.store.count(Op::Get);
     assert!(!queue.enter(JOBS, "new", until).await?);
-    // The queue, and two entries.
+    // One read of the queue and two of entries.
     assert_eq!(world.store.count(Op::Get) - gets, 3);
     world.store.remove(LEDGER, "jobs/segment-snapshot/3.json");
     let mut tries = 0;
@@ -306,7 +307,7 @@ async fn a_call_counts_once_for_its_day_until_it_is_taken_back() -> Result<()> {
     assert!(!quota.is_left().await?);
     assert!(!quota.count("c").await?);
     assert!(quota.count("b").await?);
-    // What was not counted is not taken back, and nothing is written for it.
+    // A call that was not counted is not taken back, and nothing is written.
     let key = "starts/segment-snapshot/shop/2026-11-01.json";
     let versions = world.store.versions(LEDGER, key);
     quota.take_back("c").await?;

@@ -1,7 +1,7 @@
-//! What the functions log: everything that happened, of which job, and nothing that anybody else wrote.
+//! What the functions log: everything that happened and to which job, but no text of anyone else.
 //!
-//! The functions run through their own handlers and the deployed subscriber, at the level TRACE. Names, addresses, links and
-//! credentials are planted in events, in answers of the services, and in objects.
+//! The functions run with their own handlers and the deployed subscriber, at the level TRACE. Events, answers of the
+//! services and objects hold planted names, addresses, links and credentials.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{
@@ -39,7 +39,7 @@ use landfall_tests::{
 };
 use serde_json::{Value, json};
 
-/// What is planted. All of it is found by this word.
+/// Every planted value contains this word.
 const WORD: &str = "planted";
 const PLANTS: [&str; 6] = [
     "Anna Planted",
@@ -50,7 +50,7 @@ const PLANTS: [&str; 6] = [
     "wJalrXUtnFEMI/K7MDENG/bPxRfiCYPLANTEDKEY",
 ];
 
-/// Beside what is planted: the credentials that the clients sign with, and what only a signed request holds.
+/// Other secrets: the credentials of the clients, and parts that only a signed request has.
 const SECRETS: [&str; 6] = [
     "anotreal",
     "notrealrn",
@@ -60,7 +60,7 @@ const SECRETS: [&str; 6] = [
     "authorization",
 ];
 
-/// What is logged in this process, by all tests.
+/// Everything that the tests of this process log.
 static LOG: LazyLock<Mutex<Vec<u8>>> = LazyLock::new(Mutex::default);
 
 struct Sink;
@@ -75,7 +75,7 @@ impl Write for Sink {
     }
 }
 
-/// One test at a time: each looks at its own lines.
+/// The tests take turns, so that each sees only its own lines.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 async fn begin() -> tokio::sync::MutexGuard<'static, ()> {
@@ -106,7 +106,7 @@ fn lines() -> Vec<Value> {
     log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// What of the planted stands in a text.
+/// The planted values that a text contains.
 fn found_in(text: &str) -> Vec<&'static str> {
     let text = text.to_lowercase();
     let words = [WORD].into_iter().chain(SECRETS);
@@ -119,15 +119,15 @@ fn nothing_planted_is_logged(case: &str) {
     assert_eq!(found_in(&log), [""; 0], "{case}: {log}");
 }
 
-/// A service that says what is planted.
+/// A service whose answers contain planted values.
 struct Planting<M> {
     service: Arc<M>,
-    /// The calls, by their numbers, that it refuses, with status and code.
+    /// The numbers of the calls that it refuses, with status and code.
     refuses: Option<Refused>,
     calls: AtomicUsize,
 }
 
-/// Members of answers in which services say something to people.
+/// Members of answers with text for people.
 const SAID: [&str; 6] = [
     "Message",
     "message",
@@ -185,7 +185,7 @@ impl<M: SimulatedService> SimulatedService for Planting<M> {
     }
 }
 
-/// An execution by its handlers, with the values that go between them.
+/// Runs an execution with its handlers, including the values that pass between them.
 async fn execution<S, M>(harness: &Harness<S, M>, event: &Value) -> Result<Value>
 where
     S: JobService + 'static,
@@ -279,16 +279,16 @@ fn imports(scenario: pinpoint::Scenario) -> Harness<EndpointImports, Pinpoint> {
     harness
 }
 
-/// Calls that are refused, with which status and code.
+/// The calls that are refused, with status and code.
 type Refused = (std::ops::Range<usize>, StatusCode, &'static str);
 
-/// A kind's own sample event, at a service that works as usual.
+/// Runs a kind's sample event at a service without faults.
 async fn told_of<S: Subject>(refuses: Option<Refused>) -> Result<Value> {
     let harness = Harness::<S, S::Simulated>::usual(5, Duration::from_secs(5), Faults::none())?;
     told(harness, &S::sample()?, refuses).await
 }
 
-/// Lets the functions of a harness hear what is planted, and runs an event.
+/// Runs an event with a service whose answers contain planted values.
 async fn told<S, M>(mut harness: Harness<S, M>, event: &Value, refuses: Option<Refused>) -> Result<Value>
 where
     S: JobService + 'static,
@@ -390,14 +390,14 @@ async fn nothing_that_a_service_says_is_logged() -> Result<()> {
         }
     }
     nothing_planted_is_logged("answers");
-    // The functions did hear it, and the executions have it.
+    // The functions received the planted values, and the executions hold them.
     let have = outcomes
         .iter()
         .filter(|outcome| outcome.to_string().contains("Planted"));
     assert!(have.count() > 20, "{outcomes:#?}");
     let decided = lines().into_iter().filter(|line| line["fields"]["decided"].is_string());
     assert!(decided.count() > 200);
-    // What may be known of an answer is logged: its code and its status.
+    // The code and status of an answer may be logged.
     assert!(logged().contains("AccessDeniedException (403)"));
     Ok(())
 }
@@ -420,7 +420,7 @@ async fn nothing_that_an_event_holds_is_logged() -> Result<()> {
             .map(|plant| with(&whole, "/detail/Planted", json!(plant)))
             .collect();
         for (number, place) in leaves(&whole["detail"], "/detail").into_iter().enumerate() {
-            // The name of an export and its key are logged: they say which export it is.
+            // The name and key of an export are logged, because they say which export it is.
             if !["/Landfall/Name", "/Landfall/IdempotencyKey"]
                 .iter()
                 .any(|own| place.ends_with(own))
@@ -456,7 +456,7 @@ fn with(event: &Value, place: &str, value: Value) -> Value {
     event
 }
 
-/// The places of all values that hold no others.
+/// The paths of all values that are neither objects nor arrays.
 fn leaves(value: &Value, place: &str) -> Vec<String> {
     match value {
         Value::Object(members) => {
@@ -525,7 +525,7 @@ async fn nothing_that_an_object_holds_is_logged() -> Result<()> {
         assert!(sealed.to_string().contains("planted"), "{sealed:#}");
         nothing_planted_is_logged(&spoiled);
     }
-    // A success that finds something else in the place of its pointer.
+    // A success with a foreign object in place of its pointer.
     let harness = segments(Default::default());
     let event = sample("segment-snapshot.json");
     let folder = event["detail"]["DestinationUri"]
@@ -600,7 +600,7 @@ async fn each_line_names_its_job_and_each_state_its_decision() -> Result<()> {
     );
     assert_eq!(decided.len(), polls + 3);
 
-    // Work on other threads keeps the span.
+    // The span is kept in work on other threads.
     LOG.lock().unwrap().clear();
     let invocation = Invocation {
         request_id: "a-request".to_owned(),
@@ -615,7 +615,7 @@ async fn each_line_names_its_job_and_each_state_its_decision() -> Result<()> {
     Ok(())
 }
 
-/// What the runs above cannot reach: no line of a deployed crate is made of the message of an error.
+/// Covers code that the runs above cannot reach: no log line of a deployed crate contains the message of an error.
 #[test]
 fn no_log_line_is_made_of_an_error_message() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

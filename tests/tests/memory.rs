@@ -1,9 +1,9 @@
-//! The memory of a whole process that verifies far more than it may hold, as the system counts it.
+//! Measures the memory of a whole process that verifies far more data than it may hold.
 //!
-//! What must stay true: each format is verified in a process of its own, so that what is measured is not what another
-//! test left; objects are made as they are read, and no other part of the process holds them.
+//! What must stay true: each format is verified in a process of its own, so that no other test affects the measurement.
+//! Objects are made while they are read, and no other part of the process holds them.
 
-// In a test the message of a panic is what is wanted.
+// A panic with its message is how these tests fail.
 #![allow(clippy::expect_used, clippy::print_stdout)]
 #![cfg(target_os = "linux")]
 
@@ -25,28 +25,26 @@ use landfall_output::verify::{
 };
 use landfall_tests::{clock::ManualClock, memory_store::MemoryStore};
 
-/// The most that a process may have held at any time, in MiB: its code and its libraries included.
+/// The most memory that a process may hold at any time, in MiB, its code and libraries included.
 const BOUND: u64 = 64;
-/// The most that is held of an object which is verified without a ledger, in bytes.
+/// The most memory for each object that is verified without a ledger, in bytes.
 const OF_EACH: u64 = 1_000;
-/// Names the case to the process that runs it.
+/// The variable that names the case for the child process.
 const CASE: &str = "LANDFALL_MEMORY_CASE";
 const BUCKET: &str = "exports";
 const PREFIX: &str = "segments/run=1/";
 
-/// An object that is one pattern again and again.
+/// An object that repeats one pattern.
 struct Case {
     format: Format,
     suffix: &'static str,
     pattern: Vec<u8>,
-    /// Rows in the pattern.
     rows: u64,
-    /// How often it is repeated in each of the objects.
+    /// How often the pattern is repeated in each object.
     times: u64,
     objects: u64,
-    /// Rows that are none: the header of each object.
+    /// Rows of all headers, which do not count.
     headers: u64,
-    /// Bytes that are decoded.
     decoded: u64,
 }
 
@@ -55,7 +53,7 @@ fn case(name: &str) -> Case {
     match name {
         "csv" => {
             let line = b"00000000,\"a value, with a comma\",another value of some length\n";
-            // The pattern begins with the header; one without names may come again.
+            // The pattern begins with the header. A header without names may be repeated.
             let pattern = [b",\"\",\n".to_vec(), line.repeat(999)].concat();
             let times = 1_700;
             Case {
@@ -84,7 +82,7 @@ fn case(name: &str) -> Case {
             }
         }
         "gzip" => {
-            // A member inflates to some hundred times its size: little is read, and much is not to be held.
+            // A member inflates to some hundred times its size, so little is read and much must not be held.
             let text = line(7).repeat(20_000).into_bytes();
             let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
             encoder.write_all(&text).expect("memory takes it");
@@ -142,7 +140,7 @@ async fn run(case: Case) -> Report {
         .expect("a verdict")
 }
 
-/// Not a test of its own: what the others run in a process each.
+/// Not a test by itself: the other tests run it in a process of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "run by the others"]
 async fn verify_one_case_in_this_process() {
@@ -150,7 +148,7 @@ async fn verify_one_case_in_this_process() {
     let case = case(&name);
     let decoded = case.decoded;
     let report = run(case).await;
-    // Several objects are all alike here, and nothing else is to be said of them.
+    // All objects are equal here, so only `no_duplicates` may warn.
     let is_good = |check: &Check| {
         matches!(check.verdict, CheckVerdict::Pass | CheckVerdict::Skipped)
             || (check.name == "no_duplicates" && check.verdict == CheckVerdict::Warn)
@@ -162,7 +160,7 @@ async fn verify_one_case_in_this_process() {
     assert!(decoded >> 20 >= 3 * BOUND, "{name}: only {} MiB", decoded >> 20);
 }
 
-/// The most memory that this process ever had, in KiB.
+/// The peak memory of this process, in KiB.
 fn peak_kib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux tells");
     status
@@ -172,7 +170,7 @@ fn peak_kib() -> u64 {
         .expect("Linux tells")
 }
 
-/// The layer of a store that lists so many objects, which nobody holds.
+/// A store layer that lists so many objects without holding them.
 struct Listing(usize);
 
 #[async_trait]
@@ -197,7 +195,7 @@ impl Layer for Listing {
     }
 }
 
-/// Not a test of its own: what the last one runs in a process.
+/// Not a test by itself: the last test runs it in a process of its own.
 #[tokio::test]
 #[ignore = "run by another"]
 async fn verify_many_objects_in_this_process() {

@@ -1,4 +1,4 @@
-//! The metrics of sealed jobs: documents that CloudWatch's own specification takes, with the values of the receipt.
+//! The metrics of sealed jobs are valid by CloudWatch's own specification and hold the values of the receipt.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -22,7 +22,7 @@ fn sample(text: &str, name: &str) -> Value {
     event
 }
 
-/// The document of a job that came to its end.
+/// The metrics document of a job that has ended.
 async fn of<S, M>(harness: &Harness<S, M>, event: &Value) -> Result<(Value, Job, Receipt)>
 where
     S: JobService + 'static,
@@ -74,12 +74,12 @@ async fn metrics_have_the_embedded_metric_format() -> Result<()> {
     assert_eq!(of_success["Rows"], output.rows);
     assert_eq!(of_success["Polls"], job.polls);
     assert_eq!(of_failure.get("Rows"), None, "what is not known is left out");
-    // Customer Profiles does not say when a snapshot ended. Pinpoint does.
+    // Pinpoint says when a job ended; Customer Profiles does not.
     assert_eq!(of_success.get("DetectionDelay"), None);
     let (ended, seen) = exported.service_ended_at.zip(exported.ended_at).context("no end")?;
     assert_eq!(of_export["DetectionDelay"], (seen - ended).as_seconds_f64());
     assert!(seen >= ended);
-    // Both a schedule and a name are counted by themselves.
+    // A metric is counted by schedule and by name.
     assert_eq!(
         of_success["_aws"]["CloudWatchMetrics"][1]["Dimensions"],
         json!([["name"], ["schedule"]])

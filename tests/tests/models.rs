@@ -1,8 +1,8 @@
-//! The schemas of events, held against botocore's models of the requests.
+//! Compares the schemas of events with botocore's models of the requests.
 //!
-//! What must stay true: each difference in members, enumerations, bounds, patterns and secrecy stands in
-//! `tests/data/model-differences.json` with its reason, and none stands there that is none.
-//! `LANDFALL_UPDATE=1` writes it anew: a new difference has no reason until somebody writes one, and the test fails.
+//! What must stay true: each difference in members, enumerations, bounds, patterns and secrecy is in
+//! `tests/data/model-differences.json` with its reason, and the file holds no other line. `LANDFALL_UPDATE=1` writes
+//! the file again: a new difference has no reason, and the test fails until someone writes one.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{
@@ -27,7 +27,7 @@ struct Difference {
     what: String,
     model: Value,
     ours: Value,
-    /// Why it is so.
+    /// The reason for the difference.
     #[serde(default)]
     reason: String,
 }

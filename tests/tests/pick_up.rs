@@ -1,4 +1,4 @@
-//! Going on with a job that was given up and that the service finished later.
+//! Picks up jobs that were given up and that the service finished later.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{sync::Arc, time::Duration};
@@ -16,7 +16,7 @@ use landfall_tests::{
 };
 use serde_json::{Value, json};
 
-/// How long a simulated job runs: longer than the events wait.
+/// How long a simulated job runs, which is longer than the events wait.
 const DURATION: Duration = Duration::from_secs(300);
 
 fn sample(text: &str) -> Value {
@@ -51,7 +51,7 @@ fn job_key(outcome: &Value) -> Result<String> {
     Ok(outcome["job_key"].as_str().context("no job key")?.to_owned())
 }
 
-/// A job that was given up before the service had finished it.
+/// Makes a job that was given up before the service finished it.
 async fn given_up(harness: &Harness) -> Result<String> {
     let outcome = harness
         .run("first", &segment("first", json!({"DeadlineSeconds": 20})))
@@ -93,20 +93,20 @@ async fn a_job_that_ends_late_is_sealed_without_another_export() -> Result<()> {
         given_up["attempts"][0]["service_id"]
     );
     assert_eq!(receipt["times"]["triggered_at"], "2026-11-01T05:00:00Z");
-    // The pointer of the destination goes by the time of the export, not of its pick-up.
+    // The pointer of the destination follows the time of the export and not that of the pick-up.
     let latest = harness.json(&format!("s3://{EXPORTS}/segments/high-value-customers/_latest.json"))?;
     assert_eq!(
         (&latest["receipt"], &latest["triggered_at"]),
         (&json!(uri), &json!("2026-11-01T05:00:00Z"))
     );
 
-    // Each names the other, and what was decided stands.
+    // Each job names the other, and the first outcome stands.
     let after = entry(&harness, &first)?;
     assert_eq!(after["picked_up_by"], json!([picked]));
     assert_eq!(after["outcome"], given_up["outcome"]);
     assert_eq!(entry(&harness, &picked)?["picks_up"], first);
 
-    // The same again, of another id and time, is the same job; the first one's own event has its own outcome still.
+    // The same pick-up with another event id and time is the same job. The first event still has its own outcome.
     let again = harness
         .run("third", &segment("again", json!({"PickUp": first})))
         .await?;
@@ -122,8 +122,8 @@ async fn a_job_that_ends_late_is_sealed_without_another_export() -> Result<()> {
     Ok(())
 }
 
-/// What is written beside the receipt is for the event of the pick-up to say; its name is that of the first one if it has
-/// none of its own.
+/// The event of the pick-up decides what is written beside the receipt. The name comes from the first event if the
+/// pick-up has none.
 #[tokio::test]
 async fn a_pick_up_uses_the_options_of_its_own_event() -> Result<()> {
     for manifest in [true, false] {
@@ -141,7 +141,7 @@ async fn a_pick_up_uses_the_options_of_its_own_event() -> Result<()> {
     Ok(())
 }
 
-/// The data are those of the job that asked for them: what is known of it, and of its calls, is known of the pick-up.
+/// The data belong to the job that asked for them, so the pick-up takes over what is known of that job and its calls.
 #[tokio::test]
 async fn a_pick_up_takes_over_what_the_entry_of_the_job_holds() -> Result<()> {
     let harness = segments(Scenario::Success, Faults::none())?;
@@ -155,7 +155,7 @@ async fn a_pick_up_takes_over_what_the_entry_of_the_job_holds() -> Result<()> {
 
     let event = segment("pick-up", json!({"PickUp": first}));
     let job = harness.start(&<Harness>::received("second", &event)).await?;
-    // It was started long ago, so the first wait is the shortest.
+    // The job started long ago, so the first wait is the shortest one.
     assert_eq!(job.wait_seconds, 15);
     let picked = entry(&harness, &job.job_key)?;
     for member in ["request", "format", "source", "orphans"] {
@@ -164,7 +164,7 @@ async fn a_pick_up_takes_over_what_the_entry_of_the_job_holds() -> Result<()> {
     for member in ["time", "schedule", "request_sha256"] {
         assert_eq!(picked["trigger"][member], known["trigger"][member], "{member}");
     }
-    // The attempt is this execution's from now on, and else as it was.
+    // The attempt now belongs to this execution and is otherwise unchanged.
     let mut attempt = known["attempts"][0].clone();
     attempt["owner"] = picked["attempts"][0]["owner"].clone();
     assert_eq!(picked["attempts"], json!([attempt]));
@@ -176,7 +176,7 @@ async fn a_pick_up_takes_over_what_the_entry_of_the_job_holds() -> Result<()> {
     Ok(())
 }
 
-/// Nothing to pick up: the error says why, and what to do.
+/// If there is nothing to pick up, the error says why and what to do.
 #[tokio::test]
 async fn a_job_that_cannot_be_picked_up_is_refused_with_advice() -> Result<()> {
     let harness = segments(Scenario::Success, Faults::none())?;
@@ -223,7 +223,7 @@ async fn a_job_that_cannot_be_picked_up_is_refused_with_advice() -> Result<()> {
     Ok(())
 }
 
-/// A pick-up that is refused now may be right later: it closes nothing.
+/// A pick-up that is refused now may be right later, so it closes nothing.
 #[tokio::test]
 async fn a_pick_up_that_came_too_early_can_be_sent_again() -> Result<()> {
     let harness = segments(Scenario::Success, Faults::none())?;
@@ -240,7 +240,7 @@ async fn a_pick_up_that_came_too_early_can_be_sent_again() -> Result<()> {
     Ok(())
 }
 
-/// One that was given up again is picked up again, by number or by its own key, and never twice with success.
+/// A pick-up that was given up can be picked up by number or by its own key, but never after a success.
 #[tokio::test]
 async fn a_failed_pick_up_is_followed_by_another_one() -> Result<()> {
     let harness = segments(Scenario::Success, Faults::none())?;
@@ -250,7 +250,7 @@ async fn a_failed_pick_up_is_followed_by_another_one() -> Result<()> {
         .await?;
     assert_eq!(second["outcome"]["error"]["Error"], "Landfall.TimedOut", "{second:#}");
     let second = job_key(&second)?;
-    // The same call has the same outcome; another number is another one.
+    // The same event has the same outcome; another number makes another job.
     let same = harness.run("x", &segment("b", json!({"PickUp": first}))).await?;
     assert_eq!(
         (job_key(&same)?, &same["outcome"]["verdict"]),
@@ -278,7 +278,7 @@ async fn a_failed_pick_up_is_followed_by_another_one() -> Result<()> {
     Ok(())
 }
 
-/// Of two that want the same job at once one gets it.
+/// If two pick-ups want the same job at once, one gets it.
 #[tokio::test]
 async fn two_pick_ups_do_not_share_a_job() -> Result<()> {
     let harness = segments(Scenario::Success, Faults::none())?;
@@ -293,7 +293,7 @@ async fn two_pick_ups_do_not_share_a_job() -> Result<()> {
     Ok(())
 }
 
-/// Each call of a pick-up lost before or after its effect, alone or with its function.
+/// Each call of a pick-up is lost before or after its effect, alone or with its function.
 #[tokio::test]
 async fn any_call_of_a_pick_up_may_be_lost() -> Result<()> {
     let quiet = segments(Scenario::Success, Faults::none())?;
@@ -327,7 +327,7 @@ async fn any_call_of_a_pick_up_may_be_lost() -> Result<()> {
     Ok(())
 }
 
-/// A rejected output may be looked at again with other expectations, which are options and no part of the request.
+/// A rejected output can be verified again with other expectations, which are options and not part of the request.
 #[tokio::test]
 async fn a_rejected_output_is_verified_again() -> Result<()> {
     let harness = segments(Scenario::EmptySegment, Faults::none())?;

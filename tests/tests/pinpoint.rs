@@ -1,5 +1,5 @@
-//! Endpoint exports and imports against the simulated Pinpoint, in one process: what is started, found, waited for and
-//! named, and what is never sent.
+//! Endpoint exports and imports with the simulated Pinpoint, in one process: which jobs are started, found, awaited and
+//! named, and which requests are never sent.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{sync::Arc, time::Duration};
@@ -118,7 +118,7 @@ impl World {
         start(&self.deployment, service, &received, &invocation).await
     }
 
-    /// Starts as the definition does: again after a passing error.
+    /// Starts a job as the definition does, with retries after a transient error.
     async fn start_at_last<S: JobService>(&self, service: &S, event: &Value) -> Result<(Job, Vec<ErrorKind>), Error> {
         let mut met = Vec::new();
         loop {
@@ -208,13 +208,13 @@ async fn an_export_is_found_in_its_segment_behind_many_others() -> Result<()> {
         assert!(words.contains(&word), "{word} in {words:?}");
     }
     assert_eq!((seen[0].counts, seen[0].progress), (None, None), "counters appear late");
-    // Eight jobs on pages of three: ours, the oldest, is on the last one.
+    // Eight jobs on pages of three. Ours, the oldest, is on the last page.
     let pages = world
         .pinpoint
         .calls()
         .into_iter()
         .filter(|call| call.operation == Operation::ListOfSegment(Way::Export));
-    // One look more than the job took.
+    // There is one search more than the job needed.
     assert_eq!(pages.count(), 3 * (seen.len() + 1));
     let keys = world.store.keys(EXPORTS);
     let ours: Vec<_> = keys.iter().filter(|key| key.starts_with(&prefix.key)).collect();
@@ -257,7 +257,8 @@ async fn failures_are_counted_and_their_people_are_not_named() -> Result<()> {
     Ok(())
 }
 
-/// What became of a job whose start went wrong: attempts, jobs at the service, start calls, and what was met on the way.
+/// Starts a job whose start call goes wrong. Returns the attempts, the jobs at the service, the start calls, and the
+/// errors on the way.
 async fn settled<S: JobService>(world: &World, service: &S, event: &Value) -> (u32, usize, usize, Vec<ErrorKind>) {
     let (job, met) = world.start_at_last(service, event).await.unwrap();
     assert!(world.pinpoint.jobs_made().iter().any(|made| made.id == job.service_id));
@@ -301,9 +302,9 @@ async fn a_start_without_effect_is_made_again_and_an_export_in_a_place_of_its_ow
     for scenario in [Scenario::StartThrottled, Scenario::StartUnavailable] {
         let world = World::new(scenario, before_the_end());
         let (attempt, jobs, starts, met) = settled(&world, &world.exports(), &export(&json!({}))).await;
-        // Should the first call have made a job that is listed late, their files do not mix.
+        // If the first call made a job that is listed late, their files do not mix.
         assert_eq!((attempt, jobs, starts), (2, 1, 2), "{scenario}");
-        // The lists are believed only after a while.
+        // The lists are only trusted after a while.
         assert_eq!(met[1..], vec![ErrorKind::Busy; met.len() - 1], "{scenario}: {met:?}");
         let world = World::new(scenario, before_the_end());
         let (attempt, jobs, starts, _) = settled(&world, &world.imports(), &import(&json!({}))).await;
@@ -385,7 +386,7 @@ async fn an_import_counts_what_its_source_holds() -> Result<()> {
             json!({"Format": "JSON", "S3Url": format!("s3://{EXPORTS}/imports/endpoints.json"), "SegmentId": SEGMENT}),
             1,
         ),
-        // A folder with its subfolders; the CSV in it is not of the format.
+        // A folder with subfolders. The CSV in it is not of the asked format.
         (
             json!({"Format": "JSON", "S3Url": format!("s3://{EXPORTS}/imports/daily/")}),
             2,
@@ -420,8 +421,8 @@ async fn a_bad_source_never_reaches_the_service() -> Result<()> {
     let long = format!("Id,Attributes.{}\n1,x\n", "n".repeat(51));
     let just = format!("Id,Attributes.{}\n1,x\n", "n".repeat(50));
     type File<'a> = (&'a str, &'a [u8]);
-    // Files beneath `in/`, the format, what of `in/` is imported, and what the message says; none for a right one.
-    /// Files, format, what is named, and how it is refused.
+    // Files under `in/`, the format, what is imported, and the expected message; none if the source is valid.
+    /// Files, format, source, and how the source is refused.
     type Case<'a> = (&'a [File<'a>], &'a str, &'a str, Option<(ErrorKind, &'a str)>);
     let cases: &[Case<'_>] = &[
         (&[("a.csv", csv.as_bytes())], "CSV", "a.csv", None),
@@ -571,7 +572,7 @@ async fn a_source_outside_of_the_allow_list_is_not_even_listed() -> Result<()> {
     Ok(())
 }
 
-/// A service that answers every call with one error, or its reads otherwise.
+/// A service that answers every call with one error, or its reads with another answer.
 struct Answers {
     status: u16,
     code: &'static str,
@@ -610,7 +611,7 @@ const MODELLED: [(u16, &str, ErrorKind); 7] = [
     (500, "InternalServerErrorException", ErrorKind::Unavailable),
 ];
 
-/// The errors of a start, a search and polls of both kinds when every call is answered so.
+/// The errors of a start, a search and polls of both kinds if every call gets this answer.
 async fn errors(answers: impl Fn() -> Answers, now: DateTime<Utc>) -> Vec<(&'static str, Error)> {
     let world = World::new(Scenario::Success, now);
     let client = || sdk(Arc::new(answers()), &Faults::none());
@@ -627,7 +628,7 @@ async fn errors(answers: impl Fn() -> Answers, now: DateTime<Utc>) -> Vec<(&'sta
         ),
     ];
     for (name, settings) in [("Get", json!({})), ("GetSegment", json!({"SegmentId": SEGMENT}))] {
-        // Started while all was well.
+        // The job was started before the errors began.
         let well = World::new(Scenario::Success, now);
         let job = well.start(&well.exports(), &export(&settings)).await.unwrap();
         errors.push((
@@ -701,14 +702,14 @@ async fn answers_of_a_retired_endpoint_are_named_so_after_the_end_of_support() {
                     error.message.contains("2026-10-30") && error.message.contains("Customer Profiles"),
                     "{error}"
                 );
-                // A genuine error is not hidden.
+                // A genuine error is reported as it is.
                 assert!(
                     status == 405 || error.message.contains(&format!("read this as {kind}")),
                     "{error}"
                 );
             }
         }
-        // A Pinpoint that is seen to live keeps its words, but for a method that it no longer takes.
+        // If Pinpoint still answers, its errors are taken at their word, except for a method that it no longer accepts.
         let answers = || Answers {
             status,
             code,

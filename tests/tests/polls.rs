@@ -1,4 +1,4 @@
-//! Polls that bring no news: whatever they meet, and for however long, only the service ends a job before its deadline.
+//! Polls without news. Whatever the reason and however long it lasts, only the service ends a job before its deadline.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{sync::Arc, time::Duration};
@@ -34,7 +34,7 @@ fn harness() -> Result<Harness> {
     <Harness>::new(settings, Faults::none())
 }
 
-/// The answers that ended a job at once, or after some tries, however well it went.
+/// Answers that once ended a job, at once or after some tries.
 fn refusals() -> Vec<(&'static str, u16, ErrorKind)> {
     vec![
         ("AccessDeniedException", 403, ErrorKind::Forbidden),
@@ -73,7 +73,7 @@ async fn a_job_outlives_every_refusal_of_its_polls() -> Result<()> {
         );
         let last = job.missed.last.clone().context("no reason")?;
         assert_eq!(last.error, kind.name(), "{code}: {last:?}");
-        // The more polls are missed, the rarer they get.
+        // The more polls are missed, the rarer they become.
         assert!(job.wait_seconds >= 540, "{code}: {} s", job.wait_seconds);
 
         harness.talk_to(answers);
@@ -116,7 +116,7 @@ async fn only_the_deadline_ends_a_job_without_news() -> Result<()> {
     Ok(())
 }
 
-/// What the definition hands to the seal if no function could run until the deadline.
+/// The input of Seal if no function could run until the deadline.
 fn overdue(mut job: Job) -> Job {
     job.missed.count += 5;
     job.missed.unanswered += 5;
@@ -147,7 +147,7 @@ async fn a_job_whose_polls_never_ran_is_given_up_by_the_seal() -> Result<()> {
     Ok(())
 }
 
-/// A delivery that could not look for itself closes no job that another one has.
+/// A delivery whose polls brought no news does not close the job of another delivery.
 #[tokio::test]
 async fn a_delivery_without_news_does_not_close_the_job_of_another_one() -> Result<()> {
     let harness = harness()?;

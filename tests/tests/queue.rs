@@ -1,4 +1,4 @@
-//! Standing in line: for a place among the running jobs, for the next day; and going on with what was given up.
+//! Jobs that wait for a slot or for the quota of the next day, and jobs that are picked up after they were given up.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{sync::Arc, time::Duration};
@@ -34,10 +34,10 @@ use serde_json::{Value, json};
 /// How long a simulated job runs.
 const DURATION: Duration = Duration::from_secs(45);
 
-/// How often a step is tried again after an error that is none of the line.
+/// How often a step is retried after an error that does not mean that it must wait.
 const TRIES: u32 = 12;
 
-/// How often the definition asks again in line.
+/// How often the definition retries a job that waits.
 const MOST_ASKED: u32 = 700;
 
 fn sample(text: &str) -> Value {
@@ -76,7 +76,7 @@ struct Execution {
     received: Received,
     next: Next,
     due: DateTime<Utc>,
-    /// Tries of this step that met an error of their own, or the line.
+    /// Tries of this step that met an error of their own, or were told to wait.
     tries: u32,
     asked: u32,
 }
@@ -106,7 +106,7 @@ impl Execution {
         (self.next, self.due, self.tries) = (next, due, 0);
     }
 
-    /// When the definition tries again, with its jitter.
+    /// When the definition retries, with jitter.
     fn pause(&self, error: &Error) -> Duration {
         let (first, rate, n) = if error.kind == ErrorKind::Busy {
             (2.0, 1.5, self.asked)
@@ -120,11 +120,12 @@ impl Execution {
     }
 }
 
-/// Executions side by side, each step at its time, as the definition has them.
+/// Executions that run side by side, each step at the time that the definition gives it.
 struct Crowd<'a, S, M> {
     harness: &'a Harness<S, M>,
     executions: Vec<Execution>,
-    /// Whether steps that are due together run at once. Not with faults, which are of one invocation.
+    /// Whether steps that are due at the same time run at once. Not used with faults, which count the calls of one
+    /// invocation.
     at_once: bool,
 }
 
@@ -147,7 +148,7 @@ impl<'a, S: JobService, M: SimulatedService + 'static> Crowd<'a, S, M> {
         self
     }
 
-    /// Until all have ended. Gives their outcomes in the order of the events.
+    /// Runs until all executions have ended. Returns their outcomes in the order of the events.
     async fn run(mut self) -> Result<Vec<Value>> {
         while let Some(due) = self.next_due() {
             let wait = (due - self.harness.now()).to_std().unwrap_or_default();
@@ -184,7 +185,7 @@ impl<'a, S: JobService, M: SimulatedService + 'static> Crowd<'a, S, M> {
     }
 }
 
-/// One step of one execution: of the definition's states, with its retries and catches.
+/// Runs one step of one execution with the retries and catches of the definition.
 async fn step<S: JobService, M: SimulatedService + 'static>(
     harness: &Harness<S, M>,
     execution: &mut Execution,
@@ -234,7 +235,7 @@ async fn step<S: JobService, M: SimulatedService + 'static>(
             execution.asked += 1;
         }
         Err(error) if (died || error.kind.is_transient()) && execution.tries < TRIES => {
-            // Past a lease, so that a fault is followed by another look and not by as many as there are.
+            // At least a lease's length later, so that a fault is followed by one more try and not by many.
             execution.due = now + TimeDelta::seconds(30).max(TimeDelta::from_std(execution.pause(&error))?);
             execution.tries += 1;
         }
@@ -271,7 +272,7 @@ fn verdicts(outcomes: &[Value], verdict: &str) -> usize {
         .count()
 }
 
-/// The most jobs that ran at a time, by when they were made.
+/// The most jobs that ran at a time, from the times of their start.
 fn most_at_once(made: &[DateTime<Utc>]) -> usize {
     let runs_at = |at: &DateTime<Utc>| {
         made.iter()
@@ -281,7 +282,7 @@ fn most_at_once(made: &[DateTime<Utc>]) -> usize {
     made.iter().map(runs_at).max().unwrap_or_default()
 }
 
-/// Who has a place now.
+/// The jobs that have a slot now.
 fn places<S: JobService, M>(harness: &Harness<S, M>) -> Vec<String> {
     let key = Queue::key(&S::kind());
     let places = harness
@@ -328,7 +329,7 @@ fn segments(scenario: Scenario, faults: Arc<Faults>) -> Result<Harness> {
     <Harness>::new(settings, faults)
 }
 
-/// Many events at once, more than the limit.
+/// Many events at once, more than there are slots.
 #[tokio::test]
 async fn a_burst_of_jobs_waits_for_slots_and_ends_sealed() -> Result<()> {
     const EVENTS: usize = 40;
@@ -348,8 +349,8 @@ async fn a_burst_of_jobs_waits_for_slots_and_ends_sealed() -> Result<()> {
     assert_eq!((made.len(), harness.simulated.start_calls()), (EVENTS, EVENTS));
     assert_eq!(most_at_once(&made), LIMIT, "the line is used, and no more");
     assert_eq!(places(&harness), Vec::<String>::new());
-    // Whoever has no place reads, and writes its reason once; the line itself is written twice a job, and tried to be
-    // written by those who see the same place come free.
+    // A job without a slot reads, and writes its reason once. The queue is written twice for each job, and others that
+    // see the same free slot try to write it.
     let line = Queue::key(&SegmentSnapshots::kind());
     let calls = harness.store.calls();
     let written = |key: &str| {
@@ -357,7 +358,7 @@ async fn a_burst_of_jobs_waits_for_slots_and_ends_sealed() -> Result<()> {
         calls.iter().filter(is_put).count()
     };
     assert!(written(&line) < 8 * EVENTS, "{} writes of the line", written(&line));
-    // Each try begins with one that is refused.
+    // Each try begins with a call that is refused.
     let tries = calls
         .iter()
         .filter(|call| call.op == Op::Get && call.key == line)
@@ -370,7 +371,7 @@ async fn a_burst_of_jobs_waits_for_slots_and_ends_sealed() -> Result<()> {
     Ok(())
 }
 
-/// A line that is full costs whoever asks the same few requests, however long it is.
+/// A try at a full queue costs the same few requests, however long the queue is.
 #[tokio::test]
 async fn asking_for_a_slot_is_cheap_and_starts_nothing() -> Result<()> {
     let harness = dashboards(2, Faults::none())?;
@@ -420,7 +421,7 @@ async fn asking_for_a_slot_is_cheap_and_starts_nothing() -> Result<()> {
     Ok(())
 }
 
-/// With one place and two jobs, each call of the run lost before or after its effect, alone or with its function.
+/// With one slot and two jobs, each call of the run is lost before or after its effect, alone or with its function.
 #[tokio::test]
 async fn no_lost_call_leaks_a_slot_or_lets_two_jobs_run() -> Result<()> {
     let events = [0, 1].map(export);
@@ -445,14 +446,14 @@ async fn no_lost_call_leaks_a_slot_or_lets_two_jobs_run() -> Result<()> {
     Ok(())
 }
 
-/// Whose job has ended has no place, whatever the line says; whose job was forgotten has one until some time after its
+/// A job that has ended has no slot, whatever the queue says. A forgotten job has its slot until some time after its
 /// deadline.
 #[tokio::test]
 async fn a_slot_comes_free_without_its_owner() -> Result<()> {
     type Dashboards = Harness<DashboardSnapshots, quicksight::QuickSight>;
     let harness = dashboards(1, Faults::none())?;
     let line = Queue::key(&DashboardSnapshots::kind());
-    // The seal could not give it back.
+    // The seal could not return the slot.
     let job = harness.start(&Dashboards::received("one", &dashboard(0))).await?;
     let taken = harness.store.body(LEDGER, &line).context("no line")?;
     let outcome = harness.run("one", &dashboard(0)).await?;
@@ -461,7 +462,7 @@ async fn a_slot_comes_free_without_its_owner() -> Result<()> {
     harness.store.insert(LEDGER, &line, taken);
     assert_eq!(places(&harness), [job.job_key]);
 
-    // Its execution was stopped while it ran.
+    // Its execution was stopped while the job ran.
     let mut event = dashboard(1);
     event["detail"]["Landfall"] = json!({"DeadlineSeconds": 600});
     let forgotten = harness.start(&Dashboards::received("two", &event)).await?;
@@ -475,10 +476,10 @@ async fn a_slot_comes_free_without_its_owner() -> Result<()> {
     Ok(())
 }
 
-/// A job has one place, whoever starts it, and finds it again.
+/// A job has one slot, whichever execution starts it, and finds it again.
 #[tokio::test]
 async fn a_job_that_is_started_again_keeps_its_slot() -> Result<()> {
-    // Create, line, line, start call: the function dies after the place was taken.
+    // The calls are the entry, two of the queue, and the start call. The function dies after it took the slot.
     let harness = dashboards(1, Faults::at(3, Moment::Before, Harm::Die))?;
     let received = Harness::<DashboardSnapshots, quicksight::QuickSight>::received("one", &dashboard(0));
     harness.start(&received).await.unwrap_err();
@@ -491,7 +492,7 @@ async fn a_job_that_is_started_again_keeps_its_slot() -> Result<()> {
     Ok(())
 }
 
-/// Without a limit nothing of the line is read or written.
+/// Without a limit the queue is neither read nor written.
 #[tokio::test]
 async fn without_a_limit_there_is_no_queue() -> Result<()> {
     let harness = dashboards(0, Faults::none())?;
@@ -505,7 +506,7 @@ async fn without_a_limit_there_is_no_queue() -> Result<()> {
     Ok(())
 }
 
-/// A job that stood in line until its deadline is given up and sealed, by whichever delivery comes first.
+/// A job that waits for a slot until its deadline is given up and sealed by the first delivery that notices.
 #[tokio::test]
 async fn a_job_that_waits_past_its_deadline_is_sealed_as_timed_out() -> Result<()> {
     let harness = dashboards(1, Faults::none())?;
@@ -536,7 +537,7 @@ async fn a_job_that_waits_past_its_deadline_is_sealed_as_timed_out() -> Result<(
     Ok(())
 }
 
-/// What a day has no room for is started on the next one, and given up if its deadline comes first.
+/// If the quota of a day is used up, a job starts on the next day. It is given up if its deadline comes first.
 #[tokio::test]
 async fn a_job_waits_for_the_next_day_if_the_quota_is_used_up() -> Result<()> {
     let mut harness = segments(Scenario::Success, Faults::none())?;
@@ -546,7 +547,7 @@ async fn a_job_waits_for_the_next_day_if_the_quota_is_used_up() -> Result<()> {
     for event in &mut events {
         event["detail"]["Landfall"] = json!({"DeadlineSeconds": 86_400});
     }
-    // It neither waits for the others' day, nor for a place that one of them holds for hours.
+    // This job waits neither for the quota of the other domain nor for a slot that one of those jobs holds for hours.
     let mut other = segment(99);
     other["detail"]["DomainName"] = json!("another-domain");
     other["detail"]["Landfall"] = json!({"DeadlineSeconds": 3_600});
@@ -578,7 +579,8 @@ async fn a_job_waits_for_the_next_day_if_the_quota_is_used_up() -> Result<()> {
     Ok(())
 }
 
-/// What the service throttles without end, because others have used the day up, is left alone for longer and longer.
+/// If the service throttles without end, because someone else has used up the day's quota, start calls become rarer and
+/// rarer.
 #[tokio::test]
 async fn start_calls_become_rare_while_the_service_throttles() -> Result<()> {
     let harness = segments(Scenario::QuotaExceeded, Faults::none())?;
@@ -603,7 +605,7 @@ async fn start_calls_become_rare_while_the_service_throttles() -> Result<()> {
     Ok(())
 }
 
-/// Second attempts and what became an orphan are calls too.
+/// Second attempts and the calls of orphans count, too.
 #[tokio::test]
 async fn every_start_call_counts_towards_the_quota() -> Result<()> {
     for scenario in [
@@ -625,7 +627,8 @@ async fn every_start_call_counts_towards_the_quota() -> Result<()> {
     Ok(())
 }
 
-/// Any call lost, with a day of two calls and one job: at most two are made, and the job is started or waits.
+/// Any call may be lost, with a quota of two calls and one job: at most two calls are made, and the job starts or
+/// waits.
 #[tokio::test]
 async fn every_start_call_is_counted_whichever_call_is_lost() -> Result<()> {
     let quiet = segments(Scenario::Success, Faults::none())?;
@@ -657,7 +660,7 @@ async fn every_start_call_is_counted_whichever_call_is_lost() -> Result<()> {
     Ok(())
 }
 
-/// Whoever waits for a slot does not read the source of its import.
+/// An import that waits for a slot does not read its source.
 #[tokio::test]
 async fn an_import_that_waits_reads_no_source() -> Result<()> {
     let mut imports = Harness::<EndpointImports, _>::usual(3, DURATION, Faults::none())?;
