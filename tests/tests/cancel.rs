@@ -196,7 +196,7 @@ async fn a_cancel_during_a_start_call_keeps_its_id() -> Result<()> {
     let picked = harness.run("pick-up", &pick_up).await?;
     assert_eq!(picked["outcome"]["verdict"], "succeeded", "{picked:#}");
     assert_eq!((harness.simulated.start_calls(), harness.receipts().len()), (1, 1));
-    // A pick-up has an outcome of its own.
+    // The cancelled job keeps its own outcome.
     assert_eq!(
         entry(&harness, &key)?["outcome"]["error"]["Error"],
         "Landfall.Cancelled"

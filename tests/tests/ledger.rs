@@ -243,7 +243,7 @@ async fn a_queue_has_as_many_slots_as_its_limit_and_a_job_one_of_them() -> Resul
     Ok(())
 }
 
-/// A slot ends at the exact moment of its expiry.
+/// At the exact moment of its expiry, a slot is free.
 #[tokio::test]
 async fn a_slot_that_was_not_returned_expires() -> Result<()> {
     let world = World::new();

@@ -76,7 +76,7 @@ struct Execution {
     received: Received,
     next: Next,
     due: DateTime<Utc>,
-    /// Tries of this step that met an error of their own, or were told to wait.
+    /// How often this step failed. Tries that were told to wait count as `asked`.
     tries: u32,
     asked: u32,
 }
@@ -235,7 +235,7 @@ async fn step<S: JobService, M: SimulatedService + 'static>(
             execution.asked += 1;
         }
         Err(error) if (died || error.kind.is_transient()) && execution.tries < TRIES => {
-            // At least a lease's length later, so that a fault is followed by one more try and not by many.
+            // At least 30 s later, so that a fault is followed by few further tries.
             execution.due = now + TimeDelta::seconds(30).max(TimeDelta::from_std(execution.pause(&error))?);
             execution.tries += 1;
         }

@@ -1,5 +1,5 @@
-//! Dashboard snapshots against the simulated Quick Sight, in one process: what is started, adopted, waited for and
-//! named, and what never leaves.
+//! Dashboard snapshots with the simulated Quick Sight, in one process: which jobs are started, adopted, awaited and
+//! named, and which values are never written.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{
@@ -81,7 +81,7 @@ fn receipt(harness: &Snapshots, sealed: &Value) -> Result<Value> {
     harness.json(uri)
 }
 
-/// All that Landfall itself wrote, as text.
+/// Everything that Landfall itself wrote, as text.
 fn written(harness: &Snapshots) -> String {
     let ledger = harness.store.keys(LEDGER).into_iter().map(|key| (LEDGER, key));
     let receipts = harness.receipts().into_iter().map(|key| (EXPORTS, key));
@@ -97,7 +97,7 @@ async fn every_sample_ends_with_a_receipt_of_all_its_files() -> Result<()> {
     for (name, files, rows) in [
         ("plain", 2, ROWS),
         ("smallest", 1, 0),
-        // Five worksheets with a row of headings each.
+        // Five worksheets with a heading each.
         ("excel", 1, 5 * (ROWS + 1)),
         ("csv", 1, ROWS),
         ("fullest", 5, 3 * ROWS + 5 * (ROWS + 1)),
@@ -208,7 +208,7 @@ async fn a_lost_start_is_adopted_by_its_id() -> Result<()> {
     Ok(())
 }
 
-/// The ledger was lost between two calls, so the second one meets its own job.
+/// The ledger was lost between two calls, so the second call meets the job of the first.
 #[tokio::test]
 async fn an_id_in_use_is_ours_if_its_files_match() -> Result<()> {
     let harness = harness(Scenario::Success);
@@ -251,10 +251,10 @@ async fn a_job_that_exists_and_is_not_shown_yet_is_waited_for() -> Result<()> {
     Ok(())
 }
 
-/// A service that takes start calls and does not find the job.
+/// A service that accepts start calls and does not find the job.
 struct Unshown {
     service: Arc<QuickSight>,
-    /// The end of the job's own path.
+    /// The end of the path of the job itself.
     path: String,
 }
 
@@ -295,13 +295,13 @@ async fn a_thirteenth_job_waits_until_the_service_has_room() -> Result<()> {
     Ok(())
 }
 
-/// Status, code and body of the n-th call, from 0.
+/// Status, code and body of the n-th call, counted from 0.
 type Answer = fn(usize) -> (StatusCode, &'static str, Value);
 
-/// Answers some operation of a service in its stead.
+/// Answers one operation in place of the service.
 struct Instead {
     service: Arc<QuickSight>,
-    /// The end of its path.
+    /// The end of the operation's path.
     path: &'static str,
     answer: Answer,
     calls: AtomicUsize,
@@ -330,7 +330,7 @@ impl SimulatedService for Instead {
     async fn advance(&self) {}
 }
 
-/// A job that is started, with another answer to some operation from then on.
+/// Starts a job, and replaces the answer to one operation from then on.
 async fn started(scenario: Scenario, path: &'static str, answer: Answer) -> Result<(Snapshots, Job)> {
     let mut harness = harness(scenario);
     let job = harness.start(&Snapshots::received("first", &sample("plain"))).await?;
@@ -387,7 +387,7 @@ async fn a_refused_result_does_not_end_the_job() -> Result<()> {
         )
     })
     .await?;
-    // Roles and policies are replaced while jobs run.
+    // Roles and policies may be replaced while a job runs.
     let mut job = job;
     for missed in 1..=STALLED + 1 {
         job = harness.poll(job).await?;
@@ -454,7 +454,7 @@ async fn a_refusal_never_quotes_sensitive_values() -> Result<()> {
     Ok(())
 }
 
-/// Codes decide, not the status: 409 is two things, and denied access is 401.
+/// The code decides and not the status, because 409 has two meanings and denied access is 401.
 #[tokio::test]
 async fn an_unknown_error_code_is_judged_by_its_status() -> Result<()> {
     for (status, kind) in [
@@ -490,10 +490,10 @@ async fn every_modelled_error_has_its_name() -> Result<()> {
             "ResourceNotFoundException" => ErrorKind::NotFound,
             "LimitExceededException" => ErrorKind::Busy,
             "ThrottlingException" => ErrorKind::Throttled,
-            // The job that has the id is looked for, and this service answers nothing else.
+            // Landfall looks for the job that has the id, and this service answers everything with an error.
             "ResourceExistsException" => ErrorKind::Busy,
             "InternalFailureException" => ErrorKind::Unavailable,
-            // Not the end yet.
+            // This means that the result is not there yet.
             "PreconditionNotMetException" => return None,
             other => panic!("{other} is not known here"),
         })
@@ -524,7 +524,7 @@ async fn every_modelled_error_has_its_name() -> Result<()> {
                 harness.talk_to(Arc::clone(&recorder) as Arc<_>);
                 harness.poll(job).await
             };
-            // For a result, the code of an invalid parameter is one of those that say "not yet".
+            // For a result, the code of an invalid parameter also means that it is not there yet.
             let expected = named(&code).filter(|kind| path.is_empty() || *kind != ErrorKind::InvalidEvent);
             match (outcome, expected) {
                 (Ok(job), None) => assert_eq!(
@@ -552,7 +552,7 @@ async fn every_modelled_error_has_its_name() -> Result<()> {
     Ok(())
 }
 
-/// Refuses the operations whose path ends in a certain way.
+/// Refuses operations with a certain end of their path.
 struct RefusingAt {
     service: Arc<QuickSight>,
     path: &'static str,

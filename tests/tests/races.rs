@@ -1,7 +1,8 @@
-//! The contract of object stores and the ledger's races, on S3 servers that we did not write.
+//! Runs the contract of object stores and the ledger's races on S3 servers that we did not write.
 //!
-//! SeaweedFS takes requests at once and checks signatures. moto does neither: it looks at a condition, and writes some time
-//! after, so its requests come one after the other here, while what they belong to still overlaps.
+//! SeaweedFS handles requests concurrently and checks signatures. moto does neither: it checks a condition and writes
+//! only some time later. So requests to moto come one at a time, while the operations that they belong to still
+//! overlap.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{
@@ -50,7 +51,7 @@ fn kind() -> Kind {
     Kind::new("segment-snapshot")
 }
 
-/// An entry of its own job.
+/// An entry for a job of its own.
 fn entry(job: &str) -> Entry {
     let mut event = event();
     event["id"] = json!(job);
@@ -93,7 +94,7 @@ fn attempt(number: u32, owner: &str) -> Attempt {
     }
 }
 
-/// S3 as the functions have it, with a bucket for the ledger.
+/// The functions' S3 store, with a bucket for the ledger.
 async fn store(server: &S3Server) -> Result<S3Store> {
     let client = server.client();
     client
@@ -105,7 +106,7 @@ async fn store(server: &S3Server) -> Result<S3Store> {
     Ok(S3Store::new(client, None))
 }
 
-/// Of those that create one entry at once, one has created it, and all others know.
+/// Of several that create one entry at the same time, one succeeds, and all others know it.
 async fn one_creates(store: &Arc<dyn ObjectStore>) -> Result<()> {
     for round in 0..3 {
         let creators = (0..WRITERS).map(|writer| {
@@ -126,7 +127,7 @@ async fn one_creates(store: &Arc<dyn ObjectStore>) -> Result<()> {
     Ok(())
 }
 
-/// Of those that change one entry again and again, no change is lost and none is made twice.
+/// If several change one entry again and again, no change is lost and none is made twice.
 async fn no_change_is_lost(store: &Arc<dyn ObjectStore>) -> Result<()> {
     const CHANGES: u32 = 3;
     let ledger = Ledger::new(store.as_ref(), LEDGER, "first");
@@ -149,7 +150,7 @@ async fn no_change_is_lost(store: &Arc<dyn ObjectStore>) -> Result<()> {
                 });
                 match changed.await {
                     Ok(_) => made += 1,
-                    // So many at once that the ledger gives up, or S3 asks to come back.
+                    // There are so many at once that the ledger gives up, or S3 asks to slow down.
                     Err(error) if error.kind.is_transient() => {}
                     Err(error) => return Err(error.into()),
                 }
@@ -165,7 +166,8 @@ async fn no_change_is_lost(store: &Arc<dyn ObjectStore>) -> Result<()> {
     Ok(())
 }
 
-/// Whoever read before somebody else wrote changes nothing, however late it comes; nor does one that read nothing.
+/// A writer that read before someone else wrote changes nothing, however late it writes. Neither does a writer that
+/// read nothing.
 async fn a_late_write_changes_nothing(store: &Arc<dyn ObjectStore>) -> Result<()> {
     let ledger = Ledger::new(store.as_ref(), LEDGER, "late");
     let read = ledger.create(entry("late")).await?.won().context("it was there")?;
@@ -187,7 +189,7 @@ async fn a_late_write_changes_nothing(store: &Arc<dyn ObjectStore>) -> Result<()
     Ok(())
 }
 
-/// Of those that want one of two places at once, two get one.
+/// If many want one of two slots at the same time, two get one.
 async fn places_are_kept(store: &Arc<dyn ObjectStore>) -> Result<()> {
     let until = Utc::now() + TimeDelta::hours(1);
     let jobs = (0..WRITERS).map(|number| {
@@ -196,7 +198,7 @@ async fn places_are_kept(store: &Arc<dyn ObjectStore>) -> Result<()> {
             let job = entry(&format!("place-{number}"));
             let job_key = job.trigger.job_key.clone();
             let ledger = Ledger::new(store.as_ref(), LEDGER, format!("job-{number}"));
-            // A place is that of a job that has an entry.
+            // A slot belongs to a job with an entry.
             ledger.create(job).await?;
             let kind = kind();
             let line = Queue::new(&ledger, &SystemClock, &kind);
@@ -210,7 +212,7 @@ async fn places_are_kept(store: &Arc<dyn ObjectStore>) -> Result<()> {
     });
     let entered: Vec<_> = join_all(jobs).await.into_iter().collect::<Result<_>>()?;
     assert_eq!(entered.iter().filter(|(_, entered)| *entered).count(), 2, "{entered:?}");
-    // A place that is given back goes to one of the others.
+    // A slot that is returned goes to one of the others.
     let ledger = Ledger::new(store.as_ref(), LEDGER, "leaver");
     let kind = kind();
     let line = Queue::new(&ledger, &SystemClock, &kind);
@@ -228,7 +230,7 @@ async fn places_are_kept(store: &Arc<dyn ObjectStore>) -> Result<()> {
     Ok(())
 }
 
-/// Deliveries of one trigger that come at once: one start call, one job, and all the others adopt it.
+/// Of several deliveries of one trigger at the same time, one makes the start call, and all others adopt its job.
 async fn deliveries_start_once(store: &Arc<dyn ObjectStore>) -> Result<()> {
     let settings = Settings {
         profiles: 5,
@@ -258,7 +260,7 @@ async fn deliveries_start_once(store: &Arc<dyn ObjectStore>) -> Result<()> {
     Ok(())
 }
 
-/// Executions that seal one event at once: one outcome, one receipt, one announcement.
+/// If several executions seal one event at the same time, there is one outcome, one receipt and one announcement.
 async fn executions_seal_once(store: &Arc<dyn ObjectStore>) -> Result<()> {
     let mut harness = <Harness>::new(Settings::default(), Faults::none())?;
     harness.keep_ledger_in(Arc::clone(store));
@@ -297,7 +299,7 @@ async fn executions_seal_once(store: &Arc<dyn ObjectStore>) -> Result<()> {
     Ok(())
 }
 
-/// The contract, in a bucket of its own.
+/// Runs the contract in a bucket of its own.
 async fn contract(server: &S3Server, store: &S3Store, exempt: Exempt) -> Result<()> {
     const BUCKET: &str = "contract";
     server.client().create_bucket().bucket(BUCKET).send().await?;
@@ -306,7 +308,8 @@ async fn contract(server: &S3Server, store: &S3Store, exempt: Exempt) -> Result<
         .with_context(|| format!("{} does not keep the contract", server.name))
 }
 
-/// Lets no call begin before the one before has ended: what races then is what was decided by the answers.
+/// Lets a call begin only after the previous one has ended. The race is then between decisions that rest on earlier
+/// answers.
 #[derive(Default)]
 struct InTurn(Mutex<()>);
 
@@ -351,7 +354,7 @@ async fn the_ledgers_races_hold_on_seaweedfs() -> Result<()> {
     .await?;
     store_contract::pages(&ours, "contract").await?;
     all(&(Arc::new(ours.clone()) as Arc<dyn ObjectStore>)).await?;
-    // It does check who signs.
+    // This server does check signatures.
     let stranger = S3Store::new(server.client_with("another-secret"), None);
     let refused = stranger
         .put(LEDGER, "jobs/x.json", "{}".into(), Condition::Absent)

@@ -1,5 +1,5 @@
-//! What a seal writes: the list of all objects, the receipt and the pointer of the destination, whatever fails on the
-//! way and whoever else seals.
+//! The objects that a seal writes: the list of all objects, the receipt and the pointer of the destination. They are
+//! the same whatever fails on the way and whoever else seals.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{
@@ -38,9 +38,9 @@ const LATEST: &str = "out/_latest.json";
 /// A job that is ready to be sealed.
 #[derive(Clone, Debug)]
 struct Ready {
-    /// Hour of its trigger, which makes its key.
+    /// The hour of its trigger, which decides its key.
     hour: u32,
-    /// Lines of its list of all objects.
+    /// The number of lines in its list of all objects.
     listed: u64,
     succeeded: bool,
 }
@@ -67,7 +67,7 @@ impl Ready {
 
     /// Its list of all objects.
     fn list(&self) -> String {
-        // JSON may have spaces: they make the long list longer than a part.
+        // JSON may have spaces. They make the long list longer than a part.
         let spaces = if self.listed == MANY {
             " ".repeat(PART / MANY as usize)
         } else {
@@ -109,7 +109,7 @@ impl Ready {
         2 * self.listed
     }
 
-    /// Lays out what the steps before the seal left.
+    /// Writes the objects that the steps before the seal left.
     async fn lay_out(&self, store: &MemoryStore) -> Job {
         if self.listed > 1_000 {
             drop(store.insert(LEDGER, &self.list_key(), self.list()));
@@ -198,7 +198,7 @@ impl World {
         seal(&self.deployment, json!(job), &invocation).await
     }
 
-    /// What lies in the export bucket.
+    /// All objects in the export bucket.
     fn exports(&self) -> Vec<(String, Bytes)> {
         let of = |key: String| {
             let body = self.store.body(EXPORTS, &key).unwrap();
@@ -227,7 +227,7 @@ impl NowPlus for ManualClock {
     }
 }
 
-/// As many as have a list of more than one part, so that it is written by an upload.
+/// Enough objects for a list of more than one part, so that it is written as an upload in parts.
 const MANY: u64 = 2_000;
 
 #[tokio::test]
@@ -275,7 +275,7 @@ async fn a_success_is_sealed_with_its_list_and_its_pointer() {
             });
             assert_eq!(*entry, expected);
         }
-        // Three slices, each an execution of its own, and another turn of the verification.
+        // Three slices, each in an execution of its own, and one more turn of the verification.
         assert_eq!(
             (receipt.usage.state_transitions, receipt.usage.invocations),
             (14 + 3 + 12, 4 + 1 + 3)
@@ -292,7 +292,7 @@ async fn a_success_is_sealed_with_its_list_and_its_pointer() {
         });
         assert_eq!(serde_json::to_value(latest).unwrap(), expected);
 
-        // Whoever comes later copies nothing again.
+        // A later delivery copies nothing again.
         let (exports, uploads) = (world.exports(), world.store.count(Op::Upload));
         world.seal(&job).await.unwrap();
         assert!(world.exports() == exports);
@@ -319,7 +319,7 @@ async fn a_failure_writes_nothing_beside_the_data() {
     assert_eq!(output.objects_omitted, 1);
 }
 
-/// Each call, one after the other, fails before or after its effect; after a further try the same objects lie there.
+/// Each call in turn fails before or after its effect. After one more try, the objects are the same as without a fault.
 #[tokio::test]
 async fn a_seal_that_breaks_off_anywhere_ends_the_same_way() {
     for listed in [3, 1_001, MANY] {
@@ -333,7 +333,7 @@ async fn a_seal_that_breaks_off_anywhere_ends_the_same_way() {
         let expected = quiet.exports();
         assert_eq!(expected.len(), if listed > 1_000 { 4 } else { 3 });
         for (call, op) in made.iter().map(|call| call.op).enumerate() {
-            // The others are those of the smaller list.
+            // The other calls are tested with the smaller list.
             if listed == MANY && op != Op::Upload {
                 continue;
             }
@@ -348,7 +348,7 @@ async fn a_seal_that_breaks_off_anywhere_ends_the_same_way() {
                 }
                 let broken = world.seal(&job).await;
                 assert_eq!(broken.unwrap_err().kind, ErrorKind::Unavailable, "{case}");
-                // Who sees the receipt sees the list that it names.
+                // If the receipt is there, the list that it names is there.
                 let keys = world.store.keys(EXPORTS);
                 let has = |name: &str| keys.contains(&ready.place(name));
                 assert!(
@@ -369,7 +369,7 @@ async fn a_seal_that_breaks_off_anywhere_ends_the_same_way() {
     }
 }
 
-/// What its report names is not what lies there: nothing is sealed beside the data.
+/// If the list is not the one that the report names, nothing is sealed beside the data.
 #[tokio::test]
 async fn a_list_of_objects_that_is_not_the_reports_is_not_sealed() {
     type Harm = fn(&MemoryStore, &Ready);
@@ -393,7 +393,7 @@ async fn a_list_of_objects_that_is_not_the_reports_is_not_sealed() {
     ];
     for listed in [1_001, MANY] {
         for (harm, words) in harms {
-            // Of the larger one an upload is begun before this is seen.
+            // For the longer list, an upload has already begun.
             if listed == MANY && words != "another SHA-256" {
                 continue;
             }
@@ -406,7 +406,7 @@ async fn a_list_of_objects_that_is_not_the_reports_is_not_sealed() {
             assert!(error.message.contains(words), "{error}");
             assert_eq!(world.store.keys(EXPORTS), [] as [&str; 0], "{words}");
             assert_eq!(world.store.uploads_open(), 0, "{words}");
-            // Mended, it is sealed.
+            // With the right list, the job is sealed.
             drop(world.store.insert(LEDGER, &ready.list_key(), ready.list()));
             world.seal(&job).await.unwrap();
             assert_eq!(world.exports().len(), 4);
@@ -414,7 +414,7 @@ async fn a_list_of_objects_that_is_not_the_reports_is_not_sealed() {
     }
 }
 
-/// The pointer moves forward only, in whichever order jobs are sealed.
+/// The pointer only moves forward, in whichever order jobs are sealed.
 #[tokio::test]
 async fn the_pointer_moves_forward_only() {
     for order in [[5, 6, 7], [5, 7, 6], [6, 5, 7], [6, 7, 5], [7, 5, 6], [7, 6, 5]] {
@@ -427,7 +427,7 @@ async fn the_pointer_moves_forward_only() {
             world.clock.advance(Duration::from_secs(60));
             assert_eq!(world.latest().unwrap().job_key, ready(newest, 3).key(), "{order:?}");
         }
-        // Each has its receipt, whoever the pointer points to.
+        // Each job has its receipt, whichever job the pointer names.
         assert_eq!(world.exports().len(), 7, "{order:?}");
     }
 }
@@ -441,12 +441,12 @@ async fn a_foreign_pointer_stays_and_stops_no_seal() {
         world.seal(&job).await.unwrap();
         assert_eq!(world.store.body(EXPORTS, LATEST).unwrap(), foreign);
         assert_eq!(world.exports().len(), 3);
-        // Moved away, the same delivery again writes it.
+        // Once the foreign object is gone, the same delivery writes the pointer.
         world.store.remove(EXPORTS, LATEST);
         world.seal(&job).await.unwrap();
         assert_eq!(world.latest().unwrap().job_key, ready(5, 3).key());
     }
-    // Nor is it read if it is large.
+    // A large foreign object is not read.
     let world = World::new();
     let unread = |_| -> Vec<u8> { panic!("it is read") };
     drop(world.store.insert_made(EXPORTS, LATEST, 5 << 30, unread));
@@ -460,7 +460,7 @@ async fn a_foreign_pointer_stays_and_stops_no_seal() {
     let previous = latest::previous(world.store.as_ref(), &destination(), "0a").await;
     assert_eq!(previous.unwrap(), None);
 
-    // Nor does it hold anything up that seal-receipt may not write it.
+    // A pointer that seal-receipt may not write stops no seal, either.
     let world = World::new();
     let job = ready(5, 3).lay_out(&world.store).await;
     world.seal(&job).await.unwrap();
@@ -469,7 +469,7 @@ async fn a_foreign_pointer_stays_and_stops_no_seal() {
     world.seal(&job).await.unwrap();
     let calls = world.store.calls().len() - last;
     world.store.remove(EXPORTS, LATEST);
-    // The last call but none is the pointer's put.
+    // The last call is the put of the pointer.
     world.store.fail_at(calls - 1, ErrorKind::Forbidden);
     world.seal(&job).await.unwrap();
     assert_eq!(world.latest(), None);
@@ -486,7 +486,7 @@ fn pointer(hour: u32, sealed: i64, key: &str) -> Latest {
         receipt: at("_receipt.json"),
         prefix: at(""),
         triggered_at: of.time(),
-        // A job of an earlier trigger may be sealed later.
+        // A job with an earlier trigger may be sealed later.
         sealed_at: ready(5, 3).time() + TimeDelta::seconds(sealed),
         objects: 1,
         rows: Some(1),
@@ -502,7 +502,7 @@ fn destination() -> S3Uri {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Any number of seals at once, each of whose calls may fail and be tried again: the newest stands at the end.
+    /// Many seals run at once, and each of their calls may fail and be retried. In the end the newest pointer is there.
     #[test]
     fn the_newest_of_many_concurrent_pointers_stands(
         pointers in prop::collection::vec((0_u32..4, 0_i64..3, "[ab]{1,2}"), 1..7),
@@ -537,11 +537,11 @@ proptest! {
     }
 }
 
-/// Such as that of an object whose key was disabled: S3 answers what would come again.
+/// An example is an object whose key was disabled: S3 would give the same answer again.
 #[tokio::test]
 async fn a_lasting_error_of_the_pointer_stops_no_seal() {
     for kind in [ErrorKind::Internal, ErrorKind::Forbidden, ErrorKind::NotFound] {
-        // The put, the look and the read, of which the first finds an older one.
+        // The calls are the put, the get and the read, of which the first finds an older pointer.
         for call in 0..3 {
             let world = World::new();
             let older = serde_json::to_vec(&pointer(1, 0, "a")).unwrap();
@@ -560,14 +560,14 @@ async fn a_lasting_error_of_the_pointer_stops_no_seal() {
             assert_eq!(previous.unwrap(), None, "{kind}, call {call}");
         }
     }
-    // What passes is tried again.
+    // A transient error is retried.
     let world = World::new();
     world.store.fail_at(0, ErrorKind::Unavailable);
     let moved = latest::advance(world.store.as_ref(), &destination(), &pointer(2, 0, "a")).await;
     assert_eq!(moved.unwrap_err().kind, ErrorKind::Unavailable);
 }
 
-/// Somebody writes between every look and write: a bounded number of turns, then the state machine tries again.
+/// Someone writes between every read and write. After a bounded number of turns, the state machine retries.
 #[tokio::test]
 async fn an_endless_race_for_the_pointer_ends_as_busy() {
     let world = World::new();
@@ -588,7 +588,8 @@ async fn an_endless_race_for_the_pointer_ends_as_busy() {
     assert_eq!(world.latest(), Some(newest));
 }
 
-/// Two executions seal the same job at once, and two jobs at once: one receipt each, one list, the newest pointer.
+/// Two executions seal the same job at once, and two jobs are sealed at once. Each job has one receipt and one list,
+/// and the pointer is the newest.
 #[tokio::test]
 async fn concurrent_seals_end_the_same_way() {
     for (first, second) in [(5, 6), (6, 5), (5, 5)] {
@@ -606,7 +607,7 @@ async fn concurrent_seals_end_the_same_way() {
         };
         for results in [join_all(jobs.iter().map(|job| world.seal(job))).await] {
             for (job, result) in jobs.iter().zip(results) {
-                // Who lost a race to the same place is sent again.
+                // A seal that lost a race for the same place is retried.
                 if let Err(error) = result {
                     assert!(error.kind.is_transient(), "{error}");
                     world.seal(job).await.unwrap();
@@ -627,7 +628,7 @@ async fn concurrent_seals_end_the_same_way() {
     }
 }
 
-/// The report of an earlier version lists all objects itself and does not count them.
+/// A report of an earlier version lists all objects itself, and does not count them.
 #[tokio::test]
 async fn a_report_of_an_earlier_version_is_sealed() {
     let world = World::new();
@@ -650,7 +651,7 @@ async fn a_report_of_an_earlier_version_is_sealed() {
     assert_eq!((receipt.usage.state_transitions, receipt.usage.invocations), (14, 4));
 }
 
-/// What an earlier version sealed, with a price, is taken for what it is by the deliveries that come later.
+/// Later deliveries accept a receipt that an earlier version sealed, with a price.
 #[tokio::test]
 async fn a_receipt_of_an_earlier_version_stands() {
     let world = World::new();

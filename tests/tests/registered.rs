@@ -1,5 +1,5 @@
-//! Dashboard snapshots for registered users of Quick Sight: for whom they are made, who is told of them, and what never
-//! leaves.
+//! Dashboard snapshots for registered users of Quick Sight: for whom they are made, who can read about the users, and
+//! which values are never written.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{
@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 
 const ROWS: u64 = 40;
 
-/// The name and the address that are looked for.
+/// The planted name and address.
 const NAME: &str = "anna.planted";
 const ADDRESS: &str = "anna.planted@example.com";
 
@@ -75,7 +75,7 @@ fn error(sealed: &Value) -> (&str, &str) {
     (text("Error"), text("Cause"))
 }
 
-/// All that Landfall itself wrote, as text.
+/// Everything that Landfall itself wrote, as text.
 fn written(harness: &Snapshots) -> String {
     let all = [LEDGER, EXPORTS].into_iter().flat_map(|bucket| {
         let keys = harness.store.keys(bucket).into_iter();
@@ -99,7 +99,7 @@ async fn a_snapshot_is_made_in_a_session_of_the_user() -> Result<()> {
         let receipt = harness.json(sealed["outcome"]["receipt"].as_str().context("no receipt")?)?;
         assert_eq!(receipt["output"]["rows"], ROWS);
         let operations: Vec<_> = harness.simulated.calls().iter().map(|call| call.operation).collect();
-        // The start call, and each poll, in a session of its own.
+        // The start call and each poll have a session of their own.
         assert_eq!(
             operations[..3],
             [Operation::Identity, Operation::Session, Operation::Start]
@@ -133,7 +133,7 @@ async fn a_user_who_is_not_allowed_is_refused_before_any_call() -> Result<()> {
         );
         assert_eq!(harness.simulated.calls(), []);
     }
-    // Somebody of the namespace is not everybody of it, and by default nobody is allowed.
+    // A pattern for some users of a namespace does not allow an address, and by default no user is allowed.
     for (patterns, event, is_allowed) in [
         (vec![arn("anna")], by_arn("anna"), true),
         (vec![arn("anna")], by_arn("annabel"), false),
@@ -205,7 +205,7 @@ async fn a_job_of_one_user_cannot_be_polled_as_another() -> Result<()> {
         let last = job.missed.last.clone().expect("no poll was missed");
         (last.error, last.cause)
     };
-    // By the event: nothing is called.
+    // With another user in the event, no call is made.
     for (event, other) in [
         (by_arn("anna"), by_arn("berta")),
         (by_name(), by_address()),
@@ -218,7 +218,7 @@ async fn a_job_of_one_user_cannot_be_polled_as_another() -> Result<()> {
         assert_eq!(missed(&seen).0, ErrorKind::Forbidden.name());
         assert_eq!(harness.simulated.calls().len(), calls);
     }
-    // By a record that was changed: the service itself denies it.
+    // With another user in the job's record, the service itself denies the poll.
     let harness = harness(Scenario::Success);
     let mut job = harness.start(&Snapshots::received("first", &by_arn("anna"))).await?;
     job.request["RegisteredUser"]["UserArn"] = json!(arn("berta"));
@@ -229,13 +229,13 @@ async fn a_job_of_one_user_cannot_be_polled_as_another() -> Result<()> {
         cause.contains("started by a different user") || cause.contains("share the dashboard"),
         "{cause}"
     );
-    // Nor as nobody.
+    // A poll without a user is denied, too.
     job.request
         .as_object_mut()
         .context("no request")?
         .remove("RegisteredUser");
     assert_eq!(missed(&harness.poll(job).await?).0, ErrorKind::Forbidden.name());
-    // An idempotency key leads to no job of another user.
+    // An idempotency key does not lead to the job of another user.
     let keyed = |mut event: Value| {
         event["detail"]["Landfall"]["IdempotencyKey"] = json!("nightly");
         event
@@ -282,7 +282,7 @@ async fn each_session_scenario_ends_with_its_own_outcome() -> Result<()> {
     Ok(())
 }
 
-/// Whatever call is lost, before or after its effect (token, session, start, poll): one job, one receipt.
+/// Any call (token, session, start, poll) may be lost before or after its effect: there is one job with one receipt.
 #[tokio::test]
 async fn any_one_call_may_be_lost() -> Result<()> {
     let event = by_address();
@@ -305,7 +305,7 @@ async fn any_one_call_may_be_lost() -> Result<()> {
     Ok(())
 }
 
-/// Keeps what our own crates log.
+/// Keeps the log lines of our own crates.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<String>>);
 
@@ -343,7 +343,7 @@ impl tracing::Subscriber for Log {
 #[tokio::test]
 async fn names_and_addresses_stand_in_no_log_ledger_receipt_or_history() -> Result<()> {
     let log = Log::default();
-    // Of the whole process: whatever the other tests log beside it is looked through too.
+    // This is the subscriber of the whole process, so the lines of other tests are searched, too.
     tracing::subscriber::set_global_default(log.clone())?;
     for scenario in [
         Scenario::Success,
@@ -375,7 +375,7 @@ async fn names_and_addresses_stand_in_no_log_ledger_receipt_or_history() -> Resu
     Ok(())
 }
 
-/// What AWS says of credentials, asked with the SDK's own client.
+/// Checks what AWS says about credentials, with the SDK's own client.
 #[tokio::test]
 async fn the_simulated_service_checks_credentials() -> Result<()> {
     let harness = harness(Scenario::Success);
@@ -435,7 +435,7 @@ async fn the_simulated_service_checks_credentials() -> Result<()> {
     assert_eq!(described(&anna).await, Ok(true));
     assert_eq!(described(&berta).await, denied);
     assert_eq!(described(&quicksight).await, denied);
-    // Nor may such a session name an anonymous user.
+    // A session for a registered user cannot name an anonymous one.
     let user = aws_sdk_quicksight::types::SnapshotUserConfiguration::builder()
         .anonymous_users(aws_sdk_quicksight::types::SnapshotAnonymousUser::builder().build())
         .build();

@@ -1,6 +1,6 @@
-//! The runbook says about each error what the code says.
+//! The runbook gives the remedy of each error as the code does.
 //!
-//! `LANDFALL_UPDATE=1` writes the tables of `docs/operations.md` anew.
+//! `LANDFALL_UPDATE=1` writes the tables of `docs/operations.md` again.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
@@ -14,7 +14,7 @@ use landfall_quicksight::errors::{OF_IDENTITY, OF_JOBS, OF_REGISTERED_USERS, OF_
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
 
-/// A page with the lines between `<!-- name: from ... -->` and `<!-- end -->` replaced by a table.
+/// A page in which a table replaces the lines between `<!-- name: from ... -->` and `<!-- end -->`.
 fn with_table(page: &str, name: &str, table: &str) -> Result<String> {
     let head = format!("<!-- {name}: from ");
     let (before, rest) = page.split_once(&head).with_context(|| format!("no place for {name}"))?;
@@ -43,7 +43,8 @@ fn advised(advice: Advice) -> String {
     cell
 }
 
-/// The rows of tables of services' errors, each beside the names of what it is of. A row that several have stands once.
+/// The rows of the tables of services' errors, each with the names of its services. A row that several services have is
+/// there once.
 fn rows(tables: &[(&str, &[ServiceError])]) -> Vec<Vec<String>> {
     let mut told: Vec<(Vec<&str>, ServiceError)> = Vec::new();
     for &(of, errors) in tables {

@@ -1,4 +1,4 @@
-//! Every sample event of a job, through the deployed definition and the real binaries.
+//! Runs every sample event of a job through the deployed definition and the real binaries.
 
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
@@ -17,7 +17,7 @@ use landfall_local::{
 use landfall_tests::{documents::blocks, patient};
 use serde_json::Value;
 
-/// Executions that run at once: more would only wait for one another on two cores.
+/// How many executions run at once. On two cores, more would only wait for one another.
 const AT_ONCE: usize = 4;
 
 fn samples() -> Result<BTreeMap<String, Value>> {
@@ -28,13 +28,13 @@ fn samples() -> Result<BTreeMap<String, Value>> {
         if path.extension().is_some_and(|extension| extension == "json") {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let event: Value = serde_json::from_slice(&fs::read(&path)?)?;
-            // Batches have tests of their own.
+            // Batches have their own tests.
             if event["detail-type"] != "Export Batch Requested" {
                 samples.insert(name, event);
             }
         }
     }
-    // The event of the quickstart, as it stands.
+    // The event of the quickstart, unchanged.
     let readme = blocks(include_str!("../../README.md"));
     let block = readme
         .iter()

@@ -1,4 +1,5 @@
-//! An output that does not fit in one invocation: the deployed definition on an interpreter, the functions' own binaries.
+//! Verifies an output that does not fit in one invocation, with the deployed definition on an interpreter and the
+//! functions' own binaries.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -53,7 +54,7 @@ async fn an_output_of_many_files_is_verified_in_slices() -> Result<()> {
     assert_eq!(states[from..from + of_slices.len()], of_slices);
     let slices = MANY_FILES.div_ceil(MAX_OBJECTS);
     assert!(slices > 1, "one slice needs no map");
-    // One plans, one merges, and no slice is left for a second round.
+    // One invocation plans and one merges, and no slice is left for a second round.
     let invocations = world.lambda().invocations(VERIFY);
     assert!(
         invocations >= slices + 2,
@@ -73,13 +74,13 @@ async fn an_output_of_many_files_is_verified_in_slices() -> Result<()> {
     let failed: Vec<_> = checks.iter().filter(|check| check["verdict"] == "fail").collect();
     assert_eq!(failed, Vec::<&Value>::new());
 
-    // The plan was the list of slices, each with at most so many objects, and lies where it expires.
+    // The plan was the list of slices, each with at most so many objects, under the prefix that expires.
     let work = world.list(LEDGER, "verifications/").await?;
     assert!(u64::try_from(work.len())? > slices, "{work:?}");
     Ok(())
 }
 
-/// One bad file of many is found, whichever slice it is in, and the slices of the others are not lost.
+/// One bad file of many is found in any slice, and the other slices' results are kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_bad_file_of_many_is_found() -> Result<()> {
     let world = World::start(options()).await?;
@@ -98,8 +99,7 @@ async fn one_bad_file_of_many_is_found() -> Result<()> {
     Ok(())
 }
 
-/// Puts something else in the place of the first data file as soon as it has landed: the others take longer to land than
-/// that takes.
+/// Replaces the first data file as soon as it was written, while the other files are still being written.
 async fn spoil_one(world: &World) -> Result<String> {
     for _ in 0..600 {
         let keys = world.list(EXPORTS, "").await?;

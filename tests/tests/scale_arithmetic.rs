@@ -1,4 +1,4 @@
-//! The arithmetic of docs/scale.md, computed anew: its tables say what these constants give.
+//! Computes the tables of docs/scale.md again from its constants.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::cast_precision_loss)]
 
 use std::fmt::Write;
@@ -17,7 +17,7 @@ const MB: u64 = 1_000_000;
 const GB: u64 = 1_000 * MB;
 const TB: u64 = 1_000 * GB;
 
-// What the program does.
+// What the program does:
 
 /// Bytes of one read of an object: 16 MiB.
 const RANGE: u64 = 16 << 20;
@@ -25,22 +25,22 @@ const RANGE: u64 = 16 << 20;
 const PAGE: u64 = 1_000;
 /// Listings: one before the slices, one after them, which must agree.
 const LISTINGS: u64 = 2;
-/// Writes of a slice: its part of the plan, its findings.
+/// Writes for a slice: its part of the plan, and its findings.
 const PUTS_OF_SLICE: u64 = 2;
-/// Reads of a slice: what it is a part of, its part of the plan, how far it is, and its findings when all are merged.
+/// Reads for a slice: the plan, its part of it, its progress, and its findings during the merge.
 const GETS_OF_SLICE: u64 = 4;
 /// Bytes of an object in the report and in the list of objects beside the receipt.
 const LINE: u64 = 400;
-/// Written once each: the list of slices, the report, the list of objects; the report is read by the seal.
+/// Documents with a line for each object, each written once: the report, and the list of objects.
 const LISTS: u64 = 2;
 /// Memory of verify-output.
 const MEMORY_MB: u64 = 1_769;
-/// What an invocation of 900 seconds works before it stops in time.
+/// How long an invocation of 900 seconds works before it stops in time.
 const WORKING_SECONDS: u64 = 840;
 
-// What is assumed, and measured elsewhere.
+// What is assumed here and measured elsewhere:
 
-/// What an object costs beside its bytes: two requests that other objects do not wait for.
+/// The time for an object besides its bytes: two requests that run beside those of other objects.
 const OBJECT_SECONDS: f64 = 0.01;
 /// A page of a listing.
 const PAGE_SECONDS: f64 = 0.15;
@@ -87,7 +87,7 @@ impl Case {
         self.objects.div_ceil(self.objects_of_slice())
     }
 
-    /// What one slice fits in needs no state machine to run it.
+    /// Work that fits in one slice needs no state machine.
     fn is_split(self) -> bool {
         self.slices() > 1
     }
@@ -107,7 +107,7 @@ impl Case {
         (self.slice_seconds(rate) / WORKING_SECONDS as f64).ceil().max(1.0) as u64
     }
 
-    /// Those that plan and merge, and those of the slices.
+    /// The invocations that plan and merge, and those of the slices.
     fn invocations(self, rate: u64) -> u64 {
         if self.is_split() {
             2 + self.slices() * self.turns(rate)
@@ -116,7 +116,7 @@ impl Case {
         }
     }
 
-    /// Verify and Verified, a round of slices, and each slice in its turns.
+    /// Verify and Verified, one round of slices, and the turns of each slice.
     fn transitions(self, rate: u64) -> u64 {
         let of_slices = if self.is_split() {
             TRANSITIONS_OF_ROUND + self.slices() * (TRANSITIONS + TRANSITIONS_OF_TURN * self.turns(rate))
@@ -161,7 +161,7 @@ impl Case {
         self.lists() as f64 * PAGE_SECONDS
     }
 
-    /// From the first listing to the merged report.
+    /// The time from the first listing to the merged report.
     fn seconds(self, rate: u64, concurrency: u64) -> f64 {
         let waves = self.slices().div_ceil(concurrency);
         self.listing_seconds() + waves as f64 * self.slice_seconds(rate)
@@ -224,7 +224,7 @@ fn dollars(usd: f64) -> String {
     }
 }
 
-/// The rates that the tables are made for, in MB a second of one invocation.
+/// The rates of the tables, in MB a second for one invocation.
 const RATES: [u64; 2] = [60, 75];
 
 fn counts() -> String {
@@ -304,7 +304,7 @@ fn the_page_shows_the_computed_numbers() -> Result<()> {
     Ok(())
 }
 
-/// The states that follow each other from one state until another comes, or the end; in a choice by what is chosen.
+/// The states from one state until another, or to the end. `chosen` says where choices lead.
 fn path(states: &Value, from: &str, until: &str, chosen: &str) -> Vec<String> {
     let mut path = vec![from.to_owned()];
     while let Some(state) = path.last().map(|name| &states[name]) {
@@ -322,7 +322,7 @@ fn path(states: &Value, from: &str, until: &str, chosen: &str) -> Vec<String> {
     path
 }
 
-/// What the page and the receipts count with is what the definition goes through.
+/// The definition has as many transitions as the page and the receipts count.
 #[test]
 fn transitions_are_those_of_the_definition() -> Result<()> {
     let definition: Value = serde_json::from_str(include_str!("../../statemachine/export-job.asl.json"))?;
@@ -337,12 +337,12 @@ fn transitions_are_those_of_the_definition() -> Result<()> {
     assert_eq!(turn.len() as u64, TRANSITIONS_OF_TURN);
     let whole = path(slice, "Slice", "", "SliceDone");
     assert_eq!(whole, ["Slice", "More", "SliceDone"]);
-    // And its start.
+    // The start counts as a transition, too.
     assert_eq!(whole.len() as u64 + 1, TRANSITIONS + TRANSITIONS_OF_TURN);
     Ok(())
 }
 
-/// The numbers in the page's sentences, each from what it follows from.
+/// Each number in the page's sentences follows from the constants.
 #[test]
 fn the_sentences_of_the_page_have_the_computed_numbers() {
     let page = include_str!("../../docs/scale.md");
@@ -366,7 +366,7 @@ fn the_sentences_of_the_page_have_the_computed_numbers() {
     assert_eq!(RANGE, Limits::default().range);
 }
 
-/// What the constants say of a slice is what the definition goes through.
+/// A slice has as many transitions in the definition as the constants say.
 #[test]
 fn a_slice_has_as_many_transitions_as_the_definition() -> Result<()> {
     let definition: Value = serde_json::from_str(include_str!("../../statemachine/export-job.asl.json"))?;
@@ -381,7 +381,7 @@ fn a_slice_has_as_many_transitions_as_the_definition() -> Result<()> {
         next.as_str().map(str::to_owned)
     };
     let begin = slice["StartAt"].as_str().context("no begin")?.to_owned();
-    // Its start counts, too.
+    // The start counts, too.
     let (mut transitions, mut state) = (1, Some(begin.clone()));
     while let Some(name) = state {
         transitions += 1;
@@ -397,7 +397,7 @@ fn a_slice_has_as_many_transitions_as_the_definition() -> Result<()> {
     Ok(())
 }
 
-/// Whatever the rate, what the page is about is within what the definition and the code take.
+/// At every rate, each case of the page is within the limits of the definition and the code.
 #[test]
 fn every_case_is_within_the_limits() {
     for case in CASES {

@@ -1,4 +1,4 @@
-//! The published schemas are those of the types, and a validator that is not ours agrees with the functions.
+//! The published schemas match the types, and another validator agrees with the functions.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{
@@ -56,7 +56,7 @@ fn the_published_schemas_are_those_of_the_types() -> Result<()> {
     Ok(())
 }
 
-/// Python's jsonschema: each pair of a schema and a document; says which are valid.
+/// Asks Python's jsonschema which documents fit their schemas.
 fn judge(pairs: &[(Value, Value)]) -> Result<Vec<bool>> {
     const SCRIPT: &str = r"
 import json, sys
@@ -83,7 +83,7 @@ print(json.dumps([Draft202012Validator(schema, format_checker=Draft202012Validat
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// A schema has an id, no name of an item of the code, and no default that it refuses itself.
+/// A schema has an id, names no item of the code, and has no default that it refuses.
 #[test]
 fn the_published_schemas_can_be_used_elsewhere() -> Result<()> {
     fn look(name: &str, schema: &Value, defaults: &mut Vec<(Value, Value)>) {
@@ -124,15 +124,15 @@ fn the_published_schemas_can_be_used_elsewhere() -> Result<()> {
     Ok(())
 }
 
-/// Samples whose fault lies between members, which no schema of ours expresses.
+/// Samples with a fault between members, which our schemas do not express.
 const BEYOND_A_SCHEMA: [&str; 3] = [
     "malformed-destination",
     "malformed-dashboard-account",
     "malformed-endpoint-import-nothing",
 ];
 
-/// A sample names its schema, so that an editor completes it; the validator accepts what the functions accept. A fault
-/// that no schema can express is left to the functions.
+/// A sample names its schema, so that an editor can complete it. The validator accepts the same samples as the
+/// functions. Faults that no schema can express are left to the functions.
 #[test]
 fn samples_name_their_schema_and_fit_it() -> Result<()> {
     let schemas = published();
@@ -162,7 +162,7 @@ fn samples_name_their_schema_and_fit_it() -> Result<()> {
     Ok(())
 }
 
-/// What goes through the machine of batches, and the summary, of a batch whose requests are of no kind that is deployed.
+/// A batch as it goes through its machine, and its summary. None of its requests has a deployed kind.
 async fn batch() -> Result<(Value, Value)> {
     let clock = ManualClock::at("2026-11-01T05:00:02Z".parse()?);
     let store = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
@@ -185,7 +185,7 @@ async fn batch() -> Result<(Value, Value)> {
     Ok((json!(sealed), serde_json::from_slice(&summary)?))
 }
 
-/// What the functions write fits what is published.
+/// The documents that the functions write fit the published schemas.
 #[tokio::test]
 async fn written_documents_fit_their_schemas() -> Result<()> {
     let harness = <Harness>::new(

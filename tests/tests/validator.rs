@@ -1,4 +1,4 @@
-//! What the functions find wrong with an event is what a validator that is not ours finds: the crate `jsonschema`.
+//! The functions find the same faults in an event as another validator, the crate `jsonschema`.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{collections::BTreeSet, fs, path::Path, sync::LazyLock};
@@ -16,7 +16,7 @@ macro_rules! schemas {
     ($($name:ident: $kind:ty),* $(,)?) => { [$(schema::<$kind>()),*] };
 }
 
-/// The schemas that the functions hold events against, each for both validators.
+/// The functions' schemas of events, each for both validators.
 static SCHEMAS: LazyLock<Vec<(EventSchema, jsonschema::Validator)>> = LazyLock::new(|| {
     let mut batch = landfall_batch::event::schema();
     let requests = batch
@@ -49,14 +49,14 @@ static EVENTS: LazyLock<Vec<Value>> = LazyLock::new(|| {
         .collect()
 });
 
-/// The paths of all that ours finds.
+/// The paths of all faults that our validator finds.
 fn ours(shape: &EventSchema, event: &Value) -> BTreeSet<String> {
     let mut faults = Faults::default();
     shape.check(event, &mut faults);
     faults.iter().map(|fault| fault.path.clone()).collect()
 }
 
-/// The paths of all that theirs finds.
+/// The paths of all faults that the crate finds.
 fn theirs(validator: &jsonschema::Validator, event: &Value) -> BTreeSet<String> {
     let mut paths = BTreeSet::new();
     for error in validator.iter_errors(event) {
@@ -75,7 +75,7 @@ fn collect(error: &ValidationError<'_>, paths: &mut BTreeSet<String>) {
         ValidationErrorKind::AdditionalProperties { unexpected } => {
             paths.extend(unexpected.iter().map(|name| member(&path, name)));
         }
-        // Of an optional member counts what is wrong by the branch that was meant.
+        // For an optional member, only the faults of the branch with the right type count.
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
             let is_other_type = |error: &ValidationError<'_>| {
                 error.instance_path().as_str() == pointer && matches!(error.kind(), ValidationErrorKind::Type { .. })
@@ -112,7 +112,7 @@ fn member(path: &str, name: &str) -> String {
     }
 }
 
-/// Values at the edges of what schemas allow, and beyond.
+/// Values at the limits of the schemas and beyond.
 fn value() -> impl Strategy<Value = Value> {
     let texts = prop::sample::select(vec![
         "",
@@ -184,7 +184,7 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Texts that are times, or nearly.
+/// Texts that are times, or almost.
 fn moment() -> impl Strategy<Value = String> {
     let day = (
         prop::sample::select(vec!["2026-", "2024-", "1900-", "2000-", "0000-", "026-", "2026"]),
@@ -213,7 +213,7 @@ fn moment() -> impl Strategy<Value = String> {
     (day, time).prop_map(|((year, day), (t, time, fraction, zone))| format!("{year}{day}{t}{time}{fraction}{zone}"))
 }
 
-/// Names of members that events have, or nearly.
+/// Names of members of events, or almost.
 fn name() -> impl Strategy<Value = String> {
     prop_oneof![
         prop::sample::select(vec![
@@ -264,7 +264,7 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// The pointers of all values within a value.
+/// The JSON pointers of all values within a value.
 fn places(value: &Value, here: &str, places: &mut Vec<String>) {
     places.push(here.to_owned());
     match value {

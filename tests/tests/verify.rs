@@ -1,6 +1,6 @@
-//! The verification of a whole prefix, held against a reference model of S3.
+//! Verifies a whole prefix on a reference model of S3.
 
-// In a test the message of a panic is what is wanted.
+// A panic with its message is how these tests fail.
 #![allow(clippy::expect_used)]
 
 use std::{sync::Arc, time::Duration};
@@ -133,7 +133,7 @@ fn check(report: &Report, name: &str, verdict: CheckVerdict, words: &[&str]) {
     }
 }
 
-/// The check fails, and no other one does.
+/// Checks that this check fails, and no other.
 #[track_caller]
 fn only(report: &Report, name: &str, words: &[&str]) {
     check(report, name, Fail, words);
@@ -192,7 +192,7 @@ async fn the_report_tells_what_was_read() {
     let text = serde_json::to_string(&report).expect("it serialises");
     assert_eq!(serde_json::from_str::<Report>(&text).expect("it parses"), report);
     assert!(!text.contains("Zoë") && !text.contains("Ålesund"));
-    // Two listings, and the settling time between them.
+    // There are two listings with the settling time in between.
     assert_eq!(case.store.count(Op::List), 2);
     assert_eq!(case.clock.slept(), [Duration::from_secs(5)]);
 }
@@ -202,7 +202,7 @@ async fn an_output_that_is_not_there_fails() {
     let report = Case::new(Format::Csv).report().await;
     only(&report, "output_present", &["nothing lies there", PREFIX]);
 
-    // The test file proves nothing, whatever it is called.
+    // The test file proves nothing, whatever its name.
     for (name, body) in [
         ("test", "test"),
         ("test.txt", ""),
@@ -214,7 +214,7 @@ async fn an_output_that_is_not_there_fails() {
         only(&case.report().await, "output_present", &[]);
     }
 
-    // Of another prefix nothing counts.
+    // Objects under another prefix do not count.
     let case = Case::new(Format::Csv);
     case.store.insert(BUCKET, "segments/run=other/part-0.csv", CSV);
     only(&case.report().await, "output_present", &[]);
@@ -237,7 +237,7 @@ async fn an_empty_export_passes_only_if_it_may_be_empty() {
     let mut case = Case::new(Format::Csv);
     case.asked.allow_empty = true;
     assert_eq!(case.report().await.verdict, Verdict::Passed);
-    // Zero bytes are how an export without rows may look as text, but never as ORC.
+    // An export without rows may have zero bytes if it is text, but not if it is ORC.
     case.put("part-0.csv", "");
     let report = case.report().await;
     assert_eq!(report.verdict, Verdict::PassedWithWarnings);
@@ -246,7 +246,7 @@ async fn an_empty_export_passes_only_if_it_may_be_empty() {
     case.asked.allow_empty = true;
     case.put("part-0.orc", "");
     check(&case.report().await, "no_empty_files", Fail, &["part-0.orc"]);
-    // What cannot be decoded is not empty.
+    // An object that cannot be decoded is not empty.
     let mut case = Case::new(Format::Csv);
     case.asked.allow_empty = true;
     case.put("part-0.csv", "a,b\n1\n");
@@ -257,7 +257,7 @@ async fn an_empty_export_passes_only_if_it_may_be_empty() {
 async fn data_older_than_the_job_fails() {
     let case = Case::good(Format::Csv);
     let started_at = case.asked.started_at;
-    // S3 gives whole seconds, and our clock may be ahead of its clock by a few.
+    // S3 gives whole seconds, and our clock may be a few seconds ahead of its clock.
     case.put("part-0.csv", CSV)
         .last_modified(started_at - TimeDelta::seconds(5));
     assert_eq!(case.report().await.verdict, Verdict::Passed);
@@ -268,7 +268,7 @@ async fn data_older_than_the_job_fails() {
         "newer_than_start",
         &["part-0.csv", "2026-11-01T05:00:00Z"],
     );
-    // An old object that is no data is only extra.
+    // An old object that is not data is only extra.
     case.put("part-0.csv", CSV);
     case.put("test-file", "test")
         .last_modified(started_at - TimeDelta::days(1));
@@ -285,7 +285,7 @@ async fn a_late_file_is_read_and_listed_again() {
     assert_eq!((report.verdict, report.rows), (Verdict::Passed, 4));
     check(&report, "listing_stable", Pass, &["3 listings", "added", "part-2.csv"]);
 
-    // So is one that was replaced between two listings; a test file may go.
+    // An object that was replaced between two listings is old, too. A test file may vanish.
     let case = Case::good(Format::Csv);
     case.put("probe", "a test");
     case.store.before(Op::List, 1, |store| {
@@ -302,7 +302,8 @@ async fn a_late_file_is_read_and_listed_again() {
     );
 }
 
-/// The rows of a file that was read and is gone are lost, whenever it went.
+/// Content that is recognised as CSV must decode as CSV, and other content must begin with the magic bytes of its
+/// format.
 #[tokio::test]
 async fn data_that_vanishes_between_two_listings_fails() {
     for listing in [1, 2] {
@@ -320,7 +321,7 @@ async fn data_that_vanishes_between_two_listings_fails() {
 async fn an_output_that_goes_on_changing_is_given_up() {
     let case = Case::good(Format::Csv);
     for round in 1..20 {
-        // Each act waits for the listing of its number.
+        // Each act waits for the listing with its number.
         case.store.before(Op::List, round, move |store| {
             store.insert(BUCKET, &key("part-9.csv"), format!("id,name\n{round},x\n"));
         });
@@ -339,7 +340,7 @@ async fn data_replaced_or_removed_while_read_fails() {
         |store| store.remove(BUCKET, &key("part-0.csv")),
     ];
     for act in acts {
-        // Before its HEAD, its first range, and its third.
+        // Before its HEAD, before its first range, and before its third.
         for (op, n, range) in [(Op::Head, 0, 4 << 20), (Op::Read, 0, 4 << 20), (Op::Read, 2, 3)] {
             let mut case = Case::new(Format::Csv);
             case.limits.range = range;
@@ -351,7 +352,7 @@ async fn data_replaced_or_removed_while_read_fails() {
             only(&report, "listing_stable", &["while being verified", "part-0.csv"]);
         }
     }
-    // The test file may go at any time.
+    // The test file may vanish at any time.
     let case = Case::good(Format::Csv);
     case.store
         .before(Op::Read, 0, |store| store.remove(BUCKET, &key("test-file")));
@@ -472,13 +473,13 @@ async fn content_decides_where_the_name_says_nothing() {
         let report = case.report().await;
         assert_eq!((report.verdict, report.rows), (Verdict::Passed, 2), "{report:#?}");
     }
-    // A part that was cut off is no data, and no test file either.
+    // A part that was cut off is neither data nor a test file.
     let case = Case::good(Format::Csv);
     case.put("0a1b2c3d", "id,name\n4,d\n5");
     let report = case.report().await;
     assert_eq!(report.verdict, Verdict::PassedWithWarnings);
     check(&report, "extra_objects", Warn, &["0a1b2c3d"]);
-    // What began convincingly is held to it.
+    // An object that begins like data is checked like data.
     let case = Case::good(Format::Csv);
     case.put("0a1b2c3d", "a,b\n1,2\n3\n".repeat(20_000));
     let report = case.report().await;
@@ -502,7 +503,7 @@ async fn hidden_names_and_folders_are_left_out() {
     let report = case.report().await;
     assert_eq!((report.verdict, report.rows), (Verdict::Passed, 3));
     check(&report, "extra_objects", Pass, &["folder/", "3 more begin with _ or ."]);
-    // They may come and go.
+    // Hidden objects may come and go.
     case.store.before(Op::List, 1, |store| {
         drop(store.insert(BUCKET, &key("_receipt.json"), "{\"a\":1}"))
     });
@@ -546,7 +547,7 @@ async fn files_that_the_service_names_must_be_there() {
     only(&case.report().await, "named_files", &["1 of the 3 files", "part-2.csv"]);
     case.asked.files = Some(vec![named("elsewhere", "part-0.csv")]);
     only(&case.report().await, "named_files", &["s3://elsewhere/"]);
-    // What is named is data, whatever its name.
+    // An object that the service names is data, whatever its name.
     let mut case = Case::good(Format::Csv);
     case.put("_data", "id,name\n9,i\n");
     case.asked.files = Some(vec![uri("part-0.csv"), uri("part-1.csv"), uri("_data")]);
@@ -616,7 +617,7 @@ async fn checksums_of_s3_are_compared_with_ours() {
         case.put("part-1.csv", OTHER).checksum(wrong);
         only(&case.report().await, "checksum", &["part-1.csv"]);
     }
-    // What S3 keeps of the parts of an upload, and what it does not keep, is not compared.
+    // Checksums of parts, and objects without a checksum, are not compared.
     case.put("part-0.csv", CSV).checksum(None);
     case.put("part-1.csv", OTHER)
         .checksum(StoredChecksum::choose([("CRC32C", "4waSgw==-2")], false));
@@ -641,7 +642,7 @@ async fn unknown_objects_are_listed() {
     let report = case.report().await;
     check(&report, "extra_objects", Warn, &["11 objects", "and 6 more"]);
     assert_eq!(report.verdict, Verdict::PassedWithWarnings);
-    // One that looks like data of another format deserves a look, and so does a large one.
+    // An unknown object that looks like another format warns, and so does a large one.
     for body in [orc(1), vec![b'x'; 100_000]] {
         let case = Case::good(Format::Csv);
         case.put("test-file", body);
@@ -760,7 +761,8 @@ async fn memory_does_not_grow_with_the_objects() {
     const LINE: &[u8] = b"00000000,\"a value, with a comma\",another value of some length\n";
     const LINES: u64 = 800_000;
     let case = Case::new(Format::Csv);
-    // The first line is the header; but for its first byte all are alike, so any range can be made from its offset.
+    // The first line is the header. Apart from the first byte all lines are equal, so any range can be made from its
+    // offset.
     let size = LINE.len() as u64 * (LINES + 1);
     for n in 0..4_u8 {
         case.store
@@ -773,7 +775,7 @@ async fn memory_does_not_grow_with_the_objects() {
                 if range.start == 0 {
                     bytes[0] = b'h';
                 }
-                // No two are the same.
+                // No two objects are the same.
                 if range.contains(&(size - 2)) {
                     bytes[(size - 2 - range.start) as usize] = b'0' + n;
                 }
@@ -809,6 +811,6 @@ async fn an_object_that_needs_all_the_memory_is_read_alone() {
     case.limits.side_by_side = 8;
     let report = case.report().await;
     assert_eq!((report.verdict, report.rows), (Verdict::Passed, 3 + 8 * 40_000));
-    // One object at a time: never more than all of it, and what an unknown one is recognised by.
+    // One object at a time: at most the whole object, and the first range of an unknown one.
     assert!(case.store.peak_bytes_held() <= JSONL.len() * 20_000 + (64 << 10));
 }

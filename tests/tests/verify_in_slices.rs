@@ -1,6 +1,6 @@
-//! Verifications that do not fit in one invocation: their report is that of one that does, whatever is lost on the way.
+//! Verifications that do not fit in one invocation give the same report as those that do, whatever is lost on the way.
 
-// In a test the message of a panic is what is wanted.
+// A panic with its message is how these tests fail.
 #![allow(clippy::expect_used)]
 
 use std::{
@@ -72,7 +72,7 @@ impl Case {
         }
     }
 
-    /// A case with that many good objects of as many rows as their number.
+    /// A case with this many good objects, each with as many rows as its number.
     fn with(objects: usize) -> Self {
         let case = Self::new();
         for number in 0..objects {
@@ -92,7 +92,7 @@ impl Case {
         )
     }
 
-    /// All in one invocation.
+    /// Verifies everything in one invocation.
     async fn at_once(&self) -> Report {
         let (store, clock) = self.parts();
         let deadline = self.clock.now() + TimeDelta::hours(10);
@@ -118,12 +118,13 @@ impl Case {
         run_slice(store, clock, LEDGER, item, self.clock.now() + self.time, &self.limits).await
     }
 
-    /// In as many invocations as it takes, each tried again after a passing error, as the definition does.
+    /// Verifies in as many invocations as it takes. Each is retried after a transient error, as in the definition.
     async fn in_slices(&self) -> Result<Report> {
         self.in_slices_without(|_, _| false).await
     }
 
-    /// The same, but nobody works on what is stopped, by the number of the map's run and the item.
+    /// The same, but items for which `is_stopped` holds are not worked on. It gets the number of the map's run and the
+    /// item.
     async fn in_slices_without(&self, is_stopped: impl Fn(usize, &Item) -> bool) -> Result<Report> {
         let mut work: Option<String> = None;
         for run in 0.. {
@@ -140,7 +141,7 @@ impl Case {
             let items = self.store.body(&manifest.bucket, &manifest.key).expect("a manifest");
             let items: Vec<Item> = serde_json::from_slice(&items).expect("items");
             for item in items.iter().filter(|item| !is_stopped(run, item)) {
-                // A slice that fails for good is reported by the next turn.
+                // The next turn reports a slice that fails for good.
                 while matches!(retried(|| self.slice(item)).await, Ok(false)) {
                     assert!(self.invocations.load(Ordering::SeqCst) < MANY, "it never ends");
                 }
@@ -165,7 +166,7 @@ fn key(name: &str) -> String {
     format!("{PREFIX}{name}")
 }
 
-/// `number % 50` rows; those of no two numbers are the same.
+/// A file of `number % 50` rows. No two numbers have the same rows.
 fn csv(number: usize) -> String {
     let rows: String = (0..number % 50)
         .map(|row| format!("{row},\"name\n{number}\"\n"))
@@ -173,7 +174,7 @@ fn csv(number: usize) -> String {
     format!("id,name\n{rows}")
 }
 
-/// What does not depend on how the work was divided.
+/// The part of a report that does not depend on how the work was divided.
 fn essence(report: Report) -> Report {
     Report {
         checked_at: DateTime::UNIX_EPOCH,
@@ -183,8 +184,8 @@ fn essence(report: Report) -> Report {
     }
 }
 
-/// Found by the simulator: the second listing was made at once by an invocation whose clock was ahead of that of the
-/// first, so that a late file was not seen.
+/// Found by the simulator: an invocation whose clock was ahead of that of the first listing made the second listing at
+/// once, so that a late file was missed.
 #[tokio::test]
 async fn the_settling_time_passes_even_if_a_clock_is_ahead() {
     let case = Case::with(4);
@@ -215,7 +216,7 @@ async fn slices_find_what_one_invocation_finds() {
             case.put("_hidden.csv", "a,b\n");
         }
         let report = case.in_slices().await.expect("the check can be made");
-        // Three fit in one slice, and are read at once.
+        // Three objects fit in one slice, and are read at once.
         let extra = if objects > 3 { 1 } else { 0 };
         let slices = (objects + extra).div_ceil(3);
         assert_eq!(report.slices, if slices > 1 { slices as u64 } else { 0 }, "{objects}");
@@ -247,7 +248,7 @@ async fn many_objects_are_listed_in_a_file() {
     assert_eq!(listed[..MAX_OBJECTS], report.objects);
     assert_eq!(listed.iter().filter_map(|object| object.rows).sum::<u64>(), report.rows);
     assert_eq!(essence(report), essence(case.at_once().await));
-    // Each object was looked at and read once by the slices, and once by the comparison.
+    // The slices looked at and read each object once, and so did the comparison.
     assert_eq!(case.store.count(Op::Head), 2 * 3_210);
 }
 
@@ -259,7 +260,7 @@ async fn twenty_thousand_objects_need_twenty_slices() {
     assert_eq!(report.verdict, Verdict::Passed);
     assert_eq!((report.all_objects, report.slices), (20_000, 20));
     assert_eq!(report.rows, (0..20_000).map(|number| number % 50).sum::<u64>());
-    // Two listings of twenty pages, and of each object its metadata and its bytes once.
+    // Two listings of twenty pages, and the metadata and bytes of each object once.
     assert_eq!(case.store.count(Op::List), 2 * 20);
     assert_eq!(
         (case.store.count(Op::Head), case.store.count(Op::Read)),
@@ -267,7 +268,7 @@ async fn twenty_thousand_objects_need_twenty_slices() {
     );
 }
 
-/// Objects that come, change and go between the listings.
+/// Objects appear, change and vanish between the listings.
 #[tokio::test]
 async fn only_changed_objects_are_read_again() {
     let case = Case::with(20);
@@ -335,7 +336,8 @@ async fn an_output_that_never_stops_changing_is_given_up() {
     assert!(stable.reason.contains("late-4.csv"), "{}", stable.reason);
 }
 
-/// Slices whose invocations were throttled until the definition gave them up, or whose executions somebody stopped.
+/// The invocations of these slices were throttled until the definition gave them up, or someone stopped their
+/// executions.
 #[tokio::test]
 async fn unfinished_slices_are_run_again() {
     let is_hit = |item: &Item| item.slice.ends_with("-00001") || item.slice.ends_with("-00003");
@@ -343,7 +345,7 @@ async fn unfinished_slices_are_run_again() {
     let report = case.in_slices_without(|run, item| run < 3 && is_hit(item)).await;
     let report = report.expect("the check can be made");
     assert_eq!((report.verdict, report.slices), (Verdict::Passed, 7));
-    // What was finished is not done again.
+    // Finished work is not repeated.
     assert_eq!(case.store.count(Op::Head), 20);
     assert_eq!(essence(report), essence(case.at_once().await));
 
@@ -383,13 +385,13 @@ async fn no_lost_call_changes_the_report() {
             }
             let report = case.in_slices().await;
             let report = report.unwrap_or_else(|error| panic!("call {call}, after: {after}: {error}"));
-            // A listing that was lost is one more, and the change comes at another time; what was found is the same.
+            // A lost listing is made again, and the change comes at another time, but the findings are the same.
             assert_eq!(found(report), found(expected.clone()), "call {call}, after: {after}");
         }
     }
 }
 
-/// What was found, without the times.
+/// The findings without the times.
 fn found(report: Report) -> (Verdict, u64, Vec<impl PartialEq + std::fmt::Debug>) {
     let objects = report.objects.into_iter();
     let objects = objects.map(|object| (object.key, object.etag, object.rows)).collect();
@@ -399,7 +401,7 @@ fn found(report: Report) -> (Verdict, u64, Vec<impl PartialEq + std::fmt::Debug>
 #[tokio::test]
 async fn an_error_that_stays_is_raised_by_the_verification() {
     let case = Case::with(10);
-    // The sixth object's HEAD.
+    // The HEAD of the sixth object.
     let calm = Case::with(10);
     calm.in_slices().await.expect("the check can be made");
     let call = calm
@@ -417,7 +419,7 @@ async fn an_error_that_stays_is_raised_by_the_verification() {
 /// Each call takes time, so that invocations end in the middle of slices and of objects.
 #[tokio::test]
 async fn an_unfinished_slice_continues_in_the_next_invocation() {
-    // The first 64 KiB, by which a format is recognised, must fit in an invocation.
+    // The first 64 KiB, which are needed to recognise a format, must fit in an invocation.
     for (objects, size, seconds, range) in [(9, 1, 40, 64), (2, 1_500, 45, 4 << 10), (1, 5_000, 50, 4 << 10)] {
         let mut case = Case::new();
         case.limits.range = range;
@@ -436,7 +438,7 @@ async fn an_unfinished_slice_continues_in_the_next_invocation() {
         let report = case.in_slices().await.expect("the check can be made");
         assert_eq!(report.verdict, Verdict::Passed);
         assert!(report.slices > 0, "all was read at once");
-        // What S3 keeps is that of all bytes, however often they were gone on with.
+        // S3's checksum covers all bytes, and it matches however often reading was interrupted.
         let checksum = report.check("checksum").expect("it was made");
         let of_all = format!("the CRC64NVME that S3 keeps of {objects} of {objects} data object");
         assert!(checksum.reason.starts_with(&of_all), "{checksum:?}");
@@ -454,7 +456,7 @@ async fn slices(case: &Case) -> Vec<Item> {
     serde_json::from_slice(&items).expect("items")
 }
 
-/// A body that stands still until after the function's deadline costs no more than what had not come of it.
+/// If a body stalls until after the function's deadline, only the bytes that did not arrive are read again.
 #[tokio::test]
 async fn finished_reads_are_kept_when_a_body_stalls() {
     let mut case = Case::new();
@@ -467,10 +469,10 @@ async fn finished_reads_are_kept_when_a_body_stalls() {
     let expected = essence(case.at_once().await);
     let items = slices(&case).await;
 
-    // So short that the checksum of what is begun is kept from the start.
+    // The time is so short that the state of the checksum is kept from the start.
     case.time = TimeDelta::milliseconds(5_500);
     let clock = case.clock.clone();
-    // The first object is one read, of the second the third range breaks off behind its first part.
+    // The first object is one read. The third range of the second object stalls after its first chunk.
     case.store
         .stall(3, 1, move || clock.advance(Duration::from_secs(3_600)));
     let deadline = Duration::from_secs(60);
@@ -497,7 +499,7 @@ async fn finished_reads_are_kept_when_a_body_stalls() {
     assert_eq!(essence(report).objects, expected.objects);
 }
 
-/// So does a call that fails in the first invocation, which reads by itself.
+/// The same holds if a call fails in the first invocation, which reads by itself.
 #[tokio::test]
 async fn finished_reads_are_kept_when_a_call_fails() {
     let mut case = Case::with(9);
@@ -518,7 +520,7 @@ async fn finished_reads_are_kept_when_a_call_fails() {
         assert_eq!(reads.count(), 1, "{key}");
     }
 
-    // Where little was read, it is read again.
+    // If little was read, it is read again.
     case.limits.worth = 1 << 20;
     case.store
         .before(Op::Head, 5, |store| store.fail_at(0, ErrorKind::Throttled));
@@ -526,7 +528,7 @@ async fn finished_reads_are_kept_when_a_call_fails() {
     assert_eq!(error.kind, ErrorKind::Throttled);
 }
 
-/// Without a line of headings, the names of columns are somebody's data.
+/// In a file without headings, the names of columns are somebody's data.
 #[tokio::test]
 async fn column_names_are_kept_only_if_the_event_expects_columns() {
     for expects in [false, true] {
@@ -552,7 +554,7 @@ async fn column_names_are_kept_only_if_the_event_expects_columns() {
     }
 }
 
-/// A document is decoded when all of it is there, which takes its time.
+/// A document is decoded when all of it is there, which takes time.
 #[tokio::test]
 async fn a_document_is_not_decoded_too_close_to_the_deadline() {
     let mut case = Case::new();
@@ -576,7 +578,7 @@ async fn a_document_is_not_decoded_too_close_to_the_deadline() {
     assert!(case.slice(&items[0]).await.expect("it is read"));
 }
 
-/// gzip cannot go on in the middle of a member.
+/// Decoding cannot resume in the middle of a gzip member.
 #[tokio::test]
 async fn an_object_that_makes_no_progress_is_named() {
     use std::io::Write as _;

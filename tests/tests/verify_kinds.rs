@@ -1,4 +1,4 @@
-//! The verification of gzip, PDF and Excel, of files that the service names, and of jobs that write nothing.
+//! Verifies gzip, PDF and Excel, files that the service names, and jobs without an output.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{io::Write, sync::Arc};
@@ -81,7 +81,7 @@ fn check(report: &Report, name: &str, verdict: CheckVerdict, words: &[&str]) {
     }
 }
 
-/// The check fails, and no other one does.
+/// Checks that this check fails, and no other.
 #[track_caller]
 fn only(report: &Report, name: &str, words: &[&str]) {
     check(report, name, Fail, words);
@@ -127,7 +127,7 @@ fn pdf(pages: usize) -> Vec<u8> {
     bytes
 }
 
-/// An export of endpoints as it is described: gzip objects, one of several members, and others that do not count.
+/// An export of endpoints: gzip objects, one of them with several members, and other objects that do not count.
 fn endpoints() -> Case {
     let mut case = Case::new(Some(Format::JsonlGzip));
     case.put(
@@ -212,7 +212,7 @@ async fn the_counts_of_the_service_are_compared_with_the_rows() {
     check(&case.report().await, "service_failures", Skipped, &[]);
 }
 
-/// A snapshot of a dashboard: a file of each format, each named by the service.
+/// A snapshot of a dashboard: one file of each format, all named by the service.
 fn snapshot() -> Case {
     let mut case = Case::new(None);
     for (format, name, body) in [
@@ -232,7 +232,7 @@ async fn each_named_file_must_have_its_own_format() {
     assert_eq!(report.verdict, Verdict::Passed, "{report:#?}");
     check(&report, "output_present", Pass, &["3 of 3"]);
     check(&report, "format", Pass, &["CSV, EXCEL, PDF"]);
-    // Two of CSV below its header; four of the sheet, whose heading counts.
+    // Two rows of CSV below its header, and four of the sheet, whose heading counts.
     check(
         &report,
         "rows_counted",
@@ -295,7 +295,7 @@ async fn a_named_file_that_cannot_be_read_is_reported() {
         "named_files",
         &["FileGroups[3] PDF", "d/4.pdf", "1 of the 4 files"],
     );
-    // It may come while the others are read.
+    // It may appear while the others are read.
     case.store.before(Op::List, 1, |store| {
         drop(store.insert(BUCKET, &format!("{PREFIX}d/4.pdf"), pdf(1)));
     });
@@ -349,7 +349,7 @@ async fn an_object_that_the_service_does_not_name_is_not_data() {
     check(&case.report().await, "named_files", Warn, &["one and the same object"]);
 }
 
-/// A job that read a source of ten rows and wrote nothing.
+/// A job that read a source of ten rows and wrote no output.
 fn import(counts: Value) -> Value {
     json!({
         "schema": "landfall.job/1", "kind": "endpoint-import", "job_key": "20261101T050000Z-0a1b2c3d",

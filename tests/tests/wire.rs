@@ -1,5 +1,5 @@
-//! Wire conformance, judged by botocore's models: what the functions send, what the simulated services answer, and how
-//! every modelled error is named.
+//! botocore's models judge what the functions send and what the simulated services answer. Every modelled error has a
+//! name of ours.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{sync::Arc, time::Duration};
@@ -111,19 +111,19 @@ async fn refusals_of_the_simulated_service_are_exceptions_of_botocore() -> Resul
 #[derive(Clone, Copy)]
 enum Reach {
     Start,
-    /// The start call before was lost, so the job is looked for.
+    /// The start call was lost, so the function looks for its job.
     Find,
     Poll,
 }
 
-/// Whether a poll that was refused is no news of a job that runs, and is told by the name of its error.
+/// Whether a refused poll leaves the job running and records the name of the error.
 fn is_missed(job: &Job, kind: ErrorKind) -> bool {
     let last = job.missed.last.as_ref().map(|last| last.error.as_str());
     (job.status, job.missed.in_a_row, last) == (Status::Running, 1, Some(kind.name()))
 }
 
-/// Lets a service answer one operation with each error that botocore's model gives it: botocore must raise each as its
-/// own class, and the function must give it the name that `named` says.
+/// Lets a service answer one operation with each error of botocore's model. botocore must raise each error as its own
+/// class, and the function must give it the name that `named` says.
 async fn every_error_has_its_name<S: JobService, M: SimulatedService + 'static>(
     service: &str,
     operation: &str,
@@ -162,7 +162,7 @@ async fn every_error_has_its_name<S: JobService, M: SimulatedService + 'static>(
             }
         };
         match outcome {
-            // A poll that fails says nothing about the job.
+            // A failed poll says nothing about the job.
             Ok(job) => assert!(
                 matches!(reach, Reach::Poll) && is_missed(&job, expected),
                 "{operation} {code} passed: {job:?}"
@@ -181,7 +181,7 @@ async fn every_error_has_its_name<S: JobService, M: SimulatedService + 'static>(
     Ok(())
 }
 
-/// The number of a run's start call: the first one that reaches the service.
+/// The number of the start call in a run: the first call that reaches the service.
 async fn start_call<S: JobService, M: SimulatedService + 'static>(
     make: impl Fn(Arc<Faults>) -> Result<Harness<S, M>>,
     event: &Value,
@@ -236,7 +236,7 @@ fn imports(settings: pinpoint::Settings, faults: Arc<Faults>) -> Result<Harness<
     Ok(harness)
 }
 
-/// The sample of a Pinpoint kind, of a segment or of a whole application.
+/// The sample event of a Pinpoint kind, for a segment or for a whole application.
 fn pinpoint_event(kind: &str, of_segment: bool) -> Value {
     let (text, request) = match kind {
         "import" => (include_str!("../../events/endpoint-import.json"), "ImportJobRequest"),
@@ -285,7 +285,7 @@ async fn every_error_of_pinpoint_has_its_name() -> Result<()> {
     Ok(())
 }
 
-/// All that a run says to its service, and what it answers.
+/// Records all calls and answers of a run.
 async fn run<S: JobService, M: SimulatedService + 'static>(
     mut harness: Harness<S, M>,
     event: &Value,
@@ -317,7 +317,7 @@ async fn pinpoint_conforms() -> Result<()> {
             let mut exchanges = run(exports, &pinpoint_event("export", of_segment)).await?;
             let imports = imports(settings(), Faults::none())?;
             exchanges.extend(run(imports, &pinpoint_event("import", of_segment)).await?);
-            // What exceeds a limit is told by its text; its code is not documented, and so none that could be judged.
+            // Exceeded limits are recognised by their text. Their code is undocumented, so it cannot be judged.
             exchanges.retain(|exchange| !exchange.answer.contains("limit exceeded"));
             seen.extend(wire::conform("pinpoint", &exchanges)?);
         }
@@ -409,7 +409,7 @@ async fn every_error_of_quick_sight_has_its_name() -> Result<()> {
             "LimitExceededException" => ErrorKind::Busy,
             "ThrottlingException" => ErrorKind::Throttled,
             "InternalFailureException" => ErrorKind::Unavailable,
-            // The id is in use, and the look that follows meets the same answer.
+            // The id is in use, and the poll that follows gets the same answer.
             "ResourceExistsException" => ErrorKind::Busy,
             _ => return None,
         })
@@ -433,7 +433,7 @@ async fn every_error_of_quick_sight_has_its_name() -> Result<()> {
     Ok(())
 }
 
-/// Refuses the calls of STS as STS does, and leaves the rest to another.
+/// Refuses the calls of STS as STS does, and passes the rest on.
 struct RefusingSts(Arc<dyn SimulatedService>, String, StatusCode);
 
 #[async_trait]
@@ -457,7 +457,7 @@ impl SimulatedService for RefusingSts {
     async fn advance(&self) {}
 }
 
-/// The two calls before a start for a registered user: each error has a row, which names it, and no job is made.
+/// The two calls before a start for a registered user: each error has a row that names it, and no job is made.
 #[tokio::test]
 async fn every_error_of_a_session_has_its_name() -> Result<()> {
     for (service, operation, table) in [
@@ -487,7 +487,8 @@ async fn every_error_of_a_session_has_its_name() -> Result<()> {
     Ok(())
 }
 
-/// Every error that botocore's models give to what is called has a row with what to do, which the runbook shows.
+/// Every error that botocore's models give for the operations that are called has a row with its remedy, which the
+/// runbook shows.
 #[test]
 fn every_modelled_error_has_a_remedy() -> Result<()> {
     let snapshots = [
@@ -530,7 +531,8 @@ fn every_modelled_error_has_a_remedy() -> Result<()> {
     Ok(())
 }
 
-/// The result of a job that is done: what says that it is not ready yet is no end, every other error has its name.
+/// The result of a finished job: an error that means "not ready yet" does not end the job, and every other error has
+/// its name.
 #[tokio::test]
 async fn every_error_of_a_result_has_its_name() -> Result<()> {
     let operation = "DescribeDashboardSnapshotJobResult";
@@ -576,7 +578,7 @@ async fn every_error_of_a_result_has_its_name() -> Result<()> {
     Ok(())
 }
 
-/// The judge itself objects to what does not conform.
+/// The judge refuses exchanges that do not conform.
 #[tokio::test]
 async fn the_judge_refuses_wrong_exchanges() -> Result<()> {
     let right = exchanges(Scenario::Success, &event("plain")).await?.remove(0);
@@ -607,7 +609,7 @@ async fn the_judge_refuses_wrong_exchanges() -> Result<()> {
     Ok(())
 }
 
-/// S3, when it refuses everything.
+/// An S3 that refuses everything.
 struct RefusingS3(StatusCode, &'static str);
 
 #[async_trait]
@@ -627,7 +629,7 @@ impl SimulatedService for RefusingS3 {
     async fn advance(&self) {}
 }
 
-/// Among them what S3 says of a bucket that lies in another region, which the SDK does not follow.
+/// Among them is S3's answer for a bucket in another region, which the SDK does not follow.
 #[tokio::test]
 async fn every_error_of_s3_has_its_name() -> Result<()> {
     for (status, code, kind) in [

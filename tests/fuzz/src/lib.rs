@@ -1,8 +1,8 @@
-//! What the fuzz targets hold the decoders and the report to.
+//! What the fuzz targets check about the decoders and the report.
 //!
-//! What must stay true: a target asserts more than that nothing crashes. The result may not depend on how the bytes are
-//! cut, what is held stays beneath the bound that the decoder states, a defect quotes nothing of the input, and where
-//! there is another judge of the format, both say the same.
+//! What must stay true: a target checks more than that nothing crashes. The result does not depend on how the bytes are
+//! split, memory stays below the bound that the decoder states, a defect quotes nothing of the input, and another
+//! reader of the format, if there is one, agrees.
 
 #![forbid(unsafe_code)]
 
@@ -22,14 +22,14 @@ use landfall_output::verify::{
 use memchr::memmem;
 use serde_json::{Map, Value, json, value::RawValue};
 
-/// Beside the content: column names as they are kept, the scratch and the header.
+/// Memory besides the content: column names, scratch space and the header.
 const FIXED: usize = 4 * MAX_COLUMNS * MAX_COLUMN_NAME + (512 << 10);
-/// The shortest piece of the input that may not stand in a defect.
+/// The shortest piece of the input that must not be in a defect.
 const QUOTED: usize = 16;
 
 type Result = std::result::Result<Decoded, Defect>;
 
-/// Sizes of chunks that follow from the input: a small one and a larger one.
+/// Two sizes of chunks that depend on the input, a small one and a larger one.
 fn sizes(data: &[u8]) -> [usize; 2] {
     let hash = data.iter().fold(data.len(), |hash, byte| {
         hash.wrapping_mul(31).wrapping_add(usize::from(*byte))
@@ -37,7 +37,7 @@ fn sizes(data: &[u8]) -> [usize; 2] {
     [1 + hash % 13, 14 + (hash >> 8) % 4_000]
 }
 
-/// Decodes in chunks. What is held may not be more than the decoder needs.
+/// Decodes in chunks. Memory must stay within the decoder's bound.
 fn decode(mut decoder: Box<dyn Decoder>, data: &[u8], size: usize) -> Result {
     let bound = usize::try_from(decoder.needs(data.len() as u64))
         .unwrap_or(usize::MAX)
@@ -54,7 +54,7 @@ fn decode(mut decoder: Box<dyn Decoder>, data: &[u8], size: usize) -> Result {
     decoder.finish()
 }
 
-/// Opens a decoder; a file by its tail, first by so much of it as is guessed.
+/// Opens a decoder. A file is opened by its tail, of which `guess` bytes are given first.
 fn open(format: Format, data: &[u8], guess: usize) -> std::result::Result<Box<dyn Decoder>, Defect> {
     let open = match format.row().access {
         Access::Stream { new, .. } => return Ok(new()),
@@ -73,13 +73,13 @@ fn open(format: Format, data: &[u8], guess: usize) -> std::result::Result<Box<dy
     }
 }
 
-/// Decodes as a whole and in chunks of two sizes; all must give the same.
+/// Decodes as a whole and in chunks of two sizes. All must give the same.
 fn decode_all(format: Format, data: &[u8]) -> Result {
     let run = |size: usize| {
         let guess = match format {
-            // It follows the size, so that it may not matter either.
+            // The guess depends on the size, so that it must not matter either.
             Format::Orc => size.max(64) * 16,
-            // What is said of a broken end goes by how much of it is seen, and readers see this much at first.
+            // The text about a broken end depends on how much of it is read. Readers begin with this much.
             _ => 64 << 10,
         };
         decode(open(format, data, guess)?, data, size)
@@ -96,7 +96,7 @@ fn decode_all(format: Format, data: &[u8]) -> Result {
     whole
 }
 
-/// A defect quotes nothing of the content, and its text is short.
+/// Checks that a defect quotes nothing of the content and has a short text.
 fn quotes_nothing(result: &Result, content: &[u8]) {
     let Err(defect) = result else { return };
     let text = defect.to_string();
@@ -114,8 +114,8 @@ fn without_mark(data: &[u8]) -> &[u8] {
     data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data)
 }
 
-/// What is left from the header on: the crate drops a mark at the very start alone, the decoder also those of files that
-/// were put behind one another, with and without blank lines between.
+/// The rest from the header on. The crate skips only a byte order mark at the very start. The decoder also skips those
+/// of files that were joined, with or without blank lines between them.
 fn from_header(mut data: &[u8]) -> &[u8] {
     loop {
         let rest = without_mark(data);
@@ -128,7 +128,7 @@ fn from_header(mut data: &[u8]) -> &[u8] {
     }
 }
 
-/// CSV, against the crate of the same name, by both ways to write quotes within quotes.
+/// Compares CSV with the crate of the same name, with both ways to write quotes within quotes.
 pub fn csv(data: &[u8]) {
     let result = decode_all(Format::Csv, data);
     quotes_nothing(&result, data);
@@ -139,7 +139,7 @@ pub fn csv(data: &[u8]) {
             let found = readings.iter().flatten();
             let counts: Vec<(u64, u64)> = found.map(|found| (found.len() as u64 - 1, found[0])).collect();
             let ours = (decoded.rows, decoded.column_count);
-            // A reading that denies the count is one that does not hold, or text that its quotes tell nothing of.
+            // A reading with another count fails, or its quotes do not decide.
             assert!(counts.contains(&ours), "is taken with {ours:?}: {counts:?}");
             let is_escaped = memmem::find(data, br#"\""#).is_some();
             assert!(
@@ -147,7 +147,7 @@ pub fn csv(data: &[u8]) {
                 "{ours:?}: {counts:?}"
             );
         }
-        // What is CSV by the letter and refused all the same.
+        // Texts that are valid CSV and still refused.
         Err(defect) => assert!(
             readings[0].is_none()
                 || ["delimited by", "repeats the header", "looks like", "two ways"]
@@ -158,7 +158,8 @@ pub fn csv(data: &[u8]) {
     }
 }
 
-/// The fields of each record, if all have as many, every quote is closed, and nothing stands behind a closing one.
+/// The number of fields of each record, if all records have the same, every quote is closed, and nothing follows a
+/// closing one.
 fn widths(text: &[u8], escaped: bool) -> Option<Vec<u64>> {
     let read = |text: &[u8]| -> Vec<u64> {
         let mut builder = ::csv::ReaderBuilder::new();
@@ -175,7 +176,7 @@ fn widths(text: &[u8], escaped: bool) -> Option<Vec<u64>> {
         widths
     };
     let found = read(text);
-    // Behind an open quote nothing is a record of its own.
+    // After an open quote nothing is a record of its own.
     let is_closed = read(&[text, b"\nx"].concat()).len() == found.len() + 1;
     let is_even = found
         .first()
@@ -183,7 +184,7 @@ fn widths(text: &[u8], escaped: bool) -> Option<Vec<u64>> {
     (is_closed && is_even && ends_values(text, escaped)).then_some(found)
 }
 
-/// Whether each value in quotes ends where its closing quote stands.
+/// Whether each quoted value ends at its closing quote.
 fn ends_values(mut text: &[u8], escaped: bool) -> bool {
     loop {
         let Some(quoted) = text.strip_prefix(b"\"") else {
@@ -210,7 +211,7 @@ fn ends_values(mut text: &[u8], escaped: bool) -> bool {
     }
 }
 
-/// JSON lines, against serde_json's own values.
+/// Compares JSON lines with serde_json's own values.
 pub fn jsonl(data: &[u8]) {
     let result = decode_all(Format::Jsonl, data);
     quotes_nothing(&result, data);
@@ -240,7 +241,7 @@ pub fn jsonl(data: &[u8]) {
     }
 }
 
-/// gzip of JSON lines, against flate2's reader.
+/// Compares gzip of JSON lines with flate2's reader.
 pub fn gzip(data: &[u8]) {
     let result = decode_all(Format::JsonlGzip, data);
     let lines = |text: &[u8]| decode(open(Format::Jsonl, text, 0)?, text, 1 << 16);
@@ -258,14 +259,14 @@ pub fn gzip(data: &[u8]) {
     }
 }
 
-/// All members, with zero padding behind them; `None` if something is wrong with them.
+/// The content of all members, with zero padding after them. `None` if a member is broken.
 fn gunzip(data: &[u8]) -> Option<Vec<u8>> {
     let zeros = data.iter().rev().take_while(|byte| **byte == 0).count();
-    // A member may end with zeros, too: of an empty one that are its last code, its CRC and its length.
+    // A member may end with zeros: in an empty one these are its last code, its CRC and its length.
     let ends = (0..=zeros.min(16)).map(|kept| data.len() - zeros + kept);
     let whole = |end: usize| {
         let mut text = Vec::new();
-        // At the end of the input it takes an unfinished header for none.
+        // At the end of the input, the reader ignores an unfinished header.
         let mut reader = MultiGzDecoder::new(&data[..end]);
         reader.read_to_end(&mut text).ok().filter(|_| end > 0)?;
         Some(text)
@@ -273,7 +274,7 @@ fn gunzip(data: &[u8]) -> Option<Vec<u8>> {
     ends.rev().chain([data.len()]).find_map(whole)
 }
 
-/// ORC.
+/// Decodes ORC.
 pub fn orc(data: &[u8]) {
     if data.is_empty() {
         return;
@@ -281,7 +282,7 @@ pub fn orc(data: &[u8]) {
     quotes_nothing(&decode_all(Format::Orc, data), data);
 }
 
-/// Excel.
+/// Decodes workbooks.
 pub fn excel(data: &[u8]) {
     if data.is_empty() {
         return;
@@ -289,7 +290,7 @@ pub fn excel(data: &[u8]) {
     let _ = decode_all(Format::Excel, data);
 }
 
-/// PDF.
+/// Decodes PDF.
 pub fn pdf(data: &[u8]) {
     if data.is_empty() {
         return;
@@ -302,7 +303,8 @@ pub fn pdf(data: &[u8]) {
     }
 }
 
-/// What a content is recognised as must be what its decoder takes, where the whole of it is there.
+/// Content that is recognised as CSV must decode as CSV, and other content must begin with the magic bytes of its
+/// format.
 pub fn recognise(data: &[u8]) {
     let whole = sniff(Head {
         bytes: data,
@@ -322,7 +324,7 @@ pub fn recognise(data: &[u8]) {
         Some(Content::OldOffice) => assert!(data.starts_with(b"\xd0\xcf\x11\xe0")),
         None => {}
     }
-    // Of a head less is known than of the whole; a magic number is known of both.
+    // A head shows less than the whole content, but a magic number shows in both.
     let head = sniff(Head {
         bytes: data,
         whole: false,
@@ -335,7 +337,7 @@ pub fn recognise(data: &[u8]) {
     }
 }
 
-/// What is judged.
+/// The input of the judge.
 struct Case {
     expectation: Expectation,
     readings: Vec<Reading>,
@@ -357,7 +359,7 @@ impl Case {
     }
 }
 
-/// The checks, over whatever was found.
+/// Runs the checks over arbitrary findings.
 pub fn report(data: &[u8]) {
     let mut input = Unstructured::new(data);
     let Ok(case) = case(&mut input) else {
@@ -385,7 +387,8 @@ pub fn report(data: &[u8]) {
     assert_eq!(serde_json::from_str::<Vec<Check>>(&text).ok(), Some(judged.checks));
 }
 
-/// Any expectation and evidence, by way of their serialised forms: what may be left out of those is.
+/// An arbitrary expectation and findings, made from their serialised forms, so that anything may be missing that can
+/// be.
 fn case(input: &mut Unstructured<'_>) -> arbitrary::Result<Case> {
     const COMPARED: [Option<&str>; 5] = [
         None,
@@ -469,7 +472,7 @@ fn case(input: &mut Unstructured<'_>) -> arbitrary::Result<Case> {
         "disturbed": keys(disturbed),
     });
     let hidden = u64::from(input.arbitrary::<u16>()?);
-    // Behind all else, so that inputs from before these came still mean the same.
+    // Drawn last, so that inputs from before these members existed keep their meaning.
     expectation["level"] = json!(*input.choose(&["full", "full", "structure", "listing"])?);
     let on_violation = |fails: bool| if fails { "fail" } else { "warn" };
     let (columns, rows, change, age): (
