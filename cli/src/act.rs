@@ -197,7 +197,7 @@ mod tests {
         order(store.as_ref(), "ledger", "segment-snapshot", &event_of(&event()), again).await
     }
 
-    /// Puts the job of an order into the ledger, with that verdict.
+    /// Writes the job of an order into the ledger, with this verdict.
     fn keep(folder: &tempfile::TempDir, order: &Order, verdict: Option<&str>) {
         let mut entry = json!({
             "schema": "landfall.ledger/1", "kind": "segment-snapshot", "request": {}, "created_at": "2026-11-01T05:00:00Z",

@@ -211,7 +211,7 @@ mod tests {
             );
             assert!(!refused[0].contains("anna"), "{refused:?}");
         }
-        // An address may be anybody's of its namespace.
+        // An address may belong to any user of its namespace.
         assert_eq!(faults_of(anna, &by_name), Vec::<String>::new());
         assert_eq!(faults_of(anna, &by_address).len(), 1);
         assert_eq!(faults_of("", &Value::Null), Vec::<String>::new());

@@ -1,4 +1,4 @@
-//! Cancelling jobs by the built program, against the local world.
+//! Cancels jobs with the built program, in the local world.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use self::common::{Here, event};
 
-/// Sends an event and gives its job's key, once the job has that status.
+/// Sends an event, waits until its job has this status, and returns the job key.
 async fn sent(here: &Here, folder: &std::path::Path, name: &str, status: &str) -> String {
     let file = event(folder, |detail| {
         detail["Landfall"] = json!({"IdempotencyKey": name, "Name": name, "Poll": {"MinSeconds": 1, "MaxSeconds": 2}});
@@ -49,7 +49,7 @@ async fn jobs_are_cancelled_while_they_wait_and_while_they_run() {
     let runs = sent(&here, folder.path(), "runs", "running").await;
     let waits = sent(&here, folder.path(), "waits", "queued").await;
 
-    // While it waits. Nothing is done without a yes, and what it does is said.
+    // While the job waits. Without a yes nothing is done, and the program says what it would do.
     let asked = here.run(&["cancel", &waits]).await;
     assert!(asked.status == 2 && asked.said.contains("add --yes"), "{asked:?}");
     assert!(asked.said.contains("Nothing is started at the service"), "{asked:?}");
@@ -61,7 +61,7 @@ async fn jobs_are_cancelled_while_they_wait_and_while_they_run() {
         (&json!(waits), &json!("failed"), &json!("Landfall.Cancelled"))
     );
 
-    // While it runs.
+    // While the job runs.
     let command = "aws stepfunctions start-execution --state-machine-arn";
     let cancelled = here.run(&["cancel", &runs, "--yes", "--json"]).await;
     assert_eq!(cancelled.status, 0, "{cancelled:?}");
@@ -99,7 +99,7 @@ async fn jobs_are_cancelled_while_they_wait_and_while_they_run() {
     both.sort_unstable();
     assert_eq!(keys, both);
 
-    // What the service went on with is picked up.
+    // The service went on with the job, so its output can be picked up.
     let picked = here.run(&["pick-up", &runs, "--yes", "--follow"]).await;
     assert_eq!(picked.status, 0, "{picked:?}");
     assert_eq!(here.world.simulated::<CustomerProfiles>().unwrap().start_calls(), 1);

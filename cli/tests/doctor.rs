@@ -1,4 +1,5 @@
-//! The calls that `landfall doctor` makes without a client: botocore reads the requests and the answers by its models.
+//! Checks the calls that `landfall doctor` makes without an SDK client. botocore judges requests and answers by its
+//! models.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{
@@ -19,10 +20,10 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// What a server answers: status, type and body.
+/// Status, content type and body of an answer.
 type Answer = (u16, &'static str, String);
 
-/// A server on this machine that gives its answers one after the other, and keeps what went over the wire.
+/// A server on this machine that gives its answers in order, and records what went over the wire.
 struct Server {
     address: SocketAddr,
     exchanges: Arc<Mutex<Vec<Value>>>,
@@ -55,7 +56,7 @@ impl Server {
         PlainCalls::new(&sdk).unwrap()
     }
 
-    /// Lets botocore judge what went over the wire. Gives the names of the operations.
+    /// Lets botocore judge what went over the wire. Returns the names of the operations.
     fn judged_as(&self, service: &str) -> Value {
         let workspace = places::workspace().unwrap();
         let python = python::ensure(&workspace).unwrap();
@@ -201,7 +202,7 @@ async fn a_call_that_is_denied_names_its_permission() {
             .ends_with("It takes the permission iam:SimulatePrincipalPolicy"),
         "{decision}"
     );
-    // What is not AWS's is never taken for an answer.
+    // An answer that does not come from AWS is never taken for one.
     for _ in 0..2 {
         assert_eq!(
             calls.schedule_state("nightly").await.unwrap_err().kind,

@@ -1,4 +1,4 @@
-//! The built program against the local world: what somebody does who runs exports.
+//! Runs the built program against the local world, as somebody does who runs exports.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -15,7 +15,7 @@ async fn jobs_are_sent_seen_and_run_again() {
     let here = Here::start(Duration::from_millis(500), 0).await;
     let folder = tempfile::tempdir().unwrap();
 
-    // An event on the bus, followed to its end.
+    // Puts an event on the bus and follows it to its end.
     let sent = here.run(&["send", "events/segment-snapshot.json", "--yes"]).await;
     assert_eq!(sent.status, 0, "{sent:?}");
     assert!(sent.printed.contains("succeeded  segment-snapshot "), "{sent:?}");
@@ -24,7 +24,7 @@ async fn jobs_are_sent_seen_and_run_again() {
         "{sent:?}"
     );
 
-    // One that the gate refuses, past the bus: what to do is said.
+    // Sends an event past the bus that the functions refuse. The program says what to do.
     let refused = event(folder.path(), |detail| {
         detail["DestinationUri"] = "s3://elsewhere/x/".into()
     });
@@ -39,7 +39,7 @@ async fn jobs_are_sent_seen_and_run_again() {
         assert!(sent.printed.contains(part), "{part}: {sent:?}");
     }
 
-    // What the gate would say is known before.
+    // `check` finds the same fault beforehand.
     let checked = here
         .run(&["check", &refused, "events/segment-snapshot.json", "--stack", "landfall"])
         .await;
@@ -55,7 +55,7 @@ async fn jobs_are_sent_seen_and_run_again() {
         "{checked:?}"
     );
 
-    // What ran.
+    // Lists the jobs.
     let jobs = here.run(&["jobs", "--since", "1d", "--json"]).await;
     assert_eq!(jobs.status, 0, "{jobs:?}");
     let jobs = jobs.json();
@@ -88,7 +88,7 @@ async fn jobs_are_sent_seen_and_run_again() {
         "{shown:?}"
     );
 
-    // A page and a table to send on.
+    // Writes a report and a table to pass on.
     let (page, csv) = (folder.path().join("report.html"), folder.path().join("jobs.csv"));
     let report = here
         .run(&[
@@ -109,7 +109,7 @@ async fn jobs_are_sent_seen_and_run_again() {
     );
     assert_eq!(fs::read_to_string(&csv).unwrap().lines().count(), 3);
 
-    // Nothing is done without a yes; the failed one is exported again with its own event, mended where it was wrong.
+    // Without a yes nothing is done. The failed job is exported again with its own event, with the fault corrected.
     let asked = here.run(&["rerun", short]).await;
     assert!(asked.status == 2 && asked.said.contains("add --yes"), "{asked:?}");
     let again = here.run(&["rerun", short, "--yes", "--json"]).await;
@@ -132,7 +132,7 @@ async fn jobs_are_sent_seen_and_run_again() {
         "{redriven:?}"
     );
 
-    // What lies there is what was sealed, until somebody changes it.
+    // The output is what was sealed, until someone changes it.
     let held = here.run(&["verify", "--since", "1d"]).await;
     assert!(held.status == 0 && held.printed.contains("1 receipt held"), "{held:?}");
     let prefix = good["prefix"].as_str().unwrap();
@@ -148,7 +148,7 @@ async fn jobs_are_sent_seen_and_run_again() {
         "{held:?}"
     );
 
-    // The deployment itself.
+    // Checks the deployment itself.
     let examined = here.run(&["doctor", "--json"]).await;
     let findings = examined.json();
     let grade = |what: &str| {
@@ -167,7 +167,7 @@ async fn jobs_are_sent_seen_and_run_again() {
     );
     assert_eq!(examined.status, 0, "{examined:?}");
 
-    // By its ledger it is the same.
+    // Naming the ledger gives the same jobs.
     let by_ledger = here.run(&["jobs", "--ledger", "s3://landfall-ledger/", "--json"]).await;
     assert_eq!(by_ledger.json()["totals"]["jobs"], 3, "{by_ledger:?}");
     let nowhere = here.run(&["jobs", "--stack", "elsewhere"]).await;
@@ -219,7 +219,7 @@ fn a_first_event_is_written_with_its_schema() {
     assert_eq!(written.status, 0, "{written:?}");
     assert!(folder.path().join("segment-snapshot-event.schema.json").is_file());
     assert_eq!(landfall(&["check", path]).status, 0);
-    // What is there is not replaced, and what is not known is not guessed.
+    // An existing file is not replaced, and an unknown kind is not guessed.
     assert_eq!(
         landfall(&[&["new", "segment-snapshot", "--out", path], &set[..]].concat()).status,
         2

@@ -1,4 +1,5 @@
-//! `landfall verify`: the built program over folders and over a simulated S3, and the library where a test must step in.
+//! Tests `landfall verify` with the built program over folders and a simulated S3, and with the library where a test
+//! must interfere.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
@@ -54,7 +55,7 @@ fn write(folder: &Path, key: &str, body: &str) {
     fs::write(path, body).unwrap();
 }
 
-/// Its exit status, what it printed, and what it said on stderr.
+/// Returns the exit status, stdout and stderr.
 fn run(arguments: &[&str]) -> (i32, String, String) {
     let output = program().arg("verify").args(arguments).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -116,7 +117,7 @@ fn a_folder_of_good_files_passes() {
         ("landfall.report/1", 3, 2)
     );
     assert_eq!(check(&document, "row_count_matches").0, "pass");
-    // Without a time of a start nothing is said of it.
+    // Without the time of a start, this check is skipped.
     assert_eq!(check(&document, "newer_than_start").0, "skipped");
 }
 
@@ -134,7 +135,7 @@ fn a_folder_with_bad_files_fails_and_names_them() {
     assert_eq!((status, &document["verdict"]), (1, &json!("failed")));
     assert_eq!(check(&document, "format").0, "fail");
     assert_eq!(check(&document, "no_empty_files").0, "fail");
-    // What is wrong is data, and needs not be read out of a sentence.
+    // Failures are data, so that no program must parse a sentence.
     let failures = document["failures"].as_array().unwrap();
     let of = |object: &Value| failures.iter().find(|failure| failure["object"] == *object).unwrap();
     let fault = of(&json!("b.csv"));
@@ -216,14 +217,14 @@ fn the_options_of_the_command_decide_the_checks() {
 
 #[test]
 fn the_format_is_recognised_or_asked_for() {
-    // By its content, whatever its name.
+    // The format follows from the content, whatever the name.
     let json_lines = folder(&[("part-0", "{\"a\":1}\n{\"a\":2}\n")]);
     assert_eq!(run_json(&[path(&json_lines)]).1["format"], "JSONL");
-    // By its name, where one column is not enough to tell.
+    // It follows from the name if one column is not enough to tell.
     let column = folder(&[("a.csv", "id\n1\n2\n")]);
     assert_eq!(run_json(&[path(&column)]).1["format"], "CSV");
 
-    // Each by its own, as the files of a dashboard are.
+    // Each file has its own format, as those of a dashboard have.
     let several = folder(&[("a.csv", ROWS), ("b.csv", "city\nRome\n"), ("c.json", "{\"a\":1}\n")]);
     let (status, document) = run_json(&[path(&several)]);
     assert_eq!((status, &document["verdict"]), (0, &json!("passed")), "{document}");
@@ -331,7 +332,7 @@ fn a_receipt_beside_the_files_is_compared_or_the_reason_is_given() {
         (0, &json!(2)),
         "{document}"
     );
-    // Good by itself, and not what was sealed.
+    // The file is good by itself, but not the one that was sealed.
     write(sealed.path(), "b.csv", "id,name\n3,c\n4,e\n");
     write(sealed.path(), "c.csv", "id,name\n9,x\n");
     fs::remove_file(sealed.path().join("a.csv")).unwrap();
@@ -398,7 +399,7 @@ fn a_place_that_cannot_be_checked_gives_the_reason() {
             vec![path(&file), "--expect", "{\"Rows\": {\"Least\": 3}}"],
             "--expect: this is not what Landfall.Verification.Expect of an event may be, see docs/kinds.md",
         ),
-        // As an event is refused for it.
+        // An event with this option is refused, too.
         (
             vec![path(&file), "--expect", "{\"Columns\": {\"Required\": []}}"],
             "$.Columns.Required: found an array of no items",
@@ -448,7 +449,7 @@ fn a_place_that_cannot_be_checked_gives_the_reason() {
     }
 }
 
-/// A receipt of what lies in a folder, as if it had been sealed in S3, with all objects in a list beside it if asked.
+/// Writes a receipt for a folder, as if its files had been sealed in S3. If asked, all objects are in a list beside it.
 fn seal(folder: &Path, keys: &[&str], prefix: &str, with_list: bool) -> Value {
     let key_prefix = prefix.splitn(4, '/').nth(3).unwrap();
     let objects: Vec<Value> = keys
@@ -505,7 +506,7 @@ fn a_copy_is_compared_with_the_receipt_of_the_original() {
     );
     assert_eq!(document["format"], "CSV");
 
-    // What only the listing can tell is not called unchanged.
+    // What only the listing shows is not called unchanged.
     let listing = [&arguments[..], &["--level", "listing"]].concat();
     let (status, document) = run_json(&listing);
     let found = &document["comparison"];
@@ -518,7 +519,7 @@ fn a_copy_is_compared_with_the_receipt_of_the_original() {
         (&Value::Null, &json!(0))
     );
 
-    // What is asked besides is looked at all the same, or refused.
+    // Options beside the receipt are checked as well, or refused.
     for (asked, expected) in [
         (["--started-at", "2999-01-01T00:00:00Z"], "newer_than_start"),
         (["--expect", "{\"Age\": {\"MaxSeconds\": 9}}"], "data_age"),
@@ -540,7 +541,7 @@ fn a_copy_is_compared_with_the_receipt_of_the_original() {
         "{said}"
     );
 
-    // As many bytes, one of them another; and as many rows.
+    // The file has as many bytes and rows, but one byte differs.
     write(copy.path(), "a.csv", "id,name\n1,a\n2,c\n");
     let (status, document) = run_json(&arguments);
     assert_eq!(
@@ -587,7 +588,7 @@ fn a_copy_is_compared_with_the_receipt_of_the_original() {
         assert!(printed.contains(part), "{part} in\n{printed}");
     }
     assert!(!printed.contains("_temporary"), "{printed}");
-    // All of it, without reading anything.
+    // Everything, without reading any file.
     let (status, document) = run_json(&listing);
     let found = &document["comparison"];
     assert_eq!(
@@ -615,7 +616,7 @@ fn objects_beyond_those_in_the_receipt_are_read_from_its_list() {
         (0, &json!(1_203), &json!(0))
     );
 
-    // Beyond those that the receipt and the report hold.
+    // An object beyond those in the receipt and the report.
     fs::write(many.path().join("part-01201.csv"), "id,name\n1,part-01201.CSV\n").unwrap();
     fs::remove_file(many.path().join("part-01202.csv")).unwrap();
     fs::write(many.path().join("part-01203.csv"), ROWS).unwrap();
@@ -636,7 +637,7 @@ fn objects_beyond_those_in_the_receipt_are_read_from_its_list() {
     assert!(printed.contains("and 9 more vanished; --json has all"), "{printed}");
     assert!(printed.contains("and 1,171 more objects"), "{printed}");
 
-    // The list is believed only if it is the one that was sealed.
+    // The list is only used if it is the one that was sealed.
     let list = many.path().join("_objects.jsonl");
     let sealed = fs::read_to_string(&list).unwrap();
     fs::write(&list, sealed.replacen("\"rows\":1", "\"rows\":2", 1)).unwrap();
@@ -649,7 +650,7 @@ fn objects_beyond_those_in_the_receipt_are_read_from_its_list() {
     let (status, _, said) = run(&arguments);
     assert!(status == 2 && said.contains("is missing; put it there"), "{said}");
 
-    // Half of what was sealed is not compared as if it were the whole.
+    // A receipt that names only some objects is not compared as if it named all.
     receipt["output"].as_object_mut().unwrap().remove("objects_file");
     write(many.path(), "_receipt.json", &receipt.to_string());
     let (status, _, said) = run(&arguments);
@@ -692,11 +693,11 @@ fn the_files_kept_from_a_local_run_can_be_verified() {
     );
     assert_eq!(document["report"]["data_objects"], 2);
     assert_eq!(document["comparison"]["unchanged"], 2);
-    // The same of the folder itself, beside whose files the receipt lies.
+    // The same for the folder itself, with the receipt beside its files.
     let (status, document) = run_json(&[first.to_str().unwrap()]);
     assert_eq!((status, &document["comparison"]["unchanged"]), (0, &json!(2)));
 
-    // Several are not guessed between.
+    // With several receipts, none is chosen.
     write(&exports, "segments/run=2/a.csv", ROWS);
     let second = exports.join("segments/run=2");
     let receipt = seal(&second, &["a.csv"], "s3://landfall-exports/segments/run=2/", false);
@@ -766,11 +767,11 @@ fn a_receipt_without_a_valid_output_is_refused() {
     }
 }
 
-/// The layer of a store in which something happens before the first read of a key, and whose streams may break off.
+/// A store layer in which something happens before the first read of a key, and whose streams may break off.
 #[derive(Default)]
 struct Meddled {
     before: Mutex<BTreeMap<String, Box<dyn FnOnce() + Send>>>,
-    /// Streams that break off behind their first part.
+    /// How many streams break off after their first chunk.
     breaks: AtomicUsize,
 }
 
@@ -898,14 +899,14 @@ async fn a_bucket_is_verified_and_compared_with_its_receipt() {
             .unwrap()
     };
 
-    // A prefix without a slash is a folder too.
+    // A prefix without a slash is a folder, too.
     let (status, printed, said) = run_there(&[&prefix, "--json"]).await;
     assert_eq!(status, 0, "{said}");
     let document: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(document["place"], format!("s3://{EXPORTS}/run=1/"));
     assert_eq!(document["report"]["rows"], 4);
 
-    // What was verified is sealed, and compared with what is there.
+    // The verified objects are sealed, and compared with what is there.
     let receipt = json!({
         "schema": "landfall.receipt/1", "verdict": "succeeded", "kind": "segment-snapshot", "job_key": "k",
         "output": {"prefix": format!("s3://{EXPORTS}/run=1/"), "format": "CSV", "rows": 4,
@@ -927,7 +928,7 @@ async fn a_bucket_is_verified_and_compared_with_its_receipt() {
         (&found["changed"][0]["key"], &found["added"][0]["key"]),
         (&json!("b.csv"), &json!("c.csv"))
     );
-    // Without reading anything an ETag tells it.
+    // The ETag shows a change without reading anything.
     let (status, printed, _) = run_there(&["--receipt", &sealed, "--json", "--level", "listing"]).await;
     let found = &serde_json::from_str::<Value>(&printed).unwrap()["comparison"];
     assert_eq!(
@@ -936,7 +937,7 @@ async fn a_bucket_is_verified_and_compared_with_its_receipt() {
         "{found}"
     );
 
-    // The same through the library, of a copy on this machine.
+    // The same for a copy on this machine, with the library.
     let copy = folder(&[("a.csv", ROWS), ("b.csv", ROWS)]);
     write(copy.path(), "_receipt.json", &receipt.to_string());
     let ask = Ask {
@@ -970,7 +971,7 @@ async fn a_bucket_is_verified_and_compared_with_its_receipt() {
     let of_all =
         "the checksum (CRC32: 1, CRC32C: 1, CRC64NVME: 1) that S3 keeps of 3 of 3 data objects matches the bytes";
     assert!(reason.starts_with(of_all), "{reason}");
-    // That of other bytes, which moto takes as it comes.
+    // A checksum of other bytes, which moto accepts unchecked.
     with("run=2/a.csv", ROWS, ChecksumAlgorithm::Crc64Nvme, Some("rosUhgp5mIg=")).await;
     let (status, verdict, reason) = checksum().await;
     assert_eq!((status, verdict.as_str()), (1, "fail"), "{reason}");

@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn an_environment_is_made_once_and_again_if_unfinished() {
         let own = tempfile::tempdir().unwrap();
-        // Comments only: nothing is downloaded.
+        // The requirements are only comments, so nothing is downloaded.
         let requirements = "# nothing\n";
         let make = |name: &str| ensure_in(own.path(), name, requirements, "nothing").unwrap();
         // Several at once.
@@ -319,12 +319,12 @@ mod tests {
         fs::write(&mark, "").unwrap();
         make("python");
         assert!(mark.exists(), "was made again");
-        // What an interruption leaves: a folder without the stamp.
+        // An interruption leaves a folder without the stamp.
         fs::remove_file(stamp_path(&environment)).unwrap();
         make("python");
         assert!(!mark.exists(), "was not begun anew");
         assert!(environment.python().exists());
-        // What a newer Python behind the same link leaves: the packages of another version.
+        // A newer Python behind the same link leaves the packages of another version.
         #[cfg(unix)]
         {
             let (major, minor) = version_of(&environment).unwrap();

@@ -1,4 +1,4 @@
-//! The edge: who answers which request, what is logged, and what an answer that is lost looks like.
+//! Tests the edge: who answers which request, what is logged, and what a lost answer looks like.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{
@@ -22,7 +22,7 @@ use landfall_local::{
     simulated::{ConnectionCut, SimulatedService},
 };
 
-/// Answers with what it was asked; loses its answer where the path says so.
+/// Answers with the request that it got, and loses its answer if the path says so.
 #[derive(Default)]
 struct Echo {
     advanced: AtomicUsize,
@@ -88,13 +88,13 @@ async fn a_request_goes_to_the_service_that_it_is_signed_for() {
     let response = send("/domains/unsigned", &[]).await.unwrap();
     assert_eq!(response.body().as_ref(), b"POST /domains/unsigned");
 
-    // Nothing stands behind the edge yet: S3 is told to come again, whatever its path.
+    // The edge has no moto yet, so it asks S3's clients to retry, whatever their path.
     let s3 = signed("s3");
     let response = send("/domains/key", &[("authorization", &s3)]).await.unwrap();
     assert_eq!(response.status(), 503);
     assert!(response.headers().contains_key("x-amzn-requestid"));
 
-    // A process that nobody started has no environment.
+    // A process that was not started here has no environment.
     let response = send("/environment/x/2018-06-01/runtime/invocation/next", &[])
         .await
         .unwrap();

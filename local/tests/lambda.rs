@@ -1,4 +1,4 @@
-//! The Lambda emulator, driven over HTTP as Step Functions drives it, with processes that speak the Runtime API.
+//! Drives the Lambda emulator over HTTP as Step Functions does, with processes that speak the Runtime API.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -141,7 +141,7 @@ async fn a_function_gets_the_environment_and_headers_of_lambda() {
 #[tokio::test]
 async fn concurrent_invocations_have_environments_of_their_own() {
     let fixture = Fixture::new().await;
-    // Each waits for the others: one after the other, the first would be over its time.
+    // Each invocation waits for the others. If they ran one after the other, the first would time out.
     let met = fixture.folder.path().join("met");
     std::fs::create_dir(&met).unwrap();
     let handler = "
@@ -292,7 +292,7 @@ async fn injected_faults_hit_the_planned_invocation() {
     assert_eq!(fixture.invoke("marks", json!(6)).await, (None, json!(6)));
     assert_eq!(marks(), "136");
 
-    // Or at all of them, until it is mended.
+    // A fault may also hit every invocation until it is removed.
     lambda.break_down("marks", Fault::ServiceError).unwrap();
     for body in ["7", "8"] {
         assert_eq!(fixture.post("marks", &[], body).await.status(), 500);

@@ -24,7 +24,7 @@ const SEAL: &str = "def handler(event, headers):
     announcement = {'detail_type': 'Export Job Ended', 'resources': [], 'detail': {'failed': failed}}
     return {**event, 'outcome': outcome, 'announcement': announcement}";
 
-/// A world in `folder` whose jobs are `status` when they have been started, with a handler that verifies them.
+/// A world in `folder` whose started jobs have this `status`, with a handler that verifies them.
 async fn world_of(folder: &Path, status: &str, verify: &str) -> World {
     let job = |status: &str| JOB.replace("STATUS", status);
     let program = |name: &str, handler: &str| (name.to_owned(), common::program(folder, name, handler));
@@ -49,7 +49,7 @@ async fn an_event_runs_through_the_deployed_definition() {
     let world = world_of(folder.path(), "running", &JOB.replace("STATUS", "succeeded")).await;
     let event = json!({"detail-type": "Segment Snapshot Requested", "detail": {}});
 
-    // One environment dies, and is retried.
+    // One environment dies, and its invocation is retried.
     world
         .lambda()
         .inject("segment-snapshot-poll", 1, Fault::DieBefore)
@@ -89,7 +89,7 @@ async fn an_event_runs_through_the_deployed_definition() {
     assert_eq!(announced[0]["detail-type"], "Export Job Ended");
     assert_eq!(announced[0]["detail"], json!({"failed": false}));
 
-    // A function that fails for good is sealed and ends in Fail.
+    // If a function fails for good, the job is sealed and ends in Fail.
     let nth = world.lambda().invocations("segment-snapshot-start") + 1;
     let refusal = Fault::error("Landfall.InvalidEvent", "no");
     world.lambda().inject("segment-snapshot-start", nth, refusal).unwrap();
@@ -101,7 +101,7 @@ async fn an_event_runs_through_the_deployed_definition() {
         (Some("Landfall.Internal"), Some("why"))
     );
 
-    // S3 through the edge and beside it is the same.
+    // S3 is the same through the edge and directly.
     world.put(EXPORTS, "a b/ü=1.csv", "x").await.unwrap();
     let through_edge = landfall_local::deploy::s3(world.edge().address());
     let head = through_edge
@@ -135,7 +135,7 @@ async fn states(world: &World, operation: &str, input: Value) -> Value {
     world.aws().call("states", &target, &input).await.unwrap()
 }
 
-/// Two starts without a name are two executions, each with a UUID, as at AWS.
+/// Two executions that are started without a name get two UUIDs as names, as at AWS.
 async fn executions_get_names(world: &World) {
     let machine = world.state_machine("segment-snapshot").unwrap();
     let input = json!({"stateMachineArn": machine, "input": "{}"});
@@ -159,7 +159,7 @@ async fn executions_get_names(world: &World) {
     }
 }
 
-/// The commands of those on call look at the last state first.
+/// The runbook's commands read the last state first.
 async fn histories_are_read_backwards(world: &World, execution: &Execution) {
     let page = |more: Value| {
         let mut input = json!({"executionArn": execution.arn, "maxResults": 7});
@@ -198,7 +198,7 @@ async fn histories_are_read_backwards(world: &World, execution: &Execution) {
     assert_eq!(backwards, all.into_iter().rev().collect::<Vec<_>>());
 }
 
-/// An event that is put on a bus starts the machine whose rule in `template.yaml` it matches, and no other event does.
+/// An event on a bus starts the machine whose rule in `template.yaml` matches it. No other event starts one.
 async fn the_bus_starts_what_the_template_says(world: &World) {
     world.deploy_rules().await.unwrap();
     let machine = world.state_machine("segment-snapshot").unwrap();
@@ -238,8 +238,8 @@ async fn the_bus_starts_what_the_template_says(world: &World) {
     );
 }
 
-/// Answers twice with a list of slices, which has to be worked on in two turns each. What is called is kept in a folder,
-/// since several environments work at a time.
+/// Answers twice with a list of slices, each of which needs two turns. The calls are recorded in a folder, because
+/// several environments work at the same time.
 const VERIFY: &str = "
 FOLDER = 'CALLS'
 def handler(event, headers):
@@ -276,7 +276,7 @@ async fn world_of_slices(folder: &Path) -> World {
     .await
 }
 
-/// Delivers an event whose output comes in these slices.
+/// Delivers an event whose output is verified in these slices.
 async fn deliver_slices(world: &World, slices: &[&str]) -> Execution {
     let slices: Vec<_> = slices
         .iter()
@@ -299,7 +299,7 @@ const UNTIL_SLICES: [&str; 7] = [
     "VerifySlices",
 ];
 
-/// Each slice is invoked until it is done; one that fails for good neither ends the others nor the job.
+/// Each slice is invoked until it is done. A slice that fails for good ends neither the others nor the job.
 #[tokio::test]
 async fn slices_are_run_until_all_are_done() {
     let folder = tempfile::tempdir().unwrap();
@@ -311,7 +311,7 @@ async fn slices_are_run_until_all_are_done() {
     let again = ["Verify", "Verified", "VerifySlices", "Verify", "Verified"];
     let sealed = ["Seal", "Sealed", "Announce", "Outcome", "Succeeded"];
     assert_eq!(states, [&UNTIL_SLICES[..], &again, &sealed].concat());
-    // The job came back from its slices as it went, and Verify took out of it what was left to do.
+    // The job came out of the map unchanged, and Verify removed the list of slices.
     let job = finished.job().unwrap();
     assert_eq!(job["job_key"], "k");
     assert!(job["verifying"].is_null() && job["error"].is_null(), "{job}");
@@ -320,16 +320,16 @@ async fn slices_are_run_until_all_are_done() {
             .unwrap()
             .len()
     };
-    // Two turns in each round; of the shaken one, the first is tried again.
+    // Two turns in each round. The first turn of the shaken slice is retried.
     assert_eq!(["plain", "other"].map(calls), [4, 4]);
     assert_eq!(calls("shaken"), 4);
-    // It fails for good once a round.
+    // It fails for good once in each round.
     assert_eq!(calls("broken"), 2);
     assert_eq!(world.lambda().invocations("verify-output"), 3 + 3 * 4 + 2);
     world.shutdown().await;
 }
 
-/// A list of slices that is not there is an error like any other: the job ends sealed.
+/// A missing list of slices is an error like any other: the job ends sealed.
 #[tokio::test]
 async fn a_missing_list_of_slices_ends_sealed() {
     let folder = tempfile::tempdir().unwrap();
@@ -347,12 +347,12 @@ async fn a_missing_list_of_slices_ends_sealed() {
     world.shutdown().await;
 }
 
-/// An execution that is stopped among its slices goes on with them.
+/// An execution that is stopped among its slices continues with them.
 #[tokio::test]
 async fn a_redrive_continues_with_the_slices() {
     let folder = tempfile::tempdir().unwrap();
     let world = world_of_slices(folder.path()).await;
-    // The slices come after the first verification, and are asked to wait: no more often than one of them is tried again.
+    // The slices come after the first verification and are told to wait, but not longer than their retries last.
     for nth in 2..=7 {
         let busy = Fault::error("Landfall.Busy", "later");
         world.lambda().inject("verify-output", nth, busy).unwrap();

@@ -80,7 +80,7 @@ mod tests {
             invocations,
             ..Usage::default()
         };
-        // A turn of the loop is three transitions: wait, ask, choose.
+        // Each turn of the loop takes three transitions: Wait, Poll, Status.
         let every = |seconds: u64| counted(3 * (3_600 / seconds) + 3, 0);
         let sleeping = 3_600.0 * 0.125 * ARM64_GB_SECOND_USD;
         let table: String = [

@@ -268,7 +268,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// The same as trying every length for each star.
+        /// Compares with a matcher that tries every length for each star.
         #[test]
         fn patterns_match_as_a_matcher_that_tries_every_length(pattern in "[ab*]{0,8}", name in "[ab]{0,10}") {
             fn slow(pattern: &[u8], name: &[u8]) -> bool {

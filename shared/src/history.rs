@@ -210,7 +210,7 @@ mod tests {
         };
         assert!(!some.add(again), "the first word stands");
         assert!(some.add(run(5)));
-        // A job that was pushed out long ago is sealed once more.
+        // A job that left the history long ago is sealed once more.
         let mut full = history(10..60);
         assert!(!full.add(run(3)));
         assert_eq!(full, history(10..60));

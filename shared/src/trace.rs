@@ -107,8 +107,8 @@ mod tests {
         }
     }
 
-    /// As X-Ray's documents have segments: hex ids, times in seconds, annotations whose names are letters, digits and
-    /// underscores.
+    /// As in the documents of X-Ray, a segment has hex ids, times in seconds, and annotations whose names are letters,
+    /// digits and underscores.
     #[test]
     fn a_subsegment_is_one_datagram_with_the_fields_of_the_log() {
         let daemon = UdpSocket::bind("127.0.0.1:0").unwrap();

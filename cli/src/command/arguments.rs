@@ -533,7 +533,7 @@ mod tests {
         assert!(Cli::try_parse_from(["landfall", "jobs", "--stack", "a", "--ledger", "s3://abc/"]).is_err());
     }
 
-    /// Every `landfall` that the documents show is one that is taken.
+    /// Every `landfall` command in the documents is accepted.
     #[test]
     fn the_commands_in_the_documents_are_accepted() {
         let documents = [

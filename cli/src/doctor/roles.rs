@@ -173,7 +173,7 @@ mod tests {
         }
     }
 
-    /// Each duty is an action that the template gives the role at its path, on such a resource and under no condition.
+    /// The template gives each role that `doctor` checks its action on such a resource, without a condition.
     #[test]
     fn the_template_grants_every_checked_permission() {
         let account = "111122223333";
@@ -205,7 +205,7 @@ mod tests {
         {
             let (_, rest) = permissions.split_once(&format!("\n{role} {path}\n")).expect(&role);
             let own = rest.lines().take_while(|line| line.starts_with("  "));
-            // Resources that SAM's translator resolves have no `function:` in their ARNs there.
+            // SAM's translator leaves `function:` out of the ARNs that it resolves.
             let resource = resource.replace("function:", "");
             let gives = |line: &str| {
                 let Some((actions, resources)) = line.strip_prefix("  allow ").and_then(|line| line.split_once(" on "))

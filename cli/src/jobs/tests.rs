@@ -1,4 +1,4 @@
-//! Jobs of a ledger in a folder, with a list for Step Functions.
+//! Jobs of a ledger in a folder, with a list of executions in place of Step Functions.
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
@@ -36,7 +36,7 @@ fn execution(name: &str) -> String {
     format!("arn:aws:states:eu-central-1:111122223333:execution:landfall-segment-snapshot:{name}")
 }
 
-/// An entry of the ledger that has one attempt of that state and no outcome.
+/// An entry of the ledger with one attempt in this state and no outcome.
 fn entry(kind: &str, key: &str, created: &str, request: &Value, state: &str) -> Value {
     let created = at(created);
     json!({
@@ -50,7 +50,7 @@ fn entry(kind: &str, key: &str, created: &str, request: &Value, state: &str) -> 
     })
 }
 
-/// The entry with an id of the service.
+/// Adds an id of the service to an entry.
 fn started(mut entry: Value) -> Value {
     entry["attempts"][0]["service_id"] = json!("snapshot-1");
     entry["attempts"][0]["started_at"] = entry["created_at"].clone();
@@ -58,7 +58,7 @@ fn started(mut entry: Value) -> Value {
     entry
 }
 
-/// The entry with an outcome.
+/// Adds an outcome to an entry.
 fn sealed(mut entry: Value, at: DateTime<Utc>, error: Option<(&str, &str)>, report: Option<(&str, u64)>) -> Value {
     let key = entry["trigger"]["job_key"].as_str().unwrap().to_owned();
     let kind = entry["kind"].as_str().unwrap().to_owned();
@@ -209,7 +209,7 @@ fn event(id: &str, time: &str) -> Value {
            "detail": segment("stopped-early")})
 }
 
-/// A week of jobs, one of each sort.
+/// A week with one job of each sort.
 fn week() -> Here {
     let mut here = Here::new();
     let mut nightly = sealed(
@@ -290,9 +290,9 @@ fn week() -> Here {
     here.runs("running", State::Running, "08T11:00:00", json!({}));
     here.runs("stopped", State::Aborted, "08T10:00:00", json!({}));
     here.runs("unsealed", State::Failed, "08T09:00:00", json!({}));
-    // Stopped before its job was claimed.
+    // This execution was stopped before its job was claimed.
     here.runs("early", State::Aborted, "08T08:00:00", event("e1", "08T08:00:00"));
-    // Another delivery of a job that has ended is no job of its own.
+    // Another delivery of a job that has ended is not a job of its own.
     here
 }
 
@@ -341,7 +341,7 @@ async fn the_filter_shows_only_the_jobs_asked_for() {
     };
     assert_eq!(keys(&kind), ["0000000b"]);
 
-    // Open jobs are shown however old they are; what is sealed is shown since the time.
+    // Open jobs are shown however old they are, sealed jobs only since the given time.
     let rows = here.collect(at("08T11:30:00")).await.rows;
     assert!(rows.iter().all(|row: &Row| row.status != Status::Succeeded), "{rows:?}");
     assert_eq!(rows.iter().filter(|row| row.status.is_open()).count(), 2);
@@ -356,7 +356,7 @@ async fn entries_older_than_the_asked_time_are_not_read() {
         .open(here.folder.path().join("jobs/segment-snapshot/old.json"));
     file.unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
     assert_eq!(here.collect(at("01T00:00:00")).await, Found::default());
-    // Whoever asks for its time is told.
+    // If that time is asked for, the unreadable entry is reported.
     let found = here.collect(DateTime::UNIX_EPOCH).await;
     assert!(found.notes[0].contains("could not be read"), "{found:?}");
 }
@@ -371,7 +371,8 @@ async fn a_job_without_an_entry_is_found_by_its_execution() {
         (found.rows[0].status, found.rows[0].what.as_str()),
         (Status::Starting, "stopped-early of example-support")
     );
-    // Its job, once it is claimed, is one row with it: the adopter of a job whose first execution was stopped.
+    // Once the job is claimed, it shares one row with its execution. Here another delivery adopted a job whose first
+    // execution was stopped.
     let key = found.rows[0].job_key.clone();
     let mut claimed = started(entry(
         "segment-snapshot",
@@ -422,7 +423,7 @@ async fn the_page_of_a_job_says_what_to_do() {
     insta::assert_snapshot!("rejected", here.show("0000000d").await);
     insta::assert_snapshot!("timed_out", here.show("20261106T050000Z-0000000c").await);
     insta::assert_snapshot!("unsealed", here.show(&execution("unsealed")).await);
-    // Of what left nothing in the ledger only the execution can be named.
+    // Without an entry, only the execution can be named.
     let text = here.show("9a111233").await;
     assert!(
         text.contains(&format!("landfall redrive {} --stack", execution("early"))),

@@ -345,7 +345,7 @@ fn a_verification_is_shown_verdict_first() {
             " took     7.0 s; 2.0 MB read at 1.0 MB/s",
         ]
     );
-    // Of the objects those that are not proved, and their keys without tricks.
+    // Only objects that are not proved are listed, and their keys are escaped.
     assert!(
         text.contains("b\\u{1b}.csv") && !text.contains('\u{1b}') && !text.contains("a.csv"),
         "{text}"

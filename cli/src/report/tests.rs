@@ -60,7 +60,7 @@ fn row(kind: &str, what: &str, began: DateTime<Utc>, status: Status, rows: u64, 
     }
 }
 
-/// A month of nightly jobs, newest first, as a list has them.
+/// A month of nightly jobs, newest first, as the list of jobs gives them.
 fn month() -> Vec<Row> {
     let mut all = Vec::new();
     for day in 0..30_i64 {
@@ -165,7 +165,7 @@ fn a_month_is_summed_up_with_its_failed_and_late_jobs() {
         ("high-value-customers of example-support", 30)
     );
     assert!(first.change.is_some_and(|change| change.abs() < 20.0), "{first:?}");
-    // A request that came only now and then is never late.
+    // A request that comes irregularly is never late.
     assert!(
         Digest::of(&month()[..3], &[], until() - TimeDelta::days(9), until(), Vec::new())
             .late
@@ -177,7 +177,7 @@ fn a_month_is_summed_up_with_its_failed_and_late_jobs() {
 #[test]
 fn the_page_loads_nothing_from_elsewhere() {
     let page = page(&digest(), "s3://landfall-ledger/", "--stack landfall").unwrap();
-    // To look at: LANDFALL_PAGE=report.html cargo test … the_page_loads
+    // To look at the page: LANDFALL_PAGE=report.html cargo test … the_page_loads
     if let Some(path) = std::env::var_os("LANDFALL_PAGE") {
         std::fs::write(path, &page).unwrap();
     }
@@ -194,7 +194,7 @@ fn the_page_loads_nothing_from_elsewhere() {
     let outside = page.replace("http://www.w3.org/2000/svg", "");
     assert!(!outside.contains("http"), "it leads elsewhere");
     assert!(page.contains("&lt;b&gt;&amp;&quot;big&quot;&lt;/b&gt;") && !page.contains("<b>&"));
-    // Every colour of a chart is the page's own.
+    // Every colour of a chart comes from the page's own style.
     for literal in ["#010101", "#020202", "#030303", "#040404", "#050505", "#060606"] {
         assert!(!page.contains(literal), "{literal}");
     }

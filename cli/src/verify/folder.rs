@@ -458,7 +458,7 @@ mod tests {
         let next = first.next.clone().unwrap();
         let second = store.list_page("", "", Some(&next)).await.unwrap();
         assert_eq!((second.objects.len(), &second.next), (50, &None));
-        // Asked again, it no longer goes on where it was paused, and gives the same.
+        // Asked a second time, the listing cannot continue where it paused, but gives the same page.
         assert_eq!(store.list_page("", "", Some(&next)).await.unwrap(), second);
         let mut all: Vec<_> = first
             .objects
@@ -483,7 +483,7 @@ mod tests {
         };
         assert_eq!(read(2, 5).await.unwrap(), "234");
         assert_eq!(read(8, 11).await.unwrap_err().kind, ErrorKind::Internal);
-        // Another file of the same size and time at the same place.
+        // Another file with the same size and time is put in its place.
         let time = fs::metadata(folder.path().join("a")).unwrap().modified().unwrap();
         write(folder.path(), "b", "9876543210");
         File::open(folder.path().join("b")).unwrap().set_modified(time).unwrap();

@@ -493,7 +493,7 @@ mod tests {
         }
     }
 
-    /// What one object comes to: a word, or the names of what differs.
+    /// The result for one object: a word, or the names of what differs.
     fn of(before: &VerifiedObject, after: &Now, in_place: bool) -> String {
         let sealed = Sealed {
             place: "r".to_owned(),
@@ -525,7 +525,7 @@ mod tests {
         for (after, in_place, elsewhere) in [
             (now(9, "e", None, None), "unchanged", "unchanged"),
             (now(9, "f", Some("5"), None), "rewritten", "unchanged"),
-            // Another version of the decoder may count otherwise; the bytes are the same.
+            // Another version of the decoder may count differently, although the bytes are the same.
             (now(9, "f", Some("5"), Some(4)), "rewritten", "unchanged"),
             (now(9, "f", Some("6"), Some(3)), "sha256", "sha256"),
             (now(9, "f", Some("6"), Some(4)), "sha256 rows", "sha256 rows"),
@@ -538,7 +538,7 @@ mod tests {
             assert_eq!(of(&sealed, &after, true), in_place, "{after:?}");
             assert_eq!(of(&sealed, &after, false), elsewhere, "{after:?}");
         }
-        // Nothing is nothing.
+        // Two empty objects are the same.
         let empty = object("a", 0, "e", None, None);
         assert_eq!(of(&empty, &now(0, "f", None, None), false), "unchanged");
         assert_eq!(of(&empty, &now(0, "f", None, None), true), "rewritten");

@@ -1,4 +1,4 @@
-//! The built program, and the local world that it is pointed to.
+//! The built program, connected to the local world.
 #![allow(dead_code)]
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command, time::Duration};
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 pub(crate) const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// What a call of the program came to.
+/// The result of running the program.
 #[derive(Debug)]
 pub(crate) struct Came {
     pub(crate) status: i32,
@@ -30,7 +30,7 @@ impl Came {
     }
 }
 
-/// The program with nothing of this machine's own, so that no other machine is asked.
+/// The program without any settings of this machine, so that it asks no other machine.
 pub(crate) fn program() -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_landfall"));
     program
@@ -60,7 +60,7 @@ pub(crate) struct Here {
 }
 
 impl Here {
-    /// A world whose jobs take `duration`, `limit` of them at a time; any number if that is 0.
+    /// A world whose jobs take `duration`. At most `limit` of them run at a time; 0 means any number.
     pub(crate) async fn start(duration: Duration, limit: u64) -> Self {
         let mut options = Options {
             retries: Retries::Short,
@@ -71,7 +71,7 @@ impl Here {
             })],
             ..Options::for_kind("segment-snapshot").unwrap()
         };
-        // Time on a busy machine for what takes none on an idle one.
+        // A busy machine needs more time than an idle one.
         let deadline = ("LANDFALL_DEADLINE_SECONDS".to_owned(), "900".to_owned());
         options.variables.extend([deadline]);
         let limit = BTreeMap::from([("LANDFALL_MAX_RUNNING".to_owned(), limit.to_string())]);
@@ -85,7 +85,7 @@ impl Here {
         Self { world, url }
     }
 
-    /// The program, pointed to the local world.
+    /// Runs the program, connected to the local world.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Came {
         let there = ["--endpoint-url", &self.url, "--region", REGION];
         let arguments: Vec<String> = arguments.iter().chain(&there).map(ToString::to_string).collect();
@@ -95,7 +95,7 @@ impl Here {
     }
 }
 
-/// The file of an event like the sample, whose detail is changed.
+/// Writes an event like the sample, with its detail changed, to a file.
 pub(crate) fn event(folder: &Path, change: impl FnOnce(&mut Value)) -> String {
     let sample = fs::read(Path::new(ROOT).join("events/segment-snapshot.json")).unwrap();
     let mut event: Value = serde_json::from_slice(&sample).unwrap();

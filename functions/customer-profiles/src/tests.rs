@@ -1,4 +1,4 @@
-//! Constraints, faults and what becomes of a request.
+//! Constraints and faults of requests, and the requests that are made from events.
 
 use landfall::event::parse;
 use serde_json::json;
@@ -125,7 +125,7 @@ fn the_same_trigger_has_the_same_key() {
     assert_ne!(once, key(&change("/id", json!("00000000-0000-4000-8000-000000000002"))));
     assert_ne!(once, key(&change("/detail/DataFormat", json!("ORC"))));
 
-    // A tick of a schedule is one trigger whatever the event id, and one for each of its requests.
+    // A tick of a schedule is one trigger whatever its event id, and one trigger for each request.
     let rule = json!(["arn:aws:events:eu-central-1:111122223333:rule/nightly"]);
     let scheduled = |id: &str, format: &str| {
         let mut event = change("/resources", rule.clone());
@@ -136,7 +136,7 @@ fn the_same_trigger_has_the_same_key() {
     assert_eq!(key(&scheduled("a", "CSV")), key(&scheduled("b", "CSV")));
     assert_ne!(key(&scheduled("a", "CSV")), key(&scheduled("a", "ORC")));
 
-    // The user's own key stands above ids and times; a rerun is another job.
+    // An idempotency key overrides ids and times. A rerun is another job.
     let keyed = |time: &str, options: Value| {
         let mut event = change("/time", json!(time));
         event["detail"]["Landfall"] = options;
@@ -155,7 +155,7 @@ fn the_same_trigger_has_the_same_key() {
             json!({"IdempotencyKey": "nightly", "Rerun": 1})
         ))
     );
-    // Options that do not change what is exported do not change the key.
+    // Options that do not change the export do not change the key.
     assert_eq!(
         once,
         key(&keyed("2026-11-01T05:00:00Z", json!({"DeadlineSeconds": 60})))

@@ -114,7 +114,7 @@ mod tests {
             ("InternalServerErrorException", 500, ErrorKind::Unavailable),
         ] {
             assert_eq!(named(Some(code), Some(status)).unwrap().0, kind, "{code}");
-            // A proxy may swallow the code: the status tells nearly as much.
+            // If a proxy drops the code, the status says almost as much.
             assert_eq!(named(None, Some(status)).unwrap().0, kind, "{status}");
         }
         assert_eq!(named(None, None), None);

@@ -265,7 +265,7 @@ mod tests {
                 Some(told_csv("a")),
                 vec![SnapshotJobS3Result::builder().build()],
             )]),
-            // A result for something else is none for this.
+            // A result for other files does not count for these.
             result(vec![group(Some(told_csv("b")), vec![at("1.csv")])]),
             result(vec![group(Some(told_pdf()), vec![at("1.csv")])]),
         ] {
@@ -322,7 +322,7 @@ mod tests {
             .error_type("DATASET_DELETED")
             .error_message("The dataset\nwas deleted, see https://bucket.s3.amazonaws.com/a?X-Amz-Signature=0a now")
             .build();
-        // Words may quote values that nothing could mask here.
+        // The service's text may quote values that cannot be masked here.
         let text = "DATASET_DELETED: The dataset has been deleted. Remedy: restore the dataset, then rerun";
         let failed = SnapshotJobS3Result::builder().error_info(error.clone()).build();
         let both = SnapshotJobS3Result::builder()

@@ -137,7 +137,7 @@ mod tests {
             ),
             ("https://s3.eu-central-1.amazonaws.com:443/exports/a", "s3://exports/a"),
             ("HTTPS://Exports.S3.EU-WEST-1.AMAZONAWS.COM/A", "s3://exports/A"),
-            // A bucket's name may have dots, and labels that look like S3's own.
+            // A bucket's name may have dots, and labels that look like those of S3.
             (
                 "https://my.s3.exports.s3.eu-central-1.amazonaws.com/a",
                 "s3://my.s3.exports/a",
@@ -147,21 +147,21 @@ mod tests {
                 "s3://exports.eu-central-1/a",
             ),
             ("https://s3.dualstack.s3.amazonaws.com/a", "s3://s3.dualstack/a"),
-            // Only links are encoded, and a plus sign is one.
+            // Only links are encoded, and a plus sign is a plus sign.
             (
                 "https://exports.s3.amazonaws.com/run%3D1/a%20b+c%2B.csv",
                 "s3://exports/run=1/a b+c+.csv",
             ),
             ("https://exports.s3.amazonaws.com/%C3%A4.csv", "s3://exports/ä.csv"),
             ("s3://exports/run=1/a b+c.csv", "s3://exports/run=1/a b+c.csv"),
-            // What S3 allows in keys.
+            // Keys that S3 allows.
             ("s3://exports/run=1//a.csv", "s3://exports/run=1//a.csv"),
             ("s3://exports/run=1/50% #1?.csv", "s3://exports/run=1/50% #1?.csv"),
             (
                 "https://exports.s3.amazonaws.com/run%3D1//a%3Fb%2F%2Fc",
                 "s3://exports/run=1//a?b//c",
             ),
-            // A presigned query goes, wherever it is.
+            // The query of a presigned link is dropped, wherever it is.
             (
                 "https://exports.s3.amazonaws.com/a.pdf?X-Amz-Signature=0a&X-Amz-Security-Token=t/t",
                 "s3://exports/a.pdf",
@@ -190,7 +190,7 @@ mod tests {
             "https://s3.amazonaws.com/",
             "s3://exports",
             "s3://exports/",
-            // Hosts that are none of S3's, however much they look like it.
+            // Hosts that are not S3's, however similar they look.
             "https://example.com/exports/a",
             "https://exports.s3.amazonaws.com.example.com/a",
             "https://exports.s3.amazonaws.com@example.com/a",

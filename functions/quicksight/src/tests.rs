@@ -1,4 +1,4 @@
-//! Constraints, faults and what becomes of a request.
+//! Constraints and faults of requests, and the requests that are made from events.
 
 use aws_sdk_quicksight::config::{BehaviorVersion, Region};
 use landfall::{event::parse, s3_uri::S3Uri};
@@ -57,7 +57,7 @@ fn detail() -> Value {
     })
 }
 
-/// The detail with the value at a pointer replaced.
+/// The detail with one value replaced.
 fn with(pointer: &str, value: Value) -> Value {
     let mut detail = detail();
     let (parent, name) = pointer.rsplit_once('/').unwrap();
@@ -132,7 +132,7 @@ fn the_smallest_request_takes_the_deployments_destination() {
     let requested = parse::<DashboardSnapshots>(&event(&smallest), Some(&default)).unwrap();
     assert_eq!(requested.destination, Some(default));
     assert_faults(&smallest, &["$.detail: found no destination"]);
-    // A region alone names no destination.
+    // A region alone is no destination.
     let regional = with(
         "/SnapshotConfiguration/DestinationConfiguration/S3Destinations/0/BucketConfiguration",
         json!({"BucketRegion": "eu-central-1"}),
@@ -381,7 +381,7 @@ fn a_broken_rule_of_the_documentation_is_reported_with_its_path() {
             "{GROUPS}: found an array of 8 items; must be an array of 1 to 7 items"
         )],
     );
-    // A group without a file asks for nothing, and a request for something.
+    // A group without files asks for nothing, but a request must ask for something.
     assert_faults(&groups(&[json!({}), csv()]), &[]);
     assert_faults(
         &groups(&[json!({}), json!({})]),
@@ -456,7 +456,7 @@ fn an_event_names_users_and_no_job_id() {
         &[required],
     );
     assert_faults(&with("/UserConfiguration", json!({"AnonymousUsers": [{}]})), &[]);
-    // The answer's member is none of the request's.
+    // The answer's member is not part of the request.
     assert_faults(
         &with(
             "/UserConfiguration",
@@ -608,7 +608,7 @@ fn the_record_has_keys_and_names_and_no_values() {
     for secret in call(&detail()).request.secrets() {
         assert!(!recorded.to_string().contains(&format!("{secret}\"")), "{secret}");
     }
-    // What a poll needs is all there.
+    // Everything that a poll needs is there.
     let read: Recorded = serde_json::from_value(recorded).unwrap();
     assert_eq!(read.aws_account_id, "111122223333");
     assert_eq!(read.snapshot_configuration.file_groups.len(), 3);

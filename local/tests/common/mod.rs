@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What comes before each handler: a client of the Runtime API.
+/// The client of the Runtime API that precedes each handler.
 const RUNTIME: &str = r#"
 import http.client, json, os, sys, time, urllib.parse
 api = urllib.parse.urlsplit(os.environ["AWS_LAMBDA_RUNTIME_API"])
@@ -33,7 +33,7 @@ def run(handler):
             call("POST", f"/invocation/{id}/response", json.dumps(result))
 "#;
 
-/// Writes an executable program whose handler is `def handler(event, headers)` in Python.
+/// Writes an executable program with the Python handler `def handler(event, headers)`.
 pub(crate) fn program(folder: &Path, name: &str, handler: &str) -> PathBuf {
     let python = std::process::Command::new("python3")
         .args(["-c", "import sys; print(sys.executable)"])

@@ -168,7 +168,7 @@ mod tests {
             assert_eq!(whole(text), None, "{}", text.escape_ascii());
             assert_eq!(head(text), None, "{}", text.escape_ascii());
         }
-        // Cut within a character, which only a head may be.
+        // A cut within a character is only allowed in a head.
         let cut = b"ORCID Zo\xc3";
         assert_eq!((head(cut), whole(cut)), (None, Some(Content::Orc)));
         for binary in [
@@ -196,7 +196,7 @@ mod tests {
             assert_eq!(content.format(), None);
             assert!(content.remedy().is_some());
         }
-        // A column of CSV may be called so.
+        // A column of CSV may have such a name.
         for table in [&b"PAR1,b\n1,2\n"[..], b"[a],b\n1,2\n", b"[,b\n1,2\n"] {
             assert_eq!(whole(table), Some(Content::Csv), "{}", table.escape_ascii());
         }
@@ -213,7 +213,7 @@ mod tests {
         let of = |bytes: &[u8], whole| sniff_gzip(Head { bytes, whole });
         let table = gzip(b"a,b\n1,2\n3,4\n");
         assert_eq!(of(&table, true), Some(Content::Csv));
-        // Cut off: what came before tells.
+        // The head is cut off, but what came before the cut is enough.
         let rows: String = (0..9_000_u64)
             .map(|n| format!("{n},{}\n", n.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
             .collect();
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(of(&gzip(b"[{\"a\":1}]"), true), Some(Content::JsonArray));
         assert_eq!(of(&gzip(b"{\"a\":1}\n"), true), None);
         assert_eq!(of(b"\x1f\x8b", true), None);
-        // A small file may hold much.
+        // A small file may inflate to much data.
         let much = gzip(format!("a,b\n{}", "1,2\n".repeat(1_000_000)).as_bytes());
         assert_eq!(of(&much, true), Some(Content::Csv));
     }
@@ -297,7 +297,7 @@ mod tests {
         assert_eq!(whole(b"test"), None);
         assert_eq!(whole(b""), None);
         assert_eq!(whole(b"a,b\n1,\"2"), None);
-        // Of a longer object the head may end anywhere.
+        // The head of a longer object may end anywhere.
         let head = |bytes| sniff(Head { bytes, whole: false });
         assert_eq!(head(b"a,b\n1,2\n3,\"x"), Some(Content::Csv));
         assert_eq!(head(b"a,b\n1,"), None);

@@ -192,7 +192,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What the sink got, and how it ended.
+    /// The bytes that the sink got, and the result.
     fn run<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, Result<(), Defect>) {
         let mut got = Vec::new();
         let mut text = Text::default();
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn only_a_leading_byte_order_mark_is_skipped() {
         assert_eq!(run(["\u{feff}a\u{feff}b".as_bytes()]).0, "a\u{feff}b".as_bytes());
-        // EF BB 80 begins like the mark and is another character.
+        // EF BB 80 begins like the mark but is another character.
         assert_eq!(run(["\u{fec0}".as_bytes()]).0, "\u{fec0}".as_bytes());
     }
 

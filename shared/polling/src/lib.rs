@@ -166,7 +166,7 @@ mod tests {
         durations.iter().map(ran).collect()
     }
 
-    /// Ages at which a run is looked at until `end`, by the policy alone.
+    /// The ages at which the policy polls a run until `end`.
     fn looks(bounds: Bounds, history: &[Ran], end: u64) -> Vec<u64> {
         let (mut age, mut looks) = (0, Vec::new());
         while age < end {
@@ -233,7 +233,7 @@ mod tests {
                 },
             )
         };
-        // Half of its age at most, since progress may stand still and jump.
+        // At most half of the age, because progress may stall and jump.
         assert_eq!(wait(0.1), 50);
         assert_eq!(wait(0.6), 34);
         assert_eq!(wait(0.99), 30);
@@ -255,7 +255,7 @@ mod tests {
         };
         assert!(wait(None) > 300, "{}", wait(None));
         assert!(wait(Some(0.9)) <= 56, "{}", wait(Some(0.9)));
-        // Just before the usual end, with half of the work to be done.
+        // Just before the usual end, with half of the work left.
         let late = Sight {
             progress: Some(0.5),
             history: &history,
@@ -409,7 +409,7 @@ mod tests {
             prop_assert!(wait <= ((min + width) as f64 * (1.0 + SPREAD)).max(elapsed as f64 * FLOOR_GROWTH) + 1.0);
         }
 
-        /// Without a history nothing but the age counts.
+        /// Without a history, only the age counts.
         #[test]
         fn without_a_history_a_wait_is_a_tenth_of_the_age(
             min in 1u64..60, width in 0u64..3600, elapsed in 0u64..80_000, spread in 0.0f64..=1.0,

@@ -18,8 +18,8 @@ use tokio_rustls::{
 
 use super::*;
 
-/// SHA-256 of each root's certificate, as <https://www.amazontrust.com/repository/> and the trust stores of Mozilla,
-/// Microsoft and Apple have them.
+/// The SHA-256 of each root certificate, as published at <https://www.amazontrust.com/repository/> and in the trust
+/// stores of Mozilla, Microsoft and Apple.
 const FINGERPRINTS: [&str; 5] = [
     "8ecde6884f3d87b1125ba31ac3fcb13d7016de7f57cc904fe1cb97c6ae98196e",
     "1ba5b2aa8c65401a82960118f80bec4f62304d83cec4713a19c39c011ea46db4",
@@ -62,7 +62,7 @@ fn client(endpoint: &str, https: &Arc<Https>) -> aws_sdk_s3::Client {
     aws_sdk_s3::Client::from_conf(config)
 }
 
-/// Making one also shows that the certificates can be read: the SDK's client would panic.
+/// This also shows that the certificates can be read: otherwise the SDK's client would panic.
 #[tokio::test]
 async fn a_connector_is_made_for_the_first_request_and_kept() {
     for trust in [Trust::Amazon, Trust::System] {
@@ -78,7 +78,8 @@ async fn a_connector_is_made_for_the_first_request_and_kept() {
     }
 }
 
-/// An S3 without buckets, with a certificate for this machine of a root that nobody knows; its address, and the root.
+/// An S3 without buckets on this machine, whose certificate comes from an unknown root. Returns its address and the
+/// root.
 async fn server_of_a_foreign_root() -> (String, String) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -63,7 +63,7 @@ fn json_of_any_depth_is_accepted() {
         let input = read(&nested(levels));
         let path = format!("${}", "[0]".repeat(MAX_DEPTH));
         assert_eq!(faults(&input), [(path.as_str(), "a value below 64 levels")]);
-        // It can be written and read again, also within something else.
+        // The value can be written and read again, also within another value.
         let text = json!({"event": input.value}).to_string();
         assert!(serde_json::from_str::<Value>(&text).is_ok());
     }
@@ -91,7 +91,7 @@ fn unreadable_events_with_other_bytes_are_different() {
     assert_eq!(one, same);
     assert_ne!(one.sha256, other.sha256);
     assert_eq!(one.faults.iter().next().unwrap().path, "$.a");
-    // What stands beside the event is not the event's fault.
+    // A fault outside of the event does not make the event unreadable.
     assert_eq!(
         read(r#"{"event": {}, "error": "\ud800"}"#).unreadable_member("event"),
         None
@@ -100,7 +100,7 @@ fn unreadable_events_with_other_bytes_are_different() {
 
 #[test]
 fn the_lambda_runtime_passes_on_any_payload() {
-    // As lambda_runtime does it.
+    // Reads a payload as lambda_runtime does.
     let payload = |text: &str| {
         let mut json = serde_json::Deserializer::from_slice(text.as_bytes());
         Input::try_from(serde_path_to_error::deserialize::<_, Payload>(&mut json).unwrap())

@@ -69,7 +69,7 @@ fn a_long_reason_is_cut() {
     let mut job = job();
     miss(&mut job, Error::new(ErrorKind::Internal, "x".repeat(100_000)));
     assert!(job.missed.last.as_ref().unwrap().cause.len() <= 1_000);
-    // What the state machine put there is as long as Lambda made it.
+    // The state machine passes on a cause of any length that Lambda allows.
     let cause = json!({"errorMessage": "y".repeat(30_000), "errorType": "Runtime.ExitError"});
     job.missed.last = Some(TaskError {
         error: "Runtime.ExitError".into(),

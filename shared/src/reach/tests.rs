@@ -1,4 +1,4 @@
-//! Real sockets on loopback, by the client that the functions have.
+//! Real sockets on loopback, with the HTTP client of the functions.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::{net::SocketAddr, time::Duration};
@@ -42,7 +42,7 @@ async fn listen() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// Serves the connections of a listener, each by `serve`.
+/// Serves each connection of a listener with `serve`.
 fn serve<F: Future<Output = ()> + Send + 'static>(
     listener: TcpListener,
     serve: impl Fn(TcpStream) -> F + Send + 'static,
@@ -89,7 +89,7 @@ async fn a_name_that_is_not_found_never_left() {
 
 #[tokio::test]
 async fn a_call_that_fails_in_the_tls_handshake_never_left() {
-    // It closes; it resets; it speaks something else.
+    // The server closes, resets, or speaks another protocol.
     for how in 0..3 {
         let (listener, address) = listen().await;
         serve(listener, move |mut stream| async move {
@@ -112,7 +112,7 @@ async fn a_connection_that_is_not_made_in_time_never_left() {
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
     let address = listener.local_addr().unwrap();
-    // Nobody accepts: once the queue is full, the next connection waits.
+    // Nobody accepts connections, so once the backlog is full, the next connection waits.
     let mut queue = Vec::new();
     let full = loop {
         match tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
@@ -125,7 +125,7 @@ async fn a_connection_that_is_not_made_in_time_never_left() {
     assert!(never_left(&error), "{error:?}");
 }
 
-/// What the service may have read and done is not told by how the connection ends.
+/// The end of the connection does not tell what the service has read and done.
 #[tokio::test]
 async fn a_request_that_was_read_may_have_made_a_job() {
     for how in 0..3 {
@@ -148,7 +148,7 @@ async fn a_request_that_was_read_may_have_made_a_job() {
     }
 }
 
-/// The connection was made, and whether the request was written before it broke cannot be told.
+/// The connection was made, so the request may have been written before it broke.
 #[tokio::test]
 async fn a_reset_connection_may_have_carried_the_request() {
     let (listener, address) = listen().await;

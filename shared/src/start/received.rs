@@ -84,7 +84,7 @@ impl Received {
 mod tests {
     use super::*;
 
-    /// Two events that differ only in what cannot be read are two events.
+    /// Two events that differ only in their unreadable parts are two events.
     #[test]
     fn an_event_that_cannot_be_read_is_rejected_by_its_text() {
         let rejected = |text: &str| {

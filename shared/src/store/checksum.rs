@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(of(&all[..3], false).unwrap(), "CRC64NVME c");
         assert_eq!(of(&all[..2], false).unwrap(), "CRC32 b");
         assert_eq!(of(&all[..1], false).unwrap(), "other SHA-1");
-        // Of parts by what S3 says, and by how the value ends.
+        // S3 says that a checksum is made of parts, or the end of the value shows it.
         assert_eq!(of(&[("CRC32", "b")], true).unwrap(), "of parts CRC32");
         assert_eq!(of(&[("SHA-256", "d-3")], false).unwrap(), "of parts SHA-256");
         assert_eq!(of(&[("SHA-1", "a-2")], false).unwrap(), "of parts SHA-1");

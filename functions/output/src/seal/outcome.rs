@@ -146,7 +146,7 @@ mod tests {
         }
     }
 
-    /// Even if a job comes to the seal without the error that it should have.
+    /// Even if a job reaches the seal without the error that it should have.
     #[test]
     fn everything_else_is_a_failure_with_an_error() {
         for (status, report) in [

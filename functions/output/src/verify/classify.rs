@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(csv("_temporary/part-0.csv", 9), Plan::Ignore);
         assert_eq!(csv("a/.part-0.csv.crc", 9), Plan::Ignore);
         assert_eq!(csv("a_b.csv", 9), Plan::Data(Format::Csv));
-        // Of the prefix itself nothing is hidden.
+        // Only the part after the prefix decides whether a name is hidden.
         assert_eq!(
             plan("_out/", "_out/a.csv", 9, Some(Format::Csv), None),
             Plan::Data(Format::Csv)
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(is_data(whole(b"ORC\x0a\x00"), Format::Csv), (false, Some(Content::Orc)));
 
         assert_eq!(foreign(whole(b"a\n1\n"), Format::Csv), None);
-        // The letters of ORC may begin the name of a column.
+        // The name of a column may begin with the letters ORC.
         assert_eq!(foreign(whole(b"ORCID\n0001\n"), Format::Csv), None);
         assert_eq!(foreign(whole(b"ORCID,Name\n"), Format::Csv), None);
         assert_eq!(foreign(whole(b"ORC\x0a\x00"), Format::Csv).unwrap(), "holds ORC");
@@ -238,7 +238,7 @@ mod tests {
             foreign(whole(b"a,b\n1,%PDF-1.7\n"), Format::Orc).unwrap(),
             "looks like CSV"
         );
-        // What no decoder reads comes with what can be done.
+        // A format without a decoder has a remedy.
         for format in Format::ALL {
             for (bytes, says) in [
                 (

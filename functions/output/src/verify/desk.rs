@@ -161,7 +161,7 @@ mod tests {
 
     use super::*;
 
-    /// Earlier versions called a slice a batch, and a verification that they planned may be under way.
+    /// Earlier versions called a slice a batch, and a verification that they planned may still be under way.
     #[test]
     fn plans_of_earlier_versions_can_be_read() {
         let item: Item = serde_json::from_value(json!({"work": "w", "batch": "b"})).unwrap();

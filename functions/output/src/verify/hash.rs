@@ -223,7 +223,7 @@ mod tests {
         checksums.finish(Some(stored)).1
     }
 
-    /// The CRCs of "123456789" that catalogues of CRCs give as their check values, as botocore's awscrt writes them.
+    /// The check values of CRC catalogues, the CRCs of "123456789", in the form of botocore's awscrt.
     const CHECKS: [(Algorithm, &str); 4] = [
         (Algorithm::Crc64Nvme, "rosUhgp5mIg="),
         (Algorithm::Crc32, "y/Q5Jg=="),
@@ -260,7 +260,7 @@ mod tests {
         );
     }
 
-    /// A reading that was begun by a version that computed no CRC, or when S3 kept another one.
+    /// Reading began in a version that computed no CRC, or when S3 kept another checksum.
     #[test]
     fn a_crc_that_was_not_computed_from_the_first_byte_is_not_compared() {
         let (first, second) = (
@@ -286,7 +286,7 @@ mod tests {
     }
 
     proptest! {
-        /// Both libraries, and one that is interrupted, agree with each other.
+        /// Both libraries agree, also after an interruption.
         #[test]
         fn every_sha256_implementation_gives_the_same_value(bytes in prop::collection::vec(any::<u8>(), 0..500), at in 0_usize..500) {
             let (first, second) = bytes.split_at(at.min(bytes.len()));
@@ -303,7 +303,7 @@ mod tests {
             prop_assert_eq!([quick.finish(), kept.finish(), resumed.finish()], [&*expected, &*expected, &*expected]);
         }
 
-        /// A CRC that is interrupted, and kept as JSON, is that of all bytes.
+        /// A CRC that is interrupted and kept as JSON covers all bytes.
         #[test]
         fn an_interrupted_crc_covers_all_bytes(bytes in prop::collection::vec(any::<u8>(), 0..500), at in 0_usize..500) {
             let (first, second) = bytes.split_at(at.min(bytes.len()));

@@ -84,13 +84,13 @@ mod tests {
         for other in [&["id", "Name"][..], &["idname", ""], &["idn", "ame"], &["id"]] {
             assert_ne!(of(other).sorted, shape.sorted, "{other:?}");
         }
-        // What another invocation, or another version, has written.
+        // A shape that another invocation or version has written.
         let kept = serde_json::to_string(&shape).unwrap();
         assert_eq!(serde_json::from_str::<ColumnShape>(&kept).unwrap(), shape);
         assert_eq!((shape.ordered, shape.sorted), (ORDERED, ORDERED));
     }
 
-    /// The first 8 bytes of SHA-256 of `id` and `name`, each behind its length in 8 bytes.
+    /// The first 8 bytes of the SHA-256 of `id` and `name`, each preceded by its length in 8 bytes.
     const ORDERED: u64 = 0x1f95_5fba_fc61_a7ce;
 
     #[test]

@@ -69,7 +69,7 @@ fn a_scenario_that_no_service_plays_is_refused() {
     assert!(check("stuck", &[]).unwrap_err().contains("no service"));
 }
 
-/// Every `cargo local` that the documents show is one that is taken.
+/// Every `cargo local` command in the documents is accepted.
 #[test]
 fn the_commands_in_the_documents_are_accepted() {
     let documents = [

@@ -9,7 +9,7 @@ use super::*;
 
 const CREATE: &str = "/domains/Shop/segments/spring-buyers/snapshots";
 
-/// A clock that stands still until it is told.
+/// A clock that only moves when it is told to.
 struct ManualClock(Mutex<DateTime<Utc>>);
 
 impl ManualClock {
@@ -40,7 +40,7 @@ struct Object {
 #[derive(Default)]
 struct MemorySink {
     objects: Mutex<Vec<Object>>,
-    /// From the how manieth put on all fail, counted from 0.
+    /// All calls fail from this number on, counted from 0.
     fails_from: Mutex<Option<usize>>,
 }
 
@@ -105,7 +105,7 @@ impl Bench {
         self.call(Method::POST, CREATE, body.to_string()).await
     }
 
-    /// A snapshot in a format; its id.
+    /// Makes a snapshot in a format; returns its id.
     async fn created(&self, format: &str) -> String {
         let (status, _, body) = self.create(&order(format)).await;
         assert_eq!(status, 200, "{body}");
@@ -149,7 +149,7 @@ fn with(member: &str, value: Value) -> Value {
     order
 }
 
-/// Rows of a data file, or what is wrong with it.
+/// The number of rows of a data file, or its fault.
 fn rows(format: &str, body: &Bytes) -> Result<usize, String> {
     match format {
         "CSV" => {
@@ -564,13 +564,12 @@ async fn calls_are_logged_with_status_and_error() {
 /// What a caller sees of a scenario.
 #[derive(Debug, PartialEq)]
 struct Seen {
-    /// The answers to two starts.
     starts: [u16; 2],
-    /// How many snapshots those made.
+    /// How many snapshots these calls made.
     made: usize,
-    /// The answers to five polls of the last snapshot: one at once, three at its end, one 2 s later.
+    /// The answers to five polls of the last snapshot: one at once, three at its end, and one 2 s later.
     polls: Vec<String>,
-    /// The data files of the last snapshot at the end: their rows, or that they cannot be read.
+    /// The rows of each data file of the last snapshot in the end. `None` if a file cannot be read.
     data: Vec<Option<usize>>,
 }
 
@@ -613,7 +612,7 @@ async fn each_scenario_behaves_as_named() {
         for &scenario in Scenario::ALL {
             let (starts, made, polls, data) = match scenario {
                 Scenario::Success => ([200, 200], 2, FINE, whole()),
-                // What becomes of an estimate is nothing to the snapshot.
+                // The estimate does not affect the snapshot.
                 Scenario::EstimateOff
                 | Scenario::EstimateFailed
                 | Scenario::EstimateStuck
@@ -631,7 +630,7 @@ async fn each_scenario_behaves_as_named() {
                 Scenario::StartUnavailable => ([500, 200], 1, FINE, whole()),
                 Scenario::OutputMissing => ([200, 200], 2, FINE, vec![]),
                 Scenario::OutputEmptyFile => {
-                    // Zero bytes are no ORC file, and no rows in the others.
+                    // A file of zero bytes is no ORC file. In the other formats it has no rows.
                     let last = if format == "ORC" { None } else { Some(0) };
                     ([200, 200], 2, FINE, vec![Some(16), Some(17), last])
                 }
@@ -641,7 +640,7 @@ async fn each_scenario_behaves_as_named() {
                 Scenario::Stuck => ([200, 200], 2, ["IN_PROGRESS"; 5], vec![Some(16), Some(17)]),
                 Scenario::EmptySegment => ([200, 200], 2, FINE, vec![Some(0)]),
                 Scenario::QuotaExceeded => ([429, 429], 0, FINE, vec![]),
-                // It takes longer than a poll waits; the next test has it.
+                // This takes longer than a poll waits. The next test covers it.
                 Scenario::ManyFiles => continue,
             };
             let polls = if made == 0 { &[][..] } else { &polls };

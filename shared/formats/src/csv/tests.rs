@@ -1,5 +1,5 @@
-//! What must stay true: whatever a text is, it is read as csv-core reads it, by the one way or the other to write quotes
-//! within quotes; a scanner of values that shares nothing with the automaton says where a text is no CSV.
+//! What must stay true: a text is read as csv-core reads it, with one of the two ways to write quotes within quotes. A
+//! scanner of values that shares no code with the automaton says where a text is not CSV.
 
 use proptest::prelude::*;
 
@@ -14,7 +14,7 @@ use crate::{
     text::BOM,
 };
 
-/// The decoder that every byte of a text passes through csv-core in.
+/// A reference decoder in which csv-core parses every byte.
 mod oracle {
     use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
@@ -40,19 +40,19 @@ mod oracle {
         raw: Vec<u8>,
         raw_header: Vec<u8>,
         reader: Reader,
-        /// Where the parser writes unquoted values; never read, apart from the header's.
+        /// Where the parser writes unquoted values. Only those of the header are read.
         output: Vec<u8>,
         ends: Vec<usize>,
         header: Option<Header>,
         /// The header as far as it was read.
         header_bytes: Vec<u8>,
         header_ends: Vec<usize>,
-        /// Fields of the current record that ended.
+        /// Fields of the current record that have ended.
         fields: u64,
         rows: u64,
-        /// Whether no byte of the current record was seen yet.
+        /// Whether the current record has no byte yet.
         fresh: bool,
-        /// Line breaks between records: not shown to the parser.
+        /// Line breaks between records, which the parser does not see.
         skipped_lines: u64,
         line: u64,
     }
@@ -84,7 +84,7 @@ mod oracle {
     }
 
     impl CsvDecoder {
-        /// With quotes that are escaped by backslashes, not doubled.
+        /// Reads quotes that are escaped by backslashes instead of doubled.
         pub(super) fn escaped() -> Self {
             let reader = ReaderBuilder::new().escape(Some(b'\\')).double_quote(false).build();
             Self {
@@ -96,7 +96,7 @@ mod oracle {
             }
         }
 
-        /// The defect with the record in which it lies.
+        /// Adds the current record to a defect.
         pub(super) fn placed(&self, defect: Defect) -> Defect {
             self.records.placed(defect)
         }
@@ -140,8 +140,8 @@ mod oracle {
             Ok(())
         }
 
-        /// One call of the parser. Its results `OutputFull` and `OutputEndsFull` only mean to call again: the scratch
-        /// buffers are used anew each time.
+        /// Calls the parser once. `OutputFull` and `OutputEndsFull` only mean that it must be called again: the scratch
+        /// buffers are reused each time.
         fn step(&mut self, input: &[u8]) -> (ReadRecordResult, usize) {
             let (result, read, written, ended) = self.reader.read_record(input, &mut self.output, &mut self.ends);
             self.fields += ended as u64;
@@ -202,8 +202,8 @@ mod oracle {
         fn finish(mut self) -> Result<Decoded, Defect> {
             let unterminated = !self.fresh;
             if unterminated {
-                // The parser takes the end of the input for the end of a quoted value. A line break tells the two apart:
-                // it ends every record, except within quotes, where it is a part of the value.
+                // The parser takes the end of the input for the end of a quoted value. A line break tells the two
+                // apart: it ends every record, but within quotes it is part of the value.
                 let (result, _) = self.step(b"\n");
                 if result != ReadRecordResult::Record {
                     return Err(self.placed(Defect::new(
@@ -228,7 +228,7 @@ mod oracle {
             })
         }
 
-        /// The defect with the record in which it lies.
+        /// Adds the current record to a defect.
         fn placed(&self, defect: Defect) -> Defect {
             if defect.line.is_some() {
                 return defect;
@@ -262,8 +262,7 @@ fn in_chunks(bytes: &[u8], size: usize) -> Result<Decoded, Defect> {
 
 const BEHIND: &str = "has more behind a quote that closes a value";
 
-/// Where a byte stands behind a closing quote that cannot, and where a backslash first stands before a quote within
-/// quotes and can be read in two ways.
+/// Where a byte follows a closing quote that must not, and where a backslash before a quote first allows two readings.
 fn values(bytes: &[u8], quotes: Quotes) -> (Option<usize>, Option<usize>) {
     let mut at = 0;
     while let Some(rest) = bytes.get(at..) {
@@ -305,7 +304,7 @@ fn values(bytes: &[u8], quotes: Quotes) -> (Option<usize>, Option<usize>) {
     (None, fork)
 }
 
-/// What csv-core makes of a text, as far as the values let it.
+/// What csv-core makes of a text, as far as its values allow it.
 fn reading(bytes: &[u8], quotes: Quotes) -> Result<Decoded, Defect> {
     let mut decoder = match quotes {
         Quotes::Doubled => oracle::CsvDecoder::default(),
@@ -323,7 +322,7 @@ fn expected(bytes: &[u8]) -> Result<Decoded, Defect> {
     let doubled = reading(bytes, Quotes::Doubled);
     let (_, fork) = values(bytes, Quotes::Doubled);
     let Some(fork) = fork else { return doubled };
-    // What is wrong before it is wrong in both ways.
+    // A fault before the fork is a fault in both readings.
     oracle::CsvDecoder::default().push(&bytes[..fork])?;
     match (doubled, reading(bytes, Quotes::Escaped)) {
         (Ok(doubled), Ok(escaped)) if (doubled.rows, doubled.column_count) != (escaped.rows, escaped.column_count) => {
@@ -331,7 +330,7 @@ fn expected(bytes: &[u8]) -> Result<Decoded, Defect> {
         }
         (Ok(doubled), _) => Ok(doubled),
         (Err(_), Ok(escaped)) => Ok(escaped),
-        // No text in either way. The first reading says in which record, if it holds up to there.
+        // The text is not UTF-8 in either reading. The first reading gives the record, if it holds up to there.
         (Err(doubled), Err(escaped)) if doubled.offset.is_none() && escaped.offset.is_some() => {
             let (broken, _) = values(bytes, Quotes::Doubled);
             let holds = broken.is_some_and(|at| escaped.offset == Some(at as u64));
@@ -350,7 +349,7 @@ fn expected(bytes: &[u8]) -> Result<Decoded, Defect> {
     }
 }
 
-/// Found by chance: both readings hold up to the byte, and stand in different records.
+/// Found by chance: both readings are valid up to the byte, but give it different records.
 #[test]
 fn invalid_utf8_is_located_by_doubled_quotes_if_both_readings_hold() {
     let found = run(b"a,b\n1,\"\\\"\"\n2,\"\xc3\"\n").unwrap_err();
@@ -361,11 +360,11 @@ fn invalid_utf8_is_located_by_doubled_quotes_if_both_readings_hold() {
     );
 }
 
-/// Without what csv-core does not know: what lines are empty or end with CR, and the words of a defect beyond its kind.
+/// Leaves out what csv-core does not know: which lines are empty or end with CR, and the words of a defect.
 fn comparable(result: Result<Decoded, Defect>) -> Result<(u64, u64, bool, Vec<String>), Defect> {
     match result {
         Ok(decoded) => {
-            // csv-core drops a backslash before a letter, in quotes, and we keep it.
+            // csv-core drops a backslash before a letter within quotes; we keep it.
             let name = |name: &String| name.chars().filter(|c| *c != '\\').take(64).collect();
             let columns = decoded.columns.iter().map(name).collect();
             Ok((decoded.rows, decoded.column_count, decoded.unterminated, columns))
@@ -386,12 +385,12 @@ fn comparable(result: Result<Decoded, Defect>) -> Result<(u64, u64, bool, Vec<St
     }
 }
 
-/// Whether it is a defect that csv-core knows nothing of.
+/// Whether it is a defect that csv-core does not know.
 fn is_delimited(result: &Result<Decoded, Defect>) -> bool {
     matches!(result, Err(defect) if defect.what.starts_with("looks delimited"))
 }
 
-/// Pushes chunks of the sizes, over and over.
+/// Pushes chunks of these sizes, again and again.
 fn in_sizes(bytes: &[u8], sizes: &[usize]) -> Result<Decoded, Defect> {
     let mut decoder = Box::new(CsvDecoder::new());
     push_in_sizes(&mut *decoder, bytes, sizes)?;
@@ -410,7 +409,7 @@ fn push_in_sizes(decoder: &mut dyn Decoder, mut bytes: &[u8], sizes: &[usize]) -
     Ok(())
 }
 
-/// Stops behind the first `cut` bytes, and goes on in another decoder.
+/// Stops after the first `cut` bytes and resumes in another decoder.
 fn cut(bytes: &[u8], cut: usize, sizes: &[usize]) -> Result<Decoded, Defect> {
     let mut first = CsvDecoder::new();
     push_in_sizes(&mut first, &bytes[..cut], sizes)?;
@@ -507,19 +506,19 @@ fn a_repeated_header_is_a_defect() {
     let found = run("a,b\n1,2\na,b\n3,4\n").unwrap_err();
     assert_eq!((found.line, found.record), (Some(3), Some(2)));
     assert!(found.what.starts_with("repeats the header"));
-    // Also with the byte order mark of its file, across chunks, and as the last bytes.
+    // The repeated header may have its file's byte order mark, lie across chunks, or be the last bytes.
     let text = format!("\u{feff}\"id, n\",b\r\n{}\u{feff}\"id, n\",b", "1,2\r\n".repeat(50));
     for size in 1..text.len() {
         let found = in_chunks(text.as_bytes(), size).unwrap_err();
         assert_eq!((found.line, found.record), (Some(52), Some(51)), "{size}");
     }
     assert_eq!(run(",\"\"\n,\"\"\n").unwrap().rows, 1);
-    // One column is no evidence, nor is a record that only begins like the header.
+    // With one column a repeated header is no evidence, and neither is a record that only begins like the header.
     assert_eq!(run("a\na\na\n").unwrap().rows, 2);
     assert_eq!(run("a,b\na,bc\na,\na,c\n").unwrap().rows, 3);
 }
 
-/// The rows, or what is wrong; and what is remarked on. However the bytes come, it is the same.
+/// The rows or the defect, and the remarks. They are the same for all chunks.
 fn looks(text: &str) -> (String, String) {
     let result = run(text);
     for size in 1..9 {
@@ -571,7 +570,7 @@ fn another_delimiter_is_a_defect() {
     refused("a;b\n1,5;2\n2,5;3\n", "semicolons");
     refused("a;b\n1;2\n2,5;3\n", "semicolons");
     refused("a\u{1f}b\n1\u{1f}2\n2,5\u{1f}3\n", "the control character 0x1f");
-    // Quotes say what delimits.
+    // Quotes show the delimiter.
     refused("\"a\";\"b\"\n\"1\";\"2\"\n", "line 1: looks delimited by semicolons");
     refused("\"a\"\t\"b\"\n\"1\"\t\"2\"\n", "tabs");
     refused("\"a\"\u{1}\"b\"\n\"1\"\u{1}\"2\"\n", "0x01");
@@ -588,16 +587,16 @@ fn one_column_may_hold_any_character() {
     counted("a\n1|2|3\n3|4|5\n", 2, "");
     counted("a;b\n1;2\n3\n", 2, "");
     counted(&format!("a;b\n{}3\n", "1;2\n".repeat(9)), 10, "");
-    // The header, or a quote, says that it is one column.
+    // The header or a quote shows that there is one column.
     counted("\"a;b;c\"\n\"1;2;3\"\n", 1, "");
     counted("\"a|b|c\"\n1|2|3\n", 1, "");
     counted("a;b,c\n1;2,3\n", 1, "");
-    // Two fields, or a value of two parts, and as many rows.
+    // Two fields, or a value with two parts, in every row.
     counted(&format!("region|product\n{}", "EU|Soap\n".repeat(200)), 200, MAY);
     counted(&format!("region|product\n{}EU\n", "EU|Soap\n".repeat(200)), 201, "");
     counted("a;b\r\n1;2\r\n", 1, MAY);
     counted("a\tb\n1\t2\n", 1, MAY);
-    // No name holds a control character.
+    // No column name holds a control character.
     for control in ['\u{1}', '\u{1f}', '\u{b}', '\u{7f}'] {
         let rows = format!("1{control}2{control}3\n").repeat(70);
         counted(&format!("a{control}b{control}c\n{rows}"), 70, MAY);
@@ -610,7 +609,7 @@ fn one_column_may_hold_any_character() {
 fn lines_that_end_with_cr_are_counted_and_warn() {
     counted("id,n\r1,2\r3,4\r", 2, "ends 2 of its lines with CR alone");
     counted("id,n\r\n1,2\r3,4\r\n", 2, "ends 1 of its lines with CR alone");
-    // A CR within quotes is a part of the value, and the LF of the last line may be cut off.
+    // A CR within quotes is part of the value, and the LF of the last line may be missing.
     counted("id,n\r\n1,\"a\rb\"\r\n3,4\r", 2, "");
     let long = format!(
         "id,n\r{}",
@@ -633,7 +632,7 @@ fn empty_lines_of_one_column_are_counted_separately() {
     assert_eq!(of("v\r\na\r\n\r\nb\r\n\r\n"), (2, 2));
     assert_eq!(of("v\ra\r\rb\r\r"), (2, 2));
     assert_eq!(of("v\na\n\r\n\n\rb"), (2, 3));
-    // An empty text in quotes is a row, and what stands before the header is none.
+    // An empty text in quotes is a row. Empty lines before the header are not.
     assert_eq!(of("\n\nv\na\n\"\"\nb"), (3, 0));
     assert_eq!(of("v,w\na,b\n\n"), (1, 0));
     for end in ["\n", "\r\n", "\r"] {
@@ -666,14 +665,14 @@ fn escaped_quotes_are_read_and_warn() {
     );
     let rows = "1,\"7 1/2\\\"\",z\n2,x,z\n3,\"He said \\\"ok\\\"\",z\n".repeat(300);
     counted(&format!("id,name,z\n{rows}"), 900, ESCAPED);
-    // The other reading dies late: its quotes pair up for a while.
+    // The other reading fails late, because its quotes match for a while.
     let rows = "1,\"a\\\"\"\n2,b\n".repeat(300);
     counted(&format!("id,name\n{rows}"), 600, ESCAPED);
 }
 
 #[test]
 fn backslashes_that_escape_nothing_do_not_warn() {
-    // RFC 4180 knows no escapes.
+    // RFC 4180 has no escapes.
     counted("a,b\n1,\"C:\\\"\n2,x\n", 2, "");
     counted("a,b\n1,\"C:\\\"\n2,\"D:\\\"\n3,\"x\"\n", 3, "");
     counted("a,b\n1,\"C:\\\"\n2,\"\"\n", 2, "");
@@ -686,13 +685,13 @@ fn backslashes_that_escape_nothing_do_not_warn() {
 
 #[test]
 fn text_with_different_counts_in_both_readings_is_refused() {
-    // A value that ends with a backslash and one of three lines, or one of three lines and two more rows.
+    // A value that ends with a backslash and one of three lines, or one value of three lines and two more rows.
     refused(
         "a\n\"\\\"\n\"\nx\n\\\"\n",
         "line 2: can be read in two ways, with 2 rows of 1 fields if its quotes",
     );
     counted("a\n\"\\\"\n\"\n\\\"\n", 2, "has as many rows with quotes doubled");
-    // Nor is there a count if none holds.
+    // Without a valid reading there is no count either.
     refused(
         "a,b\n1,\"5\\\"\"\n2,\"6\\\"\"\n3,\"6\"x\"\n",
         "(nor can its quotes be escaped by backslashes",
@@ -714,7 +713,7 @@ fn text_behind_a_closing_quote_is_a_defect() {
     refused("\"a\" ,b\n1,2\n", "line 1: has more behind");
     refused("a,b\n1,2\n\"x\"y,2\n", "record 2, line 3: has more behind");
     refused("a\n\"x\"y\n", "has more behind");
-    // Wherever it stands in blocks of 64 bytes.
+    // At every place in blocks of 64 bytes.
     for before in 0..130 {
         let text = format!("a,b\n{},\"5\" x\n{}", "x".repeat(before), "1,2\n".repeat(40));
         let found = run(text).unwrap_err();
@@ -748,7 +747,7 @@ fn a_second_byte_order_mark_is_skipped() {
     assert!(defect("\u{feff}\u{feff}").contains("no header row"));
 }
 
-/// All short texts of the bytes that matter, at changing distances from the borders of blocks.
+/// All short texts of the bytes that matter, at different distances from the borders of blocks.
 #[test]
 fn the_automaton_reads_all_short_texts_like_csv_core() {
     const BYTES: [u8; 6] = *b"a,\"\r\n\\";
@@ -787,7 +786,7 @@ fn hard_value() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A value as a writer with that way writes it: in quotes where it must be, or always.
+/// A value as a writer with this way of quoting writes it: quoted where needed, or always.
 fn written(value: &str, quotes: Quotes, always: bool) -> String {
     if !always && !value.is_empty() && !value.contains(['"', ',', '\n', '\r']) {
         return value.to_owned();
@@ -865,7 +864,7 @@ fn a_look_at_the_ends_finds_a_cut_within_a_row() {
     );
     for cut in 1..14 {
         let text = &text.as_bytes()[..text.len() - cut];
-        // Nothing tells that the line break is missing, the second and third of three quotes, or a whole value.
+        // Nothing shows that the line break is missing, or the second and third of three quotes, or a whole value.
         assert_eq!(
             framed(text).is_ok(),
             matches!(cut, 1 | 3 | 11 | 13),
@@ -873,7 +872,7 @@ fn a_look_at_the_ends_finds_a_cut_within_a_row() {
             framed(text)
         );
     }
-    // A larger object may end anywhere in its first bytes, but not with a fault in them.
+    // The first bytes of a larger object may end anywhere, but must not hold a fault.
     assert!(framed(text.replacen("1,", "1,,", 1).as_bytes()).is_err());
     assert_eq!(framed(b"a,b\n1,2").unwrap().column_count, 2);
     assert!(framed(b"a,b\n1").is_err());
@@ -895,7 +894,7 @@ fn value() -> impl Strategy<Value = String> {
         // Backslashes and quotes.
         2 => "[a-z]{0,3}".prop_map(|v| format!("\"{v}\\\"\"")),
         1 => "[a-z,\\\\]{0,3}".prop_map(|v| format!("\"{v}\"")),
-        // Quotes where none belong.
+        // Quotes where none may be.
         1 => "[a-z]{1,3}\"[a-z\"]{0,3}",
         1 => "\"[a-z]{0,3}\"[a-z]{1,3}[a-z\"]{0,3}",
     ]
@@ -939,7 +938,7 @@ proptest! {
         let expected = expected(&text);
         let is_forked = values(&text, Quotes::Doubled).1.is_some();
         if text.contains(&0) || is_forked && std::str::from_utf8(&text).is_err() {
-            // At a NUL byte, and where a quote and a byte of no text meet, more than one thing may be wrong.
+            // At a NUL byte, or where a quote meets a byte that is not UTF-8, there may be several faults.
             prop_assert_eq!(found.is_err(), expected.is_err());
         } else if !is_delimited(&found) {
             prop_assert_eq!(comparable(found), comparable(expected));
@@ -980,7 +979,7 @@ proptest! {
     }
 }
 proptest! {
-    // Each case goes through a text once for each of its bytes.
+    // Each case decodes the text once for each of its bytes.
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
@@ -992,7 +991,7 @@ proptest! {
     }
 }
 proptest! {
-    // Each case goes through a text once for each of its bytes.
+    // Each case decodes the text once for each of its bytes.
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
     defect::Defect,
 };
 
-/// A workbook by another writer: two sheets of `rows` rows below a heading, and one without a cell.
+/// A workbook of another writer: two sheets with a heading and `rows` rows, and one without a cell.
 fn workbook(rows: u32) -> Vec<u8> {
     let mut book = Workbook::new();
     for name in ["A", "B & C"] {
@@ -28,7 +28,7 @@ fn workbook(rows: u32) -> Vec<u8> {
             sheet.write_string(row, 0, format!("Zoë & {row}\n>")).unwrap();
             sheet.write_number(row, 1, f64::from(row)).unwrap();
         }
-        // A row of which only the height is set holds nothing.
+        // A row for which only the height is set holds nothing.
         sheet.set_row_height(rows + 5, 40).unwrap();
     }
     book.add_worksheet();
@@ -61,7 +61,7 @@ fn run(bytes: &[u8]) -> Result<Decoded, Defect> {
     in_chunks(bytes, usize::MAX)
 }
 
-/// An archive of these parts.
+/// An archive with these parts.
 fn archive(parts: &[(&str, &str)]) -> Vec<u8> {
     let parts: Vec<_> = parts.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
     archive_of_bytes(&parts)
@@ -121,7 +121,7 @@ fn rows_of_all_sheets_are_counted() {
     assert_eq!(run(&workbook(3)).unwrap().document, None);
 }
 
-/// As packages are written that give the type of a workbook to its extension, and types of their own to all others.
+/// Some writers give the type of a workbook to its extension, and types of their own to all other parts.
 #[test]
 fn a_workbook_may_have_the_type_of_its_extension() {
     let main = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml";
@@ -150,7 +150,7 @@ fn a_workbook_may_have_the_type_of_its_extension() {
     }
 }
 
-/// Excel takes 65,530 hyperlinks a sheet, each of which is a relation.
+/// Excel allows 65,530 hyperlinks in a sheet, and each is a relationship.
 #[test]
 fn a_sheet_may_have_many_links() {
     let mut book = Workbook::new();
@@ -161,7 +161,7 @@ fn a_sheet_may_have_many_links() {
             .unwrap();
     }
     assert_eq!(run(&book.save_to_buffer().unwrap()).unwrap().rows, 12_000);
-    // Nor do those within the package count that lead to no sheet.
+    // Relationships within the package that lead to no sheet do not count, either.
     let image = r#"<Relationship Id="i" Type="http://x/image" Target="../media/a.png"/>"#;
     let links = format!("<Relationships>{}</Relationships>", image.repeat(12_000));
     let parts = [
@@ -173,7 +173,7 @@ fn a_sheet_may_have_many_links() {
         ("_rels/.rels", ROOT),
     ];
     assert_eq!(run(&archive(&parts)).unwrap().rows, 1);
-    // Those that are kept are bounded.
+    // The number of relationships to keep is bounded.
     let sheets = r#"<sheet name="S" sheetId="1" r:id="a"/>"#.repeat(MAX_LINKED / LINK);
     let book = format!("<workbook xmlns:r='r'><sheets>{sheets}</sheets></workbook>");
     let found = run(&small("xl/workbook.xml", Some(&book))).unwrap_err().to_string();
@@ -207,8 +207,8 @@ fn a_flipped_byte_changes_nothing_or_is_found() {
     for at in 0..bytes.len() {
         let mut flipped = bytes.clone();
         flipped[at] ^= 0x55;
-        // Times, versions and attributes of entries mean nothing to us, and what stands before and behind an entry
-        // stands in the directory, too.
+        // Times, versions and attributes of entries mean nothing to us. The fields around an entry are in the
+        // directory, too.
         if let Ok(decoded) = run(&flipped) {
             assert_eq!(decoded, whole, "{at}");
         }
@@ -270,7 +270,7 @@ fn the_directory_shows_whether_it_can_be_a_workbook() {
     .unwrap_err();
 }
 
-/// A part longer than the directory says whose XML breaks before that, or behind it.
+/// A part is longer than the directory says, and its XML breaks before or after that length.
 #[test]
 fn the_first_fault_of_a_part_is_the_same_for_all_chunks() {
     for (text, length, what) in [
@@ -301,7 +301,7 @@ fn inputs_found_by_fuzzing_give_the_same_for_all_chunks() {
     }
 }
 
-/// What is cut within a reference is not yet broken; one that never ends is.
+/// A reference that a chunk cuts is not broken yet. One that never ends is.
 #[test]
 fn xml_references_are_read_across_chunks() {
     for (text, what) in [
@@ -357,7 +357,7 @@ proptest! {
         prop_assert_eq!(in_chunks(&bytes, size), run(&bytes));
     }
 
-    /// The first fault of a part is the same however its archive is cut; each piece stands for a kind of it.
+    /// The first fault of a part is the same however its archive is split. Each fragment stands for one kind of fault.
     #[test]
     fn the_size_of_chunks_does_not_matter_to_xml(
         size in 1usize..60,
@@ -410,7 +410,7 @@ fn rows_without_a_value_do_not_count() {
     }
 }
 
-/// Held against what other parsers of XML refuse, expat among them.
+/// Compared with what other XML parsers refuse, expat among them.
 #[test]
 fn invalid_xml_is_refused() {
     for (text, what) in [
@@ -522,7 +522,7 @@ fn the_memory_for_namespaces_is_bounded() {
             .what
             .contains("64 KiB of namespaces")
     );
-    // Many attributes are compared, too.
+    // Attributes are compared with each other, so their number is bounded, too.
     let attributes = |last: usize| {
         let all: String = (0..1_000).map(|number| format!(" a{number}='1'")).collect();
         format!("<worksheet{all} a{last}='1'/>")
@@ -553,7 +553,7 @@ fn parts_in_utf16_are_read() {
     assert!(found.contains("another encoding than it declares"), "{found}");
 }
 
-/// The smallest workbook with these bytes for a part.
+/// The smallest workbook, with these bytes as one part.
 fn archive_of(changed: &str, to: &[u8]) -> Vec<u8> {
     let parts = parts();
     let parts: Vec<_> = parts
@@ -563,7 +563,7 @@ fn archive_of(changed: &str, to: &[u8]) -> Vec<u8> {
     archive_of_bytes(&parts)
 }
 
-/// A workbook whose sheet and shared strings are these.
+/// A workbook with this sheet and these shared strings.
 fn shared(cells: &str, strings: Option<&str>, links: &str) -> Result<Decoded, Defect> {
     let sheet = format!("<worksheet><sheetData><row>{cells}</row></sheetData></worksheet>");
     let links = BOOK_LINKS.replace("</Relationships>", &format!("{links}</Relationships>"));
@@ -581,7 +581,7 @@ fn shared(cells: &str, strings: Option<&str>, links: &str) -> Result<Decoded, De
         ]
         .concat(),
     ));
-    // Shared strings may stand before the sheets as well.
+    // Shared strings may come before the sheets, too.
     parts.splice(0..0, strings.map(|text| ("xl/sharedStrings.xml", text)));
     assert_eq!(
         run(&archive(&parts)).map_err(|defect| defect.what),
@@ -627,7 +627,7 @@ fn a_cell_that_names_a_missing_shared_string_is_a_defect() {
     }
 }
 
-/// ECMA-376 part 2: names are compared without regard to case, and targets are references to be resolved.
+/// ECMA-376 part 2: names are compared without regard to case, and targets are references that must be resolved.
 #[test]
 fn parts_are_found_in_every_spelling_of_their_name() {
     for (name, target) in [
@@ -661,18 +661,18 @@ fn parts_are_found_in_every_spelling_of_their_name() {
     );
 }
 
-/// A zip directory, and nothing before it, of the parts that a workbook begins with, each said to lie at `offset`.
+/// A zip directory of the first parts of a workbook, with nothing before it. Each part is said to begin at `offset`.
 fn directory(offset: u64) -> Bytes {
     let mut bytes = Vec::new();
     for name in ["[Content_Types].xml", "_rels/.rels", "xl/workbook.xml"] {
         bytes.extend_from_slice(b"PK\x01\x02");
-        // Versions, flags, method, time and checksum; the lengths as stored and inflated.
+        // Versions, flags, method, time and checksum; then the stored and inflated lengths.
         bytes.extend_from_slice(&[0; 16]);
         bytes.extend_from_slice(&[1, 0, 0, 0, 1, 0, 0, 0]);
-        // The lengths of the name, the extra field and the comment; the disk and the attributes.
+        // The lengths of the name, the extra field and the comment; then the disk and the attributes.
         bytes.extend_from_slice(&[name.len() as u8, 0, 12, 0, 0, 0]);
         bytes.extend_from_slice(&[0; 8]);
-        // The offset lies in the extra field, which is zip64's.
+        // The offset is in the zip64 extra field.
         bytes.extend_from_slice(&[0xff; 4]);
         bytes.extend_from_slice(name.as_bytes());
         bytes.extend_from_slice(&[1, 0, 8, 0]);

@@ -161,7 +161,7 @@ fn first_forbidden(text: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// The text and the fault, pushed in pieces of a size.
+    /// Pushes the bytes in chunks of a size. Returns the text and the fault.
     fn run(bytes: &[u8], size: usize) -> (String, Option<&'static str>, bool) {
         let mut text = Text::default();
         let mut all = String::new();

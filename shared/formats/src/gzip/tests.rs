@@ -61,7 +61,7 @@ fn gzip_members_are_joined_to_one_text() {
     let one = zipped(b"{\"a\":1}\n{\"a\":2}\n");
     assert_eq!(run(&one).unwrap().rows, 2);
     assert_eq!(run(&one).unwrap().columns, ["a"]);
-    // A line may lie across members, and a member may be empty.
+    // A line may span members, and a member may be empty.
     let many = [zipped(b"{\"a\":"), zipped(b""), with_header(b"1}\n{}\n"), zipped(b"{}")].concat();
     assert_eq!(run(&many).unwrap().rows, 3);
     assert_eq!(run(&zipped(b"")).unwrap().rows, 0);
@@ -86,7 +86,7 @@ fn a_file_cut_off_anywhere_is_found() {
     assert_eq!(run(&whole).unwrap().rows, 3);
     for end in 0..whole.len() {
         let found = run(&whole[..end]);
-        // Exactly behind a member nothing tells that another one is missing.
+        // Nothing shows that another member is missing after a whole one.
         if end == first.len() {
             assert_eq!(found.unwrap().rows, 1);
         } else if end == 0 {
@@ -103,7 +103,7 @@ fn every_flipped_bit_of_body_and_trailer_is_found() {
     for bit in 10 * 8..whole.len() * 8 {
         let mut flipped = whole.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        // The bits that fill the last byte of the body mean nothing.
+        // The bits that fill up the last byte of the body mean nothing.
         if bit / 8 != whole.len() - 9 {
             assert!(run(&flipped).is_err(), "bit {bit}");
         }
@@ -152,7 +152,7 @@ fn a_bomb_holds_no_memory() {
     assert_eq!(decoder.finish().unwrap().rows, 64);
 }
 
-/// Stops behind the first `cut` bytes, and goes on in another decoder, if there is a place to go on at.
+/// Stops after the first `cut` bytes and resumes in another decoder, if there is a checkpoint.
 fn cut(bytes: &[u8], cut: usize, size: usize) -> Option<Result<Decoded, Defect>> {
     let mut first = GzipDecoder::new();
     if let Err(defect) = whole(&mut first, &bytes[..cut], size) {
@@ -180,7 +180,7 @@ fn gzip_within_gzip_is_a_defect() {
             assert_eq!(defect.offset, Some(0));
         }
     }
-    // Behind other text it is what it always was.
+    // After other text, it is reported as any text that is not JSON.
     let later = [zipped(b"{\"a\":1}\n"), bytes].concat();
     assert!(found(&later, later.len()).what.contains("UTF-8"));
     let short = zipped(b"\x1f\xff");
@@ -203,7 +203,7 @@ fn decoding_resumes_at_the_start_of_the_last_member() {
         offset += member.len() as u64;
         assert_eq!(decoder.checkpoint().unwrap().offset, offset);
     }
-    // What the inner decoder must get again is bounded.
+    // The bytes that the inner decoder must get again are bounded.
     let long = [b"{\"a\":\"".to_vec(), vec![b'x'; MAX_PENDING]].concat();
     let mut decoder = Box::new(GzipDecoder::new());
     decoder.push(&zipped(&long)).unwrap();
@@ -225,7 +225,7 @@ fn a_look_at_the_ends_of_gzip_shows_columns_and_defects() {
     let csv = zipped(b"a,b\n1,2\n");
     assert!(framed(&csv).unwrap_err().what.contains("not JSON"));
     assert!(framed(&zipped(&small)).unwrap_err().what.contains("gzip within gzip"));
-    // What is small enough is looked at to its end.
+    // A small object is checked to its end.
     assert!(
         framed(&zipped(b"{\"a\":1}\n{\"a\":"))
             .unwrap_err()
@@ -279,7 +279,7 @@ proptest! {
     }
 }
 proptest! {
-    // Each case goes through a text once for each of its bytes.
+    // Each case decodes the text once for each of its bytes.
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]

@@ -45,7 +45,7 @@ fn each_object_is_counted() {
 fn each_line_is_one_whole_object() {
     assert!(defect("{}\n{\"a\":").starts_with("record 2, line 2: ends within a value at column 5 without"));
     assert!(defect("{\"a\":\n{}\n").starts_with("record 1, line 1: ends within"));
-    // Wherever an object is cut, it is called that, within numbers and escapes too.
+    // An object that is cut anywhere is reported as cut, within numbers and escapes, too.
     let object = br#"{"n":-12.5e-7,"m":{"k\u00e9":[1.0,0E+1,-0]},"t":[true,false,null,"x\\\u0041"],"z":6.02e23}"#;
     run(object).unwrap();
     for end in 1..object.len() {
@@ -54,7 +54,7 @@ fn each_line_is_one_whole_object() {
             assert!(found.contains("it is cut off"), "{end}: {found}");
         }
     }
-    // What no further byte would mend is no cut, nor is a cut in the middle of the text.
+    // Text that no further byte can complete is not cut, and neither is a cut in the middle of the text.
     for text in [
         r#"{"a":1.."#,
         r#"{"a":+"#,
@@ -107,7 +107,7 @@ fn half_a_surrogate_pair_in_a_value_warns() {
     let text = format!("{{}}\n{}", "{\"a\":\"\\udc00\"}\n".repeat(100));
     assert!(run(&text).unwrap().remarks.to_string().starts_with("has 100 escapes"));
     assert!(run(&text).unwrap().remarks.to_string().ends_with("(line 2)"));
-    // A key has to be a text.
+    // A key must be valid text.
     assert!(run("{}\n{\"\\ud83d\":1}\n").is_err());
 }
 
@@ -175,7 +175,7 @@ fn cut(bytes: &[u8], cut: usize, size: usize) -> Result<Decoded, Defect> {
     second.finish()
 }
 
-/// How many lines the filter takes.
+/// How many lines the filter accepts.
 fn filtered(text: &str) -> u64 {
     let level = Level::new();
     dispatch!(level, simd => filter(simd, text.as_bytes())).0
@@ -276,7 +276,7 @@ fn almost_json_is_refused() {
     ] {
         assert_eq!(filtered(&format!("{line}\n")), 0, "{line}");
     }
-    // Halves of surrogate pairs are taken in values, as is what no number type holds.
+    // Half surrogate pairs are accepted in values, and so are numbers that no type holds.
     for value in [
         "\"\\ud800\"",
         "\"\\udc00\\ud800\"",
@@ -288,7 +288,7 @@ fn almost_json_is_refused() {
     }
 }
 
-/// Found by fuzzing: a half in a key was refused or not by where the line lay.
+/// Found by fuzzing: whether half a pair in a key was refused depended on the place of the line.
 #[test]
 fn half_a_surrogate_pair_in_a_key_is_refused() {
     for before in 0..2 * BLOCK {
@@ -302,7 +302,7 @@ fn half_a_surrogate_pair_in_a_key_is_refused() {
             let whole = run(format!("{{}}\n{line}{{}}\n"));
             assert_eq!(whole.is_ok(), right, "{line}");
             assert_eq!(whole, in_chunks(format!("{{}}\n{line}{{}}\n").as_bytes(), 7), "{line}");
-            // Whoever is left to the parser comes to the same.
+            // A line that is left to the parser gives the same result.
             let followed = run(format!("{{}}\n{line}{{\"a\":00}}\n"));
             assert_eq!(followed.unwrap_err().line, Some(if right { 3 } else { 2 }), "{line}");
         }
@@ -370,12 +370,12 @@ fn a_look_at_the_ends_finds_a_cut_within_a_row() {
     assert!(framed(&text.replacen(':', ";", 1)).is_err());
     assert!(framed("{").is_err());
     assert_eq!(framed("").unwrap(), Framed::default());
-    // A line that is longer than the ends shows nothing.
+    // A line that is longer than both ends shows nothing.
     let long = format!("{{\"a\":\"{}\"}}", "x".repeat(200_000));
     assert_eq!(framed(&long).unwrap(), Framed::default());
 }
 
-/// JSON, or nearly so.
+/// JSON, or almost JSON.
 fn line() -> impl Strategy<Value = String> {
     let scalar = prop_oneof![
         "\"([a-zé,:\\{\\}\\[\\]/ ]|\\\\[\"\\\\/bfnrt]|\\\\u[0-9a-fD]{4}){0,12}\"",
@@ -475,10 +475,10 @@ proptest! {
 
     #[test]
     fn the_filter_accepts_no_line_that_serde_json_refuses(line in line(), place in any::<prop::sample::Index>()) {
-        // Half of a pair is left to the parser, which has no value for it.
+        // Half a surrogate pair is left to the parser, which has no value for it.
         let is_value = |line: &str| serde_json::from_str::<serde_json::Value>(line).is_ok();
         prop_assert_eq!(filtered(&format!("{line}\n")), u64::from(is_value(&line)));
-        // Each byte in its turn, of those that mean something to JSON, in one place.
+        // Puts each byte that means something to JSON in one place of the line.
         for byte in b"{}[]:,\"\\ \t\r\n\x01019-+.eEut/x".iter() {
             let mut changed = line.clone().into_bytes();
             let at = place.index(changed.len());
@@ -487,7 +487,7 @@ proptest! {
                 let taken = filtered(&format!("{changed}\n"));
                 let lines: Vec<&str> = changed.split('\n').collect();
                 let right = lines.iter().take_while(|line| serde_json::from_str::<Object>(line).is_ok()).count();
-                // Of lines in one block with one that is wrong, it may leave the others too.
+                // If a line of a block is wrong, the filter may leave the other lines of the block to the parser, too.
                 prop_assert!(taken <= right as u64, "{}", changed);
                 if right == lines.len() && lines.iter().all(|line| is_value(line)) {
                     prop_assert_eq!(taken, right as u64, "{}", changed);
@@ -513,7 +513,7 @@ proptest! {
     }
 }
 proptest! {
-    // Each case goes through a text once for each of its bytes.
+    // Each case decodes the text once for each of its bytes.
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]

@@ -275,7 +275,7 @@ mod tests {
         ] {
             assert_eq!(section(CompressionKind::Zlib, bytes), Err(fault));
         }
-        // One that says that it inflates to 17 bytes.
+        // A block that says that it inflates to 17 bytes.
         let long = [8, 0, 0, 17, 0, b'a', 0];
         assert_eq!(
             section(CompressionKind::Snappy, &long),
@@ -296,14 +296,14 @@ mod tests {
                 (CompressionKind::Zlib, deflate.finish().unwrap()),
                 (CompressionKind::Zstd, zstd),
                 (CompressionKind::Snappy, snappy),
-                // A literal, a match of the same, and a last literal.
+                // A literal, a match, and a last literal.
                 (
                     CompressionKind::Lz4,
                     [&[0x11 + length as u8 - 13][..], b"a", &[1, 0, 0x70], b"aaaaaaa"].concat(),
                 ),
                 (CompressionKind::Lzo, lzokay_native::compress(&plain).unwrap()),
             ] {
-                // The file's size bounds what is stored too.
+                // The block size of the file bounds stored blocks, too.
                 let blocks = Blocks { kind, size: 16 };
                 let result = Inflater::new(blocks).inflate(&block).map(<[u8]>::to_vec);
                 assert_eq!(result.is_ok(), fits, "{kind:?} {length}: {result:?}");

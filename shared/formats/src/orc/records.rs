@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn protobuf_records_of_every_wire_type_are_split() {
-        // A number, 64 bits, a text, a group with a number, and 32 bits.
+        // A varint, 64 bits, a text, a group with a varint, and 32 bits.
         let message = [
             &[0x08, 0x80, 0x01][..],
             &[0x11, 1, 2, 3, 4, 5, 6, 7, 8],
@@ -78,7 +78,7 @@ mod tests {
         for end in 0..=message.len() {
             assert_eq!(numbers(&message[..end]).is_ok(), ends.contains(&end), "{end}");
         }
-        // No such field, no such type, an end without a begin, and a length beyond all bytes.
+        // An unknown field, an unknown type, an end without a begin, and a length beyond all bytes.
         for broken in [
             &[0x00, 0x00][..],
             &[0x0e, 0x00],
@@ -117,7 +117,7 @@ mod tests {
                 ..length_alone
             }
         );
-        // What is no message is none.
+        // Bytes that are not a message are refused.
         let bytes = [0x18, 0x01];
         let number = next(&mut bytes.as_slice()).unwrap().unwrap();
         number.decode::<proto::StripeInformation>(&[1]).unwrap_err();

@@ -345,13 +345,13 @@ mod tests {
     #[test]
     fn signed_numbers_are_kept_in_zigzag_form() {
         let mut all = [0; MAX_RUN];
-        // From -1 down by 2, three of them.
+        // Three numbers from -1 in steps of -2.
         assert_eq!(run_v1(&[0x00, 0xfe, 0x01], true, &mut all), Ok(Some((3, 3))));
         assert_eq!(
             all[..3].iter().map(|n| from_zigzag(*n)).collect::<Vec<_>>(),
             [-1, -3, -5]
         );
-        // The same as deltas.
+        // The same numbers as deltas.
         assert_eq!(run_v2(&[0xc0, 0x02, 0x01, 0x03], true, &mut all), Ok(Some((4, 3))));
         assert_eq!(
             all[..3].iter().map(|n| from_zigzag(*n)).collect::<Vec<_>>(),

@@ -30,11 +30,11 @@ const KINDS: [Option<CompressionType>; 5] = [
 /// How a file is read.
 #[derive(Clone, Copy, Debug)]
 struct Way {
-    /// Bytes of its end that are read first.
+    /// How many bytes of its end are read first.
     guess: usize,
-    /// Bytes that are pushed at once.
+    /// How many bytes are pushed at once.
     size: usize,
-    /// The largest stripe that is collected.
+    /// The largest stripe that is collected in memory.
     small: u64,
 }
 
@@ -76,7 +76,7 @@ fn file(batches: &[RecordBatch], kind: Option<CompressionType>) -> Vec<u8> {
     bytes
 }
 
-/// The files by pyarrow, with what it reads in each.
+/// The files of pyarrow, with what it reads in each.
 fn corpus() -> Vec<(String, Vec<u8>, serde_json::Value)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/orc");
     let expected = fs::read(folder.join("expected.json")).unwrap();
@@ -95,7 +95,7 @@ fn by_pyarrow(name: &str) -> Vec<u8> {
     bytes
 }
 
-/// Where the footer of a file lies, and what its postscript says.
+/// The place of a file's footer, and its postscript.
 fn footer_of(bytes: &[u8]) -> (Range<usize>, proto::PostScript) {
     let (length, front) = bytes.split_last().unwrap();
     let end = front.len() - usize::from(*length);
@@ -103,7 +103,7 @@ fn footer_of(bytes: &[u8]) -> (Range<usize>, proto::PostScript) {
     (end - postscript.footer_length() as usize..end, postscript)
 }
 
-/// The same file with other metadata and another footer, as they are stored.
+/// The file with other metadata and another footer, both given as they are stored.
 fn with_tail(bytes: &[u8], metadata: &[u8], footer: &[u8]) -> Vec<u8> {
     let (range, mut postscript) = footer_of(bytes);
     let stripes = &bytes[..range.start - postscript.metadata_length() as usize];
@@ -113,7 +113,7 @@ fn with_tail(bytes: &[u8], metadata: &[u8], footer: &[u8]) -> Vec<u8> {
     [stripes, metadata, footer, &postscript, &[postscript.len() as u8]].concat()
 }
 
-/// A section that inflates to these bytes so many times, each time from a block of its own.
+/// A section that inflates to these bytes `times` times, from one block each.
 fn deflated(plain: &[u8], times: usize) -> Vec<u8> {
     let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(plain).unwrap();
@@ -263,7 +263,7 @@ fn a_footer_with_another_number_of_rows_is_a_defect() {
             .what
             .contains("has 4 rows in its stripes, its footer says 5")
     );
-    // One whose footer and stripes agree, and whose columns have other rows.
+    // The footer and the stripes agree, but the columns have another number of rows.
     let mut decoder = open(&bytes, COLLECTED).unwrap();
     decoder.tail.stripes[0].rows = 6;
     let defect = decoder.push(&bytes).unwrap_err().to_string();
@@ -308,14 +308,14 @@ fn contents_end_where_the_tail_begins() {
             rows: 1,
         };
         let at = |begin| tail::contents_end(&footer, &[stripe], begin).map_err(|defect| defect.offset);
-        // Behind the stripe lies nothing, or something.
+        // After the stripe there is nothing, or something.
         (at(100), at(110))
     };
     let found = Err(Some(100));
     assert_eq!(ends(None, None), (Ok(()), found));
     assert_eq!(ends(Some(100), Some(3)), (Ok(()), found));
     assert_eq!(ends(Some(97), Some(3)), (Ok(()), found));
-    // A writer may leave room there if it says so, whether it counts the header or not.
+    // A writer may leave padding if it says so, whether or not it counts the header.
     assert_eq!(ends(Some(110), Some(3)), (Ok(()), Ok(())));
     assert_eq!(ends(Some(107), Some(3)), (Ok(()), Ok(())));
     assert_eq!(ends(Some(u64::MAX), Some(3)), (Ok(()), found));
@@ -325,7 +325,7 @@ fn contents_end_where_the_tail_begins() {
 fn the_statistics_of_stripes_may_have_any_length() {
     let bytes = file(&[batch(300), batch(10)], Some(CompressionType::Zlib));
     let footer = &bytes[footer_of(&bytes).0];
-    // What inflates to twice as much as a footer may, and what is stored in more than one may be.
+    // One inflates to twice the limit of a footer, and one is stored in more than that limit.
     let inflated = deflated(&[0; 1 << 16], 1 << 10);
     let stored = [&[1_u8, 0, 2][..], &[0; 1 << 16]].concat().repeat(300);
     assert!(stored.len() as u64 > MAX_TAIL);
@@ -335,12 +335,12 @@ fn the_statistics_of_stripes_may_have_any_length() {
             let size = 10_000;
             assert_eq!(run(&bytes, Way { size, ..way }).unwrap().rows, 310);
         }
-        // No more is read beforehand than the footer.
+        // Nothing but the footer is read beforehand.
         let range = footer_of(&bytes).0;
         let tail = Bytes::copy_from_slice(&bytes[range.end..]);
         let opened = OrcDecoder::open(bytes.len() as u64, range.end as u64, &tail).unwrap();
         assert!(matches!(opened, Opened::Needs(start) if start == range.start as u64));
-        // A block that is cut off is found all the same.
+        // A block that is cut off is still found.
         let cut = with_tail(&bytes, &metadata[..metadata.len() - 1], footer);
         for way in [COLLECTED, STREAMED] {
             let size = 10_000;
@@ -356,12 +356,12 @@ fn what_a_footer_lists_is_bounded() {
     let footer = &bytes[footer_of(&bytes).0];
     let with = |records: &[u8]| run(&with_tail(&bytes, &[], &[footer, records].concat()), COLLECTED);
     let what = |records: &[u8]| with(records).unwrap_err().what;
-    // Statistics and metadata of users: of no use, and each of many times the bytes in memory.
+    // Statistics and user metadata are not needed, and would each take many times their bytes in memory.
     let unused = [0x3a_u8, 0, 0x2a, 0];
     assert_eq!(with(&unused.repeat(1 << 20)).unwrap().rows, 5);
     let (decoded, _) = tail::decode(&unused, u64::MAX).unwrap();
     assert_eq!(decoded, proto::Footer::default());
-    // Types, and names of one.
+    // Types, and the names of one type's fields.
     assert!(what(&[0x22_u8, 0].repeat(1 << 16)).contains("more than 65536 ORC types"));
     let names = [&[0x22_u8, 0x80, 0x80, 0x80, 0x04][..], &[0x1a, 0].repeat(4 << 20)].concat();
     assert!(what(&names).contains("more than 8 MiB of ORC types"));
@@ -450,7 +450,7 @@ fn the_memory_for_numbers_is_bounded_by_their_stored_bytes() {
     let defect = decode(0).unwrap_err();
     assert!(defect.what.contains("more numbers than are taken"), "{defect}");
 
-    // What a stripe leaves is the next one's.
+    // Bytes that one stripe leaves belong to the next.
     let bytes = file(&[batch(5), batch(6)], None);
     let mut decoder = open(&bytes, COLLECTED).unwrap();
     decoder.room = 0;
@@ -520,7 +520,7 @@ fn footers_of_stripes_are_requested_in_portions_ahead_of_time() {
         decoder.wanted(),
         spans[..PORTION].iter().map(Span::footer).collect::<Vec<_>>()
     );
-    // Who supplies nothing is asked again, and gets the same.
+    // If a caller supplies nothing, it is asked again and gets the same result.
     decoder.push(&bytes).unwrap();
     assert!(decoder.wanted().is_empty());
     assert_eq!(decoder.finish().unwrap().rows, 120);
@@ -532,7 +532,7 @@ fn footers_of_stripes_are_requested_in_portions_ahead_of_time() {
     let other = decoder.supply(0..3, Bytes::from_static(b"ORC")).unwrap_err();
     assert!(other.what.contains("nobody wanted"));
 
-    // Small stripes want nothing, and a stripe whose footer lies in the tail that was read neither.
+    // Small stripes need no footer in advance, and neither does a stripe whose footer is in the tail that was read.
     assert!(open(&bytes, COLLECTED).unwrap().wanted().is_empty());
 }
 
@@ -553,7 +553,7 @@ fn a_stripe_that_changed_after_its_footer_was_read_is_a_defect() {
     assert!(defect.what.contains("another footer"), "{defect}");
 }
 
-/// What is held does not grow with a stripe.
+/// The memory does not grow with the size of a stripe.
 #[test]
 fn memory_does_not_grow_with_a_stripe() {
     let mut bytes = Vec::new();

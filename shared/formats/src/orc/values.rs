@@ -331,7 +331,7 @@ mod tests {
         values.push(&run).unwrap();
         assert_eq!(values.room(), 176);
         assert!(values.push(&run).unwrap_err().contains("more numbers"));
-        // What is stored by the byte needs no room.
+        // Values that are stored as bytes need no room.
         let mut values = Values::new(Kind::Raw, 0);
         values.push(&run).unwrap();
         assert_eq!(values.end().unwrap().count, 4);
@@ -365,17 +365,17 @@ mod tests {
     #[test]
     fn impossible_values_are_faults() {
         let length = integers(true, false, Meaning::Length);
-        // 2 to the power of 48, three times.
+        // Three times 2 to the power of 48.
         assert!(tally(length, &[0x30, 1, 0, 0, 0, 0, 0, 0], 9).is_err());
         assert_eq!(tally(length, &[0x28, 1, 0, 0, 0, 0, 0], 9).unwrap().sum, 3 << 40);
-        // From 2 down by 2, three of them.
+        // Three numbers from 2 in steps of -2.
         let down = [0xc0, 0x02, 0x02, 0x03];
         assert!(tally(length, &down, 9).is_err());
         let index = tally(integers(true, false, Meaning::Index), &down, 9).unwrap();
         assert_eq!(index.largest, -2_i64 as u64);
         let nanoseconds = integers(true, false, Meaning::Nanoseconds);
         assert!(tally(nanoseconds, &[0xc0, 0x01, 0x00, 0x0f], 9).is_ok());
-        // Nine nines, and one more.
+        // 999,999,999 with trailing zeros removed, and a number above it.
         for (number, fits) in [
             (999_999_999_u64 << 3, true),
             (1_000_000_000 << 3, false),

@@ -12,7 +12,7 @@ use crate::{
 
 const EOF: &[u8] = b"%%EOF";
 
-/// A document by another writer.
+/// A document of another writer.
 fn document(pages: usize, modern: bool) -> Vec<u8> {
     let mut document = lopdf::Document::with_version("1.7");
     let tree = document.new_object_id();
@@ -109,7 +109,7 @@ fn a_file_cut_off_anywhere_is_found() {
         let bytes = document(2, modern);
         let eof = memmem::rfind(&bytes, EOF).unwrap() + EOF.len();
         for end in 0..bytes.len() {
-            // The line break behind the end of the file is all that may be missing.
+            // Only the line break after the end of the file may be missing.
             assert_eq!(run(&bytes[..end]).is_err(), end < eof, "{end}");
         }
     }
@@ -192,7 +192,7 @@ proptest! {
     }
 }
 
-/// A document of these objects, which are numbered from 1 on, and more for its trailer.
+/// A document with these objects, numbered from 1, and more entries for its trailer.
 fn of(objects: &[&[u8]], trailer: &str) -> Vec<u8> {
     let mut bytes = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n".to_vec();
     let mut table = format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1);
@@ -221,7 +221,7 @@ fn zlib(data: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A document of one page whose content is this object.
+/// A document of one page with this object as its content.
 fn with_content(content: &[u8]) -> Vec<u8> {
     of(
         &[CATALOG, ONE, b"<</Type/Page/Parent 2 0 R/Contents 4 0 R>>", content],
@@ -233,7 +233,7 @@ fn fault(bytes: &[u8]) -> String {
     run(bytes).unwrap_err().to_string()
 }
 
-/// The pages and the remarks.
+/// The number of pages, and the remarks.
 fn remarked(bytes: &[u8]) -> (Option<u64>, String) {
     let decoded = run(bytes).unwrap_or_else(|defect| panic!("{defect}: {}", bytes.escape_ascii()));
     (decoded.document.unwrap().pages, decoded.remarks.to_string())
@@ -275,7 +275,7 @@ fn faults_that_viewers_repair_warn() {
         }
         assert!(fault(&[&[b' '; 1_025], bytes.as_slice()].concat()).contains("does not begin with a PDF header"));
     }
-    // Offsets of the file, in place of those from the header on.
+    // Offsets from the start of the file, instead of from the header.
     let bytes = replaced(&with_content(&stream("", b"BT")), b"%\xe2\xe3\xcf\xd3", b"%PDF-");
     let moved = [b"     ", &bytes[5..]].concat();
     holds(&moved, 1, "has 9 bytes before its header");
@@ -295,7 +295,7 @@ fn a_table_with_wrong_offsets_is_rebuilt() {
     holds(&broken, 1, "wrong offsets");
     let cyclic = replaced(&bytes, b"/Size 5", format!("/Prev {}", at(b"xref\n")).as_bytes());
     holds(&cyclic, 1, "wrong offsets");
-    // Nothing is anywhere else.
+    // The object is nowhere else.
     let gone = replaced(&bytes, b"4 0 obj", b"\0\0\0\0\0\0\0");
     assert!(
         fault(&gone).contains("has no object 4, which is in use"),
@@ -308,7 +308,7 @@ fn a_table_with_wrong_offsets_is_rebuilt() {
     holds(&replaced(&bytes, b"xref\n0 5", b"xref\n1 5"), 1, "wrong offsets");
     let cut = replaced(&bytes, b"/Contents 4 0 R>>", b"/Contents 4 0 R  ");
     assert!(fault(&cut).contains("has no object 3"));
-    // What is free, or was never written, is not missed.
+    // Objects that are free or were never written are not missed.
     for free in [b"0000000000 00000 f", b"0000000000 00000 n"] {
         let pages = replaced(&bytes, b"/Contents 4 0 R", b"               ");
         holds(&replaced(&pages, &entry(b"4 0 obj"), free), 1, "");
@@ -316,7 +316,7 @@ fn a_table_with_wrong_offsets_is_rebuilt() {
     }
 }
 
-/// An update that was lost is not made good by what it replaced.
+/// If an update is lost, the object that it replaced is not used in its place.
 #[test]
 fn a_lost_update_is_not_replaced_by_the_older_object() {
     let bytes = with_content(&stream("", b"BT"));
@@ -394,7 +394,7 @@ fn a_document_needs_its_root_and_page_tree() {
     ] {
         assert!(fault(&bytes).contains(what), "{what}: {}", fault(&bytes));
     }
-    // Readers take a page that stands there twice, and branches that count wrong.
+    // Readers accept a page that is listed twice, and branches with a wrong count.
     let twice = of(&[CATALOG, b"<</Kids[3 0 R 3 0 R]/Count 2>>", page], ROOT);
     holds(&twice, 2, "1 pages that stand in its page tree again");
     let branch: &[u8] = b"<</Type/Pages/Kids[4 0 R 5 0 R]/Count 3>>";
@@ -495,7 +495,7 @@ fn runs(data: &[u8]) -> Vec<u8> {
     text
 }
 
-/// LZW as the specification shows it, with codes of 9 bits only.
+/// LZW as in the specification, with codes of 9 bits only.
 fn lzw(data: &[u8]) -> Vec<u8> {
     let mut bits = String::new();
     for run in data.chunks(200) {
@@ -538,7 +538,7 @@ fn checksums_of_deflate_are_checked_within_other_filters() {
             fault(&of(&deflated[..last / 2])).contains("corrupt stream in object 4"),
             "{name}"
         );
-        // Behind all of the others at once, too.
+        // Also within all other filters at once.
         let chain: String = filters.iter().rev().map(|(name, _)| *name).collect();
         let all = |data: &[u8]| filters.iter().fold(data.to_vec(), |data, (_, encode)| encode(&data));
         let of = |data: &[u8]| with_content(&stream(&format!("/Filter[{chain}/FlateDecode/DCTDecode]"), &all(data)));
@@ -589,7 +589,7 @@ fn objects_within_object_streams_are_checked() {
         let entries = format!("/Type/ObjStm/N {}/First {}{more}", members.len(), index.len());
         stream(&entries, (index + data).as_bytes())
     };
-    // Object 3, the page, lies in object 4; the table is a stream of its own, object 5.
+    // Object 3, the page, is in object 4. The table is a stream, object 5.
     let with = |packed: &[u8], index: u8| {
         let bytes = of(&[CATALOG, ONE, b"null", packed], ROOT);
         let mut bytes = replaced(&bytes, b"3 0 obj", b"9 0 obj");
@@ -635,17 +635,17 @@ fn objects_within_object_streams_are_checked() {
         );
     }
     assert!(fault(&with(&pack(&[(3, "0")], page, "/Filter/FlateDecode"), 0)).contains("corrupt stream in object 4"));
-    // One that is shared out to objects that lie within each other.
+    // A stream that is shared by objects that lie within each other.
     let members: Vec<String> = (0..6_000).map(|n| (n * 2).to_string()).collect();
     let members: Vec<(u32, &str)> = (3..).zip(members.iter().map(String::as_str)).collect();
     let nested = pack(&members, &"( ".repeat(6_000), "");
     let _ = run(&with(&nested, 0));
-    // As a whole without a table.
+    // The stream is read as a whole if there is no table.
     let lost = replaced(&with(&good, 0), b"/Type/XRef/W[1 1 1]", b"/Type/XRef/W[1 1 9]");
     holds(&lost, 1, "wrong offsets");
 }
 
-/// Each takes a moment at the most, though it could take hours.
+/// Each document takes a moment at most, although it could take hours.
 #[test]
 fn malicious_documents_are_refused_in_bounded_time() {
     let begun = std::time::Instant::now();
@@ -678,11 +678,11 @@ fn malicious_documents_are_refused_in_bounded_time() {
         ROOT,
     );
     assert!(run(&shared).is_err());
-    // Streams without an end, each of which is looked for.
+    // Streams without an end, for each of which the end must be looked for.
     let endless = b"<</Length 9>>stream\n".as_slice();
     let many = of(&[&[CATALOG, ONE], vec![endless; 50_000].as_slice()].concat(), ROOT);
     assert!(run(&many).is_err());
-    // Deflated again and again.
+    // Deflated twice.
     let bomb = zlib(&zlib(&vec![0; 8 << 20]));
     let bomb = with_content(&stream("/Filter[/Fl/Fl]", &bomb));
     assert!(

@@ -9,12 +9,12 @@ use crate::{
 
 const OWNER: &str = "arn/request-1";
 
-/// Seconds after the job was created.
+/// A time in seconds after the job was created.
 fn after(seconds: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
 }
 
-/// An attempt whose lease is over after a minute.
+/// An attempt with a lease of a minute.
 fn attempt(number: u32, state: AttemptState) -> Attempt {
     Attempt {
         number,
@@ -35,7 +35,7 @@ fn met(kind: ErrorKind) -> Option<TaskError> {
     Some(Error::new(kind, "not now").into())
 }
 
-/// A job that is given up after an hour.
+/// A job with a deadline after an hour.
 fn entry(attempts: Vec<Attempt>) -> Entry {
     let kind = Kind::new("segment-snapshot");
     let trigger = rejected_trigger(&kind, &json!({}), after(0)).unwrap();
@@ -82,7 +82,7 @@ fn the_last_attempt_decides_the_next_step() {
         (Refused, 0, Step::Refused),
         (Uncertain, 0, Step::ResolveLost),
         (Waiting, 0, Step::Claim(2)),
-        // A lease includes its last moment, whoever asks.
+        // A lease includes its last moment, for every caller.
         (Claimed, 60, Step::WaitUntil(after(60))),
         (Claimed, 61, Step::ResolveLost),
     ] {
@@ -95,7 +95,8 @@ fn the_last_attempt_decides_the_next_step() {
     }
 }
 
-/// An invocation asks while it makes no call. So it waits for the claims of others only, and until their lease is over.
+/// An invocation decides while it has no call under way. So it waits only for the claims of others, and until their
+/// lease is over.
 #[test]
 fn a_cancelled_job_is_not_claimed_and_its_start_call_is_waited_for() {
     use AttemptState::{Claimed, Refused, Started, Uncertain, Waiting};
@@ -129,8 +130,8 @@ fn a_job_is_not_started_past_its_deadline_and_the_error_names_the_last_obstacle(
     assert!(error.message.ends_with(hindered), "{error}");
 }
 
-/// Counted from the end of the last lease: none after the first attempt, a minute after the second, then four times as
-/// long after each, and never more than half a day.
+/// The pause counts from the end of the last lease. There is none after the first attempt, a minute after the second,
+/// then four times as long after each, and at most half a day.
 #[test]
 fn the_pause_after_start_calls_without_an_id_grows() {
     let minutes = [0, 1, 4, 16, 64, 256, 720, 720, 720];

@@ -14,7 +14,7 @@ use crate::seal::outcome::Decider;
 const OURS: &str = "arn:execution:ours";
 const REQUEST: &str = "5e";
 
-/// Seconds after the job was created. Its attempt's lease is over after a minute, and its deadline is after an hour.
+/// A time in seconds after the job was created. Its attempt's lease lasts a minute, and its deadline is after an hour.
 fn after(seconds: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
 }
@@ -60,7 +60,7 @@ fn must_not_close(entry: &Entry, error: &str, now: i64) -> bool {
     failure.must_not_close(entry, OURS, Some(&TaskError { error, cause }), after(now))
 }
 
-/// Whoever made the start call, or is making it, has the job.
+/// The execution that made the start call, or is making it, has the job.
 #[test]
 fn only_the_execution_that_started_a_job_may_close_it() {
     use AttemptState::{Claimed, Refused, Started, Uncertain, Waiting};
@@ -75,10 +75,10 @@ fn only_the_execution_that_started_a_job_may_close_it() {
         (Some((Started, THEIRS)), 3601, true),
         (Some((Uncertain, THEIRS)), 0, true),
         (Some((Refused, THEIRS)), 0, false),
-        // It will not be started any more once its deadline is there.
+        // After its deadline, the job will not be started any more.
         (Some((Waiting, THEIRS)), 3599, true),
         (Some((Waiting, THEIRS)), 3600, false),
-        // One execution's name may begin as another one's.
+        // The name of one execution may begin like that of another.
         (Some((Started, "arn:execution:ours-again")), 0, true),
         (Some((Started, "arn:execution")), 0, true),
     ] {
@@ -96,7 +96,8 @@ fn another_request_closes_no_job_even_if_it_has_its_key() {
     assert!(must_not_close(&entry, "Landfall.TimedOut", 3600));
 }
 
-/// A job that was not started by its deadline, or whose start calls tell nothing, is given up for all its deliveries.
+/// A job is given up for all its deliveries if it was not started by its deadline, or if the results of its start calls
+/// are unknown.
 #[test]
 fn any_execution_may_close_a_job_that_cannot_start_any_more() {
     use AttemptState::{Claimed, Refused, Started, Uncertain, Waiting};
@@ -109,13 +110,13 @@ fn any_execution_may_close_a_job_that_cannot_start_any_more() {
         (Claimed, "Landfall.JobFailed", 60, true),
         (Claimed, "Landfall.JobFailed", 61, false),
         (Started, "Landfall.JobFailed", 61, true),
-        // Their clock may have been ahead by as much as clocks differ.
+        // The other clock may be ahead by as much as clocks differ.
         (Uncertain, "Landfall.TimedOut", 3594, true),
         (Uncertain, "Landfall.TimedOut", 3595, false),
         (Waiting, "Landfall.TimedOut", 3595, false),
         (Claimed, "Landfall.TimedOut", 3595, false),
         (Started, "Landfall.TimedOut", 3595, true),
-        // All others are of one delivery.
+        // All other errors are those of one delivery.
         (Uncertain, "Landfall.Internal", 3600, true),
         (Uncertain, "Landfall.Cancelled", 3600, true),
         (Uncertain, "States.Timeout", 3600, true),
@@ -136,7 +137,7 @@ fn any_execution_may_close_a_cancelled_job() {
     assert!(must_not_close(&entry, "Landfall.Busy", 0));
 }
 
-/// Then there is nothing to close, and the delivery is told the outcome.
+/// There is nothing to close, and the delivery gets the outcome.
 #[test]
 fn no_execution_owns_a_job_that_has_an_outcome() {
     let mut entry = entry(Some((AttemptState::Started, "arn:execution:theirs")));
@@ -171,7 +172,7 @@ fn an_error_is_local_if_another_execution_may_get_further() {
         ("running", of("Landfall.Unavailable"), true),
         ("running", of("Lambda.Unknown"), true),
         ("succeeded", of("States.Timeout"), true),
-        // Everybody would get these.
+        // Every delivery would get these errors.
         ("running", of("Landfall.Forbidden"), false),
         ("succeeded", of("Landfall.OutputRejected"), false),
         ("failed", of("Landfall.Internal"), false),
@@ -180,7 +181,7 @@ fn an_error_is_local_if_another_execution_may_get_further() {
     ] {
         let mut job = job(status, error.clone());
         assert_eq!(is_local(&job), local, "{status} {error}");
-        // Without news nobody knows what became of the job.
+        // Without news, nobody knows what happened to the job.
         job.missed.in_a_row = 1;
         assert_eq!(
             is_local(&job),
@@ -188,7 +189,7 @@ fn an_error_is_local_if_another_execution_may_get_further() {
             "{status} {error}, no news"
         );
         job.missed.in_a_row = 0;
-        // What was verified is no one's own.
+        // A verified output is the same for every delivery.
         job.report = Some(ReportPointer {
             key: "reports/1.json".to_owned(),
             sha256: "00".to_owned(),

@@ -246,7 +246,7 @@ mod tests {
             reason.ends_with("If the files have no line of headings, each of them counts one row too few."),
             "{reason}"
         );
-        // Tables of their own.
+        // These objects are tables of their own.
         assert_eq!(judged(false, &parts).0, CheckVerdict::Skipped);
         assert_eq!(judged(true, &parts[1..3]).0, CheckVerdict::Pass);
         assert_eq!(judged(true, &parts[..1]).0, CheckVerdict::Pass);

@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(duplicates.compared, 3);
     }
 
-    /// More objects than are compared: what is kept has its bound, and what was left out is said.
+    /// With more objects than are compared, the memory is bounded, and the reason says how many were left out.
     #[test]
     fn the_memory_for_a_million_objects_is_bounded() {
         let mut duplicates = Duplicates::default();
@@ -137,12 +137,12 @@ mod tests {
             (duplicates.keys.len(), duplicates.further.len()),
             (MAX_KEYS, MAX_COMPARED - MAX_KEYS)
         );
-        // A table of 8 bytes and one more for each place.
+        // A table with 8 bytes and one more for each place.
         assert!(duplicates.further.capacity().next_power_of_two() * 9 < 19 << 20);
         let (verdict, reason) = duplicates.judge(None);
         assert_eq!(verdict, CheckVerdict::Pass);
         assert!(reason.contains("; 7 more were not compared"), "{reason}");
-        // Behind the keys that are kept, the list of objects tells the other one.
+        // For objects beyond the kept keys, the list of objects shows the first copy.
         duplicates.add(&of("b", 999_999, 1));
         let (verdict, reason) = duplicates.judge(None);
         assert_eq!(verdict, CheckVerdict::Warn);

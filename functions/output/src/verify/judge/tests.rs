@@ -70,7 +70,7 @@ fn framed(rows: Option<u64>) -> Finding {
     })
 }
 
-/// A table of these columns.
+/// The finding for a table with these columns.
 pub(super) fn table(rows: u64, columns: &[&str]) -> Finding {
     Finding::Whole(Decoded {
         rows,
@@ -95,7 +95,7 @@ fn settled() -> Stability {
     }
 }
 
-/// A minute after the objects were written.
+/// Judges at a time one minute after the objects were written.
 fn judged_as(asked: &Expectation, readings: &[Reading], settling: &Stability) -> Judged {
     let mut tally = Tally::new(asked);
     for reading in readings {
@@ -262,7 +262,7 @@ fn every_check_has_its_own_name() {
     assert_eq!(names.len(), 21);
 }
 
-/// The reasons of an output in which much is wrong, word for word.
+/// The reasons for an output with many faults, word for word.
 #[test]
 fn reasons_count_all_objects_and_name_the_first() {
     let mut readings: Vec<_> = (0..7)
@@ -378,7 +378,7 @@ fn checks_beyond_the_level_are_skipped() {
         )
     );
     assert_eq!((judged_listing.rows, judged_listing.bytes), (0, 17));
-    // What a listing shows is judged.
+    // The facts in a listing are judged.
     let empty = judged(&at(Level::Listing), &[reading("a.csv", 0, Finding::Listed)]);
     assert_eq!(verdict(&empty, "no_empty_files"), Fail);
     assert_eq!(verdict(&empty, "output_present"), Fail);
@@ -409,10 +409,10 @@ fn checks_beyond_the_level_are_skipped() {
     }
     // The metadata of every object was read.
     assert_eq!(verdict(&judged_structure, "encryption"), Fail);
-    // A level that was asked for is done.
+    // Every object must be read as far as the level asks.
     let listed = judged(&at(Level::Structure), &[reading("a.csv", 9, Finding::Listed)]);
     assert_eq!(verdict(&listed, "format"), Fail);
-    // Who insists on the count gets it or fails.
+    // If the event insists on the count, the check needs it or fails.
     let strict = Expectation {
         strict_row_count: true,
         ..asked
@@ -444,10 +444,10 @@ fn rows_in_footers_are_compared_with_the_reported_rows() {
     let (verdict_of_six, reason) = check_owned(&judged(&asked(6), &readings), "row_count_matches");
     assert_eq!(verdict_of_six, Warn);
     assert!(reason.contains("the service reports 6: 1 are missing"), "{reason}");
-    // Footers that count nothing are an export without a row.
+    // Footers without rows are an export without a row.
     let none = judged(&asked(0), &[reading("a", 9, framed(Some(0)))]);
     assert_eq!(verdict(&none, "output_present"), Fail);
-    // A hostile footer is no crash.
+    // A hostile footer causes no overflow.
     let most = [
         reading("a", 9, framed(Some(u64::MAX))),
         reading("b", 9, framed(Some(2))),
@@ -507,7 +507,7 @@ fn the_required_columns_must_be_in_every_table() {
     assert!(reason.contains("and 95 more"), "{reason}");
     assert!(reason.chars().count() < 1_200, "{reason}");
 
-    // Not all columns are known of a very wide object.
+    // Only the first columns of a very wide object are known.
     let mut wide = bad.clone();
     if let Finding::Whole(decoded) = &mut wide.finding {
         decoded.column_count = 2_000;
@@ -516,7 +516,7 @@ fn the_required_columns_must_be_in_every_table() {
     assert_eq!(verdict, Fail);
     assert!(reason.contains("among its first 1 of 2000 columns"), "{reason}");
 
-    // A name is compared as decoders keep it.
+    // A name is compared in the form that decoders keep.
     let control = reading("a.csv", 9, table(1, &["a\u{fffd}b"]));
     assert_eq!(of(&columns(&["a\u{1}b"], OnViolation::Fail), &[control]).0, Pass);
 }
@@ -538,7 +538,7 @@ fn documents_and_workbooks_need_no_columns() {
     assert_eq!(of(&asked, &[page, book]).0, Warn);
     assert_eq!(of(&asked, &[]).0, Skipped);
     assert_eq!(of(&asked, &[reading("a.csv", 9, whole(0))]).0, Skipped);
-    // Rows without a column lack them all.
+    // Rows without columns lack all required columns.
     assert_eq!(of(&asked, &[reading("a.csv", 9, whole(1))]).0, Fail);
     let broken = reading("b.csv", 9, Finding::Defective(Defect::new("is cut off")));
     assert_eq!(of(&asked, &[good.clone(), broken]).0, Skipped);
@@ -594,7 +594,7 @@ fn the_rows_must_be_within_the_expected_bounds() {
         ] {
             assert_eq!(of(min, max, on, &five).0, expected, "{min:?} {max:?}");
         }
-        // What was not counted is not within.
+        // Rows that were not counted are not within the bounds.
         let broken = [reading("a.csv", 9, Finding::Defective(Defect::new("is cut off")))];
         assert_eq!(of(Some(0), None, on, &broken).0, violated);
         assert_eq!(of(Some(0), None, on, &[reading("a.pdf", 9, document())]).0, violated);
@@ -677,7 +677,7 @@ fn the_rows_must_not_change_more_than_expected() {
                 "{before} {percent} {rows}"
             );
         }
-        // Of another request nothing can be said.
+        // The rows of another request are not compared.
         let (verdict, reason) = of(Some((100, false)), 10, on, 100);
         assert_eq!(verdict, Warn);
         assert!(reason.contains("of another request"), "{reason}");
@@ -746,7 +746,7 @@ fn a_text_without_the_line_end_of_the_others_is_named() {
     assert!(reason.contains("1 of 3 data objects of CSV"), "{reason}");
     assert!(reason.contains("run=1/c"), "{reason}");
     assert!(reason.contains("may be cut off at the border of a record"), "{reason}");
-    // Each format has its writer.
+    // Each format may have its own writer.
     assert_eq!(of(&[whole_a, text("d", Format::Jsonl, true)]).0, Pass);
     let mut orc = open;
     orc.object.format = Some(Format::Orc);
@@ -797,7 +797,7 @@ fn any_reading() -> impl Strategy<Value = Reading> {
         select(vec![Format::Csv, Format::Jsonl, Format::Orc, Format::Pdf]),
     )
         .prop_map(|(name, size, finding, age, encryption, key, compared, format)| {
-            // Only an object of no bytes is found empty.
+            // Only an object of zero bytes can be found empty.
             let size = if finding == Finding::Empty { 0 } else { size };
             let mut reading = reading(&name, size, finding);
             reading.object.format = reading.object.format.map(|_| format);
@@ -868,7 +868,7 @@ fn any_settling() -> impl Strategy<Value = Stability> {
 }
 
 proptest! {
-    /// Whatever landed: reasons are bounded, what is not whole fails, and what is kept does not grow.
+    /// Whatever was written: reasons are bounded, and output that is not whole fails.
     #[test]
     fn verdicts_are_never_too_good_and_reasons_are_bounded(
         asked in any_asked(),
@@ -897,7 +897,7 @@ proptest! {
     }
 }
 
-/// All that may be expected, each of it met by little.
+/// Arbitrary expectations that little output meets.
 fn any_expect() -> impl Strategy<Value = Expectations> {
     let on_violation = OnViolation::Fail;
     let columns = option::of(Just(ExpectedColumns {
@@ -928,7 +928,7 @@ fn any_expect() -> impl Strategy<Value = Expectations> {
 }
 
 proptest! {
-    /// Who asks on a command line has no event to change, and no service that counts or names anything.
+    /// The command line has no event to change, and no service that counts rows or names files.
     #[test]
     fn the_command_line_gets_advice_that_it_can_follow(
         asked in any_asked(),
@@ -955,7 +955,7 @@ proptest! {
     }
 }
 
-/// A million readings take no more than a thousand do.
+/// A million readings take no more memory than a thousand.
 #[test]
 fn the_memory_of_a_tally_does_not_grow_with_the_objects() {
     let asked = Expectation {
@@ -979,7 +979,7 @@ fn the_memory_of_a_tally_does_not_grow_with_the_objects() {
             reading.shape = table(1, &[["a", "b", "c"][n % 3]; 3][..n % 4]).shape();
             tally.add(&reading);
         }
-        // Digits of the counts apart, what is kept is what it prints.
+        // Apart from the digits of counts, the printed form is as long as the memory that is kept.
         format!("{tally:?}").len()
     };
     assert!(of(MAX_OBJECTS * 20) < of(MAX_OBJECTS) + 100);

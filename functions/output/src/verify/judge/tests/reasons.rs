@@ -1,4 +1,4 @@
-//! What single checks say, word for word, where it is a matter of counting.
+//! Reasons of single checks in which numbers matter, word for word.
 
 use super::*;
 
@@ -41,7 +41,7 @@ fn documents_add_no_rows_to_the_rows_of_footers() {
     assert_eq!(judged.rows, 3);
 }
 
-/// The names of objects do not say whether they are data, and nothing was read.
+/// The names of the objects do not show whether they are data, and nothing was read.
 #[test]
 fn required_columns_fail_if_objects_were_only_listed() {
     let asked = Expectation {
