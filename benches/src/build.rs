@@ -1,10 +1,12 @@
-//! What a first run and a deployment build take in a fresh folder: processor time, clock, disk, and which crates it goes to.
+//! Measures a first run and a deployment build in a fresh folder: processor time, wall time, disk, and the share of
+//! each crate.
 //!
-//! What must stay true: a build begins with an empty folder and has the commands that people type; processor time is that
-//! of cargo and of all that it started, as the kernel counts it, since the clock says more about what else the machine does.
+//! What must stay true: a build begins with an empty folder and uses the commands that people type. Processor time is
+//! that of cargo and everything that it started, as the kernel counts it, because wall time depends on what else the
+//! machine does.
 //!
-//! Cargo calls this program in place of the compiler ([`wrap`]), which notes what each call took. Build scripts, and the C
-//! code that they compile, are in the total alone.
+//! Cargo calls this program ([`wrap`]) in place of the compiler, and it records the time of each call. Build scripts,
+//! and C code that they compile, are only in the total.
 
 use std::{
     collections::BTreeMap,
@@ -26,13 +28,13 @@ use landfall_local::{
 };
 use wait4::Wait4;
 
-/// The variable that makes this program a wrapper of the compiler: the file that it notes calls in.
+/// The variable that turns this program into a wrapper of the compiler. It names the file for the records.
 pub const NOTES: &str = "LANDFALL_BENCHES_NOTES";
 
-/// Crates that the table has.
+/// How many crates the table shows.
 const SHOWN: usize = 15;
 
-/// Measures both.
+/// Measures both builds.
 ///
 /// # Errors
 /// If a build cannot be started or fails.
@@ -113,7 +115,7 @@ fn build(workspace: &Path, own: &Path, commands: &[Vec<&str>]) -> Result<Built> 
     })
 }
 
-/// Runs the compiler in place of cargo, and notes what it took.
+/// Runs the compiler in place of cargo, and records its time.
 #[must_use]
 pub fn wrap(notes: &Path) -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();

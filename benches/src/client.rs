@@ -1,9 +1,10 @@
-//! The contestants that are Landfall's own: full verification, and the two downloads that it is held against.
+//! Landfall's own contestants: full verification, and the two downloads that it is compared with.
 //!
-//! What must stay true: verification is what the function `verify-output` calls, with the function's clients, time
-//! limits and default limits, but without the wait between its two listings; the downloads fetch the same bytes by the
-//! same client, in ranges of the same size; the bare one with as many ranges at once as verification has objects, to do
-//! nothing with them; the other one with as many objects at once as verification, to hash each with its hash.
+//! What must stay true: verification calls the same code as the function `verify-output`, with the function's clients,
+//! time limits and default limits, but without the wait between its two listings. The downloads fetch the same bytes
+//! with the same client, in ranges of the same size. The bare download fetches as many ranges at once as verification
+//! reads objects, and drops them. The other download hashes as many objects at once as verification, with the same
+//! hash.
 
 use std::{
     net::SocketAddr,
@@ -31,7 +32,7 @@ use crate::{
     server::{ACCESS_KEY, BUCKET, REGION, SECRET_KEY, etag},
 };
 
-/// Parts of an object, as the socket gives them, that may wait to be hashed.
+/// How many chunks of an object may wait to be hashed.
 const AHEAD: usize = 16;
 
 /// A client as [`landfall::runtime::serve`] makes it.
@@ -46,7 +47,7 @@ async fn client(server: SocketAddr) -> aws_sdk_s3::Client {
     aws_sdk_s3::Client::new(&sdk)
 }
 
-/// Verifies what lies beneath a prefix of the server.
+/// Verifies the objects under a prefix of the server.
 ///
 /// # Errors
 /// If the verification cannot be made, or the objects do not pass it.
@@ -84,7 +85,7 @@ pub async fn verify(server: SocketAddr, prefix: &str, format: Format) -> Result<
     })
 }
 
-/// Fetches what lies beneath a prefix of the server and drops it.
+/// Downloads the objects under a prefix of the server and drops them.
 ///
 /// # Errors
 /// If a range cannot be fetched whole.
@@ -102,7 +103,7 @@ pub async fn download(server: SocketAddr, prefix: &str) -> Result<Answer> {
     })
 }
 
-/// Fetches what lies beneath a prefix of the server and computes SHA-256 of each object.
+/// Downloads the objects under a prefix of the server and computes the SHA-256 of each.
 ///
 /// # Errors
 /// If a range cannot be fetched whole, or a checksum is not that of the object.
@@ -124,7 +125,7 @@ struct Part {
     bytes: Range<u64>,
 }
 
-/// All objects beneath a prefix; at least one byte.
+/// All objects under a prefix, which must hold at least one byte.
 async fn list(client: &aws_sdk_s3::Client, prefix: &str) -> Result<Vec<Listed>> {
     let objects = S3Store::new(client.clone(), None)
         .list(BUCKET, prefix, Limits::default().objects)
@@ -149,7 +150,7 @@ fn ranges(object: &Listed) -> Vec<Part> {
         .collect()
 }
 
-/// Does the work for each item, as many at once as verification reads objects.
+/// Does the work for each item, for as many at a time as verification reads objects.
 async fn side_by_side<T, F>(items: Vec<T>, work: impl Fn(T) -> F) -> Result<()>
 where
     F: Future<Output = Result<()>> + Send + 'static,
@@ -168,7 +169,7 @@ where
     Ok(())
 }
 
-/// Fetches a part of an object and hands its bytes over as they come, or drops them if nobody takes them.
+/// Fetches a part of an object. Passes its bytes on as they arrive, or drops them if there is no receiver.
 async fn fetch(client: aws_sdk_s3::Client, part: Part, to: Option<mpsc::Sender<Bytes>>) -> Result<()> {
     let object = client
         .get_object()
@@ -193,8 +194,8 @@ async fn fetch(client: aws_sdk_s3::Client, part: Part, to: Option<mpsc::Sender<B
     Ok(())
 }
 
-/// Fetches an object and holds its SHA-256 against its ETag, of which the server makes it. It is fetched on while it is
-/// hashed, so that it takes as long as the slower of the two.
+/// Fetches an object and compares its SHA-256 with its ETag, which the server makes from it. Fetching continues while
+/// it hashes, so that the time is that of the slower of the two.
 async fn hash(client: aws_sdk_s3::Client, object: Listed) -> Result<()> {
     let (sender, mut parts) = mpsc::channel::<Bytes>(AHEAD);
     let all = ranges(&object);

@@ -1,8 +1,8 @@
-//! Who is timed, and how one of them runs once.
+//! The contestants, and how one of them runs once.
 //!
-//! What must stay true: each run is a process of its own on the same objects of the same server; the clock runs in the
-//! contestant, from a built client to the last row, so that no start of an interpreter is timed; memory is the most
-//! that the process ever had resident, as the kernel counts it, interpreter included.
+//! What must stay true: each run is a process of its own on the same objects of the same server. The clock runs in the
+//! contestant, from a built client to the last row, so that the start of an interpreter does not count. Memory is the
+//! peak of the resident process, as the kernel counts it, with its interpreter.
 
 use std::{
     io::Read,
@@ -20,7 +20,6 @@ use crate::{
     server::{ACCESS_KEY, BUCKET, REGION, SECRET_KEY},
 };
 
-/// One that is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Contestant {
@@ -34,18 +33,19 @@ pub enum Contestant {
     /// pyarrow over its own S3 reader.
     #[serde(rename = "pyarrow")]
     PyArrow,
-    /// The bytes only, by Landfall's S3 client.
+    /// The bytes only, with Landfall's S3 client.
     Download,
-    /// The same, and SHA-256 of each object by Landfall's hash: the least that a verification with a checksum takes.
+    /// The bytes with Landfall's S3 client, and the SHA-256 of each object with Landfall's hash. No verification with a
+    /// checksum can take less.
     #[serde(rename = "download-sha256")]
     DownloadSha256,
-    /// DuckDB on the files themselves, without S3: no peer, but what the machine can do.
+    /// DuckDB on the files themselves, without S3. It is not a peer, but shows what the machine can do.
     #[serde(rename = "duckdb-local")]
     DuckDbLocal,
 }
 
 impl Contestant {
-    /// All of them, in the order of the tables.
+    /// All contestants, in the order of the tables.
     pub const ALL: [Self; 7] = [
         Self::Landfall,
         Self::DuckDb,
@@ -56,10 +56,10 @@ impl Contestant {
         Self::DuckDbLocal,
     ];
 
-    /// Those that are also timed at the rate of a link.
+    /// The contestants that are also timed at the rate of a link.
     pub const PACED: [Self; 2] = [Self::Landfall, Self::Download];
 
-    /// The name for people.
+    /// The name that people read.
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
@@ -73,19 +73,19 @@ impl Contestant {
         }
     }
 
-    /// Whether it does over S3 what Landfall does, and so is what Landfall is held against.
+    /// Whether it does the same as Landfall over S3, so that Landfall is compared with it.
     #[must_use]
     pub const fn is_peer(self) -> bool {
         matches!(self, Self::DuckDb | Self::Polars | Self::PyArrow)
     }
 
-    /// Whether it finds rows; if not, it does not inflate either.
+    /// Whether it counts rows. If not, it does not inflate either.
     #[must_use]
     pub const fn counts_rows(self) -> bool {
         !matches!(self, Self::Download | Self::DownloadSha256)
     }
 
-    /// The name that the Python program knows it by.
+    /// The name that the Python program has for it.
     const fn in_python(self) -> Option<&'static str> {
         match self {
             Self::DuckDb => Some("duckdb"),
@@ -96,7 +96,7 @@ impl Contestant {
         }
     }
 
-    /// The hidden part of this program that it is.
+    /// The hidden subcommand of this program that runs it.
     const fn in_this_program(self) -> &'static str {
         match self {
             Self::Download => "download",
@@ -106,38 +106,38 @@ impl Contestant {
     }
 }
 
-/// What one run took.
+/// The result of one run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Run {
-    /// Rows that were found; none of a download.
+    /// The counted rows; `None` for a download.
     pub rows: Option<u64>,
     /// Wall time, in seconds.
     pub seconds: f64,
     /// Processor time of the same span, user and system, in seconds.
     pub processor_seconds: f64,
-    /// The most memory that was resident, in bytes.
+    /// The peak of resident memory, in bytes.
     pub peak_bytes: u64,
 }
 
-/// What became of one run.
+/// What one run came to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// It counted.
+    /// It counted the rows.
     Ran(Run),
-    /// It cannot read the format; the reason.
+    /// It cannot read the format, for this reason.
     Unsupported(String),
 }
 
-/// What a contestant prints.
+/// The JSON that a contestant prints.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
-    /// Rows; none of a download.
+    /// The rows; `None` for a download.
     #[serde(default)]
     pub rows: Option<u64>,
     /// Wall time, in seconds.
     #[serde(default)]
     pub seconds: f64,
-    /// Processor time, in seconds; `None` leaves it to the kernel's count of the whole process.
+    /// Processor time in seconds. `None` means the kernel's count for the whole process.
     #[serde(default)]
     pub processor_seconds: Option<f64>,
     /// Why the format cannot be read.
@@ -150,13 +150,13 @@ pub struct Answer {
 pub struct Field {
     /// This program.
     pub program: PathBuf,
-    /// The Python that has the peers.
+    /// The Python with the peers installed.
     pub python: PathBuf,
     /// `benches/python/peers.py`.
     pub peers: PathBuf,
-    /// Where the server listens.
+    /// The address of the server.
     pub server: SocketAddr,
-    /// Threads that each may use.
+    /// How many threads each contestant may use.
     pub threads: usize,
 }
 
@@ -189,7 +189,7 @@ impl Field {
                 .arg(format!("--prefix={}", data.prefix()))
                 .arg(format!("--threads={}", self.threads));
         }
-        // Nobody's settings, no service of another account, and no proxy before the server may take part.
+        // Settings of this machine, services of another account and proxies must not affect the server.
         for (name, _) in std::env::vars_os() {
             let upper = name.to_string_lossy().to_ascii_uppercase();
             if upper.starts_with("AWS_") || upper.ends_with("_PROXY") {
@@ -239,7 +239,7 @@ impl Field {
     }
 }
 
-/// Holds a run's rows against those that were written.
+/// Compares the rows of a run with those that were written.
 ///
 /// # Errors
 /// If they differ.

@@ -1,9 +1,9 @@
-//! The data: customer profiles in each format, the same from the same seed.
+//! Makes the data: customer profiles in each format, the same for the same seed.
 //!
-//! What must stay true: a row follows from the seed and its number alone, so that any part of a file can be written by
-//! itself and in memory that does not grow with it; all people are invented; nothing is written that a reader of the
-//! format would have to guess at. CSV has quoted commas, quotes and line breaks, JSON lines have one nested object and
-//! members that are null, and every column has values that are missing, so that no reader gets by on the easy case.
+//! What must stay true: a row depends only on the seed and its number, so that any part of a file can be written by
+//! itself in flat memory. All people are invented. No file holds anything that a reader of the format would have to
+//! guess. CSV has quoted commas, quotes and line breaks. JSON lines have a nested object and members that are null.
+//! Every column has missing values, so that no reader gets only the easy case.
 
 use std::{
     io::{self, Write},
@@ -13,7 +13,6 @@ use std::{
 
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
-/// A format that is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
@@ -21,17 +20,17 @@ pub enum Format {
     Csv,
     /// One JSON object a line.
     Jsonl,
-    /// The same, each file one gzip member at level 6.
+    /// JSON lines, with each file as one gzip member at level 6.
     JsonlGzip,
-    /// By pyarrow: zlib, stripes of 64 MiB.
+    /// Written by pyarrow with zlib, in stripes of 64 MiB.
     Orc,
 }
 
 impl Format {
-    /// All of them, in the order of the tables.
+    /// All formats, in the order of the tables.
     pub const ALL: [Self; 4] = [Self::Csv, Self::Jsonl, Self::JsonlGzip, Self::Orc];
 
-    /// The name in the command line and in file names.
+    /// The name on the command line and in file names.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -42,7 +41,7 @@ impl Format {
         }
     }
 
-    /// The name for people.
+    /// The name that people read.
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
@@ -53,7 +52,7 @@ impl Format {
         }
     }
 
-    /// The end of a file's name.
+    /// The suffix of its files.
     #[must_use]
     pub const fn extension(self) -> &'static str {
         match self {
@@ -64,13 +63,13 @@ impl Format {
         }
     }
 
-    /// Whether it is stored as the text that it is read as: what takes no inflating.
+    /// Whether it is stored as plain text, which needs no inflating.
     #[must_use]
     pub const fn is_plain_text(self) -> bool {
         matches!(self, Self::Csv | Self::Jsonl)
     }
 
-    /// Stored bytes of a row, about: what turns the megabytes asked for into rows.
+    /// The approximate stored bytes of a row, which turn megabytes into rows.
     #[must_use]
     pub const fn row_bytes(self) -> u64 {
         match self {
@@ -82,32 +81,29 @@ impl Format {
     }
 }
 
-/// The data of one format, as they lie in a folder.
+/// The data of one format in a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Data {
-    /// Their format.
     pub format: Format,
-    /// Where they lie; nothing else does.
+    /// The folder, which holds nothing else.
     pub folder: PathBuf,
-    /// Names of the files in it.
     pub files: Vec<String>,
-    /// Rows of all files, headers not counted.
+    /// The rows of all files, without headers.
     pub rows: u64,
-    /// Bytes of all files.
     pub stored_bytes: u64,
-    /// Bytes that they inflate to, of gzip.
+    /// The inflated bytes, for gzip.
     pub decoded_bytes: Option<u64>,
 }
 
 impl Data {
-    /// The prefix that the server has them under, with its slash.
+    /// The prefix of the data on the server, with its slash.
     #[must_use]
     pub fn prefix(&self) -> String {
         format!("{}/", self.folder.file_name().unwrap_or_default().to_string_lossy())
     }
 }
 
-/// Names of the columns of CSV and ORC. In JSON lines those of the address are members of the object `Address`.
+/// The columns of CSV and ORC. In JSON lines the columns of the address are members of the object `Address`.
 pub const COLUMNS: [&str; 20] = [
     "ProfileId",
     "AccountNumber",
@@ -472,7 +468,7 @@ fn time(out: &mut impl Write, (year, month, day, hour, minute, second): Moment) 
     write!(out, "{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// A value of CSV, in quotes where it needs them.
+/// Writes a value of CSV, in quotes if it needs them.
 fn quoted(out: &mut impl Write, value: &str) -> io::Result<()> {
     if !value.contains([',', '"', '\n', '\r']) {
         return out.write_all(value.as_bytes());
@@ -480,14 +476,14 @@ fn quoted(out: &mut impl Write, value: &str) -> io::Result<()> {
     write!(out, "\"{}\"", value.replace('"', "\"\""))
 }
 
-/// A member with a text, or nothing.
+/// Writes a member with a text, or nothing.
 fn member(out: &mut impl Write, name: &str, value: Option<&str>) -> io::Result<()> {
     let Some(value) = value else { return Ok(()) };
     write!(out, r#","{name}":"#)?;
     serde_json::to_writer(out, value).map_err(io::Error::from)
 }
 
-/// Writes the rows of these numbers as CSV, with the header row.
+/// Writes the rows with these numbers as CSV, with the header row.
 ///
 /// # Errors
 /// Those of the writer.
@@ -499,7 +495,7 @@ pub fn write_csv(seed: u64, rows: Range<u64>, out: &mut impl Write) -> io::Resul
     Ok(())
 }
 
-/// Writes the rows of these numbers as JSON lines.
+/// Writes the rows with these numbers as JSON lines.
 ///
 /// # Errors
 /// Those of the writer.
@@ -536,8 +532,8 @@ mod tests {
         assert_ne!(jsonl(1, 0..50), jsonl(2, 0..50));
     }
 
-    /// Numbers of different days can be compared only if the data were the same: whoever changes them raises the
-    /// version in `prepare`.
+    /// Results of different days are only comparable for the same data. Whoever changes the data must raise the version
+    /// in `prepare`.
     #[test]
     fn the_generated_data_do_not_change_between_versions() {
         let digest = |text: String| hex::encode(&Sha256::digest(text)[..8]);

@@ -1,8 +1,8 @@
-//! What a function takes to start and to answer, beside the least function there is and beside those in
-//! Python and Node that do the same.
+//! Measures how long functions take to start and to answer, beside the smallest possible function and equal ones in
+//! Python and Node.
 //!
-//! What must stay true: the functions are built as they are deployed, without the features that other packages ask for;
-//! they are timed by `benches/python/functions.py`, which knows all of them as processes and nothing of what is in them.
+//! What must stay true: the functions are built as for deployment, without features that other packages enable.
+//! `benches/python/functions.py` times them, and knows them only as processes.
 
 use std::{
     fs,
@@ -22,45 +22,43 @@ use serde::{Deserialize, Serialize};
 
 const REQUIREMENTS: &str = include_str!("../python/requirements-functions.txt");
 
-/// What the peer in Node is made of: its packages, their pinned versions, and its code.
+/// The files of the peer in Node: its packages, their pinned versions, and its code.
 const NODE: [(&str, &str); 3] = [
     ("package.json", include_str!("../node/package.json")),
     ("package-lock.json", include_str!("../node/package-lock.json")),
     ("poll.mjs", include_str!("../node/poll.mjs")),
 ];
 
-/// What is measured, and what becomes of it.
+/// What to measure, and where the results go.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Rounds that are counted.
+    /// The number of rounds that count.
     pub rounds: u64,
-    /// Where the results go as JSON.
+    /// The file for the results as JSON.
     pub out: Option<PathBuf>,
-    /// The results of an earlier run, to be shown beside these.
+    /// The results of an earlier run, to show beside these.
     pub against: Option<PathBuf>,
 }
 
-/// A median, and the quartiles around it.
+/// A median with its quartiles.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
-    /// The median.
     pub median: f64,
-    /// The quartiles.
     pub quartiles: [f64; 2],
 }
 
-/// What one of them took: milliseconds and bytes.
+/// The measurements of one function, in milliseconds and bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timed {
     /// The function, `echo`, `python` or `node`.
     pub name: String,
     /// From the start of the process until it asks for its first event.
     pub next: Spread,
-    /// From the start of the process until its first answer; only of those that have something to answer.
+    /// From the start of the process until its first answer, if the function has something to answer.
     pub first: Option<Spread>,
-    /// From an event to its answer, once it is warm.
+    /// From an event to its answer, once the function is warm.
     pub warm: Option<Spread>,
-    /// The most memory that it ever had resident.
+    /// The peak of resident memory.
     pub memory: Spread,
     /// Bytes of the binary.
     pub size: Option<u64>,
@@ -68,7 +66,7 @@ pub struct Timed {
     pub zip: Option<u64>,
 }
 
-/// Builds and times them, and prints a table.
+/// Builds and times the functions, and prints a table.
 ///
 /// # Errors
 /// If something cannot be built, installed or started, or if a function does not answer.
@@ -146,7 +144,7 @@ fn node(own: &Path) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Two builds, so that what the benchmark itself is made of does not meet the functions.
+/// Makes two builds, so that the features of the benchmark's own packages do not reach the functions.
 fn build(workspace: &Path, names: &[String]) -> Result<()> {
     let packages = packages(workspace, names)?;
     let mut functions = vec!["build", "--release", "--locked"];
@@ -175,7 +173,7 @@ fn build(workspace: &Path, names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The results as a table; a later one stands over its `before`.
+/// The results as a table. Each has its earlier result below it.
 fn table(results: &[Timed], before: &[Timed]) -> Table {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);

@@ -1,7 +1,7 @@
-//! A link of a fixed rate, which all connections of the server share.
+//! A link of a fixed rate that all connections of the server share.
 //!
-//! What must stay true: whatever the number of connections, no more bytes pass in any time than the rate allows, but for
-//! those of [`CATCH_UP`]; a link in use without a break reaches its rate; bytes are never copied.
+//! What must stay true: in any time, no more bytes pass than the rate allows, plus those of [`CATCH_UP`], for any
+//! number of connections. A link in constant use reaches its rate. Bytes are never copied.
 
 use std::{
     convert::Infallible,
@@ -13,23 +13,23 @@ use bytes::Bytes;
 use futures::{Stream, stream};
 use tokio::time::sleep_until;
 
-/// Bytes that pass in one go: so few that no connection has the link for long, so many that there are few parts.
+/// Bytes that pass at once: few enough that no connection has the link for long, and enough that there are few parts.
 const PART: usize = 64 * 1024;
 
-/// How long the link may have stood still and still make up for it. Timers are late by a millisecond or two, by which it
-/// would else be slower than its rate.
+/// How long a pause the link may catch up on. Timers are late by a millisecond or two, which would make it slower than
+/// its rate.
 const CATCH_UP: Duration = Duration::from_millis(10);
 
 /// The link.
 #[derive(Debug)]
 pub struct Link {
     bytes_per_second: f64,
-    /// When the last of the bytes that were let in so far has passed.
+    /// When the last of the accepted bytes has passed.
     free: Mutex<Instant>,
 }
 
 impl Link {
-    /// A link of so many megabytes (10^6 bytes) a second, more than none.
+    /// A link with so many megabytes (10^6 bytes) a second, more than none.
     #[must_use]
     pub fn new(megabytes_per_second: u64) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Link {
         }
     }
 
-    /// Lets so many bytes in now; gives when they have passed, after all that were let in before them.
+    /// Accepts so many bytes. Returns when they have passed, after all bytes that were accepted before.
     fn admit(&self, bytes: usize, now: Instant) -> Instant {
         let takes = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second);
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,7 +46,7 @@ impl Link {
         *free
     }
 
-    /// The bytes in parts, each of which is there when it has passed.
+    /// The bytes in parts, each of which comes when it has passed.
     pub fn carry(
         self: Arc<Self>,
         bytes: Bytes,
@@ -57,7 +57,7 @@ impl Link {
             }
             let part = bytes.split_to(bytes.len().min(PART));
             let passed = link.admit(part.len(), Instant::now());
-            // Asking the timer for what is past would cost a turn of it.
+            // Waiting for a moment in the past would cost a turn of the timer.
             if passed > Instant::now() {
                 sleep_until(passed.into()).await;
             }
@@ -74,8 +74,8 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// When each of so many connections has all its parts of 100 kB. It asks for one when it has the one before, for which
-    /// it waits by a timer that is late.
+    /// When each connection has all its parts of 100 kB. A connection asks for a part when it has the previous one, and
+    /// its timer is late by `late`.
     fn carry(link: &Link, connections: usize, parts: usize, late: Duration, begin: Instant) -> Vec<Duration> {
         let mut next = vec![(begin, 0); connections];
         while let Some((now, had)) = next.iter_mut().filter(|(_, had)| *had < parts).min() {
@@ -92,11 +92,11 @@ mod tests {
     fn connections_share_the_rate() {
         for connections in [1, 2, 8] {
             for late in [Duration::ZERO, MS, 2 * MS] {
-                // 1 ms a part.
+                // 1 ms for each part.
                 let link = Link::new(100);
                 let begin = Instant::now() + Duration::from_secs(1);
                 let ended = carry(&link, connections, 1000, late, begin);
-                // It makes up for having stood still before.
+                // The link may catch up on the pause before.
                 let all = 1000 * connections as u32 * MS - CATCH_UP;
                 let last = *ended.iter().max().unwrap();
                 assert!((all..=all + late).contains(&last), "{connections}, {late:?}: {last:?}");

@@ -1,4 +1,4 @@
-//! `cargo benchmark`: see the library's own text.
+//! `cargo benchmark`: see the text of the library.
 
 use std::{
     env,
@@ -135,7 +135,7 @@ fn measure(command: Command) -> Result<()> {
             .build()?
             .block_on(server::serve(&folder, link.map(Link::new), |address| {
                 let mut out = io::stdout().lock();
-                // Who cannot be told does not wait for it either.
+                // A parent that cannot be told does not wait for the address, either.
                 let _ = writeln!(out, "{address}").and_then(|()| out.flush());
             })),
         Some(Part::Verify(target)) => {
@@ -182,7 +182,7 @@ impl Options {
 }
 
 impl Target {
-    /// The runtime that a function's `main` has, with as many threads as the contestants are given.
+    /// The same runtime as in a function's `main`, with as many threads as the contestants get.
     fn block_on(&self, work: impl Future<Output = Result<Answer>>) -> Result<Answer> {
         runtime::Builder::new_multi_thread()
             .worker_threads(self.threads)

@@ -1,6 +1,7 @@
-//! The rates as a picture: bars, as SVG.
+//! Draws the rates as bars in SVG.
 //!
-//! What must stay true: pure; every text in it is escaped; it is readable on a light and on a dark page.
+//! What must stay true: drawing is pure, every text is escaped, and the picture is readable on a light and on a dark
+//! page.
 
 use std::{fmt::Write, iter};
 
@@ -18,18 +19,18 @@ const BAR: f64 = 18.0;
 const GAP: f64 = 6.0;
 const TITLE: f64 = 34.0;
 
-/// The bare download may be this many times as fast as whoever comes next before its bar is cut off, so that the others
-/// can be told apart.
+/// How many times as fast as the next contestant the bare download may be before its bar is cut off, so that the other
+/// bars can be compared.
 const BEYOND: f64 = 1.25;
 
-/// Bars under one title, on a scale of their own.
+/// Bars under one title, with a scale of their own.
 struct Group<'a> {
     title: String,
     stored_bytes: u64,
     entries: &'a [Entry],
 }
 
-/// Draws a group of bars for each format, MB of stored bytes a second, and one for what was timed behind a link.
+/// Draws a group of bars for each format in MB of stored bytes a second, and one for the times behind a link.
 #[must_use]
 pub fn draw(results: &[FormatResults]) -> String {
     let groups: Vec<Group<'_>> = results.iter().flat_map(groups).collect();
@@ -57,7 +58,7 @@ fn groups(results: &FormatResults) -> impl Iterator<Item = Group<'_>> {
 }
 
 impl Group<'_> {
-    /// Draws it from `top` on; gives where it ends.
+    /// Draws the group from `top` down; returns where it ends.
     fn draw(&self, svg: &mut String, mut top: f64) -> f64 {
         top += TITLE;
         let title = Text {

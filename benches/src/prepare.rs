@@ -1,7 +1,7 @@
-//! Puts the data of a format into the build folder, once.
+//! Writes the data of a format into the build folder, once.
 //!
-//! What must stay true: a folder of data that has its facts beside it is whole: it is written under another name,
-//! renamed when it is complete, and the facts are written last. Its name says all that the data follow from.
+//! What must stay true: a folder of data with its facts beside it is complete. It is written under another name and
+//! renamed when complete, and the facts are written last. Its name holds everything that decides the data.
 
 use std::{
     fs::{self, File},
@@ -18,21 +18,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Data, Format, write_csv, write_jsonl};
 
-/// Changes when the data do, or when what stands in the facts does.
+/// Must be raised if the data or the members of the facts change.
 const VERSION: u32 = 1;
-/// What all the data follow from.
 const SEED: u64 = 20_261_101;
 
-/// How much of a format is made.
+/// How much data of a format to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Amount {
-    /// Stored megabytes (10^6 bytes), about.
+    /// The approximate stored megabytes (10^6 bytes).
     pub megabytes: u64,
-    /// Files that they are spread over.
+    /// The number of files.
     pub files: u64,
 }
 
-/// What is written beside the data.
+/// The facts that are written beside the data.
 #[derive(Debug, Serialize, Deserialize)]
 struct Facts {
     rows: u64,
@@ -41,7 +40,7 @@ struct Facts {
 }
 
 impl Amount {
-    /// Rows of each file.
+    /// The rows of each file.
     fn rows_per_file(self, format: Format) -> u64 {
         (self.megabytes * 1_000_000 / format.row_bytes() / self.files.max(1)).max(1)
     }
@@ -52,7 +51,7 @@ impl Amount {
     }
 }
 
-/// The data of a format, from an earlier run or made now with the help of a Python that has pyarrow.
+/// The data of a format, from an earlier run or made now. ORC needs a Python with pyarrow.
 ///
 /// # Errors
 /// If they cannot be written.
@@ -87,7 +86,7 @@ pub fn prepare(own: &Path, python: &Path, script: &Path, format: Format, amount:
         write_file(format, number * rows..(number + 1) * rows, &path, python, script)
             .with_context(|| format!("cannot write {}", path.display()))
     };
-    // Two at once: on two cores the rest is quiet while data are made.
+    // Two threads write at a time, because nothing else runs on the two cores meanwhile.
     let halves = thread::scope(|scope| {
         let half = |first: u64| scope.spawn(move || (first..amount.files).step_by(2).map(write).sum::<Result<u64>>());
         let (even, odd) = (half(0), half(1));
@@ -127,7 +126,7 @@ fn file_name(format: Format, number: u64) -> String {
     format!("part-{number:05}.{}", format.extension())
 }
 
-/// Writes one file; gives the bytes of its text, before any compression.
+/// Writes one file; returns the bytes of its text before compression.
 fn write_file(format: Format, rows: Range<u64>, path: &Path, python: &Path, script: &Path) -> Result<u64> {
     if format == Format::Orc {
         return write_orc(rows, path, python, script);
@@ -156,7 +155,7 @@ fn write_file(format: Format, rows: Range<u64>, path: &Path, python: &Path, scri
     Ok(text)
 }
 
-/// pyarrow makes ORC of the CSV that it is given.
+/// Lets pyarrow make ORC from CSV.
 fn write_orc(rows: Range<u64>, path: &Path, python: &Path, script: &Path) -> Result<u64> {
     let mut child = Command::new(python)
         .arg(script)
@@ -181,7 +180,7 @@ fn write_orc(rows: Range<u64>, path: &Path, python: &Path, script: &Path) -> Res
     Ok(text)
 }
 
-/// Counts what is written.
+/// A writer that counts bytes.
 struct Counted<W> {
     out: W,
     bytes: u64,
@@ -220,7 +219,7 @@ mod tests {
         fs::write(&mark, "").unwrap();
         assert_eq!(make(own.path(), Format::JsonlGzip).rows, data.rows);
         assert_eq!(fs::metadata(&mark).unwrap().len(), 0, "was made again");
-        // What an interruption leaves.
+        // An interruption leaves data without facts.
         fs::remove_file(data.folder.with_extension("json")).unwrap();
         make(own.path(), Format::JsonlGzip);
         assert!(fs::metadata(&mark).unwrap().len() > 0, "was not begun anew");

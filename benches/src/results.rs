@@ -1,7 +1,7 @@
-//! What the runs came to: medians, ratios, and which aims they meet.
+//! Summarises the runs: medians, ratios, and the aims that they meet.
 //!
-//! What must stay true: pure; only runs of one and the same benchmark run are ever compared; a ratio above 1 always
-//! means that Landfall is the faster one.
+//! What must stay true: everything here is pure. Only runs of the same benchmark are compared. A ratio above 1 always
+//! means that Landfall is faster.
 
 use std::collections::BTreeMap;
 
@@ -13,62 +13,57 @@ use crate::{
     data::Format,
 };
 
-/// How much faster than the best peer full verification shall be.
+/// How many times as fast as the best peer full verification must be.
 pub const AIM_PEER: f64 = 1.5;
-/// How many times a bare download's time the verification of text may take where the link is the limit.
+/// How many times as long as a bare download the verification of text may take if the link is the limit.
 pub const AIM_DOWNLOAD: f64 = 1.15;
-/// The most memory that verification may have resident, in bytes.
+/// The most resident memory of verification, in bytes.
 pub const AIM_PEAK: u64 = 64 << 20;
 
-/// All runs of one format.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FormatResults {
-    /// The format.
     pub format: Format,
-    /// Files that the data are in.
     pub files: usize,
-    /// Rows of all of them.
+    /// The rows of all files.
     pub rows: u64,
-    /// Bytes of all of them.
+    /// The bytes of all files.
     pub stored_bytes: u64,
-    /// Bytes that they inflate to, of gzip.
+    /// The inflated bytes, for gzip.
     pub decoded_bytes: Option<u64>,
-    /// What each contestant came to, in the order of the tables.
+    /// The results of each contestant, in the order of the tables.
     pub contestants: Vec<Entry>,
-    /// What came of it at the rate of a link, of plain text.
+    /// The results of plain text at the rate of a link.
     pub paced: Option<Paced>,
 }
 
-/// What [`Contestant::PACED`] came to at the rate of a link.
+/// The results of [`Contestant::PACED`] at the rate of a link.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Paced {
     /// The rate, in 10^6 bytes a second.
     pub megabytes_per_second: u64,
-    /// What each of them came to.
     pub contestants: Vec<Entry>,
 }
 
-/// What one contestant came to.
+/// The results of one contestant.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Entry {
-    /// Who.
     pub contestant: Contestant,
-    /// The run of the median time; `None` if it cannot read the format.
+    /// The run with the median time, or `None` if the contestant cannot read the format.
     pub median: Option<Run>,
-    /// Every run that was timed, in their order.
+    /// Every timed run, in order.
     pub runs: Vec<Run>,
     /// Why it cannot read the format.
     pub unsupported: Option<String>,
 }
 
 impl Entry {
-    /// Of these runs. Memory is the most of any of them.
+    /// Summarises runs. Memory is the peak of all runs.
     #[must_use]
     pub fn of(contestant: Contestant, runs: Vec<Run>, unsupported: Option<String>) -> Self {
         let mut sorted = runs.clone();
         sorted.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
         let peak_bytes = runs.iter().map(|run| run.peak_bytes).max().unwrap_or_default();
-        // Of an even number the slower one of the two in the middle: nobody is flattered.
+        // Of an even number of runs, the slower one of the two in the middle counts.
         let median = sorted.get(sorted.len() / 2).map(|run| Run { peak_bytes, ..*run });
         Self {
             contestant,
@@ -82,14 +77,13 @@ impl Entry {
 /// One aim, and whether it was met.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Aim {
-    /// What was to be reached, and what was.
+    /// The aim, and what was reached.
     pub text: String,
-    /// Whether it was.
     pub met: bool,
 }
 
 impl FormatResults {
-    /// The peer with the shortest time, and its time in seconds.
+    /// The peer with the shortest time, with that time in seconds.
     fn best_peer(&self) -> Option<(Contestant, f64)> {
         self.contestants
             .iter()
@@ -98,7 +92,7 @@ impl FormatResults {
             .min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
-    /// Which aims were met. An aim that nothing was measured for is left out.
+    /// The aims, and whether each was met. An aim without a measurement is left out.
     #[must_use]
     pub fn aims(&self) -> Vec<Aim> {
         let Some(landfall) = median(&self.contestants, Contestant::Landfall) else {
@@ -139,7 +133,7 @@ impl FormatResults {
         aims
     }
 
-    /// How verification compares with the downloads where nothing paces them, which is no aim.
+    /// Compares verification with the unpaced downloads, for which there is no aim.
     #[must_use]
     pub fn remark(&self) -> Option<String> {
         let seconds = |contestant| Some(median(&self.contestants, contestant)?.seconds);
@@ -153,7 +147,7 @@ impl FormatResults {
         Some(text)
     }
 
-    /// Tables in Markdown, headed by what the data are.
+    /// The results as Markdown tables, after a line about the data.
     #[must_use]
     pub fn tables(&self) -> String {
         let inflated = self
@@ -223,7 +217,7 @@ impl FormatResults {
 }
 
 impl Paced {
-    /// The name for people, of this format.
+    /// The contestant's name for this format, as people read it.
     #[must_use]
     pub fn title(&self, format: Format) -> String {
         format!("{} at {} MB/s", format.title(), self.megabytes_per_second)
@@ -234,7 +228,7 @@ fn median(entries: &[Entry], contestant: Contestant) -> Option<Run> {
     entries.iter().find(|entry| entry.contestant == contestant)?.median
 }
 
-/// Megabytes (10^6) in a second.
+/// Megabytes (10^6 bytes) a second.
 #[must_use]
 pub fn rate(bytes: u64, seconds: f64) -> f64 {
     bytes as f64 / 1e6 / seconds
@@ -244,7 +238,7 @@ fn mebibytes(bytes: u64) -> String {
     format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
-/// Runs as they come in, in rounds.
+/// Collects runs in rounds.
 #[derive(Clone, Debug, Default)]
 pub struct Runs {
     runs: BTreeMap<Contestant, Vec<Run>>,
@@ -252,23 +246,22 @@ pub struct Runs {
 }
 
 impl Runs {
-    /// Keeps a run.
     pub fn add(&mut self, contestant: Contestant, run: Run) {
         self.runs.entry(contestant).or_default().push(run);
     }
 
-    /// Keeps why a contestant cannot read the format.
+    /// Records why a contestant cannot read the format.
     pub fn leave_out(&mut self, contestant: Contestant, reason: String) {
         self.unsupported.insert(contestant, reason);
     }
 
-    /// Whether it was left out.
+    /// Whether the contestant cannot read the format.
     #[must_use]
     pub fn is_left_out(&self, contestant: Contestant) -> bool {
         self.unsupported.contains_key(&contestant)
     }
 
-    /// One entry for each of these contestants.
+    /// The results of each of these contestants.
     #[must_use]
     pub fn into_entries(mut self, contestants: &[Contestant]) -> Vec<Entry> {
         let entry = |contestant: &Contestant| {
@@ -292,8 +285,8 @@ pub(crate) mod tests {
         }
     }
 
-    /// Results with a time for Landfall, DuckDB, polars and the download; pyarrow cannot read the format. The download with
-    /// SHA-256 takes twice the time of the bare one.
+    /// Results with these times for Landfall, DuckDB, polars and the download. pyarrow cannot read the format, and the
+    /// download with SHA-256 takes twice as long as the bare one.
     pub(crate) fn results(format: Format, seconds: [f64; 4], peak_mib: u64) -> FormatResults {
         let mut runs = Runs::default();
         let [landfall, duckdb, polars, download] = seconds;
@@ -315,7 +308,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// The same, and a time for Landfall and the download at 75 MB/s.
+    /// Results that include times for Landfall and the download at 75 MB/s.
     pub(crate) fn paced(format: Format, seconds: [f64; 4], paced: [f64; 2], peak_mib: u64) -> FormatResults {
         let mut runs = Runs::default();
         runs.add(Contestant::Landfall, run(paced[0], peak_mib));
@@ -351,7 +344,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_speed_aim_compares_with_the_fastest_peer_over_s3() {
-        // DuckDB on local files took 0.1 s and is no peer.
+        // DuckDB on local files took 0.1 s, but is not a peer.
         assert_eq!(met(&results(Format::Orc, [1.0, 2.0, 1.5, 0.9], 64)), [true, true]);
         assert_eq!(met(&results(Format::Orc, [1.0, 2.0, 1.49, 0.9], 64)), [false, true]);
         assert_eq!(met(&results(Format::Orc, [1.0, 1.49, 2.0, 0.9], 65)), [false, false]);

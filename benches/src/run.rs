@@ -1,8 +1,8 @@
-//! The whole benchmark.
+//! Runs the whole benchmark.
 //!
-//! What must stay true: nothing is written outside of the build folder but what the user names; the server ends with
-//! this process however it ends; this process stays small, because the kernel counts its memory into what a child has
-//! had at most.
+//! What must stay true: nothing is written outside of the build folder, apart from files that the user names. The
+//! server ends with this process, however that ends. This process stays small, because the kernel counts its memory
+//! into the peak of its children.
 
 use std::{
     fs::{self, File},
@@ -32,30 +32,28 @@ const REQUIREMENTS: &str = include_str!("../python/requirements.txt");
 /// How long the server may take to read its files.
 const START_LIMIT: Duration = Duration::from_secs(300);
 
-/// What is measured, and what becomes of it.
+/// What to measure, and where the results go.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The formats, in the order of the tables.
     pub formats: Vec<Format>,
-    /// How much of each.
+    /// How much data of each format.
     pub amount: Amount,
-    /// Rounds that are counted.
+    /// The number of rounds that count.
     pub rounds: usize,
-    /// Whether a round that is not counted comes first.
+    /// Whether a round that does not count comes first.
     pub warm: bool,
-    /// Whether aims are judged.
+    /// Whether the aims are judged.
     pub judge: bool,
-    /// Megabytes a second of the link behind which plain text is timed besides; `None` leaves that out.
+    /// The rate of the link behind which plain text is timed as well, in megabytes a second.
     pub link: Option<u64>,
-    /// Threads of each contestant.
     pub threads: usize,
-    /// Where the results go as JSON.
+    /// The file for the results as JSON.
     pub out: Option<PathBuf>,
-    /// Where the picture goes.
+    /// The file for the picture.
     pub svg: Option<PathBuf>,
 }
 
-/// What `--out` writes.
+/// The content of the file for `--out`.
 #[derive(Debug, Serialize)]
 struct Written<'a> {
     landfall: &'static str,
@@ -72,7 +70,7 @@ struct WrittenFormat<'a> {
     aims: Vec<Aim>,
 }
 
-/// Runs it.
+/// Runs the benchmark.
 ///
 /// # Errors
 /// If something cannot be installed, written or started, if a contestant fails, or if one counts other rows than were
@@ -118,7 +116,7 @@ pub async fn run(plan: &Plan) -> Result<()> {
             say(&format!("{} at {link} MB/s", format.title()));
             results.paced = Some(Paced {
                 megabytes_per_second: link,
-                // Nothing is cold any more.
+                // The caches are warm by now.
                 contestants: compete(plan, &field, &data, &Contestant::PACED, 0)?,
             });
             server.end().await;
@@ -149,7 +147,7 @@ pub async fn run(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// Rounds of these contestants on one format, after some that are not counted.
+/// Runs rounds of these contestants on one format, after some that do not count.
 fn compete(plan: &Plan, field: &Field, data: &Data, contestants: &[Contestant], warming: usize) -> Result<Vec<Entry>> {
     let mut runs = Runs::default();
     for round in 0..warming + plan.rounds {
@@ -195,7 +193,7 @@ fn print(plan: &Plan, results: &FormatResults) -> io::Result<()> {
     out.flush()
 }
 
-/// A server of one folder of data; ends when dropped.
+/// A server of one folder of data, which ends when dropped.
 #[derive(Debug)]
 struct Server {
     process: Guarded,
@@ -226,7 +224,7 @@ impl Server {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
-        // What it said is known now; a file that stays is no harm.
+        // The address is known now, and a leftover file does no harm.
         let _ = fs::remove_file(&said);
         Ok(Self { process, address })
     }
@@ -240,7 +238,7 @@ fn this_program() -> Result<PathBuf> {
     std::env::current_exe().context("cannot find this program")
 }
 
-/// One line of progress.
+/// Prints a line of progress.
 fn say(line: &str) {
     let _ = writeln!(io::stderr(), "benchmark: {line}");
 }

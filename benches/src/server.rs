@@ -1,8 +1,8 @@
-//! The S3 server of the benchmark: the files of a folder, from memory.
+//! The S3 server of the benchmark, which serves the files of a folder from memory.
 //!
-//! What must stay true: it binds to loopback only; it checks signatures, `If-Match` and ranges as S3 does; a range is
-//! handed to the socket without a copy, and in one piece unless a link paces it, so that of the two cores that server and
-//! contestant share, the contestant has as much as there can be.
+//! What must stay true: it listens on loopback only, and checks signatures, `If-Match` and ranges as S3 does. A range
+//! goes to the socket without a copy, and in one piece unless a link paces it. So the contestant gets as much as
+//! possible of the two cores that it shares with the server.
 
 use std::{
     collections::BTreeMap,
@@ -37,7 +37,7 @@ use crate::link::Link;
 pub const BUCKET: &str = "benchmark";
 /// The only key id.
 pub const ACCESS_KEY: &str = "benchmark";
-/// Its secret; the server is on loopback and holds invented data only.
+/// The secret of that key. The server is on loopback and serves only invented data.
 pub const SECRET_KEY: &str = "benchmark-secret";
 /// The region that clients sign for.
 pub const REGION: &str = "us-east-1";
@@ -50,12 +50,12 @@ struct Stored {
 
 struct Objects {
     by_key: BTreeMap<String, Stored>,
-    /// What paces their contents.
+    /// Paces the contents, if there is a link.
     link: Option<Arc<Link>>,
 }
 
 impl Objects {
-    /// The files of a folder, each under `<name of the folder>/<name of the file>`.
+    /// Reads the files of a folder. The key of each is `<name of the folder>/<name of the file>`.
     fn load(folder: &Path, link: Option<Link>) -> Result<Self> {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut by_key = BTreeMap::new();
@@ -80,7 +80,7 @@ impl Objects {
         })
     }
 
-    /// What is sent of these bytes: all of them at once, or as they come out of the link.
+    /// The body for these bytes: all of them at once, or as the link lets them pass.
     fn body(&self, bytes: Bytes) -> StreamingBlob {
         match &self.link {
             None => Body::from(bytes).into(),
@@ -147,7 +147,7 @@ impl S3 for Objects {
             return Err(s3_error!(NoSuchBucket));
         }
         let prefix = input.prefix.unwrap_or_default();
-        // Far fewer objects than a page has, so nothing is ever cut off; folders are not asked for.
+        // There are far fewer objects than fit on a page, so no listing is cut off. Nobody asks for folders.
         let contents: Vec<Object> = self
             .by_key
             .iter()
@@ -172,14 +172,14 @@ impl S3 for Objects {
     }
 }
 
-/// The ETag of an object by its SHA-256, lower-case hex. It takes as many characters as one of S3's.
+/// The ETag of an object, from its SHA-256 in lower-case hex. It is as long as one of S3's.
 #[must_use]
 pub fn etag(sha256: &str) -> &str {
     &sha256[..sha256.len().min(32)]
 }
 
-/// Serves the files of a folder on a free port until the process ends, by way of a link if there is one. `listening` is
-/// told the address once.
+/// Serves the files of a folder on a free port until the process ends, behind a link if there is one. `listening` gets
+/// the address once.
 ///
 /// # Errors
 /// If the folder cannot be read or no port is free.
@@ -194,7 +194,7 @@ pub async fn serve(folder: &Path, link: Option<Link>, listening: impl FnOnce(Soc
         let (stream, _) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(_) => {
-                // Of a connection that is gone again, or too many open files: the next one may be better.
+                // The connection is already gone, or too many files are open. The next connection may work.
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 continue;
             }
@@ -202,7 +202,7 @@ pub async fn serve(folder: &Path, link: Option<Link>, listening: impl FnOnce(Soc
         let _ = stream.set_nodelay(true);
         let service = Arc::clone(&service);
         tokio::spawn(async move {
-            // A client that goes away in the middle is its own affair.
+            // A client may disconnect at any time.
             let _ = auto::Builder::new(TokioExecutor::new())
                 .http1_only()
                 .serve_connection(TokioIo::new(stream), service.as_ref().clone())

@@ -352,7 +352,7 @@ async fn a_missing_list_of_slices_ends_sealed() {
 async fn a_redrive_continues_with_the_slices() {
     let folder = tempfile::tempdir().unwrap();
     let world = world_of_slices(folder.path()).await;
-    // The slices come after the first verification and are told to wait, but not longer than their retries last.
+    // The slices come after the first verification and are told to wait, no more often than one slice is retried.
     for nth in 2..=7 {
         let busy = Fault::error("Landfall.Busy", "later");
         world.lambda().inject("verify-output", nth, busy).unwrap();

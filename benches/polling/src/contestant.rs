@@ -1,4 +1,4 @@
-//! Ways to choose the waits.
+//! The ways to choose the waits that are compared.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use landfall_polling::{Bounds, MAX_HISTORY, Ran, Sight, next_wait};
 /// A way to choose the waits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Contestant {
-    /// Always as many seconds.
+    /// Always the same number of seconds.
     Fixed(u32),
     /// A share of the job's age.
     Growing(f64),
@@ -18,7 +18,7 @@ pub enum Contestant {
 }
 
 impl Contestant {
-    /// All, the yardstick among them.
+    /// All contestants, the yardstick included.
     pub const ALL: [Self; 7] = [
         Self::Fixed(30),
         Self::Fixed(60),
@@ -32,7 +32,7 @@ impl Contestant {
     /// What the others are compared with.
     pub const YARDSTICK: Self = Self::Growing(0.1);
 
-    /// The name for people.
+    /// The name that people read.
     #[must_use]
     pub fn title(self) -> String {
         match self {
@@ -44,7 +44,7 @@ impl Contestant {
         }
     }
 
-    /// Seconds to wait before the next look at a run of this age, in seconds.
+    /// Seconds to wait before the next poll of a run with this age, in seconds.
     #[must_use]
     pub fn wait(self, bounds: Bounds, look: &Look<'_>) -> u32 {
         match self {
@@ -75,10 +75,10 @@ impl Contestant {
 pub struct Look<'a> {
     /// Age of the run, in seconds.
     pub age: f64,
-    /// Age at which it is given up, in seconds.
+    /// The age at which the run is given up, in seconds.
     pub deadline: f64,
-    /// From 0 to 1, at random.
+    /// A random number from 0 to 1.
     pub spread: f64,
-    /// What the looks at earlier runs told, newest last.
+    /// What the polls of earlier runs showed, newest last.
     pub history: &'a [Ran],
 }

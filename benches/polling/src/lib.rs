@@ -1,7 +1,7 @@
-//! The poll policy over traces of jobs, beside the waits that people write by hand.
+//! Compares the poll policy with waits that people write by hand, over traces of jobs.
 //!
-//! What must stay true: time is simulated, and everything follows from the seed. A policy knows of earlier runs what its
-//! own looks told it, never how long they really took.
+//! What must stay true: time is simulated, and everything depends on the seed. A policy knows only what its own polls
+//! of earlier runs showed, and never how long they really took.
 
 pub mod contestant;
 pub mod picture;

@@ -1,4 +1,4 @@
-//! `cargo polling`: see the library's own text.
+//! `cargo polling`: see the text of the library.
 
 use std::{fs, io::Write, path::PathBuf, time::Duration};
 

@@ -1,6 +1,6 @@
-//! The scores as a picture: for each family, polls a job against delay.
+//! Draws the scores: for each family, polls a job against delay.
 //!
-//! What must stay true: pure; all families have the same two scales, both logarithmic.
+//! What must stay true: drawing is pure, and all families have the same two logarithmic scales.
 
 use std::fmt::Write;
 
@@ -18,10 +18,10 @@ const RIGHT: f64 = 24.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 44.0;
 
-/// Polls a job: from, to, and what is marked.
+/// Polls a job: from, to, and the marks of the scale.
 const POLLS: (f64, f64, &[f64]) = (2.0, 200.0, &[2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0]);
 
-/// Delay: from, to, and what is marked.
+/// Delay: from, to, and the marks of the scale.
 const DELAY: (f64, f64, &[f64]) = (0.01, 1.0, &[0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]);
 
 /// Draws all families.
@@ -39,7 +39,7 @@ pub fn draw(results: &[Results]) -> String {
     picture
 }
 
-/// Where a value lies on a scale, from 0 to 1; what is beyond its ends lies on them.
+/// The position of a value on a scale, from 0 to 1. Values beyond the scale are drawn at its ends.
 fn along(value: f64, (from, to, _): (f64, f64, &[f64])) -> f64 {
     ((value.clamp(from, to) / from).ln() / (to / from).ln()).clamp(0.0, 1.0)
 }
@@ -117,7 +117,7 @@ fn panel(picture: &mut String, (left, top): (f64, f64), results: &Results) {
         right: left + PANEL.0,
         bottom: top + PANEL.1 - BOTTOM,
     };
-    // Ours first, so that it stands nearest to its mark.
+    // Our label is placed first, so that it is nearest to its mark.
     let (ours, others): (Vec<&_>, Vec<&_>) = results.scores.iter().partition(|(contestant, _)| is_ours(*contestant));
     for (contestant, score) in ours.into_iter().chain(others) {
         if *contestant == Contestant::WithoutHistory {
@@ -143,11 +143,11 @@ fn panel(picture: &mut String, (left, top): (f64, f64), results: &Results) {
     }
 }
 
-/// Draws a mark and gives the space that it takes.
+/// Draws a mark and returns the space that it takes.
 fn mark(picture: &mut String, (x, y): (f64, f64), contestant: Contestant, score: Score) -> Area {
     let is_ring = contestant == Contestant::WithoutHistory;
     let colour = if is_ours(contestant) { OURS } else { OTHERS };
-    // Without a history it lies where the yardstick does, and is drawn as a ring around that.
+    // Without a history, the mark is where the yardstick's is, so it is drawn as a ring around that.
     let (radius, fill) = if is_ring { (8.0, "none") } else { (5.0, colour) };
     // Writing to a string cannot fail.
     let _ = writeln!(
@@ -170,7 +170,7 @@ fn is_ours(contestant: Contestant) -> bool {
     matches!(contestant, Contestant::Landfall | Contestant::WithoutHistory)
 }
 
-/// A rectangle of the picture that something takes.
+/// A rectangle of the picture that is taken.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Area {
     left: f64,
@@ -189,12 +189,12 @@ impl Area {
     }
 }
 
-/// About how wide a letter is and how far a text goes up and down from its baseline.
+/// The approximate width of a letter, and how far a text goes up and down from its baseline.
 const LETTER: f64 = 7.2;
 const ASCENT: f64 = 11.0;
 const DESCENT: f64 = 3.0;
 
-/// Where a label stands: its anchor, its baseline and the space that it takes.
+/// The position of a label: its anchor, its baseline and the space that it takes.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     x: f64,
@@ -203,7 +203,7 @@ struct Place {
     area: Area,
 }
 
-/// The first place around a mark at which a label meets nothing; the first of all if there is none.
+/// The first position around a mark where a label meets nothing, or the first of all.
 fn place(words: &str, (x, y): (f64, f64), taken: &[Area], panel: Area) -> Place {
     let width = words.chars().count() as f64 * LETTER;
     let at = |dx: f64, dy: f64, anchor: &'static str| {

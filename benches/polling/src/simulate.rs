@@ -8,36 +8,36 @@ use crate::{
     trace::Family,
 };
 
-/// When every run is given up, in seconds.
+/// The age at which every run is given up, in seconds.
 pub const DEADLINE: f64 = 86_400.0;
 
-/// What is tried.
+/// The setup of a trial.
 #[derive(Clone, Debug)]
 pub struct Trial {
-    /// Bounds of the waits, of all contestants but the fixed ones.
+    /// The bounds of the waits, for all contestants but the fixed ones.
     pub bounds: Bounds,
-    /// Medians of the requests, in seconds.
+    /// The median durations of the requests, in seconds.
     pub medians: Vec<f64>,
-    /// Requests of each median.
+    /// The number of requests for each median.
     pub requests: u64,
-    /// Runs of each request.
+    /// The number of runs of each request.
     pub runs: usize,
     /// Everything random follows from it.
     pub seed: u64,
 }
 
-/// How a contestant did with a family.
+/// The result of a contestant for a family.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Score {
     /// Mean polls of a run.
     pub polls: f64,
     /// Mean delay until the end was seen, as a share of the duration.
     pub delay: f64,
-    /// Runs whose last look was past the deadline.
+    /// Runs whose last poll was past the deadline.
     pub late: u64,
 }
 
-/// The score over all medians, each counting the same.
+/// The mean score over all medians.
 #[must_use]
 pub fn score(trial: &Trial, family: Family, contestant: Contestant) -> Score {
     let scores: Vec<Score> = trial
@@ -48,7 +48,7 @@ pub fn score(trial: &Trial, family: Family, contestant: Contestant) -> Score {
     mean(&scores)
 }
 
-/// The score of requests with one median, in seconds.
+/// The score for requests with one median, in seconds.
 #[must_use]
 pub fn score_of(trial: &Trial, family: Family, median: f64, contestant: Contestant) -> Score {
     let scores: Vec<Score> = (0..trial.requests)

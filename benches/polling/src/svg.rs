@@ -1,28 +1,28 @@
-//! Parts of a picture.
+//! Helpers to draw SVG.
 //!
-//! What must stay true: every text in it is escaped.
+//! What must stay true: every text is escaped.
 
 use std::fmt::Write;
 
-/// What most of a picture's text is drawn in, readable on white.
+/// The colour of most text, readable on white.
 pub const INK: &str = "#1f2328";
 
-/// For text that matters less.
+/// The colour of less important text.
 pub const FAINT: &str = "#59636e";
 
-/// What Landfall's own marks are drawn in.
+/// The colour of Landfall's marks.
 pub const OURS: &str = "#0969da";
 
-/// What the marks of others are drawn in.
+/// The colour of the other marks.
 pub const OTHERS: &str = "#8c959f";
 
-/// For lines, and for marks that are there to compare with.
+/// The colour of lines, and of marks that others are compared with.
 pub const PALE: &str = "#d1d9e0";
 
-/// Ends a picture.
+/// The end of a picture.
 pub const END: &str = "</svg>\n";
 
-/// Begins a picture of this size on white, with a title for those who do not see it.
+/// Begins a picture of this size on white, with a title for screen readers.
 #[must_use]
 pub fn begin(width: f64, height: f64, title: &str) -> String {
     format!(
@@ -37,22 +37,19 @@ pub fn begin(width: f64, height: f64, title: &str) -> String {
 /// A line of text.
 #[derive(Clone, Copy, Debug)]
 pub struct Text<'a> {
-    /// Where it is anchored, from the left.
+    /// The horizontal position of its anchor, from the left.
     pub x: f64,
-    /// Its baseline, from the top.
+    /// The position of its baseline, from the top.
     pub y: f64,
-    /// The colour.
     pub fill: &'a str,
     /// `400` or `600`.
     pub weight: &'a str,
     /// `start`, `middle` or `end`.
     pub anchor: &'a str,
-    /// The words.
     pub words: &'a str,
 }
 
 impl Text<'_> {
-    /// Draws it.
     pub fn draw(&self, svg: &mut String) {
         let Self {
             x,
@@ -71,7 +68,7 @@ impl Text<'_> {
     }
 }
 
-/// Draws a line of text that is read from below, around its middle.
+/// Draws a vertical line of text that is read from below, around its middle.
 pub fn upright(svg: &mut String, (x, y): (f64, f64), fill: &str, words: &str) {
     // Writing to a string cannot fail.
     let _ = writeln!(

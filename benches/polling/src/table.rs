@@ -8,16 +8,14 @@ use crate::{
     trace::Family,
 };
 
-/// The scores of a family.
 #[derive(Clone, Debug)]
 pub struct Results {
-    /// The family.
     pub family: Family,
-    /// What each contestant came to.
+    /// The score of each contestant.
     pub scores: Vec<(Contestant, Score)>,
 }
 
-/// Tries every contestant over every family.
+/// Tries every contestant on every family.
 #[must_use]
 pub fn results(trial: &Trial) -> Vec<Results> {
     let of = |family| Results {
@@ -30,7 +28,7 @@ pub fn results(trial: &Trial) -> Vec<Results> {
 }
 
 impl Results {
-    /// The score of a contestant; none if it did not take part.
+    /// The score of a contestant, or `None` if it did not take part.
     #[must_use]
     pub fn of(&self, contestant: Contestant) -> Option<Score> {
         self.scores
@@ -40,7 +38,7 @@ impl Results {
     }
 }
 
-/// One table of all, in Markdown: polls a job, mean relative delay, and both against growing by 10 %.
+/// One Markdown table of everything: polls a job, mean relative delay, and both compared with growing by 10 %.
 #[must_use]
 pub fn table(results: &[Results]) -> String {
     let mut table = Table::new();

@@ -1,8 +1,8 @@
-//! How long the runs of a request take, one after the other.
+//! Traces: the durations of a request's runs, in order.
 
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
-/// Longest duration, in seconds: a job has a day at most.
+/// The longest duration in seconds. A job has at most a day.
 const LONGEST: f64 = 80_000.0;
 
 /// Medians of the requests, in seconds: 20 s to 3 h.
@@ -36,7 +36,7 @@ impl Family {
         Self::FirstRun,
     ];
 
-    /// The name for people.
+    /// The name that people read.
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
@@ -49,7 +49,7 @@ impl Family {
         }
     }
 
-    /// Durations in seconds of `runs` runs of a request with this median, in their order.
+    /// The durations in seconds of `runs` runs of a request with this median, in order.
     #[must_use]
     pub fn durations(self, median: f64, runs: usize, seed: u64) -> Vec<f64> {
         let mut random = StdRng::seed_from_u64(seed);
@@ -73,7 +73,7 @@ impl Family {
     }
 }
 
-/// A number of the standard normal distribution, by Box and Muller.
+/// A random number of the standard normal distribution, by Box and Muller.
 fn normal(random: &mut impl Rng) -> f64 {
     let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
     radius * (std::f64::consts::TAU * random.random::<f64>()).cos()

@@ -1,4 +1,4 @@
-//! What the policy is to reach, in simulated time.
+//! The aims that the policy must reach, in simulated time.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -48,7 +48,7 @@ fn each_family_of_runs_takes_few_polls_and_a_short_delay() {
     }
 }
 
-/// The bounds of a deployment that chooses none: short jobs wait for the lower one.
+/// With the default bounds, short jobs wait for the lower bound.
 #[test]
 fn the_default_bounds_reach_the_aims_for_jobs_of_minutes_or_longer() {
     let trial = trial(15, &MEDIANS[2..]);
@@ -66,7 +66,7 @@ fn the_default_bounds_reach_the_aims_for_jobs_of_minutes_or_longer() {
     );
 }
 
-/// Neither more polls nor more delay, but for chance.
+/// Neither more polls nor more delay, apart from chance.
 #[test]
 fn without_a_history_the_policy_equals_growing_waits() {
     for min in [1, 2, 5, 15, 30] {

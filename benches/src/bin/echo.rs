@@ -1,4 +1,4 @@
-//! The least function there is: it answers what it is given. What a function of ours takes beyond it is ours.
+//! The smallest possible function: it answers with its input. What our functions take beyond it is our own cost.
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;

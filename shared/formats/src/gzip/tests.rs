@@ -180,7 +180,7 @@ fn gzip_within_gzip_is_a_defect() {
             assert_eq!(defect.offset, Some(0));
         }
     }
-    // After other text, it is reported as any text that is not JSON.
+    // After another member, it is reported as text that is not UTF-8.
     let later = [zipped(b"{\"a\":1}\n"), bytes].concat();
     assert!(found(&later, later.len()).what.contains("UTF-8"));
     let short = zipped(b"\x1f\xff");

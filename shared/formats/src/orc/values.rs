@@ -375,7 +375,7 @@ mod tests {
         assert_eq!(index.largest, -2_i64 as u64);
         let nanoseconds = integers(true, false, Meaning::Nanoseconds);
         assert!(tally(nanoseconds, &[0xc0, 0x01, 0x00, 0x0f], 9).is_ok());
-        // 999,999,999 with trailing zeros removed, and a number above it.
+        // The most nanoseconds and one above, written in full and with trailing zeros left out.
         for (number, fits) in [
             (999_999_999_u64 << 3, true),
             (1_000_000_000 << 3, false),

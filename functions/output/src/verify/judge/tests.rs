@@ -979,7 +979,7 @@ fn the_memory_of_a_tally_does_not_grow_with_the_objects() {
             reading.shape = table(1, &[["a", "b", "c"][n % 3]; 3][..n % 4]).shape();
             tally.add(&reading);
         }
-        // Apart from the digits of counts, the printed form is as long as the memory that is kept.
+        // The printed form shows everything that is kept. Only the digits of counts may be added.
         format!("{tally:?}").len()
     };
     assert!(of(MAX_OBJECTS * 20) < of(MAX_OBJECTS) + 100);
