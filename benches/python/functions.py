@@ -1,11 +1,11 @@
-"""Times functions as Lambda starts them: from the start of a process to its first `next`, its first answer, and warm ones.
+"""Times functions as Lambda starts them: process start to first `next`, to first answer, and warm answers.
 
-What must stay true: every contestant is a process of its own, started anew in every round, with what Lambda puts into its
-environment and nothing else; all of them ask one server, which is the Lambda Runtime API and the service at once, and
-answers from memory; the rounds are interleaved, so that what the machine does besides meets everybody alike. Memory is the
-most that the process ever had resident, as the kernel counts it.
+What must stay true: every contestant is a process of its own, started again in every round, with the environment that
+Lambda sets and nothing else. All ask one server, which is both the Lambda Runtime API and the service, and answers from
+memory. The rounds are interleaved, so that other work on the machine affects all contestants alike. Memory is the peak
+of the resident process, as the kernel counts it.
 
-Prints one line of JSON for each contestant: medians, and the quartiles around them.
+Prints one line of JSON for each contestant, with medians and quartiles.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def instant(seconds):
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(NOW + seconds))
 
 
-# A job that runs at the service, as the state machine hands it to the function that polls it.
+# A job that runs at the service, as the state machine passes it to the poll function.
 JOB = {
     "schema": "landfall.job/1",
     "kind": "segment-snapshot",
@@ -52,10 +52,10 @@ JOB = {
     "missed": {"count": 0, "unanswered": 0, "in_a_row": 0, "rest_seconds": 15, "resumed": False},
 }
 
-# What Customer Profiles answers to GetSegmentSnapshot.
+# The answer of Customer Profiles to GetSegmentSnapshot.
 SNAPSHOT = {"SnapshotId": JOB["service_id"], "Status": "IN_PROGRESS", "DataFormat": "CSV"}
 
-# What the ledger holds of it: a poll looks whether somebody cancelled the job.
+# The job's entry in the ledger, which a poll reads to see whether the job was cancelled.
 ENTRY = {
     "schema": "landfall.ledger/1",
     "kind": JOB["kind"],
@@ -129,7 +129,7 @@ class Lambda:
                     return
                 outer.times.append(time.perf_counter())
                 if outer.left == 0:
-                    # Lambda freezes who waits here.
+                    # Lambda freezes an environment that waits here.
                     outer.done.set()
                     outer.ended.wait()
                     self.close_connection = True
@@ -160,7 +160,7 @@ class Lambda:
         self.address = "127.0.0.1:%d" % self.server.server_address[1]
 
     def run(self, contestant, warm):
-        """Starts it, has it answer, and ends it. Milliseconds and bytes."""
+        """Starts it, lets it answer, and ends it. Returns milliseconds and bytes."""
         self.event, self.left = EVENTS.get(contestant.event), warm + 1 if contestant.event else 0
         self.times, self.answers = [], []
         self.done, self.ended = threading.Event(), threading.Event()
@@ -202,7 +202,7 @@ class Lambda:
         of = {"next": self.times[0] - begun, "memory": memory}
         if contestant.event:
             of["first"] = self.times[1] - begun
-            # A warm answer is the time between giving an event and hearing of it.
+            # A warm answer takes from the delivery of an event to its answer.
             of["warm"] = statistics.median(b - a for a, b in zip(self.times[2::2], self.times[3::2]))
         return of
 
@@ -214,7 +214,7 @@ class Contestant:
 
 
 def peak(pid):
-    """Bytes. What wait4 tells would hold what this process had when it forked."""
+    """The peak memory in bytes. wait4 would include the memory that this process had when it forked."""
     status = Path(f"/proc/{pid}/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
@@ -248,7 +248,7 @@ def main():
 
     contestants = [binary("echo", arguments.echo.absolute(), "echo")]
     for name in arguments.names:
-        # Only the one that the service here knows has something to do; of the others the start is timed.
+        # Only the function whose service is here has something to do. Of the others only the start is timed.
         event = "poll" if name == "segment-snapshot-poll" else None
         contestants.append(binary(name, (arguments.binaries / name).absolute(), event))
     if arguments.python:

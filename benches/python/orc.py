@@ -1,4 +1,4 @@
-"""Writes the CSV on stdin as the ORC file that is named: zlib, stripes of 64 MiB, pyarrow's default."""
+"""Writes the CSV on stdin to the named ORC file: zlib, stripes of 64 MiB, which is pyarrow's default."""
 
 import sys
 

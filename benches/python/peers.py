@@ -1,8 +1,8 @@
-"""One peer, one format, one pass: counts rows with every value of every row parsed, and says what it took.
+"""Runs one peer over one format once: counts rows after parsing every value, and measures the time.
 
-What must stay true: what is timed begins when the peer is imported and its client is built, and ends with the count;
-each peer gets the way that was the fastest of those that parse every value; no peer looks at footers only. Prints one
-line of JSON: rows, seconds, and the seconds of processor time in between; or why the peer cannot read the format.
+What must stay true: timing begins when the peer is imported and its client is built, and ends with the count. Each peer
+uses its fastest way that parses every value; no peer reads only footers. Prints one line of JSON: rows, seconds, and
+seconds of processor time, or why the peer cannot read the format.
 """
 
 import argparse
@@ -37,7 +37,7 @@ class Unsupported(Exception):
     """The peer cannot read the format."""
 
 
-# The members of a line of JSON, in the types that its values have.
+# The members of a JSON line, with the types of their values.
 JSON = [
     ("ProfileId", "text"),
     ("AccountNumber", "text"),
@@ -60,7 +60,8 @@ JSON = [
 
 
 def duckdb(arguments, local=False):
-    """`count` of each column makes the scan parse all of them. Texts are left as texts: that is faster than types."""
+    """`count` of each column makes the scan parse all columns. Texts stay texts, which is faster than converting them.
+    """
     import duckdb
 
     connection = duckdb.connect(config={"threads": arguments.threads})
@@ -103,7 +104,7 @@ def duckdb(arguments, local=False):
 
 
 def polars(arguments):
-    """The streaming engine over its own S3 reader; the count of each column makes it parse all of them."""
+    """The streaming engine with its own S3 reader. The count of each column makes it parse all columns."""
     import os
 
     os.environ["POLARS_MAX_THREADS"] = str(arguments.threads)
@@ -137,7 +138,7 @@ def polars(arguments):
 
 
 def pyarrow(arguments):
-    """Batches of all columns, as they come; the files side by side where the format's reader has one thread only."""
+    """Batches of all columns as they arrive. Files are read in parallel if the format's reader has only one thread."""
     from concurrent.futures import ThreadPoolExecutor
 
     import pyarrow as pa

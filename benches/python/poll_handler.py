@@ -1,4 +1,5 @@
-"""What `segment-snapshot-poll` does, in a few lines of Python as people write them: one look at the job, and the job again."""
+"""Does what `segment-snapshot-poll` does, in a few lines of Python as people write them: polls the job and returns it.
+"""
 
 import boto3
 from botocore.config import Config

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Fuzzes every target for a bounded time, from the committed seeds on:
+# Fuzzes every target for a bounded time, starting from the committed seeds:
 #
 #     tests/fuzz/run.sh SECONDS_EACH [TARGET…]
 #
-# It goes the same way every time, and FUZZ_RUNS=N ends it at the same place on a slow and a fast machine, so that a change
-# is not stopped by what it did not do; FUZZ_SEED=N, 0 for chance, goes another way. Coverage guides it, as with cargo-fuzz,
-# and on the stable compiler; see rustc.sh. All that is built and found goes into target/fuzz, and a further run goes on from
-# what was found. An input that breaks a target ends the run, which says where it lies.
+# Each run is the same, and FUZZ_RUNS=N ends it at the same place on slow and fast machines, so that a change does not
+# fail by chance. FUZZ_SEED=N gives another run, and 0 a random one. Coverage guides the fuzzer as with cargo-fuzz, but
+# on the stable compiler; see rustc.sh. Everything that is built and found is in target/fuzz, and the next run continues
+# from it. An input that breaks a target ends the run, which prints its path.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -32,7 +32,8 @@ command -v c++ >/dev/null || {
 
 RUSTC_WRAPPER=$PWD/$here/rustc.sh cargo build --locked --quiet --manifest-path "$here/Cargo.toml" --target-dir "$build" --bins
 
-# Where heap and code lie decides which comparisons the fuzzer learns from. Some containers do not let it be fixed.
+# The fuzzer learns from comparisons that depend on the addresses of heap and code. Some containers do not allow fixed
+# addresses.
 steady=()
 setarch --addr-no-randomize true 2>/dev/null && steady=(setarch --addr-no-randomize)
 
@@ -46,7 +47,7 @@ for target in "${targets[@]}"; do
     [[ $target == sniff ]] && corpus+=(tests/data/seeds/{csv,jsonl,orc})
     options=(
         -seed="${FUZZ_SEED:-1}" -runs="${FUZZ_RUNS:--1}" -max_total_time="$seconds" -max_len="${longest[$target]}"
-        # Looks each second for what others found, where its own new inputs count as found.
+        # Every second, look for inputs that the others found. Its own new inputs count as found.
         -reload=0
         -rss_limit_mb=512 -timeout=10 -print_final_stats=1 -artifact_prefix="$found/"
     )

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Stands before rustc, and has libFuzzer's coverage counted in the crates that decode: in all of them, SDKs included, it
-# would cost many times the build. They must be those that Cargo.toml builds in a way of their own, because Cargo does not
-# know of it and would take them for the main workspace's.
+# Wraps rustc to add libFuzzer's coverage to the crates that decode. In all crates, SDKs included, it would make the
+# build many times slower. These must be the crates that Cargo.toml builds with a profile of their own, because Cargo
+# does not know of the wrapper and would reuse those of the main workspace.
 set -euo pipefail
 
 name=
 for ((i = 1; i < $#; i++)); do
     [[ ${!i} == --crate-name ]] && i=$((i + 1)) && name=${!i} && break
 done
-# Build scripts and macros run in the compiler, not in a target.
+# Build scripts and macros run in the compiler and not in a target.
 [[ " $* " == *" opt-level=2 "* ]] || exec "$@"
 case $name in
     landfall_formats | landfall_output | hayro_syntax | quick_xml | rawzip)

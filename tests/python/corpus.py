@@ -1,10 +1,9 @@
-"""Writes outputs by writers that are not ours, in every format, and what each of them holds.
+"""Writes outputs with writers that are not ours, in every format, and describes each of them.
 
-    corpus.py FOLDER [--seeds]     expected.json and the files that it names; with --seeds the small ones only
+    corpus.py FOLDER [--seeds]     expected.json and the files that it names; with --seeds only the small ones
 
-`expected.json` is a list: the file beneath FOLDER, its format, and its rows (`rows`), columns (`columns`, where the
-format has such) or pages (`pages`) as they were handed to the writer. Two runs of the same
-versions differ in times only.
+`expected.json` is a list: the file under FOLDER, its format, and its rows (`rows`), columns (`columns`, if the format
+has any) or pages (`pages`), as the writer was given them. Two runs of the same versions differ only in times.
 """
 
 import csv
@@ -41,7 +40,7 @@ warnings.simplefilter("ignore")
 
 FOLDER = Path(sys.argv[1])
 SEEDS = "--seeds" in sys.argv[2:]
-# Of the committed ones, which fuzzing begins with: small files are soon run.
+# The largest committed file of each format, in KiB. Fuzzing starts from these, and small files run fast.
 SMALL = {"CSV": 8, "JSONL": 4, "JSONL_GZIP": 1, "ORC": 4, "PDF": 4, "EXCEL": 7}
 expected = []
 COUNT = 16 if SEEDS else 40
@@ -68,7 +67,7 @@ NAMES = ["id", "name", "score", "member", "city, country", "größe"]
 
 
 def rows(count=COUNT):
-    """Rows of `NAMES` with all that is odd in them."""
+    """Rows of `NAMES` with all kinds of odd values."""
     for number in range(count):
         name = ODD[number % len(ODD)]
         yield [number, name, number / 3, number % 2 == 0, None if number % 5 == 0 else f"city {number}", number * 10**12]
@@ -79,7 +78,7 @@ def frame():
 
 
 def write(name, format, content, **holds):
-    """Keeps a file, and what it holds."""
+    """Writes a file and records what it holds."""
     content = content.encode() if isinstance(content, str) else bytes(content)
     if SEEDS and len(content) > SMALL[format] * 1024:
         return
@@ -90,7 +89,7 @@ def write(name, format, content, **holds):
 
 
 def by_path(save, suffix):
-    """What a writer writes that wants a path."""
+    """The output of a writer that needs a path."""
     path = FOLDER / f"scratch{suffix}"
     path.unlink(missing_ok=True)
     save(str(path))
@@ -109,7 +108,7 @@ def csvs():
             buffer = io.StringIO(newline="")
             writer = csv.writer(buffer, quoting=style, lineterminator=text)
             writer.writerow(NAMES)
-            # Where a record ends with CR alone, older Pythons leave LF in a value without quotes: not RFC 4180.
+            # If records end with CR alone, older Pythons leave LF in an unquoted value, which is not RFC 4180.
             bare = name == "minimal" and end == "cr"
             values = [row for row in rows() if not (bare and "\n" in row[1])]
             writer.writerows(values)
@@ -175,7 +174,7 @@ def csvs():
 
 
 def nested():
-    """Objects as deep and odd as JSON lines hold them."""
+    """Objects with the depth and oddities that JSON lines may have."""
     for number in range(20):
         yield {
             "id": number,
@@ -190,7 +189,7 @@ def nested():
 
 
 def jsonl_texts():
-    """Each text of JSON lines with its rows and columns."""
+    """Each text of JSON lines, with its rows and columns."""
     values = list(nested())
     columns = list(values[0])
 
@@ -238,7 +237,7 @@ def jsonls():
         for level in [0, 1, 9]:
             packed = gzip.compress(content, compresslevel=level, mtime=0)
             write(f"jsonl_gzip/{name}-{level}.json.gz", "JSONL_GZIP", packed, rows=count, columns=columns)
-        # Members that end anywhere, as a file has them to which parts were appended.
+        # Members that end anywhere, as in a file to which parts were appended.
         parts = [content[start : start + 700] for start in range(0, len(content), 700)]
         packed = b"".join(gzip.compress(part, mtime=0) for part in parts[:200]) + gzip.compress(
             b"".join(parts[200:]), mtime=0
@@ -261,7 +260,7 @@ def jsonls():
     packer = zlib.compressobj(6, zlib.DEFLATED, 31)
     flushed = packer.compress(text[:5]) + packer.flush(zlib.Z_SYNC_FLUSH) + packer.flush(zlib.Z_FULL_FLUSH)
     keep("zlib-flushed", flushed + packer.compress(text[5:]) + packer.flush())
-    # The header's own checksum and fields, as RFC 1952 has them: text, extra, name, comment.
+    # The header's own checksum and fields, as in RFC 1952: text, extra, name, comment.
     fields = b"\x1f\x8b\x08\x1f\x00\x00\x00\x00\x00\xff" + b"\x06\x00AP\x02\x00xy" + b"name\x00" + b"comment\x00"
     fields += (zlib.crc32(fields) & 0xFFFF).to_bytes(2, "little")
     keep("rfc1952-all-fields", fields + gzip.compress(text, mtime=0)[10:])
@@ -378,7 +377,7 @@ def pdfs():
         table.setStyle(TableStyle([("GRID", (0, 0), (-1, -1), 0.25, colors.black)]))
         document.build([Paragraph("A report", getSampleStyleSheet()["Heading1"]), table, PageBreak(), Paragraph("End", getSampleStyleSheet()["Normal"])])
         write(f"pdf/reportlab-{name}.pdf", "PDF", sink.getvalue(), pages=document.page)
-    # What is encrypted without a password to open it can be read by all.
+    # A document that is encrypted without a password to open it can be read by everyone.
     drawn("reportlab-owner-password", encrypt=StandardEncryption("", "owner", strength=128))
 
     sink = io.BytesIO()
@@ -451,7 +450,7 @@ def workbooks():
         chart.add_data(openpyxl.chart.Reference(book.active, min_col=2, min_row=1, max_row=1))
         book.active.add_chart(chart, "E5")
 
-    # Of the second sheet the rows 3, 5 and 100 have a value.
+    # In the second sheet, rows 3, 5 and 100 have a value.
     keep("openpyxl-sheets", openpyxl_book(sheets), 1 + 3 + 1)
 
     def styled(book):
@@ -462,7 +461,7 @@ def workbooks():
     keep("openpyxl-rows-of-styles", openpyxl_book(styled), COUNT + 1)
 
     def repacked(change):
-        """The same workbook, with its parts called and written in another way."""
+        """The same workbook, with its parts renamed and written in another way."""
         packed = io.BytesIO()
         with zipfile.ZipFile(io.BytesIO(openpyxl_book(plain))) as old:
             with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:

@@ -1,4 +1,4 @@
-"""Holds the schema of a kind's requests against botocore's model of the operation.
+"""Compares the schema of a kind's requests with botocore's model of the operation.
 
     models.py   < {"service": …, "operation": …, "schema": …}
 
@@ -43,7 +43,7 @@ def difference(member, what, model, ours):
 
 
 def branch(schema):
-    """A schema without what says that null is as good as nothing."""
+    """A schema without the branch that allows null."""
     branches = [one for one in schema.get("anyOf", []) if one.get("type") != "null"]
     return {**branches[0], **{k: v for k, v in schema.items() if k != "anyOf"}} if branches else schema
 
@@ -71,7 +71,7 @@ def value(ours, shape, place):
         yield difference(place, "type", kind, " or ".join(types))
     for name, bound in BOUNDS.get(kind, ()):
         model = shape.metadata.get(bound)
-        # No length is below nothing.
+        # No length is below zero.
         if (model or None) != (ours.get(name) or None):
             yield difference(place, name, model, ours.get(name))
     if shape.metadata.get("pattern") != ours.get("pattern"):

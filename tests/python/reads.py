@@ -1,9 +1,9 @@
-"""What readers that are not Landfall's make of files: a JSON list of [reader, file] comes in, a list of texts goes out.
+"""Reads files with readers that are not Landfall's: takes a JSON list of [reader, file], and prints a list of texts.
 
-`csv` and `json` are Python's own, strict, and say what they read or what stops them. The text behind `csv` says how to
+`csv` and `json` are Python's own, strict, and print what they read or what stops them. The text after `csv` says how to
 read, or asks for the header. `orc fields` is pyarrow's. openpyxl, qpdf and pypdf say `takes`, `warns` or `refuses`.
-`checksum` gives the checksum of the bytes as S3 writes it: Python's own for SHA-256 and CRC32, awscrt's for the others.
-`rows of` says whether the file holds the same rows as the one of that name beside it, by Python's csv or openpyxl.
+`checksum` gives the checksum of the bytes in S3's form: Python's own for SHA-256 and CRC32, awscrt's for the others.
+`rows of` says whether the file holds the same rows as the named file beside it, by Python's csv or openpyxl.
 """
 
 import base64
@@ -17,7 +17,7 @@ import sys
 import warnings
 import zlib
 
-# The XML parser of Python, whether or not lxml is there.
+# Use Python's XML parser, whether or not lxml is installed.
 os.environ["OPENPYXL_LXML"] = "False"
 
 import awscrt.checksums
@@ -39,7 +39,7 @@ def read_json(file):
     opened = gzip.open if file.endswith(".gz") else open
     with opened(file, "rt", encoding="utf-8") as lines:
         values = [json.loads(line) for line in lines]
-    # What is text can be written.
+    # Text must be encodable as UTF-8.
     json.dumps(values, ensure_ascii=False).encode("utf-8")
     return f"{len(values)} rows"
 
@@ -82,7 +82,7 @@ def by_openpyxl(path):
 
 
 def by_qpdf(path):
-    """qpdf's own check, which reads every object and inflates every stream."""
+    """Runs qpdf's own check, which reads every object and inflates every stream."""
     with pikepdf.open(path) as document:
         for page in document.pages:
             page.contents_coalesce()
@@ -103,7 +103,7 @@ def by_pypdf(path):
 
 
 class Loud(logging.Handler):
-    """Has what a reader logs count as a warning."""
+    """Turns a reader's log messages into warnings."""
 
     def emit(self, record):
         warnings.warn(record.getMessage())
@@ -118,7 +118,7 @@ def taken(by, file):
         warnings.simplefilter("always")
         try:
             by(file)
-        # Each reader has errors of its own, and fails on broken files with others besides.
+        # Each reader has its own errors, and raises others for broken files, too.
         except Exception:
             return "refuses"
     return "warns" if caught else "takes"

@@ -1,11 +1,11 @@
-"""Holds what went over the wire against botocore's models.
+"""Checks what went over the wire against botocore's models.
 
     wire.py errors SERVICE   < ["Operation", …]     the modelled errors of operations
     wire.py conform SERVICE  < [exchange, …]        the operations, or the exception classes, of exchanges
     wire.py operations SERVICE < [exchange, …]      the operations of exchanges, whatever was answered
 
-Whatever does not conform ends with a message and a status other than 0. An exchange that is signed for STS is held against
-the model of STS, whatever service is named: its calls go before those of Quick Sight.
+If something does not conform, prints a message and exits with a status other than 0. An exchange that is signed for STS
+is checked against the model of STS, whichever service is named, because its calls precede those of Quick Sight.
 """
 
 import json
@@ -18,7 +18,7 @@ import botocore.session
 from botocore import parsers, validate
 
 
-# Errors that every operation of STS may give, which its model leaves out.
+# Errors that every operation of STS may return, and that its model leaves out.
 COMMON = {"AccessDenied": 403, "ValidationError": 400}
 
 
@@ -73,8 +73,9 @@ def is_of_sts(exchange):
 
 
 def find(model, exchange):
-    """The one operation of a method and path, with the values in the path; of a form, and of JSON with a target, the one that
-    it names."""
+    """The operation of a method and path, with the values in the path. Forms, and JSON with a target, name their
+    operation themselves.
+    """
     if model.metadata["protocol"] == "query":
         name = parse_qs(exchange["body"]).get("Action", [""])[0]
         if exchange["target"] != "/" or name not in model.operation_names:
@@ -96,7 +97,7 @@ def find(model, exchange):
         if operation.http["method"] == exchange["method"] and match and fixed_query(fixed, exchange):
             names = re.findall(r"\{([\w-]+)\}", template)
             found.append((operation, {name: unquote(value) for name, value in zip(names, match.groups())}))
-    # A literal segment is nearer than a placeholder.
+    # A literal segment wins over a placeholder.
     found.sort(key=lambda candidate: len(candidate[1]))
     if not found:
         sys.exit(f"{exchange['method']} {exchange['target']} is no operation of {model.service_name}")
@@ -117,7 +118,7 @@ def check_signature(model, exchange, where):
 
 
 def check_request(operation, uri, exchange, where):
-    """Rebuilds the request's members from the wire and lets botocore validate them."""
+    """Rebuilds the members of the request from the wire, and lets botocore validate them."""
     shape = operation.input_shape
     if is_form(operation):
         return check_form(operation, exchange, where)
@@ -168,7 +169,7 @@ def check_form(operation, exchange, where):
 
 
 def from_form(form, shape, place):
-    """Takes what belongs to a shape out of a form."""
+    """Reads the members of a shape from a form."""
     if shape.type_name == "structure":
         dot = "." if place else ""
         members = {name: from_form(form, member, f"{place}{dot}{name}") for name, member in shape.members.items()}
@@ -183,7 +184,7 @@ def from_form(form, shape, place):
 
 
 def unknown_elements(element, shape):
-    """Elements of an answer in XML that a shape does not have."""
+    """The elements of an XML answer that a shape does not have."""
     for child in element:
         name = child.tag.partition("}")[2]
         if name not in shape.members:
@@ -203,7 +204,7 @@ def from_wire(value, shape):
 
 
 def unknown_members(value, shape, path):
-    """Members on the wire that a shape does not have, and required ones that are missing."""
+    """Members on the wire that a shape does not have, and required members that are missing."""
     if shape.type_name == "structure" and isinstance(value, dict):
         for name in value.keys() - shape.members.keys():
             yield f"{path} has the unknown member {name}"
@@ -240,7 +241,7 @@ def check_answer(operation, client, exchange, where):
     payload = shape.serialization.get("payload")
     body_shape = shape.members[payload] if payload else shape
     body = json.loads(exchange["answer"]) if exchange["answer"] else {}
-    # What lies in headers or in the status is not in the body.
+    # Members in headers or the status are not in the body.
     unknown = list(unknown_members(body, body_shape, "answer"))
     if unknown:
         sys.exit(f"{where}: {unknown}")
@@ -248,7 +249,7 @@ def check_answer(operation, client, exchange, where):
 
 
 def check_error(operation, client, exchange, parsed, where):
-    """The name of the exception class that a caller of boto3 would catch."""
+    """The exception class that a caller of boto3 would catch."""
     code = parsed["Error"]["Code"]
     if is_form(operation) and COMMON.get(code) == exchange["status"]:
         return code

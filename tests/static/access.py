@@ -1,9 +1,9 @@
-"""What the roles and policies of template.yaml allow, in the eyes of an evaluator that we did not write.
+"""Asks an evaluator that we did not write what the roles and policies of template.yaml allow.
 
-policy.py holds the words of the policies; this holds their meaning, where a word is easily taken for another: condition
-operators with and without IfExists, keys of many values, NotResource, wildcards in paths. The evaluator is ministack's
-(MIT), of which nothing else is used. Each case has to come out as it says, and each mutation at the end has to make some
-case come out otherwise.
+policy.py checks the words of the policies. This file checks their meaning, where words are easily confused: condition
+operators with and without IfExists, keys with several values, NotResource, wildcards in paths. The evaluator is
+ministack's (MIT), of which nothing else is used. Each case must give the expected answer, and each mutation at the end
+must change the answer of some case.
 """
 
 import json
@@ -24,7 +24,7 @@ NOBODY = f"{ROLE}/somebody"
 
 
 def decide(documents, action, resource, principal=NOBODY, **keys):
-    """Whether documents that hold of one principal allow an action."""
+    """Whether documents that apply to one principal allow an action."""
     context = iam.EvalContext(
         principal_arn=principal,
         principal_type="AssumedRole",
@@ -47,16 +47,16 @@ def trust(stack, name):
 
 
 def beside_everything(statements):
-    """A policy of a resource, beside a principal whose own policy allows everything."""
+    """A policy of a resource, with a principal whose own policy allows everything."""
     everything = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
     return [everything, {"Statement": statements}]
 
 
 def cases(stack):
-    """(what, whether it is to be allowed, whether it is)"""
+    """(what, whether it should be allowed, whether it is)"""
     role = lambda name: of_role(stack, name)  # noqa: E731
 
-    # Announcements: one entry, many, one of another source, none that says its source.
+    # Announcements: one entry, several, one with another source, one without a source.
     for machine in ("ExportBatch", *(kind.resource("") for kind in KINDS)):
         own = role(f"{machine}StateMachineRole")
         for sources, expected in (
@@ -70,11 +70,11 @@ def cases(stack):
             yield f"{machine} announces as {sources}", expected, decide(own, "events:PutEvents", BUS, **keys)
         yield f"{machine} on another bus", False, decide(own, "events:PutEvents", f"{BUS}2", events__source=["landfall"])
 
-    # Who assumes the roles of the services, and what the roles may be passed to.
+    # Who may assume the roles of the services, and to which services the roles may be passed.
     for kind in KINDS:
         if not kind.role:
             continue
-        # AWS does not document what Customer Profiles tells IAM of whom it acts for.
+        # AWS does not document what Customer Profiles tells IAM about the caller it acts for.
         is_documented = kind.name != "segment-snapshot"
         arn = {"aws__sourcearn": f"arn:aws:{kind.api}:{REGION}:{ACCOUNT}:{kind.things}/1"} if is_documented else {}
         assume = lambda **keys: decide(trust(stack, kind.role), "sts:AssumeRole", "", **{**arn, **keys})  # noqa: E731, B023
@@ -89,7 +89,7 @@ def cases(stack):
         other = decide(role(kind.resource("StartRole")), "iam:PassRole", f"{ROLE}/three")
         yield f"{kind.name} passes another role", False, other
 
-    # Customer Profiles writes in parts, reads back what it wrote, and gives grants to services only.
+    # Customer Profiles writes in parts, reads back what it wrote, and grants access only to services.
     writer, run = role("SegmentSnapshotExportRole"), "arn:aws:s3:::exportbucket/segment-snapshot/run=20261101T050000Z-1/"
     for action, resource, expected in (
         ("s3:PutObject", f"{run}part-0.csv", True),
@@ -115,7 +115,7 @@ def cases(stack):
         )
         yield f"a grant of {key} that says nothing", False, decide(writer, "kms:CreateGrant", key)
 
-    # What may be exported: names that the patterns of a kind take, and names that look like them.
+    # What may be exported: names that match the patterns of a kind, and names that look similar.
     for kind in KINDS:
         stem = f"arn:aws:{kind.api}:{REGION}:{ACCOUNT}:{kind.things}/"
         patterns = EVERYTHING[kind.allowed].split(",") if kind.allowed else ["*"]
@@ -132,7 +132,7 @@ def cases(stack):
                 elsewhere = stem.replace(REGION, "us-east-1")
                 yield f"{action} in another region", False, decide(own, action, f"{elsewhere}{taken[0]}")
 
-    # Entries of a kind are its own functions', and the seal's.
+    # Only a kind's own functions and the seal may write its entries.
     for kind in KINDS:
         start = role(kind.resource("StartRole"))
         for other in KINDS:
@@ -145,7 +145,7 @@ def cases(stack):
             entry = f"arn:aws:s3:::ledgerbucket/{folder}/{kind.name}/1.json"
             yield f"the seal writes {entry}", granted, decide(role("SealReceiptRole"), "s3:PutObject", entry)
 
-    # The seal touches receipts, lists and pointers, wherever events may name a destination, and nothing else.
+    # The seal may write receipts, lists and pointers wherever events may name a destination, and nothing else.
     for place, is_allowed in (("exportbucket/", True), ("aaa/x/", True), ("bbb/", True), ("aaa/", False), ("ccc/", False)):
         for name, is_seal in (
             ("_latest.json", True),
@@ -159,7 +159,7 @@ def cases(stack):
                 granted = decide(role("SealReceiptRole"), action, f"arn:aws:s3:::{place}{name}")
                 yield f"the seal: {action} on {place}{name}", is_allowed and is_seal, granted
 
-    # The bucket itself: the seal of this stack, of an earlier one, and everybody else.
+    # The bucket itself: the seal of this stack, of an earlier stack, and everyone else.
     receipt = "arn:aws:s3:::exportbucket/run=1/_receipt.json"
     exports = beside_everything([*stack.bucket_statements("ExportBucket")])
     for principal, expected in (
@@ -193,7 +193,7 @@ def cases(stack):
     deleted = decide(ledger, "s3:DeleteObject", entry, stack.attribute("SealReceiptRole", "Arn"))
     yield f"{entry} is deleted", False, deleted
 
-    # The bus: who asks, and who announces.
+    # The bus: who asks for jobs, and who announces them.
     statements = [p["Statement"] for p in stack.of("AWS::Events::EventBusPolicy").values()]
     bus = beside_everything(statements)
     own = stack.attribute("SegmentSnapshotStateMachineRole", "Arn")
@@ -208,7 +208,7 @@ def cases(stack):
         granted = decide(bus, "events:PutEvents", BUS, principal, events__source=sources)
         yield f"{principal} puts events of {sources}", expected, granted
 
-    # The key: through S3 for the functions, for its own machine for a machine and its trigger.
+    # The key: the functions use it through S3, a machine and its trigger through its own machine.
     s3, states = f"s3.{REGION}.amazonaws.com", "kms__encryptioncontext__aws__states__statemachinearn"
     starts = [kind.resource("StartRole") for kind in KINDS]
     for name in (*starts, "SealReceiptRole", "VerifyOutputRole", "BatchSummaryRole"):

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Static checks of the template and the state machine: cfn-lint, sam validate, asl-validator, what must hold of them beyond
-# their being valid (policy.py, permissions.txt), the picture of the dashboard (dashboard.py), what their policies allow to
-# an evaluator of IAM (access.py), and that each role has what its function calls and no more (roles.py); what the SAM CLI
-# packages (package.py) and what a release holds (release.py); the commands and recipes of the documents (commands.py,
-# recipes.py) and what they say of the services (facts.py); that no files import each other in a circle (circles.py); and of
-# the licences and sources of all that is linked in (cargo-deny, deny.toml).
-# Installs the tools into the build folder the first time. Needs no AWS account and, once installed, no network.
+# Static checks of the template and the state machine: cfn-lint, sam validate, asl-validator; what must hold besides
+# their validity (policy.py, permissions.txt); the picture of the dashboard (dashboard.py); what their policies allow
+# according to an evaluator of IAM (access.py); that each role allows what its function calls and no more (roles.py);
+# what the SAM CLI packages (package.py) and what a release holds (release.py); the commands and recipes of the
+# documents (commands.py, recipes.py) and what they say about the services (facts.py); that no files import each other
+# in a circle (circles.py); and the licences and sources of all linked crates (cargo-deny, deny.toml).
+# The first run installs the tools into the build folder. The script needs no AWS account and, once installed, no
+# network.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -23,7 +24,7 @@ die() {
     exit 1
 }
 
-# A package registry, or the way to it, may fail for longer than a tool itself tries again.
+# A package registry, or the network to it, may fail for longer than a tool itself retries.
 up_to_three_times() {
     local call
     for call in 1 2; do
@@ -34,10 +35,10 @@ up_to_three_times() {
     "$@"
 }
 
-# What a folder was made from; written last, so that an interrupted installation is begun anew.
+# The inputs of an installation. Written last, so that an interrupted installation starts again.
 is_whole() { [[ -f $1/landfall-stamp && $(<"$1/landfall-stamp") == "$2" ]]; }
 
-# Not all pinned packages have wheels for a newer Python than 3.14, which is taken only if there is no other.
+# Not all pinned packages have wheels for Pythons after 3.14, so a newer one is only used if there is no other.
 python=${LANDFALL_PYTHON:-}
 if [[ -z $python ]]; then
     python=python3
@@ -56,7 +57,7 @@ command -v "$python" >/dev/null ||
 command -v npm >/dev/null && command -v node >/dev/null ||
     die "there is no npm or no node. Install Node.js 18 or newer with npm (Debian: apt install nodejs npm)."
 
-# One installation at a time: two runs of this script share the build folder.
+# Only one installation at a time, because two runs of this script share the build folder.
 mkdir -p "$own"
 if command -v flock >/dev/null; then
     exec 9>"$own/static.lock"
@@ -69,14 +70,15 @@ if ! is_whole "$venv" "$stamp" || [[ ! -x $bin/python ]]; then
     rm -rf "$venv"
     env -u PYTHONHOME -u PYTHONPATH "$python" -m venv "$venv" ||
         die "Python could not create a virtual environment; on Debian: apt install python3-venv"
-    # --no-deps: requirements.txt names everything, so nothing unpinned can come in.
+    # --no-deps: requirements.txt names every package, so nothing unpinned is installed.
     up_to_three_times env -u PIP_USER -u PIP_TARGET "$bin/python" -m pip install --quiet --disable-pip-version-check \
         --no-input --progress-bar off --no-deps --requirement "$here/requirements.txt" ||
         die "pip could not install the packages; its own words are above."
     printf '%s\n' "$stamp" >"$venv/landfall-stamp"
 fi
 
-# S3 for what `sam package` uploads: moto as `cargo local` has it, with what it needs for S3 beside the packages above.
+# The S3 for uploads of `sam package`: moto as in `cargo local`, with its dependencies for S3 besides the packages
+# above.
 stamp=$(
     "$python" --version | cut -d. -f1,2
     awk '/^(moto|responses|xmltodict|py-partiql-parser|flask-cors)==/ { inside = 1 } inside { print } !/\\$/ { inside = 0 }' \
@@ -94,7 +96,7 @@ if ! is_whole "$moto" "$stamp"; then
     printf '%s\n' "$stamp" >"$moto/landfall-stamp"
 fi
 
-# The evaluator is a module of ministack that needs nothing of what ministack as a whole asks for.
+# The evaluator is a module of ministack that needs none of ministack's dependencies.
 stamp=$("$python" --version | cut -d. -f1,2; cat "$here/evaluator.txt")
 if ! is_whole "$evaluator" "$stamp"; then
     say "installing an evaluator of IAM policies into $evaluator (once)"
@@ -117,7 +119,7 @@ if ! is_whole "$node" "$stamp"; then
     printf '%s\n' "$stamp" >"$node/landfall-stamp"
 fi
 
-# The tools look for an account's settings and report home if they are let.
+# Otherwise the tools would look for an account's settings and send usage data.
 export SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-central-1 AWS_EC2_METADATA_DISABLED=true PYTHONDONTWRITEBYTECODE=1
 unset AWS_PROFILE AWS_REGION
 
@@ -128,7 +130,7 @@ run() {
 }
 run "cfn-lint" "$bin/cfn-lint" template.yaml
 run "sam validate --lint" "$bin/sam" validate --lint --language-extensions --template-file template.yaml
-# The resource of a task has to be an ARN, and is one when the partition is known.
+# The resource of a task must be an ARN, and it is one once the partition is filled in.
 mkdir -p "$own/static-definitions"
 for definition in statemachine/*.asl.json; do
     deployed=$own/static-definitions/${definition##*/}

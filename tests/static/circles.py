@@ -1,11 +1,12 @@
 """No files of a crate import each other in a circle.
 
-What must stay true: whoever reads a file can read what it rests on first. A file imports another one when it names something
-of it, by `use` or by a path, outside of its tests. To declare a module is no import. Nor is to hand on a name that the file
-does not use itself (`pub use`): whoever imports that name imports the file where it is defined. Cargo refuses circles of crates.
+What must stay true: whoever reads a file can first read what it depends on. A file imports another file if it names an
+item of that file outside of its tests, by `use` or by a path. Declaring a module is no import. Neither is re-exporting
+a name that the file does not use itself (`pub use`): whoever imports that name imports the file that defines it. Cargo
+itself refuses circles of crates.
 
-The modules of a crate are found as the compiler finds them, from `lib.rs`, `main.rs` and `bin/` on. What is read is text:
-macros are not expanded. At the end a few crates that are made up show what the check finds and what it lets pass.
+The modules of a crate are found as the compiler finds them, from `lib.rs`, `main.rs` and `bin/`. The files are read as
+text, and macros are not expanded. At the end, a few made-up crates show what the check finds and what it allows.
 """
 
 import re
@@ -14,10 +15,10 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# A text may hold what looks like a comment, and the other way round: they are read in one go.
+# A string may hold something like a comment and the other way round, so both are read in one pass.
 COMMENT_OR_TEXT = re.compile(r"""//[^\n]*|/\*.*?\*/|\bb?r(#*)".*?"\1|"(?:\\.|[^"\\])*"|'(?:\\[^']+|[^'\\])'""", re.S)
 OF_TESTS = re.compile(r"#\[cfg\((?:test\)|all\(test,)[^\n]*\]")
-# Who may see an item is no import of it.
+# A visibility is no import.
 VISIBLE = re.compile(r"\bpub\((?:crate|super|self|in [\w:]+)\)")
 DECLARED = re.compile(r"\bmod (\w+);")
 USE = re.compile(r"(\bpub )?\buse ([^;]+);")
@@ -25,7 +26,7 @@ PATH = re.compile(r"\b((?:crate|self|super)(?:::\w+)+)")
 
 
 def code(text):
-    """A file without its comments and texts, and without what is compiled for tests alone."""
+    """A file without its comments, strings, and code that is compiled only for tests."""
     text = VISIBLE.sub("pub", COMMENT_OR_TEXT.sub("", text))
     while found := OF_TESTS.search(text):
         text = text[: found.start()] + text[end_of_item(text, found.end()) :]
@@ -42,7 +43,7 @@ def end_of_item(text, start):
 
 
 def leaves(tree):
-    """The paths that a `use` names, each as [step], with the name that the file has for it."""
+    """The paths that a `use` names, each as [step], with the name that the file uses for it."""
     head, brace, rest = tree.strip().partition("{")
     if not brace:
         path, _, name = head.partition(" as ")
@@ -62,7 +63,7 @@ def leaves(tree):
 
 
 class File:
-    """A file of a crate: which module it is, which modules it declares, and what it names."""
+    """A file of a crate: its module, the modules that it declares, and the names that it uses."""
 
     def __init__(self, path, module):
         self.path, self.module = path, module
@@ -70,7 +71,7 @@ class File:
         self.children = DECLARED.findall(text)
         uses = [(bool(public), *leaf) for public, tree in USE.findall(text) for leaf in leaves(tree)]
         own = DECLARED.sub("", USE.sub("", text))
-        # What it hands on, and what it names itself.
+        # The names that it re-exports, and those that it uses itself.
         self.handed_on = {name: steps for public, steps, name in uses if public}
         self.named = [steps for public, steps, name in uses if not public or re.search(rf"(?<![.\w]){name}\b", own)]
         paths = PATH.findall(own)
@@ -85,7 +86,7 @@ class File:
 
 
 def crate(root):
-    """The files of the crate that begins with one, by their modules."""
+    """The files of the crate with this root, by module."""
     files, left = {}, [(root, ())]
     while left:
         path, module = left.pop()
@@ -100,7 +101,7 @@ def crate(root):
 
 
 def absolute(file, steps):
-    """A path from the root of its crate, or None where it leads to another crate."""
+    """A path from the root of its crate, or None if it leads to another crate."""
     first, *rest = steps
     if first in file.children:
         return (*file.module, *steps)
@@ -117,7 +118,7 @@ def absolute(file, steps):
 
 
 def where(files, path, seen=()):
-    """The file that a path leads into: the module of the longest part of it, and on from there by what that hands on."""
+    """The file that a path leads to: the module of its longest prefix, and from there through re-exports."""
     module = next(path[:length] for length in range(len(path), -1, -1) if path[:length] in files)
     rest = path[len(module) :]
     if rest and rest[0] in files[module].handed_on and (module, rest[0]) not in seen:
@@ -162,7 +163,7 @@ def circles(arrows):
 
 
 def problems(root, base):
-    """A line for each circle of the crate that begins with a file."""
+    """A line for each circle of the crate with this root."""
     files = crate(root)
     arrows = imports(files)
     for group in circles(arrows):
@@ -182,14 +183,14 @@ def roots(base):
             yield from sorted([*source.glob("bin/*.rs"), *source.glob("bin/*/main.rs")])
 
 
-# A crate that is made up, and whether the check is to find a circle in it.
+# A made-up crate, and whether the check must find a circle in it.
 MADE_UP = [
     ({"lib.rs": "mod a; mod b;", "a.rs": "use crate::b::B;", "b.rs": "pub struct B;"}, False),
     ({"lib.rs": "mod a; mod b;", "a.rs": "use crate::b::B;", "b.rs": "fn f() { crate::a::g() }"}, True),
     ({"lib.rs": "mod a; mod b; mod c;", "a.rs": "use crate::{b::{self, B}};", "b.rs": "use super::c;", "c.rs": "use super::a::A;"}, True),
     ({"lib.rs": "mod a; mod b;", "a.rs": "use crate::b::B;", "b.rs": "#[cfg(test)]\nmod tests { use crate::a::A; }"}, False),
     ({"lib.rs": "mod a; mod b;", "a.rs": "use crate::b::B;", "b.rs": '// crate::a\nconst A: &str = "crate::a::A";'}, False),
-    # A parent that hands on what a child defines is no circle; one that uses it is.
+    # A parent that re-exports an item of its child is no circle. A parent that uses the item is one.
     ({"lib.rs": "mod a;", "a.rs": "mod b; mod c; pub use self::b::B;", "a/b.rs": "pub struct B;", "a/c.rs": "use super::B;"}, False),
     ({"lib.rs": "mod a;", "a.rs": "mod b; use self::b::B;\npub struct A(B);", "a/b.rs": "use super::A;"}, True),
     ({"lib.rs": "mod a; fn f() { a::g() }", "a.rs": "use crate::f;"}, True),

@@ -1,8 +1,8 @@
-"""The commands that docs/ and the README tell people to type, held against AWS's own models.
+"""Checks the commands in docs/ and the README against AWS's own models.
 
-Each `aws …` of a code block names an operation that botocore knows, with options that are its members, all that it
-requires, values of their types, and a query that parses. Each `sam …` has options that this SAM CLI knows, and names
-parameters of the template. Whether a command does what its page says is not shown.
+Each `aws …` of a code block names an operation that botocore knows, with options that are its members, all required
+ones, values of the right types, and a query that parses. Each `sam …` has options that this SAM CLI knows, and names
+parameters of the template. Whether a command does what its page says is not checked.
 """
 
 import importlib
@@ -20,15 +20,15 @@ from botocore.validate import ParamValidator
 from samcli.yamlhelper import yaml_parse
 
 ROOT = Path(__file__).resolve().parents[2]
-# Of the CLI itself, for every operation.
+# Options of the CLI itself, for every operation.
 GLOBAL = {"output", "query", "region", "profile", "no-paginate", "max-items", "page-size", "starting-token"}
-# Commands of the CLI's own, beside those of the API.
+# Commands of the CLI itself, besides those of the API.
 OF_CLI = {"s3": {"cp", "ls", "rb", "rm", "mb", "mv", "sync"}}
 ANYTHING = "placeholder-of-some-length"
 
 
 def blocks(text):
-    """The code blocks of a page: fenced ones, and those that are indented by four spaces after an empty line."""
+    """The code blocks of a page: fenced blocks, and blocks that are indented by four spaces after an empty line."""
     inside, block, fenced, before = False, [], False, ""
     for line in [*text.splitlines(), ""]:
         if line.lstrip().startswith("```"):
@@ -50,7 +50,8 @@ def blocks(text):
 
 
 def words(text):
-    """The words of a shell command, up to what ends it. What the shell would put in place of something is a placeholder."""
+    """The words of a shell command up to its end. A placeholder stands for everything that the shell would substitute.
+    """
     found, word, started, at, quote = [], "", False, 0, None
     while at < len(text):
         c = text[at]
@@ -88,14 +89,14 @@ def words(text):
 
 def commands(text, program):
     for block in blocks(text):
-        # What follows a comment sign is not typed.
+        # Text after a comment sign is not typed.
         block = re.sub(r"(?m)\s#\s.*$", "", block)
         for match in re.finditer(rf"(?m)(?:^|(?<=[\s(|;&`])){program} (?=[a-z])", block):
             yield words(block[match.end() :])
 
 
 def options(arguments):
-    """{option: its values}, and what stands before any."""
+    """{option: its values}, and the words before any option."""
     given, name = {}, None
     for word in arguments:
         if word.startswith("--"):
@@ -116,7 +117,7 @@ def model(service):
 
 
 def typed(values, shape):
-    """The value of an option as the CLI reads it: JSON, its shorthand, or plain words."""
+    """The value of an option as the CLI reads it: JSON, shorthand, or plain words."""
     if shape.type_name in ("structure", "map", "list") and len(values) == 1 and values[0][:1] in "[{":
         return json.loads(values[0], strict=False)
     if shape.type_name == "list":

@@ -1,8 +1,8 @@
-"""Draws the dashboard of template.yaml as docs/dashboard.svg, and holds the picture and the metrics against the sources.
+"""Draws the dashboard of template.yaml as docs/dashboard.svg, and checks the picture and the metrics.
 
-The picture has the widgets where the definition puts them, with their titles and a line for each metric; the numbers are
-made up. `LANDFALL_UPDATE=1` draws it anew. Every metric of the stack's own that the dashboard asks for is one that
-functions/output/src/metrics.rs writes or that a metric filter of the template makes.
+The picture has the widgets in the places of the definition, with their titles and a line for each metric. The numbers
+are made up. `LANDFALL_UPDATE=1` draws it again. Each of the stack's own metrics on the dashboard must be written by
+functions/output/src/metrics.rs or made by a metric filter of the template.
 """
 
 import json
@@ -94,7 +94,7 @@ def main():
     found = list(problems(stack))
     if not PICTURE.is_file() or PICTURE.read_text() != drawn:
         found.append("docs/dashboard.svg is not drawn from this definition; LANDFALL_UPDATE=1 draws it anew")
-    # What is wrong is noticed.
+    # The check notices faults.
     body = stack.of("AWS::CloudWatch::Dashboard")["Overview"]
     for of, by in (('MetricName=\\"Rows\\"', 'MetricName=\\"Lines\\"'), ('"x": 12, "y": 0', '"x": 11, "y": 0')):
         right, body["DashboardBody"] = body["DashboardBody"], body["DashboardBody"].replace(of, by)

@@ -1,11 +1,11 @@
-"""What docs/ say that AWS's services cannot do, held against AWS's own models."""
+"""Checks what docs/ say that AWS's services cannot do against AWS's own models."""
 
 import sys
 
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
-# The operations of each service that have to do with its jobs: none of them stops one (docs/operations.md, "Cancel a job").
+# The operations of each service that concern its jobs. None of them stops a job (docs/operations.md, "Cancel a job").
 JOBS = {
     "customer-profiles": ("SegmentSnapshot", {"CreateSegmentSnapshot", "GetSegmentSnapshot"}),
     "pinpoint": (
@@ -23,7 +23,7 @@ JOBS = {
         },
     ),
 }
-# All that a sender of events chooses: no member beside `detail` of what EventBridge hands over (docs/architecture.md, "Cancelling").
+# Everything that a sender of events can choose: no other member than `detail` (docs/architecture.md, "Cancelling").
 SENT = {"Time", "Source", "Resources", "DetailType", "Detail", "EventBusName", "TraceHeader"}
 
 

@@ -1,11 +1,11 @@
-"""What `sam build` and `sam package` make of the template, and the resources that its change set would have.
+"""Checks what `sam build` and `sam package` make from the template, and the resources of its change set.
 
-The SAM CLI packages the template twice, as `sam deploy` does it and after `sam build`, and uploads to moto's S3. What lies
-there is read back: each function's archive holds one executable `bootstrap`, each definition is the file itself. The
-SAM CLI's processor of loops and SAM's translator turn the packaged template into what CloudFormation gets; for some choices
-of parameters its resources are held against those that template.yaml names, under its own conditions. The
-binaries are stubs, so that nothing is compiled: that the real ones run is not shown here. Nor is it shown that
-CloudFormation makes these resources.
+The SAM CLI packages the template twice, as `sam deploy` does and after `sam build`, and uploads to moto's S3. The
+uploads are read back: each function's archive holds one executable `bootstrap`, and each definition is the file itself.
+The SAM CLI's processor of loops and SAM's translator turn the packaged template into what CloudFormation gets. For some
+choices of parameters, the resulting resources are compared with those that template.yaml names under its own
+conditions. The binaries are stubs, so that nothing is compiled. The check does not show that the real ones run, nor
+that CloudFormation can make these resources.
 """
 
 import io
@@ -28,7 +28,8 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AW
 
 
 def sources(folder):
-    """A copy of what is packaged, with stubs for the binaries. A release build may lie in the place of the real ones."""
+    """A copy of the packaged files, with stubs for the binaries. A release build may be in the place of the real ones.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "statemachine", folder / "statemachine")
     shutil.copy(ROOT / "template.yaml", folder)
@@ -77,7 +78,7 @@ def stored(s3, place):
     return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
 
 
-# What SAM makes of each of its resources, by the resource's name.
+# The resources that SAM makes from each of its own, by name.
 MADE = {"AWS::Serverless::Function": ("AWS::Lambda::Function", "AWS::Lambda::Version", "AWS::Lambda::Alias")}
 
 
@@ -144,7 +145,7 @@ def main():
     if uris[0] != uris[1]:
         faults.append("sam build changes what is uploaded")
     faults += faults_of_changes(template, packaged[0])
-    # What is wrong is noticed.
+    # The check notices faults.
     broken = stacks.expanded(yaml_parse((folder / "deployed.yaml").read_text()))
     functions = [broken["Resources"][name]["Properties"] for name in ("SealReceiptFunction", "VerifyOutputFunction")]
     functions[0]["CodeUri"], functions[1]["CodeUri"] = functions[1]["CodeUri"], functions[0]["CodeUri"]

@@ -1,10 +1,10 @@
-"""What must hold of template.yaml and the state machines beyond their being valid.
+"""Checks what must hold of template.yaml and the state machines besides their validity.
 
-What each role may do and what each function is told stands in permissions.txt, written from the template: a change of the
-template shows there, line by line, for whoever reviews it (`LANDFALL_UPDATE=1` writes it anew). The checks below hold what
-is right whatever the lists say, and read names, sizes, variables and limits from the template. access.py and roles.py say
-what the permissions mean and whether they are needed. Each check is shown to notice what it is there for: the mutations at
-the end break the template or a definition, one way each. A check without a mutation is an error.
+permissions.txt is written from the template and lists what each role may do and what each function gets. A reviewer
+sees each change of the template there, line by line (`LANDFALL_UPDATE=1` writes it again). The checks below hold
+whatever the lists say, and read names, sizes, variables and limits from the template. access.py and roles.py check what
+the permissions mean and whether they are needed. The mutations at the end each break the template or a definition in
+one way, and show that the checks notice it. A check without a mutation is an error.
 """
 
 import copy
@@ -38,14 +38,14 @@ from stack import (
 )
 
 PERMISSIONS = ROOT / "tests/static/permissions.txt"
-# The role whose sessions act for registered users of Quick Sight.
+# The role for sessions of registered users of Quick Sight.
 SESSION_ROLE = "DashboardSnapshotSessionRole"
-# Actions for which AWS knows no resource, so that "*" is all that can be written.
+# Actions for which AWS knows no resource, so that only "*" can be written.
 WITHOUT_RESOURCE = re.compile(r"quicksight:GetIdentityContext|xray:(Put\w+|GetSampling\w+)|logs:(\w+LogDeliver\w+|\w+ResourcePolic\w+|DescribeLogGroups)")
 
 
 class Kind:
-    """A kind of job, as the template has it."""
+    """A kind of job in the template."""
 
     def __init__(self, template, name):
         row = template["Mappings"]["Machines"][name]
@@ -53,14 +53,15 @@ class Kind:
         switches = Switches(template, name)
         self.parameter, self.expression, self.request = switches.deploys, switches.schedules, switches.request
         variables = template["Resources"][f"{name}StartFunction"]["Properties"]["Environment"]["Variables"]
-        # The list of the names that an event may give its thing, such as a domain: no other list is of one kind alone.
+        # The list of names that an event may give its resource, such as a domain. No other list belongs to one kind
+        # alone.
         own = set(variables) - {"LANDFALL_ALLOWED_ROLES", "LANDFALL_ALLOWED_QUICK_SIGHT_USERS"}
         (self.allowed_variable,) = [key for key in own if key.startswith("LANDFALL_ALLOWED_")] or [None]
         self.allowed = references(variables.get(self.allowed_variable))[0] if self.allowed_variable else None
         self.role = variables.get("LANDFALL_DEFAULT_ROLE_ARN", {}).get("Fn::GetAtt", [None])[0]
         trust = template["Resources"][self.role]["Properties"]["AssumeRolePolicyDocument"] if self.role else {}
         self.service = trust["Statement"][0]["Principal"]["Service"] if self.role else None
-        # One whose service is given a role that may not write only reads.
+        # A kind whose service gets a role that may not write only reads.
         attached = template["Resources"][self.role]["Properties"].get("ManagedPolicyArns", []) if self.role else []
         self.writes = not self.role or {"Ref": "WriterPolicy"} in attached
 
@@ -69,17 +70,17 @@ class Kind:
 
 
 class Facts:
-    """All that the checks look at: the template as it stands, without its loops, translated, and resolved."""
+    """Everything that the checks look at: the template as it is, without its loops, translated, and resolved."""
 
     def __init__(self, source, template=None, raw=None, parsed=None):
         self.source = source
         self.template = template or expanded(source)
         self.raw = raw or transformed(self.template)
         self.parsed = parsed or definitions()
-        # That of the kinds, and that of batches of them.
+        # The definition of the kinds, and that of batches.
         self.machine, self.batch = self.parsed[DEFINITION], self.parsed[BATCH_DEFINITION]
         self.kinds = [Kind(self.template, name) for name in names_of_kinds(source)]
-        # The parameters that hold which names an event may give.
+        # The parameters that hold the names that an event may use.
         self.names = [kind.allowed for kind in self.kinds if kind.allowed]
 
     @cached_property
@@ -102,7 +103,7 @@ CHECKS = {}
 
 
 def check(function):
-    """A check yields one line for each thing that is wrong."""
+    """Registers a check, which yields one line for each fault."""
     CHECKS[function.__name__] = function
     return function
 
@@ -121,7 +122,7 @@ def statement_line(statement):
 
 
 def permissions(facts):
-    """What the stack may do with everything given, in lines: of each role, of each policy of a resource."""
+    """What the stack may do if every parameter is given, as lines: by role, and by policy of a resource."""
     stack = facts.full
     for name, statements in sorted(stack.grants().items()):
         role = stack.of("AWS::IAM::Role")[name]
@@ -141,7 +142,7 @@ def permissions(facts):
 
 
 @check
-def permissions_are_those_that_are_written_down(facts):
+def permissions_match_permissions_txt(facts):
     written = PERMISSIONS.read_text().splitlines()
     found = list(permissions(facts))
     for line in sorted(set(found) - set(written)):
@@ -170,8 +171,8 @@ def grants_are_narrow(facts):
 
 
 @check
-def nothing_is_of_one_partition_alone(facts):
-    """A task of another partition than its execution's ends that without a catch, and so without a seal."""
+def no_arn_names_a_fixed_partition(facts):
+    """A task of another partition than its execution's ends that execution without a catch, and so without a seal."""
     for path, part in {"template.yaml": facts.raw["Resources"], **facts.parsed}.items():
         text = json.dumps(part)
         if "arn:aws:" in text:
@@ -186,8 +187,8 @@ def nothing_is_of_one_partition_alone(facts):
 
 
 @check
-def roles_are_whose_they_should_be(facts):
-    """A function's is its own and Lambda's; a service acts for this account; paths say who a role belongs to."""
+def each_role_belongs_to_one_function_or_service(facts):
+    """A function's role is its own and only Lambda's. A service acts for this account. Paths show whose role it is."""
     stack = facts.full
     functions = [stack.role_of(function["Role"]) for function in stack.functions.values()]
     machines = [stack.role_of(machine["RoleArn"]) for machine in stack.machines.values()]
@@ -198,7 +199,7 @@ def roles_are_whose_they_should_be(facts):
         f"{account}/landfall-machines/{STACK}/*": set(machines),
         f"{account}/landfall-sessions/{STACK}/*": {SESSION_ROLE},
     }
-    # Of registered users: the two functions that make a session of theirs, and nobody else.
+    # For registered users: only the two functions that make their sessions.
     acting = [stack.attribute(f"DashboardSnapshot{step}Role", "Arn") for step in ("Start", "Poll")]
     trust = stack.of("AWS::IAM::Role")[SESSION_ROLE]["AssumeRolePolicyDocument"]["Statement"]
     if trust != [{"Effect": "Allow", "Principal": {"AWS": acting}, "Action": ["sts:AssumeRole", "sts:SetContext"]}]:
@@ -229,13 +230,13 @@ def roles_are_whose_they_should_be(facts):
             yield f"{name} may not trace"
 
 
-# What stands beside the data and is trusted: the receipt, its list of objects, the pointer to the newest receipt.
+# The trusted objects beside the data: the receipt, its list of objects, the pointer to the newest receipt.
 OF_SEAL = ("_receipt.json", "_objects.jsonl", "_manifest.json", "_latest.json")
 
 
 @check
 def only_seal_writes_receipts(facts):
-    """Whoever else may write exports is denied the names of a seal, in other buckets than the stack's too."""
+    """Every other role that may write exports is denied the names of a seal, in foreign buckets, too."""
     refusal = {"Effect": "Deny", "Action": "s3:PutObject", "Resource": [f"arn:aws:s3:::*/{file}" for file in OF_SEAL]}
     for stack in facts.stacks:
         functions = {stack.role_of(function["Role"]) for function in stack.functions.values()}
@@ -258,10 +259,10 @@ def only_seal_writes_receipts(facts):
 
 
 @check
-def an_absent_key_answers_404(facts):
-    """Whoever reads objects may list their bucket: S3 answers 403 for an absent key otherwise.
+def readers_may_list_so_that_an_absent_key_gives_404(facts):
+    """Whoever reads objects may list their bucket. Otherwise S3 answers 403 for an absent key.
 
-    Not so for the machines: a list of slices that cannot be read is the same error to them, whatever the reason.
+    This does not apply to the machines, for which any unreadable list of slices is the same error.
     """
     for stack in facts.stacks:
         machines = {stack.role_of(machine["RoleArn"]) for machine in stack.machines.values()}
@@ -277,8 +278,8 @@ def an_absent_key_answers_404(facts):
 
 
 @check
-def buckets_let_in_quick_sight_alone(facts):
-    """And only where its kind is deployed. Everyone else has a role, which says what it may do."""
+def bucket_policies_allow_only_quick_sight(facts):
+    """And only if its kind is deployed. Everyone else has a role, which says what it may do."""
     role = {"QuickSightRoleArn": EVERYTHING["QuickSightRoleArn"]}
     for parameters, principals in (
         ({}, []),
@@ -298,8 +299,8 @@ def buckets_let_in_quick_sight_alone(facts):
 
 
 @check
-def what_may_be_exported_is_held_by_iam(facts):
-    """The gate's patterns once more; where everything may be exported, nothing is denied."""
+def iam_repeats_what_may_be_exported(facts):
+    """IAM repeats the patterns of the functions. If everything may be exported, nothing is denied."""
     for stack, is_held in ((facts.plain, False), (facts.full, True)):
         for kind in facts.kinds:
             if not kind.allowed or kind.resource("StartFunction") not in stack.functions:
@@ -319,20 +320,21 @@ def what_may_be_exported_is_held_by_iam(facts):
                     yield f"{kind.resource(suffix)} is denied all but {denied} of {stem}"
     for name in facts.names:
         pattern = re.compile(facts.template["Parameters"][name]["AllowedPattern"])
-        # What means more to IAM than to the gate: another segment of a path, one character, a variable.
+        # What IAM reads differently from the functions: another segment of a path, a single character, a variable.
         taken = [t for t in ("*", "shop", "a*b*", "*-x_1", "", "a/b", "a?", "${aws:username}", "a b", "a,b", "ä") if pattern.fullmatch(t)]
         if taken != ["*", "shop", "a*b*", "*-x_1"]:
             yield f"{name} takes {taken}"
 
 
-# The most that the parameters promise to take: see AllowedDestinations, and those of names, such as AllowedDomains.
+# The most that the parameters promise to accept: see AllowedDestinations, and the parameters for names, such as
+# AllowedDomains.
 FOLDERS_AT_MOST, PREFIX_AT_MOST = 20, 60
 NAMES_AT_MOST, NAME_AT_MOST = 30, 64
 
 
 @check
-def policies_fit_what_the_parameters_take(facts):
-    """IAM's quotas, which do not count white space, and Lambda's of an environment."""
+def the_longest_parameters_fit_the_quotas_of_policies(facts):
+    """The quotas of IAM, which do not count white space, and Lambda's quota of an environment."""
     buckets = [f"{n:02}".ljust(63, "b") for n in range(FOLDERS_AT_MOST)]
     folders = {
         "AllowedDestinations": ",".join(f"s3://{bucket}/{'p' * (PREFIX_AT_MOST - 1)}/" for bucket in buckets),
@@ -394,14 +396,14 @@ def functions_are_the_built_binaries(facts):
 
 
 @check
-def logs_lie_in_two_places_and_hold_no_data(facts):
+def logs_are_in_two_places_and_hold_no_data(facts):
     stack = facts.full
     for name, group in stack.of("AWS::Logs::LogGroup").items():
         if not group.get("RetentionInDays"):
             yield f"{name} is kept for ever"
     for name, function in stack.functions.items():
         logging = function["LoggingConfig"]
-        # Lambda's REPORT lines come at the level INFO.
+        # Lambda logs its REPORT lines at the level INFO.
         wanted = (stack.ref("FunctionLogs"), "JSON", "INFO")
         if (logging.get("LogGroup"), logging["LogFormat"], logging.get("SystemLogLevel")) != wanted:
             yield f"{name} logs as {logging}"
@@ -423,7 +425,7 @@ def functions_get_the_variables_that_the_code_reads(facts):
     given = {name: set(function["Environment"]["Variables"]) for name, function in facts.full.functions.items()}
     if read ^ set().union(*given.values()):
         yield f"the code reads {sorted(read - set().union(*given.values()))}, and not {sorted(set().union(*given.values()) - read)}"
-    # What a start function is told beside the others, each where its kind has some of it.
+    # The further variables of a start function, each for the kinds that need it.
     of_all = set.intersection(*given.values())
     if of_all != set(facts.template["Globals"]["Function"]["Environment"]["Variables"]):
         yield f"all functions are told {sorted(of_all)}"
@@ -437,10 +439,10 @@ def functions_get_the_variables_that_the_code_reads(facts):
         ):
             if (variable in own) != needed:
                 yield f"{kind.name} is {'not ' if needed else ''}told {variable}"
-    # What an event may name is decided where it is read; the other steps get the job.
+    # The start function decides what an event may name. The other steps get the job.
     steps = {kind.resource("StartFunction") for kind in facts.kinds} | {"BatchPlanFunction"}
     for name in set(given) - steps:
-        # For whom a job may act is held at each poll too.
+        # Each poll checks again for whom a job may act.
         of_users = {"LANDFALL_ALLOWED_QUICK_SIGHT_USERS", "LANDFALL_USER_SESSION_ROLE_ARN"}
         of_users &= given[name.replace("Poll", "Start")] if name.endswith("PollFunction") else set()
         if given[name] - {"LANDFALL_METRICS"} != of_all | of_users:
@@ -471,7 +473,7 @@ def parameters_agree_with_the_code(facts):
         if not names:
             yield f"no parameter sets {variable}"
         for parameter in (parameters[name] | {"name": name} for name in names):
-            # What differs by kind has no default of its own.
+            # A variable that differs by kind has no default of its own.
             if variable in {**of_all, **of_plan} and int(parameter["Default"]) != number(default):
                 yield f"{parameter['name']} is {parameter['Default']} by default, in the code {default}"
             if parameter["MinValue"] < number(least) or parameter["MaxValue"] > number(most):
@@ -488,16 +490,17 @@ def parameters_agree_with_the_code(facts):
         yield "PollMinSeconds can be larger than PollMaxSeconds"
 
 
-# Of a function, what every version of it shares.
+# The properties of a function that all its versions share.
 OF_ALL_VERSIONS = {"Code", "Tags", "ReservedConcurrentExecutions"}
 
 
 @check
-def what_changes_a_function_publishes_a_version(facts):
-    """And nothing else does: Lambda publishes no second version of what did not change, and the update would fail.
+def every_change_of_a_function_publishes_a_version(facts):
+    """Only a change of the function does: Lambda publishes no second version of an unchanged function, and the update
+    would fail.
 
-    SAM names a version by the function's code and properties. The language extensions put the values of parameters into
-    resources before, but not into Globals; of these SAM looks values up in the function's Code alone.
+    SAM names a version after the function's code and properties. The language extensions fill in the values of
+    parameters in resources beforehand, but not in Globals, whose values SAM looks up only in the function's Code.
     """
     for name, resource in facts.raw["Resources"].items():
         if resource["Type"] == "AWS::Lambda::Version" and resource.get("DeletionPolicy") != "Retain":
@@ -519,7 +522,9 @@ def what_changes_a_function_publishes_a_version(facts):
 
 
 def versions(facts, parameters):
-    """The logical name of the version that SAM makes of each function, where the language extensions put values before."""
+    """The logical name of the version that SAM makes of each function, after the language extensions have filled in
+    values.
+    """
     conditions = facts.stack(parameters)
 
     def put(node):
@@ -541,7 +546,7 @@ def versions(facts, parameters):
 
 
 def another(facts, name, base):
-    """Another value of a parameter than the one it has."""
+    """Another value of a parameter than its current one."""
     parameter = facts.template["Parameters"][name]
     for candidate in [*map(str, parameter.get("AllowedValues", [])), str(parameter["Default"])]:
         if candidate != base[name]:
@@ -551,7 +556,7 @@ def another(facts, name, base):
 
 @check
 def parameters_are_documented_and_have_defaults(facts):
-    """Every parameter has a default, which the template itself takes, and a place in the console and the documents."""
+    """Every parameter has a default that the template itself accepts, and a place in the console and the documents."""
     table = (ROOT / "docs/deploy.md").read_text().partition("## Parameters of the stack\n")[2].partition("\n## ")[0]
     documented = dict(re.findall(r"^\| `(\w+)` \| (?:`([^`]*)`)? ?\|", table, re.MULTILINE))
     groups = facts.template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
@@ -585,8 +590,10 @@ def parameters_are_documented_and_have_defaults(facts):
 
 
 @check
-def nobodys_answers_are_tracked(facts):
-    """`sam deploy --guided` writes what it was told into samconfig.toml. The example tells the CLI what the loops need."""
+def samconfig_toml_is_not_committed(facts):
+    """`sam deploy --guided` writes its answers into samconfig.toml. The example gives the CLI the options that the
+    loops need.
+    """
     if "/samconfig.toml" not in (ROOT / ".gitignore").read_text().splitlines():
         yield "samconfig.toml is not ignored"
     example = tomlkit.parse((ROOT / "samconfig.example.toml").read_text())["default"]
@@ -607,7 +614,7 @@ def nobodys_answers_are_tracked(facts):
 
 
 def path_of(machine):
-    """The path of the definition that a state machine is made of."""
+    """The path of the definition of a state machine."""
     return machine["DefinitionS3Location"]["Key"]
 
 
@@ -630,9 +637,9 @@ def tasks(definition):
 
 @check
 def machines_are_made_of_their_definitions(facts):
-    """Each with what its definition names, and versions of functions that end before their task does.
+    """Each machine gets what its definition names, and versions of functions that end before their task does.
 
-    Else a task is tried again while its function still works.
+    Otherwise a task would be retried while its function still works.
     """
     functions, versions = facts.full.functions, facts.full.of("AWS::Lambda::Version")
     by_arn = {facts.full.ref(name): version["FunctionName"] for name, version in versions.items()}
@@ -652,7 +659,7 @@ def machines_are_made_of_their_definitions(facts):
                 yield f"{name}: the state {state} invokes no version of a function of the template"
             elif variable and task.get("TimeoutSeconds", 0) <= functions[function]["Timeout"]:
                 yield f"{name}: the state {state} ends before {function}"
-            # The integration with EventBridge adds execution and state machine to the resources of each entry.
+            # The integration with EventBridge adds the execution and the state machine to the resources of each entry.
             for entry in task["Parameters"].get("Entries", []):
                 if any(member.startswith("Resources") for member in entry):
                     yield f"{definition}: {state} names resources, beside those that Step Functions adds"
@@ -665,7 +672,7 @@ def machines_are_made_of_their_definitions(facts):
                 yield f"{name} may not follow its map {state['Label']}"
 
 
-# What ends a task at its time-out or the function's; every other error is an answer, which comes sooner.
+# Errors that end a task at its time-out or at the function's. Every other error is an answer and comes sooner.
 ENDED = {"States.Timeout", "Sandbox.Timedout"}
 ANSWERED_WITHIN = 60
 
@@ -677,7 +684,7 @@ def pauses(retrier):
 
 
 def longest(task):
-    """Seconds of a task that meets every error as often as it tries again."""
+    """The seconds of a task that meets every error as often as it is retried."""
     seconds = task["TimeoutSeconds"]
     for retrier in task.get("Retry", []):
         each = task["TimeoutSeconds"] if ENDED & set(retrier["ErrorEquals"]) else ANSWERED_WITHIN
@@ -687,16 +694,16 @@ def longest(task):
 
 @check
 def machine_outlasts_the_longest_job(facts):
-    """A machine's time-out is not caught: the job would end unsealed.
+    """Nothing catches a machine's time-out: the job would end unsealed.
 
-    The deadline counts from the first claim, so the line in Start counts towards it; what comes after it does not.
+    The deadline counts from the first claim, so waiting in Start counts towards it, but what comes after it does not.
     """
     source = (ROOT / "shared/src/slices.rs").read_text()
     found = re.findall(r"pub const (\w+): u\d+ = ([0-9_* <]+);", source)
     bounds = {name: eval(value, {"__builtins__": {}}) for name, value in found}
     seconds = {name: longest(task) for name, task in own_tasks(facts.machine).items()}
     worst = max(facts.template["Parameters"]["DeadlineSeconds"]["MaxValue"], seconds.pop("Start")) + sum(seconds.values())
-    # Each round of slices ends in Verify. When their time is up, one is still at work.
+    # Each round of slices ends in Verify. One round may still be at work when their time is up.
     worst += bounds["MAX_SECONDS"] + (bounds["MAX_ROUNDS"] + bounds["MAX_REPEATS"]) * seconds["Verify"]
     worst += sum(longest(task) for _, inner in map_tasks(facts.machine) for task in inner.values())
     if worst >= facts.machine.get("TimeoutSeconds", 0):
@@ -708,7 +715,7 @@ def machine_outlasts_the_longest_job(facts):
 
 @check
 def batches_start_the_kinds_that_are_deployed(facts):
-    """The plan is told of the same machines that the batch's own machine may start, and follow."""
+    """The plan knows the same machines that the machine of batches may start and follow."""
     states = f"arn:aws:states:{REGION}:{ACCOUNT}"
     parameters = sorted({kind.parameter for kind in facts.kinds})
     for choice in product(("true", "false"), repeat=len(parameters)):
@@ -748,8 +755,8 @@ def watched(alarm, namespace, dimension):
 
 
 @check
-def alarms_tell_somebody(facts):
-    """And tell it once: none of them calls itself over."""
+def alarms_notify_the_topic_once(facts):
+    """No alarm repeats itself or reports that it is over."""
     page = (ROOT / "docs/operations.md").read_text()
     for name, alarm in facts.full.of("AWS::CloudWatch::Alarm").items():
         if alarm.get("AlarmActions") != [EVERYTHING["AlarmTopicArn"]] or "OKActions" in alarm:
@@ -760,14 +767,14 @@ def alarms_tell_somebody(facts):
 
 
 @check
-def what_goes_wrong_raises_an_alarm(facts):
-    """An execution without success; a function that is throttled for long: a call is tried again within half an hour."""
+def failures_and_long_throttling_raise_an_alarm(facts):
+    """An execution without success, or a function that is throttled for long: calls are retried for half an hour."""
     failed, throttled = {}, set()
     for name, alarm in facts.full.of("AWS::CloudWatch::Alarm").items():
         periods, least = alarm["EvaluationPeriods"], alarm.get("DatapointsToAlarm", 0)
         for machine, metrics in watched(alarm, "AWS/States", "StateMachineArn").items():
             failed.setdefault(machine, set()).update(metrics)
-            # What is filled with 0 looks like a period without failures until its counts are reported.
+            # A metric that is filled with 0 looks like a period without failures until its counts arrive.
             if (periods, least) != (3, 1):
                 yield f"{name} misses what is reported late"
         if functions := watched(alarm, "AWS/Lambda", "FunctionName"):
@@ -783,8 +790,8 @@ def what_goes_wrong_raises_an_alarm(facts):
 
 
 @check
-def jobs_that_stand_in_line_for_long_raise_an_alarm(facts):
-    """The start function logs which part of its time a job has waited: what the template counts is what it writes."""
+def jobs_that_wait_long_for_a_slot_raise_an_alarm(facts):
+    """The start function logs which part of its time a job has waited. The template counts the same member."""
     source = (ROOT / "shared/src/queue.rs").read_text()
     filters = facts.full.of("AWS::Logs::MetricFilter")
     counted = {}
@@ -808,14 +815,14 @@ def jobs_that_stand_in_line_for_long_raise_an_alarm(facts):
         rings = alarm["Statistic"], alarm["Threshold"], alarm["ComparisonOperator"]
         if rings != ("Maximum", 50, "GreaterThanOrEqualToThreshold"):
             yield f"{kind.name}: no alarm rings when the oldest job has used half of its time"
-        # Between two looks at the line a job may pause as long as its state's retriers say.
+        # A job may pause between two tries as long as the retriers of its state say.
         if alarm["Period"] < 2 * longest_pause:
             yield f"{kind.name}: the alarm of the line goes off and on between two looks of one job"
 
 
 @check
-def what_is_counted_and_queried_is_logged(facts):
-    """Metrics are made of members that the steps log, and the saved query shows fields that lines have."""
+def metrics_and_queries_use_logged_members(facts):
+    """Metrics are made from members that the steps log, and the saved query shows fields that lines have."""
     steps = "".join((ROOT / "shared/src" / name).read_text() for name in ("queue.rs", "start.rs", "poll.rs"))
     span = (ROOT / "shared/src/span.rs").read_text()
     for name, each in facts.full.of("AWS::Logs::MetricFilter").items():
@@ -848,7 +855,7 @@ def stalled_jobs_raise_an_alarm(facts):
         told = {"account": [ACCOUNT], "source": [entry["Source"]], "detail-type": [entry["DetailType"]]}
         if pattern["EventPattern"] != told or pattern["EventBusName"] != bus:
             yield "StalledJobRule does not hear what the state Stalled announces"
-        # So AWS/Events names the rules of the default bus, and those of any other.
+        # AWS/Events names the rules of the default bus, and those of any other.
         counted = {"RuleName": "StalledJobRule"} if bus == "default" else {"RuleName": "StalledJobRule", "EventBusName": bus}
         alarm = stack.of("AWS::CloudWatch::Alarm")["StalledJobAlarm"]
         seen = [
@@ -865,7 +872,7 @@ def stalled_jobs_raise_an_alarm(facts):
 def rings(alarm, values):
     """Whether an alarm rings after each period of a stream of sums, as CloudWatch documents it: "M out of N" periods.
 
-    None stands for a period without data. What lies before the stream is without data too.
+    None stands for a period without data. Periods before the stream have no data, either.
     """
     compare = {"LessThanThreshold": float.__lt__, "GreaterThanThreshold": float.__gt__}[alarm["ComparisonOperator"]]
     periods, missing = int(alarm["EvaluationPeriods"]), alarm["TreatMissingData"] == "breaching"
@@ -876,8 +883,8 @@ def rings(alarm, values):
 
 
 @check
-def an_export_that_did_not_happen_raises_an_alarm(facts):
-    """One for each schedule and each expected name, from the hour on in which the last success is too old."""
+def a_missing_export_raises_an_alarm(facts):
+    """One alarm for each schedule and each expected name, from the hour in which the last success is too old."""
     alarms, hours = facts.full.of("AWS::CloudWatch::Alarm"), int(EVERYTHING["ScheduleAlarmHours"])
     expected = {"schedule": {f"{kind.prefix}Schedule": hours for kind in facts.kinds}}
     expected["name"] = {name: int(within) for name, _, within in (e.partition("=") for e in EVERYTHING["ExpectedExports"].split(","))}
@@ -888,11 +895,11 @@ def an_export_that_did_not_happen_raises_an_alarm(facts):
             if metric != [(f"Landfall/{STACK}", "Succeeded", "Sum", 3600)]:
                 yield f"nothing watches that {name} succeeds: {metric}"
                 continue
-            # A success each day at the first hour, a failure in between, and then none any more.
+            # A success each day in the first hour, a failure in between, and then no more success.
             day = [1, *[None] * 11, 0, *[None] * 11]
             states = list(rings(found[0], [*day, *day, *[None] * 240]))
             first = states.index(True) if True in states else None
-            # The last success is of hour 24; `within` whole hours after it there is none.
+            # The last success is in hour 24. For `within` whole hours after it there is none.
             if first != 24 + within or not all(states[24 + within :]):
                 yield f"{name} rings in hour {first}, not {24 + within}"
     if any(name.startswith(("Watches", "Expected")) for name in facts.plain.made):
@@ -901,7 +908,7 @@ def an_export_that_did_not_happen_raises_an_alarm(facts):
 
 @check
 def a_failure_names_its_job(facts):
-    """The message of a failed job is a JSON text, from members that the announcement has, with a command to type."""
+    """The message of a failed job is a JSON text made from members of the announcement, with a command to type."""
     (target,) = facts.full.of("AWS::Events::Rule")["FailedJobRule"]["Targets"]
     if target["Arn"] != EVERYTHING["AlarmTopicArn"] or "FailedJobRule" in facts.plain.made:
         yield f"the failure is told to {target['Arn']}, or without a topic"
@@ -957,12 +964,12 @@ def triggers_are_delivered_or_kept(facts):
     if own.get("MessageRetentionPeriod") != 1209600:
         yield "the dead-letter queue keeps less than 14 days"
     rings = facts.full.of("AWS::CloudWatch::Alarm")["DeadLetterAlarm"]
-    # SQS reports nothing of a queue that was not touched for six hours.
+    # SQS reports nothing for a queue that was not used for six hours.
     if (rings["MetricName"], rings["Threshold"], rings["TreatMissingData"]) != ("ApproximateNumberOfMessagesVisible", 0, "ignore"):
         yield "nothing watches the dead-letter queue for as long as a message lies in it"
 
 
-# Of the kind whose request is made of parameters. Each other kind has one that holds its request as a whole.
+# For the kind whose request is made from parameters. Each other kind has one parameter with its whole request.
 REQUESTS = {
     "segment-snapshot": {
         "DomainName": "shop",
@@ -1045,14 +1052,14 @@ def buckets_are_closed_and_kept(facts):
             yield f"current versions of {name} expire that nobody asked to expire, or too few: {expiring}"
         for prefix, days in expiring.items():
             machine = of_ledger.get(prefix)
-            # The history of a request that is made once a year is kept.
+            # The history of a request is kept even if it is made only once a year.
             if days * 86400 <= (machine["TimeoutSeconds"] if machine else 366 * 86400):
                 yield f"{prefix} in {name} expires while it is of use"
 
 
 @check
-def a_bucket_may_be_brought(facts):
-    """It takes the place of the stack's own everywhere; its policy is not ours to write, and is documented."""
+def an_existing_bucket_may_be_used(facts):
+    """It replaces the stack's own bucket everywhere. Its policy is not ours to write, and is documented."""
     stack = facts.stack({**EVERYTHING, "ExportBucketName": "brought"})
     for name in sorted(stack.dangling):
         yield f"something refers to {name}, which is not made where a bucket is brought"
@@ -1076,7 +1083,7 @@ def a_bucket_may_be_brought(facts):
 
 
 @check
-def one_key_encrypts_what_is_kept(facts):
+def one_key_encrypts_everything_stored(facts):
     for stack, key in ((facts.plain, None), (facts.full, EVERYTHING["KmsKeyArn"])):
         for name, bucket in stack.of("AWS::S3::Bucket").items():
             (rule,) = bucket.get("BucketEncryption", {}).get("ServerSideEncryptionConfiguration", [{}])
@@ -1104,14 +1111,14 @@ UNLESS_ASKED = {*OF_OWN_BUS, "WriterPolicy", "FailedJobRule", "FailedJobRole", "
 
 
 def owner(facts, name):
-    """What a resource is of: a kind, the batches, or None if it is shared."""
+    """The owner of a resource: a kind, the batches, or None if it is shared."""
     prefixes = {kind.prefix: kind.prefix for kind in facts.kinds} | {"ExportBatch": "ExportBatch", "Batch": "ExportBatch"}
     return next((owner for prefix, owner in prefixes.items() if name.startswith(prefix)), None)
 
 
 @check
-def kinds_are_deployed_when_they_are_asked_for(facts):
-    """And whatever is chosen, nothing refers to what is not made."""
+def kinds_are_deployed_only_if_asked_for(facts):
+    """And for every choice, nothing refers to a resource that is not made."""
     parameters = {kind.prefix: kind.parameter for kind in facts.kinds} | {"ExportBatch": "ExportBatches"}
     switches = sorted(set(parameters.values()))
     owners = {name: owner(facts, name) for name in facts.template["Resources"]}
@@ -1141,7 +1148,7 @@ def kinds_are_deployed_when_they_are_asked_for(facts):
     if defaults != {"SegmentSnapshot", "ExportBatch"}:
         yield f"without parameters {sorted(defaults)} are deployed"
     reserved = {name for name, function in facts.full.functions.items() if "ReservedConcurrentExecutions" in function}
-    # An account that has asked for nothing may have too little to reserve any.
+    # A new account may have too little concurrency to reserve any.
     if reserved != {*(kind.resource("PollFunction") for kind in facts.kinds), "SealReceiptFunction"} or any(
         "ReservedConcurrentExecutions" in function for function in facts.plain.functions.values()
     ):
@@ -1149,8 +1156,8 @@ def kinds_are_deployed_when_they_are_asked_for(facts):
 
 
 @check
-def what_is_shared_refers_to_no_kind(facts):
-    """So that a kind is added by a row and a block. A policy may say to which roles it is attached."""
+def shared_resources_refer_to_no_kind(facts):
+    """So a new kind needs only a row and a block. A policy may name the roles that it is attached to."""
     for name, resource in facts.template["Resources"].items():
         for other in references({k: v for k, v in resource["Properties"].items() if k != "Roles"}):
             if owner(facts, other) not in (None, owner(facts, name)) and other in facts.template["Resources"]:
@@ -1201,7 +1208,7 @@ def halves(facts):
 
 @check
 def parameters_that_contradict_each_other_are_refused(facts):
-    # AWS makes [""] of an empty list parameter; another engine makes [].
+    # AWS makes [""] from an empty list parameter; another engine makes [].
     for no_members in ([""], []):
         for parameters in ({}, EVERYTHING):
             if refused := facts.stack(parameters, no_members).refused():
@@ -1215,7 +1222,7 @@ def parameters_that_contradict_each_other_are_refused(facts):
 
 
 def put(path, value):
-    """Sets a property of a resource, or takes it away for None. Statements are found by their Sid, rules by their Id."""
+    """Sets a property of a resource, or removes it for None. Statements are found by their Sid, rules by their Id."""
 
     def mutate(resource):
         *steps, last = path.split("/")[1:]
@@ -1250,16 +1257,16 @@ def unwrapped(item):
 
 
 def mutated(raw, path, value):
-    """A translated template of which one resource is another."""
+    """A translated template in which one resource was changed."""
     name = path.split("/")[0]
     resource = copy.deepcopy(raw["Resources"][name])
     put(path, value)(resource)
     return {**raw, "Resources": {**raw["Resources"], name: resource}}
 
 
-# Of the translated template: (resource/property, another value, or None to take it away).
+# Of the translated template: (resource/property, another value, or None to remove it).
 MUTATIONS = {
-    permissions_are_those_that_are_written_down: (
+    permissions_match_permissions_txt: (
         ("SealReceiptRole/statements/CloseJob/Resource/0", {"Fn::Sub": "${LedgerBucket.Arn}/*"}),
         ("SegmentSnapshotStartPolicy/statements/PassExportRole/Condition", None),
         ("LedgerBucketPolicy/statements/OnlyConditionalWrites/Condition/Bool", None),
@@ -1277,12 +1284,12 @@ MUTATIONS = {
         ("SegmentSnapshotStartPolicy/statements/PassAllowedRoles/Resource", "*"),
         ("SealReceiptRole/ManagedPolicyArns", ["arn:aws:iam::aws:policy/AdministratorAccess"]),
     ),
-    nothing_is_of_one_partition_alone: (
+    no_arn_names_a_fixed_partition: (
         ("SealReceiptRole/statements/ReadReport/Resource", "arn:aws:s3:::aaa/*"),
         ("SealReceiptRole/statements/EncryptReceipt/Condition/StringLike/kms:ViaService", "s3.*.amazonaws.com"),
         ("SealReceiptRole/statements/EncryptReceipt/Condition/StringLike/kms:ViaService", "s3.*"),
     ),
-    roles_are_whose_they_should_be: (
+    each_role_belongs_to_one_function_or_service: (
         ("SealReceiptFunction/Role", {"Fn::GetAtt": ["VerifyOutputRole", "Arn"]}),
         ("SegmentSnapshotExportRole/AssumeRolePolicyDocument/Statement/0/Condition", None),
         ("SegmentSnapshotTriggerRole/PermissionsBoundary", None),
@@ -1303,25 +1310,25 @@ MUTATIONS = {
         ("WriterPolicy/statements/NoReceipts", None),
         ("WriterPolicy/statements/NoReceipts/Resource/2", None),
     ),
-    an_absent_key_answers_404: (
+    readers_may_list_so_that_an_absent_key_gives_404: (
         ("ReadPolicy/statements/ListExports/Action", "s3:GetBucketLocation"),
         ("LedgerPolicy/statements/ListLedger/Action", "s3:GetBucketLocation"),
         ("SealReceiptRole/statements/ListExports/Action", "s3:GetBucketLocation"),
     ),
-    buckets_let_in_quick_sight_alone: (
+    bucket_policies_allow_only_quick_sight: (
         ("ExportBucketPolicy/statements/QuickSightLooks/Principal", {"AWS": "*"}),
         ("ExportBucketPolicy/PolicyDocument/Statement/4/Fn::If/0", "IsTraced"),
         ("ExportBucketPolicy/PolicyDocument/Statement/6/Fn::If/0", "DashboardSnapshot"),
         ("LedgerBucketPolicy/statements/OnlyTls/Effect", "Allow"),
     ),
-    what_may_be_exported_is_held_by_iam: (
+    iam_repeats_what_may_be_exported: (
         ("SegmentSnapshotDenyPolicy/Roles/1", None),
         ("SegmentSnapshotDenyPolicy/statements/NoOtherDomain/Effect", "Allow"),
         ("DashboardSnapshotDenyPolicy/statements/NoOtherDashboard/Action/0", None),
         ("DashboardSnapshotDenyPolicy/statements/NoOtherDashboard/NotResource", ["arn:*:quicksight:*:*:dashboard/sales"]),
     ),
     functions_are_the_built_binaries: (("VerifyOutputFunction/Runtime", "provided.al2"),),
-    logs_lie_in_two_places_and_hold_no_data: (
+    logs_are_in_two_places_and_hold_no_data: (
         ("SealReceiptFunction/LoggingConfig/LogGroup", {"Ref": "MachineLogs"}),
         ("VerifyOutputFunction/LoggingConfig/SystemLogLevel", "WARN"),
         ("FunctionLogs/RetentionInDays", None),
@@ -1350,12 +1357,12 @@ MUTATIONS = {
         ("BatchPlanFunction/Environment/Variables/LANDFALL_MACHINES/Fn::Join/1/0", None),
         ("DashboardSnapshotStateMachine/StateMachineName", "other"),
     ),
-    alarms_tell_somebody: (
+    alarms_notify_the_topic_once: (
         ("DeadLetterAlarm/AlarmActions", None),
         ("DeadLetterAlarm/OKActions", {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}),
         ("OutputThrottleAlarm/AlarmDescription", 'See docs/operations.md, "What is not there".'),
     ),
-    what_goes_wrong_raises_an_alarm: (
+    failures_and_long_throttling_raise_an_alarm: (
         ("SegmentSnapshotAlarm/Metrics/2/MetricStat/Metric/MetricName", "ExecutionsStarted"),
         ("ExportBatchAlarm/DatapointsToAlarm", None),
         ("EndpointImportAlarm/Metrics/0/Expression", "FILL(failed, 0) + FILL(timedout, 0)"),
@@ -1363,7 +1370,7 @@ MUTATIONS = {
         ("DashboardSnapshotThrottleAlarm/DatapointsToAlarm", 1),
         ("EndpointExportThrottleAlarm/EvaluationPeriods", 3),
     ),
-    jobs_that_stand_in_line_for_long_raise_an_alarm: (
+    jobs_that_wait_long_for_a_slot_raise_an_alarm: (
         ("LineMetric/FilterPattern", "{ $.waited_percent >= 0 }"),
         ("LineMetric/MetricTransformations/0/MetricValue", "$.fields.waited_seconds"),
         ("LineMetric/MetricTransformations/0/Dimensions", None),
@@ -1372,14 +1379,14 @@ MUTATIONS = {
         ("EndpointExportLineAlarm/Statistic", "Average"),
         ("SegmentSnapshotLineAlarm/Period", 300),
     ),
-    what_is_counted_and_queried_is_logged: (
+    metrics_and_queries_use_logged_members: (
         ("RunningAgeMetric/FilterPattern", "{ $.fields.age >= 0 }"),
         ("RunningSecondsMetric/MetricTransformations/0/Dimensions", None),
         ("WaitingAgeMetric/LogGroupName", {"Ref": "MachineLogs"}),
         ("JobQuery/QueryString", 'fields span.jobkey | filter span.job_key = "x"'),
         ("JobQuery/LogGroupNames/0", {"Ref": "MachineLogs"}),
     ),
-    an_export_that_did_not_happen_raises_an_alarm: (
+    a_missing_export_raises_an_alarm: (
         ("WatchesEndpointExportAlarm/Dimensions/0/Value", {"Ref": "EndpointImportSchedule"}),
         ("WatchesSegmentSnapshotAlarm/TreatMissingData", "notBreaching"),
         ("WatchesSegmentSnapshotAlarm/EvaluationPeriods", 24),
@@ -1429,20 +1436,20 @@ MUTATIONS = {
         ("LedgerBucketPolicy/DeletionPolicy", None),
         ("ExportBucketPolicy/statements/OnlyTls/Effect", "Allow"),
     ),
-    a_bucket_may_be_brought: (
+    an_existing_bucket_may_be_used: (
         ("ExportBucket/Condition", None),
         ("ReadPolicy/statements/ReadExports/Resource", {"Fn::Sub": "${ExportBucket.Arn}/*"}),
         ("ExportBucketPolicy/statements/LatestMovesKnowingly", None),
         ("ExportBucketPolicy/statements/ReceiptsAreWrittenOnce/Sid", "Other"),
     ),
-    one_key_encrypts_what_is_kept: (
+    one_key_encrypts_everything_stored: (
         ("ExportBucket/BucketEncryption/ServerSideEncryptionConfiguration/0/Fn::If/1/BucketKeyEnabled", False),
         ("ExportBatchStateMachine/EncryptionConfiguration", None),
         ("SegmentSnapshotStateMachine/EncryptionConfiguration", {"Type": "AWS_OWNED_KEY"}),
         ("FunctionLogs/KmsKeyId", None),
         ("DeadLetterQueue/KmsMasterKeyId", None),
     ),
-    kinds_are_deployed_when_they_are_asked_for: (
+    kinds_are_deployed_only_if_asked_for: (
         ("DashboardSnapshotRule/Condition", "SegmentSnapshot"),
         ("EndpointImportRole/Condition", None),
         ("DashboardSnapshotSchedule/Condition", "DashboardSnapshot"),
@@ -1454,7 +1461,7 @@ MUTATIONS = {
     ),
 }
 
-# Of the template and the definitions as they stand: each is given both, the latter by their paths.
+# Of the template and the definitions as they are: each mutation gets both, the definitions by their paths.
 OF_SOURCES = []
 
 
@@ -1484,13 +1491,13 @@ parameter(parameters_are_documented_and_have_defaults, "SettleSeconds", "Default
 parameter(parameters_are_documented_and_have_defaults, "SettleSeconds", "Default", 61)
 parameter(parameters_are_documented_and_have_defaults, "SettleSeconds", "Description", "")
 parameter(parameters_are_documented_and_have_defaults, "Color", "Default", "blue")
-parameter(kinds_are_deployed_when_they_are_asked_for, "PinpointKinds", "Default", "true")
-parameter(kinds_are_deployed_when_they_are_asked_for, "ExportBatches", "Default", "false")
-parameter(policies_fit_what_the_parameters_take, "AllowedDestinations", "Description", "21 folders fit")
-parameter(what_may_be_exported_is_held_by_iam, "AllowedDomains", "AllowedPattern", "^[A-Za-z0-9_*/-]+$")
+parameter(kinds_are_deployed_only_if_asked_for, "PinpointKinds", "Default", "true")
+parameter(kinds_are_deployed_only_if_asked_for, "ExportBatches", "Default", "false")
+parameter(the_longest_parameters_fit_the_quotas_of_policies, "AllowedDestinations", "Description", "21 folders fit")
+parameter(iam_repeats_what_may_be_exported, "AllowedDomains", "AllowedPattern", "^[A-Za-z0-9_*/-]+$")
 
 
-@breaks(policies_fit_what_the_parameters_take)
+@breaks(the_longest_parameters_fit_the_quotas_of_policies)
 def a_name_in_each_place(source, machines):
     document = source["Resources"]["WriterPolicy"]["Properties"]["PolicyDocument"]
     document["Statement"] += [document["Statement"][0]] * 2
@@ -1511,39 +1518,39 @@ def no_ledger(source, machines):
     del source["Globals"]["Function"]["Environment"]["Variables"]["LANDFALL_LEDGER_BUCKET"]
 
 
-@breaks(what_changes_a_function_publishes_a_version)
+@breaks(every_change_of_a_function_publishes_a_version)
 def no_versions(source, machines):
     del source["Globals"]["Function"]["AutoPublishAlias"]
     source["Resources"]["ExportBatchStateMachine"]["Properties"]["DefinitionSubstitutions"] = {}
     source["Resources"]["Fn::ForEach::Kinds"][2]["${Kind}StateMachine"]["Properties"]["DefinitionSubstitutions"] = {}
 
 
-@breaks(what_changes_a_function_publishes_a_version)
+@breaks(every_change_of_a_function_publishes_a_version)
 def a_setting_that_no_version_tells(source, machines):
     source["Globals"]["Function"]["SourceKMSKeyArn"]["Fn::If"][1]["Fn::Join"][1].remove({"Ref": "SettleSeconds"})
 
 
-@breaks(what_changes_a_function_publishes_a_version)
+@breaks(every_change_of_a_function_publishes_a_version)
 def properties_that_no_version_tells(source, machines):
     del source["Resources"]["SealReceiptFunction"]["Properties"]["AutoPublishAliasAllProperties"]
 
 
-@breaks(what_changes_a_function_publishes_a_version)
+@breaks(every_change_of_a_function_publishes_a_version)
 def a_version_of_nothing_new(source, machines):
     source["Resources"]["SealReceiptFunction"]["Properties"]["Description"] = "Reserved concurrency is not named."
 
 
-@breaks(what_changes_a_function_publishes_a_version)
+@breaks(every_change_of_a_function_publishes_a_version)
 def a_key_for_the_code(source, machines):
     source["Globals"]["Function"]["SourceKMSKeyArn"]["Fn::If"][0] = "IsTraced"
 
 
-@breaks(nobodys_answers_are_tracked)
+@breaks(samconfig_toml_is_not_committed)
 def loops_that_are_not_expanded(source, machines):
     source["Transform"].reverse()
 
 
-@breaks(nothing_is_of_one_partition_alone)
+@breaks(no_arn_names_a_fixed_partition)
 def a_task_of_one_partition(source, machines):
     machines[DEFINITION]["States"]["Start"]["Resource"] = "arn:aws:states:::lambda:invoke"
 
@@ -1588,17 +1595,17 @@ def a_batch_that_outlives_its_items(source, machines):
     machines[BATCH_DEFINITION]["TimeoutSeconds"] = 8640000
 
 
-@breaks(kinds_are_deployed_when_they_are_asked_for)
+@breaks(kinds_are_deployed_only_if_asked_for)
 def an_output_of_nothing(source, machines):
     del source["Outputs"]["EndpointImportStateMachineArn"]["Condition"]
 
 
-@breaks(what_is_shared_refers_to_no_kind)
+@breaks(shared_resources_refer_to_no_kind)
 def a_seal_of_one_kind(source, machines):
     source["Resources"]["SealReceiptFunction"]["Properties"]["Role"] = {"Fn::GetAtt": ["SegmentSnapshotPollRole", "Arn"]}
 
 
-@breaks(what_is_shared_refers_to_no_kind)
+@breaks(shared_resources_refer_to_no_kind)
 def a_role_of_its_machine(source, machines):
     statements = source["Resources"]["ExportBatchStateMachineRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
     statements[2]["Resource"][0] = {"Ref": "ExportBatchStateMachine"}

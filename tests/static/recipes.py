@@ -1,7 +1,8 @@
-"""Runs or lints what docs/recipes/ offers to those who consume exports, and shows that each check can fail.
+"""Runs or lints the recipes in docs/recipes/ for consumers of exports, and shows that each check can fail.
 
-The loader and the tasks of the DAG run against moto with receipts that the published schemas take. SQL is read by sqlglot,
-the template by cfn-lint. Airflow itself is a hundred packages, so the DAG gets the few names of it that it takes.
+The loader and the tasks of the DAG run against moto, with receipts that fit the published schemas. sqlglot reads the
+SQL, cfn-lint the template. Airflow itself is a hundred packages, so the DAG gets stand-ins for the few names that it
+uses.
 """
 
 import contextlib
@@ -26,7 +27,7 @@ from moto import mock_aws
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = ROOT / "docs/recipes"
 BUCKET = "landfall-exports"
-# What it cannot read it says on the way, and gives as a Command.
+# sqlglot logs what it cannot read and returns it as a Command.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 
@@ -41,7 +42,7 @@ def keep(s3, key, value, name=None):
 
 
 def a_success(s3, hour, listed=False):
-    """Seals an export of two objects as Landfall does, in the members that the schemas ask for."""
+    """Seals an export of two objects as Landfall does, with the members that the schemas require."""
     job_key = f"20261101T{hour:02}0000Z-1a2b3c4d"
     time = f"2026-11-01T{hour:02}:00:00Z"
     prefix = f"s3://{BUCKET}/segment-snapshot/run={job_key}/"
@@ -111,7 +112,7 @@ def the_loader():
         a_success(s3, 4)
         assert run() is None, "an older one is not loaded"
 
-        # Another loader is done while this one loads: one of them stops.
+        # Another loader finishes while this one loads. One of them stops.
         third = a_success(s3, 7)
 
         def late(receipt, data):
@@ -136,7 +137,7 @@ def the_loader():
 
 
 def statements(text, dialect):
-    """The kinds of statements; what sqlglot cannot read as one of this dialect it gives as a Command, which counts as wrong."""
+    """The kinds of statements. What sqlglot cannot read in this dialect becomes a Command, which counts as wrong."""
     read = sqlglot.parse(text, dialect=dialect, error_level=sqlglot.ErrorLevel.RAISE)
     return [type(statement).__name__ for statement in read]
 
@@ -170,7 +171,7 @@ def the_template():
 
 
 class Airflow:
-    """What the DAG takes of Airflow 3: its decorators, what a poke gives, and the hook of S3."""
+    """The parts of Airflow 3 that the DAG uses: its decorators, the result of a poke, and the S3 hook."""
 
     def __init__(self, s3):
         self.tasks, self.wired, self.settings = {}, [], {}
@@ -222,7 +223,7 @@ def the_dag():
         assert sensor(data_interval_end=tonight) == (False, None), "there is no receipt yet"
         a_success(s3, 2)
         assert sensor(data_interval_end=tonight) == (False, None), "that of yesterday does not count"
-        # A failed job leaves no receipt beside data, so the sensor goes on, whatever else the job wrote.
+        # A failed job leaves no receipt beside data, so the sensor keeps waiting, whatever else the job wrote.
         s3.put_object(Bucket=BUCKET, Key="segment-snapshot/run=20261101T030000Z-ffffffff/part-0.csv", Body=b"a,b\n")
         assert sensor(data_interval_end=tonight) == (False, None), "what is not sealed does not count"
         key = a_success(s3, 3, listed=True)

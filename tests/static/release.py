@@ -1,8 +1,8 @@
-"""The release script, in short: what it makes of binaries that are only names.
+"""Runs the release script with empty binaries, and checks the result.
 
-What must stay true: the folder is whole by its own checksums, its template is valid and names archives that lie beside it,
-each with one executable `bootstrap`, and nothing in it points out of it. That the bill of materials is valid CycloneDX, the
-script checks itself.
+What must stay true: the folder matches its own checksums. Its template is valid and names archives beside it, each with
+one executable `bootstrap`, and nothing in it points outside. The script itself checks that the bill of materials is
+valid CycloneDX.
 """
 
 import os

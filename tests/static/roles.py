@@ -1,16 +1,16 @@
-"""The calls of the functions and definitions, held against the roles of the template.
+"""Compares the calls of the functions and definitions with the roles of the template.
 
-`calls.json` lists what the functions call; `tests/tests/calls.rs` records it from their own clients and fails if the list
-is not what they call today. What the state machines call follows from the definitions, and what rules and schedules call
-from their targets. The roles are those that SAM's translator makes of the template. Ministack's evaluator of policies, which
-knows nothing of ours, says whether they allow a call. Then:
+`calls.json` lists the calls of the functions. `tests/tests/calls.rs` records it from the functions' own clients, and
+fails if the list is out of date. The calls of the state machines follow from the definitions, and those of rules and
+schedules from their targets. The roles are those that SAM's translator makes from the template. Ministack's evaluator
+of policies, which knows none of our code, says whether they allow a call. Then:
 
 * each call is allowed by the role of its own function or state machine;
 * each action of each statement is used by a call, or REASONS says why it is there;
 * without any one of these actions, some call is refused.
 
-It evaluates conditions with what calls.json says of a request: iam:PassedToService and events:source. A boundary and the
-policies of buckets are not combined with the roles here; access.py decides writes by both.
+It evaluates conditions with what calls.json says about a request: iam:PassedToService and events:source. Boundaries and
+bucket policies are not combined with the roles here; access.py decides writes with both.
 """
 
 import copy
@@ -28,7 +28,7 @@ FACTS = policy.Facts(policy.read())
 KINDS = FACTS.kinds
 
 CALLS = ROOT / "tests/static/calls.json"
-# The names that calls.json has for what the template makes or takes.
+# The names in calls.json for what the template makes or takes.
 FURTHER, OTHER_ROLE = "landfall-further", f"arn:aws:iam::{ACCOUNT}:role/landfall-other"
 PARAMETERS = {
     **EVERYTHING,
@@ -40,7 +40,8 @@ PARAMETERS = {
 }
 BUCKETS = {"landfall-exports": "exportbucket", "landfall-ledger": "ledgerbucket"}
 EXPORT_ROLE = f"arn:aws:iam::{ACCOUNT}:role/landfall-export"
-# The role of the sessions of registered users: what is assumed, and, in place of a function, what calls in such a session.
+# The role for sessions of registered users: as what is assumed, and, in place of a function, as the caller in such a
+# session.
 SESSION_ARN, SESSION_ROLE = f"arn:aws:iam::{ACCOUNT}:role/landfall-user-session", "DashboardSnapshotSessionRole"
 
 # Why an action is granted that no recorded call uses: (role, Sid, action), each a pattern, and the reason.
@@ -59,7 +60,7 @@ REASONS = [
         r".*PollRole",
         r"ListLedger",
         r"s3:ListBucket",
-        "an entry that somebody deleted is absent and not forbidden; policy.py: an_absent_key_answers_404",
+        "an entry that somebody deleted is absent and not forbidden; policy.py: readers_may_list_so_that_an_absent_key_gives_404",
     ),
     ("|".join(kind.role for kind in KINDS if kind.role), r".*", r".*", "the service makes these calls, not Landfall"),
 ]
@@ -98,7 +99,7 @@ def of_machines(facts, stack):
                     bus = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{given[entry['EventBusName'][2:-1]]}"
                     yield role, "events:PutEvents", bus, {"events:source": [entry["Source"]]}
             elif integration == "states:startExecution.sync:2":
-                # It is told the end by a rule, and looks itself where that does not come.
+                # A rule tells it of the end, and if that event does not come, it asks itself.
                 rule = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/StepFunctionsGetEventsForStepFunctionsExecutionRule"
                 for action in ("PutTargets", "PutRule", "DescribeRule"):
                     yield role, f"events:{action}", rule, {}
@@ -112,7 +113,7 @@ def of_machines(facts, stack):
             is_batch = policy.path_of(properties) == policy.BATCH_DEFINITION
             lists = [key for key in written if ("batch-items/" if is_batch else "/manifest.json") in key]
             for key in lists:
-                # The slices of every kind are listed by the same function, beneath the kind.
+                # The same function lists the slices of every kind, under the kind's prefix.
                 key = re.sub(r"/verifications/[^/]*/", f"/verifications/{name.removeprefix(f'{STACK}-')}/", key)
                 yield role, "s3:GetObject", key.replace("landfall-ledger", BUCKETS["landfall-ledger"]), {}
             yield role, "states:StartExecution", f"{states}:stateMachine:{name}", {}
@@ -123,7 +124,7 @@ def of_machines(facts, stack):
 
 
 def of_triggers(stack):
-    """What EventBridge and its scheduler call for rules and schedules."""
+    """The calls of EventBridge and its scheduler for rules and schedules."""
     for _, target in policy.targets(stack):
         role = stack.role_of(target["RoleArn"])
         action = "sns:Publish" if ":sns:" in target["Arn"] else "states:StartExecution"
@@ -137,7 +138,7 @@ def parsed(statement):
 
 
 def allows(statements, call):
-    """Whether the evaluator finds that statements of one role allow a call."""
+    """Whether the evaluator finds that the statements of one role allow a call."""
     role, action, resource, context = call
     context = iam.EvalContext(
         principal_arn=f"arn:aws:iam::{ACCOUNT}:role/{role}",
@@ -157,7 +158,7 @@ def refused(roles, calls):
 
 
 def reason(role, statement, action):
-    """The number of the entry of REASONS that speaks for an action."""
+    """The number of the entry of REASONS that explains an action."""
     for number, (of_role, sid, of_action, _) in enumerate(REASONS):
         patterns = ((of_role, role), (sid, statement.get("Sid", "")), (of_action, action))
         if all(re.fullmatch(pattern, text) for pattern, text in patterns):
@@ -166,7 +167,7 @@ def reason(role, statement, action):
 
 
 def without(statements, number, action):
-    """The statements of a role, of which one lacks an action."""
+    """The statements of a role without one action."""
     left = [other for other in listed(statements[number]["Action"]) if other != action]
     fewer = [{**statements[number], "Action": left}] if left else []
     return [*statements[:number], *fewer, *statements[number + 1 :]]
@@ -179,7 +180,7 @@ def problems(roles, calls):
     for role, statements in sorted(roles.items()):
         own = [call for call in calls if call[0] == role]
         for number, statement in enumerate(statements):
-            # What is denied is for access.py to try.
+            # access.py tests what is denied.
             for action in listed(statement["Action"]) if statement["Effect"] == "Allow" else ():
                 where = f"{role}, {statement.get('Sid')}: {action}"
                 used = [call for call in own if call[1] == action and allows([statement], call)]
@@ -197,7 +198,7 @@ def problems(roles, calls):
 
 
 def of_users(call):
-    """Whether a call is made for a registered user, for whom nobody acts unless it is said."""
+    """Whether a call is made for a registered user, which needs an allowed user."""
     role, action, resource, _ = call
     return role == SESSION_ROLE or resource.endswith(f"/{SESSION_ROLE}") or action == "quicksight:GetIdentityContext"
 
@@ -209,14 +210,14 @@ def main():
     calls = [*recorded(stack), *of_machines(facts, stack), *of_triggers(stack)]
     found = list(dict.fromkeys(problems(roles, calls)))
 
-    # With nothing but the kinds asked for, what names something further is not called.
+    # If only the kinds are deployed, calls that need more parameters are not made.
     plain = facts.stack({**{kind.parameter: "true" for kind in KINDS}, "ExportBatches": "true"})
     of_plain = [*recorded(plain), *of_machines(facts, plain), *of_triggers(plain)]
     of_plain = [call for call in of_plain if FURTHER not in call[2] and call[2] != OTHER_ROLE and not of_users(call)]
     for role, action, resource, _ in refused(plain.grants(), of_plain):
         found.append(f"without further parameters {role} may not do {action} on {resource}")
 
-    # What is shown to notice: an action too few, one too many, and a call that nobody may make.
+    # The check notices a missing action, a superfluous one, and a call that nobody may make.
     place = lambda role, sid: [statement["Sid"] for statement in roles[role]].index(sid)  # noqa: E731
     for role, sid in (("SealReceiptRole", "ListExports"), ("EndpointExportStartRole", "Start")):
         number = place(role, sid)

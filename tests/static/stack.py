@@ -1,8 +1,8 @@
-"""The template, expanded, transformed and resolved: what the checks of this folder look at.
+"""Expands, transforms and resolves the template for the other checks of this folder.
 
-`Fn::ForEach` is expanded by the SAM CLI's own processor, `AWS::Serverless` resources are made what CloudFormation gets by
-SAM's translator. What is left of functions (Ref, Sub, If, …) is resolved here, for some choice of parameters. The loops'
-rows of `Mappings` are put in place before, so that one translation serves every choice.
+The SAM CLI's own processor expands `Fn::ForEach`, and SAM's translator turns `AWS::Serverless` resources into what
+CloudFormation gets. This module resolves the other functions (Ref, Sub, If, …) for a choice of parameters. Values that
+loops look up in `Mappings` are filled in before, so that one translation serves every choice.
 """
 
 import copy
@@ -13,7 +13,7 @@ import re
 from functools import cached_property
 from pathlib import Path
 
-# The transform asks for a region, and nothing here may depend on the machine's own settings.
+# The transform needs a region, and nothing here may depend on the settings of this machine.
 os.environ.update(AWS_DEFAULT_REGION="eu-central-1", AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
 
 from samcli.lib.cfn_language_extensions.models import TemplateProcessingContext  # noqa: E402
@@ -35,7 +35,7 @@ PSEUDO = {
     "AWS::URLSuffix": "amazonaws.com",
     "AWS::NoValue": None,
 }
-# A value for each parameter that has another one than its default. What every kind has, `given_to_kinds` adds.
+# A value for each parameter that needs another value than its default. `given_to_kinds` adds those that every kind has.
 EVERYTHING = {
     "AllowedDomains": "shop,test-*",
     "AllowedDashboards": "sales,*-public",
@@ -75,12 +75,12 @@ def read():
 
 
 def names_of_kinds(source):
-    """What the resources of each kind begin with, in the order of the template."""
+    """The prefix of each kind's resources, in the order of the template."""
     return source["Resources"]["Fn::ForEach::Kinds"][1]
 
 
 def references(node):
-    """The logical names that a part of the template refers to, in their order."""
+    """The logical names that a part of the template refers to, in order."""
     if isinstance(node, list):
         return list(dict.fromkeys(name for item in node for name in references(item)))
     if not isinstance(node, dict):
@@ -101,18 +101,18 @@ def references(node):
 
 
 class Switches:
-    """The parameters that deploy a kind and schedule it, as the conditions of the template read them."""
+    """The parameters that deploy and schedule a kind, as the conditions of the template read them."""
 
     def __init__(self, source, name):
         (self.deploys,) = references(source["Conditions"][name])
-        # Such as DashboardSnapshotScheduleExpression: the first one that the condition of the schedule reads.
+        # For example DashboardSnapshotScheduleExpression: the first parameter that the condition of the schedule reads.
         self.schedules = references(source["Conditions"][f"{name}Schedule"])[0]
-        # Who has no request of its own is scheduled with parameters of its own.
+        # A kind without a parameter for its request is scheduled with parameters of its own.
         self.request = source["Mappings"]["Schedules"].get(f"{name}Schedule", {}).get("Request")
 
 
 def given_to_kinds(source):
-    """Each kind is deployed, and scheduled with a request of its own."""
+    """Deploys each kind, and schedules it with a request of its own."""
     given = {}
     for name in names_of_kinds(source):
         switches = Switches(source, name)
@@ -126,10 +126,10 @@ EVERYTHING |= given_to_kinds(read())
 
 
 def expanded(source):
-    """A template without loops, in which what a loop looks up in Mappings stands in its place."""
+    """A template without loops, in which the values that loops look up in Mappings are filled in."""
     source = copy.deepcopy(source)
     for name, loop in source["Resources"].items():
-        # A loop over a parameter: with the value that is given where everything is.
+        # A loop over a parameter uses the value that is given where everything is given.
         if name.startswith("Fn::ForEach::") and isinstance(loop[1], dict):
             loop[1] = EVERYTHING[loop[1]["Ref"]].split(",")
     context = TemplateProcessingContext(fragment=source)
@@ -163,17 +163,17 @@ def looked_up(node, mappings):
 
 
 class NoPolicies:
-    """Stands in for the list of AWS's managed policies, which the transform wants and we do not use."""
+    """Stands in for the list of AWS's managed policies, which the transform needs and we do not use."""
 
     def load(self):
         return {}
 
 
 def transformed(template, parameters=None):
-    """What SAM's translator makes of an expanded template."""
+    """The result of SAM's translator for an expanded template."""
     sam = copy.deepcopy(template)
     for resource in sam["Resources"].values():
-        # Packaging puts S3 URIs in place of these paths.
+        # Packaging replaces these paths by S3 URIs.
         for name, packaged in (("CodeUri", "s3://package/{}".format), ("DefinitionS3Location", in_package)):
             path = resource.get("Properties", {}).get(name)
             if isinstance(path, str):
@@ -187,7 +187,7 @@ def in_package(path):
 
 
 class Stack:
-    """An expanded template, transformed, and resolved with some parameters."""
+    """An expanded template, transformed and resolved with some parameters."""
 
     def __init__(self, source, raw, parameters, no_members=("",)):
         self.source, self.raw, self.no_members = source, raw, list(no_members)
@@ -265,7 +265,7 @@ class Stack:
         return f"arn:aws:{kind.split('::')[1].lower()}:{REGION}:{ACCOUNT}:{name}"
 
     def resolve(self, node):
-        """The value of a node of the template; None stands for AWS::NoValue and leaves its member out."""
+        """The value of a node of the template. None stands for AWS::NoValue, and omits its member."""
         if isinstance(node, list):
             return [value for value in map(self.resolve, node) if value is not None]
         if not isinstance(node, dict):
@@ -326,7 +326,7 @@ class Stack:
         return {name: r["Properties"] for name, r in self.resources.items() if r["Type"] in kinds}
 
     def grants(self):
-        """{role: [statement]}: of its own policies, and of those that are attached to it from either side."""
+        """{role: [statement]}: of its own policies, and of policies that are attached to it from either side."""
         found = {}
         attached = self.of("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy")
         for name, properties in self.of("AWS::IAM::Role").items():
@@ -354,7 +354,7 @@ class Stack:
 
 
 def stack(parameters, template=None, no_members=("",)):
-    """A stack of the file, or of an expanded template."""
+    """A stack made from the file or from an expanded template."""
     template = template or expanded(read())
     return Stack(template, transformed(template), parameters, no_members)
 

@@ -1,4 +1,4 @@
-"""Makes the ORC files of this folder and expected.json, which says what pyarrow reads in each.
+"""Makes the ORC files of this folder, and expected.json with what pyarrow reads in each.
 
 Python 3.11, pyarrow 26.0.1, numpy 2.4.6:  python make.py
 """
@@ -18,7 +18,7 @@ COMPRESSIONS = ["uncompressed", "zlib", "snappy", "lz4", "zstd"]
 
 
 def some(values, share=0.2):
-    """The values, with nulls among them."""
+    """The values, with some nulls."""
     return [None if RANDOM.random() < share else value for value in values]
 
 
@@ -33,7 +33,7 @@ def plain(rows):
         columns[f"int{bits}"] = pa.array(some(numbers[:rows]), getattr(pa, f"int{bits}")())
     columns["sorted"] = pa.array(np.cumsum(RANDOM.integers(0, 9, rows)), pa.int64())
     columns["constant"] = pa.array([7] * rows, pa.int32())
-    # Mostly small, seldom large: the encoding that patches.
+    # Mostly small and rarely large values, for which the writer uses the patched encoding.
     skewed = RANDOM.integers(0, 100, rows) + (RANDOM.random(rows) < 0.03) * 2**41
     columns["skewed"] = pa.array(skewed, pa.int64())
     columns["float"] = pa.array(some(RANDOM.random(rows)), pa.float32())
@@ -57,7 +57,7 @@ def plain(rows):
 
 
 def nested(rows):
-    """Structs, lists and maps in one another, with nulls at every level."""
+    """Nested structs, lists and maps, with nulls at every level."""
     point = pa.struct([("x", pa.int32()), ("y", pa.string())])
     points = [{"x": n, "y": None if n % 3 else f"ö{n}"} for n in range(rows)]
     lists = [[None if i % 4 == 1 else i for i in range(n % 5)] for n in range(rows)]
