@@ -189,7 +189,7 @@ async fn fetch(client: aws_sdk_s3::Client, part: Part, to: Option<mpsc::Sender<B
         }
     }
     if fetched != wanted {
-        bail!("{fetched} of {wanted} bytes of a range came");
+        bail!("only {fetched} of {wanted} bytes of a range arrived");
     }
     Ok(())
 }
@@ -217,7 +217,7 @@ async fn hash(client: aws_sdk_s3::Client, object: Listed) -> Result<()> {
 fn check_sha256(object: &Listed, sha256: &str) -> Result<()> {
     if etag(sha256) != object.etag.trim_matches('"') {
         bail!(
-            "{} has SHA-256 {sha256}, which its ETag {} is not of",
+            "{} has SHA-256 {sha256}, which does not match its ETag {}",
             object.key,
             object.etag
         );

@@ -218,11 +218,14 @@ mod tests {
         let mark = data.folder.join(&data.files[0]);
         fs::write(&mark, "").unwrap();
         assert_eq!(make(own.path(), Format::JsonlGzip).rows, data.rows);
-        assert_eq!(fs::metadata(&mark).unwrap().len(), 0, "was made again");
+        assert_eq!(fs::metadata(&mark).unwrap().len(), 0, "the data must not be made again");
         // An interruption leaves data without facts.
         fs::remove_file(data.folder.with_extension("json")).unwrap();
         make(own.path(), Format::JsonlGzip);
-        assert!(fs::metadata(&mark).unwrap().len() > 0, "was not begun anew");
+        assert!(
+            fs::metadata(&mark).unwrap().len() > 0,
+            "unfinished data must be made again"
+        );
     }
 
     #[test]

@@ -338,7 +338,7 @@ pub(crate) mod tests {
         assert_eq!(of(&[]), None);
         let median = of(&[3.0, 1.0, 2.0]).unwrap();
         assert_eq!((median.seconds, median.processor_seconds), (2.0, 4.0));
-        assert_eq!(median.peak_bytes, 30 << 20, "the most of all runs");
+        assert_eq!(median.peak_bytes, 30 << 20, "the peak of all runs counts");
         assert_eq!(of(&[1.0, 2.0]).unwrap().seconds, 2.0);
     }
 
@@ -358,7 +358,7 @@ pub(crate) mod tests {
         let of = |landfall, peak| paced(Format::Csv, [1.0, 2.0, 2.0, 0.1], [landfall, 4.0], peak);
         assert_eq!(met(&of(4.6, 64)), [true, true, true]);
         assert_eq!(met(&of(4.61, 64)), [true, false, true]);
-        assert_eq!(met(&of(4.0, 65)), [true, true, false], "the most of all runs");
+        assert_eq!(met(&of(4.0, 65)), [true, true, false], "the peak of all runs counts");
         assert_eq!(
             of(5.0, 1).aims()[1].text,
             "1.25 times the bare download at 75 MB/s (aim: 1.15)"

@@ -229,7 +229,7 @@ mod tests {
             let parts: Vec<Bytes> = objects.body(bytes).try_collect().await.unwrap();
             assert_eq!(parts.len(), pieces);
             assert_eq!(parts.concat(), written);
-            assert_eq!(parts[0].as_ptr(), begin, "was copied");
+            assert_eq!(parts[0].as_ptr(), begin, "the first part must not be a copy");
         }
     }
 }

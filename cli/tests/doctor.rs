@@ -70,7 +70,7 @@ impl Server {
         let exchanges = serde_json::to_vec(&*self.exchanges.lock().unwrap()).unwrap();
         child.stdin.take().unwrap().write_all(&exchanges).unwrap();
         let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "botocore objects, see above");
+        assert!(output.status.success(), "botocore refuses an exchange; see above");
         serde_json::from_slice(&output.stdout).unwrap()
     }
 }
@@ -93,7 +93,7 @@ async fn answered(mut stream: TcpStream, (status, form, body): Answer) -> Value 
                 break (head.to_owned(), sent.to_owned());
             }
         }
-        assert!(read > 0, "the request broke off: {text}");
+        assert!(read > 0, "the request ended early: {text}");
     };
     let answer = format!(
         "HTTP/1.1 {status} Said\r\ncontent-type: {form}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",

@@ -120,7 +120,7 @@ async fn jobs_are_sent_seen_and_run_again() {
         "{again}"
     );
     let watched = here.run(&["watch", again["execution"].as_str().unwrap()]).await;
-    assert_eq!(watched.status, 1, "the gate refuses it again: {watched:?}");
+    assert_eq!(watched.status, 1, "the functions must refuse it again: {watched:?}");
     let picked = here.run(&["pick-up", short, "--yes"]).await;
     assert!(
         picked.status == 2 && picked.said.contains("the service made no job"),

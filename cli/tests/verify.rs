@@ -64,7 +64,7 @@ fn run(arguments: &[&str]) -> (i32, String, String) {
 
 fn run_json(arguments: &[&str]) -> (i32, Value) {
     let (status, printed, said) = run(&[arguments, &["--json"]].concat());
-    assert_eq!(said, "", "a program reads no progress");
+    assert_eq!(said, "", "JSON output must come without progress");
     (
         status,
         serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}")),
@@ -129,7 +129,10 @@ fn a_folder_with_bad_files_fails_and_names_them() {
     for part in ["failed: 2 checks failed", "b.csv: record 1, line 2", "c.csv"] {
         assert!(printed.contains(part), "{part} in\n{printed}");
     }
-    assert!(!printed.contains("secret"), "no value of the data is shown: {printed}");
+    assert!(
+        !printed.contains("secret"),
+        "no value of the data may be shown: {printed}"
+    );
 
     let (status, document) = run_json(&[path(&bad)]);
     assert_eq!((status, &document["verdict"]), (1, &json!("failed")));
@@ -346,7 +349,7 @@ fn a_receipt_beside_the_files_is_compared_or_the_reason_is_given() {
         );
         assert_eq!(
             document["report"]["data_objects"], 2,
-            "the checks are made all the same"
+            "the other checks must still be made"
         );
     }
 

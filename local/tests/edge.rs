@@ -107,7 +107,7 @@ async fn a_request_goes_to_the_service_that_it_is_signed_for() {
         1
     );
     let captured = edge.log().captured();
-    assert_eq!(captured.len(), 2, "S3 is never captured");
+    assert_eq!(captured.len(), 2, "requests to S3 must never go to a service");
     assert_eq!(
         (
             captured[0].body.as_ref(),
@@ -117,7 +117,10 @@ async fn a_request_goes_to_the_service_that_it_is_signed_for() {
     );
     let begun = Instant::now();
     while echo.advanced.load(Ordering::Relaxed) < 2 {
-        assert!(begun.elapsed() < Duration::from_secs(30), "the service is not moved on");
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "the service must not advance"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -131,7 +131,7 @@ async fn a_function_gets_the_environment_and_headers_of_lambda() {
     assert!((1..=7000).contains(&left), "{left}");
 
     let (_, second) = fixture.invoke("echo", json!(2)).await;
-    assert_eq!(second["pid"], answer["pid"], "an idle environment is reused");
+    assert_eq!(second["pid"], answer["pid"], "an idle environment must be reused");
     assert_eq!(fixture.lambda().invocations("echo"), 2);
     fixture.lambda().shutdown().await;
     let log = std::fs::read_to_string(fixture.lambda().log_path("echo")).unwrap();
@@ -219,7 +219,7 @@ async fn errors_exits_and_timeouts_are_reported_as_lambda_does() {
         "{message}"
     );
     let (_, other) = fixture.invoke("hangs", json!(true)).await;
-    assert_ne!(pid, other, "the environment that timed out is gone");
+    assert_ne!(pid, other, "the environment that timed out must be gone");
 }
 
 #[tokio::test]
@@ -235,7 +235,11 @@ async fn refusals_have_the_shape_of_lambdas_errors() {
     );
     fixture.lambda().create(fixture.config("echo", ECHO)).unwrap();
     let response = fixture.post("echo:2", &[], "{}").await;
-    assert_eq!(response.status(), 404, "no version that was not published");
+    assert_eq!(
+        response.status(),
+        404,
+        "a version that was not published must not be found"
+    );
     let version = fixture.lambda().version_arn("echo").replace(':', "%3A");
     let response = fixture.post(&version, &[], "{}").await;
     assert_eq!(response.headers()["x-amz-executed-version"], "1");

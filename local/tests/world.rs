@@ -112,7 +112,7 @@ async fn an_event_runs_through_the_deployed_definition() {
         .await
         .unwrap();
     assert_eq!(head.content_length(), Some(1));
-    assert!(head.version_id().is_some(), "versions are kept: {head:?}");
+    assert!(head.version_id().is_some(), "objects must have versions: {head:?}");
     assert_eq!(
         head.server_side_encryption().map(|found| found.as_str()),
         Some("AES256")
@@ -375,7 +375,7 @@ async fn a_redrive_continues_with_the_slices() {
     for slice in ["one", "other"] {
         assert!(
             folder.path().join("calls").join(slice).exists(),
-            "{slice} was forgotten"
+            "{slice} must be verified"
         );
     }
     assert_eq!(world.announcements().await.unwrap().len(), 1);

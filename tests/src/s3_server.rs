@@ -220,5 +220,5 @@ fn free_ports<const N: usize>() -> Result<[u16; N]> {
             return Ok(ports);
         }
     }
-    bail!("there are not {N} free ports, each with another one {GRPC} above it")
+    bail!("found no {N} free ports for which the port {GRPC} above is free, too")
 }

@@ -81,7 +81,7 @@ pub async fn pages(store: &dyn ObjectStore, bucket: &str) -> Result<()> {
 async fn listings(store: &dyn ObjectStore, bucket: &str, exempt: Exempt) -> Result<()> {
     let listed = |prefix: &'static str, after: Option<&'static str>| async move {
         let page = store.list_page(bucket, prefix, after).await?;
-        ensure!(page.next.is_none(), "a few objects take more than a page");
+        ensure!(page.next.is_none(), "a few objects must fit on one page");
         Ok(page.objects.into_iter().map(|object| object.key).collect::<Vec<_>>())
     };
     let mut all = listed("fixture/", None).await?;
@@ -176,7 +176,7 @@ async fn uploads(store: &dyn ObjectStore, bucket: &str) -> Result<()> {
     // Parts may come in any order.
     let last = store.upload_part(bucket, key, &upload, 2, "end".into()).await?;
     let first = store.upload_part(bucket, key, &upload, 1, large).await?;
-    assert_eq!(store.head(bucket, key).await?, None, "a part is no object");
+    assert_eq!(store.head(bucket, key).await?, None, "a part must not be an object");
     let parts = [first, last];
     let made = etag(store.complete_upload(bucket, key, &upload, &parts).await?)?;
     let head = store.head(bucket, key).await?.context("it was not made")?;
@@ -201,7 +201,7 @@ async fn uploads(store: &dyn ObjectStore, bucket: &str) -> Result<()> {
     store.abort_upload(bucket, key, &taken).await?;
     store.abort_upload(bucket, key, &taken).await?;
     let late = store.upload_part(bucket, key, &taken, 2, "late".into()).await;
-    ensure!(late.is_err(), "a part of an upload that was given up was taken");
+    ensure!(late.is_err(), "a part of an aborted upload must be refused");
 
     let small = store.begin_upload(bucket, "uploads/small").await?;
     let mut parts = Vec::new();
@@ -210,7 +210,11 @@ async fn uploads(store: &dyn ObjectStore, bucket: &str) -> Result<()> {
         parts.push(part.await?);
     }
     let small = store.complete_upload(bucket, "uploads/small", &small, &parts).await;
-    assert_eq!(kind(small)?, ErrorKind::Internal, "small parts");
+    assert_eq!(
+        kind(small)?,
+        ErrorKind::Internal,
+        "parts that are too small must be refused"
+    );
     Ok(())
 }
 
@@ -274,7 +278,7 @@ fn etag(written: Written) -> Result<String> {
 
 fn kind<T>(result: Result<T, Error>) -> Result<ErrorKind> {
     match result {
-        Ok(_) => anyhow::bail!("it succeeded"),
+        Ok(_) => anyhow::bail!("the call must fail, but it succeeded"),
         Err(error) => Ok(error.kind),
     }
 }

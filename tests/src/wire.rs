@@ -188,7 +188,10 @@ fn judge(arguments: &[&str], input: &[u8]) -> Result<Vec<u8>> {
     drop(stdin);
     let output = child.wait_with_output()?;
     if !output.status.success() {
-        bail!("botocore objects:\n{}", String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "botocore refuses the exchanges:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     Ok(output.stdout)
 }

@@ -76,7 +76,7 @@ async fn a_batch_runs_once_however_often_it_arrives() -> Result<()> {
     for result in results.iter().filter(|result| result["became"] != "rejected") {
         let receipt = result["receipt"].as_str().context("no receipt")?;
         let (bucket, key) = receipt.trim_start_matches("s3://").split_once('/').context("no key")?;
-        assert!(world.object(bucket, key).await?.is_some(), "{receipt} is not there");
+        assert!(world.object(bucket, key).await?.is_some(), "{receipt} must exist");
     }
     assert_eq!(world.simulated::<CustomerProfiles>()?.start_calls(), 3);
 

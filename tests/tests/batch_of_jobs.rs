@@ -294,10 +294,10 @@ async fn ten_thousand_requests_are_planned_and_summed_up() -> Result<()> {
     let batch = case.plan("one", &event).await?;
     assert_eq!((batch.requests, batch.accepted, batch.round), (10_000, 9_980, 1));
     assert_eq!(batch.status, Status::Running);
-    assert_eq!(batch.concurrency, 40, "no more than the deployment allows");
+    assert_eq!(batch.concurrency, 40, "no more children than the deployment allows");
     assert!(
         serde_json::to_vec(&batch)?.len() < 4_000,
-        "what goes through the machine is small"
+        "the batch must stay small in the machine"
     );
     let items = case.items(&batch)?;
     assert_eq!(items.len(), 9_980);
@@ -310,7 +310,7 @@ async fn ten_thousand_requests_are_planned_and_summed_up() -> Result<()> {
         assert_eq!(event["time"], "2026-11-01T05:00:00Z");
         keys.insert(trigger.job_key, item.index);
     }
-    assert_eq!(keys.len(), 9_980, "every request has a job of its own");
+    assert_eq!(keys.len(), 9_980, "every request must have a job of its own");
 
     let calls = case.store.calls().len();
     let end = |index| {
@@ -324,7 +324,7 @@ async fn ten_thousand_requests_are_planned_and_summed_up() -> Result<()> {
     let sealed = case.summarise(json!(batch)).await?;
     assert!(
         case.store.calls().len() - calls < 9_980 + 20,
-        "one read of each job, and a few more"
+        "the summary must read each job once, and little else"
     );
     let outcome = sealed.outcome.clone().context("no outcome")?;
     assert!(outcome.announce);
@@ -419,7 +419,10 @@ async fn deliveries_share_one_plan_and_one_summary() -> Result<()> {
     let (one, two) = (one?, two?);
     assert_eq!(one.batch_key, two.batch_key);
     let (first, second) = (one.outcome.context("none")?, two.outcome.context("none")?);
-    assert_ne!(first.announce, second.announce, "one of them announces it");
+    assert_ne!(
+        first.announce, second.announce,
+        "exactly one execution must announce it"
+    );
     assert_eq!(first.sealed_by, second.sealed_by);
     let later = case.run("three", &again, |_| End::Never).await?;
     let outcome = later.outcome.context("none")?;
@@ -465,7 +468,7 @@ async fn a_request_without_an_outcome_runs_again_and_then_counts_as_unknown() ->
     assert_eq!(again, [1]);
     let first: Value = serde_json::from_str(case.items(&planned)?[1].event.get())?;
     let second: Value = serde_json::from_str(case.items(&batch)?[0].event.get())?;
-    assert_eq!(first, second, "it is the same job");
+    assert_eq!(first, second, "it must be the same job");
 
     // The outcome comes late.
     let other = Case::new(Faults::none())?;
@@ -509,7 +512,7 @@ async fn requests_of_a_batch_may_have_idempotency_keys() -> Result<()> {
             Became::Succeeded
         ]
     );
-    assert_eq!(results[0].job_key, results[1].job_key, "they are one job");
+    assert_eq!(results[0].job_key, results[1].job_key, "they must be one job");
     assert_ne!(results[0].job_key, results[3].job_key);
     assert_eq!(results[3].name.as_deref(), Some("of l"));
     let cause = &results[2].error.as_ref().context("no error")?.cause;

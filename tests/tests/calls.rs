@@ -628,7 +628,7 @@ fn s3_calls(function: &str, exchange: &Exchange) -> Vec<Call> {
         "GET" | "HEAD" => call("s3:GetObject", object()),
         "PUT" | "POST" => call("s3:PutObject", object()),
         "DELETE" => call("s3:AbortMultipartUpload", object()),
-        other => panic!("{other} is no method of S3 that is known here"),
+        other => panic!("this test knows no operation of S3 with the method {other}"),
     }];
     // S3 answers 403 for a missing key if the caller may not list the bucket.
     if exchange.status == 404 && !target.key.is_empty() {

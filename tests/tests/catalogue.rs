@@ -758,9 +758,9 @@ fn the_catalogue_is_large_and_names_every_check() {
     let catalogue = catalogue();
     let found = |fault: &&Fault| !fault.pending && fault.passes.is_none();
     let counted = catalogue.iter().filter(found).count();
-    assert!(counted >= 150, "{counted} faults that are found");
+    assert!(counted >= 150, "the catalogue must stay large; it has {counted} faults");
     let names: BTreeSet<&str> = catalogue.iter().map(|fault| fault.fault.as_str()).collect();
-    assert_eq!(names.len(), catalogue.len(), "two lines are called the same");
+    assert_eq!(names.len(), catalogue.len(), "each line must have its own name");
     let checks: BTreeSet<&str> = catalogue
         .iter()
         .filter(found)

@@ -65,7 +65,7 @@ fn the_definition_names_only_errors_that_exist() {
     for name in ours {
         assert!(
             ErrorKind::from_name(name).is_some(),
-            "{name} is no error of the functions"
+            "{name} must be an error of the functions"
         );
     }
 }
@@ -159,7 +159,7 @@ fn retries_outlast_errors_that_pass() -> Result<()> {
             let least = if name == "Start" { in_start } else { elsewhere };
             assert!(
                 mean >= least,
-                "{name}: {error} is tried for {mean} s on average, not {least} s"
+                "{name} retries {error} for {mean} s on average, and must for {least} s"
             );
         }
     }
@@ -482,7 +482,11 @@ fn retries_of_a_waiting_job_outlast_the_longest_deadline() -> Result<()> {
         .iter()
         .filter(|retrier| retrier["ErrorEquals"] == json!([ErrorKind::Busy.name(), ErrorKind::Throttled.name()]))
         .collect();
-    assert_eq!(busy.len(), 1, "what says to come back later is counted for itself");
+    assert_eq!(
+        busy.len(),
+        1,
+        "errors that ask to wait must have a retrier of their own"
+    );
     let bounds = pauses(busy[0])?;
     let (tries, most) = (bounds.len(), bounds.last().copied().unwrap_or_default());
     // A uniform number up to a bound has half the bound as its mean, and a twelfth of the squared bound as its
@@ -493,9 +497,9 @@ fn retries_of_a_waiting_job_outlast_the_longest_deadline() -> Result<()> {
     let least = mean - 6.0 * variance.sqrt();
     assert!(
         least >= MAX_DEADLINE_SECONDS as f64,
-        "{tries} tries last {mean:.0} s on average, and {least:.0} s almost surely"
+        "{tries} tries must outlast the deadline, but last {mean:.0} s on average, and almost surely {least:.0} s"
     );
-    assert!(most <= 300.0, "a place that comes free is seen soon");
+    assert!(most <= 300.0, "a free slot must be noticed soon");
     Ok(())
 }
 

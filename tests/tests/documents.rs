@@ -155,11 +155,11 @@ fn the_pages_name_existing_parameters_and_packages() -> Result<()> {
                     .filter(|word| word.starts_with("landfall-"))
                     .map(str::to_owned)
                     .collect();
-                assert_eq!(named, packages, "{page}: every function has to be built");
+                assert_eq!(named, packages, "{page} must build every function");
             }
         }
     }
-    assert_eq!(overridden, 4, "the quickstart has four parameters");
+    assert_eq!(overridden, 4, "the quickstart must name its four parameters");
     Ok(())
 }
 

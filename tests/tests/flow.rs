@@ -416,7 +416,7 @@ async fn jobs_wait_for_a_slot_in_a_full_queue() -> Result<()> {
         let apart = pair[1].created - pair[0].created;
         assert!(
             apart.num_milliseconds() >= 1000,
-            "one began {apart} after the other, which takes a second"
+            "the jobs must run one after the other, but began {apart} apart"
         );
     }
     let waited = |finished: &&Finished| {
@@ -489,7 +489,7 @@ async fn nothing_of_what_was_exported_is_logged(world: &World) -> Result<()> {
             .filter(|value| value.contains('@') && value.len() > 6);
         planted.extend(addresses.take(50).map(str::to_owned));
     }
-    assert!(planted.len() > 20, "the data have no addresses: {planted:?}");
+    assert!(planted.len() > 20, "the data must have addresses: {planted:?}");
     for function in [
         "segment-snapshot-start",
         "segment-snapshot-poll",

@@ -148,7 +148,7 @@ proptest! {
         let ours = decode(Format::Csv, text.as_bytes(), &sizes);
         match (theirs, ours) {
             (Ok(theirs), Ok(ours)) => prop_assert_eq!(theirs.len() as u64, ours.rows),
-            (Err(_), Ok(ours)) => prop_assert!(false, "taken, though ragged: {:?}", ours),
+            (Err(_), Ok(ours)) => prop_assert!(false, "ragged text must be refused, but got {:?}", ours),
             // Our decoder is stricter: an open quote, text after a closing quote, a missing header and a repeated
             // header are defects.
             (Ok(_), Err(defect)) => prop_assert!(
@@ -255,7 +255,7 @@ fn a_cut_in_csv_is_found_unless_it_follows_a_whole_record() {
         for end in unseen {
             let kept = &bytes[..end];
             let quotes = kept.iter().filter(|byte| **byte == b'"').count();
-            assert_eq!(quotes % 2, 0, "cut within a quoted value at {end}");
+            assert_eq!(quotes % 2, 0, "a cut within quotes must be found, at {end}");
         }
     }
 }

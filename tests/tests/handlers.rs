@@ -130,7 +130,7 @@ async fn a_claim_is_taken_over_only_after_its_lease() -> Result<()> {
 
     harness.clock.advance(Duration::from_secs(66));
     let job = harness.start(&<Harness>::received("two", &event())).await?;
-    assert_eq!(job.attempt, 2, "whether the first call was made cannot be known");
+    assert_eq!(job.attempt, 2, "nobody can know whether the first call was made");
     assert_eq!(harness.simulated.start_calls(), 1);
     Ok(())
 }

@@ -57,7 +57,7 @@ fn key<S: JobService, M: SimulatedService + 'static>(harness: &Harness<S, M>) ->
         .into_iter()
         .filter(|key| key.starts_with("history/"));
     let key = keys.next();
-    assert_eq!(keys.next(), None, "one request has one history");
+    assert_eq!(keys.next(), None, "one request must have one history");
     key
 }
 
@@ -167,7 +167,7 @@ async fn two_seals_at_once_keep_both_runs() -> Result<()> {
     };
     assert!(
         puts(&harness).next_back().is_some_and(|call| call.key == key),
-        "the history is written last"
+        "the history must be written last"
     );
     let last = harness.store.count(Op::Put) - 1;
     let body = serde_json::to_vec(&other)?;

@@ -217,7 +217,7 @@ impl Spoiled {
         paths.sort();
         let read = |path| -> Result<Node> { Ok(Node::from(&serde_json::from_slice::<Value>(&fs::read(path)?)?)) };
         let samples = paths.into_iter().map(read).collect::<Result<Vec<_>>>()?;
-        anyhow::ensure!(!samples.is_empty(), "there are no samples of {words}");
+        anyhow::ensure!(!samples.is_empty(), "found no samples with {words} in their names");
         Ok(Self {
             rng: Rng::with_seed(11),
             samples,
@@ -303,7 +303,7 @@ async fn events_of<S: JobService, M: SimulatedService + 'static>(
             }
             // The service runs as many jobs as it can.
             Err(error) if error.kind == ErrorKind::Busy => {
-                assert!(is_whole, "{event} stands in line");
+                assert!(is_whole, "{event} must not wait for a slot");
                 started += 1;
             }
             Err(error) => {
@@ -312,7 +312,7 @@ async fn events_of<S: JobService, M: SimulatedService + 'static>(
                 unreadable += usize::from(!is_whole);
                 let input = handed_over(&S::kind(), &execution, &event, Some(&error));
                 let sealed = harness.seal(input).await;
-                let sealed = sealed.unwrap_or_else(|failed| panic!("{event}\nis not sealed: {failed}"));
+                let sealed = sealed.unwrap_or_else(|failed| panic!("{event}\nmust be sealed: {failed}"));
                 assert_sealed(&sealed, &event, &error, &harness.store);
             }
         }
@@ -407,7 +407,7 @@ async fn spoiled_batches_are_refused_by_name_and_summed_up() -> Result<()> {
                 refused += 1;
                 let input = handed_over(&kind, &execution, &event, Some(&error));
                 let batch = summarise(&deployment, input, &invoke("summary")).await;
-                let batch = batch.unwrap_or_else(|failed| panic!("{event}\nis not summed up: {failed}"));
+                let batch = batch.unwrap_or_else(|failed| panic!("{event}\nmust be summed up: {failed}"));
                 let outcome = batch.outcome.with_context(|| event.clone())?;
                 assert_eq!(outcome.error.unwrap().error, error.kind.name(), "{event}");
                 continue;
@@ -594,7 +594,7 @@ async fn a_cause_that_was_cut_within_a_character_is_sealed() -> Result<()> {
     assert_eq!(outcome.error.as_ref().unwrap().error, "Landfall.NotFound");
     assert!(
         !outcome.receipt.key.contains("rejected-"),
-        "it is the job's own outcome"
+        "it must be the job's own outcome"
     );
     // A poll may get such a cause, too.
     let job = harness.start(&<Harness>::received("two", &json!({

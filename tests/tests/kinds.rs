@@ -277,7 +277,7 @@ async fn a_job_waits_until_a_slot_is_free<S: Subject>() -> Result<()> {
     assert_eq!(busy.kind, ErrorKind::Busy, "{busy}");
     harness.pass(DURATION * 2).await;
     let busy = harness.start(&second).await.unwrap_err();
-    assert_eq!(busy.kind, ErrorKind::Busy, "a slot is kept until the seal: {busy}");
+    assert_eq!(busy.kind, ErrorKind::Busy, "a slot must be kept until the seal: {busy}");
     assert_eq!(harness.simulated.start_calls(), 1);
 
     assert_eq!(harness.run("one", &one).await?["outcome"]["verdict"], "succeeded");

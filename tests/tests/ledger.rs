@@ -281,7 +281,7 @@ async fn a_full_queue_is_searched_for_jobs_that_are_gone() -> Result<()> {
     let mut tries = 0;
     while !queue.enter(JOBS, "new", until).await? {
         tries += 1;
-        anyhow::ensure!(tries < 100, "the job that is gone is never looked up");
+        anyhow::ensure!(tries < 100, "the job without an entry must be looked up");
         world.clock.advance(Duration::from_secs(1));
     }
     assert_eq!(slots(&world)?, ["0", "1", "2", "4", "5", "new"]);

@@ -156,7 +156,11 @@ async fn verify_one_case_in_this_process() {
     assert!(report.checks.iter().all(is_good), "{report:#?}");
     let peak = peak_kib();
     println!("{name}: {} MiB decoded, at most {} MiB held", decoded >> 20, peak >> 10);
-    assert!(peak >> 10 <= BOUND, "{name}: {} MiB held, {BOUND} may be", peak >> 10);
+    assert!(
+        peak >> 10 <= BOUND,
+        "{name}: holds {} MiB, but may hold {BOUND}",
+        peak >> 10
+    );
     assert!(decoded >> 20 >= 3 * BOUND, "{name}: only {} MiB", decoded >> 20);
 }
 
@@ -217,7 +221,10 @@ async fn verify_many_objects_in_this_process() {
     assert_eq!((report.verdict, report.data_objects), (Verdict::Passed, OBJECTS as u64));
     let bytes = (peak_kib() - before) * 1_024 / OBJECTS as u64;
     println!("objects: at most {bytes} bytes held of each");
-    assert!(bytes <= OF_EACH, "{bytes} bytes held of each object, {OF_EACH} may be");
+    assert!(
+        bytes <= OF_EACH,
+        "holds {bytes} bytes for each object, but may hold {OF_EACH}"
+    );
 }
 
 fn in_a_process(name: &str) {
@@ -240,7 +247,7 @@ fn run_in_a_process(process: &str, name: &str) {
     );
     assert!(
         text.contains("1 passed") && text.contains("at most"),
-        "it did not run: {text}"
+        "the child process must run one test: {text}"
     );
 }
 

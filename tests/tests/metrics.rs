@@ -73,7 +73,7 @@ async fn metrics_have_the_embedded_metric_format() -> Result<()> {
     );
     assert_eq!(of_success["Rows"], output.rows);
     assert_eq!(of_success["Polls"], job.polls);
-    assert_eq!(of_failure.get("Rows"), None, "what is not known is left out");
+    assert_eq!(of_failure.get("Rows"), None, "an unknown delay must be left out");
     // Pinpoint says when a job ended; Customer Profiles does not.
     assert_eq!(of_success.get("DetectionDelay"), None);
     let (ended, seen) = exported.service_ended_at.zip(exported.ended_at).context("no end")?;

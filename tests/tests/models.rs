@@ -106,6 +106,6 @@ fn the_schemas_differ_from_the_models_only_as_documented() -> Result<()> {
         list.display()
     );
     let said: Vec<Difference> = serde_json::from_str(&fs::read_to_string(&list)?)?;
-    assert_eq!(said, explained, "{} lists what is no difference", list.display());
+    assert_eq!(said, explained, "{} must list only real differences", list.display());
     Ok(())
 }

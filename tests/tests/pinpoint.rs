@@ -207,7 +207,11 @@ async fn an_export_is_found_in_its_segment_behind_many_others() -> Result<()> {
     for word in ["INITIALIZING", "PROCESSING", "COMPLETING", "COMPLETED"] {
         assert!(words.contains(&word), "{word} in {words:?}");
     }
-    assert_eq!((seen[0].counts, seen[0].progress), (None, None), "counters appear late");
+    assert_eq!(
+        (seen[0].counts, seen[0].progress),
+        (None, None),
+        "counters must be missing at first"
+    );
     // Eight jobs on pages of three. Ours, the oldest, is on the last page.
     let pages = world
         .pinpoint
@@ -219,7 +223,7 @@ async fn an_export_is_found_in_its_segment_behind_many_others() -> Result<()> {
     let keys = world.store.keys(EXPORTS);
     let ours: Vec<_> = keys.iter().filter(|key| key.starts_with(&prefix.key)).collect();
     assert_eq!(ours.iter().filter(|key| key.ends_with(".gz")).count(), 3);
-    assert_eq!(ours.len(), 4, "and an object that is no data: {ours:?}");
+    assert_eq!(ours.len(), 4, "one object must be no data: {ours:?}");
     Ok(())
 }
 
@@ -324,7 +328,7 @@ async fn a_start_without_effect_is_made_again_and_an_export_in_a_place_of_its_ow
             .iter()
             .filter(|call| call.operation == Operation::List(way))
             .count();
-        assert_eq!(lists, 0, "nothing is looked for: a full service made no job");
+        assert_eq!(lists, 0, "a full service made no job, so nothing may be looked for");
     }
     Ok(())
 }

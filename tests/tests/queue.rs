@@ -229,7 +229,7 @@ async fn step<S: JobService, M: SimulatedService + 'static>(
         Err(error) if error.kind == ErrorKind::Busy && !died && matches!(execution.next, Next::Start) => {
             anyhow::ensure!(
                 execution.asked < MOST_ASKED,
-                "the line is longer than the tries: {error}"
+                "the tries must outlast the wait for a slot: {error}"
             );
             execution.due = now + execution.pause(&error);
             execution.asked += 1;
@@ -347,7 +347,7 @@ async fn a_burst_of_jobs_waits_for_slots_and_ends_sealed() -> Result<()> {
         .map(|snapshot| snapshot.created)
         .collect();
     assert_eq!((made.len(), harness.simulated.start_calls()), (EVENTS, EVENTS));
-    assert_eq!(most_at_once(&made), LIMIT, "the line is used, and no more");
+    assert_eq!(most_at_once(&made), LIMIT, "all slots must be used, and no more");
     assert_eq!(places(&harness), Vec::<String>::new());
     // A job without a slot reads, and writes its reason once. The queue is written twice for each job, and others that
     // see the same free slot try to write it.
@@ -357,7 +357,11 @@ async fn a_burst_of_jobs_waits_for_slots_and_ends_sealed() -> Result<()> {
         let is_put = |call: &&Call| call.op == Op::Put && call.key.starts_with(key);
         calls.iter().filter(is_put).count()
     };
-    assert!(written(&line) < 8 * EVENTS, "{} writes of the line", written(&line));
+    assert!(
+        written(&line) < 8 * EVENTS,
+        "the queue must be written rarely, but was written {} times",
+        written(&line)
+    );
     // Each try begins with a call that is refused.
     let tries = calls
         .iter()
@@ -599,7 +603,7 @@ async fn start_calls_become_rare_while_the_service_throttles() -> Result<()> {
     let last = calls.last().context("no call")?.at - calls[0].at;
     assert!(
         (7..=8).contains(&calls.len()) && last > TimeDelta::hours(10),
-        "{} calls in {last}",
+        "there must be few calls; there were {} in {last}",
         calls.len()
     );
     Ok(())
@@ -681,6 +685,9 @@ async fn an_import_that_waits_reads_no_source() -> Result<()> {
     );
     let is_of_source = |call: &&Call| matches!(call.op, Op::Head | Op::Read) && call.bucket == EXPORTS;
     let reads = imports.store.calls().iter().filter(is_of_source).count();
-    assert!((3..10).contains(&reads), "{reads} reads of sources");
+    assert!(
+        (3..10).contains(&reads),
+        "a waiting import must not read its source, but there were {reads} reads"
+    );
     Ok(())
 }

@@ -202,7 +202,7 @@ async fn a_lost_start_is_adopted_by_its_id() -> Result<()> {
         assert_eq!(
             harness.simulated.start_calls(),
             1,
-            "{scenario}: looked for, not started again"
+            "{scenario}: the job must be looked for and not started again"
         );
     }
     Ok(())
@@ -290,7 +290,7 @@ async fn a_thirteenth_job_waits_until_the_service_has_room() -> Result<()> {
     assert_eq!(error.kind, ErrorKind::Busy, "{error}");
     harness.pass(Duration::from_secs(60)).await;
     let job = harness.start(&last).await?;
-    assert_eq!(job.attempt, 1, "it waited in line and lost nothing");
+    assert_eq!(job.attempt, 1, "a job that waits must lose no attempt");
     assert_eq!(harness.simulated.jobs_made().len(), 13);
     Ok(())
 }

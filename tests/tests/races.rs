@@ -141,7 +141,10 @@ async fn no_change_is_lost(store: &Arc<dyn ObjectStore>) -> Result<()> {
             let mut made = 0;
             let begun = Instant::now();
             while made < CHANGES {
-                anyhow::ensure!(begun.elapsed() < Duration::from_secs(120), "{owner} never gets through");
+                anyhow::ensure!(
+                    begun.elapsed() < Duration::from_secs(120),
+                    "{owner} must succeed in the end"
+                );
                 let current = ledger.load(&kind(), &job_key).await?.context("it is gone")?;
                 let changed = ledger.change(current, |entry| {
                     let mut entry = entry.clone();
@@ -162,7 +165,7 @@ async fn no_change_is_lost(store: &Arc<dyn ObjectStore>) -> Result<()> {
     let standing = ledger.load(&kind(), &job_key).await?.context("it is gone")?.entry;
     let changes: BTreeSet<_> = standing.attempts.iter().map(|a| (a.owner.clone(), a.number)).collect();
     assert_eq!(standing.attempts.len(), WRITERS * CHANGES as usize);
-    assert_eq!(changes.len(), standing.attempts.len(), "a change was made twice");
+    assert_eq!(changes.len(), standing.attempts.len(), "no change may be made twice");
     Ok(())
 }
 

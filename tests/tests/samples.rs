@@ -76,7 +76,11 @@ async fn every_sample_ends_with_a_receipt_or_is_refused() -> Result<()> {
     let world = World::start(options).await?;
     let samples = samples()?;
     for kind in KINDS.iter() {
-        assert!(samples.contains_key(kind.name), "{} has no sample event", kind.name);
+        assert!(
+            samples.contains_key(kind.name),
+            "{} must have a sample event",
+            kind.name
+        );
     }
     let runs = samples.iter().map(|(name, event)| {
         let world = &world;
@@ -91,7 +95,7 @@ async fn every_sample_ends_with_a_receipt_or_is_refused() -> Result<()> {
             let (bucket, key) = receipt.trim_start_matches("s3://").split_once('/').context("no key")?;
             anyhow::ensure!(
                 world.object(bucket, key).await?.is_some(),
-                "{name}: {receipt} is not there"
+                "{name}: {receipt} must exist"
             );
             Ok::<_, anyhow::Error>(())
         }

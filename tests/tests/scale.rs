@@ -53,7 +53,7 @@ async fn an_output_of_many_files_is_verified_in_slices() -> Result<()> {
         .context("nothing was verified")?;
     assert_eq!(states[from..from + of_slices.len()], of_slices);
     let slices = MANY_FILES.div_ceil(MAX_OBJECTS);
-    assert!(slices > 1, "one slice needs no map");
+    assert!(slices > 1, "the output must need several slices");
     // One invocation plans and one merges, and no slice is left for a second round.
     let invocations = world.lambda().invocations(VERIFY);
     assert!(
@@ -95,7 +95,7 @@ async fn one_bad_file_of_many_is_found() -> Result<()> {
     assert!(finished.states().contains(&"VerifySlices".to_owned()));
     let cause = finished.cause.context("no cause")?;
     assert!(cause.contains("format"), "{cause}");
-    assert!(cause.contains(&spoilt), "{spoilt} is not in {cause}");
+    assert!(cause.contains(&spoilt), "{spoilt} must be named in {cause}");
     Ok(())
 }
 

@@ -45,13 +45,13 @@ fn the_published_schemas_are_those_of_the_types() -> Result<()> {
         let found = fs::read_to_string(&path).unwrap_or_default();
         assert!(
             found == text,
-            "docs/schema/{name} is not what the types say; run the tests with {UPDATE}=1"
+            "docs/schema/{name} must match the types; run the tests with {UPDATE}=1"
         );
         files.push(name);
     }
     for file in fs::read_dir(folder())? {
         let name = file?.file_name().to_string_lossy().into_owned();
-        assert!(files.contains(&name), "docs/schema/{name} belongs to no type");
+        assert!(files.contains(&name), "docs/schema/{name} must belong to a type");
     }
     Ok(())
 }
@@ -79,7 +79,7 @@ print(json.dumps([Draft202012Validator(schema, format_checker=Draft202012Validat
         .context("no input")?
         .write_all(&serde_json::to_vec(pairs)?)?;
     let output = child.wait_with_output()?;
-    anyhow::ensure!(output.status.success(), "a schema is no JSON Schema; see above");
+    anyhow::ensure!(output.status.success(), "every schema must be a JSON Schema; see above");
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 

@@ -127,7 +127,7 @@ fn check(report: &Report, name: &str, verdict: CheckVerdict, words: &[&str]) {
     for word in words {
         assert!(
             check.reason.contains(word),
-            "{name} does not say {word:?}: {}",
+            "the reason of {name} must hold {word:?}: {}",
             check.reason
         );
     }
@@ -486,7 +486,7 @@ async fn content_decides_where_the_name_says_nothing() {
     assert_eq!(
         report.check("format").map(|check| check.verdict),
         Some(Pass),
-        "the head is ragged: no data"
+        "a ragged head must not count as data"
     );
     let case = Case::good(Format::Csv);
     case.put("0a1b2c3d", "a,b\n1,2\n".to_owned() + &"1,2\n".repeat(20_000) + "3\n");

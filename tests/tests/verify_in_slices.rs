@@ -437,20 +437,23 @@ async fn an_unfinished_slice_continues_in_the_next_invocation() {
         }
         let report = case.in_slices().await.expect("the check can be made");
         assert_eq!(report.verdict, Verdict::Passed);
-        assert!(report.slices > 0, "all was read at once");
+        assert!(report.slices > 0, "the verification must need slices");
         // S3's checksum covers all bytes, and it matches however often reading was interrupted.
         let checksum = report.check("checksum").expect("it was made");
         let of_all = format!("the CRC64NVME that S3 keeps of {objects} of {objects} data object");
         assert!(checksum.reason.starts_with(&of_all), "{checksum:?}");
         assert_eq!(essence(report).objects, expected.objects);
-        assert!(case.invocations.load(Ordering::SeqCst) > 3, "nothing had to go on");
+        assert!(
+            case.invocations.load(Ordering::SeqCst) > 3,
+            "slices must need several invocations"
+        );
     }
 }
 
 /// The slices of a verification.
 async fn slices(case: &Case) -> Vec<Item> {
     let Turn::Slices { manifest, .. } = case.turn(Begin::New(&case.asked)).await.expect("it begins") else {
-        panic!("all was read at once");
+        panic!("the verification must need slices");
     };
     let items = case.store.body(&manifest.bucket, &manifest.key).expect("a manifest");
     serde_json::from_slice(&items).expect("items")
@@ -494,7 +497,7 @@ async fn finished_reads_are_kept_when_a_body_stalls() {
     let heads = calls
         .iter()
         .filter(|call| call.op == Op::Head && call.key == key("part-0.csv"));
-    assert_eq!(heads.count(), 2, "what was read to its end was read again");
+    assert_eq!(heads.count(), 2, "a finished object must not be read again");
     let report = case.in_slices().await.expect("the check can be made");
     assert_eq!(essence(report).objects, expected.objects);
 }
@@ -511,7 +514,7 @@ async fn finished_reads_are_kept_when_a_call_fails() {
     case.store
         .before(Op::Head, 5, |store| store.fail_at(0, ErrorKind::Throttled));
     let report = case.in_slices().await.expect("the check can be made");
-    assert_eq!(report.slices, 1, "what was left is a slice");
+    assert_eq!(report.slices, 1, "the rest must be one slice");
     assert_eq!(essence(report).objects, expected.objects);
     let calls = &case.store.calls()[calls..];
     for number in 0..9 {

@@ -196,7 +196,7 @@ async fn start_call<S: JobService, M: SimulatedService + 'static>(
             return Ok(call);
         }
     }
-    anyhow::bail!("{} makes no start call", S::KIND)
+    anyhow::bail!("{} must make a start call", S::KIND)
 }
 
 #[tokio::test]
@@ -465,7 +465,7 @@ async fn every_error_of_a_session_has_its_name() -> Result<()> {
         ("sts", "AssumeRole", errors::OF_SESSIONS),
     ] {
         for ModelledError { code, status, .. } in wire::modelled_errors(service, &[operation])? {
-            let row = find(table, &code).with_context(|| format!("{operation}: {code} has no row"))?;
+            let row = find(table, &code).with_context(|| format!("{operation}: {code} must have a row"))?;
             let status = StatusCode::from_u16(status)?;
             let mut harness = Harness::dashboards(quicksight::Settings::default(), Faults::none())?;
             let simulated = Arc::clone(&harness.simulated) as Arc<dyn SimulatedService>;
@@ -525,7 +525,7 @@ fn every_modelled_error_has_a_remedy() -> Result<()> {
         ("pinpoint", &pinpoint, landfall_pinpoint::errors::OF_CALLS),
     ] {
         for ModelledError { operation, code, .. } in wire::modelled_errors(service, operations)? {
-            assert!(find(table, &code).is_some(), "{operation}: {code} has no row");
+            assert!(find(table, &code).is_some(), "{operation}: {code} must have a row");
         }
     }
     Ok(())

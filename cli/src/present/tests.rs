@@ -352,7 +352,7 @@ fn a_verification_is_shown_verdict_first() {
     );
     assert!(
         lines.iter().any(|line| line.len() > 100),
-        "whole lines for a program:\n{text}"
+        "lines must not be cut for a program:\n{text}"
     );
     let narrow = super::verified(&verified, plain(Some(60)));
     assert!(narrow.lines().all(|line| line.chars().count() <= 60), "{narrow}");

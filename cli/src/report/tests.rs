@@ -192,7 +192,7 @@ fn the_page_loads_nothing_from_elsewhere() {
         assert!(!page.contains(part), "{part}");
     }
     let outside = page.replace("http://www.w3.org/2000/svg", "");
-    assert!(!outside.contains("http"), "it leads elsewhere");
+    assert!(!outside.contains("http"), "the page must not link elsewhere");
     assert!(page.contains("&lt;b&gt;&amp;&quot;big&quot;&lt;/b&gt;") && !page.contains("<b>&"));
     // Every colour of a chart comes from the page's own style.
     for literal in ["#010101", "#020202", "#030303", "#040404", "#050505", "#060606"] {

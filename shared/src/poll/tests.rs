@@ -56,11 +56,11 @@ fn news_end_a_row_of_missed_polls_and_resume_only_a_stalled_job() {
         let now = at("2026-11-01T05:10:00Z");
         see(&mut job, Observation::of(ServiceState::Running, "IN_PROGRESS"), now);
         assert_eq!(job.missed.in_a_row, 0);
-        assert_eq!(job.missed.count, before, "they are told in the receipt");
+        assert_eq!(job.missed.count, before, "all missed polls must be counted");
         assert_eq!(job.missed.resumed, before >= STALLED, "{before} before it");
         assert_eq!(job.running_at, Some(now));
         see(&mut job, Observation::of(ServiceState::Running, "IN_PROGRESS"), now);
-        assert!(!job.missed.resumed, "told once");
+        assert!(!job.missed.resumed, "the end of a stall must be announced once");
     }
 }
 

@@ -47,7 +47,7 @@ fn decode(mut decoder: Box<dyn Decoder>, data: &[u8], size: usize) -> Result {
         decoder.push(chunk)?;
         assert!(
             decoder.held() <= bound,
-            "{} bytes are held, {bound} may be",
+            "holds {} bytes, but may hold {bound}",
             decoder.held()
         );
     }
@@ -66,7 +66,7 @@ fn open(format: Format, data: &[u8], guess: usize) -> std::result::Result<Box<dy
         match open(data.len() as u64, start as u64, &tail)? {
             Opened::Ready(decoder) => return Ok(decoder),
             Opened::Needs(earlier) => {
-                assert!(earlier < start as u64, "asks for what it has");
+                assert!(earlier < start as u64, "asks for bytes that it has");
                 start = earlier as usize;
             }
         }
@@ -140,7 +140,7 @@ pub fn csv(data: &[u8]) {
             let counts: Vec<(u64, u64)> = found.map(|found| (found.len() as u64 - 1, found[0])).collect();
             let ours = (decoded.rows, decoded.column_count);
             // A reading with another count fails, or its quotes do not decide.
-            assert!(counts.contains(&ours), "is taken with {ours:?}: {counts:?}");
+            assert!(counts.contains(&ours), "is accepted with {ours:?}, but has {counts:?}");
             let is_escaped = memmem::find(data, br#"\""#).is_some();
             assert!(
                 is_escaped || counts.iter().all(|count| *count == ours),
@@ -371,7 +371,7 @@ pub fn report(data: &[u8]) {
     });
     let disturbed = !case.settling.settled || !case.settling.disturbed.is_empty();
     let judged = case.judge();
-    assert_eq!(judged, case.judge(), "is no pure function");
+    assert_eq!(judged, case.judge(), "must give the same result twice");
     if faulty || disturbed || case.readings.is_empty() && !case.expectation.allow_empty {
         assert_eq!(judged.verdict, Verdict::Failed, "{judged:?}");
     }

@@ -38,7 +38,7 @@ fn every_test_and_file_that_is_named_exists() {
         let declared = Regex::new(&format!(r"#\[(tokio::)?test[^\n]*\n\s*(async )?fn {test}\(")).unwrap();
         assert!(
             declared.is_match(&sources),
-            "{test} is no test in the files that the page names"
+            "{test} must be a test in the files that the page names"
         );
     }
 }
@@ -52,6 +52,6 @@ fn every_promise_stands_in_the_page() {
         .map(|found| found.get(1).unwrap().as_str())
         .collect();
     for promise in promises::ALL {
-        assert!(named.contains(promise), "{promise} is not in the page");
+        assert!(named.contains(promise), "{promise} must be in the page");
     }
 }

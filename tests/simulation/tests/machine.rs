@@ -176,7 +176,7 @@ async fn hold(machine: &Machine, finished: &Finished, arn: &str) -> Result<()> {
     let redriven = history.iter().filter(|event| event["type"] == "ExecutionRedriven");
     for _ in redriven.clone() {
         let End::Broken { state, input, .. } = end else {
-            panic!("it was redriven and has ended here: {end:?}");
+            panic!("it was redriven, but ended here: {end:?}");
         };
         end = machine.go_on(&replay, state, input).await;
     }
@@ -186,7 +186,7 @@ async fn hold(machine: &Machine, finished: &Finished, arn: &str) -> Result<()> {
     for ((name, here), (_, there)) in entered.iter().zip(&recorded.entered) {
         assert_eq!(here, there, "the input of {name}");
     }
-    assert!(locked(&replay.answers).is_empty(), "not all answers were asked for");
+    assert!(locked(&replay.answers).is_empty(), "all recorded answers must be used");
     let retried = *locked(&replay.retried);
     let caught = entered.windows(2).filter(|pair| {
         let is_sealed = pair[0].0 != "Status" && pair[1].0 == "Seal" && pair[1].1["error"].is_object();
@@ -205,7 +205,7 @@ async fn hold(machine: &Machine, finished: &Finished, arn: &str) -> Result<()> {
             assert_eq!(Some(error.error), finished.error);
             assert_eq!(Some(error.cause), finished.cause);
         }
-        End::Broken { state, error, .. } => panic!("it breaks in {state}: {error:?}"),
+        End::Broken { state, error, .. } => panic!("it fails in {state}: {error:?}"),
     }
     Ok(())
 }

@@ -97,9 +97,12 @@ fn every_promise_is_kept() {
         .flat_map(|kind| ["failure", "success"].map(|end| format!("{} {end}", kind.name)));
     let wanted = MUST_COME_ABOUT.iter().map(ToString::to_string).chain(ends);
     let missing: Vec<_> = wanted.filter(|name| !seen.contains(name)).collect();
-    assert!(missing.is_empty(), "{missing:?} did not come about");
+    assert!(missing.is_empty(), "{missing:?} must come about in these seeds");
     for fault in Fault::ALL {
-        assert!(seen.contains(&format!("fault {fault:?}")), "no call met {fault:?}");
+        assert!(
+            seen.contains(&format!("fault {fault:?}")),
+            "some call must meet {fault:?}"
+        );
     }
 }
 

@@ -181,7 +181,7 @@ async fn a_snapshot_ends_by_the_clock_and_its_files_hold_all_profiles() {
             landed.push(bench.data().len());
             bench.pass(1.0);
         }
-        assert_eq!(landed, [0, 0, 1, 1, 2, 2], "one after another");
+        assert_eq!(landed, [0, 0, 1, 1, 2, 2], "the files must appear one after another");
         assert_eq!(bench.status(&id).await, "COMPLETED");
         let data = bench.data();
         assert_eq!(data.len(), 3);
@@ -196,7 +196,7 @@ async fn a_snapshot_ends_by_the_clock_and_its_files_hold_all_profiles() {
         bench.pass(1e6);
         assert_eq!(bench.status(&id).await, "COMPLETED");
         bench.service.advance().await;
-        assert_eq!(bench.data().len(), 3, "nothing is written twice");
+        assert_eq!(bench.data().len(), 3, "nothing may be written twice");
     }
 }
 
@@ -333,7 +333,11 @@ async fn every_constraint_of_the_model_is_checked() {
         assert!(message.contains(expected), "{body}: {message}");
         assert_eq!(answer, json!({ "Message": message }));
     }
-    assert_eq!(bench.tests(), accepted.len(), "a refused call leaves nothing");
+    assert_eq!(
+        bench.tests(),
+        accepted.len(),
+        "a refused call must leave nothing behind"
+    );
     assert_eq!(bench.service.start_calls(), accepted.len() + refused.len());
 }
 
@@ -483,7 +487,7 @@ async fn a_destination_that_cannot_be_written_to_is_refused_or_fails_the_job() {
     *bench.sink.fails_from.lock().unwrap() = None;
     bench.pass(6.0);
     assert_eq!(bench.status(&id).await, "FAILED");
-    assert_eq!(bench.data().len(), 1, "a failed job writes no more");
+    assert_eq!(bench.data().len(), 1, "a failed job must write nothing more");
 }
 
 #[tokio::test]
@@ -749,6 +753,6 @@ async fn a_poll_does_not_wait_for_a_slow_write() {
     assert_eq!(bench.status(&id).await, "IN_PROGRESS");
     sink.0.add_permits(3);
     bench.service.advance().await;
-    assert_eq!(bench.status(&id).await, "COMPLETED", "the writing went on");
+    assert_eq!(bench.status(&id).await, "COMPLETED", "the write must have continued");
     assert_eq!(sink.0.available_permits(), 0);
 }

@@ -154,7 +154,7 @@ fn a_large_document_is_checked_at_its_ends_only() {
     // Padding before the end, so that no offset changes.
     let tail = Bytes::from([&[b'%'; 4096][..], &bytes[eof..]].concat());
     let Opened::Ready(mut decoder) = PdfDecoder::open(size, size - tail.len() as u64, &tail).unwrap() else {
-        panic!("it is all there");
+        panic!("the tail must be enough");
     };
     decoder.push(&bytes[..eof]).unwrap();
     for _ in 0..65 {
