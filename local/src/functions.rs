@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_binary_is_of_the_package_that_has_it() {
+    fn the_package_of_each_binary_is_found() {
         let target = |kind: &str, name: &str| json!({"kind": [kind], "name": name});
         let metadata = json!({"packages": [
             {"name": "a", "targets": [target("lib", "a"), target("bin", "a-start"), target("bin", "a-poll")]},

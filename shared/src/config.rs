@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn amazons_certificates_are_trusted_where_amazon_has_the_endpoints() {
+    fn regions_with_amazons_certificates_trust_only_amazon() {
         let trust = |variables: &[(&str, &str)]| access(variables).unwrap().trust;
         for region in [
             "eu-central-1",

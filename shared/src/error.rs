@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_unique_and_lead_back() {
+    fn each_error_name_is_unique_and_gives_its_kind() {
         for kind in ErrorKind::ALL {
             assert_eq!(ErrorKind::from_name(kind.name()), Some(kind));
             assert_eq!(format!("Landfall.{kind:?}"), kind.name());

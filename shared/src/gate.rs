@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_alone_allows_every_name_and_no_pattern_allows_none() {
+    fn a_single_star_allows_every_name_and_an_empty_list_allows_none() {
         let all = AllowList {
             dashboards: vec!["*".into()],
             ..AllowList::default()

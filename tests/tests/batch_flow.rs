@@ -109,7 +109,7 @@ async fn a_batch_runs_once_however_often_it_arrives() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_in_s3_is_run_and_a_wrong_event_is_summed_up() -> Result<()> {
+async fn a_list_in_s3_runs_and_an_invalid_event_gets_a_summary() -> Result<()> {
     let world = world().await?;
     let list = include_str!("../../events/batch-requests.jsonl");
     world.put(EXPORTS, "requests/batch-requests.jsonl", list).await?;

@@ -531,7 +531,7 @@ async fn requests_of_a_batch_may_have_idempotency_keys() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_batch_that_cannot_be_planned_is_summed_up_too() -> Result<()> {
+async fn a_batch_that_cannot_be_planned_gets_a_summary_too() -> Result<()> {
     let sealed = async |case: &Case, execution: &str, event: &Value| -> Result<(Batch, Summary)> {
         let batch = case.run(execution, event, |_| End::Succeeded).await?;
         let summary = case.summary(&batch)?;

@@ -1,4 +1,4 @@
-//! The catalogue of faults, `tests/data/catalogue.toml`. Every line damages a good output in one way, and the check
+//! The catalogue of faults, `tests/data/catalogue.toml`. Every line spoils a good output in one way, and the check
 //! that the line names must find it.
 //!
 //! What must stay true: exactly the checks that a line names fail. A reason names the object and says what is wrong. No
@@ -36,7 +36,7 @@ use serde::Deserialize;
 const BUCKET: &str = "exports";
 const PREFIX: &str = "segments/run=20261101T050000Z-0a1b2c3d/";
 const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/0a1b2c3d-0000-4000-8000-000000000001";
-/// A value in cells of every good output and many damaged ones. No report may contain it.
+/// A value in cells of every good output and many spoiled ones. No report may contain it.
 const SECRET: &str = "s3cr3t@example.com";
 const FORMATS: [Format; 6] = Format::ALL;
 
@@ -910,7 +910,7 @@ async fn checksums_written_by_other_tools_pass() {
     }
 }
 
-/// Other readers say about each damaged file what its line expects, and accept every good file.
+/// Other readers say about each spoiled file what its line expects, and accept every good file.
 #[test]
 fn other_readers_agree_about_every_fault() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -274,7 +274,7 @@ const FAILED_CHILD: usize = 2 << 10;
 
 /// Without a ResultWriter, the result of the map is the list of its children's outputs.
 #[test]
-fn the_results_of_all_slices_fit() -> Result<()> {
+fn the_results_of_all_slices_fit_in_a_states_output() -> Result<()> {
     let mut longest = 0;
     for name in ["SliceDone", "SliceGaveUp"] {
         let state = slice_state(name);
@@ -433,7 +433,7 @@ fn most_unanswered() -> Result<u64> {
 /// The longest execution has the most polls with and without an answer, the most rounds of slices, and in every task as
 /// many failures as are retried.
 #[test]
-fn the_worst_execution_stays_within_its_history() -> Result<()> {
+fn the_longest_execution_stays_within_the_history_limit() -> Result<()> {
     let poll = state("Poll");
     let turn = EVENTS_OF_OTHER + EVENTS_OF_TASK + EVENTS_OF_OTHER;
     assert_eq!(turn, 9, "the documentation says so");
@@ -505,7 +505,7 @@ fn retries_of_a_waiting_job_outlast_the_longest_deadline() -> Result<()> {
 
 /// Each slice runs in an execution with its own history.
 #[test]
-fn the_worst_slice_stays_within_its_history() {
+fn the_longest_slice_stays_within_the_history_limit() {
     let slice = slice_state("Slice");
     let turn = EVENTS_OF_TASK + EVENTS_OF_RETRY * most_retries(&slice) + EVENTS_OF_OTHER;
     let worst = u64::from(slices::MAX_TURNS) * turn + EVENTS_OF_OTHER + 2;

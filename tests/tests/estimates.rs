@@ -138,7 +138,7 @@ async fn any_one_call_may_be_lost() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_start_function_asks_once_the_job_is_recorded() -> Result<()> {
+async fn the_start_function_asks_for_an_estimate_after_recording_the_job() -> Result<()> {
     let harness = harness(Scenario::Success);
     let received = <Harness>::received("first", &event(|_| ()));
     let job = harness.start(&received).await?;

@@ -452,7 +452,7 @@ async fn no_start_call_is_made_without_time_for_its_answer() -> Result<()> {
 
 /// The receipt shows the request that was sent.
 #[tokio::test]
-async fn the_request_of_a_second_attempt_is_its_own() -> Result<()> {
+async fn a_second_attempt_records_its_own_request() -> Result<()> {
     let harness = harness(Scenario::LostAnswer);
     let received = <Harness>::received("one", &event());
     harness.start(&received).await.unwrap_err();
@@ -647,7 +647,7 @@ async fn a_source_that_changed_while_its_job_waited_is_checked_again() -> Result
 
 /// However long reading the source took, the import of a lost start call is looked for until some time after that call.
 #[tokio::test]
-async fn a_lost_import_is_believed_absent_only_some_time_after_its_call() -> Result<()> {
+async fn a_lost_import_counts_as_absent_only_some_time_after_its_call() -> Result<()> {
     let harness = imports(pinpoint::Scenario::StartThrottled)?;
     let clock = harness.clock.clone();
     harness

@@ -1,8 +1,8 @@
-//! Gives thousands of damaged events and jobs to the functions' own handlers, as the JSON texts that Lambda passes on.
+//! Gives thousands of spoiled events and jobs to the functions' own handlers, as the JSON texts that Lambda passes on.
 //!
 //! What must stay true: no input makes a function panic or fail with a name that is not ours, and no event is reported
 //! as a defect of Landfall. The last step seals and announces everything that the first step refuses. The texts depend
-//! on a fixed seed, so that a failure can be repeated; `LANDFALL_SPOILED=N` makes N of each kind. They are damaged as
+//! on a fixed seed, so that a failure can be repeated; `LANDFALL_SPOILED=N` makes N of each kind. They are spoiled as
 //! JSON and not as bytes, because EventBridge and Lambda accept only JSON.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
@@ -36,18 +36,18 @@ use landfall_tests::{
 };
 use serde_json::{Value, json};
 
-/// How many events of each kind are damaged.
+/// How many events of each kind are spoiled.
 const EVENTS: usize = 2_000;
 
 /// The largest input of a state.
 const MOST_DATA: usize = 256 << 10;
 
-/// A JSON text that can be damaged.
+/// A JSON text that can be spoiled.
 #[derive(Clone)]
 enum Node {
     Text(String),
     Array(Vec<Self>),
-    /// Names are JSON texts, so that they can be damaged, too.
+    /// Names are JSON texts, so that they can be spoiled, too.
     Object(Vec<(String, Self)>),
 }
 
@@ -282,7 +282,7 @@ fn assert_sealed(sealed: &Sealed, event: &str, error: &Error, store: &MemoryStor
     );
 }
 
-/// Starts and seals damaged events of a kind. Returns how many were started, refused, and refused as unreadable.
+/// Starts and seals spoiled events of a kind. Returns how many were started, refused, and refused as unreadable.
 async fn events_of<S: JobService, M: SimulatedService + 'static>(
     harness: &Harness<S, M>,
     words: &str,
@@ -499,7 +499,7 @@ async fn an_unreadable_request_stops_no_other() -> Result<()> {
     Ok(())
 }
 
-/// Runs Poll, Verify and Seal with a damaged job.
+/// Runs Poll, Verify and Seal with a spoiled job.
 #[tokio::test]
 async fn spoiled_jobs_are_refused_by_name() -> Result<()> {
     let harness = Harness::new(Default::default(), Faults::none())?;
@@ -535,7 +535,7 @@ async fn spoiled_jobs_are_refused_by_name() -> Result<()> {
     Ok(())
 }
 
-/// Seals a job that another version wrote, or that is damaged.
+/// Seals a job that another version wrote, or that is spoiled.
 #[tokio::test]
 async fn a_job_that_cannot_be_read_is_sealed() -> Result<()> {
     let harness = Harness::new(Default::default(), Faults::none())?;
@@ -582,7 +582,7 @@ async fn a_job_that_cannot_be_read_is_sealed() -> Result<()> {
 
 /// A cause that Step Functions cut within a surrogate pair does not keep a job from being sealed.
 #[tokio::test]
-async fn a_cause_that_was_cut_within_a_character_is_sealed() -> Result<()> {
+async fn a_job_is_sealed_even_if_its_cause_was_cut_within_a_character() -> Result<()> {
     let harness = Harness::new(Default::default(), Faults::none())?;
     let event = include_str!("../../events/segment-snapshot.json");
     let text = format!(

@@ -124,7 +124,7 @@ async fn an_unchanged_entry_is_not_written() -> Result<()> {
 
 /// The ledger tells apart an entry that is gone, one of another version, and an object that is not ours.
 #[tokio::test]
-async fn an_entry_that_cannot_be_used_is_named() -> Result<()> {
+async fn an_entry_that_cannot_be_used_is_a_named_error() -> Result<()> {
     const KEY: &str = "jobs/segment-snapshot/job.json";
     let world = World::new();
     let ledger = world.ledger();
@@ -174,7 +174,7 @@ async fn a_retried_write_that_finds_its_own_result_has_succeeded() -> Result<()>
 }
 
 #[tokio::test]
-async fn a_value_that_is_written_once_stays() -> Result<()> {
+async fn a_value_written_once_never_changes() -> Result<()> {
     let world = World::new();
     let ledger = world.ledger();
     assert_eq!(ledger.get::<Value>("reports/1.json").await?, None);

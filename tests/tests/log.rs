@@ -328,7 +328,7 @@ fn the_search_finds_planted_secrets() {
 }
 
 #[test]
-fn a_panic_is_logged_by_its_place() {
+fn a_panic_is_logged_with_its_place() {
     let _turn = TURN.blocking_lock();
     listen();
     assert!(catch_unwind(|| panic!("{} is no row", PLANTS[0])).is_err());

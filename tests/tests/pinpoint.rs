@@ -228,7 +228,7 @@ async fn an_export_is_found_in_its_segment_behind_many_others() -> Result<()> {
 }
 
 #[tokio::test]
-async fn failures_are_counted_and_their_people_are_not_named() -> Result<()> {
+async fn failures_are_counted_without_names_or_addresses() -> Result<()> {
     let world = World::new(Scenario::CompletedWithFailures, before_the_end());
     let exports = world.exports();
     let job = world.start(&exports, &export(&json!({}))).await?;
@@ -302,7 +302,7 @@ async fn a_lost_start_is_found_and_not_repeated() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_start_without_effect_is_made_again_and_an_export_in_a_place_of_its_own() -> Result<()> {
+async fn a_start_without_effect_is_repeated_and_an_export_gets_its_own_prefix() -> Result<()> {
     for scenario in [Scenario::StartThrottled, Scenario::StartUnavailable] {
         let world = World::new(scenario, before_the_end());
         let (attempt, jobs, starts, met) = settled(&world, &world.exports(), &export(&json!({}))).await;
@@ -728,7 +728,7 @@ async fn answers_of_a_retired_endpoint_are_named_so_after_the_end_of_support() {
 }
 
 #[tokio::test]
-async fn retired_services_and_living_ones_are_told_apart() -> Result<()> {
+async fn retired_and_working_services_are_told_apart() -> Result<()> {
     for (scenario, before, after) in [
         (Scenario::Retired, ErrorKind::Forbidden, ErrorKind::Retired),
         (Scenario::RetiredNotFound, ErrorKind::NotFound, ErrorKind::Retired),

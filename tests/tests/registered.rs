@@ -341,7 +341,7 @@ impl tracing::Subscriber for Log {
 }
 
 #[tokio::test]
-async fn names_and_addresses_stand_in_no_log_ledger_receipt_or_history() -> Result<()> {
+async fn no_log_ledger_receipt_or_history_holds_a_name_or_address() -> Result<()> {
     let log = Log::default();
     // This is the subscriber of the whole process, so the lines of other tests are searched, too.
     tracing::subscriber::set_global_default(log.clone())?;

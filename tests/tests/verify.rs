@@ -447,7 +447,7 @@ async fn every_kind_of_defect_fails_format() {
 }
 
 #[tokio::test]
-async fn a_format_without_a_decoder_is_never_taken_for_checked() {
+async fn a_format_without_a_decoder_never_counts_as_checked() {
     for (format, name, body) in [
         (Format::JsonlGzip, "part-0.json.gz", "\x1f\u{8b}"),
         (Format::Pdf, "sheet.pdf", "%PDF-1.7\n"),
@@ -511,7 +511,7 @@ async fn hidden_names_and_folders_are_left_out() {
 }
 
 #[tokio::test]
-async fn the_number_of_rows_must_be_the_services() {
+async fn the_rows_must_match_the_count_of_the_service() {
     let mut case = Case::good(Format::Jsonl);
     case.asked.rows = Some(3);
     case.asked.strict_row_count = true;

@@ -399,7 +399,7 @@ fn found(report: Report) -> (Verdict, u64, Vec<impl PartialEq + std::fmt::Debug>
 }
 
 #[tokio::test]
-async fn an_error_that_stays_is_raised_by_the_verification() {
+async fn a_lasting_error_is_raised_by_the_verification() {
     let case = Case::with(10);
     // The HEAD of the sixth object.
     let calm = Case::with(10);

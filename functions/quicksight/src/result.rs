@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_without_files_are_taken_in_order() {
+    fn groups_without_files_are_matched_in_order() {
         let result = result(vec![
             group(None, vec![at("1.csv")]),
             group(Some(told_pdf()), vec![at("2.pdf")]),

@@ -122,7 +122,7 @@ fn a_valid_event_is_parsed() {
 }
 
 #[test]
-fn the_smallest_request_takes_the_deployments_destination() {
+fn the_smallest_request_gets_the_deployments_destination() {
     let smallest = json!({
         "DashboardId": "sales",
         "UserConfiguration": {"AnonymousUsers": [{}]},

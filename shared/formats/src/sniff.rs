@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn magic_numbers_decide() {
+    fn magic_numbers_decide_the_format() {
         assert_eq!(whole(b"ORC\x0a\x04\x00\x01"), Some(Content::Orc));
         assert_eq!(whole(b"\x1f\x8b\x08\x00"), Some(Content::Gzip));
         assert_eq!(whole(b"%PDF-1.7\n"), Some(Content::Pdf));

@@ -86,7 +86,7 @@ mod tests {
 
     /// Two events that differ only in their unreadable parts are two events.
     #[test]
-    fn an_event_that_cannot_be_read_is_rejected_by_its_text() {
+    fn the_rejection_key_of_an_unreadable_event_follows_from_its_text() {
         let rejected = |text: &str| {
             let text = format!(r#"{{"kind": "segment-snapshot", "execution": "arn", "event": {text}}}"#);
             let received = Received::handed_over(Input::read(text.as_bytes()).unwrap()).unwrap();

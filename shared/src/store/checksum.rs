@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_of_the_serialised_form() {
+    fn names_match_the_serialised_form() {
         for algorithm in Algorithm::ALL {
             assert_eq!(serde_json::to_value(algorithm).unwrap(), algorithm.name());
         }

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn twice_the_jobs_ask_twice_as_much() {
+    fn twice_the_jobs_make_twice_the_requests() {
         let load = |jobs| Load {
             jobs,
             within: Duration::from_secs(60),

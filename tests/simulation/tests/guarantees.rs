@@ -44,7 +44,7 @@ fn every_test_and_file_that_is_named_exists() {
 }
 
 #[test]
-fn every_promise_stands_in_the_page() {
+fn every_promise_is_in_the_page() {
     let page = page();
     let rows = Regex::new(r"(?m)^\| `([a-z-]+)` \|").unwrap();
     let named: BTreeSet<&str> = rows

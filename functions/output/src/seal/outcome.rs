@@ -148,7 +148,7 @@ mod tests {
 
     /// Even if a job reaches the seal without the error that it should have.
     #[test]
-    fn everything_else_is_a_failure_with_an_error() {
+    fn every_other_job_is_a_failure_with_an_error() {
         for (status, report) in [
             ("succeeded", None),
             ("succeeded", Some("failed")),

@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_of_the_serialised_form() {
+    fn names_match_the_serialised_form() {
         for verdict in [Verdict::Passed, Verdict::PassedWithWarnings, Verdict::Failed] {
             assert_eq!(serde_json::to_value(verdict).unwrap(), verdict.name());
         }

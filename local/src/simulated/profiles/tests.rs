@@ -178,7 +178,7 @@ fn a_truncated_file_cannot_be_read() {
 }
 
 #[test]
-fn no_profiles_make_a_file_without_rows() {
+fn zero_profiles_make_a_file_without_rows() {
     let profiles = Profiles::new(5, 0);
     let (header, rows) = from_csv(&profiles.encode(DataFormat::Csv, 0..0).unwrap());
     assert!(header.len() > 12 && rows.is_empty());

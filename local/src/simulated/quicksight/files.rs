@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_has_its_pages_where_it_says() {
+    fn the_pages_of_a_document_are_where_its_table_says() {
         for (rows, pages) in [(0, 1), (48, 1), (49, 2), (1000, 21)] {
             let pdf = document(&table(rows)).unwrap();
             let text = String::from_utf8_lossy(&pdf);

@@ -704,7 +704,7 @@ fn text_with_different_counts_in_both_readings_is_refused() {
 }
 
 #[test]
-fn text_behind_a_closing_quote_is_a_defect() {
+fn text_after_a_closing_quote_is_a_defect() {
     refused(
         "a,b\n1,\"5\" x 3\"\n",
         "record 1, line 2: has more behind a quote that closes a value",
@@ -823,7 +823,7 @@ proptest! {
 }
 
 #[test]
-fn the_state_is_bounded() {
+fn the_checkpoint_state_is_bounded() {
     let large = format!("{}\n", "\u{1},".repeat(MAX_HEADER));
     let mut decoder = Box::new(CsvDecoder::new());
     decoder.push(large.as_bytes()).unwrap();

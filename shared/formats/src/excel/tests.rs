@@ -324,7 +324,7 @@ fn xml_references_are_read_across_chunks() {
 }
 
 #[test]
-fn a_bomb_holds_no_memory() {
+fn a_decompression_bomb_takes_no_memory() {
     let rows = "<row><c><f/></c></row>".repeat(1 << 16);
     let sheet = format!("<worksheet><sheetData>{rows}</sheetData></worksheet>");
     let bytes = small("xl/worksheets/sheet1.xml", Some(&sheet));

@@ -136,7 +136,7 @@ fn defects_say_what_is_wrong() {
 }
 
 #[test]
-fn a_bomb_holds_no_memory() {
+fn a_decompression_bomb_takes_no_memory() {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     let line = [b"{\"a\":\"".as_slice(), &[b'x'; 1 << 20], b"\"}\n"].concat();
     for _ in 0..64 {

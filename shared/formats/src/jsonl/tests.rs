@@ -323,7 +323,7 @@ fn a_missing_last_line_break_is_reported() {
 }
 
 #[test]
-fn the_state_is_bounded() {
+fn the_checkpoint_state_is_bounded() {
     let keys: Vec<String> = (0..MAX_COLUMNS)
         .map(|n| format!("\"{n}{}\":1", "\u{10348}".repeat(128)))
         .collect();

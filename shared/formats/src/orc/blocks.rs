@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_that_breaks_the_bounds_is_a_fault() {
+    fn a_cut_oversized_or_corrupt_block_is_a_fault() {
         let section = |kind, bytes: &[u8]| blocks(kind).section(bytes, 100).map(Cow::into_owned);
         assert_eq!(section(CompressionKind::Zlib, &[]), Ok(vec![]));
         for (bytes, fault) in [

@@ -199,7 +199,7 @@ fn the_ends_of_a_file_show_its_columns_and_rows() {
 }
 
 #[test]
-fn a_file_without_rows_is_whole() {
+fn a_file_without_rows_is_valid() {
     assert_eq!(run(&file(&[batch(0)], None), COLLECTED).unwrap().rows, 0);
 }
 
@@ -215,7 +215,7 @@ fn every_truncation_is_found() {
 }
 
 #[test]
-fn no_corrupt_byte_brings_the_process_down() {
+fn no_corrupt_byte_makes_the_decoder_panic() {
     let mut files: Vec<_> = KINDS
         .map(|kind| (format!("{kind:?}"), file(&[batch(20), batch(3)], kind)))
         .into();
@@ -351,7 +351,7 @@ fn the_statistics_of_stripes_may_have_any_length() {
 }
 
 #[test]
-fn what_a_footer_lists_is_bounded() {
+fn the_lists_of_a_footer_are_bounded() {
     let bytes = file(&[batch(5)], None);
     let footer = &bytes[footer_of(&bytes).0];
     let with = |records: &[u8]| run(&with_tail(&bytes, &[], &[footer, records].concat()), COLLECTED);
@@ -387,7 +387,7 @@ fn what_a_footer_lists_is_bounded() {
 }
 
 #[test]
-fn what_the_footer_of_a_stripe_lists_is_bounded() {
+fn the_lists_of_a_stripe_footer_are_bounded() {
     let decode = |records: &[u8]| stripe::decode(records, 2);
     assert_eq!(decode(&[0x0a_u8, 0].repeat(32)).unwrap().streams.len(), 32);
     assert!(
@@ -461,7 +461,7 @@ fn the_memory_for_numbers_is_bounded_by_their_stored_bytes() {
 }
 
 #[test]
-fn text_is_no_orc() {
+fn text_is_not_orc() {
     let text = b"id,name\n1,secret secret secret secret\n";
     let defect = run(text, COLLECTED).unwrap_err().to_string();
     assert!(defect.contains("not ORC") && !defect.contains("secret"), "{defect}");

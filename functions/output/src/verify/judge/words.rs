@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_cut_and_printable() {
+    fn texts_are_cut_and_made_printable() {
         assert_eq!(cut("äöü", 3), "äöü");
         assert_eq!(cut("äöüß", 3), "äö…");
         assert_eq!(shown("a\nb"), "a\\nb");
