@@ -329,7 +329,7 @@ async fn segment_snapshots(world: &World) -> Result<()> {
         detail["Landfall"] = json!({"Verification": {"Expect": {"Change": {"MaxPercent": 90}}}});
     })?;
     assert_ended(&machine.run("3", &compared).await?, "succeeded");
-    // Once directly in each allowed folder and once below it, each twice so that there is a pointer to move.
+    // Below an allowed folder, directly in it, and in the own bucket, each twice so that there is a pointer to move.
     let places = [
         format!("s3://{FURTHER}/x/segments/"),
         format!("s3://{FURTHER}/x/"),

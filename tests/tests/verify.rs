@@ -479,7 +479,7 @@ async fn content_decides_where_the_name_says_nothing() {
     let report = case.report().await;
     assert_eq!(report.verdict, Verdict::PassedWithWarnings);
     check(&report, "extra_objects", Warn, &["0a1b2c3d"]);
-    // An object that begins like data is checked like data.
+    // An object with a ragged head is not data. One with a valid head is checked as data.
     let case = Case::good(Format::Csv);
     case.put("0a1b2c3d", "a,b\n1,2\n3\n".repeat(20_000));
     let report = case.report().await;

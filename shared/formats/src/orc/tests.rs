@@ -520,7 +520,7 @@ fn footers_of_stripes_are_requested_in_portions_ahead_of_time() {
         decoder.wanted(),
         spans[..PORTION].iter().map(Span::footer).collect::<Vec<_>>()
     );
-    // If a caller supplies nothing, it is asked again and gets the same result.
+    // If the caller supplies nothing, the result is the same.
     decoder.push(&bytes).unwrap();
     assert!(decoder.wanted().is_empty());
     assert_eq!(decoder.finish().unwrap().rows, 120);
