@@ -1,3 +1,5 @@
+//! What people read: runs, receipts, batches and verifications are printed from made-up steps and documents.
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};

@@ -1,3 +1,5 @@
+//! The HTTP client trusts Amazon's roots and no unknown one, and makes its connectors only when it needs them.
+
 use std::sync::Arc;
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};

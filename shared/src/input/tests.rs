@@ -1,3 +1,5 @@
+//! Every JSON text that Lambda may pass on is read. What serde_json refuses becomes a fault with its path.
+
 use proptest::prelude::*;
 use serde_json::json;
 

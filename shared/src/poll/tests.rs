@@ -1,3 +1,4 @@
+//! Polls without news are counted and never end a job before its deadline.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use serde_json::json;

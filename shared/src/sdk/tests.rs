@@ -1,3 +1,5 @@
+//! The clients use the region, endpoint and credentials of the environment.
+
 use aws_credential_types::provider::ProvideCredentials as _;
 
 use super::*;

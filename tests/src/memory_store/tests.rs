@@ -1,3 +1,6 @@
+//! The store in memory passes the contract of object stores, also behind a layer, and its planned faults hit their
+//! calls.
+
 use landfall::store::layer::Layered;
 
 use super::*;

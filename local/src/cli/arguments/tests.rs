@@ -1,3 +1,5 @@
+//! The command line of `cargo local` is consistent, and the documents use it correctly.
+
 use landfall_local::simulated::{
     SERVICES,
     customer_profiles::{self, CustomerProfiles},

@@ -1,3 +1,5 @@
+//! The folder of `--out` holds one run and no foreign files.
+
 use super::*;
 
 #[test]

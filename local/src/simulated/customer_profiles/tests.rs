@@ -1,3 +1,8 @@
+//! The simulated Customer Profiles behaves as its model and documentation say, in each scenario.
+//!
+//! What must stay true: constraints, errors and answers are those of the model, and the same settings and calls make
+//! the same bytes.
+
 use std::collections::BTreeSet;
 
 use arrow::array::RecordBatch;

@@ -1,3 +1,5 @@
+//! The invented profiles depend on their seed alone, and other readers decode the same values in every format.
+
 use std::collections::BTreeSet;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatchReader};

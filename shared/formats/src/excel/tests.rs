@@ -1,3 +1,7 @@
+//! What must stay true: the rows of every valid workbook are counted, a missing or broken part is a defect, and neither
+//! the size of chunks nor a hostile file changes the result or the memory. Workbooks of another writer and fragments of
+//! XML show it.
+
 use std::io::Write;
 
 use bytes::Bytes;

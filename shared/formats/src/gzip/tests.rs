@@ -1,3 +1,6 @@
+//! What must stay true: all members are read as one text, every cut and every flipped bit is found, and decoding can
+//! resume at a member, whatever the size of chunks.
+
 use std::io::Write;
 
 use flate2::{Compression, GzBuilder, write::GzEncoder};

@@ -1,3 +1,6 @@
+//! What must stay true: lines are accepted exactly if serde_json accepts them, the filter accepts no line that
+//! serde_json refuses, and decoding can resume at any byte in bounded memory.
+
 use fearless_simd::{Level, dispatch};
 use proptest::prelude::*;
 

@@ -1,3 +1,6 @@
+//! What must stay true: files of other writers are decoded as those read them, every cut and every contradiction is a
+//! defect, and decoding can resume from any byte in bounded memory.
+
 use std::{fs, io::Write, ops::Range, path::PathBuf, sync::Arc};
 
 use arrow::array::{BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};

@@ -1,3 +1,6 @@
+//! What must stay true: the pages of every valid document are counted, missing objects and broken streams are defects,
+//! faults that viewers repair warn, and every document takes bounded time.
+
 use bytes::Bytes;
 use lopdf::{Object as Item, SaveOptions, dictionary};
 use memchr::memmem;

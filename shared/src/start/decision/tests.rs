@@ -1,3 +1,5 @@
+//! The next step of a start, for each state of the last attempt, cancel and time.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Which execution may close a job when it fails, for each state of the last attempt, error and time.
+
 use chrono::TimeDelta;
 use landfall::{
     job::ReportPointer,
