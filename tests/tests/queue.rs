@@ -283,15 +283,15 @@ fn most_at_once(made: &[DateTime<Utc>]) -> usize {
 }
 
 /// The jobs that have a slot now.
-fn places<S: JobService, M>(harness: &Harness<S, M>) -> Vec<String> {
+fn slots<S: JobService, M>(harness: &Harness<S, M>) -> Vec<String> {
     let key = Queue::key(&S::kind());
-    let places = harness
+    let slots = harness
         .store
         .body(LEDGER, &key)
         .map(|body| serde_json::from_slice::<Slots>(&body));
-    let places = places.transpose().expect("the line is readable");
-    places.map_or_else(Vec::new, |found| {
-        found.slots.into_iter().map(|place| place.job_key).collect()
+    let slots = slots.transpose().expect("the queue is readable");
+    slots.map_or_else(Vec::new, |found| {
+        found.slots.into_iter().map(|slot| slot.job_key).collect()
     })
 }
 
@@ -348,24 +348,24 @@ async fn a_burst_of_jobs_waits_for_slots_and_ends_sealed() -> Result<()> {
         .collect();
     assert_eq!((made.len(), harness.simulated.start_calls()), (EVENTS, EVENTS));
     assert_eq!(most_at_once(&made), LIMIT, "all slots must be used, and no more");
-    assert_eq!(places(&harness), Vec::<String>::new());
+    assert_eq!(slots(&harness), Vec::<String>::new());
     // A job without a slot reads, and writes its reason once. The queue is written twice for each job, and others that
     // see the same free slot try to write it.
-    let line = Queue::key(&SegmentSnapshots::kind());
+    let queue = Queue::key(&SegmentSnapshots::kind());
     let calls = harness.store.calls();
     let written = |key: &str| {
         let is_put = |call: &&Call| call.op == Op::Put && call.key.starts_with(key);
         calls.iter().filter(is_put).count()
     };
     assert!(
-        written(&line) < 8 * EVENTS,
+        written(&queue) < 8 * EVENTS,
         "the queue must be written rarely, but was written {} times",
-        written(&line)
+        written(&queue)
     );
     // Each try begins with a call that is refused.
     let tries = calls
         .iter()
-        .filter(|call| call.op == Op::Get && call.key == line)
+        .filter(|call| call.op == Op::Get && call.key == queue)
         .count();
     assert!(
         written("jobs/") < tries + 6 * EVENTS,
@@ -443,7 +443,7 @@ async fn no_lost_call_leaks_a_slot_or_lets_two_jobs_run() -> Result<()> {
                 assert_eq!(verdicts(&outcomes, "succeeded"), 2, "{case}: {outcomes:#?}");
                 let made: Vec<_> = harness.simulated.jobs_made().iter().map(|job| job.created).collect();
                 assert_eq!((made.len(), most_at_once(&made)), (2, 1), "{case}");
-                assert_eq!(places(&harness), Vec::<String>::new(), "{case}");
+                assert_eq!(slots(&harness), Vec::<String>::new(), "{case}");
             }
         }
     }
@@ -456,27 +456,27 @@ async fn no_lost_call_leaks_a_slot_or_lets_two_jobs_run() -> Result<()> {
 async fn a_slot_comes_free_without_its_owner() -> Result<()> {
     type Dashboards = Harness<DashboardSnapshots, quicksight::QuickSight>;
     let harness = dashboards(1, Faults::none())?;
-    let line = Queue::key(&DashboardSnapshots::kind());
+    let queue = Queue::key(&DashboardSnapshots::kind());
     // The seal could not return the slot.
     let job = harness.start(&Dashboards::received("one", &dashboard(0))).await?;
-    let taken = harness.store.body(LEDGER, &line).context("no line")?;
+    let taken = harness.store.body(LEDGER, &queue).context("no queue")?;
     let outcome = harness.run("one", &dashboard(0)).await?;
     assert_eq!(outcome["outcome"]["verdict"], "succeeded");
-    assert_eq!(places(&harness), Vec::<String>::new());
-    harness.store.insert(LEDGER, &line, taken);
-    assert_eq!(places(&harness), [job.job_key]);
+    assert_eq!(slots(&harness), Vec::<String>::new());
+    harness.store.insert(LEDGER, &queue, taken);
+    assert_eq!(slots(&harness), [job.job_key]);
 
     // Its execution was stopped while the job ran.
     let mut event = dashboard(1);
     event["detail"]["Landfall"] = json!({"DeadlineSeconds": 600});
     let forgotten = harness.start(&Dashboards::received("two", &event)).await?;
-    assert_eq!(places(&harness), [forgotten.job_key]);
+    assert_eq!(slots(&harness), [forgotten.job_key]);
     let next = Dashboards::received("three", &dashboard(2));
     harness.pass(Duration::from_secs(600)).await;
     assert_eq!(harness.start(&next).await.unwrap_err().kind, ErrorKind::Busy);
     harness.pass(GRACE.to_std()?).await;
     let started = harness.start(&next).await?;
-    assert_eq!(places(&harness), [started.job_key]);
+    assert_eq!(slots(&harness), [started.job_key]);
     Ok(())
 }
 
@@ -488,11 +488,11 @@ async fn a_job_that_is_started_again_keeps_its_slot() -> Result<()> {
     let received = Harness::<DashboardSnapshots, quicksight::QuickSight>::received("one", &dashboard(0));
     harness.start(&received).await.unwrap_err();
     harness.faults.revive();
-    assert_eq!(places(&harness).len(), 1);
+    assert_eq!(slots(&harness).len(), 1);
     assert_eq!(harness.simulated.start_calls(), 0);
     harness.pass(Duration::from_secs(66)).await;
     let job = harness.start(&received).await?;
-    assert_eq!(places(&harness), [job.job_key]);
+    assert_eq!(slots(&harness), [job.job_key]);
     Ok(())
 }
 
@@ -576,7 +576,7 @@ async fn a_job_waits_for_the_next_day_if_the_quota_is_used_up() -> Result<()> {
     };
     let second = begun.date_naive() + TimeDelta::days(1);
     assert_eq!((of_day(begun.date_naive()), of_day(second)), (3, 2));
-    assert_eq!(places(&harness), Vec::<String>::new());
+    assert_eq!(slots(&harness), Vec::<String>::new());
     let key = Quota::key(&SegmentSnapshots::kind(), "example-support", second);
     let calls = harness.json(&format!("s3://{LEDGER}/{key}"))?;
     assert_eq!(calls["calls"].as_array().map(Vec::len), Some(2), "{calls:#}");

@@ -193,7 +193,7 @@ async fn a_late_write_changes_nothing(store: &Arc<dyn ObjectStore>) -> Result<()
 }
 
 /// If many want one of two slots at the same time, two get one.
-async fn places_are_kept(store: &Arc<dyn ObjectStore>) -> Result<()> {
+async fn slots_are_kept(store: &Arc<dyn ObjectStore>) -> Result<()> {
     let until = Utc::now() + TimeDelta::hours(1);
     let jobs = (0..WRITERS).map(|number| {
         let store = Arc::clone(store);
@@ -328,7 +328,7 @@ async fn all(store: &Arc<dyn ObjectStore>) -> Result<()> {
     one_creates(store).await?;
     no_change_is_lost(store).await?;
     a_late_write_changes_nothing(store).await?;
-    places_are_kept(store).await?;
+    slots_are_kept(store).await?;
     deliveries_start_once(store).await?;
     executions_seal_once(store).await
 }
