@@ -6,11 +6,11 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
+    clock::Clock as _,
     error::ErrorKind,
     job::Kind,
     ledger::{Cas, Change, Changed, Entry, Ledger, MAX_TURNS, Versioned},
     queue::{Queue, Quota, Slots},
-    store::Clock as _,
     trigger::{Trigger, rejected_trigger},
 };
 use landfall_tests::{

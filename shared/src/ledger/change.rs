@@ -10,9 +10,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Cas, Entry, Ledger, Versioned, encode};
 use crate::{
+    clock::Clock,
     error::{Error, ErrorKind, Result},
     hash::spread,
-    store::{Clock, Condition, Written},
+    store::{Condition, Written},
 };
 
 /// How many versions a change looks at before it gives up.
