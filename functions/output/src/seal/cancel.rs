@@ -24,7 +24,8 @@ impl Sealer<'_> {
         let failure = LocalFailure {
             kind,
             request_sha256: "",
-            rejected: received.rejected(self.now())?,
+            // What another execution of the same cancel was told may not be true any more.
+            rejected: rejection::of_execution(self.execution, received.rejected(self.now())?),
         };
         if let Some(standing) = rejection::decided(&self.ledger, self.execution, &failure).await? {
             return self.unstarted(&standing).await;
