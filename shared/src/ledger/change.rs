@@ -112,8 +112,10 @@ impl Ledger<'_> {
             if self.store.put(self.bucket, key, body, condition).await? != Written::Refused {
                 return Ok(None);
             }
-            let longest = (PAUSE * 2u32.saturating_pow(turn)).min(LONGEST_PAUSE);
-            clock.sleep(longest.mul_f64(spread(contender, turn))).await;
+            if turn + 1 < MAX_TURNS {
+                let longest = (PAUSE * 2u32.saturating_pow(turn)).min(LONGEST_PAUSE);
+                clock.sleep(longest.mul_f64(spread(contender, turn))).await;
+            }
         }
         Err(contended(key))
     }

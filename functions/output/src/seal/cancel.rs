@@ -11,7 +11,7 @@
 use landfall::{
     cancel::job_key_of,
     error::{Error, ErrorKind, Result},
-    ledger::{Cancel, Change, Changed, Entry},
+    ledger::{Cancel, Change, Changed, Entry, Versioned},
     start::Received,
 };
 
@@ -44,7 +44,11 @@ impl Sealer<'_> {
         };
         let changed = self.ledger.change(current, |entry| self.changed(entry)).await?;
         let entry = match changed {
-            Changed::Written(current) | Changed::Left((), current) => current.entry,
+            Changed::Written(Versioned { entry, .. }) => {
+                tracing::warn!(%kind, job_key, is_sealed = entry.outcome.is_some(), "the job was cancelled");
+                entry
+            }
+            Changed::Left((), current) => current.entry,
         };
         if entry.outcome.is_some() {
             return self.unstarted(&entry).await;
@@ -76,12 +80,6 @@ impl Sealer<'_> {
             outcome.attempt = started(entry);
             outcome
         });
-        tracing::warn!(
-            kind = %entry.kind,
-            job_key = entry.trigger.job_key,
-            is_sealed = outcome.is_some(),
-            "the job was cancelled"
-        );
         Change::To(Entry {
             cancel: Some(cancel),
             outcome,
