@@ -204,7 +204,7 @@ fn what_is_asked_is_held_against_what_is_there() {
     let (_, document) = run_json(&[path(&good), "--expect", "{\"Rows\": {\"Min\": 3}}"]);
     let (verdict, reason) = check(&document, "expected_rows");
     assert!(
-        verdict == "fail" && reason.ends_with("fewer than 3. --expect asks for that in its member Rows"),
+        verdict == "fail" && reason.ends_with("fewer than 3. The limit is in --expect, member Rows"),
         "{reason}"
     );
 

@@ -15,7 +15,7 @@ use landfall::{
     input::Input,
     invocation::{Deployment, Invocation},
     job::{Job, Status},
-    poll::{Looking, poll},
+    poll::{PollInput, poll},
     runtime::{Handler, invoke, poll_handler, start_handler},
     service::JobService,
     start::{Received, start},
@@ -245,14 +245,14 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
     }
 
     /// A look, once.
-    pub async fn poll(&self, job: impl Into<Looking> + Send) -> Result<Job, Error> {
+    pub async fn poll(&self, job: impl Into<PollInput> + Send) -> Result<Job, Error> {
         poll(&self.deployment, &self.service, job).await
     }
 
     /// A look of an execution that received an event, once.
     pub async fn look(&self, job: Job, event: &Value) -> Result<Job, Error> {
         let event = Some(event.clone());
-        self.poll(Looking { job, event }).await
+        self.poll(PollInput { job, event }).await
     }
 
     /// The verification, once.

@@ -179,7 +179,7 @@ impl Case {
             created_at: self.clock.now(),
             deadline_at: self.clock.now(),
             attempts: Vec::new(),
-            takes_place: false,
+            takes_slot: false,
             skips_manifest: false,
             picks_up: None,
             picked_up_by: Vec::new(),

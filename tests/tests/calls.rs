@@ -24,7 +24,7 @@ use landfall::{
     error::Error,
     invocation::{Deployment, Invocation},
     job::{Job, Kind, Status},
-    poll::{Looking, poll},
+    poll::{PollInput, poll},
     service::JobService,
     start::{Received, start},
     store::{Condition, Written},
@@ -233,7 +233,7 @@ impl<'a, S: JobService, M: SimulatedService + 'static> Machine<'a, S, M> {
         while job.status == Status::Running {
             self.pass(job.wait_seconds).await;
             let event = Some(event.clone());
-            job = Box::pin(poll(&self.poll.0, &self.poll.1, Looking { job, event })).await?;
+            job = Box::pin(poll(&self.poll.0, &self.poll.1, PollInput { job, event })).await?;
         }
         if job.status == Status::Succeeded {
             job = self.verified(job).await?;

@@ -227,7 +227,7 @@ async fn a_cancel_outlasts_a_start_call_that_was_lost() -> Result<()> {
         assert_eq!(harness.start(&other).await.unwrap_err().kind, ErrorKind::Cancelled);
         // Whichever of its executions comes first seals it.
         let ended = harness.run("two", &received.event).await?;
-        assert_cancelled(&ended, &key, true, "was lost");
+        assert_cancelled(&ended, &key, true, "got no answer");
         assert_cancelled(&harness.cancel("cancel", &key).await?, &key, false, "");
         assert_cancelled(&harness.run("one", &received.event).await?, &key, false, "");
         assert_eq!(harness.simulated.start_calls(), starts, "{moment:?}");

@@ -67,7 +67,7 @@ fn entry(job: &str) -> Entry {
         created_at: now,
         deadline_at: now + TimeDelta::hours(1),
         attempts: Vec::new(),
-        takes_place: false,
+        takes_slot: false,
         skips_manifest: false,
         picks_up: None,
         picked_up_by: Vec::new(),

@@ -23,7 +23,7 @@ use landfall::{
     input::Input,
     invocation::{Deployment, Invocation},
     job::Job,
-    poll::{Looking, poll},
+    poll::{PollInput, poll},
     service::JobService,
     start::{Received, start},
 };
@@ -228,7 +228,7 @@ impl<S: JobService> Handlers for Of<S> {
     }
 
     async fn poll(&self, deployment: &Deployment, input: Input) -> Result<Job, Error> {
-        poll(deployment, &self.0, Looking::read(input)?).await
+        poll(deployment, &self.0, PollInput::read(input)?).await
     }
 }
 

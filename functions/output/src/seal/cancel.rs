@@ -28,7 +28,7 @@ impl Sealer<'_> {
             rejected: rejection::of_execution(self.execution, received.rejected(self.now())?),
         };
         if let Some(standing) = rejection::decided(&self.ledger, self.execution, &failure).await? {
-            return self.unstarted(&standing).await;
+            return self.publish_without_job(&standing).await;
         }
         let job_key = match job_key_of(&received.event) {
             Ok(job_key) if received.unreadable.is_none() => job_key,
@@ -51,7 +51,7 @@ impl Sealer<'_> {
             Changed::Left((), current) => current.entry,
         };
         if entry.outcome.is_some() {
-            return self.unstarted(&entry).await;
+            return self.publish_without_job(&entry).await;
         }
         Err(Error::new(
             ErrorKind::Busy,
@@ -92,6 +92,6 @@ impl Sealer<'_> {
             .decider()
             .failure(failure.kind, &failure.rejected.job_key, error.into());
         let entry = self.reject(failure, draft).await?;
-        self.unstarted(&entry).await
+        self.publish_without_job(&entry).await
     }
 }

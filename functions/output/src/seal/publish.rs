@@ -68,7 +68,7 @@ impl Publisher<'_> {
         if let Some((destination, latest)) = latest {
             latest::advance(self.store, &destination, &latest).await?;
         }
-        if entry.takes_place {
+        if entry.takes_slot {
             self.give_slot_back(entry).await?;
         }
         metrics::write(self.metrics, &receipt, self.execution, self.job);
