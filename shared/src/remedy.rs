@@ -167,8 +167,8 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
             },
         },
         ErrorKind::NotFound => Remedy {
-            meaning: "A domain, segment, dashboard, application, job, source or bucket does not exist in this account \
-                      and region. Customer Profiles says the same when it denies access.",
+            meaning: "What the error names does not exist in this account and region. Customer Profiles says the same \
+                      when it denies access.",
             what_to_do: "Name a segment by its identifier, not its display name.",
             unstarted: Advice {
                 what: "Nothing was started. Correct the name in the error, or the function's role, then rerun it.",
@@ -261,8 +261,8 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
             },
         },
         ErrorKind::TimedOut => Remedy {
-            meaning: "The job did not end before its deadline, waited in the queue until then, or its verification \
-                      did not end. The cause says which. A slow job may still end, but its files are not sealed.",
+            meaning: "The job did not end before its deadline, waited in the queue until then, or its verification did \
+                      not end. The cause says which.",
             what_to_do: "`DeadlineSeconds` is at most a day. If jobs wait long, see [Jobs stand in \
                          line](#jobs-stand-in-line). If an object `cannot be read within one invocation of the \
                          function, and cannot go on in a next one`, give verify-output more memory and so more \
@@ -299,8 +299,7 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
             },
         },
         ErrorKind::Cancelled => Remedy {
-            meaning: "Somebody cancelled the job; the cause names the execution that did. No service can stop a job: \
-                      a started job goes on, and its files are not sealed.",
+            meaning: "Somebody cancelled the job; the cause names the execution that did.",
             what_to_do: "See [Cancel a job](#cancel-a-job).",
             unstarted: Advice {
                 what: "It was never started. If the export is wanted after all, rerun it.",
