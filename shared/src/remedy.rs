@@ -167,8 +167,8 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
             },
         },
         ErrorKind::NotFound => Remedy {
-            meaning: "What the error names does not exist in this account and region. Customer Profiles says the same \
-                      when it denies access.",
+            meaning: "A domain, segment, dashboard, application, job, source or bucket does not exist in this account \
+                      and region. Customer Profiles says the same when it denies access.",
             what_to_do: "Name a segment by its identifier, not its display name.",
             unstarted: Advice {
                 what: "Nothing was started. Correct the name in the error, or the function's role, then rerun it.",
