@@ -19,9 +19,10 @@ use aws_sdk_s3::types::ChecksumAlgorithm;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use landfall::{
+    clock::SystemClock,
     error::{Error, ErrorKind, Result},
     store::{
-        ObjectStore, SystemClock,
+        ObjectStore,
         layer::{Answer, Call, Layer, Layered},
     },
 };

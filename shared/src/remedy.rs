@@ -14,7 +14,7 @@ use crate::error::ErrorKind;
 pub enum Next {
     /// Look at the event, without sending it.
     Check,
-    /// Send the event again, corrected or unchanged.
+    /// Start the event again, corrected or as it was. Through a bus it would get another id and be another job.
     Send,
     /// Export again, as another job of the same event.
     Rerun,
@@ -29,7 +29,7 @@ impl Next {
     pub const fn command(self) -> &'static str {
         match self {
             Self::Check => "landfall check {event}",
-            Self::Send => "landfall send {event}",
+            Self::Send => "landfall send {event} --direct",
             Self::Rerun => "landfall rerun {job}",
             Self::PickUp => "landfall pick-up {job}",
             Self::Redrive => "landfall redrive {job}",
@@ -158,8 +158,9 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
             what_to_do: "The cause names the [allow list](deploy.md#parameters-of-the-stack) or the call. If a service \
                          cannot use its role or the bucket, see [Permissions](#permissions).",
             unstarted: Advice {
-                what: "Nothing was started. Fix what the error names (the allow list or a policy), then rerun it.",
-                next: &[Next::Rerun],
+                what: "Nothing was started. If the event names the wrong thing, correct it and send it. Otherwise change \
+                       the allow list or the policy, then rerun the job.",
+                next: &[Next::Rerun, Next::Check, Next::Send],
             },
             started: Advice {
                 what: "Fix what the error names, then pick it up: no second export.",
@@ -171,8 +172,9 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
                       and region. Customer Profiles says the same when it denies access.",
             what_to_do: "Name a segment by its identifier, not its display name.",
             unstarted: Advice {
-                what: "Nothing was started. Correct the name in the error, or the function's role, then rerun it.",
-                next: &[Next::Rerun],
+                what: "Nothing was started. If the event has a wrong name, correct it and send it. If the name is \
+                       right, fix the function's role, then rerun the job.",
+                next: &[Next::Check, Next::Send, Next::Rerun],
             },
             started: Advice {
                 what: "Fix what the error names, then pick it up: no second export.",

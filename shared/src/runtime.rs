@@ -24,6 +24,7 @@ use tokio::runtime::Builder;
 
 pub use crate::sdk::SdkConfig;
 use crate::{
+    clock::SystemClock,
     config::{self, Access, Config, Logging},
     error::{Error, Result},
     input::{Input, Payload},
@@ -34,7 +35,7 @@ use crate::{
     service::{CALL_LIMIT, JobService},
     span::{self, Known},
     start::{self, Received},
-    store::{SystemClock, s3::S3Store},
+    store::s3::S3Store,
     trace::Segment,
 };
 

@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use landfall::store::Clock;
+use landfall::clock::Clock;
 use tokio::sync::Notify;
 
 /// A clock for tests. Its clones are the same clock.

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use aws_config::SdkConfig;
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
+    clock::Clock,
     config::Config,
     error::{Error, ErrorKind},
     input::Input,
@@ -18,7 +19,7 @@ use landfall::{
     runtime::{Handler, invoke, poll_handler, start_handler},
     service::JobService,
     start::{Received, start},
-    store::{Clock, ObjectStore, layer::Layered},
+    store::{ObjectStore, layer::Layered},
 };
 use landfall_local::simulated::{
     SimulatedService,

@@ -1178,10 +1178,10 @@ HALVES = [
     ),
     ({"CreateEventBus": "true"}, "BusIsWhole"),
     ({**OWN_BUS, "CreateEventBus": "false"}, "BusIsWhole"),
-    ({**OWN_BUS, "EventBusSenders": EVERYTHING["EventBusSenders"] + ","}, "BusIsWhole"),
-    ({"AllowedRoles": EVERYTHING["AllowedRoles"] + ","}, "RolesAreWhole"),
-    ({"ExpectedExports": "nightly=26,"}, "ExpectedExportsAreWhole"),
-    ({"AllowedKmsKeys": "," + EVERYTHING["AllowedKmsKeys"]}, "KmsKeysAreWhole"),
+    ({**OWN_BUS, "EventBusSenders": EVERYTHING["EventBusSenders"] + ","}, "ListsAreWhole"),
+    ({"AllowedRoles": EVERYTHING["AllowedRoles"] + ","}, "ListsAreWhole"),
+    ({"ExpectedExports": "nightly=26,"}, "ListsAreWhole"),
+    ({"AllowedKmsKeys": "," + EVERYTHING["AllowedKmsKeys"]}, "ListsAreWhole"),
     *(({**SEGMENT_SCHEDULE, name: ""}, "ScheduleIsWhole") for name in ("DomainName", "SegmentDefinitionName")),
     ({**SEGMENT_SCHEDULE, "SegmentSnapshots": "false"}, "ScheduleIsWhole"),
 ]
@@ -1306,7 +1306,6 @@ MUTATIONS = {
     an_absent_key_answers_404: (
         ("ReadPolicy/statements/ListExports/Action", "s3:GetBucketLocation"),
         ("LedgerPolicy/statements/ListLedger/Action", "s3:GetBucketLocation"),
-        ("SealReceiptRole/statements/ListExports/Action", "s3:GetBucketLocation"),
     ),
     buckets_let_in_quick_sight_alone: (
         ("ExportBucketPolicy/statements/QuickSightLooks/Principal", {"AWS": "*"}),

@@ -14,13 +14,14 @@ use std::{
 use anyhow::{Context, Result};
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
+    clock::Clock as _,
     config::Config,
     error::{Error, ErrorKind},
     invocation::{Deployment, Invocation},
     job::{Kind, ReportPointer, TaskError, Verdict},
     ledger::{Entry, Ledger, Outcome, SCHEMA, encode},
     start::Received,
-    store::{Clock as _, ObjectStore, layer::Layered},
+    store::{ObjectStore, layer::Layered},
     trigger::{identify, rejected_trigger},
 };
 use landfall_batch::{

@@ -19,6 +19,7 @@ use aws_config::SdkConfig;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
+    clock::Clock,
     config::Config,
     error::Error,
     invocation::{Deployment, Invocation},
@@ -26,7 +27,7 @@ use landfall::{
     poll::{Looking, poll},
     service::JobService,
     start::{Received, start},
-    store::{Clock, Condition, Written},
+    store::{Condition, Written},
 };
 use landfall_batch::{plan::plan, summary::summarise};
 use landfall_cli::kinds::in_template;

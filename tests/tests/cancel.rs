@@ -340,6 +340,20 @@ async fn what_is_no_job_cannot_be_cancelled() -> Result<()> {
     Ok(())
 }
 
+/// Two executions cancel a job before there is one. Lambda runs the step of the second twice, and the other run comes when
+/// there is one: the execution was told that there is none, so this run cancels nothing that nobody would announce.
+#[tokio::test]
+async fn a_cancel_that_found_no_job_cancels_none_when_it_runs_again() -> Result<()> {
+    let harness = harness(Faults::none());
+    let key = key_of(&event("one"));
+    harness.cancel("first", &key).await?;
+    let told = harness.cancel("second", &key).await?;
+    let job = harness.start(&<Harness>::received("one", &event("one"))).await?;
+    assert_eq!(harness.cancel("second", &key).await?, told);
+    assert_eq!(harness.poll(job).await?.status, Status::Running);
+    Ok(())
+}
+
 /// Each call of a cancel, one after the other, is lost before or after its effect, alone or with its function.
 #[tokio::test]
 async fn any_one_call_of_a_cancel_may_be_lost() -> Result<()> {

@@ -15,13 +15,14 @@ use async_trait::async_trait;
 use chrono::{TimeDelta, Utc};
 use futures::future::join_all;
 use landfall::{
+    clock::SystemClock,
     error::ErrorKind,
     job::Kind,
     ledger::{Attempt, AttemptState, Cas, Change, Entry, Ledger, SCHEMA},
     queue::Queue,
     start::Received,
     store::{
-        Condition, ObjectStore, SystemClock, Written,
+        Condition, ObjectStore, Written,
         layer::{Answer, Call, Layer, Layered},
         s3::S3Store,
     },

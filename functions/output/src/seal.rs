@@ -282,16 +282,19 @@ impl<'a> Sealer<'a> {
             if outcome.attempt.is_none() {
                 outcome.attempt = started(entry);
             }
-            if let Some(error) = &outcome.error {
-                tracing::warn!(kind = %entry.kind, job_key = entry.trigger.job_key, error = error.error, "the job failed");
-            }
             Change::To(Entry {
                 outcome: Some(outcome),
                 ..entry.clone()
             })
         });
         match decided.await? {
-            Changed::Written(decided) | Changed::Left(None, decided) => Ok(decided.entry),
+            Changed::Written(Versioned { entry, .. }) => {
+                if let Some(error) = entry.outcome.as_ref().and_then(|outcome| outcome.error.as_ref()) {
+                    tracing::warn!(kind = %entry.kind, job_key = entry.trigger.job_key, error = error.error, "the job failed");
+                }
+                Ok(entry)
+            }
+            Changed::Left(None, decided) => Ok(decided.entry),
             Changed::Left(Some(failure), _) => self.reject(failure, draft).await,
         }
     }

@@ -9,10 +9,10 @@ use std::{future::Future, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
+    clock::Clock,
     error::{Error, Result},
     ledger::{Attempt, AttemptState, Change, Changed, Ledger, Orphan, Versioned},
     queue,
-    store::Clock,
 };
 
 /// Kept free at the end of an invocation to record what happened.

@@ -18,6 +18,7 @@ use aws_smithy_async::{rt::sleep::SharedAsyncSleep, time::SharedTimeSource};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use landfall::{
+    clock::{Clock, SystemClock},
     error::Error,
     input::Input,
     invocation::{Deployment, Invocation},
@@ -25,7 +26,6 @@ use landfall::{
     poll::{Looking, poll},
     service::JobService,
     start::{Received, start},
-    store::{Clock, SystemClock},
 };
 use landfall_local::simulated::{
     SimulatedService, Sink, Source,

@@ -10,10 +10,10 @@
 
 use chrono::{DateTime, Utc};
 use landfall::{
+    clock::CLOCK_SKEW,
     error::{ErrorKind, Result},
     job::{Job, Kind, Status, TaskError},
     ledger::{AttemptState, Entry},
-    store::CLOCK_SKEW,
     trigger::{Trigger, rejected_key},
 };
 use serde_json::json;

@@ -5,12 +5,13 @@
 //! pointer after it. So if the receipt exists, everything it names exists.
 
 use landfall::{
+    clock::Clock,
     error::{Error, ErrorKind, Result},
     job::Job,
     ledger::{Entry, Ledger, Outcome, encode},
     queue::Queue,
     s3_uri::S3Uri,
-    store::{Clock, Condition, ObjectStore, Written},
+    store::{Condition, ObjectStore, Written},
 };
 
 use super::{manifest::Manifest, objects};

@@ -3,7 +3,7 @@
 //! What must stay true: an object of another run fails. The two clocks may differ by [`CLOCK_SKEW`].
 
 use chrono::SubsecRound;
-use landfall::store::CLOCK_SKEW;
+use landfall::clock::CLOCK_SKEW;
 
 use super::{
     case::Case,
