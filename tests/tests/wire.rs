@@ -487,7 +487,7 @@ async fn every_error_of_a_session_has_its_name() -> Result<()> {
     Ok(())
 }
 
-/// Every error that botocore's models give to what is called has a row with what to do, which the runbook shows.
+/// Every error that botocore's models give to what is called has a row with what to do, which the cause shows.
 #[test]
 fn every_modelled_error_has_a_remedy() -> Result<()> {
     let snapshots = [
