@@ -1,6 +1,6 @@
 //! Plans when to poll a job again.
 //!
-//! What must stay true: a wait is a pure function of what is so_far. Whatever the history says, no wait goes beyond the
+//! What must stay true: a wait is a pure function of what is known. Whatever the history says, no wait goes beyond the
 //! deadline. None is longer than the upper bound, except for the spread and for [`FLOOR_GROWTH`]. Only the first wait,
 //! and the last one before the deadline, may be shorter than the lower bound. A job is polled at most [`MAX_POLLS`]
 //! times, so that an execution stays within the 25,000 events of a Step Functions history. Without a history, the wait
