@@ -19,9 +19,10 @@ use aws_credential_types::Credentials;
 use bytes::Bytes;
 use chrono::{TimeDelta, Utc};
 use landfall::{
+    clock::SystemClock,
     runtime::timeouts,
     s3_uri::S3Uri,
-    store::{Listed, ObjectStore, SystemClock, s3::S3Store},
+    store::{Listed, ObjectStore, s3::S3Store},
 };
 use landfall_output::verify::{self, CheckVerdict, Expectation, Hash, Limits, Verdict};
 use tokio::{sync::mpsc, task::JoinSet};

@@ -85,7 +85,7 @@ pub async fn order(store: &dyn ObjectStore, ledger: &str, kind: &str, event: &Va
             (None, _) => {
                 return Err(Error::new(
                     ErrorKind::Busy,
-                    format!("{kind} {job_key} does that already and is open: `landfall watch {job_key}` follows it"),
+                    format!("{kind} {job_key} is doing this already: `landfall watch {job_key}` follows it"),
                 ));
             }
             (Some(Verdict::Succeeded), Again::PickUp { job_key: failed, .. }) => {

@@ -62,9 +62,9 @@ fn advised(advice: Advice, job: &Row, target: &str) -> Next {
             .replace("{event}", "EVENT");
         match step {
             Step::Check => command,
-            // The event is started as it is, so that it is the same trigger. A bus would give it another id.
-            Step::Send => format!("{command} --direct {target}").trim_end().to_owned(),
-            Step::Rerun | Step::PickUp | Step::Redrive => format!("{command} {target}").trim_end().to_owned(),
+            Step::Send | Step::Rerun | Step::PickUp | Step::Redrive => {
+                format!("{command} {target}").trim_end().to_owned()
+            }
         }
     };
     Next {

@@ -9,7 +9,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use landfall::{
     cancel,
     error::{Error, ErrorKind, Result},
-    job::{Kind, TaskError},
+    job::{Kind, TaskError, Verdict},
     ledger::{AttemptState, Entry, Ledger},
     s3_uri::S3Uri,
     store::ObjectStore,
@@ -306,6 +306,15 @@ impl Finder<'_> {
             notes,
         };
         self.see_its_end(&mut job).await;
+        if let Some(outcome) = job.entry.as_ref().and_then(|entry| entry.outcome.as_ref())
+            && job
+                .execution
+                .as_ref()
+                .is_some_and(|execution| execution.listed.arn == outcome.sealed_by)
+            && let Some("Seal" | "Announce") = job.ended_in.as_deref()
+        {
+            job.row.status = Status::Unsealed;
+        }
         Ok(Some(job))
     }
 
@@ -456,17 +465,19 @@ fn timeline(job: &Job) -> Vec<Moment> {
         add(at, format!("verified: {}", verification.verdict.replace('_', " ")));
     }
     if let Some(at) = row.sealed_at {
-        let verdict = if row.status == Status::Succeeded {
-            "a success"
-        } else {
-            "a failure"
+        let verdict = match outcome.map(|outcome| outcome.verdict) {
+            Some(Verdict::Succeeded) => "a success",
+            Some(Verdict::Failed) | None => "a failure",
         };
-        add(at, format!("sealed as {verdict}"));
+        let what = match row.status {
+            Status::Unsealed => "decided",
+            _ => "sealed",
+        };
+        add(at, format!("{what} as {verdict}"));
     }
     if let Some(execution) = &job.execution
         && let Some(at) = execution.listed.stopped_at
-        && (job.entry.as_ref().is_none_or(|entry| entry.outcome.is_none())
-            || job.ended_in.as_deref() == Some("Announce"))
+        && (outcome.is_none() || row.status == Status::Unsealed)
     {
         let place = job
             .ended_in

@@ -20,9 +20,10 @@ use aws_sdk_s3::types::ChecksumAlgorithm;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use landfall::{
+    clock::SystemClock,
     error::{Error, ErrorKind, Result},
     store::{
-        ObjectStore, SystemClock,
+        ObjectStore,
         layer::{Answer, Call, Layer, Layered},
     },
 };
@@ -207,7 +208,7 @@ fn the_options_of_the_command_decide_the_checks() {
     let (_, document) = run_json(&[path(&good), "--expect", "{\"Rows\": {\"Min\": 3}}"]);
     let (verdict, reason) = check(&document, "expected_rows");
     assert!(
-        verdict == "fail" && reason.ends_with("fewer than 3. --expect asks for that in its member Rows"),
+        verdict == "fail" && reason.ends_with("fewer than 3. The limit is in --expect, member Rows"),
         "{reason}"
     );
 

@@ -22,7 +22,7 @@ use aws_sdk_s3::{
     types::{ChecksumAlgorithm, ServerSideEncryption},
 };
 use bytes::Bytes;
-use landfall::store::SystemClock;
+use landfall::clock::SystemClock;
 use serde_json::Value;
 
 use crate::{

@@ -67,8 +67,8 @@ pub fn cancelled(entry: &Entry, cancel: &Cancel) -> Error {
             entry.trigger.job_key
         ),
         None if entry.attempts.iter().any(may_have_started) => {
-            "The answer to a start call of it was lost, so the service may work on a job whose id is not known: look there \
-             before a rerun"
+            "A start call got no answer, so the service may be working on a job whose id is unknown. Look there before you \
+             rerun it"
                 .to_owned()
         }
         None => "Nothing was started at the service".to_owned(),
@@ -141,13 +141,13 @@ mod tests {
             ),
             (vec![attempt(AttemptState::Waiting, None)], "Nothing was started"),
             (vec![], "Nothing was started"),
-            (vec![attempt(AttemptState::Uncertain, None)], "was lost"),
+            (vec![attempt(AttemptState::Uncertain, None)], "got no answer"),
             (
                 vec![
                     attempt(AttemptState::Uncertain, None),
                     attempt(AttemptState::Waiting, None),
                 ],
-                "was lost",
+                "got no answer",
             ),
         ] {
             let kind = Kind::new("segment-snapshot");

@@ -8,10 +8,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    clock::Clock,
     job::{Job, Kind},
     ledger::{Attempt, Change, Ledger, encode},
     polling::{MAX_HISTORY, Ran},
-    store::Clock,
 };
 
 /// The schema of [`History`].

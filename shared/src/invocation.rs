@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::{
-    config::Config,
-    store::{Clock, ObjectStore},
-};
+use crate::{clock::Clock, config::Config, store::ObjectStore};
 
 /// What `main` builds once and passes to each invocation.
 #[derive(Clone)]

@@ -228,8 +228,8 @@ pub struct Missed {
     pub unanswered: u32,
     /// Polls without news since the last news.
     pub in_a_row: u32,
-    /// Seconds to wait after the next poll whose function gives no answer. Each such poll makes it longer; it never
-    /// gets shorter.
+    /// Seconds to wait after a poll whose function gives no answer, and after the announcement that the job has
+    /// stalled. Each such poll makes it longer; it never gets shorter.
     pub rest_seconds: u32,
     /// Why the last of them brought no news.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -155,8 +155,8 @@ pub struct Entry {
     /// The start calls, oldest first. The last one counts.
     pub attempts: Vec<Attempt>,
     /// Whether the job takes a slot of its kind ([`crate::queue`]). Seal gives the slot back.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub takes_place: bool,
+    #[serde(rename = "takes_place", default, skip_serializing_if = "std::ops::Not::not")]
+    pub takes_slot: bool,
     /// Whether the event asked for no manifest of the data objects beside the receipt.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skips_manifest: bool,
@@ -192,7 +192,7 @@ impl Entry {
             created_at: now,
             deadline_at: now,
             attempts: Vec::new(),
-            takes_place: false,
+            takes_slot: false,
             skips_manifest: false,
             picks_up: None,
             picked_up_by: Vec::new(),
@@ -253,7 +253,7 @@ pub struct Versioned {
 pub enum Cas {
     /// The entry was written.
     Won(Versioned),
-    /// The object holds another version, which this is.
+    /// Somebody else wrote first. This is what the ledger holds now.
     Lost(Versioned),
     /// The entry was deleted.
     Vanished,

@@ -6,6 +6,7 @@
 //! service. A service joins by implementing [`service::JobService`].
 
 pub mod cancel;
+pub mod clock;
 pub mod config;
 pub mod cost;
 pub mod error;

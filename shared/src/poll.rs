@@ -17,9 +17,9 @@ use crate::{
     hash::spread,
     input::{Input, read_input},
     invocation::Deployment,
-    job::{Job, Missed, Status, TaskError},
+    job::{Job, Missed, Progress, Status, TaskError},
     ledger::Ledger,
-    polling::{self, MAX_POLLS, Sight},
+    polling::{self, MAX_POLLS, SoFar},
     registered::RegisteredUser,
     service::{JobService, Observation, ServiceState},
     start::check_user,
@@ -34,20 +34,20 @@ const LEDGER_LIMIT: TimeDelta = TimeDelta::seconds(5);
 
 /// The input of the step.
 #[derive(Clone, Deserialize)]
-pub struct Looking {
+pub struct PollInput {
     pub job: Job,
     /// The event of the execution. It names the user for whom the job acts, which the job itself never holds.
     #[serde(default)]
     pub event: Option<Value>,
 }
 
-impl From<Job> for Looking {
+impl From<Job> for PollInput {
     fn from(job: Job) -> Self {
         Self { job, event: None }
     }
 }
 
-impl Looking {
+impl PollInput {
     /// Reads the input of the step: a job with its event, or a job alone, as `cargo lambda invoke` sends it.
     pub fn read(input: impl Into<Input>) -> Result<Self> {
         let input = input.into();
@@ -59,11 +59,11 @@ impl Looking {
 }
 
 /// The user for whom the job acts, as the event says. Fails if the event does not belong to the job.
-fn user_of<S: JobService>(deployment: &Deployment, looking: &Looking) -> Result<Option<RegisteredUser>> {
-    let Some(event) = looking.event.as_ref().filter(|_| S::ACTS_FOR_USERS) else {
+fn user_of<S: JobService>(deployment: &Deployment, input: &PollInput) -> Result<Option<RegisteredUser>> {
+    let Some(event) = input.event.as_ref().filter(|_| S::ACTS_FOR_USERS) else {
         return Ok(None);
     };
-    if identify(&S::kind(), event)?.request_sha256 != looking.job.request_sha256 {
+    if identify(&S::kind(), event)?.request_sha256 != input.job.request_sha256 {
         return Err(Error::new(
             ErrorKind::Forbidden,
             "the event of this execution asks for something else, or for another user, than the job was started for",
@@ -81,11 +81,11 @@ fn user_of<S: JobService>(deployment: &Deployment, looking: &Looking) -> Result<
 pub async fn poll<S: JobService>(
     deployment: &Deployment,
     service: &S,
-    looking: impl Into<Looking> + Send,
+    input: impl Into<PollInput> + Send,
 ) -> Result<Job> {
-    let looking = looking.into();
-    let user = user_of::<S>(deployment, &looking);
-    let mut job = looking.job;
+    let input = input.into();
+    let user = user_of::<S>(deployment, &input);
+    let mut job = input.job;
     if job.status != Status::Running {
         tracing::info!(decided = job.status.name(), "the job does not run, so nothing is asked");
         return Ok(job);
@@ -104,47 +104,49 @@ pub async fn poll<S: JobService>(
     job.missed.resumed = false;
     let unanswered = match answer {
         Ok(observation) => {
-            see(&mut job, observation, asked_at);
+            record_news(&mut job, observation, asked_at);
             None
         }
-        Err(error) => Some(miss(&mut job, error)),
+        Err(error) => Some(record_miss(&mut job, error)),
     };
-    if let Some(error) = cancelled {
-        job.error = Some(error.into());
-        job.status = Status::Failed;
-        job.history.clear();
-        log_decision(&job, unanswered.as_ref(), now);
-        return Ok(job);
-    }
-    match job.status {
-        Status::Running if now >= job.deadline_at => {
-            job.error = Some(past_deadline(&job).into());
+    decide(&mut job, cancelled, now);
+    log_decision(&job, unanswered.as_ref(), now);
+    Ok(job)
+}
+
+/// Decides how the job ends or, if it goes on, when it is polled next.
+fn decide(job: &mut Job, cancelled: Option<Error>, now: DateTime<Utc>) {
+    match (cancelled, job.status) {
+        (Some(error), _) => {
+            job.error = Some(error.into());
+            job.status = Status::Failed;
+        }
+        (None, Status::Running) if now >= job.deadline_at => {
+            job.error = Some(past_deadline(job).into());
             job.status = Status::TimedOut;
         }
         // Wait for the deadline, and look once more then.
-        Status::Running if job.polls >= MAX_POLLS => {
+        (None, Status::Running) if job.polls >= MAX_POLLS => {
             let left = (job.deadline_at - now).num_seconds();
             job.wait_seconds = u32::try_from(left).unwrap_or(u32::MAX).max(1);
         }
-        Status::Running => {
-            let sight = Sight {
+        (None, Status::Running) => {
+            let so_far = SoFar {
                 elapsed: (now - job.accepted_at).to_std().unwrap_or_default(),
                 remaining: (job.deadline_at - now).to_std().unwrap_or_default(),
                 is_first: false,
-                progress: job.progress.and_then(crate::job::Progress::share),
+                progress: job.progress.and_then(Progress::share),
                 quiet_polls: job.missed.in_a_row,
                 spread: spread(&job.job_key, job.polls),
                 history: &job.history,
             };
-            job.wait_seconds = polling::next_wait(job.polling, sight);
+            job.wait_seconds = polling::next_wait(job.polling, so_far);
         }
-        _ => {
-            job.ended_at = Some(now);
-            job.history.clear();
-        }
+        (None, _) => job.ended_at = Some(now),
     }
-    log_decision(&job, unanswered.as_ref(), now);
-    Ok(job)
+    if job.status != Status::Running {
+        job.history.clear();
+    }
 }
 
 /// The error of a job that was cancelled. If the ledger does not answer in time, the next poll asks it again.
@@ -203,7 +205,7 @@ fn log_decision(job: &Job, unanswered: Option<&Error>, now: DateTime<Utc>) {
 }
 
 /// Copies what the service said into the job.
-fn see(job: &mut Job, observation: Observation, asked_at: DateTime<Utc>) {
+fn record_news(job: &mut Job, observation: Observation, asked_at: DateTime<Utc>) {
     job.missed.resumed = job.missed.in_a_row >= STALLED;
     job.missed.in_a_row = 0;
     job.service_status = Some(observation.status);
@@ -232,7 +234,7 @@ fn see(job: &mut Job, observation: Observation, asked_at: DateTime<Utc>) {
 }
 
 /// Counts a poll without news, and returns its error with the job's name.
-fn miss(job: &mut Job, error: Error) -> Error {
+fn record_miss(job: &mut Job, error: Error) -> Error {
     let error = error.context(format!("polling {}", job.label()));
     let missed = &mut job.missed;
     missed.count = missed.count.saturating_add(1);

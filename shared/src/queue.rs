@@ -13,11 +13,11 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    clock::Clock,
     error::Result,
     hash::sha256_hex,
     job::Kind,
     ledger::{Change, Entry, Ledger},
-    store::Clock,
 };
 
 /// The schema of [`Slots`].

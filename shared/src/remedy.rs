@@ -14,7 +14,7 @@ use crate::error::ErrorKind;
 pub enum Next {
     /// Look at the event, without sending it.
     Check,
-    /// Send the event again, corrected or unchanged.
+    /// Start the event again, corrected or as it was. Through a bus it would get another id and be another job.
     Send,
     /// Export again, as another job of the same event.
     Rerun,
@@ -29,7 +29,7 @@ impl Next {
     pub const fn command(self) -> &'static str {
         match self {
             Self::Check => "landfall check {event}",
-            Self::Send => "landfall send {event}",
+            Self::Send => "landfall send {event} --direct",
             Self::Rerun => "landfall rerun {job}",
             Self::PickUp => "landfall pick-up {job}",
             Self::Redrive => "landfall redrive {job}",
@@ -155,14 +155,12 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
         },
         ErrorKind::Forbidden => Remedy {
             meaning: "An allow list, IAM, a bucket policy or the expected bucket owner refused it.",
-            what_to_do: "The allow lists are `AllowedDestinations` (each with its bucket in \
-                         `AllowedDestinationBuckets`), `AllowedRoles`, `AllowedKmsKeys`, `AllowedDomains`, \
-                         `AllowedDashboards` and `AllowedQuickSightUsers`. If a service cannot use its role or the \
-                         bucket, see [Permissions](#permissions). A poll that is refused ends no job: see [A job has \
-                         stalled](#a-job-has-stalled).",
+            what_to_do: "The cause names the [allow list](deploy.md#parameters-of-the-stack) or the call. If a service \
+                         cannot use its role or the bucket, see [Permissions](#permissions).",
             unstarted: Advice {
-                what: "Nothing was started. Fix what the error names (the allow list or a policy), then rerun it.",
-                next: &[Next::Rerun],
+                what: "Nothing was started. If the event names the wrong thing, correct it and send it. Otherwise change \
+                       the allow list or the policy, then rerun the job.",
+                next: &[Next::Rerun, Next::Check, Next::Send],
             },
             started: Advice {
                 what: "Fix what the error names, then pick it up: no second export.",
@@ -174,8 +172,9 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
                       and region. Customer Profiles says the same when it denies access.",
             what_to_do: "Name a segment by its identifier, not its display name.",
             unstarted: Advice {
-                what: "Nothing was started. Correct the name in the error, or the function's role, then rerun it.",
-                next: &[Next::Rerun],
+                what: "Nothing was started. If the event has a wrong name, correct it and send it. If the name is \
+                       right, fix the function's role, then rerun the job.",
+                next: &[Next::Check, Next::Send, Next::Rerun],
             },
             started: Advice {
                 what: "Fix what the error names, then pick it up: no second export.",
@@ -225,8 +224,7 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
         ErrorKind::Unreachable => Remedy {
             meaning: "No request reached the service for five minutes, and no job was made. Mostly, the service is \
                       not in the stack's region.",
-            what_to_do: "The cause names the region and where the service is; \
-                         [kinds.md](kinds.md#where-the-services-are) says how to look it up.",
+            what_to_do: "[kinds.md](kinds.md#where-the-services-are) says how to look up where the service is.",
             unstarted: Advice {
                 what: "Nothing was started. Deploy the stack in a region that has the service. If this one has it, \
                        look at the function's network, then rerun it.",
@@ -239,8 +237,7 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
         },
         ErrorKind::Retired => Remedy {
             meaning: "The service no longer offers this job.",
-            what_to_do: "The cause has the service's own code. For Pinpoint, see \
-                         [kinds.md](kinds.md#pinpoint-endpoint-exports-and-imports).",
+            what_to_do: "For Pinpoint, see [kinds.md](kinds.md#pinpoint-endpoint-exports-and-imports).",
             unstarted: Advice {
                 what: "The error says what to use instead.",
                 next: &[],
@@ -252,9 +249,9 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
         },
         ErrorKind::JobFailed => Remedy {
             meaning: "The service itself reports that the job failed.",
-            what_to_do: "The receipt has the service's message. For Quick Sight it has only the code, because the \
-                         message may quote values: ask DescribeDashboardSnapshotJobResult. For an import whose start \
-                         call was lost, the cause names the jobs to look at before a rerun.",
+            what_to_do: "The receipt has the service's message; for Quick Sight only the code, because the message may \
+                         quote values: ask DescribeDashboardSnapshotJobResult. For an import whose start call was \
+                         lost, the cause names the jobs to look at before a rerun.",
             unstarted: Advice {
                 what: "Read the service's message, fix the cause, then rerun it.",
                 next: &[Next::Rerun],
@@ -266,15 +263,14 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
             },
         },
         ErrorKind::TimedOut => Remedy {
-            meaning: "The job did not end before its deadline, waited in the queue until then, or its verification \
-                      did not end. The cause says which. A slow job may still end, but its files are not sealed.",
-            what_to_do: "`DeadlineSeconds` is at most a day, in the event and the stack. If jobs wait long, see [Jobs \
-                         stand in line](#jobs-stand-in-line). If the cause says that an object `cannot be read within \
-                         one invocation of the function, and cannot go on in a next one` (gzip of a single member, a \
-                         PDF or a workbook), give verify-output more memory and so more processor (`MemorySize` of \
-                         `VerifyOutputFunction` in `template.yaml`, then deploy), or ask for \
-                         `Landfall.Verification.Level` `structure`, and pick it up. Or have the service write smaller \
-                         files, and rerun.",
+            meaning: "The job did not end before its deadline, waited in the queue until then, or its verification did \
+                      not end. The cause says which.",
+            what_to_do: "`DeadlineSeconds` is at most a day. If jobs wait long, see [Jobs stand in \
+                         line](#jobs-stand-in-line). If an object `cannot be read within one invocation of the \
+                         function, and cannot go on in a next one`, give verify-output more memory and so more \
+                         processor (`MemorySize` of `VerifyOutputFunction` in `template.yaml`, then deploy), or ask \
+                         for `Landfall.Verification.Level` `structure`, and pick it up. Or have the service write \
+                         smaller files, and rerun.",
             unstarted: Advice {
                 what: "It waited in the queue until its deadline and was never started. Rerun it, and give the next \
                        ones a longer DeadlineSeconds or a higher limit.",
@@ -305,8 +301,7 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
             },
         },
         ErrorKind::Cancelled => Remedy {
-            meaning: "Somebody cancelled the job; the cause names the execution that did. No service can stop a job: \
-                      a started job goes on, and its files are not sealed.",
+            meaning: "Somebody cancelled the job; the cause names the execution that did.",
             what_to_do: "See [Cancel a job](#cancel-a-job).",
             unstarted: Advice {
                 what: "It was never started. If the export is wanted after all, rerun it.",
@@ -333,11 +328,10 @@ pub const fn remedy(kind: ErrorKind) -> Remedy {
             meaning: "A defect of Landfall or of its deployment, or Lambda ended a function (the cause then names \
                       Lambda's own error).",
             what_to_do: "`Sandbox.Timedout` in endpoint-import-start: the data cannot be decoded in 15 minutes. \
-                         `Lambda.TooManyRequestsException`: other functions used up the account's concurrency for \
-                         most of an hour or longer during the verification; raise it. `States.ItemReaderFailed`: the \
-                         state machine's role could not read `verifications/` in the ledger bucket. \
-                         `States.ExceedToleratedFailureThreshold`: more than 50 slices ended unexpectedly, such as by \
-                         being stopped; look at the Map Run.",
+                         `Lambda.TooManyRequestsException`: other functions used up the account's concurrency for most \
+                         of an hour or longer; raise it. `States.ItemReaderFailed`: the state machine's role could not \
+                         read `verifications/` in the ledger bucket. `States.ExceedToleratedFailureThreshold`: more \
+                         than 50 slices ended unexpectedly; look at the Map Run.",
             unstarted: Advice {
                 what: "Read the error and the function's log, fix what they name, then rerun it.",
                 next: &[Next::Rerun],

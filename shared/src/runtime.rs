@@ -24,17 +24,18 @@ use tokio::runtime::Builder;
 
 pub use crate::sdk::SdkConfig;
 use crate::{
+    clock::SystemClock,
     config::{self, Access, Config, Logging},
     error::{Error, Result},
     input::{Input, Payload},
     invocation::{Deployment, Invocation},
     logging,
-    poll::{self, Looking},
+    poll::{self, PollInput},
     sdk::sdk_config,
     service::{CALL_LIMIT, JobService},
     span::{self, Known},
     start::{self, Received},
-    store::{SystemClock, s3::S3Store},
+    store::s3::S3Store,
     trace::Segment,
 };
 
@@ -77,7 +78,7 @@ pub fn start_handler<S: JobService + 'static>(deployment: Deployment, service: S
 /// The handler of a kind's poll function.
 pub fn poll_handler<S: JobService + 'static>(deployment: Deployment, service: S) -> Handler {
     handler("Poll", (deployment, service), |parts, input, _| async move {
-        poll::poll(&parts.0, &parts.1, Looking::read(input)?).await
+        poll::poll(&parts.0, &parts.1, PollInput::read(input)?).await
     })
 }
 

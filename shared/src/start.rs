@@ -115,9 +115,9 @@ struct Starter<'a, S: JobService> {
 /// Whether the entry is as this invocation wrote it.
 enum Claim {
     /// It is, so the claim in it is ours.
-    Held(Versioned),
-    /// Somebody else changed the entry.
-    Lost(Versioned),
+    Ours(Versioned),
+    /// It is not: somebody else changed it, or it is of a job that is picked up.
+    NotOurs(Versioned),
 }
 
 /// The result of making a start call.
@@ -141,14 +141,14 @@ enum Resolved {
 impl<S: JobService> Starter<'_, S> {
     async fn run(&self) -> Result<Job> {
         let mut claim = match &self.requested.options.pick_up {
-            Some(picked) => Claim::Lost(self.pick_up(picked).await?),
+            Some(picked) => Claim::NotOurs(self.pick_up(picked).await?),
             None => self.written(self.ledger.create(self.entry()?).await?)?,
         };
         let mut has_slot = false;
         for _ in 0..MAX_TURNS {
             let current = match claim {
-                Claim::Lost(current) => current,
-                Claim::Held(current) => match self.launch(current, has_slot).await? {
+                Claim::NotOurs(current) => current,
+                Claim::Ours(current) => match self.launch(current, has_slot).await? {
                     Launched::Started(started) => {
                         let mut job = self.job(&started.entry, false).await?;
                         // The job is recorded, so it is not lost if the estimate fails.
@@ -192,7 +192,7 @@ impl<S: JobService> Starter<'_, S> {
                 Step::ResolveLost => match self.resolve_lost(current).await? {
                     Resolved::Started(started) => return self.job(&started.entry, true).await,
                     Resolved::Claimed(claim) => claim,
-                    Resolved::Overtaken(changed) => Claim::Lost(changed),
+                    Resolved::Overtaken(changed) => Claim::NotOurs(changed),
                 },
             };
         }
@@ -207,7 +207,7 @@ impl<S: JobService> Starter<'_, S> {
         let number = attempt.number;
         match self.service.find(&self.call(attempt)).await? {
             Found::Started(service_id) => Ok(match self.recorder().started(current, service_id).await? {
-                Recorded::Started(started) => Resolved::Started(started),
+                Recorded::Written(started) => Resolved::Started(started),
                 Recorded::Overtaken(changed) => Resolved::Overtaken(changed),
             }),
             Found::Absent => self.claim(current, number).await.map(Resolved::Claimed),
@@ -239,14 +239,14 @@ impl<S: JobService> Starter<'_, S> {
         entry.attempts.push(attempt);
         // The source may have changed while the job waited.
         entry.source = None;
-        entry.takes_place |= self.capacity().has_queue();
+        entry.takes_slot |= self.capacity().has_queue();
         self.written(self.ledger.update(entry, current.etag).await?)
     }
 
     fn written(&self, cas: Cas) -> Result<Claim> {
         match cas {
-            Cas::Won(written) => Ok(Claim::Held(written)),
-            Cas::Lost(standing) => Ok(Claim::Lost(standing)),
+            Cas::Won(written) => Ok(Claim::Ours(written)),
+            Cas::Lost(standing) => Ok(Claim::NotOurs(standing)),
             Cas::Vanished => Err(self.ledger.deleted(self.kind, &self.requested.trigger.job_key)),
         }
     }
@@ -269,8 +269,8 @@ impl<S: JobService> Starter<'_, S> {
             return recorder.put_off(current, error).await;
         }
         let current = match self.read_source(current).await? {
-            Claim::Held(current) => current,
-            Claim::Lost(changed) => return Ok(Launched::Overtaken(changed)),
+            Claim::Ours(current) => current,
+            Claim::NotOurs(changed) => return Ok(Launched::Overtaken(changed)),
         };
         if let Err(error) = capacity.count(&current.entry, &attempt).await {
             return recorder.put_off(current, error).await;
@@ -303,7 +303,7 @@ impl<S: JobService> Starter<'_, S> {
         let recorder = self.recorder();
         let started = || recorder.started(current.clone(), service_id.clone());
         match recorder.insist(&service_id, started).await? {
-            Recorded::Started(started) => Ok(Launched::Started(started)),
+            Recorded::Written(started) => Ok(Launched::Started(started)),
             Recorded::Overtaken(_) => {
                 let orphan = || recorder.orphan(&current, attempt, &service_id);
                 recorder.insist(&service_id, orphan).await.map(Launched::Overtaken)
@@ -314,11 +314,11 @@ impl<S: JobService> Starter<'_, S> {
     /// Reads what the job reads, before the service does.
     async fn read_source(&self, current: Versioned) -> Result<Claim> {
         if current.entry.source.is_some() {
-            return Ok(Claim::Held(current));
+            return Ok(Claim::Ours(current));
         }
         let store = self.deployment.store.as_ref();
         match self.service.source(store, &self.requested.request).await {
-            Ok(None) => Ok(Claim::Held(current)),
+            Ok(None) => Ok(Claim::Ours(current)),
             Ok(Some(source)) => {
                 let mut entry = current.entry;
                 entry.source = Some(source);
@@ -364,7 +364,7 @@ impl<S: JobService> Starter<'_, S> {
             format: S::format(&requested.request),
             deadline_at: self.deadline_from(now),
             attempts: vec![attempt],
-            takes_place: self.capacity().has_queue(),
+            takes_slot: self.capacity().has_queue(),
             skips_manifest: requested.options.manifest == Some(false),
             ..Entry::new(S::kind(), requested.trigger.clone(), now)
         })

@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use landfall::store::Clock;
+use landfall::clock::Clock;
 use tokio::sync::Notify;
 
 /// A manual clock. Clones share one time.

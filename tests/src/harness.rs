@@ -9,16 +9,17 @@ use anyhow::{Context as _, Result, bail};
 use aws_config::SdkConfig;
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
+    clock::Clock,
     config::Config,
     error::{Error, ErrorKind},
     input::Input,
     invocation::{Deployment, Invocation},
     job::{Job, Status},
-    poll::{Looking, poll},
+    poll::{PollInput, poll},
     runtime::{Handler, invoke, poll_handler, start_handler},
     service::JobService,
     start::{Received, start},
-    store::{Clock, ObjectStore, layer::Layered},
+    store::{ObjectStore, layer::Layered},
 };
 use landfall_local::simulated::{
     SimulatedService,
@@ -241,14 +242,14 @@ impl<S: JobService, M: SimulatedService + 'static> Harness<S, M> {
     }
 
     /// Runs Poll once.
-    pub async fn poll(&self, job: impl Into<Looking> + Send) -> Result<Job, Error> {
+    pub async fn poll(&self, job: impl Into<PollInput> + Send) -> Result<Job, Error> {
         poll(&self.deployment, &self.service, job).await
     }
 
     /// Runs Poll once, in an execution that received `event`.
     pub async fn look(&self, job: Job, event: &Value) -> Result<Job, Error> {
         let event = Some(event.clone());
-        self.poll(Looking { job, event }).await
+        self.poll(PollInput { job, event }).await
     }
 
     /// Runs Verify once.

@@ -8,7 +8,7 @@ use std::{ops::Range, sync::Arc, time::Duration};
 use anyhow::Result;
 use aws_config::SdkConfig;
 use chrono::{DateTime, Utc};
-use landfall::{service::JobService, store::Clock};
+use landfall::{clock::Clock, service::JobService};
 pub use landfall_customer_profiles::SegmentSnapshots;
 use landfall_local::{
     account::EXPORTS,

@@ -23,9 +23,10 @@ use chrono::{DateTime, SubsecRound, Utc};
 use crc_fast::CrcAlgorithm;
 use futures::{StreamExt as _, stream};
 use landfall::{
+    clock::Clock,
     error::{Error, ErrorKind, Result},
     store::{
-        Clock, Condition, Frames, Head, Listed, ObjectStore, Page, Stored, Written,
+        Condition, Frames, Head, Listed, ObjectStore, Page, Stored, Written,
         checksum::{Algorithm, StoredChecksum},
     },
 };

@@ -1185,10 +1185,10 @@ HALVES = [
     ),
     ({"CreateEventBus": "true"}, "BusIsWhole"),
     ({**OWN_BUS, "CreateEventBus": "false"}, "BusIsWhole"),
-    ({**OWN_BUS, "EventBusSenders": EVERYTHING["EventBusSenders"] + ","}, "BusIsWhole"),
-    ({"AllowedRoles": EVERYTHING["AllowedRoles"] + ","}, "RolesAreWhole"),
-    ({"ExpectedExports": "nightly=26,"}, "ExpectedExportsAreWhole"),
-    ({"AllowedKmsKeys": "," + EVERYTHING["AllowedKmsKeys"]}, "KmsKeysAreWhole"),
+    ({**OWN_BUS, "EventBusSenders": EVERYTHING["EventBusSenders"] + ","}, "ListsAreWhole"),
+    ({"AllowedRoles": EVERYTHING["AllowedRoles"] + ","}, "ListsAreWhole"),
+    ({"ExpectedExports": "nightly=26,"}, "ListsAreWhole"),
+    ({"AllowedKmsKeys": "," + EVERYTHING["AllowedKmsKeys"]}, "ListsAreWhole"),
     *(({**SEGMENT_SCHEDULE, name: ""}, "ScheduleIsWhole") for name in ("DomainName", "SegmentDefinitionName")),
     ({**SEGMENT_SCHEDULE, "SegmentSnapshots": "false"}, "ScheduleIsWhole"),
 ]
@@ -1313,7 +1313,6 @@ MUTATIONS = {
     readers_may_list_so_that_an_absent_key_gives_404: (
         ("ReadPolicy/statements/ListExports/Action", "s3:GetBucketLocation"),
         ("LedgerPolicy/statements/ListLedger/Action", "s3:GetBucketLocation"),
-        ("SealReceiptRole/statements/ListExports/Action", "s3:GetBucketLocation"),
     ),
     bucket_policies_allow_only_quick_sight: (
         ("ExportBucketPolicy/statements/QuickSightLooks/Principal", {"AWS": "*"}),

@@ -14,13 +14,14 @@ use std::{
 use anyhow::{Context, Result};
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
+    clock::Clock as _,
     config::Config,
     error::{Error, ErrorKind},
     invocation::{Deployment, Invocation},
     job::{Kind, ReportPointer, TaskError, Verdict},
     ledger::{Entry, Ledger, Outcome, SCHEMA, encode},
     start::Received,
-    store::{Clock as _, ObjectStore, layer::Layered},
+    store::{ObjectStore, layer::Layered},
     trigger::{identify, rejected_trigger},
 };
 use landfall_batch::{
@@ -178,7 +179,7 @@ impl Case {
             created_at: self.clock.now(),
             deadline_at: self.clock.now(),
             attempts: Vec::new(),
-            takes_place: false,
+            takes_slot: false,
             skips_manifest: false,
             picks_up: None,
             picked_up_by: Vec::new(),

@@ -18,14 +18,15 @@ use aws_config::SdkConfig;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
+    clock::Clock,
     config::Config,
     error::Error,
     invocation::{Deployment, Invocation},
     job::{Job, Kind, Status},
-    poll::{Looking, poll},
+    poll::{PollInput, poll},
     service::JobService,
     start::{Received, start},
-    store::{Clock, Condition, Written},
+    store::{Condition, Written},
 };
 use landfall_batch::{plan::plan, summary::summarise};
 use landfall_cli::kinds::in_template;
@@ -231,7 +232,7 @@ impl<'a, S: JobService, M: SimulatedService + 'static> Machine<'a, S, M> {
         while job.status == Status::Running {
             self.pass(job.wait_seconds).await;
             let event = Some(event.clone());
-            job = Box::pin(poll(&self.poll.0, &self.poll.1, Looking { job, event })).await?;
+            job = Box::pin(poll(&self.poll.0, &self.poll.1, PollInput { job, event })).await?;
         }
         if job.status == Status::Succeeded {
             job = self.verified(job).await?;

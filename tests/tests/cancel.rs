@@ -228,7 +228,7 @@ async fn a_cancel_outlasts_a_start_call_that_was_lost() -> Result<()> {
         assert_eq!(harness.start(&other).await.unwrap_err().kind, ErrorKind::Cancelled);
         // The first execution that comes after the lease seals the job.
         let ended = harness.run("two", &received.event).await?;
-        assert_cancelled(&ended, &key, true, "was lost");
+        assert_cancelled(&ended, &key, true, "got no answer");
         assert_cancelled(&harness.cancel("cancel", &key).await?, &key, false, "");
         assert_cancelled(&harness.run("one", &received.event).await?, &key, false, "");
         assert_eq!(harness.simulated.start_calls(), starts, "{moment:?}");
@@ -338,6 +338,20 @@ async fn only_a_job_can_be_cancelled() -> Result<()> {
     harness.run("one", &event("one")).await?;
     harness.start(&<Harness>::received("two", &event("two"))).await?;
     assert_cancelled(&harness.cancel("late", &key).await?, &key, true, "");
+    Ok(())
+}
+
+/// Two executions cancel a job before it exists. Lambda runs the step of the second one twice, the second time when the
+/// job exists. The execution was told that there is no job, so this run cancels nothing: nobody would announce it.
+#[tokio::test]
+async fn a_cancel_that_found_no_job_cancels_none_when_it_runs_again() -> Result<()> {
+    let harness = harness(Faults::none());
+    let key = key_of(&event("one"));
+    harness.cancel("first", &key).await?;
+    let told = harness.cancel("second", &key).await?;
+    let job = harness.start(&<Harness>::received("one", &event("one"))).await?;
+    assert_eq!(harness.cancel("second", &key).await?, told);
+    assert_eq!(harness.poll(job).await?.status, Status::Running);
     Ok(())
 }
 

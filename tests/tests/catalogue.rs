@@ -19,10 +19,11 @@ use arrow::array::{Int64Array, RecordBatch, StringArray};
 use chrono::{DateTime, TimeDelta, Utc};
 use flate2::{Compression, GzBuilder, write::DeflateEncoder};
 use landfall::{
+    clock::Clock,
     error::{ErrorKind, Result},
     expect::{EmptyLines, Expectations, ExpectedAge, ExpectedChange, ExpectedColumns, ExpectedRows, OnViolation},
     job::{Level, NamedFile},
-    store::{Clock, checksum::StoredChecksum},
+    store::checksum::StoredChecksum,
 };
 use landfall_local::python;
 use landfall_output::verify::{CheckVerdict, Expectation, Format, Limits, Previous, Report, Verdict, verify_within};

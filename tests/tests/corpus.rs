@@ -17,7 +17,7 @@ use std::{
 
 use bytes::Bytes;
 use chrono::{TimeDelta, Utc};
-use landfall::store::Clock;
+use landfall::clock::Clock;
 use landfall_formats::{Decoded, Defect, MAX_COLUMN_NAME};
 use landfall_local::python;
 use landfall_output::verify::{CheckVerdict, Expectation, Format, Limits, Report, Verdict, verify_within};

@@ -431,6 +431,21 @@ async fn an_id_is_not_lost_to_a_refusal_of_the_ledger() -> Result<()> {
     Ok(())
 }
 
+/// The last try leaves enough time to answer with the error before Lambda ends the function.
+#[tokio::test]
+async fn recording_an_id_is_given_up_before_the_function_times_out() -> Result<()> {
+    let harness = harness(Scenario::Success);
+    harness.store.before(Op::Put, 2, |store| {
+        (0..100).for_each(|call| store.fail_at(call, ErrorKind::Unavailable));
+    });
+    let begun = harness.now();
+    let error = harness.start(&<Harness>::received("one", &event())).await.unwrap_err();
+    assert!(error.message.contains("could not be recorded"), "{error}");
+    // The pauses are 1, 2, 4, 8 and 16 seconds. After the next one, of 32 seconds, the 60 seconds would be over.
+    assert_eq!((harness.now() - begun).num_seconds(), 31);
+    Ok(())
+}
+
 /// Nobody would be left to receive the answer.
 #[tokio::test]
 async fn no_start_call_is_made_without_time_for_its_answer() -> Result<()> {

@@ -11,13 +11,14 @@ use std::{fs, path::Path, sync::Arc};
 use anyhow::{Context, Result};
 use fastrand::Rng;
 use landfall::{
+    clock::Clock as _,
     error::{Error, ErrorKind},
     input::{Input, read_input},
     invocation::{Deployment, Invocation},
     job::{Job, Kind, Verdict},
     service::JobService,
     start::Received,
-    store::{Clock as _, ObjectStore},
+    store::ObjectStore,
 };
 use landfall_batch::{plan::plan, record::Status, summary::summarise};
 use landfall_local::{

@@ -13,10 +13,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use flate2::{Compression, write::GzEncoder};
 use landfall::{
+    clock::Clock,
     error::{Error, Result},
     job::Level,
     store::{
-        Clock, Listed, ObjectStore, Page,
+        Listed, ObjectStore, Page,
         layer::{Answer, Call, Layer, Layered},
     },
 };

@@ -10,13 +10,13 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{Request, Response, StatusCode};
 use landfall::{
+    clock::Clock,
     error::{Error, ErrorKind},
     invocation::{Deployment, Invocation},
     job::{Counts, Format, Job, Kind, Status},
     poll::poll,
     service::JobService,
     start::{Received, start},
-    store::Clock,
 };
 use landfall_local::simulated::{
     Refusal, SimulatedService,

@@ -9,6 +9,7 @@ use futures::future::join_all;
 use landfall::{
     error::{Error, ErrorKind},
     hash::sha256_hex,
+    https::{Https, Trust},
     job::{Job, Status},
     ledger::Ledger,
     queue::{GRACE, Queue, Quota, Slots},
@@ -628,6 +629,27 @@ async fn every_start_call_counts_towards_the_quota() -> Result<()> {
         assert!(error.message.contains("on this day"), "{scenario}: {error}");
         assert_eq!(harness.simulated.start_calls(), 2, "{scenario}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_call_that_never_left_does_not_count_towards_the_quota() -> Result<()> {
+    let mut harness = segments(Scenario::Success, Faults::none())?;
+    harness.configure(|config| config.max_starts_per_day = 1);
+    let service = Arc::clone(&harness.simulated);
+    harness.talk_to_as(Arc::clone(&service) as Arc<_>, |sdk, _| {
+        let client = Https::new(Trust::Amazon).expect("nothing is read before the first request");
+        let nobody = sdk.to_builder().endpoint_url("http://127.0.0.1:1").http_client(client);
+        SegmentSnapshots::new(&nobody.build())
+    });
+    let error = harness
+        .start(&<Harness>::received("one", &segment(0)))
+        .await
+        .unwrap_err();
+    assert!(error.message.contains("never left"), "{error}");
+    harness.talk_to_as(service, |sdk, _| SegmentSnapshots::new(sdk));
+    let outcome = harness.run("two", &segment(1)).await?;
+    assert_eq!(outcome["outcome"]["verdict"], "succeeded");
     Ok(())
 }
 

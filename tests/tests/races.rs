@@ -16,13 +16,14 @@ use async_trait::async_trait;
 use chrono::{TimeDelta, Utc};
 use futures::future::join_all;
 use landfall::{
+    clock::SystemClock,
     error::ErrorKind,
     job::Kind,
     ledger::{Attempt, AttemptState, Cas, Change, Entry, Ledger, SCHEMA},
     queue::Queue,
     start::Received,
     store::{
-        Condition, ObjectStore, SystemClock, Written,
+        Condition, ObjectStore, Written,
         layer::{Answer, Call, Layer, Layered},
         s3::S3Store,
     },
@@ -67,7 +68,7 @@ fn entry(job: &str) -> Entry {
         created_at: now,
         deadline_at: now + TimeDelta::hours(1),
         attempts: Vec::new(),
-        takes_place: false,
+        takes_slot: false,
         skips_manifest: false,
         picks_up: None,
         picked_up_by: Vec::new(),

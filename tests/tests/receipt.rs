@@ -223,7 +223,7 @@ trait NowPlus {
 
 impl NowPlus for ManualClock {
     fn now_plus(&self, seconds: i64) -> DateTime<Utc> {
-        landfall::store::Clock::now(self) + TimeDelta::seconds(seconds)
+        landfall::clock::Clock::now(self) + TimeDelta::seconds(seconds)
     }
 }
 

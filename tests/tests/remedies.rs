@@ -43,28 +43,6 @@ fn advised(advice: Advice) -> String {
     cell
 }
 
-/// The rows of the tables of services' errors, each with the names of its services. A row that several services have is
-/// there once.
-fn rows(tables: &[(&str, &[ServiceError])]) -> Vec<Vec<String>> {
-    let mut told: Vec<(Vec<&str>, ServiceError)> = Vec::new();
-    for &(of, errors) in tables {
-        for error in errors {
-            match told.iter_mut().find(|(_, other)| other == error) {
-                Some((names, _)) => names.push(of),
-                None => told.push((vec![of], *error)),
-            }
-        }
-    }
-    let row = |(names, error): (Vec<&str>, ServiceError)| {
-        let code = format!("`{}`", error.code);
-        let name = format!("`{}`", error.kind.name().trim_start_matches("Landfall."));
-        [names.join(", ").as_str(), &code, &name, error.remedy]
-            .map(str::to_owned)
-            .to_vec()
-    };
-    told.into_iter().map(row).collect()
-}
-
 #[test]
 fn the_runbook_gives_the_remedies_of_the_code() -> Result<()> {
     let page = fs::read_to_string(Path::new(PAGE))?;
@@ -88,25 +66,11 @@ fn the_runbook_gives_the_remedies_of_the_code() -> Result<()> {
         .filter(|kind| !remedy(*kind).what_to_do.is_empty())
         .map(|kind| format!("* `{kind}`: {}\n", remedy(kind).what_to_do))
         .collect();
-    let head = ["of", "the service's code", "error", "what to do"];
-    let of_services = table(
-        &head,
-        rows(&[
-            ("Customer Profiles", landfall_customer_profiles::errors::OF_CALLS),
-            ("Quick Sight", OF_SNAPSHOTS),
-            ("Quick Sight, for a registered user", OF_REGISTERED_USERS),
-            ("GetIdentityContext", OF_IDENTITY),
-            ("AssumeRole", OF_SESSIONS),
-            ("Pinpoint", landfall_pinpoint::errors::OF_CALLS),
-            ("result of a dashboard snapshot", OF_JOBS),
-        ]),
-    );
     let mut told = page.clone();
     for (name, table) in [
         ("where it ended", ended),
         ("errors", errors),
         ("special cases", special_cases),
-        ("errors of the services", of_services),
     ] {
         told = with_table(&told, name, &table)?;
     }
@@ -124,4 +88,28 @@ fn the_runbook_gives_the_remedies_of_the_code() -> Result<()> {
     }
     assert_eq!(page.lines().count(), told.lines().count());
     Ok(())
+}
+
+/// The cause of a refused call has the advice of the row with its code, so each row needs some.
+#[test]
+fn every_error_of_a_service_says_what_to_do() {
+    let tables: [(&str, &[ServiceError]); 7] = [
+        ("Customer Profiles", landfall_customer_profiles::errors::OF_CALLS),
+        ("Quick Sight", OF_SNAPSHOTS),
+        ("Quick Sight, for a registered user", OF_REGISTERED_USERS),
+        ("GetIdentityContext", OF_IDENTITY),
+        ("AssumeRole", OF_SESSIONS),
+        ("Pinpoint", landfall_pinpoint::errors::OF_CALLS),
+        ("result of a dashboard snapshot", OF_JOBS),
+    ];
+    for (of, errors) in tables {
+        let codes: BTreeSet<&str> = errors.iter().map(|error| error.code).collect();
+        assert_eq!(codes.len(), errors.len(), "{of}: a code has one row");
+        for error in errors {
+            let is_whole = |text: &str| !text.trim().is_empty() && !text.contains("  ");
+            assert!(is_whole(error.meaning) && is_whole(error.remedy), "{of}: {error:?}");
+            // It stands behind a semicolon of the cause.
+            assert!(!error.remedy.ends_with('.'), "{of}: {error:?}");
+        }
+    }
 }

@@ -12,8 +12,8 @@ use std::{
 use anyhow::{Context, Result};
 use chrono::TimeDelta;
 use landfall::{
+    clock::Clock as _,
     invocation::{Deployment, Invocation},
-    store::Clock as _,
 };
 use landfall_batch::{plan::plan, record::summary_key, summary::summarise};
 use landfall_local::{places, python, simulated::customer_profiles::Settings};

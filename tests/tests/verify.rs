@@ -9,10 +9,11 @@ use arrow::array::{Int64Array, RecordBatch, StringArray};
 use aws_smithy_types::base64;
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
+    clock::Clock,
     error::{Error, ErrorKind, Result},
     job::NamedFile,
     s3_uri::S3Object,
-    store::{Clock, checksum::StoredChecksum},
+    store::checksum::StoredChecksum,
 };
 use landfall_output::verify::{
     CheckVerdict::{self, Fail, Pass, Skipped, Warn},

@@ -13,10 +13,11 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
+    clock::Clock,
     error::{Error, ErrorKind, Result},
     expect::{ExpectedColumns, OnViolation},
     slices::MAX_REPEATS,
-    store::{Clock, ObjectStore},
+    store::ObjectStore,
 };
 use landfall_output::verify::{
     Begin, CheckVerdict, Desk, Expectation, Format, Item, Limits, MAX_OBJECTS, Report, Turn, Verdict, VerifiedObject,

@@ -6,10 +6,10 @@ use std::{io::Write, sync::Arc};
 use chrono::{DateTime, TimeDelta, Utc};
 use flate2::{Compression, write::GzEncoder};
 use landfall::{
+    clock::Clock,
     invocation::{Deployment, Invocation},
     job::{Format, Job, NamedFile},
     ledger::Ledger,
-    store::Clock,
 };
 use landfall_output::{
     receipt::Receipt,

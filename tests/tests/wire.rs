@@ -488,7 +488,7 @@ async fn every_error_of_a_session_has_its_name() -> Result<()> {
 }
 
 /// Every error that botocore's models give for the operations that are called has a row with its remedy, which the
-/// runbook shows.
+/// cause shows.
 #[test]
 fn every_modelled_error_has_a_remedy() -> Result<()> {
     let snapshots = [

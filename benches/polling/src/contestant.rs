@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use landfall_polling::{Bounds, MAX_HISTORY, Ran, Sight, next_wait};
+use landfall_polling::{Bounds, MAX_HISTORY, Ran, SoFar, next_wait};
 
 /// A way to choose the waits.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,7 +55,7 @@ impl Contestant {
             }
             Self::Landfall | Self::WithoutHistory => {
                 let newest = &look.history[look.history.len().saturating_sub(MAX_HISTORY)..];
-                let sight = Sight {
+                let so_far = SoFar {
                     elapsed: Duration::from_secs_f64(look.age),
                     remaining: Duration::from_secs_f64((look.deadline - look.age).max(0.0)),
                     is_first: look.age == 0.0,
@@ -64,7 +64,7 @@ impl Contestant {
                     spread: look.spread,
                     history: if self == Self::Landfall { newest } else { &[] },
                 };
-                next_wait(bounds, sight)
+                next_wait(bounds, so_far)
             }
         }
     }

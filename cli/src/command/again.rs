@@ -4,7 +4,11 @@
 //! that does the same. A rerun of a job whose export may be good is only done after a warning.
 
 use anyhow::{Context, Result, bail};
-use landfall::cancel::is_asked;
+use landfall::{
+    cancel::is_asked,
+    error::ErrorKind,
+    remedy::{Next, remedy},
+};
 use landfall_cli::{
     account::Deployment,
     act::{Again, Order, event_of, order, quoted},
@@ -55,15 +59,11 @@ pub(super) async fn rerun(common: &Common, options: &Rerun) -> Result<Outcome> {
         &Again::Rerun,
     )
     .await?;
-    let may_be_good = row.status == Status::Failed
-        && row.service_id.is_some()
-        && row
-            .error
-            .as_ref()
-            .is_some_and(|error| error.name == "Landfall.TimedOut");
-    let warning = if may_be_good {
+    let kind = row.error.as_ref().and_then(|error| ErrorKind::from_name(&error.name));
+    let is_picked_up = |kind| remedy(kind).started.next.first() == Some(&Next::PickUp);
+    let warning = if row.service_id.is_some() && kind.is_some_and(is_picked_up) {
         format!(
-            "\nIts first export may have ended since then: `landfall pick-up {}` seals that one without another export.",
+            "\nThe service made a job, whose files may be good: `landfall pick-up {}` seals them without another export.",
             row.job_key
         )
     } else {

@@ -4,6 +4,7 @@
 //! what can be done afterwards. A sealed job is not cancelled.
 
 use anyhow::{Result, bail};
+use chrono::{DateTime, Utc};
 use landfall::{
     cancel::MEMBER,
     error::ErrorKind,
@@ -32,9 +33,8 @@ const COST: &str = "7 state transitions (0.02 US cents)";
 const BY_THEMSELVES: &str = "Its executions end by themselves: within five minutes if they wait in line, else at their next poll, or \
                              after a verification that has begun.";
 
-/// What is said if a start call is claimed and its answer is not known yet.
-const UNDER_WAY: &str = "A start call of it may be under way. Then the job is sealed when that call is over, after 15 minutes at \
-                         most, and the service works on a job that the call made.";
+/// When a job is sealed whose start call is claimed and not answered yet.
+const UNDER_WAY: &str = "when the start call that may be under way is over, after 15 minutes at most";
 
 pub(super) async fn cancel(common: &Common, options: &Cancel) -> Result<Outcome> {
     let deployment = Deployment::find(&common.access(), common.named()).await?;
@@ -75,7 +75,7 @@ pub(super) async fn cancel(common: &Common, options: &Cancel) -> Result<Outcome>
             common.for_aws()
         )],
     };
-    let what = what_it_does(&job, entry);
+    let what = what_it_does(&job, entry, Utc::now());
     let step = Step::Start { machine, input: &input };
     let execution = deed.done(&what, step, options.act.consent).await?;
     match execution {
@@ -94,18 +94,21 @@ fn is_cancelled(job: &Job) -> bool {
 }
 
 /// What a cancel does with a job in its present state, and what that costs.
-fn what_it_does(job: &Job, entry: &Entry) -> String {
+fn what_it_does(job: &Job, entry: &Entry, now: DateTime<Utc>) -> String {
     let row = &job.row;
     let last = entry.attempts.last();
     let service_id = last.and_then(|attempt| attempt.service_id.as_deref());
+    let is_in_flight = entry.in_flight_until(now).is_some();
     let at_the_service = match (service_id, last.map(|attempt| attempt.state)) {
         (Some(service_id), _) => format!(
             "The service has no call that stops {service_id}: it works on and costs what it costs. What it makes is not \
              sealed. `landfall pick-up {}` goes on with it afterwards, without another export.\n{BY_THEMSELVES}",
             row.job_key
         ),
-        (None, Some(AttemptState::Waiting)) => format!("Nothing is started at the service. {BY_THEMSELVES}"),
-        (None, _) => UNDER_WAY.to_owned(),
+        (None, Some(AttemptState::Claimed | AttemptState::Uncertain)) => {
+            format!("The service works on if a start call made a job. {BY_THEMSELVES}")
+        }
+        (None, _) => format!("Nothing is started at the service. {BY_THEMSELVES}"),
     };
     let unsealed = match row.status {
         Status::Aborted | Status::Unsealed => format!(
@@ -115,10 +118,11 @@ fn what_it_does(job: &Job, entry: &Entry) -> String {
         _ => String::new(),
     };
     format!(
-        "Cancels {} {}, which is {}: it is sealed as Landfall.Cancelled and announced as failed, and its slot is free at \
-         once.\n{at_the_service}{unsealed}\nIt costs {COST}.",
+        "Cancels {} {}, which is {}: it is sealed as Landfall.Cancelled and announced as failed, and its slot is free, {}.\n\
+         {at_the_service}{unsealed}\nIt costs {COST}.",
         row.kind,
         row.job_key,
-        row.status.name()
+        row.status.name(),
+        if is_in_flight { UNDER_WAY } else { "at once" }
     )
 }

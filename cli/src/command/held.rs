@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use futures::{StreamExt as _, stream};
-use landfall::{error::Error, job::Level, s3_uri::S3Uri, store::SystemClock};
+use landfall::{clock::SystemClock, error::Error, job::Level, s3_uri::S3Uri};
 use landfall_cli::{
     account::Deployment,
     document::{HELD_SCHEMA, Held, HeldReceipt},

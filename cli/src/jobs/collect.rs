@@ -182,7 +182,8 @@ struct OfKind<'a> {
     kind: &'a str,
     entries: BTreeMap<String, Entry>,
     rejected: Vec<(String, Receipt)>,
-    /// The execution that works on an open job, or that last worked on it.
+    /// The execution that works on an open job, or that last worked on it; of a job with an outcome the one that decided
+    /// it, if that did not end as a success.
     working: BTreeMap<String, Listed>,
     /// Executions that left nothing in the ledger.
     alone: Vec<Row>,
@@ -211,6 +212,9 @@ impl OfKind<'_> {
         for (job_key, entry) in &self.entries {
             if let Some(outcome) = &entry.outcome {
                 known.insert(&outcome.sealed_by);
+                if let Some(listed) = by_arn.get(outcome.sealed_by.as_str()) {
+                    self.working.insert(job_key.clone(), (*listed).clone());
+                }
                 continue;
             }
             let Some(attempt) = entry.attempts.last() else { continue };

@@ -35,7 +35,8 @@ pub enum Status {
     Failed,
     /// Its execution was stopped or ran out of time. Nothing goes on with it.
     Aborted,
-    /// Its execution failed before the outcome was sealed and announced. A redrive finishes it.
+    /// Its execution ended before the outcome was sealed and announced, although it may be decided. A redrive finishes
+    /// it.
     Unsealed,
 }
 
@@ -98,7 +99,7 @@ pub struct Row {
     pub deadline_at: Option<DateTime<Utc>>,
     /// Seconds from its begin to its seal, or until now.
     pub seconds: f64,
-    /// How many start calls were made.
+    /// How many attempts were claimed. One that waits for a slot has made no start call yet.
     pub attempts: usize,
     /// How often the service was polled.
     pub polls: u32,
@@ -133,8 +134,8 @@ pub struct Row {
 }
 
 impl Row {
-    /// The row of an entry of the ledger. `execution` is the newest execution that is known to work, or to have worked,
-    /// on it.
+    /// The row of an entry of the ledger. `execution` is the execution that decided its outcome or, without an outcome,
+    /// the newest one that is known to work, or to have worked, on it.
     pub fn of_entry(entry: &Entry, execution: Option<&Listed>, now: DateTime<Utc>) -> Self {
         let last = entry.attempts.last();
         let outcome = entry.outcome.as_ref();
@@ -143,7 +144,7 @@ impl Row {
             .and_then(|number| entry.attempts.iter().find(|attempt| attempt.number == number))
             .or(last);
         let report = outcome.and_then(|outcome| outcome.report.as_ref());
-        let status = status(entry, execution.map(|execution| execution.state));
+        let status = status(entry, execution);
         let owner = match outcome {
             Some(outcome) => Some(outcome.sealed_by.clone()),
             None => execution
@@ -297,12 +298,21 @@ impl Row {
     }
 }
 
-fn status(entry: &Entry, execution: Option<State>) -> Status {
-    match (&entry.outcome, execution) {
-        (Some(outcome), _) => match outcome.verdict {
-            Verdict::Succeeded => Status::Succeeded,
-            Verdict::Failed => Status::Failed,
-        },
+fn status(entry: &Entry, execution: Option<&Listed>) -> Status {
+    let state = execution.map(|execution| execution.state);
+    match (&entry.outcome, state) {
+        // Seal decides the outcome before it writes the receipt. Once all is announced, a success ends its execution as
+        // succeeded, and a failure as failed.
+        (Some(outcome), state) => {
+            let by_it = execution.is_some_and(|execution| execution.arn == outcome.sealed_by);
+            match (outcome.verdict, state.filter(|_| by_it)) {
+                (_, Some(State::Aborted | State::TimedOut)) | (Verdict::Succeeded, Some(State::Failed)) => {
+                    Status::Unsealed
+                }
+                (Verdict::Succeeded, _) => Status::Succeeded,
+                (Verdict::Failed, _) => Status::Failed,
+            }
+        }
         (None, Some(State::Aborted | State::TimedOut)) => Status::Aborted,
         // A success whose outcome is missing was read a moment too early.
         (None, Some(State::Failed)) => Status::Unsealed,

@@ -433,6 +433,37 @@ async fn the_page_of_a_job_says_what_to_do() {
     assert!(text.contains("10 of 10 segment-snapshot jobs run"), "{text}");
 }
 
+/// Seal writes the outcome before the receipt. If it fails in between, a success must not look as if it were sealed.
+#[tokio::test]
+async fn an_outcome_whose_execution_failed_in_seal_is_not_sealed() {
+    let mut here = Here::new();
+    let timed_out = Some(("Landfall.TimedOut", "it did not end before its deadline"));
+    for (key, error) in [("success-unsealed", None), ("failure-unsealed", timed_out)] {
+        let entry = started(entry(
+            "segment-snapshot",
+            key,
+            "08T09:00:00",
+            &segment("buyers"),
+            "started",
+        ));
+        here.put(&sealed(entry, at("08T09:30:00"), error, None));
+        here.runs(key, State::Failed, "08T09:00:00", json!({}));
+    }
+    let rows = here.collect(at("08T00:00:00")).await.rows;
+    let status = |key: &str| rows.iter().find(|row| row.job_key == key).map(|row| row.status);
+    assert_eq!(status("success-unsealed"), Some(Status::Unsealed));
+    // In which state an execution failed, only its history knows.
+    assert_eq!(status("failure-unsealed"), Some(Status::Failed));
+    for (key, decided) in [("success-unsealed", "a success"), ("failure-unsealed", "a failure")] {
+        let text = here.show(key).await;
+        assert!(
+            text.contains("unsealed") && text.contains(&format!("decided as {decided}")),
+            "{text}"
+        );
+        assert!(text.contains(&format!("landfall redrive {key}")), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn an_unknown_or_ambiguous_job_is_refused() {
     let here = week();

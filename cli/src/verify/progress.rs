@@ -18,9 +18,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use landfall::{
+    clock::Clock,
     error::Result,
     store::{
-        Clock, ObjectStore, Page,
+        ObjectStore, Page,
         layer::{Answer, Call, Layer},
     },
 };

@@ -10,9 +10,10 @@ use std::{
 
 use chrono::{DateTime, TimeDelta};
 use landfall::{
+    clock::{Clock, SystemClock},
     error::{Error, ErrorKind, Result},
     job::{self, Level},
-    store::{Clock, SystemClock, layer::Layered},
+    store::layer::Layered,
 };
 use landfall_formats::Format;
 use landfall_output::{

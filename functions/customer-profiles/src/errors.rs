@@ -1,7 +1,7 @@
 //! The errors of Customer Profiles, what they mean and what to do.
 //!
 //! What must stay true: each error that the API model has for an operation that is called here has a row. The same rows
-//! name the error of a failed call and are printed in `docs/operations.md`.
+//! name the error of a failed call, whose message ends with the row's remedy.
 
 use aws_sdk_customerprofiles::error::{ProvideErrorMetadata, SdkError};
 use landfall::{

@@ -5,10 +5,10 @@
 //! There is one outcome and one receipt, and only the execution whose outcome stands announces it. A failure never
 //! leaves a receipt beside the data.
 //!
-//! The step drafts an outcome ([`outcome`]) and asks whether this failure may close the job ([`failure`]). If it may,
-//! the draft is written into the job's entry, unless that has an outcome. If it may not, the draft is written into an
-//! entry of its own ([`rejection`]). Then the receipt is written, with all that belongs to it ([`publish`]), and the
-//! job carries the announcement to the state machine. An execution that only cancels a job comes here too ([`cancel`]).
+//! The step drafts an outcome ([`outcome`]). A failure that may be this execution's alone ([`failure`]) goes into an
+//! entry of its own ([`rejection`]). Any other outcome goes into the job's entry, unless that has one. Then the receipt
+//! is written, with all that belongs to it ([`publish`]), and the job carries the announcement to the state machine. An
+//! execution that only cancels a job comes here too ([`cancel`]).
 
 mod announcement;
 mod cancel;
@@ -47,22 +47,22 @@ use self::{
 #[serde(untagged)]
 pub enum Sealed {
     Job(Box<Job>),
-    /// The outcome of an event that no job was made of.
-    Unstarted(Box<Unstarted>),
+    WithoutJob(Box<WithoutJob>),
 }
 
 impl Sealed {
     pub fn outcome(&self) -> Option<&job::Outcome> {
         match self {
             Self::Job(job) => job.outcome.as_ref(),
-            Self::Unstarted(unstarted) => Some(&unstarted.outcome),
+            Self::WithoutJob(without) => Some(&without.outcome),
         }
     }
 }
 
-/// The outcome of an event that no job was made of.
+/// The outcome for an execution whose output is no job: none was made of its event, it cannot be read, or the execution
+/// cancels one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Unstarted {
+pub struct WithoutJob {
     pub kind: Kind,
     /// The job key, or a key derived from the event if it is too wrong to have one.
     pub job_key: String,
@@ -102,7 +102,7 @@ fn log_decision(sealed: &Sealed) {
     // For an execution that has no job, the key of the entry with its outcome.
     let sealed_as = match sealed {
         Sealed::Job(_) => None,
-        Sealed::Unstarted(unstarted) => Some(unstarted.job_key.as_str()),
+        Sealed::WithoutJob(without) => Some(without.job_key.as_str()),
     };
     match &outcome.error {
         None => tracing::info!(decided, announces, sealed_as, "the outcome stands"),
@@ -122,10 +122,11 @@ async fn seal_input(deployment: &Deployment, input: Input, invocation: &Invocati
     } else {
         let received = Received::handed_over(input)?;
         let sealer = Sealer::new(deployment, invocation, &received.execution);
-        sealer
-            .seal_unstarted(&received)
-            .await
-            .map_err(|error| error.context(format!("sealing a {}", received.kind)))
+        let sealed = match is_asked(&received.event) {
+            true => sealer.cancel(&received).await,
+            false => sealer.seal_received(&received).await,
+        };
+        sealed.map_err(|error| error.context(format!("sealing a {}", received.kind)))
     }
 }
 
@@ -162,7 +163,7 @@ impl<'a> Sealer<'a> {
                 rejected: rejected_job(&current.entry)?,
             };
             if let Some(standing) = rejection::decided(&self.ledger, self.execution, &failure).await? {
-                return self.unstarted(&standing).await;
+                return self.publish_without_job(&standing).await;
             }
             local = Some(failure);
         }
@@ -170,7 +171,7 @@ impl<'a> Sealer<'a> {
             .decide(current, self.decider().outcome(&job), local.as_ref())
             .await?;
         if entry.trigger.job_key != job.job_key {
-            return self.unstarted(&entry).await;
+            return self.publish_without_job(&entry).await;
         }
         let outcome = self.publish(&entry, Some(&job)).await?;
         self.remember(&entry, &outcome, &job).await;
@@ -196,15 +197,12 @@ impl<'a> Sealer<'a> {
                 self.decide(current, draft, Some(&failure)).await?
             }
         };
-        self.unstarted(&entry).await
+        self.publish_without_job(&entry).await
     }
 
-    /// Seals an execution whose first step failed, or that cancels a job.
-    async fn seal_unstarted(&self, received: &Received) -> Result<Sealed> {
+    /// Seals an execution whose first step failed.
+    async fn seal_received(&self, received: &Received) -> Result<Sealed> {
         let (kind, event) = (&received.kind, &received.event);
-        if is_asked(event) {
-            return self.cancel(received).await;
-        }
         let error = TaskError::named(received.error.as_ref());
         let invalid = error.error == ErrorKind::InvalidEvent.name();
         // If the event could not be read completely, it was refused before anything was looked up.
@@ -221,7 +219,7 @@ impl<'a> Sealer<'a> {
             rejected: received.rejected(self.now())?,
         };
         if let Some(standing) = rejection::decided(&self.ledger, self.execution, &failure).await? {
-            return self.unstarted(&standing).await;
+            return self.publish_without_job(&standing).await;
         }
         let current = match &trigger {
             None => None,
@@ -245,13 +243,13 @@ impl<'a> Sealer<'a> {
             Some(current) => self.decide(current, draft, Some(&failure)).await?,
             None => self.reject(&failure, draft).await?,
         };
-        self.unstarted(&entry).await
+        self.publish_without_job(&entry).await
     }
 
     /// Publishes a decided entry, for an execution that has no job.
-    async fn unstarted(&self, entry: &Entry) -> Result<Sealed> {
+    async fn publish_without_job(&self, entry: &Entry) -> Result<Sealed> {
         let outcome = self.publish(entry, None).await?;
-        Ok(Sealed::Unstarted(Box::new(Unstarted {
+        Ok(Sealed::WithoutJob(Box::new(WithoutJob {
             kind: entry.kind.clone(),
             job_key: entry.trigger.job_key.clone(),
             execution: self.execution.to_owned(),
@@ -282,16 +280,19 @@ impl<'a> Sealer<'a> {
             if outcome.attempt.is_none() {
                 outcome.attempt = started(entry);
             }
-            if let Some(error) = &outcome.error {
-                tracing::warn!(kind = %entry.kind, job_key = entry.trigger.job_key, error = error.error, "the job failed");
-            }
             Change::To(Entry {
                 outcome: Some(outcome),
                 ..entry.clone()
             })
         });
         match decided.await? {
-            Changed::Written(decided) | Changed::Left(None, decided) => Ok(decided.entry),
+            Changed::Written(Versioned { entry, .. }) => {
+                if let Some(error) = entry.outcome.as_ref().and_then(|outcome| outcome.error.as_ref()) {
+                    tracing::warn!(kind = %entry.kind, job_key = entry.trigger.job_key, error = error.error, "the job failed");
+                }
+                Ok(entry)
+            }
+            Changed::Left(None, decided) => Ok(decided.entry),
             Changed::Left(Some(failure), _) => self.reject(failure, draft).await,
         }
     }

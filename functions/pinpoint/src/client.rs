@@ -12,15 +12,13 @@ use aws_sdk_pinpoint::{
 };
 use chrono::{DateTime, Utc};
 use landfall::{
+    clock::{Clock, SystemClock},
     error::{Error, ErrorKind},
     job::{Counts, Echo, Progress, is_told},
     reach::{self, Service},
     runtime::{SdkConfig, calling_once},
     service::{Observation, ServiceState, StartError},
-    store::{
-        Clock, SystemClock,
-        s3::{code_of, describe, transport_kind},
-    },
+    store::s3::{code_of, describe, transport_kind},
 };
 
 use crate::{

@@ -1,7 +1,7 @@
 //! The errors of Pinpoint, what they mean and what to do.
 //!
-//! What must stay true: each error of the API model has a row. The same rows name the error of a failed call and are
-//! printed in `docs/operations.md`. [`crate::retirement`] decides whether an error says that Pinpoint is gone.
+//! What must stay true: each error of the API model has a row. The same rows name the error of a failed call,
+//! whose message has the row's remedy. [`crate::retirement`] decides whether an error says that Pinpoint is gone.
 
 use landfall::{
     error::ErrorKind,

@@ -1,8 +1,8 @@
 //! The errors of Quick Sight, what they mean and what to do.
 //!
 //! What must stay true: each error that the API model has for an operation that is called here has a row, and so has
-//! each code that the descriptions give for a job or a file. The same rows name the error of a failed call and are
-//! printed in `docs/operations.md`.
+//! each code that the descriptions give for a job or a file. The same rows name the error of a failed call,
+//! whose message ends with the row's remedy; a receipt has that of a job or a file.
 
 use aws_sdk_quicksight::error::{ProvideErrorMetadata, SdkError};
 use landfall::{

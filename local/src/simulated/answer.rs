@@ -1,6 +1,7 @@
-//! Answers of REST-JSON services.
+//! Answers of REST-JSON services, and the record of them.
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 
@@ -41,19 +42,59 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "SerializationException", message)
     }
 
-    /// The answer. All members of such errors go by the name `Message` in the models of the three export services.
-    pub fn into_response(self, request_id: &str) -> Response<Bytes> {
-        let body = if self.message.is_empty() {
+    /// The body. All members of such errors go by the name `Message` in the models of the three export services.
+    pub fn body(&self) -> Value {
+        if self.message.is_empty() {
             json!({})
         } else {
             json!({ "Message": self.message })
-        };
-        let mut response = json_response(self.status, request_id, &body);
-        response
-            .headers_mut()
-            .insert("x-amzn-errortype", HeaderValue::from_static(self.code));
+        }
+    }
+
+    pub fn into_response(self, request_id: &str) -> Response<Bytes> {
+        let body = self.body();
+        Failure::from(self).response(request_id, &body)
+    }
+}
+
+/// Why a call gets no result: an error, and whether the caller ever gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub refusal: Refusal,
+    /// The connection is cut before the answer.
+    pub cut: bool,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, cut: false }
+    }
+}
+
+impl Failure {
+    /// The answer, with a body in the words of its service.
+    pub fn response(&self, request_id: &str, body: &Value) -> Response<Bytes> {
+        let mut response = json_response(self.refusal.status, request_id, body);
+        let code = HeaderValue::from_static(self.refusal.code);
+        response.headers_mut().insert("x-amzn-errortype", code);
+        if self.cut {
+            response.extensions_mut().insert(ConnectionCut);
+        }
         response
     }
+}
+
+/// A call and its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call<Operation> {
+    /// When it came.
+    pub at: DateTime<Utc>,
+    /// What was asked for.
+    pub operation: Operation,
+    /// The HTTP status of the answer. 500 if the connection was cut.
+    pub status: u16,
+    /// The error's name, if the answer was an error.
+    pub error: Option<&'static str>,
 }
 
 /// An answer of a REST-JSON service.

@@ -23,7 +23,7 @@ use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::future::join_all;
 use http::{Request, Response, StatusCode};
-use landfall::{heavy::heavy, store::Clock};
+use landfall::{clock::Clock, heavy::heavy};
 use serde_json::{Map, Value, json};
 
 pub use self::{
@@ -31,12 +31,12 @@ pub use self::{
     scenario::{MANY_FILES, Scenario},
 };
 use self::{
-    call::{Failure, Route, bad_request, failure, not_found, throttled},
+    call::{Route, bad_request, failure, not_found, throttled},
     order::{Faults, Order, SNAPSHOT_ID},
     scenario::{Behaviour, Flaw, Outcome, Output},
 };
 use super::{
-    ConnectionCut, Refusal, SimulatedService, Sink, derived_hex, derived_uuid, json_response,
+    Call, Failure, Refusal, SimulatedService, Sink, derived_hex, derived_uuid, json_response,
     profiles::Profiles,
     simulator::{Asked, Made, Simulator, Storage},
 };
@@ -79,19 +79,6 @@ impl Default for Settings {
     }
 }
 
-/// A call and its answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// When it came.
-    pub at: DateTime<Utc>,
-    /// What was asked for.
-    pub operation: Operation,
-    /// The HTTP status of the answer. 500 if the connection was cut.
-    pub status: u16,
-    /// The error's name, if the answer was an error.
-    pub error: Option<&'static str>,
-}
-
 /// The simulated service.
 pub struct CustomerProfiles {
     service: Arc<Service>,
@@ -118,7 +105,7 @@ impl CustomerProfiles {
     }
 
     /// Every call so far, in order.
-    pub fn calls(&self) -> Vec<Call> {
+    pub fn calls(&self) -> Vec<Call<Operation>> {
         self.service.state().calls.clone()
     }
 
@@ -242,7 +229,7 @@ struct State {
     missing_domains: Vec<String>,
     /// When each estimate was asked for, by its id.
     estimates: BTreeMap<String, DateTime<Utc>>,
-    calls: Vec<Call>,
+    calls: Vec<Call<Operation>>,
 }
 
 struct Job {
@@ -572,13 +559,9 @@ impl Service {
         let id = derived_uuid(self.settings.seed, &["request", &state.calls.len().to_string()]);
         let (response, error) = match answer {
             Ok(body) => (json_response(StatusCode::OK, &id, &body), None),
-            Err(Failure { refusal, cut }) => {
-                let code = refusal.code;
-                let mut response = refusal.into_response(&id);
-                if cut {
-                    response.extensions_mut().insert(ConnectionCut);
-                }
-                (response, Some(code))
+            Err(failure) => {
+                let response = failure.response(&id, &failure.refusal.body());
+                (response, Some(failure.refusal.code))
             }
         };
         state.calls.push(Call {

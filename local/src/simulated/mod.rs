@@ -17,7 +17,7 @@ pub mod simulator;
 
 pub(crate) use self::derived::{derived_bytes, derived_hex, derived_uuid, uuid};
 pub use self::{
-    answer::{ConnectionCut, Refusal, json_response},
+    answer::{Call, ConnectionCut, Failure, Refusal, json_response},
     service::{SimulatedService, Sink, Source},
 };
 

@@ -27,7 +27,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use http::{Request, Response};
-use landfall::store::Clock;
+use landfall::clock::Clock;
 use serde_json::Value;
 
 pub use self::{
@@ -38,7 +38,7 @@ pub use self::{
 };
 use self::{order::Order, route::Route, scenario::Behaviour};
 use super::{
-    SimulatedService, Sink, Source,
+    Call, SimulatedService, Sink, Source,
     simulator::{Asked, Made, Simulator, Storage},
 };
 
@@ -78,17 +78,6 @@ impl Default for Settings {
     }
 }
 
-/// A call and its answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// When it came.
-    pub at: DateTime<Utc>,
-    /// What was asked for.
-    pub operation: Operation,
-    /// The HTTP status of the answer. 500 if the connection was cut.
-    pub status: u16,
-}
-
 /// The simulated service.
 pub struct Pinpoint {
     service: Arc<Service>,
@@ -110,7 +99,7 @@ impl Pinpoint {
     }
 
     /// Every call so far, in order.
-    pub fn calls(&self) -> Vec<Call> {
+    pub fn calls(&self) -> Vec<Call<Operation>> {
         self.service.state().calls.clone()
     }
 
@@ -171,7 +160,7 @@ impl Simulator for Pinpoint {
     }
 
     fn start_calls(&self) -> usize {
-        let is_start = |call: &&Call| matches!(call.operation, Operation::Create(_));
+        let is_start = |call: &&Call<Operation>| matches!(call.operation, Operation::Create(_));
         self.service.state().calls.iter().filter(is_start).count()
     }
 }
@@ -250,7 +239,7 @@ struct State {
     /// How many valid start calls came. The first ones get the fault of the scenario.
     starts: u32,
     jobs: Vec<Arc<Job>>,
-    calls: Vec<Call>,
+    calls: Vec<Call<Operation>>,
 }
 
 struct Service {

@@ -25,22 +25,19 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
-use http::{HeaderValue, Request, Response, StatusCode};
-use landfall::store::Clock;
+use http::{Request, Response, StatusCode};
+use landfall::clock::Clock;
 use serde_json::{Map, Value, json};
 
-pub use self::{
-    call::{Call, Operation},
-    scenario::Scenario,
-};
+pub use self::{call::Operation, scenario::Scenario};
 use self::{
-    call::{Failure, Name, arn, route},
+    call::{Name, arn, failure, invalid, not_found, of_fault, route},
     identity::{Caller, Identities},
     order::{Order, is_id},
     scenario::{Behaviour, Fault, Last, Outcome},
 };
 use super::{
-    ConnectionCut, Refusal, SimulatedService, Sink, derived_uuid, json_response,
+    Call, Failure, Refusal, SimulatedService, Sink, derived_uuid, json_response,
     simulator::{Asked, Made, Simulator, Storage},
 };
 
@@ -106,7 +103,7 @@ impl QuickSight {
     }
 
     /// Every call so far, in order.
-    pub fn calls(&self) -> Vec<Call> {
+    pub fn calls(&self) -> Vec<Call<Operation>> {
         self.service.state().calls.clone()
     }
 }
@@ -152,7 +149,7 @@ impl Simulator for QuickSight {
 
     fn start_calls(&self) -> usize {
         let state = self.service.state();
-        let is_start = |call: &&Call| call.operation == Operation::Start;
+        let is_start = |call: &&Call<Operation>| call.operation == Operation::Start;
         state.calls.iter().filter(is_start).count()
     }
 }
@@ -213,7 +210,7 @@ struct State {
     jobs: BTreeMap<Name, Arc<Job>>,
     made: Vec<Made>,
     identities: Identities,
-    calls: Vec<Call>,
+    calls: Vec<Call<Operation>>,
 }
 
 struct Job {
@@ -248,7 +245,7 @@ impl Service {
     /// Checks what holds for every call.
     fn admit(&self, name: &Name, at: DateTime<Utc>) -> Result<(), Failure> {
         if name.account.len() != 12 || !name.account.bytes().all(|c| c.is_ascii_digit()) {
-            return Err(Failure::invalid(
+            return Err(invalid(
                 "Value at 'AwsAccountId' failed to satisfy constraint: Member must satisfy regular expression pattern: \
                  ^[0-9]{12}$",
             ));
@@ -256,7 +253,7 @@ impl Service {
         for (member, id) in [("DashboardId", &name.dashboard), ("SnapshotJobId", &name.job)] {
             // A member that is not in the path is empty.
             if !(is_id(id) || id.is_empty()) {
-                return Err(Failure::invalid(format!(
+                return Err(invalid(format!(
                     r"Value at '{member}' failed to satisfy constraint: Member must satisfy regular expression pattern: [\w\-]+"
                 )));
             }
@@ -268,7 +265,7 @@ impl Service {
             .rev()
             .take_while(|call| at - call.at < TimeDelta::seconds(1));
         if self.behaviour.rate_limited && recent.count() >= CALLS_PER_SECOND {
-            return Err(Failure::of_fault(Fault::Throttled, name));
+            return Err(of_fault(Fault::Throttled, name));
         }
         Ok(())
     }
@@ -287,7 +284,7 @@ impl Service {
             if self.behaviour.accepted {
                 self.make(&name, user.clone(), order)?;
             }
-            return Err(Failure::of_fault(fault, &name));
+            return Err(of_fault(fault, &name));
         }
         if self.behaviour.id_taken && number == 1 {
             let mut other = order.clone();
@@ -311,7 +308,7 @@ impl Service {
             // Whether a call with the very same request is refused as well is not documented (reference Q4).
             let ended = locked(&job.progress).ended.as_ref().map(|(at, _)| *at);
             if ended.is_none_or(|at| now - at < ID_IN_USE) {
-                return Err(Failure::of(
+                return Err(failure(
                     StatusCode::CONFLICT,
                     "ResourceExistsException",
                     format!("Dashboard snapshot job with id {} already exists", name.job),
@@ -325,7 +322,7 @@ impl Service {
             .filter(|job| job.name.account == name.account && locked(&job.progress).ended.is_none())
             .count();
         if busy >= self.settings.jobs_at_once {
-            return Err(Failure::of_fault(Fault::Full, name));
+            return Err(of_fault(Fault::Full, name));
         }
         state.made.push(Made {
             id: name.job.clone(),
@@ -349,10 +346,10 @@ impl Service {
     /// reader.
     fn job(&self, name: &Name, caller: &Caller) -> Result<Arc<Job>, Failure> {
         let user = caller.user(&self.settings.region)?;
-        let missing = || Failure::not_found(format!("Dashboard snapshot job with id {} is not found", name.job));
+        let missing = || not_found(format!("Dashboard snapshot job with id {} is not found", name.job));
         let job = self.state().jobs.get(name).cloned().ok_or_else(missing)?;
         if job.user != user {
-            return Err(Failure::of_fault(Fault::Denied, name));
+            return Err(of_fault(Fault::Denied, name));
         }
         Ok(job)
     }
@@ -365,7 +362,7 @@ impl Service {
             progress.polls
         };
         if let Some((_, fault)) = self.behaviour.poll.filter(|(times, _)| polls <= *times) {
-            return Err(Failure::of_fault(fault, name));
+            return Err(of_fault(fault, name));
         }
         self.catch_up(&job).await;
         let mut body = self.describe_state(&job);
@@ -393,7 +390,7 @@ impl Service {
                 "Dashboard Snapshot Job with id {} has not reached a terminal state.",
                 name.job
             );
-            Failure::of(StatusCode::BAD_REQUEST, "PreconditionNotMetException", message)
+            failure(StatusCode::BAD_REQUEST, "PreconditionNotMetException", message)
         };
         let (results, reads) = {
             let mut progress = locked(&job.progress);
@@ -407,10 +404,7 @@ impl Service {
         if self.behaviour.result_late && reads <= LATE_READS {
             return match reads {
                 1 => Err(early()),
-                2 => Err(Failure::invalid(format!(
-                    "The result of job {} is not ready.",
-                    name.job
-                ))),
+                2 => Err(invalid(format!("The result of job {} is not ready.", name.job))),
                 _ => Ok(Value::Object(body)),
             };
         }
@@ -504,16 +498,10 @@ impl Service {
                 body["RequestId"] = json!(id);
                 (json_response(StatusCode::OK, &id, &body), None)
             }
-            Err(Failure { refusal, cut }) => {
+            Err(failure) => {
                 // ResourceType is left out: its enumeration has no value for dashboards and their jobs.
-                let body = json!({ "Message": refusal.message, "RequestId": id });
-                let mut response = json_response(refusal.status, &id, &body);
-                let code = HeaderValue::from_static(refusal.code);
-                response.headers_mut().insert("x-amzn-errortype", code);
-                if cut {
-                    response.extensions_mut().insert(ConnectionCut);
-                }
-                (response, Some(refusal.code))
+                let body = json!({ "Message": failure.refusal.message, "RequestId": id });
+                (failure.response(&id, &body), Some(failure.refusal.code))
             }
         };
         state.calls.push(Call {

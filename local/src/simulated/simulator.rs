@@ -9,7 +9,7 @@
 use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use landfall::store::Clock;
+use landfall::clock::Clock;
 use strum::{EnumMessage, VariantArray};
 
 use super::{

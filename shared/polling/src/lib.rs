@@ -62,9 +62,9 @@ mod seconds {
     }
 }
 
-/// What is known of a running job.
+/// What is known of a running job so far.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sight<'a> {
+pub struct SoFar<'a> {
     /// Time since the service gave the job its id.
     pub elapsed: Duration,
     /// Time until the deadline.
@@ -83,29 +83,29 @@ pub struct Sight<'a> {
 }
 
 /// Seconds to wait until the next poll, at least 1.
-pub fn next_wait(bounds: Bounds, sight: Sight<'_>) -> u32 {
+pub fn next_wait(bounds: Bounds, so_far: SoFar<'_>) -> u32 {
     let min = bounds.min.as_secs_f64();
     let max = bounds.max.as_secs_f64().max(min);
-    let elapsed = sight.elapsed.as_secs_f64();
+    let elapsed = so_far.elapsed.as_secs_f64();
     let grown = (elapsed * GROWTH).clamp(min, max);
     let limits = Limits {
-        first: if sight.is_first { 1.0 } else { min },
+        first: if so_far.is_first { 1.0 } else { min },
         min,
         max,
     };
-    let spread = sight.spread.clamp(0.0, 1.0);
-    let aimed = Forecast::of(sight.history).and_then(|forecast| plan::wait(&forecast, elapsed, limits, spread));
+    let spread = so_far.spread.clamp(0.0, 1.0);
+    let aimed = Forecast::of(so_far.history).and_then(|forecast| plan::wait(&forecast, elapsed, limits, spread));
     let mut wait = aimed.unwrap_or(grown).min(max);
-    if let Some(left) = sight.progress.and_then(|progress| time_left(elapsed, progress)) {
+    if let Some(left) = so_far.progress.and_then(|progress| time_left(elapsed, progress)) {
         // Half of what is left, so that a wrong estimate is corrected on the way.
         let least = (left / 2.0).min(elapsed * PROGRESS_GROWTH).min(max);
         // The progress of this run says more than earlier runs do, but the last percent may take long.
         let most = left.max(grown).max(least);
         wait = wait.clamp(least, most);
     }
-    if sight.quiet_polls > 0 {
+    if so_far.quiet_polls > 0 {
         // Double the wait for each poll in a row without news, within the upper bound.
-        let rest = min * f64::from(2u32.saturating_pow(sight.quiet_polls.min(16)));
+        let rest = min * f64::from(2u32.saturating_pow(so_far.quiet_polls.min(16)));
         wait = wait.max(rest.min(max));
     }
     let (whole, least) = if aimed == Some(wait) {
@@ -117,7 +117,7 @@ pub fn next_wait(bounds: Bounds, sight: Sight<'_>) -> u32 {
         (wait.round(), min)
     };
     let least = least.max(elapsed * FLOOR_GROWTH).max(1.0).ceil();
-    let remaining = sight.remaining.as_secs_f64().ceil().max(1.0);
+    let remaining = so_far.remaining.as_secs_f64().ceil().max(1.0);
     // At most a day, in whole seconds, so the cast is exact.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let seconds = whole.max(least).min(remaining) as u32;
@@ -145,8 +145,8 @@ mod tests {
         }
     }
 
-    fn sight(elapsed: u64, remaining: u64) -> Sight<'static> {
-        Sight {
+    fn so_far(elapsed: u64, remaining: u64) -> SoFar<'static> {
+        SoFar {
             elapsed: Duration::from_secs(elapsed),
             remaining: Duration::from_secs(remaining),
             is_first: elapsed == 0,
@@ -172,9 +172,9 @@ mod tests {
         while age < end {
             age += u64::from(next_wait(
                 bounds,
-                Sight {
+                SoFar {
                     history,
-                    ..sight(age, DAY - age)
+                    ..so_far(age, DAY - age)
                 },
             ));
             looks.push(age);
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn waits_grow_with_age_between_the_bounds() {
-        let wait = |elapsed| next_wait(bounds(30, 300), sight(elapsed, 100_000));
+        let wait = |elapsed| next_wait(bounds(30, 300), so_far(elapsed, 100_000));
         assert_eq!(
             [wait(0), wait(300), wait(1000), wait(2000), wait(5000)],
             [30, 30, 100, 200, 300]
@@ -196,9 +196,9 @@ mod tests {
         let wait = |quiet_polls| {
             next_wait(
                 bounds(30, 300),
-                Sight {
+                SoFar {
                     quiet_polls,
-                    ..sight(10, 100_000)
+                    ..so_far(10, 100_000)
                 },
             )
         };
@@ -211,10 +211,10 @@ mod tests {
         let wait = |quiet_polls| {
             next_wait(
                 bounds(30, 300),
-                Sight {
+                SoFar {
                     quiet_polls,
                     history: &history,
-                    ..sight(80, 100_000)
+                    ..so_far(80, 100_000)
                 },
             )
         };
@@ -227,9 +227,9 @@ mod tests {
         let wait = |progress| {
             next_wait(
                 bounds(30, 300),
-                Sight {
+                SoFar {
                     progress: Some(progress),
-                    ..sight(100, 100_000)
+                    ..so_far(100, 100_000)
                 },
             )
         };
@@ -246,20 +246,20 @@ mod tests {
         let wait = |progress| {
             next_wait(
                 bounds(5, 3600),
-                Sight {
+                SoFar {
                     progress,
                     history: &history,
-                    ..sight(500, 100_000)
+                    ..so_far(500, 100_000)
                 },
             )
         };
         assert!(wait(None) > 300, "{}", wait(None));
         assert!(wait(Some(0.9)) <= 56, "{}", wait(Some(0.9)));
         // Just before the usual end, with half of the work left.
-        let late = Sight {
+        let late = SoFar {
             progress: Some(0.5),
             history: &history,
-            ..sight(960, 100_000)
+            ..so_far(960, 100_000)
         };
         assert_eq!(next_wait(bounds(5, 3600), late), 480);
     }
@@ -292,9 +292,9 @@ mod tests {
         let late = |age| {
             next_wait(
                 bounds(5, 3600),
-                Sight {
+                SoFar {
                     history: &history,
-                    ..sight(age, DAY - age)
+                    ..so_far(age, DAY - age)
                 },
             )
         };
@@ -331,9 +331,9 @@ mod tests {
             let wait = |history| {
                 next_wait(
                     bounds(30, 300),
-                    Sight {
+                    SoFar {
                         history,
-                        ..sight(age, 100_000)
+                        ..so_far(age, 100_000)
                     },
                 )
             };
@@ -349,10 +349,10 @@ mod tests {
                 .map(|n| {
                     next_wait(
                         bounds(30, 3600),
-                        Sight {
+                        SoFar {
                             history,
                             spread: f64::from(n) / 99.0,
-                            ..sight(2000, 80_000)
+                            ..so_far(2000, 80_000)
                         },
                     )
                 })
@@ -390,8 +390,8 @@ mod tests {
             progress in proptest::option::of(-0.5f64..1.5), quiet_polls in 0u32..100, spread in 0.0f64..=1.0,
             history in history(),
         ) {
-            let sight = Sight { progress, quiet_polls, spread, history: &history, ..sight(elapsed, remaining) };
-            let wait = u64::from(next_wait(bounds(min, min + width), sight));
+            let so_far = SoFar { progress, quiet_polls, spread, history: &history, ..so_far(elapsed, remaining) };
+            let wait = u64::from(next_wait(bounds(min, min + width), so_far));
             prop_assert!(wait >= 1);
             prop_assert!(wait <= remaining.max(1));
         }
@@ -401,8 +401,8 @@ mod tests {
             min in 1u64..3600, width in 0u64..3600, elapsed in 0u64..80_000, progress in proptest::option::of(0.0f64..1.0),
             quiet_polls in 0u32..100, spread in 0.0f64..=1.0, history in history(),
         ) {
-            let sight = Sight { progress, quiet_polls, spread, history: &history, ..sight(elapsed, 1_000_000) };
-            let wait = f64::from(next_wait(bounds(min, min + width), sight));
+            let so_far = SoFar { progress, quiet_polls, spread, history: &history, ..so_far(elapsed, 1_000_000) };
+            let wait = f64::from(next_wait(bounds(min, min + width), so_far));
             if elapsed > 0 {
                 prop_assert!(wait >= min as f64);
             }
@@ -414,7 +414,7 @@ mod tests {
         fn without_a_history_a_wait_is_a_tenth_of_the_age(
             min in 1u64..60, width in 0u64..3600, elapsed in 0u64..80_000, spread in 0.0f64..=1.0,
         ) {
-            let wait = next_wait(bounds(min, min + width), Sight { spread, ..sight(elapsed, 1_000_000) });
+            let wait = next_wait(bounds(min, min + width), SoFar { spread, ..so_far(elapsed, 1_000_000) });
             let grown = (elapsed as f64 / 10.0).clamp(min as f64, (min + width) as f64);
             let spread = (grown.ceil() * (0.9 + 0.2 * spread)).max(min as f64).max(elapsed as f64 * 0.03);
             prop_assert!((f64::from(wait) - spread).abs() <= 1.0, "{wait} s, not {spread} s");
@@ -430,8 +430,8 @@ mod tests {
         ) {
             let (mut elapsed, mut polls) = (0, 0);
             while elapsed < DAY {
-                let sight = Sight { spread, history: &history, ..sight(elapsed, DAY - elapsed) };
-                elapsed += u64::from(next_wait(bounds(min, min + width), sight));
+                let so_far = SoFar { spread, history: &history, ..so_far(elapsed, DAY - elapsed) };
+                elapsed += u64::from(next_wait(bounds(min, min + width), so_far));
                 polls += 1;
             }
             prop_assert!(polls <= MAX_POLLS, "{polls} polls");

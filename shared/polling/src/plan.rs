@@ -8,7 +8,7 @@ use crate::{
     growth::{FLOOR_GROWTH, GROWTH},
 };
 
-/// The price of a poll: a delay, as a share of the run's duration. If nothing is known of the runs (half of those that
+/// What one poll costs: the delay that we would accept to save it, as a share of the run's duration. If nothing is known of the runs (half of those that
 /// last some time last twice as long), waits that grow by [`GROWTH`] are the best ones at a price of 0.005. With a
 /// history, polls are a little more frequent than that. `cargo polling` shows the result.
 const PRICE: f64 = 0.004;

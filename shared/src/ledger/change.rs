@@ -10,9 +10,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Cas, Entry, Ledger, Versioned, encode};
 use crate::{
+    clock::Clock,
     error::{Error, ErrorKind, Result},
     hash::spread,
-    store::{Clock, Condition, Written},
+    store::{Condition, Written},
 };
 
 /// How many versions a change looks at before it gives up.
@@ -111,8 +112,10 @@ impl Ledger<'_> {
             if self.store.put(self.bucket, key, body, condition).await? != Written::Refused {
                 return Ok(None);
             }
-            let longest = (PAUSE * 2u32.saturating_pow(turn)).min(LONGEST_PAUSE);
-            clock.sleep(longest.mul_f64(spread(contender, turn))).await;
+            if turn + 1 < MAX_TURNS {
+                let longest = (PAUSE * 2u32.saturating_pow(turn)).min(LONGEST_PAUSE);
+                clock.sleep(longest.mul_f64(spread(contender, turn))).await;
+            }
         }
         Err(contended(key))
     }

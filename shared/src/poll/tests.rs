@@ -29,7 +29,7 @@ fn no_error_of_a_poll_ends_a_job() {
     for kind in ErrorKind::ALL {
         let mut job = job();
         for missed in 1..=100 {
-            miss(&mut job, refusal(kind));
+            record_miss(&mut job, refusal(kind));
             assert_eq!(job.status, Status::Running, "{kind}");
             assert_eq!(
                 (job.missed.count, job.missed.in_a_row, job.missed.unanswered),
@@ -52,15 +52,15 @@ fn news_end_a_row_of_missed_polls_and_resume_only_a_stalled_job() {
     for before in 0..=STALLED + 1 {
         let mut job = job();
         for _ in 0..before {
-            miss(&mut job, refusal(ErrorKind::Forbidden));
+            record_miss(&mut job, refusal(ErrorKind::Forbidden));
         }
         let now = at("2026-11-01T05:10:00Z");
-        see(&mut job, Observation::of(ServiceState::Running, "IN_PROGRESS"), now);
+        record_news(&mut job, Observation::of(ServiceState::Running, "IN_PROGRESS"), now);
         assert_eq!(job.missed.in_a_row, 0);
         assert_eq!(job.missed.count, before, "all missed polls must be counted");
         assert_eq!(job.missed.resumed, before >= STALLED, "{before} before it");
         assert_eq!(job.running_at, Some(now));
-        see(&mut job, Observation::of(ServiceState::Running, "IN_PROGRESS"), now);
+        record_news(&mut job, Observation::of(ServiceState::Running, "IN_PROGRESS"), now);
         assert!(!job.missed.resumed, "the end of a stall must be announced once");
     }
 }
@@ -68,7 +68,7 @@ fn news_end_a_row_of_missed_polls_and_resume_only_a_stalled_job() {
 #[test]
 fn a_long_reason_is_cut() {
     let mut job = job();
-    miss(&mut job, Error::new(ErrorKind::Internal, "x".repeat(100_000)));
+    record_miss(&mut job, Error::new(ErrorKind::Internal, "x".repeat(100_000)));
     assert!(job.missed.last.as_ref().unwrap().cause.len() <= 1_000);
     // The state machine passes on a cause of any length that Lambda allows.
     let cause = json!({"errorMessage": "y".repeat(30_000), "errorType": "Runtime.ExitError"});
@@ -94,7 +94,7 @@ fn the_error_past_the_deadline_names_the_missed_polls() {
             .contains("the service's last word was none. It may still end"),
         "{said}"
     );
-    miss(&mut job, refusal(ErrorKind::Forbidden));
+    record_miss(&mut job, refusal(ErrorKind::Forbidden));
     let said = past_deadline(&job).message;
     assert!(
         said.contains("The last 1 poll brought no news, so it may have ended: Landfall.Forbidden: polling"),

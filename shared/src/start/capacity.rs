@@ -5,12 +5,12 @@
 //! slot.
 
 use crate::{
+    clock::Clock,
     config::Config,
     error::{Error, ErrorKind, Result, moment},
     job::Kind,
     ledger::{Attempt, Entry, Ledger},
     queue::{self, Queue, Quota},
-    store::Clock,
 };
 
 /// The limits of a kind for one job.

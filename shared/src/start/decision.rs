@@ -12,15 +12,14 @@ use crate::{
     ledger::{Attempt, AttemptState, Entry},
 };
 
-/// Most attempts of one job. A job reaches this only if the service accepts calls and every answer is lost.
+/// Most attempts of one job: a safety bound. The rests between them are so long that the deadline comes first.
 pub const MAX_ATTEMPTS: u32 = 9;
 
 /// How long the service is left alone after the second attempt without an id. Each further attempt makes it four times
 /// as long.
 const FIRST_REST: TimeDelta = TimeDelta::minutes(1);
 
-/// The longest rest, 12 hours, in multiples of [`FIRST_REST`]. With it even the longest deadline ends before
-/// [`MAX_ATTEMPTS`] is reached.
+/// The longest rest, 12 hours, in multiples of [`FIRST_REST`].
 const LONGEST_REST_FACTOR: i32 = 720;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use crate::{
     hash::spread,
     job::{self, Job, Missed, Output, Status, TaskError},
     ledger::{Attempt, Entry},
-    polling::{self, Bounds, Ran, Sight},
+    polling::{self, Bounds, Ran, SoFar},
     service::JobService,
     trigger::{Options, RowCount, VerificationOptions},
 };
@@ -103,7 +103,7 @@ impl<S: JobService> Delivery<'_, S> {
         }
         polling::next_wait(
             polling,
-            Sight {
+            SoFar {
                 elapsed: (self.now - accepted_at).to_std().unwrap_or_default(),
                 remaining,
                 // An execution that adopts a job does not know when the job was last polled.

@@ -9,19 +9,19 @@ use std::{future::Future, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
+    clock::Clock,
     error::{Error, Result},
     ledger::{Attempt, AttemptState, Change, Changed, Ledger, Orphan, Versioned},
     queue,
-    store::Clock,
 };
 
 /// Kept free at the end of an invocation to record what happened.
 pub(super) const RESERVE: TimeDelta = TimeDelta::seconds(5);
 
-/// The result of recording an id.
+/// The result of recording what became of an attempt.
 pub(super) enum Recorded {
-    /// The attempt has the id.
-    Started(Versioned),
+    /// The attempt says it.
+    Written(Versioned),
     /// Somebody else has changed the attempt, or the job has an outcome.
     Overtaken(Versioned),
 }
@@ -166,7 +166,7 @@ impl Recorder<'_> {
             Change::To(entry)
         });
         Ok(match changed.await? {
-            Changed::Written(current) => Recorded::Started(current),
+            Changed::Written(current) => Recorded::Written(current),
             Changed::Left((), current) => Recorded::Overtaken(current),
         })
     }

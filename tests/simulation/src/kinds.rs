@@ -18,14 +18,14 @@ use aws_smithy_async::{rt::sleep::SharedAsyncSleep, time::SharedTimeSource};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use landfall::{
+    clock::{Clock, SystemClock},
     error::Error,
     input::Input,
     invocation::{Deployment, Invocation},
     job::Job,
-    poll::{Looking, poll},
+    poll::{PollInput, poll},
     service::JobService,
     start::{Received, start},
-    store::{Clock, SystemClock},
 };
 use landfall_local::simulated::{
     SimulatedService, Sink, Source,
@@ -222,7 +222,7 @@ impl<S: JobService> Handlers for Of<S> {
     }
 
     async fn poll(&self, deployment: &Deployment, input: Input) -> Result<Job, Error> {
-        poll(deployment, &self.0, Looking::read(input)?).await
+        poll(deployment, &self.0, PollInput::read(input)?).await
     }
 }
 

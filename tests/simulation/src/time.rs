@@ -22,7 +22,7 @@ use aws_smithy_async::{
     time::TimeSource,
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use landfall::store::Clock;
+use landfall::clock::Clock;
 
 /// After this many events, a run of a seed is taken for one that does not end.
 pub const MOST_EVENTS: u64 = 1_000_000;

@@ -22,7 +22,7 @@ use landfall::{
     input::{Input, read_input},
     invocation::{Deployment, Invocation},
     job::TaskError,
-    ledger::Entry,
+    ledger::{AttemptState, Entry},
     store::{ObjectStore, layer::Layered},
 };
 use landfall_local::{account, functions, kinds, simulated::SimulatedService, template::template};
@@ -426,9 +426,17 @@ fn open(plan: &Plan, store: &Arc<MemoryStore>) -> Result<impl Fn(usize, &[Start]
             let key = format!("jobs/{}/{}.json", plan.kind.name, keys[other]);
             let entry = store.body(LEDGER, &key);
             let entry: Option<Entry> = entry.and_then(|body| serde_json::from_slice(&body).ok());
-            // A job loses its slot some time after its deadline.
+            // A job has no slot once its deadline has passed by the grace, nor while it waits for the next day. Nobody knows
+            // whether an earlier call without an answer made a job that runs.
             let now = Timeline::current().map_or(BEGINNING, |timeline| timeline.now());
-            entry.is_some_and(|entry| entry.outcome.is_none() && now < entry.deadline_at)
+            let waits = |entry: &Entry| {
+                entry
+                    .attempts
+                    .last()
+                    .is_some_and(|last| last.state == AttemptState::Waiting)
+            };
+            let has_place = |entry: &Entry| plan.max_starts_per_day == 0 || !waits(entry);
+            entry.is_some_and(|entry| entry.outcome.is_none() && now < entry.deadline_at && has_place(&entry))
         };
         let is_taken = |start: &&Start| start.status.is_some_and(|status| (200..300).contains(&status));
         let others: BTreeSet<usize> = starts.iter().filter(is_taken).map(trigger_of).collect();

@@ -11,7 +11,7 @@
 use landfall::{
     cancel::job_key_of,
     error::{Error, ErrorKind, Result},
-    ledger::{Cancel, Change, Changed, Entry},
+    ledger::{Cancel, Change, Changed, Entry, Versioned},
     start::Received,
 };
 
@@ -24,10 +24,11 @@ impl Sealer<'_> {
         let failure = LocalFailure {
             kind,
             request_sha256: "",
-            rejected: received.rejected(self.now())?,
+            // What another execution of the same cancel was told may not be true any more.
+            rejected: rejection::of_execution(self.execution, received.rejected(self.now())?),
         };
         if let Some(standing) = rejection::decided(&self.ledger, self.execution, &failure).await? {
-            return self.unstarted(&standing).await;
+            return self.publish_without_job(&standing).await;
         }
         let job_key = match job_key_of(&received.event) {
             Ok(job_key) if received.unreadable.is_none() => job_key,
@@ -43,10 +44,14 @@ impl Sealer<'_> {
         };
         let changed = self.ledger.change(current, |entry| self.changed(entry)).await?;
         let entry = match changed {
-            Changed::Written(current) | Changed::Left((), current) => current.entry,
+            Changed::Written(Versioned { entry, .. }) => {
+                tracing::warn!(%kind, job_key, is_sealed = entry.outcome.is_some(), "the job was cancelled");
+                entry
+            }
+            Changed::Left((), current) => current.entry,
         };
         if entry.outcome.is_some() {
-            return self.unstarted(&entry).await;
+            return self.publish_without_job(&entry).await;
         }
         Err(Error::new(
             ErrorKind::Busy,
@@ -75,12 +80,6 @@ impl Sealer<'_> {
             outcome.attempt = started(entry);
             outcome
         });
-        tracing::warn!(
-            kind = %entry.kind,
-            job_key = entry.trigger.job_key,
-            is_sealed = outcome.is_some(),
-            "the job was cancelled"
-        );
         Change::To(Entry {
             cancel: Some(cancel),
             outcome,
@@ -93,6 +92,6 @@ impl Sealer<'_> {
             .decider()
             .failure(failure.kind, &failure.rejected.job_key, error.into());
         let entry = self.reject(failure, draft).await?;
-        self.unstarted(&entry).await
+        self.publish_without_job(&entry).await
     }
 }

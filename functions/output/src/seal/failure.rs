@@ -10,10 +10,10 @@
 
 use chrono::{DateTime, Utc};
 use landfall::{
+    clock::CLOCK_SKEW,
     error::{ErrorKind, Result},
     job::{Job, Kind, Status, TaskError},
     ledger::{AttemptState, Entry},
-    store::CLOCK_SKEW,
     trigger::{Trigger, rejected_key},
 };
 use serde_json::json;
@@ -55,9 +55,9 @@ pub(super) fn rejected_job(entry: &Entry) -> Result<Trigger> {
     })
 }
 
-/// Whether the error may be of this execution alone, so that another one may get further. It is if a step died or could
-/// not go on before the output was verified, or if there was no news of the job when its deadline passed. It is not if
-/// each execution would get the same error.
+/// Whether the error may be of this execution alone, so that another one may get further: true if a step died or could
+/// not go on before the output was verified, or if there was no news of the job at its deadline; false if every execution
+/// would get the same error.
 pub(super) fn is_local(job: &Job) -> bool {
     let is_open = job.report.is_none() && matches!(job.status, Status::Running | Status::Succeeded);
     let is_own = |error: &TaskError| {

@@ -25,16 +25,20 @@ pub(super) struct Decider<'a> {
 impl Decider<'_> {
     /// The outcome of a job.
     pub(super) fn outcome(self, job: &Job) -> Outcome {
-        let rejected = job.report.as_ref().is_none_or(|report| report.verdict == "failed");
+        let is_proved = job.report.as_ref().is_some_and(|report| report.verdict != "failed");
         let error = match (&job.error, job.status) {
             (Some(error), _) => Some(TaskError::named(Some(error))),
-            (None, Status::Succeeded) if !rejected => None,
-            (None, status) => Some(
-                Error::internal(format!(
-                    "Seal got it as {status:?} without a report and without an error"
-                ))
-                .into(),
-            ),
+            (None, Status::Succeeded) if is_proved => None,
+            (None, status) => {
+                let verdict = job.report.as_ref().map_or("none", |report| &report.verdict);
+                Some(
+                    Error::internal(format!(
+                        "Seal got it as {status:?} and without an error; the verdict of its verification is {verdict}. This \
+                         is a defect of Landfall"
+                    ))
+                    .into(),
+                )
+            }
         };
         let (verdict, receipt) = match (&error, &job.output) {
             (None, Some(output)) => (Verdict::Succeeded, output.prefix.join(receipt::NAME)),

@@ -5,12 +5,13 @@
 //! pointer after it. So if the receipt exists, everything it names exists.
 
 use landfall::{
+    clock::Clock,
     error::{Error, ErrorKind, Result},
     job::Job,
     ledger::{Entry, Ledger, Outcome, encode},
     queue::Queue,
     s3_uri::S3Uri,
-    store::{Clock, Condition, ObjectStore, Written},
+    store::{Condition, ObjectStore, Written},
 };
 
 use super::{manifest::Manifest, objects};
@@ -67,7 +68,7 @@ impl Publisher<'_> {
         if let Some((destination, latest)) = latest {
             latest::advance(self.store, &destination, &latest).await?;
         }
-        if entry.takes_place {
+        if entry.takes_slot {
             self.give_slot_back(entry).await?;
         }
         metrics::write(self.metrics, &receipt, self.execution, self.job);

@@ -67,8 +67,15 @@ pub(super) async fn reject(
     }
 }
 
-/// The key of a rejection that belongs to this execution alone.
-fn own_key(execution: &str, failure: &LocalFailure<'_>) -> String {
+/// The trigger of a rejection that belongs to this execution alone, whatever others of the same event decide.
+pub(super) fn of_execution(execution: &str, rejected: Trigger) -> Trigger {
     let execution = sha256_hex(execution.as_bytes());
-    format!("{}-{}", failure.rejected.job_key, &execution[..8])
+    Trigger {
+        job_key: format!("{}-{}", rejected.job_key, &execution[..8]),
+        ..rejected
+    }
+}
+
+fn own_key(execution: &str, failure: &LocalFailure<'_>) -> String {
+    of_execution(execution, failure.rejected.clone()).job_key
 }

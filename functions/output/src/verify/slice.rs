@@ -11,10 +11,11 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use landfall::{
+    clock::Clock,
     error::{Error, ErrorKind, Result},
     job::TaskError,
     slices::{MAX_SECONDS, MAX_TURNS},
-    store::{Clock, Condition, ObjectStore, Written},
+    store::{Condition, ObjectStore, Written},
 };
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;

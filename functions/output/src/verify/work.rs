@@ -22,11 +22,12 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use landfall::{
+    clock::{CLOCK_SKEW, Clock},
     error::{Error, ErrorKind, Result},
     job::ObjectRef,
     s3_uri::S3Uri,
     slices::MAX_REPEATS,
-    store::{CLOCK_SKEW, Clock, ObjectStore},
+    store::ObjectStore,
 };
 use landfall_formats::Format;
 

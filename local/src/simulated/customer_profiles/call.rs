@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 
 use super::scenario::FaultAnswer;
-use crate::simulated::Refusal;
+use crate::simulated::{Failure, Refusal};
 
 /// An operation of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,18 +79,6 @@ impl<'a> Route<'a> {
             Self::Estimated { .. } => Operation::Estimated,
             Self::Unknown => Operation::Unknown,
         }
-    }
-}
-
-/// Why a call gets no result: an error, and whether the caller ever gets it.
-pub(super) struct Failure {
-    pub(super) refusal: Refusal,
-    pub(super) cut: bool,
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        Self { refusal, cut: false }
     }
 }
 

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use super::{
     Service,
-    call::{Failure, bad_request, failure, not_found},
+    call::{bad_request, failure, not_found},
     order::Faults,
     scenario::{Estimates, FaultAnswer},
 };
-use crate::simulated::{Refusal, derived_hex};
+use crate::simulated::{Failure, Refusal, derived_hex};
 
 /// How long an estimate takes. Not documented.
 const TAKES: TimeDelta = TimeDelta::seconds(1);

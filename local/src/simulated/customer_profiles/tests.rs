@@ -11,6 +11,7 @@ use http::Method;
 use orc_rust::ArrowReaderBuilder;
 
 use super::*;
+use crate::simulated::ConnectionCut;
 
 const CREATE: &str = "/domains/Shop/segments/spring-buyers/snapshots";
 

@@ -13,13 +13,13 @@ use serde_json::Value;
 
 use super::{
     Job, Part, Service,
-    failure::{Failure, failure},
+    failure::failure,
     locked,
     order::{Order, Way, not_found},
     route::{Operation, Route},
     scenario::{Definitions, Fault, Output},
 };
-use crate::simulated::{Refusal, derived_hex};
+use crate::simulated::{Failure, Refusal, derived_hex};
 
 /// How long a poll waits for work that is due.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -8,19 +8,7 @@ use super::{
     order::{Way, not_found},
     scenario::Fault,
 };
-use crate::simulated::Refusal;
-
-/// Why a call gets no result: an error, and whether the caller ever gets it.
-pub(super) struct Failure {
-    pub(super) refusal: Refusal,
-    pub(super) cut: bool,
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        Self { refusal, cut: false }
-    }
-}
+use crate::simulated::{Failure, Refusal};
 
 /// The error of this service for a fault.
 pub(super) fn failure(fault: Fault, way: Way) -> Failure {

@@ -12,14 +12,12 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::{
-    Call, Job, Service,
-    failure::Failure,
-    locked,
+    Job, Service, locked,
     order::{Way, bad_request},
     route::Operation,
     scenario::{Definitions, Outcome},
 };
-use crate::simulated::{ConnectionCut, derived_hex, derived_uuid, json_response};
+use crate::simulated::{Call, Failure, derived_hex, derived_uuid, json_response};
 
 /// How many jobs a page has if the caller names no size. They are few, so that every caller meets more than one page.
 const PAGE: usize = 3;
@@ -134,23 +132,18 @@ impl Service {
             self.settings.seed,
             &["pinpoint request", &state.calls.len().to_string()],
         );
-        let response = match answer {
-            Ok((status, body)) => json_response(status, &id, &body),
-            Err(Failure { refusal, cut }) => {
-                // Pinpoint's errors have their own two members.
-                let body = json!({ "Message": refusal.message, "RequestID": id });
-                let mut response = refusal.into_response(&id);
-                *response.body_mut() = Bytes::from(body.to_string());
-                if cut {
-                    response.extensions_mut().insert(ConnectionCut);
-                }
-                response
+        let (response, error) = match answer {
+            Ok((status, body)) => (json_response(status, &id, &body), None),
+            Err(failure) => {
+                let body = json!({ "Message": failure.refusal.message, "RequestID": id });
+                (failure.response(&id, &body), Some(failure.refusal.code))
             }
         };
         state.calls.push(Call {
             at,
             operation,
             status: response.status().as_u16(),
+            error,
         });
         response
     }

@@ -1,10 +1,9 @@
 //! What a call asks for, and how it is refused.
 
-use chrono::{DateTime, Utc};
 use http::{Method, StatusCode};
 
 use super::scenario::Fault;
-use crate::simulated::Refusal;
+use crate::simulated::{Failure, Refusal};
 
 /// An operation of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,19 +20,6 @@ pub enum Operation {
     Session,
     /// An operation that the service does not have.
     Unknown,
-}
-
-/// A call and its answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// When it came.
-    pub at: DateTime<Utc>,
-    /// What was asked for.
-    pub operation: Operation,
-    /// The HTTP status of the answer. 500 if the connection was cut.
-    pub status: u16,
-    /// The error's name, if the answer was an error.
-    pub error: Option<&'static str>,
 }
 
 /// Account, dashboard and job. A start call has no job here.
@@ -80,60 +66,46 @@ pub(super) fn route(method: &Method, path: &str) -> (Operation, Option<Name>) {
     }
 }
 
-/// Why a call gets no result: an error, and whether the caller ever gets it.
-#[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) refusal: Refusal,
-    pub(super) cut: bool,
+pub(super) fn failure(status: StatusCode, code: &'static str, message: impl Into<String>) -> Failure {
+    Refusal::new(status, code, message).into()
 }
 
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        Self { refusal, cut: false }
-    }
+pub(super) fn invalid(message: impl Into<String>) -> Failure {
+    failure(StatusCode::BAD_REQUEST, "InvalidParameterValueException", message)
 }
 
-impl Failure {
-    pub(super) fn of(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Refusal::new(status, code, message).into()
-    }
+pub(super) fn serialization(message: &str) -> Failure {
+    Refusal::serialization(message).into()
+}
 
-    pub(super) fn invalid(message: impl Into<String>) -> Self {
-        Self::of(StatusCode::BAD_REQUEST, "InvalidParameterValueException", message)
-    }
+pub(super) fn not_found(message: impl Into<String>) -> Failure {
+    failure(StatusCode::NOT_FOUND, "ResourceNotFoundException", message)
+}
 
-    pub(super) fn serialization(message: &str) -> Self {
-        Refusal::serialization(message).into()
-    }
-
-    pub(super) fn not_found(message: impl Into<String>) -> Self {
-        Self::of(StatusCode::NOT_FOUND, "ResourceNotFoundException", message)
-    }
-
-    pub(super) fn of_fault(fault: Fault, name: &Name) -> Self {
-        match fault {
-            // Other services answer 403 here.
-            Fault::Denied => Self::of(
-                StatusCode::UNAUTHORIZED,
-                "AccessDeniedException",
-                format!("User is not authorized to access dashboard {}", name.dashboard),
-            ),
-            Fault::NotFound => Self::not_found(format!("Dashboard {} is not found", name.dashboard)),
-            Fault::Throttled => Self::of(StatusCode::TOO_MANY_REQUESTS, "ThrottlingException", "Rate exceeded"),
-            Fault::Full => Self::of(
-                StatusCode::CONFLICT,
-                "LimitExceededException",
-                "Limit of concurrent dashboard snapshot jobs exceeded",
-            ),
-            Fault::Unavailable | Fault::Cut => Self {
-                cut: fault == Fault::Cut,
-                ..Self::of(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "InternalFailureException",
-                    "An internal failure occurred.",
-                )
-            },
-        }
+/// The error of this service for a fault.
+pub(super) fn of_fault(fault: Fault, name: &Name) -> Failure {
+    match fault {
+        // Other services answer 403 here.
+        Fault::Denied => failure(
+            StatusCode::UNAUTHORIZED,
+            "AccessDeniedException",
+            format!("User is not authorized to access dashboard {}", name.dashboard),
+        ),
+        Fault::NotFound => not_found(format!("Dashboard {} is not found", name.dashboard)),
+        Fault::Throttled => failure(StatusCode::TOO_MANY_REQUESTS, "ThrottlingException", "Rate exceeded"),
+        Fault::Full => failure(
+            StatusCode::CONFLICT,
+            "LimitExceededException",
+            "Limit of concurrent dashboard snapshot jobs exceeded",
+        ),
+        Fault::Unavailable | Fault::Cut => Failure {
+            cut: fault == Fault::Cut,
+            ..failure(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "InternalFailureException",
+                "An internal failure occurred.",
+            )
+        },
     }
 }
 

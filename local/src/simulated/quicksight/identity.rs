@@ -10,7 +10,8 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::{Request, StatusCode};
 
-use super::call::Failure;
+use super::call::failure;
+use crate::simulated::Failure;
 
 /// Tokens and sessions that were given.
 #[derive(Default)]
@@ -48,7 +49,7 @@ pub(super) enum Caller {
 impl Caller {
     /// The registered user who makes a call in this region, if there is one.
     pub(super) fn user(&self, here: &str) -> Result<Option<String>, Failure> {
-        let denied = |why| Failure::of(StatusCode::UNAUTHORIZED, "AccessDeniedException", why);
+        let denied = |why| failure(StatusCode::UNAUTHORIZED, "AccessDeniedException", why);
         match self {
             Self::Role => Ok(None),
             Self::User { arn, region } if region == here => Ok(Some(arn.clone())),

@@ -8,7 +8,8 @@ use std::{ops::RangeInclusive, sync::LazyLock};
 use regex::Regex;
 use serde_json::{Value, json};
 
-use super::call::Failure;
+use super::call::{invalid, serialization};
+use crate::simulated::Failure;
 
 /// Ids of dashboards, jobs, sheets and visuals.
 static ID: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^[A-Za-z0-9_\-]+$").ok());
@@ -129,7 +130,7 @@ impl Order {
         let body: Value = serde_json::from_slice(body)
             .ok()
             .filter(Value::is_object)
-            .ok_or_else(|| Failure::serialization("The request body is not a JSON object"))?;
+            .ok_or_else(|| serialization("The request body is not a JSON object"))?;
         check_types(&body)?;
 
         let mut faults = Faults::default();
@@ -175,9 +176,7 @@ impl Order {
             let count = faults.0.len();
             let s = if count == 1 { "" } else { "s" };
             let faults = faults.0.join("; ");
-            return Err(Failure::invalid(format!(
-                "{count} validation error{s} detected: {faults}"
-            )));
+            return Err(invalid(format!("{count} validation error{s} detected: {faults}")));
         }
         Ok(Self {
             id,
@@ -222,7 +221,7 @@ fn check_types(body: &Value) -> Result<(), Failure> {
                 if is_right(name, value) {
                     check_types(value)
                 } else {
-                    Err(Failure::serialization(&format!("Unexpected type for member {name}")))
+                    Err(serialization(&format!("Unexpected type for member {name}")))
                 }
             }),
         Value::Array(items) => items.iter().filter(|item| !item.is_string()).try_for_each(check_types),

@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 
 use super::{
     Service,
-    call::{Call, Failure, Name, Operation},
+    call::{Name, Operation, failure, invalid, not_found, of_fault, serialization},
     identity::{Session, Token, scope},
     scenario::{Fault, Identity},
 };
-use crate::simulated::{derived_hex, derived_uuid};
+use crate::simulated::{Call, Failure, derived_hex, derived_uuid};
 
 /// How long a token may be used.
 const TOKEN_LASTS: TimeDelta = TimeDelta::minutes(15);
@@ -34,7 +34,7 @@ impl Service {
         at: DateTime<Utc>,
     ) -> Result<Value, Failure> {
         let body: Value = serde_json::from_slice(request.body())
-            .map_err(|_| Failure::serialization("The request body is not a JSON object"))?;
+            .map_err(|_| serialization("The request body is not a JSON object"))?;
         let here = scope(request)
             .map_or(self.settings.region.as_str(), |(_, region)| region)
             .to_owned();
@@ -44,30 +44,26 @@ impl Service {
             .filter_map(|member| Some((member, text(&format!("/UserIdentifier/{member}"))?)))
             .collect();
         let [(member, who)] = given.as_slice() else {
-            return Err(Failure::invalid(
+            return Err(invalid(
                 "UserIdentifier must be exactly one of UserName, Email and UserArn.",
             ));
         };
         let users = format!("arn:aws:quicksight:{here}:{}:user/", name.account);
         let user = match (*member, text("/Namespace")) {
             ("UserArn", _) if who.starts_with(&users) => (*who).to_owned(),
-            ("UserArn", _) => return Err(Failure::not_found("The user is not found in this account and region.")),
-            (_, None) => return Err(Failure::invalid("Namespace is required with UserName and Email.")),
+            ("UserArn", _) => return Err(not_found("The user is not found in this account and region.")),
+            (_, None) => return Err(invalid("Namespace is required with UserName and Email.")),
             (_, Some(namespace)) => format!("{users}{namespace}/{who}"),
         };
         let mut state = self.state();
         state.identities.asked = state.identities.asked.saturating_add(1);
         let asked = state.identities.asked;
         match self.behaviour.identity {
-            Identity::ThrottledOnce if asked == 1 => return Err(Failure::of_fault(Fault::Throttled, name)),
+            Identity::ThrottledOnce if asked == 1 => return Err(of_fault(Fault::Throttled, name)),
             // AWS does not document the error.
             Identity::OfIdentityCenter => {
                 let message = "The identity type of the user is not supported.";
-                return Err(Failure::of(
-                    StatusCode::BAD_REQUEST,
-                    "PreconditionNotMetException",
-                    message,
-                ));
+                return Err(failure(StatusCode::BAD_REQUEST, "PreconditionNotMetException", message));
             }
             _ => {}
         }

@@ -65,7 +65,7 @@ static EVENT: Words = Words {
     no_names: "the service names no files",
     no_key: "the request names no KMS key; S3 encrypts by the bucket's default, see the objects",
     expects: "the event expects",
-    expect: "The event expects that in Landfall.Verification.Expect.",
+    expect: "The limit is in the event, Landfall.Verification.Expect.",
     other_format: "ask for the format that they have, or have them written in the one that was asked for",
     apart: "They cannot be read as one table: find out which run or which writer each of them is of, and run the export \
             again",
@@ -83,13 +83,13 @@ static COMMAND: Words = Words {
     no_failures: "no number of failed rows is known",
     names: "the receipt names",
     no_names: "no receipt names files of several formats",
-    no_key: "no KMS key is asked for, as --kms-key does of a bucket",
+    no_key: "no KMS key was named; for a bucket, --kms-key names the one to expect",
     expects: "--expect asks for",
-    expect: "--expect asks for that in its member ",
+    expect: "The limit is in --expect, member ",
     other_format: "name the format that they have with --format, or have them written in the one that was asked for",
     apart: "They cannot be read as one table: find out where each of them is from; if they are tables of their own, \
             verify each in a folder of its own",
-    no_previous: "no rows of an earlier export are known; --receipt names its receipt",
+    no_previous: "the rows of an earlier export are not known; name its receipt with --receipt",
 };
 
 impl Asker {

@@ -15,7 +15,7 @@ use landfall_formats::Columns;
 use super::{
     asker::Words,
     judgement::{Judgement, fail, pass, skipped, warn},
-    words::{Examples, NAMED, key, objects},
+    words::{Examples, NAMED, key, objects, verb},
 };
 use crate::verify::{
     report::{Finding, Reading},
@@ -168,9 +168,10 @@ impl Agreement {
             others => format!(" and {} have", objects(others, "other")),
         };
         Some(format!(
-            "{} of {} without the {} that {}{others}: {differing}",
+            "{} of {} {} from the {} that {}{others}: {differing}",
             differing.count,
             objects(self.tables, "data object"),
+            verb(differing.count, "differs", "differ"),
             objects(most.shape.columns, "column"),
             most.first.first()?,
         ))
@@ -230,7 +231,7 @@ mod tests {
             judged(true, &parts),
             (
                 CheckVerdict::Fail,
-                "3 of 5 data objects without the 2 columns that run=1/b and 1 other have: run=1/a has 1 column, run=1/d has \
+                "3 of 5 data objects differ from the 2 columns that run=1/b and 1 other have: run=1/a has 1 column, run=1/d has \
                  them in another order, run=1/e has columns of other names. They cannot be read as one table: find out \
                  which run or which writer each of them is of, and run the export again."
                     .to_owned()
@@ -239,7 +240,7 @@ mod tests {
         let (verdict, reason) = judged(true, &parts[3..]);
         assert_eq!(verdict, CheckVerdict::Fail);
         assert!(
-            reason.starts_with("1 of 2 data objects without the 2 columns that run=1/d has: run=1/e"),
+            reason.starts_with("1 of 2 data objects differs from the 2 columns that run=1/d has: run=1/e"),
             "{reason}"
         );
         assert!(
@@ -289,7 +290,7 @@ mod tests {
         );
         let (_, reason) = agreement.judge(true, Level::Full, Asker::Event.words());
         assert!(
-            reason.starts_with("999 of 1000 data objects without the 1 column that run=1/0 has: "),
+            reason.starts_with("999 of 1000 data objects differ from the 1 column that run=1/0 has: "),
             "{reason}"
         );
         assert!(

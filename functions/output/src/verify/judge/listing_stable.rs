@@ -25,7 +25,7 @@ pub(super) fn judge(asked: &Expectation, settling: &Stability) -> Judgement {
     }
     if !settling.settled {
         let last = if settling.last.is_empty() {
-            "an object could not be read as it was listed".to_owned()
+            "an object changed between its listing and its reading".to_owned()
         } else {
             changed(&settling.last)
         };

@@ -8,7 +8,7 @@ use landfall::{job::NamedFile, s3_uri::S3Uri};
 
 use super::{
     judgement::{Judgement, fail, pass, skipped, warn},
-    words::{Examples, key, objects, shown},
+    words::{Examples, key, objects, shown, verb},
 };
 use crate::verify::{Expectation, report::Reading};
 
@@ -57,8 +57,9 @@ impl Named {
             .collect();
         if !wrong.is_empty() {
             return fail(format!(
-                "{} of the {named} that {names} cannot be had: {wrong}. Run the export again",
-                wrong.count
+                "{} of the {named} that {names} {} missing or failed: {wrong}. Run the export again",
+                wrong.count,
+                verb(wrong.count, "is", "are")
             ));
         }
         let all = format!("all {named} that {names} are there");

@@ -3,12 +3,12 @@
 //! What must stay true: an object of another run fails. The two clocks may differ by [`CLOCK_SKEW`].
 
 use chrono::SubsecRound;
-use landfall::store::CLOCK_SKEW;
+use landfall::clock::CLOCK_SKEW;
 
 use super::{
     case::Case,
     judgement::{Judgement, fail, pass},
-    words::{Examples, key, time},
+    words::{Examples, key, time, verb},
 };
 use crate::verify::{Expectation, report::Reading};
 
@@ -34,10 +34,11 @@ impl Stale {
             return pass(format!("all were written after the start at {started_at}"));
         }
         fail(format!(
-            "{} of {} are older than the job, which was started at {started_at}: {}. They are of another run: let every \
-             run write beneath a prefix of its own",
+            "{} of {} {} older than the job, which was started at {started_at}, and so of another run: {}. Let every run \
+             write beneath a prefix of its own",
             self.0.count,
             case.data_objects(),
+            verb(self.0.count, "is", "are"),
             self.0
         ))
     }

@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     judgement::{Judgement, pass, skipped, warn},
-    words::{Examples, key, objects},
+    words::{Examples, key, objects, verb},
 };
 use crate::verify::report::Reading;
 
@@ -82,9 +82,10 @@ impl Duplicates {
         };
         if !self.found.is_empty() {
             return warn(format!(
-                "{} with the bytes of another one, so that the same rows count more than once: {}. Find out whether a part \
+                "{} {} the same bytes as another one, so the same rows count more than once: {}. Find out whether a part \
                  was written or copied twice{limit}",
                 objects(self.found.count, "data object"),
+                verb(self.found.count, "has", "have"),
                 self.found
             ));
         }
@@ -119,7 +120,7 @@ mod tests {
         }
         let (verdict, reason) = duplicates.judge(None);
         assert_eq!(verdict, CheckVerdict::Warn);
-        assert!(reason.starts_with("1 data object with the bytes"), "{reason}");
+        assert!(reason.starts_with("1 data object has the same bytes"), "{reason}");
         assert!(reason.contains(": run=1/a and run=1/c."), "{reason}");
         assert_eq!(duplicates.compared, 3);
     }

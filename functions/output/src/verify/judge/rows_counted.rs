@@ -16,8 +16,8 @@ pub(super) fn judge(case: &Case<'_>) -> Judgement {
     if case.is_only_of_lower_level() {
         return match case.total() {
             Ok(total) => pass(format!(
-                "{} rows in {}, by the footers, not decoded",
-                total.rows,
+                "{} in {}, by the footers, not decoded",
+                objects(total.rows, "row"),
                 objects(counts.counted + counts.framed_counted, "data object")
             )),
             Err(why) => skipped(why),
@@ -25,8 +25,8 @@ pub(super) fn judge(case: &Case<'_>) -> Judgement {
     }
     if !case.all_counted() {
         return skipped(format!(
-            "{} rows in {} of {}; the others, or what changed, could not be counted: see the failed checks",
-            counts.rows,
+            "{} in {} of {}; the others, or what changed, could not be counted: see the failed checks",
+            objects(counts.rows, "row"),
             counts.counted,
             case.data_objects()
         ));
@@ -40,8 +40,8 @@ pub(super) fn judge(case: &Case<'_>) -> Judgement {
         _ => format!("; {documents} without rows"),
     };
     pass(format!(
-        "{} rows in {}, each decoded{others}",
-        counts.rows,
+        "{} in {}, each decoded{others}",
+        objects(counts.rows, "row"),
         objects(counts.counted, "data object")
     ))
 }

@@ -19,7 +19,7 @@ pub(super) fn judge(echo: Option<&Echo>) -> Judgement {
             echo.compared.join(", ")
         )),
         Some(echo) => fail(format!(
-            "the service describes the job otherwise than it was asked for, in {}: {}. It may be another job than the one \
+            "the service describes the job differently from the request, in {}: {}. It may be another job than the one \
              that was started; do not load these files, look at the job in the service, and run the export again",
             objects(echo.differs.len() as u64, "member"),
             echo.differs.join(", ")

@@ -5,6 +5,7 @@
 use super::{
     asker::Words,
     judgement::{Judgement, fail, pass, skipped},
+    words::objects,
 };
 
 pub(super) fn judge(failed: Option<u64>, words: &Words) -> Judgement {
@@ -12,8 +13,9 @@ pub(super) fn judge(failed: Option<u64>, words: &Words) -> Judgement {
         None => skipped(words.no_failures),
         Some(0) => pass("the service reports no failed row"),
         Some(failed) => fail(format!(
-            "the job completed with failures: the service reports {failed} failed rows. The receipt names the first of \
-             them, if the service does; correct them and run it again"
+            "the job completed with failures: the service reports {}. The receipt names the first of them, if the service \
+             does; correct them and run it again",
+            objects(failed, "failed row")
         )),
     }
 }

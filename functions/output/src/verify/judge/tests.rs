@@ -290,9 +290,8 @@ fn reasons_count_all_objects_and_name_the_first() {
         [
             (
                 "newer_than_start",
-                "1 of 9 data objects are older than the job, which was started at 1970-01-01T00:00:00Z: \
-                 run=1/b.csv of 1969-12-31T23:00:00Z. They are of another run: let every run write beneath a \
-                 prefix of its own"
+                "1 of 9 data objects is older than the job, which was started at 1970-01-01T00:00:00Z, and so of another \
+                 run: run=1/b.csv of 1969-12-31T23:00:00Z. Let every run write beneath a prefix of its own"
             ),
             (
                 "no_empty_files",
@@ -602,7 +601,7 @@ fn the_rows_must_be_within_the_expected_bounds() {
     let (_, reason) = of(Some(6), None, OnViolation::Fail, &five);
     assert_eq!(
         reason,
-        "5 rows, fewer than 6. The event expects that in Landfall.Verification.Expect.Rows"
+        "5 rows, fewer than 6. The limit is in the event, Landfall.Verification.Expect.Rows"
     );
     let (_, reason) = of(Some(1), Some(9), OnViolation::Fail, &five);
     assert_eq!(reason, "5 rows; at least 1 and at most 9 are expected");

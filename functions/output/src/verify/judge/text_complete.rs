@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::{
     case::Case,
     judgement::{Judgement, pass, skipped, warn},
-    words::{Examples, key, objects},
+    words::{Examples, key, objects, verb},
 };
 use crate::verify::report::{Finding, Reading};
 
@@ -56,9 +56,10 @@ impl Texts {
             .filter(|(_, ends)| ends.terminated > 0 && !ends.open.is_empty())
             .map(|(format, ends)| {
                 format!(
-                    "{} of {} of {format} without a line break at the end, unlike the others: {}",
+                    "{} of {} of {format} {} not end with a line break, unlike the others: {}",
                     ends.open.count,
                     objects(ends.open.count + ends.terminated, "data object"),
+                    verb(ends.open.count, "does", "do"),
                     ends.open
                 )
             })

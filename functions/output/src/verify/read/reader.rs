@@ -15,10 +15,11 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use landfall::{
+    clock::Clock,
     error::{Error, ErrorKind, Result},
     expect::EmptyLines,
     job::Level,
-    store::{Clock, ObjectStore},
+    store::ObjectStore,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 

@@ -8,11 +8,9 @@ pub mod layer;
 pub mod s3;
 pub mod upload;
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
@@ -150,36 +148,4 @@ pub trait ObjectStore: Send + Sync {
 
     /// Deletes the parts of an upload that is not completed.
     async fn abort_upload(&self, bucket: &str, key: &str, upload: &str) -> Result<()>;
-}
-
-/// How far apart the clocks of functions and of S3 may be. In fact they are much closer.
-pub const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(5);
-
-/// The time, and waiting. Only [`SystemClock`] and clocks of tests implement it.
-#[async_trait]
-pub trait Clock: Send + Sync {
-    fn now(&self) -> DateTime<Utc>;
-
-    async fn sleep(&self, duration: Duration);
-
-    /// Waits until a time, beside other work. A test's clock moves on by `sleep`, but not by this.
-    async fn until(&self, time: DateTime<Utc>) {
-        if let Ok(left) = (time - self.now()).to_std() {
-            self.sleep(left).await;
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemClock;
-
-#[async_trait]
-impl Clock for SystemClock {
-    fn now(&self) -> DateTime<Utc> {
-        Utc::now()
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        tokio::time::sleep(duration).await;
-    }
 }
