@@ -49,14 +49,15 @@ impl Moto {
         let again = file.try_clone().context("cannot open moto's log twice")?;
         let mut command = Command::new(python.python());
         command
-            // With port 0 it takes a free port and prints it. No other process can take the port in between.
-            .args(["-c", SERVER, "-H", "127.0.0.1", "-p", "0"])
+            // Isolated, so that it imports nothing from the user's folder. With port 0 it takes a free port and prints it.
+            // No other process can take the port in between.
+            .args(["-I", "-u", "-c", SERVER, "-H", "127.0.0.1", "-p", "0"])
+            .current_dir(log.parent().context("moto's log is in no folder")?)
             .stdout(file)
             .stderr(again)
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("LANG", "C.UTF-8")
-            .env("PYTHONUNBUFFERED", "1")
             // Its interpreter calls Lambda and EventBridge at this port. The server's own port is given by `-p`.
             .env("MOTO_PORT", edge.port().to_string())
             .env("MOTO_ACCOUNT_ID", account)
@@ -136,4 +137,28 @@ impl Moto {
 fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(5)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::{places, python};
+
+    /// A file of the user may have the name of a module.
+    #[tokio::test]
+    async fn nothing_is_imported_from_the_folder_that_it_runs_in() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("re.py"), "raise SystemExit('imported')").unwrap();
+        let python = tokio::task::spawn_blocking(|| python::ensure(&places::workspace()?))
+            .await
+            .unwrap()
+            .unwrap();
+        let guard = Guard::start().unwrap();
+        let edge = SocketAddr::from(([127, 0, 0, 1], 1));
+        let log = folder.path().join("moto.log");
+        let moto = Moto::start(&python, &guard, edge, "111122223333", "eu-central-1", &log).await;
+        moto.unwrap().shutdown().await;
+    }
 }

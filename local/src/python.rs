@@ -140,12 +140,19 @@ fn install(environment: &Environment, python: &OsStr, requirements: &str, file: 
         fs::remove_dir_all(folder).with_context(|| format!("cannot remove the unfinished {}", folder.display()))?;
     }
     run(
-        clean(Command::new(python)).args(["-m", "venv"]).arg(folder),
+        clean(Command::new(python)).args(["-I", "-m", "venv"]).arg(folder),
         "Python could not create a virtual environment. On Debian and Ubuntu it needs: apt install python3-venv",
     )?;
     fs::write(file, requirements).with_context(|| format!("cannot write {}", file.display()))?;
     let mut pip = clean(Command::new(environment.python()));
-    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input"]);
+    pip.args([
+        "-I",
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--no-input",
+    ]);
     if !std::io::stderr().is_terminal() {
         pip.args(["--quiet", "--progress-bar", "off"]);
     }
@@ -165,7 +172,8 @@ fn install(environment: &Environment, python: &OsStr, requirements: &str, file: 
     run(&mut pip, remedy)
 }
 
-/// Removes the variables that would make Python or pip look or write elsewhere.
+/// Removes the variables that would make Python or pip look or write elsewhere. With `-I`, Python does not import from the
+/// current folder either, which is the user's.
 fn clean(mut command: Command) -> Command {
     for variable in [
         "PYTHONHOME",
@@ -268,7 +276,7 @@ fn ask(python: &OsStr) -> Option<Found> {
     let question = "import sys, importlib.util as u\n\
                     print(*sys.version_info[:2], int(all(u.find_spec(m) for m in ('venv', 'ensurepip'))))";
     let output = clean(Command::new(python))
-        .args(["-c", question])
+        .args(["-I", "-c", question])
         .stdin(Stdio::null())
         .output()
         .ok()
