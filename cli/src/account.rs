@@ -163,10 +163,14 @@ impl Deployment {
     /// The state machine of a kind. Fails with `NotFound` if none is known.
     pub fn machine(&self, kind: &str) -> Result<&str> {
         self.machines.get(kind).map(String::as_str).ok_or_else(|| {
-            Error::new(
-                ErrorKind::NotFound,
-                format!("no state machine of {kind} was found: either the kind is not deployed, or several stacks have one. Name your stack with --stack"),
-            )
+            let why = match &self.named {
+                Named::Stack(stack) => format!("the stack {stack} has no {kind}: deploy it with that kind switched on"),
+                Named::Ledger(_) => format!(
+                    "no state machine of {kind} was found: either the kind is not deployed, or several stacks have one. Name \
+                     your stack with --stack"
+                ),
+            };
+            Error::new(ErrorKind::NotFound, why)
         })
     }
 

@@ -3,9 +3,9 @@
 //! What must stay true: an event is delivered as its file has it. Only the members that EventBridge adds to every event
 //! are added.
 
-use std::path::Path;
+use std::{io::ErrorKind, path::Path};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
 use landfall::job;
 use serde_json::{Value, json};
@@ -14,8 +14,13 @@ use crate::kinds::{BATCH, KINDS};
 
 /// Reads an event file.
 pub fn read(path: &Path) -> Result<Value> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read {}; sample events lie in events/", path.display()))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let hint = match error.kind() {
+            ErrorKind::NotFound => ". `landfall new` writes an event",
+            _ => "",
+        };
+        anyhow!("cannot read the event {}: {error}{hint}", path.display())
+    })?;
     serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))
 }
 

@@ -1,7 +1,7 @@
 """Draws the dashboard of template.yaml as docs/dashboard.svg, and checks the picture and the metrics.
 
-The picture has the widgets in the places of the definition, with their titles and a line for each metric. The numbers
-are made up. `LANDFALL_UPDATE=1` draws it again. Each of the stack's own metrics on the dashboard must be written by
+The picture has the widgets in the places of the definition, with their titles and a line for each of
+the first metrics. The numbers are made up. `LANDFALL_UPDATE=1` draws it again. Each of the stack's own metrics on the dashboard must be written by
 functions/output/src/metrics.rs or made by a metric filter of the template.
 """
 
@@ -50,6 +50,10 @@ def problems(stack):
             for name in re.findall(rf'Landfall/{stacks.STACK}",kind}} MetricName="(\w+)"', metric[-1].get("expression", "")):
                 if name not in made:
                     yield f"{title} shows {name}, which nobody writes"
+    throttled = {m[3] for w in widgets(stack) for m in w["properties"]["metrics"] if m[:2] == ["AWS/Lambda", "Throttles"]}
+    for name in stack.of("AWS::Lambda::Function"):
+        if name not in throttled:
+            yield f"nothing shows that {name} is throttled"
     shown = {metric for widget in widgets(stack) for _, metric in series(widget)}
     for name in sorted(made - shown):
         yield f"{name} is written and not shown"
@@ -69,7 +73,7 @@ def picture(stack):
         for line in range(4):
             at = top + (bottom - top) * line / 3
             yield f'<path d="M{left} {at:.0f}H{right}" stroke="#eaeded"/>'
-        for place, (label, _) in enumerate(series(widget)):
+        for place, (label, _) in enumerate(list(series(widget))[: len(COLOURS)]):
             colour = COLOURS[place % len(COLOURS)]
             heights = [
                 0.5 + 0.3 * math.sin(n / (4 + number % 5) + number) + 0.12 * math.sin(n * 1.7 + place) - 0.2 * place
@@ -96,7 +100,11 @@ def main():
         found.append("docs/dashboard.svg is not drawn from this definition; LANDFALL_UPDATE=1 draws it anew")
     # The check notices faults.
     body = stack.of("AWS::CloudWatch::Dashboard")["Overview"]
-    for of, by in (('MetricName=\\"Rows\\"', 'MetricName=\\"Lines\\"'), ('"x": 12, "y": 0', '"x": 11, "y": 0')):
+    for of, by in (
+        ('MetricName=\\"Rows\\"', 'MetricName=\\"Lines\\"'),
+        ('"x": 12, "y": 0', '"x": 11, "y": 0'),
+        ('"Throttles"', '"Errors"'),
+    ):
         right, body["DashboardBody"] = body["DashboardBody"], body["DashboardBody"].replace(of, by)
         if right == body["DashboardBody"] or not list(problems(stack)):
             found.append(f"did not notice {by}")

@@ -1161,7 +1161,7 @@ def shared_resources_refer_to_no_kind(facts):
     for name, resource in facts.template["Resources"].items():
         for other in references({k: v for k, v in resource["Properties"].items() if k != "Roles"}):
             if owner(facts, other) not in (None, owner(facts, name)) and other in facts.template["Resources"]:
-                if not name.endswith(("ThrottleAlarm", "StateMachineRole")) and not name.startswith("Watches"):
+                if not name.endswith(("ThrottleAlarm", "StateMachineRole", "Overview")) and not name.startswith("Watches"):
                     yield f"{name} refers to {other}"
         if name.endswith("StateMachineRole") and name.removesuffix("Role") in references(resource):
             yield f"{name} refers to its machine, which refers to it"

@@ -1,6 +1,7 @@
 //! `landfall check`.
 //!
-//! What must stay true: the exit status is 0 only if no event has a fault.
+//! What must stay true: the exit status is 0 only if no event has a fault. A file that cannot be read hides the faults of
+//! no other.
 
 use anyhow::{Context, Result};
 use landfall_cli::{
@@ -28,11 +29,19 @@ pub(super) async fn check(common: &Common, options: &Check) -> Result<Outcome> {
         }
         None => None,
     };
-    let mut events = Vec::new();
+    let (mut events, mut unread) = (Vec::new(), None);
     for path in &options.events {
         let place = path.display().to_string();
-        let event = event::read(path)?;
-        let mut faults = check::faults(&event).with_context(|| place.clone())?;
+        let read = event::read(path).and_then(|event| Ok((check::faults(&event).context(place.clone())?, event)));
+        let (mut faults, event) = match read {
+            Ok(read) => read,
+            // A document of JSON is about all events or about none.
+            Err(error) if common.json => return Err(error),
+            Err(error) => {
+                unread.get_or_insert(error);
+                continue;
+            }
+        };
         if let Some((allowed, place)) = &allowed {
             check::gate(&event, allowed, place, &mut faults);
         }
@@ -59,5 +68,8 @@ pub(super) async fn check(common: &Common, options: &Check) -> Result<Outcome> {
             })?;
         }
     }
-    Ok(Outcome::good_if(is_right))
+    match unread {
+        Some(error) => Err(error),
+        None => Ok(Outcome::good_if(is_right)),
+    }
 }

@@ -3,7 +3,7 @@
 //! What must stay true: an event with a fault is not sent. An event that was sent is looked for by the id that
 //! EventBridge gave it, so an event that no rule matches is noticed.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use chrono::{SubsecRound as _, TimeDelta, Utc};
@@ -48,6 +48,8 @@ pub(super) async fn send(common: &Common, options: &Send) -> Result<Outcome> {
     if options.direct {
         return direct(common, &deployment, &kind, event, options).await;
     }
+    // Known before anything is sent, so that nothing is sent that cannot be followed.
+    let machine = deployment.machine(&kind)?;
     let bus = match &options.bus {
         Some(bus) => bus.clone(),
         None => deployment
@@ -99,7 +101,12 @@ pub(super) async fn send(common: &Common, options: &Send) -> Result<Outcome> {
             result.error_message().unwrap_or("no message")
         );
     };
-    let execution = started(&deployment, &kind, id, at).await?;
+    let execution = started(&deployment, machine, id, at).await.with_context(|| {
+        format!(
+            "EventBridge took the event {id}, so do not send it again before you have looked: what it starts is an execution \
+             of {machine}"
+        )
+    })?;
     if options.no_follow || kind == BATCH {
         return acted(common, true, &kind, Some(execution), command);
     }
@@ -143,33 +150,51 @@ async fn direct(
 }
 
 /// The execution that an event started.
-async fn started(deployment: &Deployment, kind: &str, id: &str, at: chrono::DateTime<Utc>) -> Result<String> {
-    let machine = deployment.machine(kind)?;
+async fn started(deployment: &Deployment, machine: &str, id: &str, at: chrono::DateTime<Utc>) -> Result<String> {
     let begun = tokio::time::Instant::now();
-    let mut looked = std::collections::BTreeSet::new();
+    let mut others = BTreeSet::new();
     while begun.elapsed() < TO_START {
-        for state in [State::Running, State::Succeeded, State::Failed] {
-            for listed in deployment
-                .steps
-                .list(machine, state, at - TimeDelta::seconds(5))
-                .await?
-            {
-                if !looked.insert(listed.arn.clone()) {
-                    continue;
-                }
-                let described = deployment.steps.describe(&listed.arn).await?;
-                if described.is_some_and(|described| described.input["id"] == id) {
-                    return Ok(listed.arn);
-                }
-            }
+        match look(deployment, machine, id, at, &mut others).await {
+            Ok(Some(execution)) => return Ok(execution),
+            Err(error) if !error.kind.is_transient() => return Err(error.into()),
+            Ok(None) | Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
     }
     bail!(
-        "EventBridge took the event {id}, but it started no execution within {} s. Look whether the rule of {kind} exists, \
-         is enabled and belongs to that bus (`landfall doctor`), and into the dead-letter queue of the stack",
+        "no execution of it was found within {} s. Look whether the machine's rule exists, is enabled and belongs to that \
+         bus (`landfall doctor`), and into the dead-letter queue of the stack",
         TO_START.as_secs()
     )
+}
+
+/// Looks once. `others` are executions that were started by something else.
+async fn look(
+    deployment: &Deployment,
+    machine: &str,
+    id: &str,
+    at: chrono::DateTime<Utc>,
+    others: &mut BTreeSet<String>,
+) -> landfall::error::Result<Option<String>> {
+    let since = at - TimeDelta::seconds(5);
+    for state in [
+        State::Running,
+        State::Succeeded,
+        State::Failed,
+        State::Aborted,
+        State::TimedOut,
+    ] {
+        for listed in deployment.steps.list(machine, state, since).await? {
+            if others.contains(&listed.arn) {
+                continue;
+            }
+            match deployment.steps.describe(&listed.arn).await? {
+                Some(described) if described.input["id"] == id => return Ok(Some(listed.arn)),
+                Some(_) => _ = others.insert(listed.arn),
+                None => {}
+            }
+        }
+    }
+    Ok(None)
 }
 
 fn acted(common: &Common, done: bool, kind: &str, execution: Option<String>, command: String) -> Result<Outcome> {

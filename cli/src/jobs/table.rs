@@ -26,7 +26,7 @@ const INDENT: &str = "         ";
 pub fn table(rows: &[Row], totals: &Totals, paint: Paint, wide: bool) -> String {
     let mut text = String::new();
     if rows.is_empty() {
-        return "There is no such job.".to_owned();
+        return "No job was found. --since 30d looks further back.".to_owned();
     }
     let head = format!(
         "{:<8} {:<11} {:<9} {:<20} {:>10} {:>5} {:<9}",
