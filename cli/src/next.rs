@@ -21,10 +21,15 @@ pub struct Next {
     pub commands: Vec<String>,
 }
 
+/// Whether an execution that ended in this state left an outcome that is not sealed and announced.
+pub fn is_left_unsealed(ended_in: Option<&str>) -> bool {
+    matches!(ended_in, Some("Seal" | "Announce"))
+}
+
 /// What to do about a job. `ended_in` is the state in which its execution failed. `target` holds the arguments that
 /// name the deployment.
 pub fn next(job: &Row, ended_in: Option<&str>, target: &str) -> Next {
-    if let Some("Seal" | "Announce") = ended_in {
+    if is_left_unsealed(ended_in) {
         return advised(Ended::InSeal.advice(), job, target);
     }
     let plain = |what: &str, command: Option<String>| Next {

@@ -25,7 +25,7 @@ use crate::{
     executions::{Described, Executions, State, kind_of, machine_of, of_owner},
     jobs::{Row, Sources, Status, collect},
     kinds::KINDS,
-    next::{Next, next},
+    next::{Next, is_left_unsealed, next},
     present::{Layout, Paint, Tone, bytes, counted, grouped, wrapped},
     verify::printable,
 };
@@ -311,7 +311,7 @@ impl Finder<'_> {
                 .execution
                 .as_ref()
                 .is_some_and(|execution| execution.listed.arn == outcome.sealed_by)
-            && let Some("Seal" | "Announce") = job.ended_in.as_deref()
+            && is_left_unsealed(job.ended_in.as_deref())
         {
             job.row.status = Status::Unsealed;
         }

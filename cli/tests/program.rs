@@ -24,6 +24,11 @@ async fn jobs_are_sent_seen_and_run_again() {
         "{sent:?}"
     );
 
+    // A kind without a machine is not sent: nobody could say what became of it.
+    let unknown = here.run(&["send", "events/endpoint-export.json", "--yes"]).await;
+    assert_eq!(unknown.status, 2, "{unknown:?}");
+    assert!(!unknown.said.contains("put-events"), "{unknown:?}");
+
     // Sends an event past the bus that the functions refuse. The program says what to do.
     let refused = event(folder.path(), |detail| {
         detail["DestinationUri"] = "s3://elsewhere/x/".into()
@@ -207,6 +212,14 @@ fn check_names_every_fault_of_an_event() {
     );
     let right = landfall(&["check", "events/segment-snapshot.json", "events/batch.json"]);
     assert!(right.printed.contains("segment-snapshot.json: right"), "{right:?}");
+    // Files that cannot be read hide no faults of others.
+    let some = landfall(&["check", "none.json", &wrong, "nothing.json"]);
+    assert_eq!(some.status, 2, "{some:?}");
+    assert!(some.printed.contains("4 faults"), "{some:?}");
+    assert!(
+        some.said.contains("none.json") && some.said.contains("nothing.json"),
+        "{some:?}"
+    );
 }
 
 #[test]

@@ -13,7 +13,7 @@ use landfall::{
 use landfall_cli::{
     account::Deployment,
     act::quoted,
-    jobs::Status,
+    jobs::{Row, Status},
     show::{Job, Target},
 };
 use serde_json::json;
@@ -75,7 +75,7 @@ pub(super) async fn cancel(common: &Common, options: &Cancel) -> Result<Outcome>
             common.for_aws()
         )],
     };
-    let what = what_it_does(&job, entry, Utc::now());
+    let what = what_it_does(row, entry, Utc::now());
     let step = Step::Start { machine, input: &input };
     let execution = deed.done(&what, step, options.act.consent).await?;
     match execution {
@@ -94,8 +94,7 @@ fn is_cancelled(job: &Job) -> bool {
 }
 
 /// What a cancel does with a job in its present state, and what that costs.
-fn what_it_does(job: &Job, entry: &Entry, now: DateTime<Utc>) -> String {
-    let row = &job.row;
+fn what_it_does(row: &Row, entry: &Entry, now: DateTime<Utc>) -> String {
     let last = entry.attempts.last();
     let service_id = last.and_then(|attempt| attempt.service_id.as_deref());
     let is_in_flight = entry.in_flight_until(now).is_some();
@@ -106,7 +105,7 @@ fn what_it_does(job: &Job, entry: &Entry, now: DateTime<Utc>) -> String {
             row.job_key
         ),
         (None, Some(AttemptState::Claimed | AttemptState::Uncertain)) => {
-            format!("The service works on if a start call made a job. {BY_THEMSELVES}")
+            format!("If a start call made a job, the service works on. {BY_THEMSELVES}")
         }
         (None, _) => format!("Nothing is started at the service. {BY_THEMSELVES}"),
     };
@@ -125,4 +124,49 @@ fn what_it_does(job: &Job, entry: &Entry, now: DateTime<Utc>) -> String {
         row.status.name(),
         if is_in_flight { UNDER_WAY } else { "at once" }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(state: &str, service_id: Option<&str>, seconds: i64) -> String {
+        let created: DateTime<Utc> = "2026-11-08T05:00:00Z".parse().unwrap();
+        let entry: Entry = serde_json::from_value(json!({
+            "schema": "landfall.ledger/1", "kind": "segment-snapshot", "request": {}, "created_at": created,
+            "deadline_at": "2026-11-08T11:00:00Z", "written_by": "w",
+            "trigger": {"job_key": "key", "source": "com.example", "time": created, "request_sha256": "aa"},
+            "attempts": [{"number": 1, "key": "key", "prefix": "s3://exports/run=key/", "state": state, "owner": "e/r",
+                          "claimed_at": created, "lease_until": "2026-11-08T05:01:00Z", "service_id": service_id}],
+        }))
+        .unwrap();
+        let now = created + chrono::TimeDelta::seconds(seconds);
+        what_it_does(&Row::of_entry(&entry, None, now), &entry, now)
+    }
+
+    /// Only a start call whose lease is not over yet delays the seal.
+    #[test]
+    fn the_text_says_when_the_job_is_sealed_and_what_goes_on() {
+        for (state, service_id, seconds, sealed, goes_on) in [
+            ("claimed", None, 30, UNDER_WAY, "If a start call made a job"),
+            ("claimed", None, 90, "at once", "If a start call made a job"),
+            ("uncertain", None, 30, "at once", "If a start call made a job"),
+            ("waiting", None, 30, "at once", "Nothing is started"),
+            ("refused", None, 30, "at once", "Nothing is started"),
+            (
+                "started",
+                Some("snapshot-1"),
+                30,
+                "at once",
+                "no call that stops snapshot-1",
+            ),
+        ] {
+            let said = said(state, service_id, seconds);
+            assert!(
+                said.contains(&format!("its slot is free, {sealed}.")),
+                "{state}: {said}"
+            );
+            assert!(said.contains(goes_on), "{state}: {said}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! What must stay true: the exit status is 0 only if no event has a fault. A file that cannot be read hides the faults of
 //! no other.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use landfall_cli::{
     account::Deployment,
     allowed::{self, Place},
@@ -29,7 +29,7 @@ pub(super) async fn check(common: &Common, options: &Check) -> Result<Outcome> {
         }
         None => None,
     };
-    let (mut events, mut unread) = (Vec::new(), None);
+    let (mut events, mut unread) = (Vec::new(), Vec::new());
     for path in &options.events {
         let place = path.display().to_string();
         let read = event::read(path).and_then(|event| Ok((check::faults(&event).context(place.clone())?, event)));
@@ -38,7 +38,7 @@ pub(super) async fn check(common: &Common, options: &Check) -> Result<Outcome> {
             // A document of JSON is about all events or about none.
             Err(error) if common.json => return Err(error),
             Err(error) => {
-                unread.get_or_insert(error);
+                unread.push(format!("{error:#}"));
                 continue;
             }
         };
@@ -68,8 +68,8 @@ pub(super) async fn check(common: &Common, options: &Check) -> Result<Outcome> {
             })?;
         }
     }
-    match unread {
-        Some(error) => Err(error),
-        None => Ok(Outcome::good_if(is_right)),
+    if !unread.is_empty() {
+        bail!("{}", unread.join("\n"));
     }
+    Ok(Outcome::good_if(is_right))
 }

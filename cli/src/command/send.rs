@@ -152,13 +152,18 @@ async fn direct(
 /// The execution that an event started.
 async fn started(deployment: &Deployment, machine: &str, id: &str, at: chrono::DateTime<Utc>) -> Result<String> {
     let begun = tokio::time::Instant::now();
-    let mut others = BTreeSet::new();
+    let (mut others, mut failed) = (BTreeSet::new(), None);
     while begun.elapsed() < TO_START {
-        match look(deployment, machine, id, at, &mut others).await {
+        failed = match look(deployment, machine, id, at, &mut others).await {
             Ok(Some(execution)) => return Ok(execution),
-            Err(error) if !error.kind.is_transient() => return Err(error.into()),
-            Ok(None) | Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
-        }
+            Ok(None) => None,
+            Err(error) if error.kind.is_transient() => Some(error),
+            Err(error) => return Err(error.into()),
+        };
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    if let Some(error) = failed {
+        return Err(error.into());
     }
     bail!(
         "no execution of it was found within {} s. Look whether the machine's rule exists, is enabled and belongs to that \
